@@ -1,0 +1,139 @@
+//! The blob store: where bytes live.
+//!
+//! This file is the port: two traits, their contract, and their errors. Two adapters stand behind it,
+//! [`memory`] and [`disk`], and `contract.rs` is the one suite that both must pass.
+
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{BlobLocation, InPlace};
+use crate::model::id::BlobKey;
+use crate::model::time::UnixSeconds;
+
+#[cfg(test)]
+mod contract;
+pub mod disk;
+pub mod memory;
+
+/// What every call answers with: a boxed future, so that the gateway can hold any adapter.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
+
+/// Where bytes live.
+///
+/// # Contract
+///
+/// - A blob is there whole or not at all. Nothing of a stage can be opened before it was committed, and
+///   a committed blob never changes.
+/// - What `commit` answered for survives a crash of the process and of the machine.
+/// - Bytes are found by a key that we drew ourselves, or by a path that was registered below a
+///   configured root; no link, device or directory is ever opened.
+/// - No call blocks its thread on a disk.
+pub trait BlobStore: Send + Sync {
+    /// Begins to write the blob `key`, which must be new.
+    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>>;
+
+    /// Opens a blob that has `size` bytes. Bytes that are gone, of another length, or no longer what
+    /// was registered in place are [`BlobError::Damaged`].
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob>;
+
+    /// Removes a blob. One that is gone already is no error. Whoever has it open can read on.
+    fn remove(&self, key: BlobKey) -> Answer<'_, ()>;
+
+    /// Looks at a file that lies on disk already and hashes it, without copying it. `Refused` if it is
+    /// no regular file below one of the configured roots, or a store without a disk.
+    fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered>;
+
+    /// Removes up to `limit` stages that no living process writes any more. Answers how many.
+    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize>;
+
+    /// Up to `limit` blobs in key order, from the first one after `after` on, each with the time it was
+    /// committed at.
+    fn list(&self, after: Option<BlobKey>, limit: usize)
+    -> Answer<'_, Vec<(BlobKey, UnixSeconds)>>;
+}
+
+/// A blob being written. Dropping it without `commit` leaves nothing behind.
+pub trait Staged: Send {
+    /// Appends bytes. After an error the stage can only be dropped.
+    fn write(&mut self, chunk: Bytes) -> Answer<'_, ()>;
+
+    /// Makes the blob durable and visible under its key, and says what was written.
+    fn commit(self: Box<Self>) -> Answer<'static, Stored>;
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its key.
+    pub key: BlobKey,
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: Sha256Digest,
+}
+
+/// What was registered in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// Where it is, and what it is held to.
+    pub file: InPlace,
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes.
+    pub sha256: Sha256Digest,
+}
+
+/// An open blob. Cloning is a reference count; the bytes stay readable while a clone lives, also
+/// after the blob was removed.
+#[derive(Clone, Debug)]
+pub enum Blob {
+    /// A regular file, open for reading.
+    File {
+        /// The open file.
+        file: Arc<File>,
+        /// Length in bytes.
+        size: u64,
+    },
+    /// Bytes in memory.
+    Memory(Bytes),
+}
+
+/// Why a blob store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// The bytes are not what the catalogue says they are.
+    #[error("damaged blob: {what}")]
+    Damaged {
+        /// What was expected and what was found. For the log, not for a client.
+        what: String,
+    },
+    /// The file may not be registered in place.
+    #[error("{path} cannot be registered in place: {why}", path = path.display())]
+    Refused {
+        /// The file as named.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// There is no room for more bytes.
+    #[error("no space left while {doing}")]
+    NoSpace {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The operating system said no.
+    #[error("{doing} failed")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,273 @@
+//! The catalogue: which organizations, files and API keys exist, and what was revoked.
+//!
+//! This file is the port: one trait, its contract, and its errors. Two adapters stand behind it,
+//! [`memory`] and [`sqlite`], and `contract.rs` is the one suite that both must pass.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{FileRecord, Purpose};
+use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::key::{ApiKey, ApiKeyState};
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::model::time::UnixSeconds;
+
+#[cfg(test)]
+mod contract;
+pub mod memory;
+pub mod sqlite;
+
+/// What every call answers with: a boxed future, so that the gateway can hold any adapter.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
+
+/// Where rows live.
+///
+/// # Contract
+///
+/// - Every call is one transaction: all of it happened and is durable when it answers `Ok`, none of
+///   it when it answers an error other than [`CatalogError::Unavailable`], which may mean either.
+/// - Dropping the future before it answers leaves the call done or not done, never half done.
+/// - What a call changed is seen by the next call, of this process and, for a catalogue that several
+///   processes share, of any other.
+/// - A thing that does not exist is `None` from the calls that look, [`CatalogError::NotFound`] from
+///   those that change. A thing that exists already is [`CatalogError::Conflict`].
+/// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
+/// - Lists of files are newest first: by `created_at`, then by id, both descending.
+pub trait Catalog: Send + Sync {
+    /// Makes an organization together with its space `space_default`.
+    fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;
+
+    /// The organization, if there is one of this id.
+    fn organization<'a>(&'a self, id: &'a OrganizationId) -> Answer<'a, Option<Organization>>;
+
+    /// All organizations, ordered by id.
+    fn organizations(&self) -> Answer<'_, Vec<Organization>>;
+
+    /// Makes a space in an existing organization.
+    fn create_space<'a>(&'a self, space: &'a Space) -> Answer<'a, ()>;
+
+    /// The space, if its organization has one of this id.
+    fn space<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a SpaceId,
+    ) -> Answer<'a, Option<Space>>;
+
+    /// The spaces of an organization, ordered by id; none for an unknown organization.
+    fn spaces<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Vec<Space>>;
+
+    /// Makes a shared folder in an existing organization, with its members. Each member must exist.
+    fn create_folder<'a>(&'a self, folder: &'a Folder) -> Answer<'a, ()>;
+
+    /// The folders of an organization with their members, ordered by id; none for an unknown organization.
+    fn folders<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Vec<Folder>>;
+
+    /// Puts files into a folder; one that is in it already stays. `NotFound` for an unknown folder or
+    /// file (deleted ones are unknown), and then none is put.
+    fn add_to_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        files: &'a [FileId],
+    ) -> Answer<'a, ()>;
+
+    /// Takes files out of a folder; one that is not in it is passed over. `NotFound` for an unknown folder.
+    fn remove_from_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        files: &'a [FileId],
+    ) -> Answer<'a, ()>;
+
+    /// The ids of the files in a folder, ordered. `NotFound` for an unknown folder.
+    fn folder_files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+    ) -> Answer<'a, Vec<FileId>>;
+
+    /// Makes organizations members of a folder; one that is a member stays one. `NotFound` for an
+    /// unknown folder or organization, and then none is made.
+    fn share_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        members: &'a [OrganizationId],
+    ) -> Answer<'a, ()>;
+
+    /// Ends memberships; an organization that is no member is passed over. `NotFound` for an unknown folder.
+    fn unshare_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        members: &'a [OrganizationId],
+    ) -> Answer<'a, ()>;
+
+    /// Adds a `Ready` file whose bytes are durable already. `NotFound` for an unknown organization or
+    /// space, `Conflict` while the id is taken, also by a deleted or swept file. Of any number of
+    /// calls with one id, exactly one succeeds.
+    fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()>;
+
+    /// The file, in whatever state, if its organization has one of this id.
+    fn file<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+    ) -> Answer<'a, Option<FileRecord>>;
+
+    /// A page of an organization's `Ready` files, newest first: up to `limit` of those that come after
+    /// `after`, or from the newest on. Costs the same on every page.
+    fn page<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        purpose: Option<Purpose>,
+        after: Option<&'a Position>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>>;
+
+    /// A numbered page of an organization's `Ready` files, newest first: up to `limit` after the first
+    /// `offset`, and how many there are in all, both of one moment. The total is a kept counter; a deep
+    /// offset costs as much as it skips.
+    fn numbered_page<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        offset: u64,
+        limit: u32,
+    ) -> Answer<'a, NumberedPage>;
+
+    /// Marks a `Ready` file deleted at `now` and answers its record as it is then. `NotFound` if there
+    /// is no such file or it is deleted already.
+    fn delete_file<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        now: UnixSeconds,
+    ) -> Answer<'a, FileRecord>;
+
+    /// Up to `limit` files that were deleted at or before `before` and whose bytes are still kept,
+    /// oldest deletion first.
+    fn deleted_files(&self, before: UnixSeconds, limit: u32) -> Answer<'_, Vec<FileRecord>>;
+
+    /// Says that a deleted file's bytes are about to go: its state becomes `Swept`. Called before the
+    /// bytes are removed. `NotFound` unless the file is `Deleted`.
+    fn mark_swept<'a>(&'a self, organization: &'a OrganizationId, id: &'a FileId)
+    -> Answer<'a, ()>;
+
+    /// Forgets up to `limit` swept files that were deleted at or before `before`, which frees their
+    /// ids and takes them out of every folder. Answers how many.
+    fn forget_swept(&self, before: UnixSeconds, limit: u32) -> Answer<'_, u64>;
+
+    /// Which of these blobs belong to a file that is `Ready` or `Deleted`, in any order.
+    fn blobs_in_use<'a>(&'a self, keys: &'a [BlobKey]) -> Answer<'a, Vec<BlobKey>>;
+
+    /// Adds an API key to an existing organization. `Conflict` if its id or its digest is there already.
+    fn create_api_key<'a>(&'a self, key: &'a ApiKey) -> Answer<'a, ()>;
+
+    /// The API key of this digest, in whatever state.
+    fn api_key<'a>(&'a self, digest: &'a Sha256Digest) -> Answer<'a, Option<ApiKey>>;
+
+    /// The API keys of one organization, or of all; ordered by creation, then by id.
+    fn api_keys<'a>(&'a self, organization: Option<&'a OrganizationId>) -> Answer<'a, Vec<ApiKey>>;
+
+    /// Changes a key's state and answers the key as it is then. A deactivated key stays so: `Conflict`.
+    fn set_api_key_state<'a>(&'a self, id: &'a ApiKeyId, state: ApiKeyState) -> Answer<'a, ApiKey>;
+
+    /// Everything that was ever revoked and still matters at `now`, of one moment.
+    fn revocations(&self, now: UnixSeconds) -> Answer<'_, Revocations>;
+
+    /// Raises a `Ready` or `Deleted` file's link revision by one and answers the new one. `Limit` if
+    /// more than `revisions_max` files would then have a raised one.
+    fn raise_link_revision<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        revisions_max: u64,
+    ) -> Answer<'a, u64>;
+
+    /// Raises an organization's epoch by one and answers the new one. Its link revisions go back to 0
+    /// and its denied links are forgotten, since all its links died.
+    fn raise_epoch<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, u64>;
+
+    /// Denies one link of an existing organization until `expires`, when it is dead anyway; the later
+    /// of two such times counts.
+    fn deny_link<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        link: LinkId,
+        expires: UnixSeconds,
+    ) -> Answer<'a, ()>;
+
+    /// Forgets denied links that are dead at `now` anyway. Answers how many.
+    fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
+
+    /// A number that differs from the last one whenever another process or connection changed the
+    /// catalogue in between. Cheap enough to be asked four times a second.
+    fn version(&self) -> Answer<'_, u64>;
+}
+
+/// A place in a list of files, between two rows: just after the file that was made then and has this id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The row's `created_at`.
+    pub created_at: UnixSeconds,
+    /// The row's id. Any text: it is compared, not looked up.
+    pub id: String,
+}
+
+/// One numbered page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NumberedPage {
+    /// The files of the page.
+    pub files: Vec<FileRecord>,
+    /// How many `Ready` files the organization has.
+    pub total: u64,
+}
+
+/// Why a catalogue did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// What was to be changed does not exist.
+    #[error("{what} does not exist")]
+    NotFound {
+        /// The kind of thing, in our own words.
+        what: &'static str,
+    },
+    /// What was to be made exists, or the change contradicts what is there.
+    #[error("{what} exists already")]
+    Conflict {
+        /// The kind of thing, in our own words.
+        what: &'static str,
+    },
+    /// A named limit was reached.
+    #[error("the limit of {limit} {what} is reached")]
+    Limit {
+        /// What is counted.
+        what: &'static str,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The catalogue could not be reached, was too busy, or is out of space. Trying again may help.
+    #[error("the catalogue is unavailable while {doing}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is no room for the change.
+    #[error("the catalogue has no room left while {doing}")]
+    NoSpace {
+        /// What was being done.
+        doing: &'static str,
+    },
+    /// The catalogue holds something that this binary cannot read: damage, another program's file, or
+    /// a newer schema.
+    #[error("the catalogue cannot be read: {what}")]
+    Corrupt {
+        /// What was found, where.
+        what: String,
+    },
+}

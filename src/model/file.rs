@@ -1,0 +1,137 @@
+//! File records: what the catalogue knows of a file.
+
+use std::path::PathBuf;
+
+use super::digest::Sha256Digest;
+use super::id::{ApiKeyId, BlobKey, FileId, OrganizationId, SpaceId};
+use super::media::MediaType;
+use super::metadata::Metadata;
+use super::name::FileName;
+use super::time::UnixSeconds;
+
+/// A catalogue row. The bytes it names exist as long as it is `Ready`, and never change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileRecord {
+    /// The tenant that owns the file.
+    pub organization: OrganizationId,
+    /// Unique inside the organization.
+    pub id: FileId,
+    /// The container the file lies in.
+    pub space: SpaceId,
+    /// The original name, cleaned.
+    pub name: FileName,
+    /// What the bytes are served as.
+    pub media_type: MediaType,
+    /// Length in bytes.
+    pub size: u64,
+    /// Of the bytes; also the `ETag`.
+    pub sha256: Sha256Digest,
+    /// What the file is for.
+    pub purpose: Purpose,
+    /// Whether the file can be had.
+    pub state: FileState,
+    /// The uploader's own words.
+    pub metadata: Metadata,
+    /// When the file was made.
+    pub created_at: UnixSeconds,
+    /// When the file became ready.
+    pub updated_at: UnixSeconds,
+    /// The API key that uploaded it; `None` from the command line.
+    pub uploaded_by: Option<ApiKeyId>,
+    /// How often all links of the file were revoked. It is under every link's MAC.
+    pub link_revision: u64,
+    /// Where the bytes are.
+    pub location: BlobLocation,
+}
+
+/// Whether a file can be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// Its bytes are there.
+    Ready,
+    /// Deleted, its bytes still kept in the recycle bin.
+    Deleted {
+        /// When it was deleted.
+        at: UnixSeconds,
+    },
+    /// Deleted, its bytes gone; only its id is still taken.
+    Swept {
+        /// When it was deleted.
+        at: UnixSeconds,
+    },
+}
+
+impl FileState {
+    /// The word for the state in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Deleted { .. } | Self::Swept { .. } => "deleted",
+        }
+    }
+}
+
+/// Where a file's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlobLocation {
+    /// In the blob store, under a key we drew.
+    Stored(BlobKey),
+    /// In a file that somebody else keeps, registered in place.
+    InPlace(InPlace),
+}
+
+/// A file registered in place. It is held to what it was then: another size, modification time or
+/// inode is damage, never new bytes under the old id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InPlace {
+    /// Absolute, without symbolic links, below one of the configured roots.
+    pub path: PathBuf,
+    /// The inode number.
+    pub inode: u64,
+    /// The modification time, in nanoseconds since 1970.
+    pub modified_nanos: i64,
+}
+
+/// What a file is for (Qoder's `purpose`, "Files" guide).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Sent by a person; the default.
+    UserUpload,
+    /// Made by a tool.
+    ToolOutput,
+    /// Made by a skill.
+    SkillOutput,
+    /// Belongs to a session.
+    SessionResource,
+    /// Made by an agent.
+    AgentOutput,
+}
+
+impl Purpose {
+    /// All of them, in the order the API lists them.
+    pub const ALL: [Self; 5] = [
+        Self::UserUpload,
+        Self::ToolOutput,
+        Self::SkillOutput,
+        Self::SessionResource,
+        Self::AgentOutput,
+    ];
+
+    /// Takes one of the five words exactly.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|purpose| purpose.as_str() == text)
+    }
+
+    /// The word in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UserUpload => "user_upload",
+            Self::ToolOutput => "tool_output",
+            Self::SkillOutput => "skill_output",
+            Self::SessionResource => "session_resource",
+            Self::AgentOutput => "agent_output",
+        }
+    }
+}

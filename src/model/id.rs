@@ -1,0 +1,186 @@
+//! Identifiers: 1 to 128 of `[A-Za-z0-9_-]`, so that none can break out of a path, a header, a signed
+//! message or a log line.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest identifier, in bytes.
+pub const ID_BYTES_MAX: usize = 128;
+
+/// The organization that an empty installation starts with.
+pub const DEFAULT_ORGANIZATION: &str = "org_default";
+
+/// The space that every organization has.
+pub const DEFAULT_SPACE: &str = "space_default";
+
+/// The text is no identifier: it is empty, longer than 128 bytes, or has a character outside
+/// `[A-Za-z0-9_-]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an id is 1 to {ID_BYTES_MAX} characters of A-Z, a-z, 0-9, _ and -")]
+pub struct InvalidId;
+
+fn parse(text: &str) -> Result<Arc<str>, InvalidId> {
+    let good_length = (1..=ID_BYTES_MAX).contains(&text.len());
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if good_length && text.bytes().all(good) {
+        Ok(text.into())
+    } else {
+        Err(InvalidId)
+    }
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// 1 to 128 of `[A-Za-z0-9_-]`, compared byte by byte. Cloning is a reference count.
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the text as it is: nothing is decoded, trimmed or folded.
+            pub fn parse(text: &str) -> Result<Self, InvalidId> {
+                parse(text).map(Self)
+            }
+
+            /// The identifier's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                Self::parse(text)
+            }
+        }
+    };
+}
+
+identifier! {
+    /// Names a tenant.
+    OrganizationId
+}
+identifier! {
+    /// Names a container of files inside an organization.
+    SpaceId
+}
+identifier! {
+    /// Names a set of files that other organizations may mint links for.
+    FolderId
+}
+identifier! {
+    /// Names a file inside its organization.
+    FileId
+}
+identifier! {
+    /// Names an API key. It is not the key: it may be logged.
+    ApiKeyId
+}
+
+impl OrganizationId {
+    /// `org_default`, which an empty installation starts with.
+    pub fn default_organization() -> Self {
+        Self(DEFAULT_ORGANIZATION.into())
+    }
+}
+
+impl SpaceId {
+    /// `space_default`, which every organization has.
+    pub fn default_space() -> Self {
+        Self(DEFAULT_SPACE.into())
+    }
+}
+
+impl FileId {
+    /// `file_` and the 32 lower-case hex digits of a UUIDv7, given as its 16 bytes.
+    pub fn from_uuid(uuid: [u8; 16]) -> Self {
+        Self(format!("file_{}", super::digest::hex(&uuid)).into())
+    }
+}
+
+impl ApiKeyId {
+    /// `key_` and 32 lower-case hex digits.
+    pub fn from_random(random: [u8; 16]) -> Self {
+        Self(format!("key_{}", super::digest::hex(&random)).into())
+    }
+}
+
+/// Names bytes in a blob store: 32 lower-case hex digits that we drew ourselves, never anything a
+/// caller sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobKey([u8; 16]);
+
+impl BlobKey {
+    /// A key of 16 random bytes.
+    pub const fn from_random(random: [u8; 16]) -> Self {
+        Self(random)
+    }
+
+    /// Reads the 32 hex digits back. `None` for anything else, upper case included.
+    pub fn parse(text: &str) -> Option<Self> {
+        super::digest::unhex(text).map(Self)
+    }
+}
+
+impl fmt::Display for BlobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::digest::hex(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_to_their_alphabet_and_length() {
+        for good in ["a", "file_abc123", "A-Z_09", &"x".repeat(128)] {
+            assert_eq!(FileId::parse(good).unwrap().as_str(), good);
+        }
+        let bad = [
+            "",
+            "a b",
+            "a/b",
+            "..",
+            "a.b",
+            "a\n",
+            "é",
+            "a%2f",
+            "a\0",
+            &"x".repeat(129),
+        ];
+        for text in bad {
+            assert_eq!(FileId::parse(text), Err(InvalidId), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn blob_keys_read_back_and_refuse_other_spellings() {
+        let key = BlobKey::from_random([0xab; 16]);
+        assert_eq!(BlobKey::parse(&key.to_string()), Some(key));
+        for bad in [
+            "",
+            "AB",
+            &"AB".repeat(16),
+            &"ab".repeat(17),
+            &"zz".repeat(16),
+        ] {
+            assert_eq!(BlobKey::parse(bad), None);
+        }
+    }
+}

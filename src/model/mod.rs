@@ -1,0 +1,18 @@
+//! The words of the domain, as plain values.
+//!
+//! Every type here is parsed once, at the edge, and then carries its own proof: whoever holds a
+//! [`id::FileId`] need not check its characters again. Nothing in this floor does IO, reads a clock,
+//! logs, or knows of HTTP, SQL or JSON, and nothing here is serialisable.
+
+pub mod digest;
+pub mod disposition;
+pub mod file;
+pub mod id;
+pub mod key;
+pub mod media;
+pub mod metadata;
+pub mod name;
+pub mod range;
+pub mod revocation;
+pub mod tenancy;
+pub mod time;

@@ -1,0 +1,76 @@
+//! What was ever revoked, as every process holds it in memory.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::id::{FileId, OrganizationId};
+use super::time::UnixSeconds;
+
+/// The characters of a link id.
+pub const LINK_ID_CHARS: usize = 12;
+
+/// The first 12 characters of a link's MAC. It names the link in logs and in revocation without
+/// giving it away: 31 more characters are needed to open anything.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId([u8; LINK_ID_CHARS]);
+
+impl LinkId {
+    /// Takes 12 characters of `[A-Za-z0-9_-]`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; LINK_ID_CHARS] = text.as_bytes().try_into().ok()?;
+        let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        bytes.iter().all(good).then_some(Self(bytes))
+    }
+
+    /// The 12 characters.
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for LinkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Every epoch and link revision that was ever raised, and every denied link that has not expired.
+/// What is not in here stands at 0, or is not denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revocations {
+    /// Raised epochs.
+    pub epochs: HashMap<OrganizationId, u64>,
+    /// Raised link revisions, of files whose id is still taken.
+    pub revisions: HashMap<OrganizationId, HashMap<FileId, u64>>,
+    /// Denied links, each with the time from which on it is dead anyway.
+    pub denied: HashMap<OrganizationId, HashMap<LinkId, UnixSeconds>>,
+}
+
+impl Revocations {
+    /// The organization's epoch; 0 until first raised.
+    pub fn epoch(&self, organization: &OrganizationId) -> u64 {
+        self.epochs.get(organization).copied().unwrap_or_default()
+    }
+
+    /// The file's link revision; 0 until first raised.
+    pub fn revision(&self, organization: &OrganizationId, file: &FileId) -> u64 {
+        self.revisions
+            .get(organization)
+            .and_then(|of| of.get(file))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Whether this one link was revoked.
+    pub fn is_denied(&self, organization: &OrganizationId, link: LinkId) -> bool {
+        self.denied
+            .get(organization)
+            .is_some_and(|of| of.contains_key(&link))
+    }
+}
