@@ -1,1 +1,99 @@
-//! The signed link.
+//! The signed link, version 1. This page is its specification.
+//!
+//! A signed URL opens one file of one organization until a moment that it names itself. It holds
+//! everything that is needed to check it but for the key, so a bad one never costs a look at the
+//! catalogue or the disk. Nothing in this floor does IO, reads a clock, draws random bytes or logs.
+//!
+//! # Grammar
+//!
+//! ```text
+//! url       = base "/v1/organizations/" id "/files/" id "/download?" query
+//! query     = piece *( "&" piece )                ; split at "&" and nowhere else
+//! piece     = name [ "=" value ]                  ; no "=": the value is empty
+//! id        = 1*128( ALPHA / DIGIT / "_" / "-" )  ; compared as sent, never percent-decoded
+//! expires   = seconds
+//! token     = kid "." mac
+//! kid       = 1*16( ALPHA / DIGIT )               ; names the signing key
+//! mac       = 43( ALPHA / DIGIT / "_" / "-" )     ; canonical base64url of 32 bytes, no padding
+//! seconds   = "0" / ( %x31-39 *10DIGIT )          ; Unix time, at most eleven digits
+//! ```
+//!
+//! `token` and `expires` are there exactly once. Four **claims** may be there, each at most once,
+//! each 1 to 2,048 bytes when decoded:
+//!
+//! | name | value | means |
+//! |---|---|---|
+//! | `ip` | an address, or a CIDR without host bits | only this client, or one of this network |
+//! | `not-before` | `seconds` | not earlier than this |
+//! | `response-content-disposition` | `inline` or `attachment`, perhaps `;` and printable ASCII | the answer's `Content-Disposition` |
+//! | `response-content-type` | `token/token` | the answer's `Content-Type` |
+//!
+//! Any other name is unknown: it changes nothing, and its value is not even decoded. Names and known
+//! values are percent-decoded once, and `+` stands for a space. An empty piece, an empty name, a `%`
+//! without two hex digits, or invalid UTF-8 in a name or a known value spoils the link. A name that
+//! was percent-encoded counts as the name it decodes to. Order means nothing.
+//!
+//! # What is signed
+//!
+//! ```text
+//! organization_key = HMAC-SHA256( signing key, "hallpass/v1/organization" LF
+//!                                              organization LF
+//!                                              organization epoch LF )
+//! mac              = HMAC-SHA256( organization_key, "hallpass/v1/download" LF
+//!                                                   organization LF
+//!                                                   file LF
+//!                                                   expires LF
+//!                                                   link revision LF
+//!                                                   *( name "=" encoded LF ) )  ; claims, sorted by name
+//! ```
+//!
+//! LF is the one byte 0x0A; numbers are decimal without leading zeros. The organization's epoch and
+//! the file's link revision are 0 until first raised; they are not in the URL. `encoded` is the
+//! claim's decoded text, every byte of its UTF-8 but the unreserved ones of RFC 3986 (`A-Z a-z 0-9 -
+//! . _ ~`) written as `%` and two upper-case hex digits. No field can hold an LF, so no two links
+//! have one message. Values are signed, never the bytes of the URL: scheme, host, prefix, order of
+//! parameters, and another spelling of the same value are free to change.
+//!
+//! A tenant that signs for itself is given its organization key, never the signing key.
+//!
+//! # Order of checks
+//!
+//! [`Keyring::verify`] does these, and the first that fails names the [`Rejection`]:
+//!
+//! 1. syntax: all of the grammar above but the values of claims;
+//! 2. the kid: known, and not retired (an unknown one costs the same work as a wrong MAC);
+//! 3. the MAC, compared once, in constant time, all 32 bytes;
+//! 4. expiry: `now < expires`;
+//! 5. far future: `expires - now` is at most the longest lifetime;
+//! 6. the claims mean something;
+//! 7. `not-before`;
+//! 8. `ip`;
+//! 9. the link is not denied. A link's name is its **link id**, the first 12 characters of `mac`.
+//!
+//! The caller tells none of these apart to a client. Only a [`Verified`] opens bytes, and only the
+//! verifier makes one.
+//!
+//! # Recipe
+//!
+//! To sign: check the ids and the claims, build the message, take its HMAC, and write `expires`, then
+//! the claims sorted by name and encoded as in the message, then `token`.
+//!
+//! Vectors, good and bad, are in `tests/vectors/links.json`; signers in other languages are in the
+//! README.
+//!
+//! [`Keyring::verify`]: keyring::Keyring::verify
+//! [`Rejection`]: verify::Rejection
+//! [`Verified`]: verify::Verified
+
+pub mod claims;
+mod encoding;
+pub mod grant;
+pub mod keyring;
+mod mac;
+pub mod network;
+pub mod organization_key;
+pub mod query;
+pub mod secret;
+mod token;
+pub mod url;
+pub mod verify;

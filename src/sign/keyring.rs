@@ -1,0 +1,286 @@
+//! The signing keys of an installation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::grant::{Grant, SignedLink};
+use super::organization_key::OrganizationKey;
+use super::secret::Secret;
+use crate::model::digest::hex;
+use crate::model::id::OrganizationId;
+use crate::model::time::UnixSeconds;
+
+/// The longest kid, in characters.
+pub const KID_CHARS_MAX: usize = 16;
+
+/// Names a signing key inside its keyring: 1 to 16 of `[A-Za-z0-9]`. It stands in every token, and
+/// may be logged. Cloning is a reference count.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kid(Arc<str>);
+
+/// The text is no kid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a kid is 1 to {KID_CHARS_MAX} characters of A-Z, a-z and 0-9")]
+pub struct InvalidKid;
+
+impl Kid {
+    /// Takes the text as it is. The length is looked at first.
+    pub fn parse(text: &str) -> Option<Self> {
+        let good_length = (1..=KID_CHARS_MAX).contains(&text.len());
+        let good = good_length && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        good.then(|| Self(text.into()))
+    }
+
+    /// Eight lower-case hex digits.
+    pub fn from_random(random: [u8; 4]) -> Self {
+        Self(hex(&random).into())
+    }
+
+    /// The kid's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for Kid {
+    type Err = InvalidKid;
+
+    fn from_str(text: &str) -> Result<Self, InvalidKid> {
+        Self::parse(text).ok_or(InvalidKid)
+    }
+}
+
+impl fmt::Display for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Kid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.as_str())
+    }
+}
+
+/// What a signing key is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It signs, and its links are good.
+    Active,
+    /// It signs nothing new, and its links are good.
+    VerifyOnly,
+    /// Its links are dead. Only its name is left.
+    Retired,
+}
+
+impl KeyState {
+    /// `active`, `verify-only` or `retired`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::VerifyOnly => "verify-only",
+            Self::Retired => "retired",
+        }
+    }
+
+    /// Reads the word back.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Active, Self::VerifyOnly, Self::Retired];
+        all.into_iter().find(|state| state.as_str() == text)
+    }
+}
+
+/// One signing key.
+#[derive(Debug)]
+pub struct SigningKey {
+    /// Its name.
+    pub kid: Kid,
+    /// What it is good for.
+    pub state: KeyState,
+    /// Its bytes; none once it is retired.
+    pub secret: Option<Secret>,
+    /// When it was made.
+    pub created_at: UnixSeconds,
+}
+
+/// Why keys were not taken as a keyring.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// No key could sign.
+    #[error("no key is active")]
+    NoneActive,
+    /// Two keys would sign.
+    #[error("key {kid} is active besides another one")]
+    SeveralActive {
+        /// The second.
+        kid: Kid,
+    },
+    /// Two keys have one name.
+    #[error("there are two keys {kid}")]
+    Duplicate {
+        /// Their name.
+        kid: Kid,
+    },
+    /// A key that must sign or verify cannot.
+    #[error("key {kid} has no secret")]
+    NoSecret {
+        /// Its name.
+        kid: Kid,
+    },
+    /// A key that is retired could still sign.
+    #[error("key {kid} is retired and has a secret")]
+    RetiredSecret {
+        /// Its name.
+        kid: Kid,
+    },
+}
+
+/// Signing keys, exactly one of which is active. It mints with that one and verifies with every one
+/// that is not retired.
+#[derive(Debug)]
+pub struct Keyring(Vec<SigningKey>);
+
+impl Keyring {
+    /// Takes keys of which exactly one is active, whose kids are unique, and which have a secret exactly
+    /// if they are not retired. Their order is kept.
+    pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyringError> {
+        let mut active = None;
+        for (index, key) in keys.iter().enumerate() {
+            let kid = || key.kid.clone();
+            if keys.iter().take(index).any(|other| other.kid == key.kid) {
+                return Err(KeyringError::Duplicate { kid: kid() });
+            }
+            if key.state == KeyState::Retired && key.secret.is_some() {
+                return Err(KeyringError::RetiredSecret { kid: kid() });
+            }
+            if key.state != KeyState::Retired && key.secret.is_none() {
+                return Err(KeyringError::NoSecret { kid: kid() });
+            }
+            if key.state == KeyState::Active && active.replace(index).is_some() {
+                return Err(KeyringError::SeveralActive { kid: kid() });
+            }
+        }
+        active.map(|_| Self(keys)).ok_or(KeyringError::NoneActive)
+    }
+
+    /// The key that signs.
+    pub fn active(&self) -> &Kid {
+        self.active_key().0
+    }
+
+    /// All keys, in the order they were given.
+    pub fn keys(&self) -> &[SigningKey] {
+        &self.0
+    }
+
+    /// Gives the keys back, to make another keyring of them.
+    pub fn into_keys(self) -> Vec<SigningKey> {
+        self.0
+    }
+
+    /// The key of this name, retired ones too.
+    pub fn key(&self, kid: &Kid) -> Option<&SigningKey> {
+        self.0.iter().find(|key| key.kid == *kid)
+    }
+
+    /// The active key narrowed down to one organization at one epoch.
+    pub fn organization_key(&self, organization: &OrganizationId, epoch: u64) -> OrganizationKey {
+        OrganizationKey::derive(self.active_key().1, organization, epoch)
+    }
+
+    /// Makes the link with the active key. `epoch` is the organization's, `link_revision` the file's.
+    /// The same arguments give the same link.
+    pub fn mint(&self, grant: &Grant, epoch: u64, link_revision: u64) -> SignedLink {
+        self.organization_key(&grant.organization, epoch)
+            .mint(self.active(), grant, link_revision)
+    }
+
+    /// The key that signs, with its secret.
+    #[expect(
+        clippy::expect_used,
+        reason = "`new` takes no keyring without an active key, nor one without its secret"
+    )]
+    pub(super) fn active_key(&self) -> (&Kid, &Secret) {
+        let mut active = self.0.iter().filter(|key| key.state == KeyState::Active);
+        active
+            .find_map(|key| Some((&key.kid, key.secret.as_ref()?)))
+            .expect("one key is active")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(kid: &str, state: KeyState, has_secret: bool) -> SigningKey {
+        let secret = Secret::new((0..32).collect()).unwrap();
+        SigningKey {
+            kid: Kid::parse(kid).unwrap(),
+            state,
+            secret: has_secret.then_some(secret),
+            created_at: UnixSeconds::EPOCH,
+        }
+    }
+
+    #[test]
+    fn kids_keep_to_their_alphabet_and_length() {
+        for good in ["a", "K1", &"9".repeat(16)] {
+            assert_eq!(Kid::parse(good).unwrap().as_str(), good);
+        }
+        let long = "a".repeat(10_240);
+        for bad in ["", "a/b", "..", "a-b", "a_b", "é", &"9".repeat(17), &long] {
+            assert_eq!(Kid::parse(bad), None, "{bad}");
+        }
+        assert_eq!(Kid::from_random([1, 0xab, 0, 0xff]).as_str(), "01ab00ff");
+    }
+
+    #[test]
+    fn keyrings_have_one_active_key_and_secrets_where_they_belong() {
+        use KeyState::{Active, Retired, VerifyOnly};
+        let good = Keyring::new(vec![
+            key("b", VerifyOnly, true),
+            key("a", Active, true),
+            key("c", Retired, false),
+        ])
+        .unwrap();
+        assert_eq!(good.active().as_str(), "a");
+        assert_eq!(good.keys().len(), 3);
+
+        let kid = |text| Kid::parse(text).unwrap();
+        let bad = [
+            (vec![], KeyringError::NoneActive),
+            (vec![key("a", VerifyOnly, true)], KeyringError::NoneActive),
+            (
+                vec![key("a", Active, true), key("b", Active, true)],
+                KeyringError::SeveralActive { kid: kid("b") },
+            ),
+            (
+                vec![key("a", Active, true), key("a", Retired, false)],
+                KeyringError::Duplicate { kid: kid("a") },
+            ),
+            (
+                vec![key("a", Active, false)],
+                KeyringError::NoSecret { kid: kid("a") },
+            ),
+            (
+                vec![key("a", Active, true), key("b", VerifyOnly, false)],
+                KeyringError::NoSecret { kid: kid("b") },
+            ),
+            (
+                vec![key("a", Active, true), key("b", Retired, true)],
+                KeyringError::RetiredSecret { kid: kid("b") },
+            ),
+        ];
+        for (keys, why) in bad {
+            assert_eq!(Keyring::new(keys).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn states_read_back() {
+        for state in [KeyState::Active, KeyState::VerifyOnly, KeyState::Retired] {
+            assert_eq!(KeyState::parse(state.as_str()), Some(state));
+        }
+        assert_eq!(KeyState::parse("Active"), None);
+    }
+}

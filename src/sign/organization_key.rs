@@ -1,0 +1,68 @@
+//! The key that signs the links of one organization.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::encoding::{base64url, from_base64url};
+use super::grant::{Grant, SignedLink};
+use super::keyring::Kid;
+use super::mac::{download_message, hmac_sha256, organization_message};
+use super::secret::Secret;
+use super::token;
+use crate::model::id::OrganizationId;
+
+/// A signing key narrowed down to one organization at one epoch. It may be handed to that tenant for
+/// signing offline: it opens nothing of another one, and dies when the epoch is raised. Wiped when
+/// dropped; `Debug` shows nothing of it, and it cannot be cloned.
+pub struct OrganizationKey(Zeroizing<[u8; 32]>);
+
+impl OrganizationKey {
+    /// The key that `secret` gives this organization at this epoch.
+    pub fn derive(secret: &Secret, organization: &OrganizationId, epoch: u64) -> Self {
+        Self::derive_for(secret, organization.as_str(), epoch)
+    }
+
+    /// Reads the 43 characters that [`Self::reveal_base64url`] gave, and no other spelling.
+    pub fn from_base64url(text: &str) -> Option<Self> {
+        from_base64url(text).map(Zeroizing::new).map(Self)
+    }
+
+    /// The key in the clear, as 43 base64url characters: for handing it to its tenant.
+    pub fn reveal_base64url(&self) -> Zeroizing<String> {
+        Zeroizing::new(base64url(&self.0))
+    }
+
+    /// Makes the link. `kid` is the signing key that this one was derived from, `link_revision` the
+    /// file's own. The grant must be of the organization that this key was derived for, else the link
+    /// opens nothing. The same arguments give the same link.
+    pub fn mint(&self, kid: &Kid, grant: &Grant, link_revision: u64) -> SignedLink {
+        let message = download_message(
+            grant.organization.as_str(),
+            grant.file.as_str(),
+            grant.expires,
+            link_revision,
+            grant.claims.texts(),
+        );
+        let (token, link_id) = token::write(kid, &self.mac(&message));
+        SignedLink::new(grant, kid, token, link_id)
+    }
+
+    pub(super) fn derive_for(secret: &Secret, organization: &str, epoch: u64) -> Self {
+        let message = organization_message(organization, epoch);
+        Self(Zeroizing::new(hmac_sha256(
+            secret.reveal(),
+            message.as_bytes(),
+        )))
+    }
+
+    pub(super) fn mac(&self, message: &str) -> [u8; 32] {
+        hmac_sha256(&*self.0, message.as_bytes())
+    }
+}
+
+impl fmt::Debug for OrganizationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OrganizationKey(..)")
+    }
+}

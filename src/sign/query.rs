@@ -1,0 +1,179 @@
+//! The query of a link, read strictly and once.
+
+use std::borrow::Cow;
+
+use super::claims::{ClaimName, has_good_length};
+use super::encoding::percent_decode;
+
+const EXPIRES: &str = "expires";
+const TOKEN: &str = "token";
+
+/// The known parameters of a query, decoded. None of it is proven by anything yet.
+pub(super) struct Parameters<'a> {
+    pub(super) expires: Cow<'a, str>,
+    pub(super) token: Cow<'a, str>,
+    /// Sorted by name, each name once, each text of good length.
+    pub(super) claims: Vec<(ClaimName, Cow<'a, str>)>,
+}
+
+/// Whether the query means a link: one of its names, decoded, is `token` or `expires`. A piece that
+/// cannot be decoded does not count, and says nothing about the others.
+pub fn names_a_link(query: &str) -> bool {
+    query
+        .split('&')
+        .filter_map(|piece| percent_decode(name_and_value(piece).0))
+        .any(|name| name == TOKEN || name == EXPIRES)
+}
+
+impl<'a> Parameters<'a> {
+    /// `None` for whatever the grammar of queries does not allow, and when `expires` or `token` is
+    /// missing or a known parameter is there twice.
+    pub(super) fn parse(query: &'a str) -> Option<Self> {
+        let mut expires = None;
+        let mut token = None;
+        let mut claims: Vec<(ClaimName, Cow<'a, str>)> = Vec::new();
+        for piece in query.split('&') {
+            let (name, value) = name_and_value(piece);
+            let name = percent_decode(name)?;
+            if name.is_empty() {
+                return None;
+            }
+            let twice = if name == EXPIRES {
+                expires.replace(percent_decode(value)?).is_some()
+            } else if name == TOKEN {
+                token.replace(percent_decode(value)?).is_some()
+            } else if let Some(claim) = ClaimName::parse(&name) {
+                let twice = claims.iter().any(|(other, _)| *other == claim);
+                let text = percent_decode(value).filter(|text| has_good_length(text))?;
+                claims.push((claim, text));
+                twice
+            } else {
+                // Mail and chat programs append parameters of their own.
+                false
+            };
+            if twice {
+                return None;
+            }
+        }
+        claims.sort_by_key(|(name, _)| *name);
+        Some(Self {
+            expires: expires?,
+            token: token?,
+            claims,
+        })
+    }
+}
+
+fn name_and_value(piece: &str) -> (&str, &str) {
+    piece.split_once('=').unwrap_or((piece, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Owned = (String, String, Vec<(ClaimName, String)>);
+
+    fn parse(query: &str) -> Option<Owned> {
+        let parameters = Parameters::parse(query)?;
+        let claims = parameters.claims.into_iter();
+        Some((
+            parameters.expires.into_owned(),
+            parameters.token.into_owned(),
+            claims
+                .map(|(name, text)| (name, text.into_owned()))
+                .collect(),
+        ))
+    }
+
+    #[test]
+    fn order_spelling_and_unknown_names_mean_nothing() {
+        let plain = parse("expires=1&token=a.b").unwrap();
+        for same in [
+            "token=a.b&expires=1",
+            "%74oken=a%2Eb&expires=%31",
+            "utm_source=%zz&expires=1&token=a.b&fbclid",
+            "token[]=x&TOKEN=x&Expires=2&expires[]=2&expires=1&token=a.b",
+        ] {
+            assert_eq!(parse(same), Some(plain.clone()), "{same}");
+        }
+        let (_, _, claims) =
+            parse("response-content-type=a/b&ip=%3A%3a1&token=a.b&expires=1").unwrap();
+        let ip = (ClaimName::Ip, "::1".to_owned());
+        assert_eq!(claims, [ip, (ClaimName::ContentType, "a/b".to_owned())]);
+        let (_, _, claims) =
+            parse("expires=1&token=t&response-content-disposition=a+b%20c%2B%3D=").unwrap();
+        assert_eq!(
+            claims,
+            [(ClaimName::ContentDisposition, "a b c+==".to_owned())]
+        );
+    }
+
+    #[test]
+    fn everything_else_is_malformed() {
+        let bad = [
+            "",
+            "token=a",
+            "expires=1",
+            "expires=1;token=a",
+            "expires=1&&token=a",
+            "&expires=1&token=a",
+            "expires=1&token=a&",
+            "expires=1&token=a&=",
+            "expires=1&token=a&=v",
+            "expires=1&token=a&%=v",
+            "expires=1&token=a&%ff=v",
+            "expires=1&token=%",
+            "expires=1&token=%4",
+            "expires=1&token=%zz",
+            "expires=1&token=%ff",
+            "expires=1&token=a&token=a",
+            "token=a&expires=1&expires=1",
+            "expires=1&token=a&%74oken=b",
+            "%65xpires=2&expires=1&token=a",
+            "expires=1&token=a&ip=::1&ip=::1",
+            "expires=1&token=a&ip=::1&i%70=::1",
+            "expires=1&token=a&ip=",
+            "expires=1&token=a&ip",
+            "expires=1&token=a&ip=%zz",
+            "expires=1&token[]=a",
+            "expires=1&TOKEN=a",
+            "expires[]=1&token=a",
+        ];
+        for query in bad {
+            assert!(Parameters::parse(query).is_none(), "{query}");
+        }
+        let with_claim = |length| {
+            format!(
+                "expires=1&token=a&response-content-type={}",
+                "x".repeat(length)
+            )
+        };
+        assert!(Parameters::parse(&with_claim(2_048)).is_some());
+        assert!(Parameters::parse(&with_claim(2_049)).is_none());
+    }
+
+    #[test]
+    fn a_link_is_told_by_its_names() {
+        for yes in [
+            "token",
+            "token=",
+            "a=b&expires=1",
+            "%zz&%74oken=x",
+            "&&token=%zz",
+            "expires=1;token=a",
+        ] {
+            assert!(names_a_link(yes), "{yes}");
+        }
+        for no in [
+            "",
+            "a=token",
+            "TOKEN=a",
+            "token[]=a",
+            "tok%zzen=a",
+            "expires_in=60",
+        ] {
+            assert!(!names_a_link(no), "{no}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The parameter `token`: `{kid}.{mac}`.
+
+use super::encoding::{base64url, from_base64url};
+use super::keyring::Kid;
+use crate::model::revocation::{LINK_ID_CHARS, LinkId};
+
+/// A token of the right shape. Nothing says yet that its MAC is good.
+pub(super) struct Token {
+    pub(super) kid: Kid,
+    pub(super) mac: [u8; 32],
+    pub(super) link_id: LinkId,
+}
+
+impl Token {
+    /// Takes exactly the spelling that [`write`] gives.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (kid, mac_text) = text.split_once('.')?;
+        let kid = Kid::parse(kid)?;
+        let mac = from_base64url(mac_text)?;
+        let link_id = link_id(mac_text)?;
+        Some(Self { kid, mac, link_id })
+    }
+}
+
+/// The token of a fresh MAC, and the link's id.
+#[expect(
+    clippy::expect_used,
+    reason = "43 characters of base64url begin with a link id"
+)]
+pub(super) fn write(kid: &Kid, mac: &[u8; 32]) -> (String, LinkId) {
+    let mac_text = base64url(mac);
+    let link_id = link_id(&mac_text).expect("base64url is the alphabet of link ids");
+    (format!("{kid}.{mac_text}"), link_id)
+}
+
+fn link_id(mac_text: &str) -> Option<LinkId> {
+    mac_text.get(..LINK_ID_CHARS).and_then(LinkId::parse)
+}

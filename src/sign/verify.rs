@@ -1,0 +1,331 @@
+//! The verifier: the one place where a link becomes a [`Verified`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use subtle::ConstantTimeEq as _;
+
+use super::claims::{ClaimName, Claims};
+use super::encoding;
+use super::grant::Grant;
+use super::keyring::{KeyState, Keyring, Kid};
+use super::mac::download_message;
+use super::network::Network;
+use super::organization_key::OrganizationKey;
+use super::query::Parameters;
+use super::secret::Secret;
+use super::token::Token;
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::time::UnixSeconds;
+
+/// How many earlier pairs of epoch and link revision [`Keyring::explain`] tries at most.
+pub const EXPLAIN_TRIES_MAX: usize = 1_000;
+
+/// A link as a client sent it. It is a credential, so it has no `Debug`.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    /// The path segment that names the organization, not decoded.
+    pub organization: &'a str,
+    /// The path segment that names the file, not decoded.
+    pub file: &'a str,
+    /// What stands behind the `?`, not decoded; empty if nothing does.
+    pub query: &'a str,
+}
+
+/// What a link is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Conditions<'a> {
+    /// The time.
+    pub now: UnixSeconds,
+    /// How far ahead `expires` may lie, in seconds.
+    pub lifetime_max: u64,
+    /// How early `not-before` may be passed, in seconds, for clocks that disagree.
+    pub not_before_leeway: u64,
+    /// Who asks. Unknown: no `ip` claim lets the link through.
+    pub client: Option<IpAddr>,
+    /// What was revoked.
+    pub revocations: &'a Revocations,
+}
+
+/// The proof that a link is good: whose file it opens, until when, under which claims. Only the
+/// verifier can make one, and it cannot be copied.
+#[derive(Debug)]
+pub struct Verified {
+    grant: Grant,
+    link_id: LinkId,
+    kid: Kid,
+}
+
+impl Verified {
+    /// Whose file.
+    pub fn organization(&self) -> &OrganizationId {
+        &self.grant.organization
+    }
+
+    /// Which file.
+    pub fn file(&self) -> &FileId {
+        &self.grant.file
+    }
+
+    /// The first second at which the link is dead.
+    pub fn expires(&self) -> UnixSeconds {
+        self.grant.expires
+    }
+
+    /// What else the link says.
+    pub fn claims(&self) -> &Claims {
+        &self.grant.claims
+    }
+
+    /// The link's name in logs.
+    pub fn link_id(&self) -> LinkId {
+        self.link_id
+    }
+
+    /// The signing key it was made with.
+    pub fn kid(&self) -> &Kid {
+        &self.kid
+    }
+}
+
+/// Why a link opens nothing. For logs, metrics and the operator; a client is never told which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// It is not spelled as a link, or a claim means nothing.
+    Malformed,
+    /// No signing key has its kid.
+    KidUnknown,
+    /// Its signing key is retired.
+    KidRetired,
+    /// It was not signed so, or with another key, or before a revocation.
+    MacMismatch,
+    /// Its time is over.
+    Expired,
+    /// It would live longer than any link may.
+    TooFar,
+    /// Its `not-before` has not come.
+    NotYetValid,
+    /// Its `ip` is not the client's.
+    IpMismatch,
+    /// This one link was revoked.
+    LinkRevoked,
+    /// All links of its file were revoked. Only [`Keyring::explain`] says so.
+    FileRevoked,
+    /// All links of its organization were revoked. Only [`Keyring::explain`] says so.
+    OrganizationRevoked,
+}
+
+impl Rejection {
+    /// A word that stays the same from version to version.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::KidUnknown => "kid_unknown",
+            Self::KidRetired => "kid_retired",
+            Self::MacMismatch => "mac_mismatch",
+            Self::Expired => "expired",
+            Self::TooFar => "too_far",
+            Self::NotYetValid => "not_yet_valid",
+            Self::IpMismatch => "ip_mismatch",
+            Self::LinkRevoked => "link_revoked",
+            Self::FileRevoked => "file_revoked",
+            Self::OrganizationRevoked => "organization_revoked",
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl Keyring {
+    /// Checks a link in the order that [`crate::sign`] gives. A revoked file or organization is a
+    /// [`Rejection::MacMismatch`] here. Never fails in another way, whatever was sent, and its work
+    /// grows with the length of the link only.
+    pub fn verify(
+        &self,
+        attempt: &Attempt<'_>,
+        conditions: &Conditions<'_>,
+    ) -> Result<Verified, Rejection> {
+        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
+        let (epoch, revision) = link.in_force(conditions.revocations);
+        self.check_mac(&link, epoch, revision)?;
+        link.check_the_rest(conditions)
+    }
+
+    /// As [`Keyring::verify`], but looks for the reason behind a MAC that does not match: whether it
+    /// would at an earlier link revision or epoch. Costs up to [`EXPLAIN_TRIES_MAX`] times as much, so
+    /// it is for an operator, never for a request.
+    pub fn explain(
+        &self,
+        attempt: &Attempt<'_>,
+        conditions: &Conditions<'_>,
+    ) -> Result<Verified, Rejection> {
+        let rejection = match self.verify(attempt, conditions) {
+            Err(Rejection::MacMismatch) => Rejection::MacMismatch,
+            settled => return settled,
+        };
+        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
+        let (epoch, revision) = link.in_force(conditions.revocations);
+        let matches =
+            |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
+        match earlier(epoch, revision).find(matches) {
+            Some((of, _)) if of == epoch => Err(Rejection::FileRevoked),
+            Some(_) => Err(Rejection::OrganizationRevoked),
+            None => Err(rejection),
+        }
+    }
+
+    /// Checks 2 and 3. A kid that is unknown or retired is found out only after the same work.
+    fn check_mac(
+        &self,
+        link: &UnprovenLink<'_>,
+        epoch: u64,
+        revision: u64,
+    ) -> Result<(), Rejection> {
+        let key = self.key(&link.token.kid);
+        let secret = key.and_then(|key| key.secret.as_ref());
+        let matches = link.mac_matches(secret.unwrap_or(self.active_key().1), epoch, revision);
+        match key.map(|key| key.state) {
+            None => Err(Rejection::KidUnknown),
+            Some(KeyState::Retired) => Err(Rejection::KidRetired),
+            Some(KeyState::Active | KeyState::VerifyOnly) if matches => Ok(()),
+            Some(KeyState::Active | KeyState::VerifyOnly) => Err(Rejection::MacMismatch),
+        }
+    }
+}
+
+/// The pairs of epoch and link revision that were in force before these, likely ones first. Raising
+/// the epoch sets the revisions back to 0, so under an earlier epoch any revision may have been.
+fn earlier(epoch: u64, revision: u64) -> impl Iterator<Item = (u64, u64)> {
+    let tries_of_this_epoch = if epoch == 0 {
+        EXPLAIN_TRIES_MAX
+    } else {
+        EXPLAIN_TRIES_MAX / 2
+    };
+    let of_this_epoch = (0..revision).rev().map(move |revision| (epoch, revision));
+    // By how far the epoch lies back and how high the revision is, in sum.
+    let of_earlier_epochs = (1..=EXPLAIN_TRIES_MAX as u64)
+        .flat_map(move |sum| (1..=sum.min(epoch)).map(move |back| (epoch - back, sum - back)));
+    of_this_epoch
+        .take(tries_of_this_epoch)
+        .chain(of_earlier_epochs)
+        .take(EXPLAIN_TRIES_MAX)
+}
+
+/// A link of the right shape that nothing proves yet.
+struct UnprovenLink<'a> {
+    organization: OrganizationId,
+    file: FileId,
+    expires: UnixSeconds,
+    claims: Vec<(ClaimName, Cow<'a, str>)>,
+    token: Token,
+}
+
+impl<'a> UnprovenLink<'a> {
+    /// Check 1.
+    fn parse(attempt: &Attempt<'a>) -> Option<Self> {
+        let parameters = Parameters::parse(attempt.query)?;
+        Some(Self {
+            organization: OrganizationId::parse(attempt.organization).ok()?,
+            file: FileId::parse(attempt.file).ok()?,
+            expires: encoding::seconds(&parameters.expires)?,
+            claims: parameters.claims,
+            token: Token::parse(&parameters.token)?,
+        })
+    }
+
+    /// The organization's epoch and the file's link revision.
+    fn in_force(&self, revocations: &Revocations) -> (u64, u64) {
+        let epoch = revocations.epoch(&self.organization);
+        (epoch, revocations.revision(&self.organization, &self.file))
+    }
+
+    fn mac_matches(&self, secret: &Secret, epoch: u64, revision: u64) -> bool {
+        let claims = self.claims.iter().map(|(name, text)| (*name, &**text));
+        let organization = self.organization.as_str();
+        let message = download_message(
+            organization,
+            self.file.as_str(),
+            self.expires,
+            revision,
+            claims,
+        );
+        let mac = OrganizationKey::derive_for(secret, organization, epoch).mac(&message);
+        mac.ct_eq(&self.token.mac).into()
+    }
+
+    /// Checks 4 to 9, of a link whose MAC is good.
+    fn check_the_rest(self, conditions: &Conditions<'_>) -> Result<Verified, Rejection> {
+        if conditions.now >= self.expires {
+            return Err(Rejection::Expired);
+        }
+        if self.expires.since(conditions.now) > conditions.lifetime_max {
+            return Err(Rejection::TooFar);
+        }
+        let claims = self
+            .claims
+            .into_iter()
+            .try_fold(Claims::none(), |claims, (name, text)| {
+                claims.with(name, text)
+            })
+            .map_err(|_| Rejection::Malformed)?;
+        let latest_start = conditions.now.plus(conditions.not_before_leeway);
+        if claims
+            .not_before()
+            .is_some_and(|start| start > latest_start)
+        {
+            return Err(Rejection::NotYetValid);
+        }
+        let client_is_in = |network: Network| {
+            let client = conditions.client;
+            client.is_some_and(|address| network.contains(address))
+        };
+        if !claims.ip().is_none_or(client_is_in) {
+            return Err(Rejection::IpMismatch);
+        }
+        let link_id = self.token.link_id;
+        if conditions
+            .revocations
+            .is_denied(&self.organization, link_id)
+        {
+            return Err(Rejection::LinkRevoked);
+        }
+        let grant = Grant {
+            organization: self.organization,
+            file: self.file,
+            expires: self.expires,
+            claims,
+        };
+        Ok(Verified {
+            grant,
+            link_id,
+            kid: self.token.kid,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_pairs_are_bounded_and_likely_ones_come_first() {
+        let first = |epoch, revision| earlier(epoch, revision).take(6).collect::<Vec<_>>();
+        assert_eq!(first(0, 0), []);
+        assert_eq!(first(0, 2), [(0, 1), (0, 0)]);
+        assert_eq!(
+            first(2, 1),
+            [(2, 0), (1, 0), (1, 1), (0, 0), (1, 2), (0, 1)]
+        );
+        for (epoch, revision) in [(0, 5_000), (5_000, 0), (u64::MAX, u64::MAX), (1, 1)] {
+            assert_eq!(earlier(epoch, revision).count(), EXPLAIN_TRIES_MAX);
+        }
+    }
+}
