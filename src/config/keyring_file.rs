@@ -1,0 +1,516 @@
+//! The keyring's file, `keyring.toml`: one `[[key]]` each with `kid`, `state`, `created_at` (RFC 3339)
+//! and, unless the key is retired, `secret` (base64).
+//!
+//! What is wrong with a file is said by the key's kid or its place in the file, counted from 1, never
+//! by quoting the text: the text is the secret.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use toml::{Table, Value};
+use zeroize::Zeroizing;
+
+use crate::model::time::UnixSeconds;
+use crate::sign::keyring::{KeyState, Keyring, KeyringError, Kid, SigningKey};
+use crate::sign::secret::{Secret, WeakSecret};
+
+/// The largest file that is read, in bytes: room for some thousand keys.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+const FIELDS: [&str; 4] = ["kid", "secret", "state", "created_at"];
+
+/// Why a keyring could not be read, written or changed. No variant holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringFileError {
+    /// The file could not be read or written.
+    #[error("cannot {doing} the keyring file {path}", path = path.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Others than its owner may read or write the file.
+    #[error(
+        "the keyring file {path} has mode {mode:04o}: only its owner may have access (chmod 600)",
+        path = path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The path leads to a directory, a pipe or the like, or to something far too large.
+    #[error("{path} is no keyring file", path = path.display())]
+    NotAKeyringFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The text is no TOML.
+    #[error("line {line} of the keyring is no TOML")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// The text has something else than `[[key]]`.
+    #[error("a keyring has [[key]] tables and nothing else")]
+    NotKeys,
+    /// One key is not as it should be.
+    #[error("{key} {why}")]
+    Key {
+        /// Which key: `key KID`, or by its place where the kid itself cannot be read.
+        key: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// One key's secret is too weak.
+    #[error("key {kid}: {why}")]
+    Weak {
+        /// Its name.
+        kid: Kid,
+        /// What is wrong with it.
+        #[source]
+        why: WeakSecret,
+    },
+    /// The keys do not make a keyring.
+    #[error("the keyring is not usable: {0}")]
+    Keyring(#[from] KeyringError),
+    /// The keyring has no such key.
+    #[error("there is no key {kid}")]
+    Unknown {
+        /// The name that was given.
+        kid: Kid,
+    },
+    /// A retired key lost its secret and cannot come back.
+    #[error("key {kid} is retired and cannot sign again")]
+    Retired {
+        /// Its name.
+        kid: Kid,
+    },
+    /// The active key cannot be retired.
+    #[error("key {kid} is active: rotate to another key first")]
+    Active {
+        /// Its name.
+        kid: Kid,
+    },
+}
+
+/// Reads the keyring in a file that its owner alone may read and write. Links are followed.
+pub fn read(path: &Path) -> Result<Keyring, KeyringFileError> {
+    let failed = |source| KeyringFileError::Io {
+        doing: "read",
+        path: path.to_owned(),
+        source,
+    };
+    let not_a_keyring_file = || KeyringFileError::NotAKeyringFile {
+        path: path.to_owned(),
+    };
+    // Looked at before it is opened: opening a pipe would wait for a writer.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(not_a_keyring_file());
+    }
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(KeyringFileError::Exposed {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(not_a_keyring_file());
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    parse(&text)
+}
+
+/// Puts the keyring where `path` says, mode 0600, in place of what was there: whole or not at all,
+/// also through a crash. Two writers at once leave the keyring of one of them.
+pub fn write(path: &Path, keyring: &Keyring) -> Result<(), KeyringFileError> {
+    write_whole(path, render(keyring).as_bytes()).map_err(|source| KeyringFileError::Io {
+        doing: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads the text of a keyring file.
+pub fn parse(text: &str) -> Result<Keyring, KeyringFileError> {
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
+        // The error itself would quote the line, and the line may be a secret.
+        let start = error.span().map_or(0, |span| span.start);
+        let before = text.as_bytes().iter().take(start);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        KeyringFileError::Syntax { line }
+    })?;
+    let tables = match table.remove("key") {
+        Some(Value::Array(tables)) if table.is_empty() => tables,
+        None if table.is_empty() => Vec::new(),
+        _ => return Err(KeyringFileError::NotKeys),
+    };
+    let keys = tables
+        .iter()
+        .zip(1..)
+        .map(|(key, place)| signing_key(key, place));
+    Ok(Keyring::new(keys.collect::<Result<_, _>>()?)?)
+}
+
+/// The text that [`parse`] reads back. It holds the secrets.
+pub fn render(keyring: &Keyring) -> Zeroizing<String> {
+    // Room enough for keys of usual size: a string that grows leaves a copy behind, which is not wiped.
+    let room = 256 * (1 + keyring.keys().len());
+    let mut text = Zeroizing::new(String::with_capacity(room));
+    text.push_str(
+        "# Who reads this file can make links to every file: mode 0600, and no copies.\n",
+    );
+    for key in keyring.keys() {
+        let (kid, state, created_at) = (&key.kid, key.state.as_str(), key.created_at);
+        text.push_str(&format!("\n[[key]]\nkid = \"{kid}\"\n"));
+        if let Some(secret) = &key.secret {
+            let secret = Zeroizing::new(BASE64_STANDARD.encode(secret.reveal()));
+            for part in ["secret = \"", &secret, "\"\n"] {
+                text.push_str(part);
+            }
+        }
+        text.push_str(&format!(
+            "state = \"{state}\"\ncreated_at = \"{created_at}\"\n"
+        ));
+    }
+    text
+}
+
+/// Adds a key of 32 random bytes: `verify-only`, so that every node may learn it before it signs, or
+/// `active` if there was no keyring. A kid that is taken is an error; draw another.
+pub fn generate(
+    keyring: Option<Keyring>,
+    kid: Kid,
+    random: [u8; 32],
+    now: UnixSeconds,
+) -> Result<Keyring, KeyringFileError> {
+    let mut keys = keyring.map(Keyring::into_keys).unwrap_or_default();
+    let state = if keys.is_empty() {
+        KeyState::Active
+    } else {
+        KeyState::VerifyOnly
+    };
+    let random = Zeroizing::new(random);
+    let secret = Secret::new(random.to_vec()).map_err(|why| KeyringFileError::Weak {
+        kid: kid.clone(),
+        why,
+    })?;
+    keys.push(SigningKey {
+        kid,
+        state,
+        secret: Some(secret),
+        created_at: now,
+    });
+    Ok(Keyring::new(keys)?)
+}
+
+/// Makes the key `to` sign; the one that did becomes `verify-only`. Changes nothing if it signs already.
+/// To rotate to a fresh key, [`generate`] it first.
+pub fn rotate(keyring: Keyring, to: &Kid) -> Result<Keyring, KeyringFileError> {
+    if known(&keyring, to)? == KeyState::Retired {
+        return Err(KeyringFileError::Retired { kid: to.clone() });
+    }
+    let mut keys = keyring.into_keys();
+    for key in &mut keys {
+        if key.kid == *to {
+            key.state = KeyState::Active;
+        } else if key.state == KeyState::Active {
+            key.state = KeyState::VerifyOnly;
+        }
+    }
+    Ok(Keyring::new(keys)?)
+}
+
+/// Ends every link of this key and drops its secret for good; its kid stays, so that a link can be
+/// told why it died. Refuses the active key. Changes nothing if it is retired already.
+pub fn retire(keyring: Keyring, kid: &Kid) -> Result<Keyring, KeyringFileError> {
+    if known(&keyring, kid)? == KeyState::Active {
+        return Err(KeyringFileError::Active { kid: kid.clone() });
+    }
+    let mut keys = keyring.into_keys();
+    for key in keys.iter_mut().filter(|key| key.kid == *kid) {
+        key.state = KeyState::Retired;
+        key.secret = None;
+    }
+    Ok(Keyring::new(keys)?)
+}
+
+fn known(keyring: &Keyring, kid: &Kid) -> Result<KeyState, KeyringFileError> {
+    let key = keyring.key(kid);
+    key.map(|key| key.state)
+        .ok_or_else(|| KeyringFileError::Unknown { kid: kid.clone() })
+}
+
+fn signing_key(value: &Value, place: usize) -> Result<SigningKey, KeyringFileError> {
+    let field = |name| value.get(name).and_then(Value::as_str);
+    let kid = field("kid").and_then(Kid::parse);
+    let key = match &kid {
+        Some(kid) => format!("key {kid}"),
+        None => format!("key number {place}"),
+    };
+    let wrong = |why| KeyringFileError::Key {
+        key: key.clone(),
+        why,
+    };
+    let table = value.as_table().ok_or_else(|| wrong("is no table"))?;
+    if !table.keys().all(|name| FIELDS.contains(&name.as_str())) {
+        return Err(wrong(
+            "has a field besides kid, secret, state and created_at",
+        ));
+    }
+    let kid = kid.ok_or_else(|| wrong("has no kid of 1 to 16 letters and digits"))?;
+    let state = field("state")
+        .and_then(KeyState::parse)
+        .ok_or_else(|| wrong("has no state active, verify-only or retired"))?;
+    let created_at = field("created_at")
+        .and_then(UnixSeconds::parse_rfc3339)
+        .ok_or_else(|| wrong("has no created_at as in \"2026-05-18T15:34:52Z\""))?;
+    let secret = match table.get("secret") {
+        None => None,
+        Some(text) => {
+            let bytes = text
+                .as_str()
+                .and_then(|text| BASE64_STANDARD.decode(text).ok());
+            let bytes = bytes.ok_or_else(|| wrong("has a secret that is no base64"))?;
+            let weak = |why| KeyringFileError::Weak {
+                kid: kid.clone(),
+                why,
+            };
+            Some(Secret::new(bytes).map_err(weak)?)
+        }
+    };
+    Ok(SigningKey {
+        kid,
+        state,
+        secret,
+        created_at,
+    })
+}
+
+/// The file's directory is synchronised too, or a crash could bring the old file back.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let mut stage_name = name.to_owned();
+    stage_name.push(format!(".{}.tmp", std::process::id()));
+    let stage = directory.join(stage_name);
+    // A process of this id may have died between creating and renaming.
+    match std::fs::remove_file(&stage) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write_synced(&stage, bytes).and_then(|()| std::fs::rename(&stage, path));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = std::fs::remove_file(&stage);
+    }
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    fn kid(text: &str) -> Kid {
+        Kid::parse(text).unwrap()
+    }
+
+    fn random(first: u8) -> [u8; 32] {
+        std::array::from_fn(|index| first.wrapping_add(u8::try_from(index).unwrap()))
+    }
+
+    fn with_two_keys() -> Keyring {
+        let now = UnixSeconds::new(1_779_118_492).unwrap();
+        let one = generate(None, kid("one"), random(0), now).unwrap();
+        generate(Some(one), kid("two"), random(50), now).unwrap()
+    }
+
+    fn states(keyring: &Keyring) -> Vec<(&str, KeyState, bool)> {
+        let keys = keyring.keys().iter();
+        keys.map(|key| (key.kid.as_str(), key.state, key.secret.is_some()))
+            .collect()
+    }
+
+    #[test]
+    fn keys_are_generated_rotated_and_retired() {
+        use KeyState::{Active, Retired, VerifyOnly};
+        let keyring = with_two_keys();
+        assert_eq!(
+            states(&keyring),
+            [("one", Active, true), ("two", VerifyOnly, true)]
+        );
+        let keyring = rotate(keyring, &kid("two")).unwrap();
+        let keyring = rotate(keyring, &kid("two")).unwrap();
+        assert_eq!(
+            states(&keyring),
+            [("one", VerifyOnly, true), ("two", Active, true)]
+        );
+        let keyring = retire(keyring, &kid("one")).unwrap();
+        let keyring = retire(keyring, &kid("one")).unwrap();
+        assert_eq!(
+            states(&keyring),
+            [("one", Retired, false), ("two", Active, true)]
+        );
+        let read_back = parse(&render(&keyring)).unwrap();
+        assert_eq!(states(&read_back), states(&keyring));
+        assert_eq!(*render(&read_back), *render(&keyring));
+
+        let now = UnixSeconds::EPOCH;
+        let taken = generate(Some(keyring), kid("one"), random(9), now).unwrap_err();
+        assert_eq!(
+            taken.to_string(),
+            "the keyring is not usable: there are two keys one"
+        );
+    }
+
+    #[test]
+    fn changes_that_would_break_links_by_surprise_are_refused() {
+        let retired = retire(with_two_keys(), &kid("two")).unwrap();
+        let refusals = [
+            (
+                rotate(retired, &kid("two")),
+                "key two is retired and cannot sign again",
+            ),
+            (rotate(with_two_keys(), &kid("x")), "there is no key x"),
+            (retire(with_two_keys(), &kid("x")), "there is no key x"),
+            (
+                retire(with_two_keys(), &kid("one")),
+                "key one is active: rotate to another key first",
+            ),
+        ];
+        for (refusal, message) in refusals {
+            assert_eq!(refusal.unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_key_and_never_show_its_secret() {
+        let key = |fields: &str| format!("[[key]]\nkid = \"k1\"\n{fields}");
+        let whole = "state = \"active\"\ncreated_at = \"2026-01-01T00:00:00Z\"\n";
+        let good = key(&format!("{whole}secret = \"{SECRET}\""));
+        parse(&good).unwrap();
+        let cases = [
+            (String::new(), "the keyring is not usable: no key is active"),
+            (
+                format!("{good}\nnote = \"x\""),
+                "key k1 has a field besides kid, secret, state and created_at",
+            ),
+            (
+                format!("extra = 1\n{good}"),
+                "a keyring has [[key]] tables and nothing else",
+            ),
+            (
+                format!("key = \"{SECRET}\""),
+                "a keyring has [[key]] tables and nothing else",
+            ),
+            (format!("key = [\"{SECRET}\"]"), "key number 1 is no table"),
+            (
+                format!("{good}\n[[key]]\nkid = \"{SECRET}\""),
+                "key number 2 has no kid of 1 to 16 letters and digits",
+            ),
+            (
+                key(&format!("{whole}secret = {SECRET}")),
+                "line 5 of the keyring is no TOML",
+            ),
+            (
+                key(&format!("{whole}secret = \"{SECRET}")),
+                "line 5 of the keyring is no TOML",
+            ),
+            (
+                key(&format!("{whole}secret = \"*{SECRET}\"")),
+                "key k1 has a secret that is no base64",
+            ),
+            (
+                key(&format!("{whole}secret = [\"{SECRET}\"]")),
+                "key k1 has a secret that is no base64",
+            ),
+            (
+                key(&format!("{whole}secret = \"AAEC\"")),
+                "key k1: a secret needs at least 32 bytes, this one has 3",
+            ),
+            (
+                key(&format!("state = \"{SECRET}\"")),
+                "key k1 has no state active, verify-only or retired",
+            ),
+            (
+                key(&format!("state = \"active\"\ncreated_at = \"{SECRET}\"")),
+                "key k1 has no created_at as in \"2026-05-18T15:34:52Z\"",
+            ),
+            (
+                key(whole),
+                "the keyring is not usable: key k1 has no secret",
+            ),
+        ];
+        for (text, message) in cases {
+            let error = parse(&text).unwrap_err();
+            assert_eq!(error.to_string(), message, "{text}");
+            assert!(!format!("{error:?}").contains(&SECRET[4..20]), "{text}");
+        }
+    }
+
+    #[test]
+    fn files_come_back_with_their_keys_and_without_access_for_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keyring.toml");
+        let stale = format!("keyring.toml.{}.tmp", std::process::id());
+        fs::write(directory.path().join(stale), "left by a crash").unwrap();
+        write(&path, &with_two_keys()).unwrap();
+        write(&path, &rotate(with_two_keys(), &kid("two")).unwrap()).unwrap();
+        assert_eq!(read(&path).unwrap().active(), &kid("two"));
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+
+        for mode in [0o640, 0o604, 0o620, 0o602, 0o610, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let refused = read(&path).unwrap_err();
+            assert!(
+                matches!(refused, KeyringFileError::Exposed { mode: found, .. } if found == mode)
+            );
+        }
+        assert!(matches!(
+            read(directory.path()),
+            Err(KeyringFileError::NotAKeyringFile { .. })
+        ));
+        assert!(matches!(
+            read(&directory.path().join("missing")),
+            Err(KeyringFileError::Io { .. })
+        ));
+    }
+}

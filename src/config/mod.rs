@@ -1,0 +1,3 @@
+//! Settings, and the files that hold them.
+
+pub mod keyring_file;
