@@ -58,7 +58,7 @@ pub(super) fn base64url(bytes: &[u8; 32]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads exactly what [`base64url`] writes: no padding, no other alphabet, no stray bits at the end.
+/// Reads exactly what [`base64url()`] writes: no padding, no other alphabet, no stray bits at the end.
 /// The length is looked at before anything is decoded.
 pub(super) fn from_base64url(text: &str) -> Option<[u8; 32]> {
     if text.len() != BASE64URL_CHARS {

@@ -12,7 +12,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// Takes exactly the spelling that [`write`] gives.
+    /// Takes exactly the spelling that [`write()`] gives.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (kid, mac_text) = text.split_once('.')?;
         let kid = Kid::parse(kid)?;
