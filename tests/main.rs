@@ -1,1 +1,5 @@
 //! The one test binary. Where does my test go? Into the module below that names its subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+/// The signed link: vectors, refusals, signers in other languages.
+mod sign;

@@ -1,0 +1,11 @@
+//! Whoever holds a `Verified` may open bytes, so nobody but the verifier may make one.
+
+use hallpass::sign::verify::Verified;
+
+fn forge(other: Verified) -> Verified {
+    Verified { ..other }
+}
+
+fn main() {
+    let _ = forge;
+}

@@ -1,0 +1,196 @@
+//! `tests/vectors/links.json` holds of this implementation.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hallpass::config::keyring_file;
+use hallpass::model::revocation::{LinkId, Revocations};
+use hallpass::sign::claims::{ClaimName, Claims};
+use hallpass::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
+use hallpass::sign::organization_key::OrganizationKey;
+use hallpass::sign::secret::{Secret, WeakSecret};
+use hallpass::sign::verify::Conditions;
+use serde_json::Value;
+
+use super::{attempt, grant, seconds};
+
+const LINKS: &str = include_str!("../vectors/links.json");
+
+pub(super) fn vectors() -> Value {
+    serde_json::from_str(LINKS).unwrap()
+}
+
+fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
+    vector[name].as_str().unwrap()
+}
+
+fn number(vector: &Value, name: &str) -> u64 {
+    vector[name].as_u64().unwrap()
+}
+
+fn list<'a>(vector: &'a Value, name: &str) -> &'a [Value] {
+    vector[name].as_array().unwrap()
+}
+
+fn keyring(vectors: &Value) -> Keyring {
+    let key = |key: &Value| SigningKey {
+        kid: Kid::parse(text(key, "kid")).unwrap(),
+        state: KeyState::parse(text(key, "state")).unwrap(),
+        secret: key["secret"].as_str().map(|secret| {
+            Secret::published_example(BASE64_STANDARD.decode(secret).unwrap()).unwrap()
+        }),
+        created_at: seconds(0),
+    };
+    Keyring::new(list(vectors, "keyring").iter().map(key).collect()).unwrap()
+}
+
+/// What is in force and denied for the one link of the vector.
+fn revocations(vector: &Value) -> Revocations {
+    let attempt = attempt(text(vector, "url"));
+    let mut revocations = Revocations::default();
+    // An id that is none has no revocations either.
+    if let (Ok(organization), Ok(file)) = (attempt.organization.parse(), attempt.file.parse()) {
+        let epoch = number(vector, "organization_epoch");
+        let revision = number(vector, "link_revision");
+        let denied = vector["denied"].as_array().into_iter().flatten();
+        let denied = denied.map(|id| (LinkId::parse(id.as_str().unwrap()).unwrap(), seconds(0)));
+        let Revocations {
+            epochs,
+            revisions,
+            denied: denials,
+        } = &mut revocations;
+        epochs.insert(organization, epoch);
+        let organization = epochs.keys().next().unwrap().clone();
+        revisions.insert(organization.clone(), [(file, revision)].into());
+        denials.insert(organization, denied.collect());
+    }
+    revocations
+}
+
+fn conditions<'a>(vectors: &Value, vector: &Value, revocations: &'a Revocations) -> Conditions<'a> {
+    Conditions {
+        now: seconds(vector["now"].as_u64().unwrap_or(number(vectors, "now"))),
+        lifetime_max: number(vectors, "lifetime_max"),
+        not_before_leeway: 0,
+        client: vector["client"].as_str().map(|ip| ip.parse().unwrap()),
+        revocations,
+    }
+}
+
+fn claims(vector: &Value) -> Claims {
+    let claims = vector["claims"].as_object().unwrap().iter();
+    claims.fold(Claims::none(), |claims, (name, text)| {
+        let name = ClaimName::parse(name).unwrap();
+        claims.with(name, text.as_str().unwrap()).unwrap()
+    })
+}
+
+#[test]
+fn good_vectors_are_minted_and_verified() {
+    let vectors = vectors();
+    let keyring = keyring(&vectors);
+    for vector in list(&vectors, "good") {
+        let name = text(vector, "name");
+        let grant = grant(
+            text(vector, "organization"),
+            text(vector, "file"),
+            number(vector, "expires"),
+            claims(vector),
+        );
+        let (epoch, revision) = (
+            number(vector, "organization_epoch"),
+            number(vector, "link_revision"),
+        );
+        let kid = Kid::parse(text(vector, "kid")).unwrap();
+        let secret = keyring.key(&kid).unwrap().secret.as_ref().unwrap();
+        let key = OrganizationKey::derive(secret, &grant.organization, epoch);
+        assert_eq!(
+            *key.reveal_base64url(),
+            text(vector, "organization_key"),
+            "{name}"
+        );
+
+        let key = OrganizationKey::from_base64url(text(vector, "organization_key")).unwrap();
+        let link = key.mint(&kid, &grant, revision);
+        assert_eq!(
+            link.url(text(vector, "base_url")),
+            text(vector, "url"),
+            "{name}"
+        );
+        assert_eq!(link.token, text(vector, "token"), "{name}");
+        if keyring.active() == &kid {
+            let with_keyring = keyring.mint(&grant, epoch, revision);
+            assert_eq!(with_keyring.token, link.token, "{name}");
+        }
+
+        let revocations = revocations(vector);
+        let conditions = conditions(&vectors, vector, &revocations);
+        let verified = keyring.verify(&attempt(text(vector, "url")), &conditions);
+        let verified = verified.unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_eq!(verified.organization(), &grant.organization, "{name}");
+        assert_eq!(verified.file(), &grant.file, "{name}");
+        assert_eq!(verified.expires(), grant.expires, "{name}");
+        assert_eq!(verified.claims(), &grant.claims, "{name}");
+        assert_eq!(verified.kid(), &kid, "{name}");
+        assert_eq!(
+            verified.link_id().as_str(),
+            text(vector, "link_id"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn bad_vectors_are_refused_for_their_reason() {
+    let vectors = vectors();
+    let keyring = keyring(&vectors);
+    for vector in list(&vectors, "bad") {
+        let name = text(vector, "name");
+        let revocations = revocations(vector);
+        let conditions = conditions(&vectors, vector, &revocations);
+        let attempt = attempt(text(vector, "url"));
+        let refused = keyring.verify(&attempt, &conditions).unwrap_err();
+        assert_eq!(refused.label(), text(vector, "reason"), "{name}");
+        let explained = keyring.explain(&attempt, &conditions).unwrap_err();
+        assert_eq!(explained.label(), text(vector, "explained"), "{name}");
+    }
+}
+
+#[test]
+fn published_keys_cannot_sign_real_links() {
+    let vectors = vectors();
+    let secrets = list(&vectors, "keyring")
+        .iter()
+        .filter_map(|key| key["secret"].as_str());
+    let secrets: Vec<_> = secrets.collect();
+    assert_eq!(secrets.len(), 2);
+    for secret in secrets {
+        let bytes = BASE64_STANDARD.decode(secret).unwrap();
+        assert_eq!(Secret::new(bytes).unwrap_err(), WeakSecret::Published);
+        let file = format!(
+            "[[key]]\nkid = \"k1\"\nstate = \"active\"\ncreated_at = \"2026-01-01T00:00:00Z\"\n\
+             secret = \"{secret}\"\n"
+        );
+        let refused = keyring_file::parse(&file).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "key k1: the secret is a published example"
+        );
+    }
+}
+
+#[test]
+fn vectors_are_what_their_script_writes() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/make.py");
+    let mut python = std::process::Command::new("python3");
+    let output = python
+        .env("PYTHONIOENCODING", "utf-8")
+        .arg(script)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.stdout == LINKS.as_bytes(), "run make.py again");
+}
