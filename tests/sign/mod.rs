@@ -3,6 +3,7 @@
 mod compile_fail;
 mod properties;
 mod refusals;
+mod signers;
 mod vectors;
 
 use hallpass::model::id::{FileId, OrganizationId};
