@@ -16,10 +16,12 @@ use crate::model::file::{BlobLocation, InPlace};
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
+mod blocking;
 #[cfg(test)]
 mod contract;
 pub mod disk;
 pub mod memory;
+mod read;
 
 /// What every call answers with: a boxed future, so that the gateway can hold any adapter.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
@@ -35,7 +37,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Sen
 ///   configured root; no link, device or directory is ever opened.
 /// - No call blocks its thread on a disk.
 pub trait BlobStore: Send + Sync {
-    /// Begins to write the blob `key`, which must be new.
+    /// Begins to write the blob `key`, which must be new: one that is there already is an error, at
+    /// `commit` at the latest, and stays what it was.
     fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>>;
 
     /// Opens a blob that has `size` bytes. Bytes that are gone, of another length, or no longer what
@@ -46,7 +49,8 @@ pub trait BlobStore: Send + Sync {
     fn remove(&self, key: BlobKey) -> Answer<'_, ()>;
 
     /// Looks at a file that lies on disk already and hashes it, without copying it. `Refused` if it is
-    /// no regular file below one of the configured roots, or a store without a disk.
+    /// no regular file below one of the configured roots, if a link lies on the way to it, if it
+    /// changed while it was read, or by a store without a disk. Dropping the answer stops the reading.
     fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered>;
 
     /// Removes up to `limit` stages that no living process writes any more. Answers how many.
@@ -60,10 +64,13 @@ pub trait BlobStore: Send + Sync {
 
 /// A blob being written. Dropping it without `commit` leaves nothing behind.
 pub trait Staged: Send {
-    /// Appends bytes. After an error the stage can only be dropped.
+    /// Appends bytes. After an error, and after an answer that was dropped before it came, the stage
+    /// can only be dropped: `write` and `commit` then fail. An error can come with a later call than
+    /// the one that brought the bytes.
     fn write(&mut self, chunk: Bytes) -> Answer<'_, ()>;
 
-    /// Makes the blob durable and visible under its key, and says what was written.
+    /// Makes the blob durable and visible under its key, and says what was written. After an error
+    /// there is no blob. If the answer is dropped before it came, the blob is there or not, but whole.
     fn commit(self: Box<Self>) -> Answer<'static, Stored>;
 }
 
