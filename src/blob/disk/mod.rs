@@ -1,0 +1,167 @@
+//! Blobs on a local disk.
+//!
+//! A root directory holds `blobs/ab/cd/<32 hex>`, the blobs, and `stage/<32 hex>`, those being written.
+//! Several processes may work on one root. It must be one file system that can rename without replacing
+//! (ext4, XFS, Btrfs, tmpfs and most others; not NFS), on Linux 5.6 or later.
+//!
+//! A commit is: sync the file, rename it to its place, sync the directory. A rename is the one moment
+//! at which a blob comes to be, and what came before it was already on the disk.
+
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::blocking::blocking;
+use super::{Answer, Blob, BlobError, BlobStore, Registered, Staged};
+use crate::model::file::BlobLocation;
+use crate::model::id::BlobKey;
+use crate::model::time::UnixSeconds;
+
+mod beneath;
+mod in_place;
+mod shelf;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use beneath::Unfit;
+use in_place::Roots;
+use shelf::Shelf;
+use stage::Stage;
+
+/// A blob store in a directory. Cloning is a reference count.
+#[derive(Clone)]
+pub struct Disk {
+    directories: Arc<Directories>,
+    roots: Arc<Roots>,
+}
+
+/// The directories of one root, open.
+struct Directories {
+    shelf: Shelf,
+    stages: File,
+}
+
+impl Disk {
+    /// Opens the store in `root`, and makes it (mode 0700) where it is not there yet. Files may be
+    /// registered in place below `in_place_roots`, which must exist; each may be, or lie behind, a
+    /// symbolic link, which is followed now and never again.
+    ///
+    /// Waits on the disk: it is for the start of a process.
+    pub fn open(root: &Path, in_place_roots: &[PathBuf]) -> Result<Self, BlobError> {
+        let doing = "opening a store of blobs";
+        let (blobs, stages) = open_directories(root).map_err(failed(doing))?;
+        let roots = Roots::open(in_place_roots).map_err(failed("opening an in-place root"))?;
+        Ok(Self {
+            directories: Arc::new(Directories {
+                shelf: Shelf::new(blobs),
+                stages,
+            }),
+            roots: Arc::new(roots),
+        })
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Arc<Directories>) -> Result<T, BlobError> + Send + 'static,
+    ) -> Result<T, BlobError> {
+        let directories = Arc::clone(&self.directories);
+        blocking(doing, move || work(&directories)).await
+    }
+}
+
+impl BlobStore for Disk {
+    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
+        Box::pin(self.with("making a stage", move |directories| {
+            Ok(Box::new(Stage::create(directories, key)?) as Box<dyn Staged>)
+        }))
+    }
+
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob> {
+        match location.clone() {
+            BlobLocation::Stored(key) => {
+                Box::pin(self.with("opening a blob", move |to| to.shelf.open(key, size)))
+            }
+            BlobLocation::InPlace(file) => {
+                let roots = Arc::clone(&self.roots);
+                let work = move || roots.open_registered(&file, size);
+                Box::pin(blocking("opening a file in place", work))
+            }
+        }
+    }
+
+    fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
+        Box::pin(self.with("removing a blob", move |to| to.shelf.remove(key)))
+    }
+
+    fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered> {
+        let (roots, path) = (Arc::clone(&self.roots), path.to_owned());
+        let find = move || roots.candidate(&path);
+        Box::pin(async { blocking("opening a file", find).await?.register().await })
+    }
+
+    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
+        Box::pin(self.with("sweeping stages", move |to| stage::sweep(&to.stages, limit)))
+    }
+
+    fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+        Box::pin(self.with("listing blobs", move |to| to.shelf.list(after, limit)))
+    }
+}
+
+/// Makes `blobs/` and `stage/` durably, and opens both.
+fn open_directories(root: &Path) -> io::Result<(File, File)> {
+    let root = std::path::absolute(root)?;
+    for name in ["blobs", "stage"] {
+        make_durably(&root.join(name))?;
+    }
+    let root = File::open(root)?;
+    let open = |name: &str| {
+        beneath::directory(&root, Path::new(name)).map_err(|unfit| match unfit {
+            Unfit::Odd(why) => io::Error::other(format!("{name}: {why}")),
+            Unfit::Failed(error) => error,
+        })
+    };
+    Ok((open("blobs")?, open("stage")?))
+}
+
+/// Makes a directory and those above it, each synced into its parent, so that no power loss can take
+/// a directory with blobs in it.
+fn make_durably(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else {
+        return Ok(());
+    };
+    let make = || DirBuilder::new().mode(0o700).create(path);
+    let made = match make() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_durably(parent)?;
+            make()
+        }
+        made => made,
+    };
+    match made {
+        // One that is there may have been made by another process just now, and not be synced yet.
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => File::open(parent)?.sync_all(),
+    }
+}
+
+/// What an error of the operating system means while `doing` something.
+fn failed<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> BlobError {
+    move |error| {
+        let source = error.into();
+        match source.kind() {
+            io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge => BlobError::NoSpace { doing },
+            _ => BlobError::Io { doing, source },
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Where blobs lie: `blobs/ab/cd/<32 hex>`, by the first four digits of the key.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, mkdirat, renameat_with, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::beneath::{self, Unfit};
+use super::failed;
+use crate::blob::{Blob, BlobError};
+use crate::model::id::BlobKey;
+use crate::model::time::{UNIX_SECONDS_MAX, UnixSeconds};
+
+const LISTING: &str = "listing blobs";
+const PLACING: &str = "putting a blob into its place";
+
+/// The directory `blobs/`.
+pub(super) struct Shelf {
+    blobs: File,
+    /// The directories, as `ab` and `abcd`, whose own entries are known to survive a crash. At most
+    /// one for each directory there can be: 65,792.
+    durable: Mutex<HashSet<String>>,
+}
+
+/// The three names that lead to a blob.
+struct Place {
+    outer: String,
+    inner: String,
+    name: String,
+}
+
+impl Shelf {
+    /// The shelf in an open directory.
+    pub(super) fn new(blobs: File) -> Self {
+        Self {
+            blobs,
+            durable: Mutex::default(),
+        }
+    }
+
+    /// Opens a blob that has `size` bytes; anything else is `Damaged`.
+    pub(super) fn open(&self, key: BlobKey, size: u64) -> Result<Blob, BlobError> {
+        let damaged = |what: String| BlobError::Damaged {
+            what: format!("blob {key}: {what}"),
+        };
+        match beneath::regular(&self.blobs, &Place::of(key).path()) {
+            Ok((file, metadata)) if metadata.len() == size => Ok(Blob::File {
+                file: Arc::new(file),
+                size,
+            }),
+            Ok((_, metadata)) => Err(damaged(format!(
+                "{size} bytes expected, {found} found",
+                found = metadata.len()
+            ))),
+            Err(Unfit::Odd(why)) => Err(damaged(why.to_owned())),
+            Err(Unfit::Failed(error)) => Err(failed("opening a blob")(error)),
+        }
+    }
+
+    /// Moves the file of that name, written and synced, from `stages` to its place, and answers when
+    /// it would be found there after a power loss. A blob that is there already is an error. After an
+    /// error nothing is at that place that was not there before.
+    pub(super) fn place(&self, stages: &File, key: BlobKey) -> Result<(), BlobError> {
+        let Place { outer, inner, name } = Place::of(key);
+        let path = format!("{outer}{inner}");
+        let outer_directory = self.make(&self.blobs, &outer, &outer)?;
+        let inner_directory = self.make(&outer_directory, &inner, &path)?;
+        let no_replace = RenameFlags::NOREPLACE;
+        renameat_with(stages, &name, &inner_directory, &name, no_replace)
+            .map_err(failed(PLACING))?;
+
+        // From the innermost on: on a journalling file system the first sync then carries the others.
+        let synced = inner_directory
+            .sync_all()
+            .and_then(|()| self.sync_once(&path, &outer_directory))
+            .and_then(|()| self.sync_once(&outer, &self.blobs));
+        synced.map_err(|error| {
+            // Nobody will be told of it, so at best nobody can find it either; else it is garbage.
+            let _ = unlinkat(&inner_directory, &name, AtFlags::empty());
+            failed("syncing a directory of blobs")(error)
+        })
+    }
+
+    /// Removes a blob; one that is gone is no error. After a power loss it can be there again.
+    pub(super) fn remove(&self, key: BlobKey) -> Result<(), BlobError> {
+        let doing = "removing a blob";
+        let Place { outer, inner, name } = Place::of(key);
+        let directory = match beneath::directory(&self.blobs, &Path::new(&outer).join(inner)) {
+            Ok(directory) => directory,
+            // Where no directory of ours is, no blob of ours is.
+            Err(Unfit::Odd(_)) => return Ok(()),
+            Err(Unfit::Failed(error)) => return Err(failed(doing)(error)),
+        };
+        match unlinkat(directory, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed(doing)(errno)),
+        }
+    }
+
+    /// Up to `limit` blobs after `after`, in key order, with the times of their commits. What is no
+    /// blob is passed over. Reads one directory at a time, and none that lies wholly before `after`.
+    pub(super) fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> Result<Vec<(BlobKey, UnixSeconds)>, BlobError> {
+        let start = after.map(|key| key.to_string()).unwrap_or_default();
+        let mut found = Vec::new();
+        for outer in fan_out(&self.blobs, "", &start)? {
+            let Some(outer_directory) = enter(&self.blobs, &outer)? else {
+                continue;
+            };
+            for inner in fan_out(&outer_directory, &outer, &start)? {
+                let Some(directory) = enter(&outer_directory, &inner)? else {
+                    continue;
+                };
+                let prefix = format!("{outer}{inner}");
+                append(&mut found, &directory, &prefix, after, limit)?;
+                if found.len() >= limit {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes the directory `name`, or finds it made, and opens it. One found may have been made by
+    /// another process just now, so only [`Self::sync_once`] knows of its durability.
+    fn make(&self, parent: &File, name: &str, path: &str) -> Result<File, BlobError> {
+        match mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) => {
+                self.durable().remove(path);
+            }
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(failed(PLACING)(errno)),
+        }
+        beneath::directory(parent, Path::new(name)).map_err(|unfit| match unfit {
+            Unfit::Odd(why) => failed(PLACING)(io::Error::other(why)),
+            Unfit::Failed(error) => failed(PLACING)(error),
+        })
+    }
+
+    /// Syncs `parent` unless the entry of its child `path` is known to be durable.
+    fn sync_once(&self, path: &str, parent: &File) -> io::Result<()> {
+        if !self.durable().contains(path) {
+            parent.sync_all()?;
+            self.durable().insert(path.to_owned());
+        }
+        Ok(())
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn of(key: BlobKey) -> Self {
+        let name = key.to_string();
+        let (outer, rest) = name.split_at(2);
+        let (inner, _) = rest.split_at(2);
+        Self {
+            outer: outer.to_owned(),
+            inner: inner.to_owned(),
+            name,
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        [&self.outer, &self.inner, &self.name].iter().collect()
+    }
+}
+
+/// The directories of two hex digits in `directory` that can hold a key behind `start`.
+fn fan_out(directory: &File, prefix: &str, start: &str) -> Result<Vec<String>, BlobError> {
+    let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let reached = |name: &str| {
+        let whole = format!("{prefix}{name}");
+        start
+            .get(..whole.len())
+            .is_none_or(|start| *whole >= *start)
+    };
+    beneath::names(directory, |name| {
+        (name.len() == 2 && name.bytes().all(digit) && reached(name)).then(|| name.to_owned())
+    })
+    .map_err(failed(LISTING))
+}
+
+fn enter(parent: &File, name: &str) -> Result<Option<File>, BlobError> {
+    match beneath::directory(parent, Path::new(name)) {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Unfit::Odd(_)) => Ok(None),
+        Err(Unfit::Failed(error)) => Err(failed(LISTING)(error)),
+    }
+}
+
+/// Appends the blobs of one directory until there are `limit`.
+fn append(
+    found: &mut Vec<(BlobKey, UnixSeconds)>,
+    directory: &File,
+    prefix: &str,
+    after: Option<BlobKey>,
+    limit: usize,
+) -> Result<(), BlobError> {
+    let following = |name: &str| {
+        let key = BlobKey::parse(name)?;
+        (name.starts_with(prefix) && Some(key) > after).then_some(key)
+    };
+    for key in beneath::names(directory, following).map_err(failed(LISTING))? {
+        if found.len() >= limit {
+            break;
+        }
+        match statat(directory, key.to_string(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(seen) if FileType::from_raw_mode(seen.st_mode) == FileType::RegularFile => {
+                // A time before 1970 or past our bound is cut to it: it is only compared.
+                let at = u64::try_from(seen.st_mtime)
+                    .unwrap_or(0)
+                    .min(UNIX_SECONDS_MAX);
+                found.push((key, UnixSeconds::EPOCH.plus(at)));
+            }
+            // Something else of that name, or removed just now.
+            Ok(_) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed(LISTING)(errno)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! Blobs being written: files in `stage/`, each locked by the process that writes it.
+//!
+//! The lock is what tells a stage from garbage: the kernel drops it when the process ends, however it
+//! ends. So any process may sweep while any other writes, and nobody's clock is asked.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{futimens, openat, unlinkat};
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use super::beneath::{self, Unfit};
+use super::{Directories, failed};
+use crate::blob::blocking::blocking;
+use crate::blob::{Answer, BlobError, Staged, Stored};
+use crate::model::digest::Sha256Digest;
+use crate::model::id::BlobKey;
+
+/// Bytes gathered before they are hashed and written. A stage holds this twice, once being filled and
+/// once being written, so that a hundred uploads at once take about 26 MB.
+const GATHERED_BYTES_MAX: usize = 128 * 1024;
+
+const WRITING: &str = "writing a blob";
+const SWEEPING: &str = "sweeping stages";
+
+/// The writing end that the port hands out.
+pub(super) struct Stage {
+    gathered: Vec<u8>,
+    pen: Hand,
+    /// Whether every call so far ran to its end and was good.
+    sound: bool,
+}
+
+/// Who has the pen.
+enum Hand {
+    Ours(Pen),
+    /// A write in the background, which gives it back.
+    Writing(JoinHandle<Result<Pen, BlobError>>),
+    /// Nobody: a write failed, or the stage was committed.
+    Gone,
+}
+
+/// A locked file in `stage/`, and what was written to it. Dropped before it was published, it removes
+/// its file. Every call waits on the disk.
+struct Pen {
+    directories: Arc<Directories>,
+    key: BlobKey,
+    file: File,
+    hasher: Sha256,
+    size: u64,
+    /// The buffer that was written last, to be filled again.
+    spare: Vec<u8>,
+    published: bool,
+}
+
+impl Stage {
+    /// Makes the stage's file. Waits on the disk.
+    pub(super) fn create(directories: &Arc<Directories>, key: BlobKey) -> Result<Self, BlobError> {
+        Ok(Self {
+            gathered: Vec::new(),
+            pen: Hand::Ours(Pen::create(directories, key)?),
+            sound: true,
+        })
+    }
+
+    async fn gather(&mut self, mut chunk: Bytes) -> Result<(), BlobError> {
+        while !chunk.is_empty() {
+            let room = GATHERED_BYTES_MAX - self.gathered.len();
+            let part = chunk.split_to(room.min(chunk.len()));
+            self.gathered.extend_from_slice(&part);
+            if self.gathered.len() == GATHERED_BYTES_MAX {
+                let mut pen = self.take_pen().await?;
+                let full = std::mem::replace(&mut self.gathered, std::mem::take(&mut pen.spare));
+                self.pen = Hand::Writing(tokio::task::spawn_blocking(|| pen.write(full)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the pen, after the write in the background, if there is one. Dropped while it waits, it
+    /// leaves the pen where it was.
+    async fn take_pen(&mut self) -> Result<Pen, BlobError> {
+        let written = match &mut self.pen {
+            Hand::Writing(task) => Some(task.await),
+            Hand::Ours(_) | Hand::Gone => None,
+        };
+        match (std::mem::replace(&mut self.pen, Hand::Gone), written) {
+            (_, Some(Ok(result))) => result,
+            (_, Some(Err(never_ended))) => Err(failed(WRITING)(io::Error::other(never_ended))),
+            (Hand::Ours(pen), None) => Ok(pen),
+            (_, None) => Err(failed(WRITING)(io::Error::other("the stage is spent"))),
+        }
+    }
+
+    /// Marks the stage as unsound until the call ran to its end: one that was dropped on its way may
+    /// have taken a part of its chunk.
+    fn begin(&mut self) -> Result<(), BlobError> {
+        if std::mem::replace(&mut self.sound, false) {
+            Ok(())
+        } else {
+            let earlier = io::Error::other("an earlier write failed or was given up");
+            Err(failed(WRITING)(earlier))
+        }
+    }
+}
+
+impl Staged for Stage {
+    fn write(&mut self, chunk: Bytes) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.begin()?;
+            self.gather(chunk).await?;
+            self.sound = true;
+            Ok(())
+        })
+    }
+
+    fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
+        Box::pin(async move {
+            self.begin()?;
+            let pen = self.take_pen().await?;
+            let rest = std::mem::take(&mut self.gathered);
+            blocking("committing a blob", || pen.write(rest)?.publish()).await
+        })
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Removing a file waits on the disk, so it happens where the writing does. A write that is
+        // still running drops the pen, and so removes the file, when it ends.
+        match (
+            std::mem::replace(&mut self.pen, Hand::Gone),
+            Handle::try_current(),
+        ) {
+            (Hand::Gone, _) => {}
+            (hand, Ok(runtime)) => drop(runtime.spawn_blocking(|| drop(hand))),
+            (hand, Err(_)) => drop(hand),
+        }
+    }
+}
+
+impl Pen {
+    fn create(directories: &Arc<Directories>, key: BlobKey) -> Result<Self, BlobError> {
+        let doing = "making a stage";
+        let name = key.to_string();
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        loop {
+            let mode = Mode::RUSR | Mode::WUSR;
+            let file = openat(&directories.stages, &name, flags, mode).map_err(failed(doing))?;
+            let file = File::from(file);
+            // A sweeper that sees the file before it is locked takes it for abandoned. It then holds
+            // the lock until the file is gone, and a new one must be made.
+            file.lock().map_err(failed(doing))?;
+            if beneath::is_named(&directories.stages, &name, &file).map_err(failed(doing))? {
+                return Ok(Self {
+                    directories: Arc::clone(directories),
+                    key,
+                    file,
+                    hasher: Sha256::new(),
+                    size: 0,
+                    spare: Vec::new(),
+                    published: false,
+                });
+            }
+        }
+    }
+
+    fn write(mut self, mut bytes: Vec<u8>) -> Result<Self, BlobError> {
+        self.file.write_all(&bytes).map_err(failed(WRITING))?;
+        self.hasher.update(&bytes);
+        self.size += bytes.len() as u64;
+        bytes.clear();
+        self.spare = bytes;
+        Ok(self)
+    }
+
+    /// Syncs the file, then gives it its place. A sync that failed is not tried again, as the kernel
+    /// reports lost pages only once: the stage is lost with them.
+    fn publish(mut self) -> Result<Stored, BlobError> {
+        // The file's time is the time of the commit, also where the last byte came long before.
+        let now = Timestamps {
+            last_access: time(UTIME_OMIT),
+            last_modification: time(UTIME_NOW),
+        };
+        futimens(&self.file, &now).map_err(failed(WRITING))?;
+        self.file.sync_all().map_err(failed("syncing a blob"))?;
+        self.directories
+            .shelf
+            .place(&self.directories.stages, self.key)?;
+        self.published = true;
+        Ok(Stored {
+            key: self.key,
+            size: self.size,
+            sha256: Sha256Digest::new(std::mem::take(&mut self.hasher).finalize().into()),
+        })
+    }
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        if !self.published {
+            // Before the lock goes with the file. Where it fails, a sweep finds an unlocked stage.
+            let name = self.key.to_string();
+            let _ = unlinkat(&self.directories.stages, name, AtFlags::empty());
+        }
+    }
+}
+
+/// Removes up to `limit` unlocked stages. Files whose names are no keys are left alone.
+pub(super) fn sweep(stages: &File, limit: usize) -> Result<usize, BlobError> {
+    let keys = beneath::names(stages, BlobKey::parse).map_err(failed(SWEEPING))?;
+    let mut removed = 0;
+    for key in keys {
+        if removed == limit {
+            break;
+        }
+        removed += usize::from(sweep_one(stages, &key.to_string())?);
+    }
+    Ok(removed)
+}
+
+/// Removes one stage if nobody holds it. Whether the name still is the file is asked under the lock:
+/// before, it may have been committed, or swept and made anew.
+pub(super) fn sweep_one(stages: &File, name: &str) -> Result<bool, BlobError> {
+    let file = match beneath::regular(stages, Path::new(name)) {
+        Ok((file, _)) => file,
+        Err(Unfit::Odd(_)) => return Ok(false),
+        Err(Unfit::Failed(error)) => return Err(failed(SWEEPING)(error)),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::Error(error)) => return Err(failed(SWEEPING)(error)),
+    }
+    if !beneath::is_named(stages, name, &file).map_err(failed(SWEEPING))? {
+        return Ok(false);
+    }
+    unlinkat(stages, name, AtFlags::empty()).map_err(failed(SWEEPING))?;
+    Ok(true)
+}
+
+fn time(nanoseconds: i64) -> Timespec {
+    Timespec {
+        tv_sec: 0,
+        tv_nsec: nanoseconds,
+    }
+}
