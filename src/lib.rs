@@ -4,3 +4,4 @@ pub mod catalog;
 pub mod config;
 pub mod model;
 pub mod sign;
+pub mod telemetry;
