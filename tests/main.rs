@@ -1,5 +1,7 @@
 //! The one test binary. Where does my test go? Into the module below that names its subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
 
+/// The configuration: where a setting comes from, and what is refused.
+mod config;
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;

@@ -1,3 +1,324 @@
-//! Settings, and the files that hold them.
+//! The configuration: every setting, its default, and how it is read.
+//!
+//! A setting comes from the TOML file that `--config` or `HALLPASS_CONFIG` names, from the environment
+//! (`server.listen` is `HALLPASS_SERVER_LISTEN`), or from a flag; the later of these counts. No file is
+//! looked for unless one is named. Whatever is unknown or malformed is refused, everything at once, each
+//! with its key and where it came from, and no value is ever printed in a refusal.
+//!
+//! The table below is the only place that knows the keys. To add one, add its two lines there (what it is;
+//! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
 pub mod keyring_file;
+mod parse;
+mod problem;
+mod source;
+mod url;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use parse::{absolute_paths, addresses, bytes, count, optional_address, optional_path};
+use parse::{optional_url, path, seconds, word};
+use source::Sources;
+
+pub use parse::{LIST_ITEMS_MAX, seconds_of};
+pub use problem::{Origin, Problem};
+pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
+pub use url::{PUBLIC_BASE_URL_BYTES_MAX, PublicBaseUrl};
+
+/// The documented sample, `config/hallpass.toml`: every key, commented out, at its default.
+pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
+
+/// The longest lifetime and window of a link: ten years. What needs longer is not a signed URL.
+pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
+/// The largest leeway for `not-before`: more than an hour is no difference of clocks.
+pub const LEEWAY_SECONDS_MAX: u64 = 3600;
+/// The most raised link revisions: every process keeps them in memory, at some 200 bytes each.
+pub const REVISIONS_MAX: u64 = 10_000_000;
+/// The largest upload: 1 PiB, beyond any file system's largest file.
+pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
+/// The longest time that the bytes of deleted files are kept: ten years.
+pub const RECYCLE_DAYS_MAX: u64 = 3660;
+
+/// One key of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its section and name, such as `links.lifetime`.
+    pub name: &'static str,
+    /// Its default, as the environment would spell it. Empty: not set, or an empty list.
+    pub default: &'static str,
+    /// What it is.
+    pub doc: &'static str,
+}
+
+impl Key {
+    /// The name of its environment variable, such as `HALLPASS_LINKS_LIFETIME`.
+    pub fn variable(&self) -> String {
+        let name = self.name.to_ascii_uppercase().replace('.', "_");
+        format!("{VARIABLE_PREFIX}{name}")
+    }
+}
+
+/// Makes the structs, [`KEYS`] and `read` from one table, so that they cannot drift apart.
+macro_rules! settings {
+    ($(
+        $(#[doc = $about:literal])+
+        $section:ident: $Section:ident {$(
+            $(#[doc = $doc:literal])+
+            $key:ident: $Type:ty = $default:literal, $parse:expr;
+        )+}
+    )+) => {
+        $(
+            $(#[doc = $about])+
+            #[derive(Clone, Debug, PartialEq, Eq)]
+            pub struct $Section {
+                $($(#[doc = $doc])+ pub $key: $Type,)+
+            }
+        )+
+
+        /// The checked configuration: whoever holds it need not look at a value again.
+        #[derive(Debug)]
+        pub struct Config {
+            $($(#[doc = $about])+ pub $section: $Section,)+
+            /// The text of a keyring file, from `HALLPASS_KEYRING`. It takes the place of the file.
+            pub keyring_text: Option<KeyringText>,
+        }
+
+        /// Every key, in the order of the sample.
+        pub const KEYS: &[Key] = &[$($(Key {
+            name: concat!(stringify!($section), ".", stringify!($key)),
+            default: $default,
+            doc: concat!($($doc),+).trim_ascii(),
+        },)+)+];
+
+        fn read(sources: &mut Sources) -> Config {
+            Config {
+                $($section: $Section {
+                    $($key: sources.read(
+                        concat!(stringify!($section), ".", stringify!($key)),
+                        $default,
+                        $parse,
+                    ),)+
+                },)+
+                keyring_text: sources.keyring_text.take(),
+            }
+        }
+    };
+}
+
+settings! {
+    /// Where the gateway listens, what it is called, and where its data lies.
+    server: Server {
+        /// Addresses of the public listeners, `ADDRESS:PORT`; port 0 is any free one.
+        listen: Vec<SocketAddr> = "127.0.0.1:8080", addresses;
+        /// Address of the private listener with health and metrics. Not set: there is none.
+        admin_listen: Option<SocketAddr> = "", optional_address;
+        /// What links begin with. Not set: `http://` and the first listener.
+        public_base_url: Option<PublicBaseUrl> = "", optional_url;
+        /// Directory of the catalogue, the keyring and the bytes.
+        data_dir: PathBuf = "./hallpass-data", path;
+    }
+    /// How long links live, and how they are revoked.
+    links: Links {
+        /// Seconds that a link lives if its mint does not say.
+        lifetime: u64 = "1h", seconds(1, LINK_SECONDS_MAX);
+        /// The most seconds that any link may live, also one that was signed elsewhere.
+        lifetime_max: u64 = "7d", seconds(1, LINK_SECONDS_MAX);
+        /// Seconds to whose multiple the end of a link is rounded. 0: it is not.
+        expiry_window: u64 = "0", seconds(0, LINK_SECONDS_MAX);
+        /// Seconds by which a link may be used before its `not-before`.
+        not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
+        /// The most files whose links may be revoked each on its own.
+        revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
+    }
+    /// What may be uploaded.
+    uploads: Uploads {
+        /// The most bytes in one file.
+        size_max: u64 = "1GiB", bytes(1, UPLOAD_BYTES_MAX);
+    }
+    /// What becomes of files.
+    files: Files {
+        /// Days for which the bytes of a deleted file are kept.
+        recycle_days: u64 = "30", count(0, RECYCLE_DAYS_MAX);
+    }
+    /// Where bytes lie.
+    blobs: Blobs {
+        /// Absolute paths of directories whose files may be registered in place.
+        in_place_roots: Vec<PathBuf> = "", absolute_paths;
+    }
+    /// The signing keys.
+    keyring: KeyringPlace {
+        /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
+        file: Option<PathBuf> = "", optional_path;
+    }
+    /// What is logged, to standard error.
+    log: Log {
+        /// How a line of the log looks.
+        format: LogFormat = "text", word(&LogFormat::WORDS);
+        /// The least severe lines that are written.
+        level: LogLevel = "info", word(&LogLevel::WORDS);
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+}
+
+/// How severe a line of the log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something failed that should not.
+    Error,
+    /// Something may soon fail.
+    Warn,
+    /// What an operator wants to see on an ordinary day.
+    #[default]
+    Info,
+    /// What helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    const WORDS: [(&str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
+
+/// The text of a keyring file: a secret. It is never printed, and wiped when dropped.
+pub struct KeyringText(Zeroizing<String>);
+
+impl KeyringText {
+    fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    /// The text, to be parsed into keys and for nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyringText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyringText(..)")
+    }
+}
+
+/// One key with its value as it was given, or its default, and where that came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// The value's text; lists with commas.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Reads and checks the configuration. `file` is what `--config` names; `HALLPASS_CONFIG` counts
+    /// where it is `None`. Answers every problem at once; there is at least one in an error.
+    pub fn load(
+        file: Option<&Path>,
+        vars: &dyn Vars,
+        flags: &[Flag],
+    ) -> Result<Self, Vec<Problem>> {
+        let mut sources = Sources::gather(file, vars, flags);
+        sources.check()
+    }
+
+    /// Reads and checks like [`Config::load`], and answers the settings with their origins, in the
+    /// order of [`KEYS`], for a person to look at.
+    pub fn explain(
+        file: Option<&Path>,
+        vars: &dyn Vars,
+        flags: &[Flag],
+    ) -> Result<Vec<Setting>, Vec<Problem>> {
+        let mut sources = Sources::gather(file, vars, flags);
+        sources.check()?;
+        let setting = |key: &Key| {
+            let default = || (key.default.into(), Origin::Default);
+            let (value, origin) = sources.given(key.name).unwrap_or_else(default);
+            Setting {
+                key: key.name,
+                value,
+                origin,
+            }
+        };
+        Ok(KEYS.iter().map(setting).collect())
+    }
+
+    /// The file of the signing keys.
+    pub fn keyring_file(&self) -> PathBuf {
+        let of_data_dir = || self.server.data_dir.join("keyring.toml");
+        self.keyring.file.clone().unwrap_or_else(of_data_dir)
+    }
+}
+
+impl Sources {
+    fn check(&mut self) -> Result<Config, Vec<Problem>> {
+        let config = read(self);
+        self.check_together(&config);
+        if self.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(std::mem::take(&mut self.problems))
+        }
+    }
+
+    /// What no single value shows. A pair of which one was refused is not looked at: its default stands in
+    /// for it, and comparing with that would blame the other.
+    fn check_together(&mut self, config: &Config) {
+        let links = &config.links;
+        for (key, seconds) in [
+            ("links.lifetime", links.lifetime),
+            ("links.expiry_window", links.expiry_window),
+        ] {
+            let rule = "must be at most links.lifetime_max";
+            self.refuse_pair(
+                key,
+                "links.lifetime_max",
+                seconds > links.lifetime_max,
+                rule,
+            );
+        }
+        let server = &config.server;
+        let public = |admin: &SocketAddr| admin.port() != 0 && server.listen.contains(admin);
+        let clash = server.admin_listen.as_ref().is_some_and(public);
+        let rule = "must be another address than those of server.listen";
+        self.refuse_pair("server.admin_listen", "server.listen", clash, rule);
+        let clash = config.keyring.file.is_some() && config.keyring_text.is_some();
+        let rule = "must not be set together with HALLPASS_KEYRING, which takes its place";
+        self.refuse_pair("keyring.file", KEYRING_VARIABLE, clash, rule);
+    }
+
+    fn refuse_pair(&mut self, key: &str, other: &str, wrong: bool, rule: &str) {
+        let sound = |key: &str| self.problems.iter().all(|problem| problem.key != key);
+        if wrong && sound(key) && sound(other) {
+            let why = match self.origin(other) {
+                Origin::Default => rule.into(),
+                origin => format!("{rule} ({origin})"),
+            };
+            self.add_problem(key, self.origin(key), why);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! From what was given for a key to its checked value. One function for each kind of value; what each
+//! answers with on failure is the end of a sentence that begins with the key.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::url::PublicBaseUrl;
+
+/// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
+pub const LIST_ITEMS_MAX: usize = 64;
+
+/// A value before it was looked at.
+#[derive(Clone, Debug)]
+pub(super) enum Given {
+    /// A text from the environment, or a default: where a list is wanted, commas separate its items.
+    Words(String),
+    /// A text from the file, or of a flag given once: where a list is wanted, it is the only item.
+    Text(String),
+    /// A whole number, from the file.
+    Integer(i64),
+    /// A list of texts, from the file, or of a flag given several times.
+    List(Vec<String>),
+    /// Something else from the file, by the name of its type.
+    Other(&'static str),
+}
+
+impl From<toml::Value> for Given {
+    fn from(value: toml::Value) -> Self {
+        match value {
+            toml::Value::String(text) => Self::Text(text),
+            toml::Value::Integer(number) => Self::Integer(number),
+            toml::Value::Array(items) => {
+                let text = |item| match item {
+                    toml::Value::String(text) => Some(text),
+                    _ => None,
+                };
+                match items.into_iter().map(text).collect() {
+                    Some(texts) => Self::List(texts),
+                    None => Self::Other("an array of other things than texts"),
+                }
+            }
+            toml::Value::Boolean(_) => Self::Other("a boolean"),
+            toml::Value::Float(_) => Self::Other("a number with a fraction"),
+            toml::Value::Datetime(_) => Self::Other("a date"),
+            toml::Value::Table(_) => Self::Other("a table"),
+        }
+    }
+}
+
+/// As it was given, for a person; lists with commas.
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(text) | Self::Text(text) => f.write_str(text),
+            Self::Integer(number) => write!(f, "{number}"),
+            Self::List(items) => f.write_str(&items.join(",")),
+            Self::Other(kind) => f.write_str(kind),
+        }
+    }
+}
+
+impl Given {
+    fn text(&self) -> Result<&str, String> {
+        match self {
+            Self::Words(text) | Self::Text(text) => Ok(text),
+            Self::Integer(_) => Err("must be a text, not a number".into()),
+            Self::List(_) => Err("must be one text, not several".into()),
+            Self::Other(kind) => Err(format!("must be a text, not {kind}")),
+        }
+    }
+
+    fn items(&self) -> Result<Vec<&str>, String> {
+        let items: Vec<&str> = match self {
+            Self::Words(text) if text.is_empty() => Vec::new(),
+            Self::Words(text) => text.split(',').map(|item| item.trim_matches(' ')).collect(),
+            Self::Text(text) => vec![text],
+            Self::List(items) => items.iter().map(String::as_str).collect(),
+            Self::Integer(_) => return Err("must be a list of texts, not a number".into()),
+            Self::Other(kind) => return Err(format!("must be a list of texts, not {kind}")),
+        };
+        if items.len() > LIST_ITEMS_MAX {
+            return Err(format!("must have at most {LIST_ITEMS_MAX} items"));
+        }
+        Ok(items)
+    }
+}
+
+/// Seconds, from a whole number of them or a text such as `90`, `90s`, `15m`, `1h`, `7d`. The error is the
+/// end of a sentence that begins with what was being set.
+pub fn seconds_of(text: &str) -> Result<u64, String> {
+    quantity(text, &SECONDS_UNITS).ok_or_else(|| SECONDS_HINT.into())
+}
+
+const SECONDS_UNITS: [(&str, u64); 5] = [("", 1), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+const SECONDS_HINT: &str = "must be a number of seconds, or a number with s, m, h or d";
+const BYTES_UNITS: [(&str, u64); 4] = [
+    ("", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+];
+const BYTES_HINT: &str = "must be a number of bytes, or a number with KiB, MiB or GiB";
+
+pub(super) fn seconds(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String> {
+    move |given| number(given, &SECONDS_UNITS, SECONDS_HINT, min, max, " seconds")
+}
+
+pub(super) fn bytes(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String> {
+    move |given| number(given, &BYTES_UNITS, BYTES_HINT, min, max, " bytes")
+}
+
+pub(super) fn count(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String> {
+    move |given| number(given, &[("", 1)], "must be a whole number", min, max, "")
+}
+
+/// One of a few words, each with what it stands for.
+pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> Result<T, String> {
+    move |given| {
+        let text = given.text()?;
+        let found = words.iter().find(|(word, _)| *word == text);
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("must be one of {}", words.join(", "))
+        })
+    }
+}
+
+/// One or more different addresses. Port 0 may be there several times: each is another free port.
+pub(super) fn addresses(given: &Given) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = Vec::new();
+    for item in given.items()? {
+        let address = socket_address(item)?;
+        if address.port() != 0 && addresses.contains(&address) {
+            return Err("must not name an address twice".into());
+        }
+        addresses.push(address);
+    }
+    if addresses.is_empty() {
+        return Err("must name at least one address".into());
+    }
+    Ok(addresses)
+}
+
+pub(super) fn optional_address(given: &Given) -> Result<Option<SocketAddr>, String> {
+    optional(given, socket_address)
+}
+
+pub(super) fn optional_url(given: &Given) -> Result<Option<PublicBaseUrl>, String> {
+    optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
+}
+
+pub(super) fn path(given: &Given) -> Result<PathBuf, String> {
+    path_of(given.text()?)
+}
+
+pub(super) fn optional_path(given: &Given) -> Result<Option<PathBuf>, String> {
+    optional(given, path_of)
+}
+
+pub(super) fn absolute_paths(given: &Given) -> Result<Vec<PathBuf>, String> {
+    let absolute = |item| {
+        let path = path_of(item)?;
+        if Path::is_absolute(&path) {
+            Ok(path)
+        } else {
+            Err("must hold absolute paths only".into())
+        }
+    };
+    given.items()?.into_iter().map(absolute).collect()
+}
+
+/// The empty text stands for "not set", so that a later source can take back what an earlier one set.
+fn optional<T>(
+    given: &Given,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match given.text()? {
+        "" => Ok(None),
+        text => parse(text).map(Some),
+    }
+}
+
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    if text.starts_with("unix:") {
+        return Err("must be ADDRESS:PORT; Unix sockets (unix:PATH) are not supported yet".into());
+    }
+    text.parse()
+        .map_err(|_| "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".into())
+}
+
+fn path_of(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.contains('\0') {
+        return Err("must be a path".into());
+    }
+    Ok(text.into())
+}
+
+fn number(
+    given: &Given,
+    units: &[(&str, u64)],
+    hint: &str,
+    min: u64,
+    max: u64,
+    noun: &str,
+) -> Result<u64, String> {
+    let number = match given {
+        Given::Words(text) | Given::Text(text) => quantity(text, units),
+        Given::Integer(number) => u64::try_from(*number).ok(),
+        Given::List(_) => return Err(format!("{hint}, not several")),
+        Given::Other(kind) => return Err(format!("{hint}, not {kind}")),
+    };
+    let number = number.ok_or(hint)?;
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("must be {min} to {max}{noun}"))
+    }
+}
+
+/// Decimal digits, then perhaps a space, then one of the units. A product too large for 64 bits counts as
+/// the largest number, which the bounds refuse with a better text.
+fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let unit = rest.strip_prefix(' ').unwrap_or(rest);
+    if digits.is_empty() || (unit.is_empty() && !rest.is_empty()) {
+        return None;
+    }
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    Some(digits.parse().unwrap_or(u64::MAX).saturating_mul(*factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_sizes_have_few_spellings() {
+        for (text, seconds) in [
+            ("0", 0),
+            ("90", 90),
+            ("90s", 90),
+            ("15m", 900),
+            ("1 h", 3600),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(seconds_of(text), Ok(seconds), "{text}");
+        }
+        let huge = "9".repeat(30);
+        assert_eq!(seconds_of(&huge), Ok(u64::MAX));
+        assert_eq!(seconds_of(&format!("{}d", u64::MAX)), Ok(u64::MAX));
+        for bad in [
+            "", " ", "s", "-1", "+1", "1.5h", "1h30m", "1H", "1 ", " 1", "1  h", "1w", "١",
+        ] {
+            assert!(seconds_of(bad).is_err(), "{bad:?}");
+        }
+        let size = bytes(0, u64::MAX);
+        assert_eq!(size(&Given::Words("3MiB".into())), Ok(3 << 20));
+        for bad in ["3MB", "3M", "3mib", "3B"] {
+            assert!(size(&Given::Words(bad.into())).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_environment_splits_at_commas() {
+        let words = Given::Words("/a, /b".into());
+        assert_eq!(absolute_paths(&words), Ok(vec!["/a".into(), "/b".into()]));
+        let text = Given::Text("/a,/b".into());
+        assert_eq!(absolute_paths(&text), Ok(vec!["/a,/b".into()]));
+        assert_eq!(absolute_paths(&Given::Words(String::new())), Ok(vec![]));
+        assert!(absolute_paths(&Given::Words("/a,".into())).is_err());
+    }
+}

@@ -1,0 +1,42 @@
+//! What is wrong with a configuration, and where each value came from.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a value came from. Displayed as a person would look for it: `file /etc/hallpass.toml`,
+/// `environment HALLPASS_SERVER_LISTEN`, `flag --listen`, `default`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing named it.
+    Default,
+    /// The configuration file at this path.
+    File(PathBuf),
+    /// The environment variable of this name.
+    Environment(String),
+    /// The flag of this name on the command line, with its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display().to_string().escape_debug()),
+            Self::Environment(name) => write!(f, "environment {}", name.escape_debug()),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// One thing that is wrong with a configuration. It never holds the value that was given: the value may
+/// be a secret, or one that was put under the wrong key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} ({origin}): {why}", key.escape_debug())]
+pub struct Problem {
+    /// The key, or `configuration file` where a whole file cannot be read.
+    pub key: String,
+    /// Where the value came from.
+    pub origin: Origin,
+    /// What is wrong with it, or what it must be.
+    pub why: String,
+}

@@ -1,0 +1,205 @@
+//! Which source counts.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use hallpass::config::{Config, KEYS, LogFormat, LogLevel, Origin};
+
+use super::{Given, setting, values, variable_of};
+
+/// For every key three values that differ from each other and from the default: as TOML, as the
+/// environment spells it, as a flag spells it.
+const CASES: &[(&str, &str, &str, &str)] = &[
+    (
+        "server.listen",
+        "['127.0.0.1:1', '[::1]:2']",
+        "127.0.0.1:3, 127.0.0.1:4",
+        "127.0.0.1:5",
+    ),
+    (
+        "server.admin_listen",
+        "'127.0.0.1:1'",
+        "127.0.0.1:2",
+        "127.0.0.1:3",
+    ),
+    (
+        "server.public_base_url",
+        "'http://a'",
+        "http://b",
+        "http://c",
+    ),
+    ("server.data_dir", "'/a'", "b", "c,d"),
+    ("links.lifetime", "60", "2m", "180"),
+    ("links.lifetime_max", "'2h'", "3h", "4h"),
+    ("links.expiry_window", "1", "2", "3s"),
+    ("links.not_before_leeway", "1", "2", "3"),
+    ("links.revisions_max", "1", "2", "3"),
+    ("uploads.size_max", "1", "2KiB", "3MiB"),
+    ("files.recycle_days", "1", "2", "3"),
+    ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
+    ("keyring.file", "'/a'", "b", "c"),
+    ("log.format", "'json'", "json", "json"),
+    ("log.level", "'error'", "warn", "debug"),
+];
+
+#[test]
+fn every_key_is_read_from_every_source_and_the_last_one_counts() {
+    let cases: Vec<&str> = CASES.iter().map(|case| case.0).collect();
+    let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(cases, keys, "every key has its case");
+    let default = values(&Given::default().loaded());
+    for &(key, in_file, in_environment, as_flag) in CASES {
+        let file = || Given::default().file(setting(key, in_file));
+        let variable = |given: Given| given.variable(&variable_of(key), in_environment);
+        let flag = |given: Given| given.flag(key, "--flag", as_flag);
+        let alone = [
+            values(&file().loaded()),
+            values(&variable(Given::default()).loaded()),
+            values(&flag(Given::default()).loaded()),
+        ];
+        for value in &alone {
+            assert_ne!(*value, default, "{key} differs from its default");
+        }
+        assert_eq!(
+            values(&variable(file()).loaded()),
+            alone[1],
+            "{key}: environment over file"
+        );
+        assert_eq!(
+            values(&flag(file()).loaded()),
+            alone[2],
+            "{key}: flag over file"
+        );
+        let all = flag(variable(file())).loaded();
+        assert_eq!(values(&all), alone[2], "{key}: flag over all");
+    }
+}
+
+#[test]
+fn only_the_last_word_on_a_key_is_judged() {
+    let given = Given::default()
+        .file(setting("links.lifetime", "false"))
+        .variable("HALLPASS_LINKS_LIFETIME", "soon")
+        .flag("links.lifetime", "--lifetime", "60");
+    assert_eq!(given.loaded().links.lifetime, 60);
+}
+
+#[test]
+fn the_defaults_are_these() {
+    let config = Given::default().loaded();
+    let listen: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+    assert_eq!(config.server.listen, [listen]);
+    assert_eq!(config.server.admin_listen, None);
+    assert_eq!(config.server.public_base_url, None);
+    assert_eq!(config.server.data_dir, Path::new("./hallpass-data"));
+    assert_eq!(
+        config.keyring_file(),
+        Path::new("./hallpass-data/keyring.toml")
+    );
+    assert_eq!(config.links.lifetime, 3600);
+    assert_eq!(config.links.lifetime_max, 604_800);
+    assert_eq!(config.links.expiry_window, 0);
+    assert_eq!(config.links.not_before_leeway, 0);
+    assert_eq!(config.links.revisions_max, 100_000);
+    assert_eq!(config.uploads.size_max, 1_073_741_824);
+    assert_eq!(config.files.recycle_days, 30);
+    assert!(config.blobs.in_place_roots.is_empty());
+    assert_eq!(
+        (config.log.format, config.log.level),
+        (LogFormat::Text, LogLevel::Info)
+    );
+    assert!(config.keyring_text.is_none());
+}
+
+#[test]
+fn a_list_is_an_array_in_the_file_commas_in_the_environment_and_a_repeated_flag() {
+    let expected = ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse::<SocketAddr>().unwrap());
+    let file = Given::default().file(setting("server.listen", "['127.0.0.1:1', '127.0.0.1:2']"));
+    let variable = Given::default().variable("HALLPASS_SERVER_LISTEN", "127.0.0.1:1,127.0.0.1:2");
+    let flags = Given::default()
+        .flag("server.listen", "--listen", "127.0.0.1:1")
+        .flag("server.listen", "--listen", "127.0.0.1:2");
+    for given in [file, variable, flags] {
+        assert_eq!(given.loaded().server.listen, expected);
+    }
+    let several_free = Given::default().variable("HALLPASS_SERVER_LISTEN", "[::1]:0,[::1]:0");
+    assert_eq!(several_free.loaded().server.listen.len(), 2);
+}
+
+#[test]
+fn an_empty_text_takes_back_what_an_earlier_source_set() {
+    for (key, value) in [
+        ("server.admin_listen", "'127.0.0.1:1'"),
+        ("server.public_base_url", "'http://a'"),
+        ("blobs.in_place_roots", "['/a']"),
+        ("keyring.file", "'/a'"),
+    ] {
+        let given = Given::default()
+            .file(setting(key, value))
+            .variable(&variable_of(key), "");
+        assert_eq!(
+            values(&given.loaded()),
+            values(&Given::default().loaded()),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn the_environment_names_the_file_unless_a_flag_does() {
+    let one = Given::default().file(setting("links.lifetime", "1"));
+    let two = Given::default().file(setting("links.lifetime", "2"));
+    let path = two.file.unwrap();
+    let named = Given::default().variable("HALLPASS_CONFIG", &path);
+    assert_eq!(named.loaded().links.lifetime, 2);
+    assert_eq!(
+        one.variable("HALLPASS_CONFIG", path)
+            .loaded()
+            .links
+            .lifetime,
+        1
+    );
+}
+
+#[test]
+fn other_programs_variables_are_passed_over() {
+    let given = Given::default()
+        .variable("PATH", "/bin")
+        .variable("hallpass_server_listen", "x")
+        .variable("XHALLPASS_Y", "x")
+        .variable("HALLPASSPORT", "x");
+    assert_eq!(values(&given.loaded()), values(&Given::default().loaded()));
+}
+
+#[test]
+fn the_keyring_s_text_comes_from_the_environment_and_is_never_printed() {
+    let given = Given::default().variable("HALLPASS_KEYRING", "the very secret");
+    let config = given.loaded();
+    assert!(!values(&config).contains("secret"));
+    assert_eq!(config.keyring_text.unwrap().reveal(), "the very secret");
+}
+
+#[test]
+fn every_setting_says_where_it_came_from() {
+    let given = Given::default()
+        .file("[links]\nlifetime = 60\n[blobs]\nin_place_roots = ['/a', '/b']\n")
+        .variable("HALLPASS_LINKS_LIFETIME_MAX", "2h")
+        .flag("server.listen", "--listen", "127.0.0.1:1");
+    let settings = Config::explain(given.file.as_deref(), &given.variables, &given.flags).unwrap();
+    let keys: Vec<&str> = settings.iter().map(|setting| setting.key).collect();
+    assert_eq!(keys, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    let of = |key: &str| {
+        let setting = settings.iter().find(|setting| setting.key == key).unwrap();
+        (setting.value.as_str(), setting.origin.clone())
+    };
+    let file = Origin::File(given.file.unwrap());
+    assert_eq!(of("links.lifetime"), ("60", file.clone()));
+    assert_eq!(of("blobs.in_place_roots"), ("/a,/b", file));
+    let variable = Origin::Environment("HALLPASS_LINKS_LIFETIME_MAX".into());
+    assert_eq!(of("links.lifetime_max"), ("2h", variable));
+    assert_eq!(
+        of("server.listen"),
+        ("127.0.0.1:1", Origin::Flag("--listen".into()))
+    );
+    assert_eq!(of("log.level"), ("info", Origin::Default));
+}

@@ -1,0 +1,395 @@
+//! What is refused, and in which words.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use hallpass::config::{Config, FILE_BYTES_MAX, KEYS};
+
+use super::{Given, setting, variable_of};
+
+const NOT_A_URL: &str = "must begin with http:// or https://";
+const SECONDS: &str = "must be a number of seconds, or a number with s, m, h or d";
+const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB";
+const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
+
+/// A key, what the environment says of it, and why not.
+const BAD_VALUES: &[(&str, &str, &str)] = &[
+    ("server.listen", "localhost:8080", ADDRESS),
+    ("server.listen", "8080", ADDRESS),
+    ("server.listen", ":8080", ADDRESS),
+    ("server.listen", "127.0.0.1:70000", ADDRESS),
+    ("server.listen", "127.0.0.1:1,", ADDRESS),
+    ("server.listen", "", "must name at least one address"),
+    (
+        "server.listen",
+        "[::1]:1,[::1]:1",
+        "must not name an address twice",
+    ),
+    (
+        "server.listen",
+        "unix:/run/hallpass.sock",
+        "must be ADDRESS:PORT; Unix sockets (unix:PATH) are not supported yet",
+    ),
+    ("server.admin_listen", "9090", ADDRESS),
+    ("server.public_base_url", "files.example.com", NOT_A_URL),
+    (
+        "server.public_base_url",
+        "https://secret@files.example.com",
+        "must have no user, query or fragment",
+    ),
+    ("server.data_dir", "", "must be a path"),
+    ("links.lifetime", "soon", SECONDS),
+    ("links.lifetime", "0", "must be 1 to 316224000 seconds"),
+    ("links.lifetime", "8d", "must be at most links.lifetime_max"),
+    ("links.lifetime_max", "-1", SECONDS),
+    (
+        "links.lifetime_max",
+        "99999d",
+        "must be 1 to 316224000 seconds",
+    ),
+    ("links.expiry_window", "1.5h", SECONDS),
+    (
+        "links.expiry_window",
+        "604801",
+        "must be at most links.lifetime_max",
+    ),
+    ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
+    ("links.revisions_max", "1k", "must be a whole number"),
+    ("links.revisions_max", "0", "must be 1 to 10000000"),
+    ("uploads.size_max", "1GB", BYTES),
+    (
+        "uploads.size_max",
+        "0",
+        "must be 1 to 1125899906842624 bytes",
+    ),
+    ("files.recycle_days", "30d", "must be a whole number"),
+    ("files.recycle_days", "4000", "must be 0 to 3660"),
+    (
+        "blobs.in_place_roots",
+        "/a,b",
+        "must hold absolute paths only",
+    ),
+    ("keyring.file", "a\0b", "must be a path"),
+    ("log.format", "xml", "must be one of text, json"),
+    (
+        "log.level",
+        "INFO",
+        "must be one of error, warn, info, debug, trace",
+    ),
+];
+
+#[test]
+fn every_key_refuses_what_it_is_not() {
+    for key in KEYS {
+        assert!(
+            BAD_VALUES.iter().any(|case| case.0 == key.name),
+            "{} has a case",
+            key.name
+        );
+    }
+    for &(key, value, why) in BAD_VALUES {
+        let variable = variable_of(key);
+        let given = Given::default().variable(&variable, value);
+        assert_eq!(
+            given.refused(),
+            [format!("{key} (environment {variable}): {why}")]
+        );
+    }
+}
+
+#[test]
+fn every_key_refuses_the_wrong_type_in_the_file() {
+    let wrong = [
+        ("true", "a boolean"),
+        ("1.5", "a number with a fraction"),
+        ("2026-01-01", "a date"),
+        ("{ a = 1 }", "a table"),
+        ("[1]", "an array of other things than texts"),
+    ];
+    for key in KEYS {
+        for (value, kind) in wrong {
+            let given = Given::default().file(setting(key.name, value));
+            let refused = given.refused();
+            let [problem] = refused.as_slice() else {
+                panic!("{refused:?}")
+            };
+            let begin = format!("{} (file hallpass.toml): must be ", key.name);
+            assert!(problem.starts_with(&begin), "{problem}");
+            assert!(problem.ends_with(&format!(", not {kind}")), "{problem}");
+        }
+    }
+    for (key, value, why) in [
+        (
+            "server.listen",
+            "8080",
+            "must be a list of texts, not a number",
+        ),
+        ("server.data_dir", "1", "must be a text, not a number"),
+        ("server.data_dir", "['a']", "must be one text, not several"),
+        (
+            "links.lifetime",
+            "-1",
+            "must be a number of seconds, or a number with s, m, h or d",
+        ),
+        (
+            "links.revisions_max",
+            "['1']",
+            "must be a whole number, not several",
+        ),
+    ] {
+        let given = Given::default().file(setting(key, value));
+        assert_eq!(
+            given.refused(),
+            [format!("{key} (file hallpass.toml): {why}")]
+        );
+    }
+    let twice = Given::default()
+        .flag("server.data_dir", "--data-dir", "a")
+        .flag("server.data_dir", "--data-dir", "b");
+    assert_eq!(
+        twice.refused(),
+        ["server.data_dir (flag --data-dir): must be one text, not several"]
+    );
+}
+
+#[test]
+fn everything_is_reported_at_once() {
+    let given = Given::default()
+        .file("[links]\nlifetime = 'soon'\nlifetme = 1\n[sever]\n[log]\nlevel = 'loud'\n")
+        .variable("HALLPASS_UPLOADS_SIZE_MAX", "1GB")
+        .variable("HALLPASS_LINKS_EXPIRY_WINDOW", "8d")
+        .variable("HALLPASS_LISTEN", "x")
+        .flag("server.listen", "--listen", "8080");
+    let mut refused = given.refused();
+    refused.sort();
+    assert_eq!(
+        refused,
+        [
+            "HALLPASS_LISTEN (environment HALLPASS_LISTEN): unknown variable",
+            "links.expiry_window (environment HALLPASS_LINKS_EXPIRY_WINDOW): must be at most links.lifetime_max",
+            "links.lifetime (file hallpass.toml): must be a number of seconds, or a number with s, m, h or d",
+            "links.lifetme (file hallpass.toml): unknown key; did you mean links.lifetime?",
+            "log.level (file hallpass.toml): must be one of error, warn, info, debug, trace",
+            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+            "sever (file hallpass.toml): unknown section; did you mean server?",
+            "uploads.size_max (environment HALLPASS_UPLOADS_SIZE_MAX): must be a number of bytes, or a number with KiB, MiB or GiB",
+        ]
+    );
+}
+
+#[test]
+fn a_bad_file_does_not_hide_what_else_is_wrong() {
+    let given = Given::default()
+        .file("[links")
+        .variable("HALLPASS_LOG_LEVEL", "loud");
+    let refused = given.refused();
+    assert_eq!(refused.len(), 2);
+    assert!(
+        refused[0].starts_with("configuration file (file hallpass.toml): line 1: "),
+        "{refused:?}"
+    );
+    assert!(refused[1].starts_with("log.level"));
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let given = Given::default().variable("HALLPASS_LINKS_LIFETIME_MAX", "10m");
+    assert_eq!(
+        given.refused(),
+        [
+            "links.lifetime (default): must be at most links.lifetime_max (environment HALLPASS_LINKS_LIFETIME_MAX)"
+        ]
+    );
+    let given = Given::default().flag("server.admin_listen", "--admin-listen", "127.0.0.1:8080");
+    assert_eq!(
+        given.refused(),
+        [
+            "server.admin_listen (flag --admin-listen): must be another address than those of server.listen"
+        ]
+    );
+    let given = Given::default()
+        .file(setting("keyring.file", "'/k'"))
+        .variable("HALLPASS_KEYRING", "secret");
+    assert_eq!(
+        given.refused(),
+        [
+            "keyring.file (file hallpass.toml): must not be set together with HALLPASS_KEYRING, which takes its place"
+        ]
+    );
+    let free_ports = Given::default()
+        .flag("server.listen", "--listen", "127.0.0.1:0")
+        .flag("server.admin_listen", "--admin-listen", "127.0.0.1:0");
+    free_ports.loaded();
+}
+
+#[test]
+fn unknown_names_are_refused_with_the_nearest_known_one() {
+    for (content, problem) in [
+        (
+            "listen = 1",
+            "listen (file hallpass.toml): unknown key outside of any section",
+        ),
+        ("[cors]", "cors (file hallpass.toml): unknown section"),
+        (
+            "[something]",
+            "something (file hallpass.toml): unknown section",
+        ),
+        (
+            "server = 1",
+            "server (file hallpass.toml): must be a section, [server]",
+        ),
+        (
+            "[[server]]",
+            "server (file hallpass.toml): must be a section, [server]",
+        ),
+        (
+            "[server]\nLISTEN = 1",
+            "server.LISTEN (file hallpass.toml): unknown key",
+        ),
+        (
+            "[log]\nlevl = 1",
+            "log.levl (file hallpass.toml): unknown key; did you mean log.level?",
+        ),
+        (
+            "[log]\n\"a\\n\\u001b[31m\" = 1",
+            "log.a\\n\\u{1b}[31m (file hallpass.toml): unknown key",
+        ),
+    ] {
+        assert_eq!(
+            Given::default().file(content).refused(),
+            [problem],
+            "{content}"
+        );
+    }
+    let given = Given::default().variable("HALLPASS_KEYRINGS", "secret");
+    assert_eq!(
+        given.refused(),
+        [
+            "HALLPASS_KEYRINGS (environment HALLPASS_KEYRINGS): unknown variable; did you mean HALLPASS_KEYRING?"
+        ]
+    );
+    let given = Given::default().flag("links.lifetme", "--lifetime", "1");
+    assert_eq!(
+        given.refused(),
+        ["links.lifetme (flag --lifetime): unknown key"]
+    );
+}
+
+#[test]
+fn a_key_written_twice_is_refused() {
+    let twice = Given::default().file("[links]\nlifetime = 1\nlifetime = 2\n");
+    let refused = twice.refused();
+    assert_eq!(
+        refused,
+        ["configuration file (file hallpass.toml): line 3: duplicate key"]
+    );
+}
+
+#[test]
+fn files_that_are_none_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |path: &std::path::Path| {
+        let given = Given {
+            file: Some(path.into()),
+            ..Given::default()
+        };
+        let refused = given.refused();
+        let [problem] = refused.as_slice() else {
+            panic!("{refused:?}")
+        };
+        let begin = format!("configuration file (file {}): ", path.display());
+        problem.strip_prefix(&begin).unwrap().to_owned()
+    };
+    assert!(refused(directory.path()).starts_with("cannot be read: Is a directory"));
+    let missing = directory.path().join("missing");
+    assert!(refused(&missing).starts_with("cannot be read: No such file"));
+    let not_text = Given::default().file(b"[links]\n# \xff\n");
+    assert_eq!(
+        not_text.refused(),
+        ["configuration file (file hallpass.toml): must be UTF-8 text"]
+    );
+    let endless = refused("/dev/zero".as_ref());
+    assert_eq!(
+        endless,
+        format!("must be at most {FILE_BYTES_MAX} bytes long")
+    );
+    let named = Given::default().variable("HALLPASS_CONFIG", "");
+    assert_eq!(
+        named.refused(),
+        [
+            "configuration file (environment HALLPASS_CONFIG): must name a file; unset it to use none"
+        ]
+    );
+}
+
+#[test]
+fn variables_that_are_no_text_are_refused() {
+    let bytes = || OsString::from_vec(b"\xff".into());
+    let given = Given::default()
+        .variable("HALLPASS_SERVER_DATA_DIR", bytes())
+        .variable("HALLPASS_KEYRING", bytes());
+    assert_eq!(
+        given.refused(),
+        [
+            "HALLPASS_KEYRING (environment HALLPASS_KEYRING): must be UTF-8 text",
+            "server.data_dir (environment HALLPASS_SERVER_DATA_DIR): must be UTF-8 text",
+        ]
+    );
+    let mut given = Given::default();
+    given
+        .variables
+        .insert(OsString::from_vec(b"HALLPASS_\xff".into()), "x".into());
+    assert_eq!(
+        given.refused(),
+        ["HALLPASS_\u{fffd} (environment HALLPASS_\u{fffd}): unknown variable"]
+    );
+    let empty = Given::default().variable("HALLPASS_KEYRING", " \n");
+    assert_eq!(
+        empty.refused(),
+        [
+            "HALLPASS_KEYRING (environment HALLPASS_KEYRING): must hold a keyring; unset it to use the keyring file"
+        ]
+    );
+}
+
+/// Whatever is wrong: what was given may have been a secret in the wrong place.
+#[test]
+fn no_refusal_repeats_a_value() {
+    const SECRET: &str = "c2VjcmV0";
+    for key in KEYS
+        .iter()
+        .filter(|key| !matches!(key.name, "server.data_dir" | "keyring.file"))
+    {
+        let given = Given::default()
+            .variable(&key.variable(), SECRET)
+            .variable("HALLPASS_KEYRING", SECRET)
+            .variable("HALLPASS_UNKNOWN", SECRET);
+        let problems = format!("{:?} {:?}", given.load().unwrap_err(), given.refused());
+        assert!(!problems.contains(SECRET), "{problems}");
+    }
+    let files = [
+        format!("[log]\nlevel = '{SECRET}'"),
+        format!("[log]\nunknown = '{SECRET}'"),
+        format!("[log]\nlevel = {SECRET}"),
+        format!("[log]\nlevel = '{SECRET}"),
+        format!("[log]\nlevel = '{SECRET}' x"),
+        format!("[log]\nlevel '{SECRET}'"),
+        SECRET.into(),
+        format!("[log]\nlevel = \"{SECRET}\\q\""),
+        format!("[log]\nlevel = 1{SECRET}"),
+        format!("[log]\nlevel = {{ a = {SECRET} }}"),
+    ];
+    for content in files {
+        let given = Given::default().file(&content);
+        let problems = format!("{:?} {:?}", given.load().unwrap_err(), given.refused());
+        assert!(!problems.contains(SECRET), "{content}: {problems}");
+    }
+    let explained = Config::explain(
+        None,
+        &Given::default()
+            .variable("HALLPASS_KEYRING", SECRET)
+            .variables,
+        &[],
+    );
+    assert!(!format!("{explained:?}").contains(SECRET));
+}
