@@ -229,6 +229,10 @@ fn tests_may_import_anything_but_do_not_hide_what_follows_them() {
                 "//! Suite.\nfn f() { x.unwrap() }\n",
             ),
             (
+                "src/catalog/contract/files.rs",
+                "//! Part of it.\nfn f() { x.unwrap() }\n",
+            ),
+            (
                 "src/catalog/memory.rs",
                 "//! Adapter.\nfn f() { x.unwrap() }\n",
             ),

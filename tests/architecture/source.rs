@@ -1,7 +1,6 @@
 //! Rust sources as text: read from disk, comments, texts and tests blanked out, paths picked out. It
 //! knows as much of the language as the laws need, and no more.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The sources of a repository.
@@ -25,9 +24,9 @@ pub(super) struct SourceFile {
 impl Tree {
     pub(super) fn read(root: &Path) -> Self {
         let mut files = read_below(root, "src");
-        let tests: BTreeSet<String> = files.iter().flat_map(test_modules).collect();
+        let tests: Vec<String> = files.iter().flat_map(test_modules).collect();
         for file in &mut files {
-            if tests.contains(&file.path) {
+            if tests.iter().any(|module| is_part_of(&file.path, module)) {
                 file.code = blank(&file.code);
             } else {
                 file.code = without_tests(&file.code);
@@ -307,7 +306,7 @@ fn item_end(code: &str) -> usize {
     code.len()
 }
 
-/// The files of the modules that a file declares for tests only.
+/// The modules that a file declares for tests only, each as its path without `.rs`.
 fn test_modules(file: &SourceFile) -> Vec<String> {
     let folder = match file.path.strip_suffix("/mod.rs") {
         Some(folder) => folder,
@@ -327,12 +326,11 @@ fn test_modules(file: &SourceFile) -> Vec<String> {
             _ => None,
         }
     });
-    declared
-        .flat_map(|name| {
-            [
-                format!("{folder}/{name}.rs"),
-                format!("{folder}/{name}/mod.rs"),
-            ]
-        })
-        .collect()
+    declared.map(|name| format!("{folder}/{name}")).collect()
+}
+
+/// Whether a file is the module of this path, or lies below it.
+fn is_part_of(file: &str, module: &str) -> bool {
+    let rest = file.strip_prefix(module);
+    rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
