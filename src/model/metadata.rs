@@ -11,6 +11,9 @@ pub const METADATA_VALUE_CHARS_MAX: usize = 512;
 /// The longest text that is read as metadata, in bytes.
 pub const METADATA_TEXT_BYTES_MAX: usize = 8 * 1024;
 
+/// Setting this key on an object in JavaScript changes what kind of object it is.
+const RESERVED_KEY: &str = "__proto__";
+
 /// Up to 16 texts under keys of 1 to 64 characters, each value at most 512 characters. Ordered by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(BTreeMap<String, String>);
@@ -27,6 +30,9 @@ pub enum InvalidMetadata {
     /// A value is longer than 512 characters.
     #[error("a metadata value is at most {METADATA_VALUE_CHARS_MAX} characters")]
     Value,
+    /// A key is one that scripts in browsers cannot hold as a plain key.
+    #[error("a metadata key cannot be {RESERVED_KEY}")]
+    Reserved,
     /// A key is there twice.
     #[error("a metadata key is there only once")]
     Repeated,
@@ -39,6 +45,9 @@ impl Metadata {
         for (key, value) in pairs {
             if !(1..=METADATA_KEY_CHARS_MAX).contains(&key.chars().count()) {
                 return Err(InvalidMetadata::Key);
+            }
+            if key == RESERVED_KEY {
+                return Err(InvalidMetadata::Reserved);
             }
             if value.chars().count() > METADATA_VALUE_CHARS_MAX {
                 return Err(InvalidMetadata::Value);
