@@ -28,7 +28,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 ///
 /// - Every call is one transaction: all of it happened and is durable when it answers `Ok`, none of
 ///   it when it answers an error other than [`CatalogError::Unavailable`], which may mean either.
-/// - Dropping the future before it answers leaves the call done or not done, never half done.
+/// - Dropping the future before it answers leaves the call done or not done, never half done. It may
+///   still be done a moment later, but not after the next change that the same catalogue answers for.
 /// - What a call changed is seen by the next call, of this process and, for a catalogue that several
 ///   processes share, of any other.
 /// - A thing that does not exist is `None` from the calls that look, [`CatalogError::NotFound`] from
@@ -105,9 +106,10 @@ pub trait Catalog: Send + Sync {
         members: &'a [OrganizationId],
     ) -> Answer<'a, ()>;
 
-    /// Adds a `Ready` file whose bytes are durable already. `NotFound` for an unknown organization or
-    /// space, `Conflict` while the id is taken, also by a deleted or swept file. Of any number of
-    /// calls with one id, exactly one succeeds.
+    /// Adds a file whose bytes are durable already; it is `Ready` then, whatever its record says.
+    /// `NotFound` for an unknown organization or space, `Conflict` while the id is taken, also by a
+    /// deleted or swept file, `Limit` for a number that the adapter cannot keep. Of any number of calls
+    /// with one id, exactly one succeeds.
     fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()>;
 
     /// The file, in whatever state, if its organization has one of this id.
@@ -171,7 +173,8 @@ pub trait Catalog: Send + Sync {
     /// The API keys of one organization, or of all; ordered by creation, then by id.
     fn api_keys<'a>(&'a self, organization: Option<&'a OrganizationId>) -> Answer<'a, Vec<ApiKey>>;
 
-    /// Changes a key's state and answers the key as it is then. A deactivated key stays so: `Conflict`.
+    /// Changes a key's state and answers the key as it is then. A deactivated key stays so: any other
+    /// state is `Conflict`.
     fn set_api_key_state<'a>(&'a self, id: &'a ApiKeyId, state: ApiKeyState) -> Answer<'a, ApiKey>;
 
     /// Everything that was ever revoked and still matters at `now`, of one moment.
@@ -270,4 +273,24 @@ pub enum CatalogError {
         /// What was found, where.
         what: String,
     },
+}
+
+/// `what` is to be changed and is not there.
+const fn missing(what: &'static str) -> CatalogError {
+    CatalogError::NotFound { what }
+}
+
+/// `what` is to be made and is there.
+const fn taken(what: &'static str) -> CatalogError {
+    CatalogError::Conflict { what }
+}
+
+/// The space that comes with an organization.
+fn default_space(organization: &Organization) -> Space {
+    Space {
+        organization: organization.id.clone(),
+        id: SpaceId::default_space(),
+        name: String::new(),
+        created_at: organization.created_at,
+    }
 }
