@@ -1,1 +1,177 @@
-//! (written next)
+//! The conformance suite: every sentence of [`Catalog`]'s contract, as checks that any adapter must pass.
+//!
+//! Each check makes organizations of its own, so that the checks may run on one catalogue one after
+//! another. What is asked of the whole catalogue is narrowed down to them.
+
+use std::path::PathBuf;
+
+use super::{Catalog, CatalogError};
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
+use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::key::{ApiKey, ApiKeyState, Scopes};
+use crate::model::media::MediaType;
+use crate::model::metadata::Metadata;
+use crate::model::name::FileName;
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::model::time::UnixSeconds;
+
+mod files;
+mod keys;
+mod lists;
+mod revocation;
+mod sweeping;
+mod tenancy;
+
+/// Runs every check on a catalogue that nothing else uses meanwhile.
+pub(crate) async fn all(catalog: &dyn Catalog) {
+    tenancy::all(catalog).await;
+    files::all(catalog).await;
+    lists::all(catalog).await;
+    sweeping::all(catalog).await;
+    keys::all(catalog).await;
+    revocation::all(catalog).await;
+    version_moves_with_changes(catalog).await;
+}
+
+/// A change by this catalogue itself may or may not move its version: it may be one connection or many.
+/// Looking never does.
+async fn version_moves_with_changes(catalog: &dyn Catalog) {
+    let before = catalog.version().await.unwrap();
+    catalog.organizations().await.unwrap();
+    assert_eq!(catalog.version().await.unwrap(), before);
+}
+
+pub(crate) fn at(seconds: u64) -> UnixSeconds {
+    UnixSeconds::new(seconds).unwrap()
+}
+
+pub(crate) fn organization_id(text: &str) -> OrganizationId {
+    OrganizationId::parse(text).unwrap()
+}
+
+pub(crate) fn file_id(text: &str) -> FileId {
+    FileId::parse(text).unwrap()
+}
+
+fn folder_id(text: &str) -> FolderId {
+    FolderId::parse(text).unwrap()
+}
+
+/// Makes an organization and answers its id.
+pub(crate) async fn organization(catalog: &dyn Catalog, id: &str) -> OrganizationId {
+    let made = Organization {
+        id: organization_id(id),
+        name: format!("The {id} people"),
+        epoch: 0,
+        created_at: at(1_000),
+    };
+    catalog.create_organization(&made).await.unwrap();
+    made.id
+}
+
+fn space(organization: &OrganizationId, id: &str) -> Space {
+    Space {
+        organization: organization.clone(),
+        id: SpaceId::parse(id).unwrap(),
+        name: "Räume".into(),
+        created_at: at(2_000),
+    }
+}
+
+fn folder(organization: &OrganizationId, id: &str, members: &[&OrganizationId]) -> Folder {
+    Folder {
+        organization: organization.clone(),
+        id: folder_id(id),
+        name: "Shared".into(),
+        members: members.iter().map(|member| (*member).clone()).collect(),
+        created_at: at(3_000),
+    }
+}
+
+/// A ready file of the default space.
+pub(crate) fn file(organization: &OrganizationId, id: &str, created_at: u64) -> FileRecord {
+    FileRecord {
+        organization: organization.clone(),
+        id: file_id(id),
+        space: SpaceId::default_space(),
+        name: FileName::from_client("report.txt").unwrap(),
+        media_type: MediaType::parse("text/plain").unwrap(),
+        size: 110,
+        sha256: Sha256Digest::new([7; 32]),
+        purpose: Purpose::UserUpload,
+        state: FileState::Ready,
+        metadata: Metadata::default(),
+        created_at: at(created_at),
+        updated_at: at(created_at + 1),
+        uploaded_by: None,
+        link_revision: 0,
+        location: BlobLocation::Stored(blob(id)),
+    }
+}
+
+/// A blob key made of a name, so that files of different names have different ones.
+fn blob(name: &str) -> BlobKey {
+    let mut bytes = [0; 16];
+    for (place, byte) in name.bytes().enumerate() {
+        bytes[place % 16] ^= byte.rotate_left(u32::try_from(place / 16).unwrap());
+    }
+    BlobKey::from_random(bytes)
+}
+
+/// A file that uses everything a row can hold.
+fn rich_file(organization: &OrganizationId, id: &str) -> FileRecord {
+    use std::os::unix::ffi::OsStringExt;
+    let path = std::ffi::OsString::from_vec(b"/srv/caf\xe9/\xff.png".to_vec());
+    let pairs = [
+        ("project", "te\"st"),
+        ("ключ", "\u{1f600}\n"),
+        ("empty", ""),
+    ];
+    FileRecord {
+        name: FileName::from_client("отчёт \"x\" 100%.png").unwrap(),
+        media_type: MediaType::parse("image/png; x=\"y\"").unwrap(),
+        size: 1 << 53,
+        purpose: Purpose::SkillOutput,
+        metadata: Metadata::new(pairs.map(|(key, value)| (key.into(), value.into()))).unwrap(),
+        uploaded_by: Some(ApiKeyId::from_random([9; 16])),
+        link_revision: 3,
+        location: BlobLocation::InPlace(InPlace {
+            path: PathBuf::from(path),
+            inode: u64::MAX - 1,
+            modified_nanos: -5,
+        }),
+        ..file(organization, id, 99_999_999_998)
+    }
+}
+
+fn api_key(organization: &OrganizationId, id: u8, created_at: u64) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::from_random([id; 16]),
+        organization: organization.clone(),
+        name: "for the tests".into(),
+        digest: Sha256Digest::new([id; 32]),
+        scopes: Scopes::USUAL,
+        state: ApiKeyState::Active,
+        created_at: at(created_at),
+        expires_at: None,
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_missing<T>(outcome: Result<T, CatalogError>) {
+    match outcome {
+        Err(CatalogError::NotFound { .. }) => {}
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was found"),
+    }
+}
+
+#[track_caller]
+pub(crate) fn assert_taken<T>(outcome: Result<T, CatalogError>) {
+    match outcome {
+        Err(CatalogError::Conflict { .. }) => {}
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was free"),
+    }
+}

@@ -1,0 +1,277 @@
+//! The rows in memory, and what takes more than a line to do with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::catalog::{CatalogError, Position, default_space, missing, taken};
+use crate::model::file::{FileRecord, FileState};
+use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::key::ApiKey;
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::model::time::UnixSeconds;
+
+/// Everything the catalogue holds.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) organizations: BTreeMap<OrganizationId, Organization>,
+    pub(super) spaces: BTreeMap<OrganizationId, BTreeMap<SpaceId, Space>>,
+    pub(super) folders: BTreeMap<OrganizationId, BTreeMap<FolderId, SharedFolder>>,
+    pub(super) files: BTreeMap<(OrganizationId, FileId), FileRecord>,
+    /// The ready files in the order of lists, oldest first. The id is plain text, as in a [`Position`].
+    pub(super) ready: BTreeMap<OrganizationId, BTreeMap<(UnixSeconds, String), FileId>>,
+    pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
+    pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
+    pub(super) version: u64,
+}
+
+/// A folder with its files. Its members are here and not in `folder`.
+#[derive(Debug)]
+pub(super) struct SharedFolder {
+    pub(super) folder: Folder,
+    pub(super) members: BTreeSet<OrganizationId>,
+    pub(super) files: BTreeSet<FileId>,
+}
+
+impl Rows {
+    pub(super) fn know(&self, organization: &OrganizationId) -> Result<(), CatalogError> {
+        let known = self.organizations.contains_key(organization);
+        known.then_some(()).ok_or(missing("the organization"))
+    }
+
+    pub(super) fn know_members(&self, members: &[OrganizationId]) -> Result<(), CatalogError> {
+        let known = members
+            .iter()
+            .all(|member| self.organizations.contains_key(member));
+        known
+            .then_some(())
+            .ok_or(missing("the member organization"))
+    }
+
+    pub(super) fn create_organization(
+        &mut self,
+        organization: &Organization,
+    ) -> Result<(), CatalogError> {
+        if self.organizations.contains_key(&organization.id) {
+            return Err(taken("the organization"));
+        }
+        self.organizations
+            .insert(organization.id.clone(), organization.clone());
+        self.create_space(&default_space(organization))
+    }
+
+    pub(super) fn create_space(&mut self, space: &Space) -> Result<(), CatalogError> {
+        self.know(&space.organization)?;
+        let spaces = self.spaces.entry(space.organization.clone()).or_default();
+        if spaces.contains_key(&space.id) {
+            return Err(taken("the space"));
+        }
+        spaces.insert(space.id.clone(), space.clone());
+        Ok(())
+    }
+
+    pub(super) fn create_folder(&mut self, folder: &Folder) -> Result<(), CatalogError> {
+        self.know(&folder.organization)?;
+        self.know_members(&folder.members)?;
+        let folders = self.folders.entry(folder.organization.clone()).or_default();
+        if folders.contains_key(&folder.id) {
+            return Err(taken("the folder"));
+        }
+        let shared = SharedFolder {
+            folder: folder.clone(),
+            members: folder.members.iter().cloned().collect(),
+            files: BTreeSet::new(),
+        };
+        folders.insert(folder.id.clone(), shared);
+        Ok(())
+    }
+
+    pub(super) fn folder(
+        &self,
+        organization: &OrganizationId,
+        id: &FolderId,
+    ) -> Result<&SharedFolder, CatalogError> {
+        let folders = self.folders.get(organization);
+        folders
+            .and_then(|folders| folders.get(id))
+            .ok_or(missing("the folder"))
+    }
+
+    pub(super) fn folder_mut(
+        &mut self,
+        organization: &OrganizationId,
+        id: &FolderId,
+    ) -> Result<&mut SharedFolder, CatalogError> {
+        let folders = self.folders.get_mut(organization);
+        folders
+            .and_then(|folders| folders.get_mut(id))
+            .ok_or(missing("the folder"))
+    }
+
+    pub(super) fn file_mut(
+        &mut self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Result<&mut FileRecord, CatalogError> {
+        let key = (organization.clone(), id.clone());
+        self.files.get_mut(&key).ok_or(missing("the file"))
+    }
+
+    pub(super) fn is_ready(&self, organization: &OrganizationId, id: &FileId) -> bool {
+        let file = self.files.get(&(organization.clone(), id.clone()));
+        file.is_some_and(|file| file.state == FileState::Ready)
+    }
+
+    pub(super) fn add_file(&mut self, file: &FileRecord) -> Result<(), CatalogError> {
+        self.know(&file.organization)?;
+        let spaces = self.spaces.get(&file.organization);
+        if !spaces.is_some_and(|spaces| spaces.contains_key(&file.space)) {
+            return Err(missing("the space"));
+        }
+        let key = (file.organization.clone(), file.id.clone());
+        if self.files.contains_key(&key) {
+            return Err(taken("the file id"));
+        }
+        let ready = FileRecord {
+            state: FileState::Ready,
+            ..file.clone()
+        };
+        self.files.insert(key, ready);
+        let listed = self.ready.entry(file.organization.clone()).or_default();
+        listed.insert(place(file), file.id.clone());
+        Ok(())
+    }
+
+    pub(super) fn newest_first(
+        &self,
+        organization: &OrganizationId,
+        after: Option<&Position>,
+    ) -> impl Iterator<Item = &FileRecord> {
+        let end = after.map(|position| (position.created_at, position.id.clone()));
+        let listed = self
+            .ready
+            .get(organization)
+            .into_iter()
+            .flat_map(move |listed| match &end {
+                Some(end) => listed.range(..end).rev(),
+                None => listed.range::<(UnixSeconds, String), _>(..).rev(),
+            });
+        listed.filter_map(move |(_, id)| self.files.get(&(organization.clone(), id.clone())))
+    }
+
+    pub(super) fn delete_file(
+        &mut self,
+        organization: &OrganizationId,
+        id: &FileId,
+        now: UnixSeconds,
+    ) -> Result<FileRecord, CatalogError> {
+        let file = self.file_mut(organization, id)?;
+        if file.state != FileState::Ready {
+            return Err(missing("the file"));
+        }
+        file.state = FileState::Deleted { at: now };
+        let file = file.clone();
+        if let Some(listed) = self.ready.get_mut(organization) {
+            listed.remove(&place(&file));
+        }
+        Ok(file)
+    }
+
+    pub(super) fn forget_swept(&mut self, before: UnixSeconds, limit: u32) -> u64 {
+        let swept = self.files.iter().filter(|(_, file)| match file.state {
+            FileState::Swept { at } => at <= before,
+            FileState::Ready | FileState::Deleted { .. } => false,
+        });
+        let forgotten: Vec<_> = swept
+            .map(|(key, _)| key.clone())
+            .take(count(limit))
+            .collect();
+        for key in &forgotten {
+            self.files.remove(key);
+            let (organization, id) = key;
+            for folder in self.folders.get_mut(organization).into_iter().flatten() {
+                folder.1.files.remove(id);
+            }
+        }
+        forgotten.len() as u64
+    }
+
+    pub(super) fn create_api_key(&mut self, key: &ApiKey) -> Result<(), CatalogError> {
+        self.know(&key.organization)?;
+        let same = |other: &ApiKey| other.id == key.id || other.digest == key.digest;
+        if self.keys.values().any(same) {
+            return Err(taken("the API key"));
+        }
+        self.keys.insert(key.id.clone(), key.clone());
+        Ok(())
+    }
+
+    pub(super) fn revocations(&self, now: UnixSeconds) -> Revocations {
+        let mut all = Revocations::default();
+        for organization in self.organizations.values().filter(|it| it.epoch > 0) {
+            all.epochs
+                .insert(organization.id.clone(), organization.epoch);
+        }
+        for file in self.files.values().filter(|file| file.link_revision > 0) {
+            let of = all.revisions.entry(file.organization.clone()).or_default();
+            of.insert(file.id.clone(), file.link_revision);
+        }
+        for (organization, denied) in &self.denied {
+            for (link, expires) in denied.iter().filter(|(_, expires)| **expires > now) {
+                let of = all.denied.entry(organization.clone()).or_default();
+                of.insert(*link, *expires);
+            }
+        }
+        all
+    }
+
+    pub(super) fn raise_link_revision(
+        &mut self,
+        organization: &OrganizationId,
+        id: &FileId,
+        revisions_max: u64,
+    ) -> Result<u64, CatalogError> {
+        let raised = self
+            .files
+            .values()
+            .filter(|file| file.link_revision > 0)
+            .count() as u64;
+        let file = self.file_mut(organization, id)?;
+        if is_swept(file) {
+            return Err(missing("the file"));
+        }
+        if raised + u64::from(file.link_revision == 0) > revisions_max {
+            return Err(CatalogError::Limit {
+                what: "files with revoked links",
+                limit: revisions_max,
+            });
+        }
+        file.link_revision += 1;
+        Ok(file.link_revision)
+    }
+}
+
+impl SharedFolder {
+    pub(super) fn as_it_is(&self) -> Folder {
+        let members = self.members.iter().cloned().collect();
+        Folder {
+            members,
+            ..self.folder.clone()
+        }
+    }
+}
+
+pub(super) fn is_swept(file: &FileRecord) -> bool {
+    matches!(file.state, FileState::Swept { .. })
+}
+
+fn place(file: &FileRecord) -> (UnixSeconds, String) {
+    (file.created_at, file.id.as_str().to_owned())
+}
+
+pub(super) fn values<K, V>(map: Option<&BTreeMap<K, V>>) -> impl Iterator<Item = &V> {
+    map.into_iter().flat_map(BTreeMap::values)
+}
+
+pub(super) fn count(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
