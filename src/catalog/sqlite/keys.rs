@@ -1,0 +1,93 @@
+//! API keys.
+
+use sqlx::{SqliteConnection, query, query_scalar};
+
+use super::fault::Fault;
+use super::{rows, tenancy};
+use crate::catalog::{missing, taken};
+use crate::model::digest::Sha256Digest;
+use crate::model::id::{ApiKeyId, OrganizationId};
+use crate::model::key::{ApiKey, ApiKeyState};
+
+/// A `SELECT` of whole API keys, with what follows the table's name.
+macro_rules! api_keys {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, organization, name, digest, scopes, state, created_at, expires_at FROM api_key ",
+            $rest
+        )
+    };
+}
+
+pub(super) async fn create(connection: &mut SqliteConnection, key: &ApiKey) -> Result<(), Fault> {
+    tenancy::know(connection, &key.organization).await?;
+    let known = query_scalar("SELECT EXISTS (SELECT 1 FROM api_key WHERE id = ? OR digest = ?)")
+        .bind(key.id.as_str())
+        .bind(key.digest.as_bytes().as_slice())
+        .fetch_one(&mut *connection)
+        .await?;
+    if known {
+        return Err(taken("the API key").into());
+    }
+    query(
+        "INSERT INTO api_key (id, organization, name, digest, scopes, state, created_at, expires_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(key.id.as_str())
+    .bind(key.organization.as_str())
+    .bind(&key.name)
+    .bind(key.digest.as_bytes().as_slice())
+    .bind(key.scopes.names().join(" "))
+    .bind(key.state.as_str())
+    .bind(rows::stored_time(key.created_at))
+    .bind(key.expires_at.map(rows::stored_time))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn of_digest(
+    connection: &mut SqliteConnection,
+    digest: &Sha256Digest,
+) -> Result<Option<ApiKey>, Fault> {
+    let row = query(api_keys!("WHERE digest = ?"))
+        .bind(digest.as_bytes().as_slice())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(rows::api_key).transpose()
+}
+
+pub(super) async fn list(
+    connection: &mut SqliteConnection,
+    organization: Option<&OrganizationId>,
+) -> Result<Vec<ApiKey>, Fault> {
+    let wanted = match organization {
+        Some(of) => {
+            query(api_keys!("WHERE organization = ? ORDER BY created_at, id")).bind(of.as_str())
+        }
+        None => query(api_keys!("ORDER BY created_at, id")),
+    };
+    let found = wanted.fetch_all(connection).await?;
+    found.iter().map(rows::api_key).collect()
+}
+
+pub(super) async fn set_state(
+    connection: &mut SqliteConnection,
+    id: &ApiKeyId,
+    state: ApiKeyState,
+) -> Result<ApiKey, Fault> {
+    let row = query(api_keys!("WHERE id = ?"))
+        .bind(id.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let key = rows::api_key(&row.ok_or(missing("the API key"))?)?;
+    if key.state == ApiKeyState::Deactivated && state != ApiKeyState::Deactivated {
+        return Err(taken("the API key's deactivation").into());
+    }
+    query("UPDATE api_key SET state = ? WHERE id = ?")
+        .bind(state.as_str())
+        .bind(id.as_str())
+        .execute(connection)
+        .await?;
+    Ok(ApiKey { state, ..key })
+}

@@ -1,0 +1,271 @@
+//! Opening a catalogue file: made whole or not at all, checked before it is used, never replaced.
+//!
+//! 1. A lock file beside it lets one process at a time through what follows.
+//! 2. Where nothing is, a new catalogue is made under another name and moved into place when it is
+//!    complete. So an empty or half-made file under the catalogue's own name is always damage.
+//! 3. The first bytes must say that this is an SQLite file, and ours, before SQLite touches it.
+//! 4. The schema is brought up to date, and the write-ahead log is on.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, SqlStr, SqliteConnection, query, query_scalar};
+use tokio::fs::{self, OpenOptions};
+use tokio::io::AsyncReadExt;
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use super::fault::Fault;
+use super::{Driver, READERS_MAX, Sqlite};
+use crate::catalog::{CatalogError, missing};
+
+/// How long opening takes at most, the wait for another process that opens the same file included.
+/// Changing the schema of a large catalogue takes its time.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long to wait before trying again for the lock file, which the system does not announce.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The write-ahead log is cut back to this many bytes once it was written into the file.
+const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
+
+/// Says in the file's header that it is ours: `Hall`. SQLite keeps it at byte 68.
+const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hall");
+
+/// The header of an SQLite file (<https://sqlite.org/fileformat.html#the_database_header>).
+const HEADER_BYTES: usize = 100;
+const HEADER_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// The oldest SQLite without the write-ahead log bug that could damage a file (its release notes,
+/// "WAL-reset").
+const SQLITE_VERSION_MIN: [u32; 3] = [3, 51, 3];
+
+const OPENING: &str = "opening the catalogue";
+
+/// What to do where no catalogue is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// Make an empty one.
+    Make,
+    /// Answer [`CatalogError::NotFound`].
+    Refuse,
+}
+
+/// Opens the catalogue at `path`. `busy` bounds the wait for a connection and for the write lock.
+pub(super) async fn open(
+    path: &Path,
+    missing: Missing,
+    busy: Duration,
+) -> Result<Sqlite, CatalogError> {
+    match timeout(OPEN_TIME_MAX, open_unbounded(path, missing, busy)).await {
+        Ok(opened) => opened.map_err(|fault| name_the_file(fault.while_doing(OPENING), path)),
+        Err(late) => Err(CatalogError::Unavailable {
+            doing: OPENING,
+            source: late.into(),
+        }),
+    }
+}
+
+async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<Sqlite, Fault> {
+    // Absolute, so that no path is taken for one of SQLite's `file:` addresses.
+    let path = std::path::absolute(path)?;
+    if policy == Missing::Refuse && !fs::try_exists(&path).await? {
+        return Err(missing("the catalogue").into());
+    }
+    let lock = lock(&beside(&path, "-lock")).await?;
+    if !fs::try_exists(&path).await? {
+        if policy == Missing::Refuse {
+            return Err(missing("the catalogue").into());
+        }
+        make(&path).await?;
+    }
+    check_header(&path).await?;
+    let options = options(&path, busy);
+    let mut watcher = options.connect().await?;
+    check_version(
+        &query_scalar::<_, String>("SELECT sqlite_version()")
+            .fetch_one(&mut watcher)
+            .await?,
+    )?;
+    migrator().run(&mut watcher).await?;
+    turn_log_on(&mut watcher).await?;
+    drop(lock);
+
+    let pool = |connections| {
+        let options = PoolOptions::<Driver>::new().max_connections(connections);
+        let options = options.acquire_timeout(busy).test_before_acquire(false);
+        let options = options.idle_timeout(None).max_lifetime(None);
+        options.after_release(|connection, _| Box::pin(is_reusable(connection)))
+    };
+    Ok(Sqlite {
+        writer: pool(1).connect_lazy_with(options.clone()),
+        readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
+        watcher: Mutex::new(Some(watcher)),
+    })
+}
+
+/// How every connection to a catalogue is set up.
+fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(busy)
+        .foreign_keys(true)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("journal_size_limit", LOG_BYTES_KEPT.to_string())
+        .disable_statement_logging()
+}
+
+/// A connection that still has a transaction when it comes back is not used again: SQLite undoes a
+/// transaction by itself when the disk is full, and the driver then counts it as open for ever.
+async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A transaction that was dropped is undone in the background; this waits for it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+fn migrator() -> Migrator {
+    let sql = SqlStr::from_static(include_str!("../schema/sqlite/0001_first.sql"));
+    let first = Migration::new(1, "first".into(), MigrationType::Simple, sql, false);
+    Migrator::with_migrations(vec![first])
+}
+
+/// Makes an empty catalogue at `path`, where nothing is, and makes it durable.
+async fn make(path: &Path) -> Result<(), Fault> {
+    if fs::try_exists(beside(path, "-wal")).await? {
+        // SQLite would write the old catalogue's log into the new one.
+        return Err(Fault::damage(
+            "it is gone, but its write-ahead log is still there",
+        ));
+    }
+    let new = beside(path, "-new");
+    // What a process left behind that died right here. Nobody else is here: we hold the lock.
+    match fs::remove_file(&new).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&new)
+        .await?;
+    // With the journal in memory there is no second file to clean up after a crash.
+    let options = options(&new, Duration::ZERO).journal_mode(SqliteJournalMode::Memory);
+    let options = options.pragma("application_id", APPLICATION_ID.to_string());
+    let mut connection = options.connect().await?;
+    migrator().run(&mut connection).await?;
+    connection.close().await?;
+    file.sync_all().await?;
+    fs::rename(&new, path).await?;
+    let directory = path.parent().unwrap_or(path);
+    File::open(directory)?.sync_all()?;
+    Ok(())
+}
+
+/// Reads the header without SQLite, which would lock the file, and take an empty one for an empty
+/// database.
+async fn check_header(path: &Path) -> Result<(), Fault> {
+    let file = fs::File::open(path).await?;
+    let mut header = Vec::with_capacity(HEADER_BYTES);
+    file.take(HEADER_BYTES as u64)
+        .read_to_end(&mut header)
+        .await?;
+    if header.is_empty() {
+        return Err(Fault::damage("it is empty"));
+    }
+    if !header.starts_with(HEADER_MAGIC) || header.len() < HEADER_BYTES {
+        return Err(Fault::damage("it is no SQLite file"));
+    }
+    if header.get(68..72) != Some(&APPLICATION_ID.to_be_bytes()) {
+        return Err(Fault::damage("it is an SQLite file of another program"));
+    }
+    Ok(())
+}
+
+fn check_version(version: &str) -> Result<(), Fault> {
+    let numbers: Vec<u32> = version
+        .split('.')
+        .map_while(|part| part.parse().ok())
+        .collect();
+    if numbers.as_slice() >= SQLITE_VERSION_MIN.as_slice() {
+        return Ok(());
+    }
+    let [major, minor, patch] = SQLITE_VERSION_MIN;
+    let needed = format!("SQLite {version} can damage the file; {major}.{minor}.{patch} is needed");
+    Err(CatalogError::Unavailable {
+        doing: OPENING,
+        source: needed.into(),
+    }
+    .into())
+}
+
+async fn turn_log_on(connection: &mut SqliteConnection) -> Result<(), Fault> {
+    let row = query("PRAGMA journal_mode = WAL")
+        .fetch_one(connection)
+        .await?;
+    super::rows::value(&row, "journal_mode", |mode: &str| Some(mode == "wal"))?
+        .then_some(())
+        .ok_or_else(|| {
+            let source = "this file system cannot share memory, which the write-ahead log needs";
+            CatalogError::Unavailable {
+                doing: OPENING,
+                source: source.into(),
+            }
+            .into()
+        })
+}
+
+/// Waits for the lock file. Closing it unlocks it, also when the process dies.
+async fn lock(path: &Path) -> Result<File, Fault> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .await?;
+    let file = file.into_std().await;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => sleep(LOCK_PAUSE).await,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
+        }
+    }
+}
+
+/// The name that SQLite, too, makes of `path` for a file that belongs to it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn name_the_file(error: CatalogError, path: &Path) -> CatalogError {
+    match error {
+        CatalogError::Corrupt { what } => CatalogError::Corrupt {
+            what: format!("{}: {what}", path.display()),
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_sqlite_that_damages_files_is_refused() {
+        for good in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+            assert!(check_version(good).is_ok(), "{good}");
+        }
+        for bad in ["3.51.2", "3.46.0", "3.9.99", "", "none"] {
+            assert!(check_version(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Epochs, link revisions and denied links.
+
+use sqlx::{SqliteConnection, query, query_scalar};
+
+use super::fault::Fault;
+use super::{files, rows, tenancy};
+use crate::catalog::{CatalogError, missing};
+use crate::model::file::FileState;
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::time::UnixSeconds;
+
+pub(super) async fn all(
+    connection: &mut SqliteConnection,
+    now: UnixSeconds,
+) -> Result<Revocations, Fault> {
+    let mut all = Revocations::default();
+    let epochs = query("SELECT id, epoch FROM organization WHERE epoch > 0")
+        .fetch_all(&mut *connection)
+        .await?;
+    for row in &epochs {
+        all.epochs.insert(
+            rows::organization_id(row, "id")?,
+            rows::number(row, "epoch")?,
+        );
+    }
+    let revisions =
+        query("SELECT organization, id, link_revision FROM file WHERE link_revision > 0")
+            .fetch_all(&mut *connection)
+            .await?;
+    for row in &revisions {
+        let of = all
+            .revisions
+            .entry(rows::organization_id(row, "organization")?);
+        of.or_default().insert(
+            rows::file_id(row, "id")?,
+            rows::number(row, "link_revision")?,
+        );
+    }
+    let denied = query("SELECT organization, link, expires FROM denied_link WHERE expires > ?")
+        .bind(rows::stored_time(now))
+        .fetch_all(connection)
+        .await?;
+    for row in &denied {
+        let of = all
+            .denied
+            .entry(rows::organization_id(row, "organization")?);
+        of.or_default()
+            .insert(rows::link_id(row)?, rows::time(row, "expires")?);
+    }
+    Ok(all)
+}
+
+pub(super) async fn raise_link_revision(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    id: &FileId,
+    revisions_max: u64,
+) -> Result<u64, Fault> {
+    let file = files::file(connection, organization, id).await?;
+    let file = file.ok_or(missing("the file"))?;
+    if matches!(file.state, FileState::Swept { .. }) {
+        return Err(missing("the file").into());
+    }
+    // At most as many as the limit, and counted in an index of just them.
+    let raised: i64 = query_scalar("SELECT count(*) FROM file WHERE link_revision > 0")
+        .fetch_one(&mut *connection)
+        .await?;
+    if raised.cast_unsigned() + u64::from(file.link_revision == 0) > revisions_max {
+        let what = "files with revoked links";
+        return Err(CatalogError::Limit {
+            what,
+            limit: revisions_max,
+        }
+        .into());
+    }
+    let revision = file.link_revision + 1;
+    query("UPDATE file SET link_revision = ? WHERE organization = ? AND id = ?")
+        .bind(rows::stored(revision)?)
+        .bind(organization.as_str())
+        .bind(id.as_str())
+        .execute(connection)
+        .await?;
+    Ok(revision)
+}
+
+pub(super) async fn raise_epoch(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<u64, Fault> {
+    let found = tenancy::organization(connection, organization).await?;
+    let epoch = found.ok_or(missing("the organization"))?.epoch + 1;
+    query("UPDATE organization SET epoch = ? WHERE id = ?")
+        .bind(rows::stored(epoch)?)
+        .bind(organization.as_str())
+        .execute(&mut *connection)
+        .await?;
+    query("UPDATE file SET link_revision = 0 WHERE organization = ? AND link_revision > 0")
+        .bind(organization.as_str())
+        .execute(&mut *connection)
+        .await?;
+    query("DELETE FROM denied_link WHERE organization = ?")
+        .bind(organization.as_str())
+        .execute(connection)
+        .await?;
+    Ok(epoch)
+}
+
+pub(super) async fn deny_link(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    link: LinkId,
+    expires: UnixSeconds,
+) -> Result<(), Fault> {
+    tenancy::know(connection, organization).await?;
+    query(
+        "INSERT INTO denied_link (organization, link, expires) VALUES (?, ?, ?) \
+         ON CONFLICT (organization, link) DO UPDATE SET expires = max(expires, excluded.expires)",
+    )
+    .bind(organization.as_str())
+    .bind(link.as_str())
+    .bind(rows::stored_time(expires))
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn forget_denied(
+    connection: &mut SqliteConnection,
+    now: UnixSeconds,
+) -> Result<u64, Fault> {
+    let forgotten = query("DELETE FROM denied_link WHERE expires <= ?")
+        .bind(rows::stored_time(now))
+        .execute(connection)
+        .await?;
+    Ok(forgotten.rows_affected())
+}

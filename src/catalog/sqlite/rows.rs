@@ -1,0 +1,223 @@
+//! The way between rows and values. What no value stands for is damage, said with the column's name.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row, Sqlite, Type};
+
+use super::fault::Fault;
+use crate::catalog::CatalogError;
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
+use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::key::{ApiKey, ApiKeyState, Scopes};
+use crate::model::media::MediaType;
+use crate::model::metadata::Metadata;
+use crate::model::name::FileName;
+use crate::model::revocation::LinkId;
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::model::time::UnixSeconds;
+
+/// The value that `column` holds. `parse` answers `None` for what no value stands for.
+pub(super) fn value<'r, D, T>(
+    row: &'r SqliteRow,
+    column: &'static str,
+    parse: impl FnOnce(D) -> Option<T>,
+) -> Result<T, Fault>
+where
+    D: Decode<'r, Sqlite> + Type<Sqlite>,
+{
+    let stored: D = row.try_get(column)?;
+    parse(stored).ok_or_else(|| Fault::damage(format!("a value in the column {column} is damaged")))
+}
+
+/// As [`value`], of a column that may be empty.
+fn optional<'r, D, T>(
+    row: &'r SqliteRow,
+    column: &'static str,
+    parse: impl FnOnce(D) -> Option<T>,
+) -> Result<Option<T>, Fault>
+where
+    D: Decode<'r, Sqlite> + Type<Sqlite>,
+{
+    value(row, column, |stored: Option<D>| match stored {
+        Some(stored) => parse(stored).map(Some),
+        None => Some(None),
+    })
+}
+
+/// A number that is never negative.
+pub(super) fn number(row: &SqliteRow, column: &'static str) -> Result<u64, Fault> {
+    value(row, column, |stored: i64| u64::try_from(stored).ok())
+}
+
+/// A number as SQLite keeps it. `Limit` for one that does not fit into 63 bits.
+pub(super) fn stored(number: u64) -> Result<i64, Fault> {
+    let too_large = CatalogError::Limit {
+        what: "in one number",
+        limit: i64::MAX.cast_unsigned(),
+    };
+    i64::try_from(number).map_err(|_| too_large.into())
+}
+
+/// A time as SQLite keeps it. Eleven digits always fit.
+pub(super) fn stored_time(time: UnixSeconds) -> i64 {
+    time.get().cast_signed()
+}
+
+/// A point in time.
+pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<UnixSeconds, Fault> {
+    value(row, column, unix_seconds)
+}
+
+fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
+    u64::try_from(stored).ok().and_then(UnixSeconds::new)
+}
+
+fn text(row: &SqliteRow, column: &'static str) -> Result<String, Fault> {
+    Ok(row.try_get(column)?)
+}
+
+/// The column `organization`, or another one that names one.
+pub(super) fn organization_id(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<OrganizationId, Fault> {
+    value(row, column, |text: &str| OrganizationId::parse(text).ok())
+}
+
+/// The id of a file.
+pub(super) fn file_id(row: &SqliteRow, column: &'static str) -> Result<FileId, Fault> {
+    value(row, column, |text: &str| FileId::parse(text).ok())
+}
+
+/// The id of a folder.
+pub(super) fn folder_id(row: &SqliteRow, column: &'static str) -> Result<FolderId, Fault> {
+    value(row, column, |text: &str| FolderId::parse(text).ok())
+}
+
+/// The key of a blob.
+pub(super) fn blob_key(row: &SqliteRow) -> Result<BlobKey, Fault> {
+    value(row, "blob", BlobKey::parse)
+}
+
+/// The id of a link.
+pub(super) fn link_id(row: &SqliteRow) -> Result<LinkId, Fault> {
+    value(row, "link", LinkId::parse)
+}
+
+fn digest(row: &SqliteRow, column: &'static str) -> Result<Sha256Digest, Fault> {
+    value(row, column, |bytes: &[u8]| {
+        bytes.try_into().ok().map(Sha256Digest::new)
+    })
+}
+
+/// A row of `organization`.
+pub(super) fn organization(row: &SqliteRow) -> Result<Organization, Fault> {
+    Ok(Organization {
+        id: organization_id(row, "id")?,
+        name: text(row, "name")?,
+        epoch: number(row, "epoch")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+/// A row of `space`.
+pub(super) fn space(row: &SqliteRow) -> Result<Space, Fault> {
+    Ok(Space {
+        organization: organization_id(row, "organization")?,
+        id: value(row, "id", |text: &str| SpaceId::parse(text).ok())?,
+        name: text(row, "name")?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
+/// A row of `folder`, without its members.
+pub(super) fn folder(row: &SqliteRow) -> Result<Folder, Fault> {
+    Ok(Folder {
+        organization: organization_id(row, "organization")?,
+        id: folder_id(row, "id")?,
+        name: text(row, "name")?,
+        members: Vec::new(),
+        created_at: time(row, "created_at")?,
+    })
+}
+
+/// A row of `api_key`.
+pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, Fault> {
+    Ok(ApiKey {
+        id: value(row, "id", |text: &str| ApiKeyId::parse(text).ok())?,
+        organization: organization_id(row, "organization")?,
+        name: text(row, "name")?,
+        digest: digest(row, "digest")?,
+        scopes: value(row, "scopes", Scopes::parse)?,
+        state: value(row, "state", ApiKeyState::parse)?,
+        created_at: time(row, "created_at")?,
+        expires_at: optional(row, "expires_at", unix_seconds)?,
+    })
+}
+
+/// A row of `file`.
+pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
+    Ok(FileRecord {
+        organization: organization_id(row, "organization")?,
+        id: file_id(row, "id")?,
+        space: value(row, "space", |text: &str| SpaceId::parse(text).ok())?,
+        name: value(row, "name", |text: &str| FileName::from_client(text).ok())?,
+        media_type: value(row, "media_type", |text: &str| MediaType::parse(text).ok())?,
+        size: number(row, "size")?,
+        sha256: digest(row, "sha256")?,
+        purpose: value(row, "purpose", Purpose::parse)?,
+        state: file_state(row)?,
+        metadata: value(row, "metadata", metadata_of)?,
+        created_at: time(row, "created_at")?,
+        updated_at: time(row, "updated_at")?,
+        uploaded_by: optional(row, "uploaded_by", |text: &str| ApiKeyId::parse(text).ok())?,
+        link_revision: number(row, "link_revision")?,
+        location: location(row)?,
+    })
+}
+
+fn file_state(row: &SqliteRow) -> Result<FileState, Fault> {
+    let deleted_at = optional(row, "deleted_at", unix_seconds)?;
+    value(row, "state", |word: &str| match (word, deleted_at) {
+        ("ready", None) => Some(FileState::Ready),
+        ("deleted", Some(at)) => Some(FileState::Deleted { at }),
+        ("swept", Some(at)) => Some(FileState::Swept { at }),
+        _ => None,
+    })
+}
+
+fn location(row: &SqliteRow) -> Result<BlobLocation, Fault> {
+    let path: Option<Vec<u8>> = row.try_get("path")?;
+    let Some(path) = path else {
+        return blob_key(row).map(BlobLocation::Stored);
+    };
+    Ok(BlobLocation::InPlace(InPlace {
+        path: PathBuf::from(OsString::from_vec(path)),
+        inode: value(row, "inode", |inode: i64| Some(inode.cast_unsigned()))?,
+        modified_nanos: row.try_get("modified_nanos")?,
+    }))
+}
+
+/// Blob keys as one JSON array, so that one statement can ask for any number of them.
+pub(super) fn blob_keys_text(keys: &[BlobKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(BlobKey::to_string).collect();
+    serde_json::Value::from(keys).to_string()
+}
+
+/// Metadata as one JSON object of texts.
+pub(super) fn metadata_text(metadata: &Metadata) -> String {
+    let pairs = metadata
+        .pairs()
+        .map(|(key, value)| (key.to_owned(), value.into()));
+    serde_json::Value::Object(pairs.collect()).to_string()
+}
+
+fn metadata_of(text: &str) -> Option<Metadata> {
+    let pairs: BTreeMap<String, String> = serde_json::from_str(text).ok()?;
+    Metadata::new(pairs).ok()
+}

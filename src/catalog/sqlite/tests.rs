@@ -1,0 +1,329 @@
+//! What the contract does not say of every catalogue: the file, and the others who have it open.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Row, query};
+use tempfile::TempDir;
+
+use super::*;
+use crate::catalog::contract::{assert_missing, at, file, organization};
+
+mod damage;
+
+struct Place {
+    _directory: TempDir,
+    path: PathBuf,
+}
+
+fn place() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalogue.sqlite3");
+    Place {
+        _directory: directory,
+        path,
+    }
+}
+
+/// Another program's connection: none of our settings.
+async fn stranger(path: &Path) -> SqliteConnection {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true);
+    options.connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    crate::catalog::contract::all(&catalog).await;
+    let mut connection = catalog.look().await.unwrap();
+    let checks = ["PRAGMA integrity_check", "PRAGMA foreign_key_check"];
+    let ok = query(checks[0]).fetch_one(&mut *connection).await.unwrap();
+    assert_eq!(ok.get::<&str, _>(0), "ok");
+    assert!(
+        query(checks[1])
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn every_connection_is_durable_and_strict() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let mut writer = catalog.change().await.unwrap();
+    let mut reader = catalog.look().await.unwrap();
+    for connection in [&mut *writer, &mut *reader] {
+        let settings = [
+            ("PRAGMA journal_mode", "wal"),
+            ("PRAGMA synchronous", "2"),
+            ("PRAGMA foreign_keys", "1"),
+            ("PRAGMA busy_timeout", "5000"),
+        ];
+        for (pragma, wanted) in settings {
+            let row = query(pragma).fetch_one(&mut *connection).await.unwrap();
+            let number = row.try_get::<i64, _>(0).map(|number| number.to_string());
+            let found = number.unwrap_or_else(|_| row.get(0));
+            assert_eq!(found, wanted, "{pragma}");
+        }
+    }
+    let refused = query("DELETE FROM organization")
+        .execute(&mut *reader)
+        .await;
+    assert!(refused.is_err(), "readers only read");
+}
+
+#[tokio::test]
+async fn a_new_file_is_for_its_owner_alone() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    organization(&catalog, "a").await;
+    for entry in fs::read_dir(place.path.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_made_where_nothing_may_be() {
+    let place = place();
+    assert_missing(Sqlite::open_existing(&place.path).await);
+    assert_eq!(
+        fs::read_dir(place.path.parent().unwrap()).unwrap().count(),
+        0
+    );
+    let nowhere = place.path.join("below/a/file");
+    let outcome = Sqlite::open(&nowhere).await;
+    assert!(
+        matches!(outcome, Err(CatalogError::Unavailable { .. })),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn everything_is_there_after_a_restart() {
+    let place = place();
+    let owner = {
+        let catalog = Sqlite::open(&place.path).await.unwrap();
+        let owner = organization(&catalog, "a").await;
+        catalog.add_file(&file(&owner, "f", 1)).await.unwrap();
+        catalog.raise_epoch(&owner).await.unwrap();
+        owner
+    };
+    let catalog = Sqlite::open_existing(&place.path).await.unwrap();
+    let page = catalog.numbered_page(&owner, 0, 9).await.unwrap();
+    assert_eq!((page.files, page.total), (vec![file(&owner, "f", 1)], 1));
+    assert_eq!(catalog.revocations(at(0)).await.unwrap().epoch(&owner), 1);
+}
+
+#[tokio::test]
+async fn a_closed_catalogue_leaves_one_file_and_answers_nothing() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = organization(&catalog, "a").await;
+    catalog.close().await;
+    for outcome in [
+        catalog.version().await.err(),
+        catalog.organization(&owner).await.err(),
+    ] {
+        assert!(
+            matches!(outcome, Some(CatalogError::Unavailable { .. })),
+            "{outcome:?}"
+        );
+    }
+    assert!(!fs::exists(format!("{}-wal", place.path.display())).unwrap());
+}
+
+#[tokio::test]
+async fn two_handles_see_each_others_changes() {
+    let place = place();
+    let one = Sqlite::open(&place.path).await.unwrap();
+    let two = Sqlite::open(&place.path).await.unwrap();
+    let before = (one.version().await.unwrap(), two.version().await.unwrap());
+    let owner = organization(&one, "a").await;
+    let after = (one.version().await.unwrap(), two.version().await.unwrap());
+    assert!(two.organization(&owner).await.unwrap().is_some());
+    assert_ne!(before.0, after.0, "the writer's own watcher");
+    assert_ne!(before.1, after.1, "the other's");
+
+    assert_eq!(two.raise_epoch(&owner).await.unwrap(), 1);
+    assert_eq!(one.revocations(at(0)).await.unwrap().epoch(&owner), 1);
+    assert_ne!(one.version().await.unwrap(), after.0);
+    let still = one.version().await.unwrap();
+    one.organizations().await.unwrap();
+    assert_eq!(one.version().await.unwrap(), still);
+}
+
+#[tokio::test]
+async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
+    let place = place();
+    let busy = Duration::from_millis(200);
+    let catalog = open::open(&place.path, open::Missing::Make, busy)
+        .await
+        .unwrap();
+    let owner = organization(&catalog, "a").await;
+    let mut other = stranger(&place.path).await;
+    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+
+    let begun = Instant::now();
+    let made = file(&owner, "f", 1);
+    let outcome = catalog.add_file(&made).await;
+    assert!(
+        matches!(outcome, Err(CatalogError::Unavailable { .. })),
+        "{outcome:?}"
+    );
+    assert!(
+        begun.elapsed() >= busy && begun.elapsed() < 10 * busy,
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(catalog.organization(&owner).await.unwrap().is_some());
+    catalog.version().await.unwrap();
+
+    held.rollback().await.unwrap();
+    catalog.add_file(&made).await.unwrap();
+}
+
+/// A dropped call may be done a moment later, but not after the next change.
+#[tokio::test]
+async fn a_dropped_call_is_done_or_not_done() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = organization(&catalog, "a").await;
+    let is_there = async |id: FileId| catalog.file(&owner, &id).await.unwrap().is_some();
+    let mut settled = Vec::new();
+    for turn in 0..200_u64 {
+        let dropped = file(&owner, &format!("dropped{turn}"), turn);
+        let patience = Duration::from_micros(turn * 10);
+        let _ = timeout(patience, catalog.add_file(&dropped)).await;
+        let next = file(&owner, &format!("next{turn}"), turn);
+        catalog.add_file(&next).await.unwrap();
+        assert!(is_there(next.id).await, "a change that was answered for");
+        let done = is_there(dropped.id.clone()).await;
+        settled.push((dropped.id, done));
+    }
+    for (id, done) in settled {
+        assert_eq!(is_there(id).await, done);
+    }
+    let page = catalog.numbered_page(&owner, 0, 1_000).await.unwrap();
+    assert_eq!(
+        page.files.len() as u64,
+        page.total,
+        "row and counter went together"
+    );
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_so_and_the_writer_lives_on() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = organization(&catalog, "a").await;
+    // SQLite's own limit answers just as a full disk does.
+    let limit = async |pages: &'static str| {
+        let mut writer = catalog.writer.acquire().await.unwrap();
+        query(pages).fetch_one(&mut *writer).await.unwrap();
+    };
+    limit("PRAGMA max_page_count = 1").await;
+    let mut outcomes = Vec::new();
+    for turn in 0..200 {
+        outcomes.push(
+            catalog
+                .add_file(&file(&owner, &format!("f{turn}"), turn))
+                .await,
+        );
+    }
+    let full = |outcome: &Result<(), _>| matches!(outcome, Err(CatalogError::NoSpace { .. }));
+    assert!(outcomes.iter().any(full));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.is_ok() || full(outcome))
+    );
+    let added = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
+    assert_eq!(
+        catalog.numbered_page(&owner, 0, 1).await.unwrap().total,
+        added
+    );
+    limit("PRAGMA max_page_count = 1000000").await;
+    catalog.add_file(&file(&owner, "after", 1)).await.unwrap();
+}
+
+#[test]
+fn many_may_open_a_new_catalogue_at_once() {
+    let place = place();
+    let names: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|number| {
+                let path = &place.path;
+                scope.spawn(move || {
+                    runtime().block_on(async {
+                        let catalog = Sqlite::open(path).await.unwrap();
+                        let owner = organization(&catalog, &format!("org{number}")).await;
+                        owner.to_string()
+                    })
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let listed = runtime().block_on(async {
+        let catalog = Sqlite::open_existing(&place.path).await.unwrap();
+        catalog.organizations().await.unwrap()
+    });
+    let listed: Vec<String> = listed.iter().map(|found| found.id.to_string()).collect();
+    assert_eq!(listed, names);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
+/// Asks SQLite how it would answer: by which index, and whether it would have to sort.
+#[tokio::test]
+async fn lists_come_straight_from_an_index() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let mut connection = catalog.look().await.unwrap();
+    let cases = [
+        (
+            plan_of(files::PAGE),
+            "INDEX file_ready (organization=? AND (created_at,id)<(?,?))",
+        ),
+        (
+            plan_of(files::PAGE_OF_PURPOSE),
+            "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)<(?,?))",
+        ),
+        (
+            plan_of(files::NUMBERED_PAGE),
+            "INDEX file_ready (organization=?)",
+        ),
+        (plan_of(files::DELETED), "INDEX file_deleted (deleted_at<?)"),
+        (plan_of(files::BLOBS_IN_USE), "INDEX file_blob (blob=?)"),
+    ];
+    for (sql, wanted) in cases {
+        let rows = query(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert!(plan.iter().any(|step| step.contains(wanted)), "{plan:?}");
+        let costly = |step: &String| step.contains("SCAN file") || step.contains("ORDER BY");
+        assert!(!plan.iter().any(costly), "{plan:?}");
+    }
+}
+
+fn plan_of(sql: &str) -> String {
+    format!("EXPLAIN QUERY PLAN {sql}")
+}
