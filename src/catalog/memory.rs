@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::rows::{Rows, SharedFolder, count, is_swept, values};
 use super::{Answer, Catalog, CatalogError, NumberedPage, Position, missing, taken};
+use crate::catalog::{DELETED_FILE, FILE};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -104,7 +105,7 @@ impl Catalog for Memory {
         self.change(|rows| {
             rows.folder(organization, folder)?;
             if !files.iter().all(|file| rows.is_ready(organization, file)) {
-                return Err(missing("the file"));
+                return Err(missing(FILE));
             }
             let folder = rows.folder_mut(organization, folder)?;
             folder.files.extend(files.iter().cloned());
@@ -243,7 +244,7 @@ impl Catalog for Memory {
         self.change(|rows| {
             let file = rows.file_mut(organization, id)?;
             let FileState::Deleted { at } = file.state else {
-                return Err(missing("the deleted file"));
+                return Err(missing(DELETED_FILE));
             };
             file.state = FileState::Swept { at };
             Ok(())

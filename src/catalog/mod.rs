@@ -228,6 +228,11 @@ pub struct NumberedPage {
     pub total: u64,
 }
 
+/// What [`CatalogError::NotFound`] calls a file that is not there, or is deleted.
+pub const FILE: &str = "the file";
+/// What it calls a file that is not deleted, or is swept, where a deleted one was meant.
+pub const DELETED_FILE: &str = "the deleted file";
+
 /// Why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {

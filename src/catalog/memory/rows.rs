@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::catalog::FILE;
 use crate::catalog::{CatalogError, Position, default_space, missing, taken};
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
@@ -113,7 +114,7 @@ impl Rows {
         id: &FileId,
     ) -> Result<&mut FileRecord, CatalogError> {
         let key = (organization.clone(), id.clone());
-        self.files.get_mut(&key).ok_or(missing("the file"))
+        self.files.get_mut(&key).ok_or(missing(FILE))
     }
 
     pub(super) fn is_ready(&self, organization: &OrganizationId, id: &FileId) -> bool {
@@ -166,7 +167,7 @@ impl Rows {
     ) -> Result<FileRecord, CatalogError> {
         let file = self.file_mut(organization, id)?;
         if file.state != FileState::Ready {
-            return Err(missing("the file"));
+            return Err(missing(FILE));
         }
         file.state = FileState::Deleted { at: now };
         let file = file.clone();
@@ -237,7 +238,7 @@ impl Rows {
             .count() as u64;
         let file = self.file_mut(organization, id)?;
         if is_swept(file) {
-            return Err(missing("the file"));
+            return Err(missing(FILE));
         }
         if raised + u64::from(file.link_revision == 0) > revisions_max {
             return Err(CatalogError::Limit {

@@ -6,6 +6,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{rows, tenancy};
+use crate::catalog::{DELETED_FILE, FILE};
 use crate::catalog::{NumberedPage, Position, missing, taken};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
@@ -127,7 +128,7 @@ pub(super) async fn delete(
 ) -> Result<FileRecord, Fault> {
     let found = file(connection, organization, id).await?;
     let ready = found.filter(|file| file.state == FileState::Ready);
-    let file = ready.ok_or(missing("the file"))?;
+    let file = ready.ok_or(missing(FILE))?;
     query("UPDATE file SET state = 'deleted', deleted_at = ? WHERE organization = ? AND id = ?")
         .bind(rows::stored_time(now))
         .bind(organization.as_str())
@@ -167,7 +168,7 @@ pub(super) async fn mark_swept(
     .execute(connection)
     .await?;
     if marked.rows_affected() == 0 {
-        return Err(missing("the deleted file").into());
+        return Err(missing(DELETED_FILE).into());
     }
     Ok(())
 }

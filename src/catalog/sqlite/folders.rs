@@ -6,6 +6,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{files, rows, tenancy};
+use crate::catalog::FILE;
 use crate::catalog::{missing, taken};
 use crate::model::file::FileState;
 use crate::model::id::{FileId, FolderId, OrganizationId};
@@ -72,7 +73,7 @@ pub(super) async fn add_files(
     for id in files {
         let file = files::file(connection, organization, id).await?;
         if file.is_none_or(|file| file.state != FileState::Ready) {
-            return Err(missing("the file").into());
+            return Err(missing(FILE).into());
         }
         query("INSERT OR IGNORE INTO folder_file (organization, folder, file) VALUES (?, ?, ?)")
             .bind(organization.as_str())

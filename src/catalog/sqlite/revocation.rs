@@ -4,6 +4,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{files, rows, tenancy};
+use crate::catalog::FILE;
 use crate::catalog::{CatalogError, missing};
 use crate::model::file::FileState;
 use crate::model::id::{FileId, OrganizationId};
@@ -58,9 +59,9 @@ pub(super) async fn raise_link_revision(
     revisions_max: u64,
 ) -> Result<u64, Fault> {
     let file = files::file(connection, organization, id).await?;
-    let file = file.ok_or(missing("the file"))?;
+    let file = file.ok_or(missing(FILE))?;
     if matches!(file.state, FileState::Swept { .. }) {
-        return Err(missing("the file").into());
+        return Err(missing(FILE).into());
     }
     // At most as many as the limit, and counted in an index of just them.
     let raised: i64 = query_scalar("SELECT count(*) FROM file WHERE link_revision > 0")
