@@ -1,3 +1,5 @@
+//! What is true of blobs on disk besides the contract.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::{Duration, SystemTime};

@@ -1,7 +1,7 @@
 //! What happens between processes, and between a process and the kernel.
 //!
-//! A child is this very binary with one of the ignored tests below, in a directory that holds the file
-//! `CHILD`; without it they do nothing.
+//! A child is this very binary, running one test named `child_…` in a directory that holds the file
+//! [`CHILD`]; anywhere else such a test has nothing to do.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use super::*;
 
 const CHILD: &str = "child-of-a-test";
 
-/// `program` (with words of its own, if any) and the words that run the ignored test `name` in `root`.
+/// `program` (with words of its own, if any) and the words that run the test `name` in `root`.
 fn child(root: &Path, name: &str, program: &[&str]) -> Command {
     fs::write(root.join(CHILD), "").unwrap();
     let this = std::env::current_exe().unwrap();
@@ -19,7 +19,7 @@ fn child(root: &Path, name: &str, program: &[&str]) -> Command {
     let (_, module) = module_path!().split_once("::").unwrap();
     command
         .args(words)
-        .args(["--ignored", "--nocapture", "--test-threads=1", "--exact"])
+        .args(["--nocapture", "--test-threads=1", "--exact"])
         .arg(format!("{module}::{name}"))
         .current_dir(root)
         .stdin(Stdio::piped())
@@ -32,7 +32,6 @@ fn is_child() -> bool {
 }
 
 #[tokio::test]
-#[ignore = "a part of the_stage_of_a_killed_process_is_swept"]
 async fn child_holds_a_stage() {
     if is_child() {
         let disk = Disk::open(Path::new("."), &[]).unwrap();
@@ -60,7 +59,6 @@ async fn the_stage_of_a_killed_process_is_swept() {
 }
 
 #[tokio::test]
-#[ignore = "a part of a_full_disk_is_no_space"]
 async fn child_writes_past_its_limit() {
     if is_child() {
         let disk = Disk::open(Path::new("."), &[]).unwrap();
@@ -100,7 +98,6 @@ async fn a_full_disk_is_no_space() {
 }
 
 #[tokio::test]
-#[ignore = "a part of a_commit_survives_a_power_loss"]
 async fn child_commits_a_blob() {
     if is_child() {
         let disk = Disk::open(Path::new("."), &[]).unwrap();
