@@ -69,7 +69,6 @@ fn every_file_opens_with_what_it_is() {
 }
 
 #[test]
-#[ignore = "until every floor stands"]
 fn every_dependency_is_named_in_a_source() {
     hold(dependencies);
 }

@@ -1,5 +1,0 @@
-//! No proof comes out of nothing.
-
-fn main() {
-    let _: hallpass::sign::verify::Verified = Default::default();
-}
