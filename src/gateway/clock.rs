@@ -1,0 +1,83 @@
+//! The one place where the time of day is read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::model::time::UnixSeconds;
+
+/// Where the gateway learns the time.
+pub trait Clock: Send + Sync {
+    /// Milliseconds since 1970, by the wall clock: it may jump.
+    fn unix_millis(&self) -> u64;
+
+    /// How long this clock has run. It never jumps, so deadlines are measured with it.
+    fn elapsed(&self) -> Duration;
+}
+
+impl dyn Clock + '_ {
+    /// The wall clock in whole seconds.
+    pub fn now(&self) -> UnixSeconds {
+        UnixSeconds::EPOCH.plus(self.unix_millis() / 1000)
+    }
+}
+
+/// The machine's own clocks.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    /// A clock that starts to run now.
+    pub fn start() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    fn unix_millis(&self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}
+
+/// A wall clock that stands still until it is moved, for tests and benches.
+#[derive(Debug)]
+pub struct ManualClock {
+    unix_millis: AtomicU64,
+    started: Instant,
+}
+
+impl ManualClock {
+    /// A clock that stands at `unix_millis`.
+    pub fn at(unix_millis: u64) -> Self {
+        Self {
+            unix_millis: AtomicU64::new(unix_millis),
+            started: Instant::now(),
+        }
+    }
+
+    /// Moves the wall clock to `unix_millis`, forwards or back.
+    pub fn set(&self, unix_millis: u64) {
+        self.unix_millis.store(unix_millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn unix_millis(&self) -> u64 {
+        self.unix_millis.load(Ordering::SeqCst)
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

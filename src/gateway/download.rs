@@ -1,0 +1,111 @@
+//! Opening a signed URL.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use super::Gateway;
+use super::refusal::Refusal;
+use crate::blob::Blob;
+use crate::model::disposition::Disposition;
+use crate::model::file::{FileRecord, FileState};
+use crate::model::media::MediaType;
+use crate::model::revocation::LinkId;
+use crate::sign::verify::{Attempt, Conditions, Verified};
+
+/// A request for bytes, as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkRequest<'a> {
+    /// The organization in the path, not decoded.
+    pub organization: &'a str,
+    /// The file in the path, not decoded.
+    pub file: &'a str,
+    /// The query, not decoded, without its `?`.
+    pub query: &'a str,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
+}
+
+/// A file that a link opened.
+#[derive(Debug)]
+pub struct Download {
+    /// The file.
+    pub file: FileRecord,
+    /// What to serve it as: the link's own claim, else the file's type.
+    pub media_type: MediaType,
+    /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
+    pub disposition: String,
+    /// Names the link in logs.
+    pub link_id: LinkId,
+    /// The bytes.
+    pub content: Content,
+}
+
+/// The bytes of an open file. Cloning is a reference count.
+#[derive(Clone, Debug)]
+pub struct Content(Blob);
+
+impl Content {
+    /// Exactly `length` bytes from `offset` on. A file that was cut short under us is an error, never a
+    /// short answer. Dropping the future gives the bytes up.
+    pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
+        Ok(self.0.read_at(offset, length).await?)
+    }
+}
+
+impl Gateway {
+    /// Opens the file that a signed URL names: first the whole link is verified, in memory, and only
+    /// then the catalogue and the disk are asked, so a bad link costs no query and cannot learn whether
+    /// the file exists.
+    pub async fn open_link(&self, request: &LinkRequest<'_>) -> Result<Download, Refusal> {
+        let verified = self.verify_link(request).await?;
+        self.open_verified(verified).await
+    }
+
+    /// Whether a query has a parameter that only a signed URL has, `token` or `expires`.
+    pub fn names_a_link(&self, query: &str) -> bool {
+        crate::sign::query::names_a_link(query)
+    }
+
+    async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
+        let revocations = self.revocations().await?;
+        let attempt = Attempt {
+            organization: request.organization,
+            file: request.file,
+            query: request.query,
+        };
+        let conditions = Conditions {
+            now: self.clock.now(),
+            lifetime_max: self.settings.lifetime_max,
+            not_before_leeway: self.settings.not_before_leeway,
+            client: request.client,
+            revocations: &revocations,
+        };
+        self.keyring()
+            .verify(&attempt, &conditions)
+            .map_err(Refusal::Link)
+    }
+
+    /// The only way to the bytes: it takes a link that the verifier let through.
+    async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
+        let found = self
+            .catalog
+            .file(verified.organization(), verified.file())
+            .await?;
+        let file = found
+            .filter(|file| file.state == FileState::Ready)
+            .ok_or(Refusal::FileNotFound)?;
+        let blob = self.blobs.open(&file.location, file.size).await?;
+        let claims = verified.claims();
+        let own_disposition = || Disposition::Inline.header(&file.name);
+        Ok(Download {
+            media_type: claims.content_type().unwrap_or(&file.media_type).clone(),
+            disposition: claims
+                .content_disposition()
+                .map_or_else(own_disposition, str::to_owned),
+            link_id: verified.link_id(),
+            content: Content(blob),
+            file,
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! Minting signed URLs.
+
+use super::Gateway;
+use super::principal::Principal;
+use super::refusal::{FieldFault, Refusal};
+use crate::model::disposition::Disposition;
+use crate::model::file::FileRecord;
+use crate::model::id::FileId;
+use crate::model::media::MediaType;
+use crate::model::name::FileName;
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::time::UnixSeconds;
+use crate::sign::claims::{ClaimName, Claims};
+use crate::sign::grant::Grant;
+use crate::sign::keyring::{Keyring, Kid};
+
+/// A minted signed URL and the file it opens.
+#[derive(Clone, Debug)]
+pub struct Minted {
+    /// The file.
+    pub file: FileRecord,
+    /// The signed URL, absolute.
+    pub download_url: String,
+    /// Its token.
+    pub token: String,
+    /// From when on it no longer opens.
+    pub expires: UnixSeconds,
+    /// Names it in logs and in revocation.
+    pub link_id: LinkId,
+    /// The signing key it was made with.
+    pub kid: Kid,
+}
+
+/// What a caller may ask of a link. Each option at most once.
+#[derive(Clone, Debug, Default)]
+pub struct MintOptions {
+    /// Lifetime in seconds, 1 to `links.lifetime_max`; else `links.lifetime`.
+    pub expires_in: Option<u64>,
+    /// Round the end up to a multiple of so many seconds; else `links.expiry_window`.
+    pub expiry_window: Option<u64>,
+    /// Unix seconds from which on the link opens.
+    pub not_before: Option<u64>,
+    /// Shown or saved; else the style's own.
+    pub disposition: Option<Disposition>,
+    /// The name to show or save under; else the file's own.
+    pub filename: Option<FileName>,
+    /// The type to serve it as; else the file's own.
+    pub content_type: Option<MediaType>,
+    /// The address or network that may open it.
+    pub ip: Option<String>,
+}
+
+impl MintOptions {
+    /// Takes the option `name` with the text `value`. Answers whether there is such an option. One that
+    /// was taken already, or a value that cannot be one, is a fault of that field.
+    pub fn take(&mut self, name: &str, value: &str) -> Result<bool, FieldFault> {
+        let fault = |why: &str| FieldFault::new(name, value, why);
+        let seconds = || whole_number(value).ok_or_else(|| fault("a whole number of seconds"));
+        let again = match name {
+            "expires_in" => self.expires_in.replace(seconds()?).is_some(),
+            "expiry_window" => self.expiry_window.replace(seconds()?).is_some(),
+            "not_before" => self.not_before.replace(seconds()?).is_some(),
+            "disposition" => {
+                let word =
+                    Disposition::parse(value).ok_or_else(|| fault("inline or attachment"))?;
+                self.disposition.replace(word).is_some()
+            }
+            "filename" => {
+                let name =
+                    FileName::from_client(value).map_err(|error| fault(&error.to_string()))?;
+                self.filename.replace(name).is_some()
+            }
+            "content_type" => {
+                let kind =
+                    MediaType::parse_essence(value).map_err(|error| fault(&error.to_string()))?;
+                self.content_type.replace(kind).is_some()
+            }
+            "ip" => self.ip.replace(value.to_owned()).is_some(),
+            _ => return Ok(false),
+        };
+        if again {
+            Err(fault("given twice"))
+        } else {
+            Ok(true)
+        }
+    }
+}
+
+/// Decimal digits and nothing else, no leading zero.
+fn whole_number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let plain = digits && (text == "0" || !text.starts_with('0'));
+    if plain { text.parse().ok() } else { None }
+}
+
+impl Gateway {
+    /// Mints a signed URL for a file of the caller's organization. `habit` is the disposition that the
+    /// caller's API style signs unless told otherwise; without one, and without options that need it,
+    /// no disposition is signed and the file is shown inline under its own name.
+    pub async fn mint(
+        &self,
+        caller: &Principal,
+        file: &str,
+        options: &MintOptions,
+        habit: Option<Disposition>,
+    ) -> Result<Minted, Refusal> {
+        let now = self.clock.now();
+        let expires = self.expiry(now, options)?;
+        let plain = self.plain_claims(options, expires)?;
+        let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
+        let record = self.ready_file(&caller.organization, &id).await?;
+        let claims = with_disposition(plain, options, habit, &record)?;
+        // A look of its own, so that a link is never made with a revision that was raised elsewhere
+        // a moment ago.
+        let revocations = self.look().await?;
+        let grant = Grant {
+            organization: record.organization.clone(),
+            file: id,
+            expires,
+            claims,
+        };
+        self.mint_undenied(grant, now, &revocations, record)
+    }
+
+    /// When a link that is minted now shall end.
+    fn expiry(&self, now: UnixSeconds, options: &MintOptions) -> Result<UnixSeconds, FieldFault> {
+        let max = self.settings.lifetime_max;
+        let lifetime = options.expires_in.unwrap_or(self.settings.lifetime);
+        if !(1..=max).contains(&lifetime) {
+            return Err(FieldFault::new(
+                "expires_in",
+                lifetime.to_string(),
+                format!("1 to {max} seconds"),
+            ));
+        }
+        let window = options.expiry_window.unwrap_or(self.settings.expiry_window);
+        if window > max {
+            return Err(FieldFault::new(
+                "expiry_window",
+                window.to_string(),
+                format!("0 to {max} seconds"),
+            ));
+        }
+        let end = now.plus(lifetime);
+        if window == 0 {
+            return Ok(end);
+        }
+        let up = UnixSeconds::EPOCH.plus(end.get().div_ceil(window).saturating_mul(window));
+        let rounded = if up > now.plus(max) {
+            up.minus(window)
+        } else {
+            up
+        };
+        // A window so long that its last edge is past leaves nothing to round to.
+        Ok(if rounded > now { rounded } else { end })
+    }
+
+    /// The claims that do not need the file.
+    fn plain_claims(
+        &self,
+        options: &MintOptions,
+        expires: UnixSeconds,
+    ) -> Result<Claims, FieldFault> {
+        let mut claims = Claims::none();
+        if let Some(kind) = &options.content_type {
+            claims = claims
+                .with(ClaimName::ContentType, kind.as_str())
+                .map_err(|error| {
+                    FieldFault::new("content_type", kind.as_str(), error.to_string())
+                })?;
+        }
+        if let Some(start) = options.not_before {
+            let fault = |why: String| FieldFault::new("not_before", start.to_string(), why);
+            if start >= expires.get() {
+                return Err(fault(format!(
+                    "before the link expires, at {}",
+                    expires.get()
+                )));
+            }
+            claims = claims
+                .with(ClaimName::NotBefore, start.to_string())
+                .map_err(|error| fault(error.to_string()))?;
+        }
+        if let Some(ip) = &options.ip {
+            claims = claims
+                .with(ClaimName::Ip, ip.as_str())
+                .map_err(|error| FieldFault::new("ip", ip.as_str(), error.to_string()))?;
+        }
+        Ok(claims)
+    }
+
+    /// Seals the grant. The same file, claims and end are one link, so where that link was revoked, the
+    /// next second's is made; the seconds before are taken where a later one would live too long.
+    fn mint_undenied(
+        &self,
+        grant: Grant,
+        now: UnixSeconds,
+        revocations: &Revocations,
+        file: FileRecord,
+    ) -> Result<Minted, Refusal> {
+        const TRIES_MAX: usize = 1_000;
+        let keyring: std::sync::Arc<Keyring> = self.keyring();
+        let epoch = revocations.epoch(&grant.organization);
+        let revision = revocations.revision(&grant.organization, &grant.file);
+        let wanted = grant.expires.get();
+        let later = wanted..=now.plus(self.settings.lifetime_max).get();
+        let earlier = (now.get() + 1..wanted).rev();
+        for expires in later.chain(earlier).take(TRIES_MAX) {
+            let grant = Grant {
+                expires: UnixSeconds::EPOCH.plus(expires),
+                ..grant.clone()
+            };
+            let link = keyring.mint(&grant, epoch, revision);
+            if revocations.is_denied(&grant.organization, link.link_id) {
+                continue;
+            }
+            return Ok(Minted {
+                download_url: link.url(&self.settings.public_base_url),
+                token: link.token,
+                expires: grant.expires,
+                link_id: link.link_id,
+                kid: link.kid,
+                file,
+            });
+        }
+        Err(Refusal::Limit {
+            what: "revoked links of one file and end",
+            limit: 1_000,
+        })
+    }
+}
+
+/// Adds the disposition that was asked for, or is the style's habit.
+fn with_disposition(
+    claims: Claims,
+    options: &MintOptions,
+    habit: Option<Disposition>,
+    file: &FileRecord,
+) -> Result<Claims, Refusal> {
+    let disposition = options.disposition.or(habit);
+    if disposition.is_none() && options.filename.is_none() {
+        return Ok(claims);
+    }
+    let name = options.filename.as_ref().unwrap_or(&file.name);
+    let header = disposition.unwrap_or(Disposition::Inline).header(name);
+    let fault = |why: String| Refusal::Field(FieldFault::new("filename", name.as_str(), why));
+    claims
+        .with(ClaimName::ContentDisposition, header)
+        .map_err(|error| fault(error.to_string()))
+}

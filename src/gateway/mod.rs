@@ -1,0 +1,120 @@
+//! The rules: who may mint, what a link opens, how bytes come in, what is listed and deleted.
+//!
+//! There is no HTTP, no SQL and no disk in here; the stores are handed in behind their ports, and so
+//! are the time and the keyring. Three flows go through it:
+//!
+//! 1. **Mint** ([`mint`]): authenticate the API key, check the options, find the file, look whether
+//!    anything was revoked, sign.
+//! 2. **Download** ([`download`]): verify the whole link in memory, then find the row, then open the
+//!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
+//! 3. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::blob::BlobStore;
+use crate::catalog::Catalog;
+use crate::model::id::{BlobKey, FileId};
+use crate::model::time::UnixSeconds;
+use crate::sign::keyring::Keyring;
+
+use clock::Clock;
+use refusal::Refusal;
+
+pub mod clock;
+pub mod download;
+pub mod files;
+pub mod mint;
+pub mod principal;
+pub mod refusal;
+pub mod revocations;
+pub mod sweep;
+pub mod tenants;
+pub mod upload;
+
+/// The gateway's own settings, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What every minted URL begins with, without a trailing slash.
+    pub public_base_url: String,
+    /// `links.lifetime`, seconds.
+    pub lifetime: u64,
+    /// `links.lifetime_max`, seconds.
+    pub lifetime_max: u64,
+    /// `links.expiry_window`, seconds; 0 is off.
+    pub expiry_window: u64,
+    /// `links.not_before_leeway`, seconds.
+    pub not_before_leeway: u64,
+    /// `uploads.size_max`, bytes.
+    pub upload_size_max: u64,
+    /// `files.recycle_days`.
+    pub recycle_days: u64,
+}
+
+/// All the rules over one catalogue, one blob store and one keyring.
+pub struct Gateway {
+    catalog: Arc<dyn Catalog>,
+    blobs: Arc<dyn BlobStore>,
+    clock: Arc<dyn Clock>,
+    keyring: RwLock<Arc<Keyring>>,
+    held: revocations::Held,
+    /// Keeps ids that are drawn in one millisecond in order.
+    file_ids: Mutex<ContextV7>,
+    settings: Settings,
+}
+
+impl Gateway {
+    /// Joins the parts. Nothing is read yet.
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        blobs: Arc<dyn BlobStore>,
+        clock: Arc<dyn Clock>,
+        keyring: Keyring,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            catalog,
+            blobs,
+            clock,
+            keyring: RwLock::new(Arc::new(keyring)),
+            held: revocations::Held::default(),
+            file_ids: Mutex::new(ContextV7::new()),
+            settings,
+        }
+    }
+
+    /// The keyring that signs and verifies now.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Signs and verifies with another keyring from the next request on.
+    pub fn replace_keyring(&self, keyring: Keyring) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+    }
+
+    /// The gateway's clock.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// The gateway's settings.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Draws a file id, a UUIDv7 whose order is the order of drawing, and its own time.
+    fn new_file_id(&self) -> (FileId, UnixSeconds) {
+        let millis = self.clock.unix_millis();
+        let nanos = u32::try_from(millis % 1000).unwrap_or_default() * 1_000_000;
+        let order = self.file_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let timestamp = Timestamp::from_unix(&*order, millis / 1000, nanos);
+        let id = FileId::from_uuid(Uuid::new_v7(timestamp).into_bytes());
+        (id, UnixSeconds::EPOCH.plus(millis / 1000))
+    }
+
+    fn new_blob_key(&self) -> Result<BlobKey, Refusal> {
+        Ok(BlobKey::from_random(tenants::random()?))
+    }
+}

@@ -1,0 +1,74 @@
+//! Who is calling.
+
+use sha2::{Digest as _, Sha256};
+
+use super::Gateway;
+use super::refusal::Refusal;
+use crate::model::digest::Sha256Digest;
+use crate::model::id::{ApiKeyId, OrganizationId};
+use crate::model::key::{ApiKeyState, Scope, Scopes};
+
+/// The longest API key, in bytes.
+pub const API_KEY_BYTES_MAX: usize = 256;
+
+/// An authenticated caller.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The API key that was presented.
+    pub key: ApiKeyId,
+    /// The organization it acts for.
+    pub organization: OrganizationId,
+    /// What it may do.
+    pub scopes: Scopes,
+}
+
+impl Principal {
+    /// Says no unless the key belongs to the organization of this text, and has the scope. An unknown
+    /// organization and another's are the same no.
+    pub fn may(&self, scope: Scope, organization: &str) -> Result<(), Refusal> {
+        if self.organization.as_str() != organization {
+            return Err(Refusal::OrganizationDenied);
+        }
+        if self.scopes.allow(scope) {
+            Ok(())
+        } else {
+            Err(Refusal::ScopeMissing(scope))
+        }
+    }
+}
+
+/// Whether the text can be an API key: 1 to 256 visible ASCII characters.
+pub fn is_api_key(text: &str) -> bool {
+    (1..=API_KEY_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// What the catalogue keeps of an API key. The key is 32 random bytes or what an operator imported, so
+/// one SHA-256 is enough, and looking it up by digest leaks nothing of it through time.
+pub fn api_key_digest(text: &str) -> Sha256Digest {
+    Sha256Digest::new(Sha256::digest(text).into())
+}
+
+impl Gateway {
+    /// Finds out who presents this API key. A key that expired, is paused or was deactivated says so.
+    pub async fn authenticate(&self, presented: &str) -> Result<Principal, Refusal> {
+        if !is_api_key(presented) {
+            return Err(Refusal::KeyUnknown);
+        }
+        let found = self.catalog.api_key(&api_key_digest(presented)).await?;
+        let key = found.ok_or(Refusal::KeyUnknown)?;
+        match key.state {
+            ApiKeyState::Deactivated => return Err(Refusal::KeyDeactivated),
+            ApiKeyState::Paused => return Err(Refusal::KeyPaused),
+            ApiKeyState::Active => {}
+        }
+        if key.expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(Refusal::KeyExpired);
+        }
+        Ok(Principal {
+            key: key.id,
+            organization: key.organization,
+            scopes: key.scopes,
+        })
+    }
+}

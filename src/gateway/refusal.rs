@@ -1,0 +1,174 @@
+//! Every reason why the gateway says no, in its own words. There is no HTTP in here: each API style
+//! maps these to its envelope in one function of its own.
+
+use crate::blob::BlobError;
+use crate::catalog::{self, CatalogError};
+use crate::model::key::Scope;
+use crate::sign::verify::Rejection;
+
+/// Why the gateway did not do as asked. `Display` is for the log and the command line; what a client
+/// may see is each style's own decision.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The link opens nothing. A client is never told why.
+    #[error("the link does not open: {}", .0.label())]
+    Link(Rejection),
+    /// There is no such file, or it was deleted.
+    #[error("the file does not exist or has been deleted")]
+    FileNotFound,
+    /// No API key was presented.
+    #[error("no API key was presented")]
+    KeyMissing,
+    /// No such API key, or none could be read.
+    #[error("the API key is unknown")]
+    KeyUnknown,
+    /// The API key's time is over.
+    #[error("the API key has expired")]
+    KeyExpired,
+    /// The API key is paused.
+    #[error("the API key is paused")]
+    KeyPaused,
+    /// The API key was deactivated.
+    #[error("the API key has been deactivated")]
+    KeyDeactivated,
+    /// The API key belongs to another organization.
+    #[error("the API key belongs to another organization")]
+    OrganizationDenied,
+    /// The API key lacks a scope.
+    #[error("the API key lacks the scope {}", .0.as_str())]
+    ScopeMissing(Scope),
+    /// One field or parameter of the call is wrong.
+    #[error(transparent)]
+    Field(#[from] FieldFault),
+    /// What was to be made exists already.
+    #[error("{what} exists already")]
+    Exists {
+        /// The kind of thing.
+        what: &'static str,
+    },
+    /// What was named, other than a file, does not exist.
+    #[error("{what} does not exist")]
+    Missing {
+        /// The kind of thing.
+        what: &'static str,
+    },
+    /// A named limit is reached.
+    #[error("the limit of {limit} {what} is reached")]
+    Limit {
+        /// What is counted.
+        what: &'static str,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The file is larger than `uploads.size_max`.
+    #[error("the file is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There is no room for more bytes or rows.
+    #[error("no space left")]
+    NoSpace,
+    /// The catalogue cannot be reached in time; trying again later may help.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// Something is broken on our side. The text is for the log alone.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// What is wrong with one field or parameter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {why}")]
+pub struct FieldFault {
+    /// The field's name as the caller wrote it.
+    pub field: String,
+    /// The value as the caller wrote it, if there was one.
+    pub value: Option<String>,
+    /// What it should have been.
+    pub why: String,
+}
+
+impl FieldFault {
+    /// A fault of a field that has a value.
+    pub fn new(field: impl Into<String>, value: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            value: Some(value.into()),
+            why: why.into(),
+        }
+    }
+
+    /// A fault of a field that is not there.
+    pub fn missing(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            value: None,
+            why: why.into(),
+        }
+    }
+}
+
+impl Refusal {
+    /// A short, stable word for logs and metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Link(rejection) => rejection.label(),
+            Self::FileNotFound => "file_not_found",
+            Self::KeyMissing => "key_missing",
+            Self::KeyUnknown => "key_unknown",
+            Self::KeyExpired => "key_expired",
+            Self::KeyPaused => "key_paused",
+            Self::KeyDeactivated => "key_deactivated",
+            Self::OrganizationDenied => "organization_denied",
+            Self::ScopeMissing(_) => "scope_missing",
+            Self::Field(_) => "field",
+            Self::Exists { .. } => "exists",
+            Self::Missing { .. } => "missing",
+            Self::Limit { .. } => "limit",
+            Self::TooLarge { .. } => "too_large",
+            Self::NoSpace => "no_space",
+            Self::Unavailable(_) => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<CatalogError> for Refusal {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NotFound {
+                what: catalog::FILE | catalog::DELETED_FILE,
+            } => Self::FileNotFound,
+            CatalogError::NotFound { what } => Self::Missing { what },
+            CatalogError::Conflict { what } => Self::Exists { what },
+            CatalogError::Limit { what, limit } => Self::Limit { what, limit },
+            CatalogError::NoSpace { .. } => Self::NoSpace,
+            CatalogError::Unavailable { .. } => Self::Unavailable(with_causes(&error)),
+            CatalogError::Corrupt { .. } => Self::Internal(with_causes(&error)),
+        }
+    }
+}
+
+impl From<BlobError> for Refusal {
+    fn from(error: BlobError) -> Self {
+        match error {
+            BlobError::NoSpace { .. } => Self::NoSpace,
+            BlobError::Damaged { .. } | BlobError::Refused { .. } | BlobError::Io { .. } => {
+                Self::Internal(with_causes(&error))
+            }
+        }
+    }
+}
+
+/// The error and everything that led to it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
