@@ -1,0 +1,188 @@
+//! Problems as Aitronos tells them: one envelope, one function.
+
+use hyper::header::{ALLOW, CONTENT_RANGE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+
+use super::wire;
+use crate::gateway::refusal::{FieldFault, Refusal};
+use crate::model::time::UnixSeconds;
+use crate::web::body::Body;
+use crate::web::problem::Problem;
+use crate::web::reply;
+use crate::web::trace::Trace;
+
+/// How much of a wrong value is repeated, in characters.
+const VALUE_CHARS_MAX: usize = 128;
+
+/// How many seconds to wait before trying again what is unavailable now.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A problem in Aitronos' words.
+pub(super) struct Fault<'a> {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    /// For a person.
+    pub(super) message: &'static str,
+    /// For a developer.
+    pub(super) system_message: String,
+    pub(super) field: Option<&'a str>,
+    pub(super) value: Option<&'a str>,
+}
+
+/// The answer to a problem.
+pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {
+    let fault = fault(problem);
+    let text = wire::error(&fault, &trace.trace_id, now.to_string());
+    let mut response = reply::json(fault.status, trace, text);
+    let headers = response.headers_mut();
+    match problem {
+        Problem::Refused(Refusal::Link(_)) => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("SignedUrl"));
+        }
+        _ if fault.status == StatusCode::UNAUTHORIZED => {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"hallpass\""),
+            );
+        }
+        Problem::MethodNotAllowed { allowed } => {
+            reply::set(&mut response, ALLOW, &allowed.join(", "))
+        }
+        Problem::RangeNotSatisfiable { size } => {
+            reply::set(&mut response, CONTENT_RANGE, &format!("bytes */{size}"));
+        }
+        Problem::Refused(Refusal::Unavailable(_)) => {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        _ => {}
+    }
+    response
+}
+
+fn fault(problem: &Problem) -> Fault<'_> {
+    let (status, code, message) = match problem {
+        Problem::Refused(refusal) => return refused(refusal),
+        Problem::NoRoute => (404, "NOT_FOUND", "There is nothing here."),
+        Problem::MethodNotAllowed { .. } => {
+            (405, "METHOD_NOT_ALLOWED", "This cannot be done here.")
+        }
+        Problem::UnknownMethod => (501, "NOT_IMPLEMENTED", "This cannot be done."),
+        Problem::TargetTooLong => (414, "URI_TOO_LONG", "The address is too long."),
+        Problem::BadBody(_) => (400, "BAD_REQUEST", "The request could not be read."),
+        Problem::UnsupportedBody(_) => (
+            415,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "This kind of request body is not supported.",
+        ),
+        Problem::BodyTooLarge { .. } => (413, "PAYLOAD_TOO_LARGE", "The request is too large."),
+        Problem::RangeNotSatisfiable { .. } => (
+            416,
+            "RANGE_NOT_SATISFIABLE",
+            "The file does not have the requested part.",
+        ),
+    };
+    of(status, code, message, problem.to_string())
+}
+
+fn refused(refusal: &Refusal) -> Fault<'_> {
+    let (status, code, message) = match refusal {
+        Refusal::Link(_) => return dead_link(),
+        Refusal::FileNotFound => (
+            404,
+            "FILE_NOT_FOUND",
+            "The file does not exist or has been deleted.",
+        ),
+        Refusal::KeyMissing => (401, "AUTHENTICATION_REQUIRED", "Please sign in to continue"),
+        Refusal::KeyUnknown => (401, "INVALID_API_KEY", "Your API key is invalid"),
+        Refusal::KeyExpired => (401, "API_KEY_EXPIRED", "Your API key has expired"),
+        Refusal::KeyPaused => (401, "API_KEY_PAUSED", "Your API key is paused"),
+        Refusal::KeyDeactivated => (
+            401,
+            "API_KEY_DEACTIVATED",
+            "Your API key has been deactivated",
+        ),
+        Refusal::OrganizationDenied => (
+            403,
+            "ORGANIZATION_ACCESS_DENIED",
+            "You don't have access to this organization",
+        ),
+        Refusal::ScopeMissing(_) => (
+            403,
+            "INSUFFICIENT_PERMISSIONS",
+            "You don't have permission to perform this action",
+        ),
+        Refusal::Field(fault) => return field_fault(fault),
+        Refusal::TooLarge { .. } => (413, "PAYLOAD_TOO_LARGE", "The file is too large."),
+        Refusal::Exists { .. } | Refusal::Limit { .. } => {
+            (409, "CONFLICT", "This contradicts what is there already.")
+        }
+        Refusal::Missing { .. } => (404, "NOT_FOUND", "There is nothing here."),
+        Refusal::NoSpace => (
+            507,
+            "INSUFFICIENT_STORAGE",
+            "There is no room for the file.",
+        ),
+        Refusal::Unavailable(_) => (503, "SERVICE_UNAVAILABLE", "Please try again in a moment."),
+        Refusal::Internal(_) => (500, "INTERNAL_ERROR", "Something went wrong on our side."),
+    };
+    of(status, code, message, system_message(refusal))
+}
+
+/// What a developer may read. What went wrong inside is for the log alone.
+fn system_message(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::FileNotFound => "File not found".into(),
+        Refusal::Unavailable(_) => "Temporarily unavailable".into(),
+        Refusal::Internal(_) => "Internal error".into(),
+        refusal => refusal.to_string(),
+    }
+}
+
+/// One answer for whatever is wrong with a link, so that nothing can be learned from it.
+fn dead_link() -> Fault<'static> {
+    let message = "The download link has expired or is invalid.";
+    of(
+        401,
+        "TOKEN_INVALID",
+        message,
+        "Token invalid or expired".into(),
+    )
+}
+
+fn field_fault(fault: &FieldFault) -> Fault<'_> {
+    let system_message = format!("{} must be: {}", cut(&fault.field), fault.why);
+    Fault {
+        field: Some(cut(&fault.field)),
+        value: fault.value.as_deref().map(cut),
+        ..of(
+            422,
+            "VALIDATION_ERROR",
+            "A value is missing or not valid.",
+            system_message,
+        )
+    }
+}
+
+fn of(
+    status: u16,
+    code: &'static str,
+    message: &'static str,
+    system_message: String,
+) -> Fault<'static> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Fault {
+        status,
+        code,
+        message,
+        system_message,
+        field: None,
+        value: None,
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.char_indices()
+        .nth(VALUE_CHARS_MAX)
+        .and_then(|(end, _)| text.get(..end))
+        .unwrap_or(text)
+}

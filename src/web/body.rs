@@ -1,0 +1,139 @@
+//! The one response body, and what is done with a request body that nobody wants.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+
+use crate::gateway::download::Content;
+use crate::gateway::refusal::Refusal;
+
+/// How much of a file is read at once: what one slow reader can hold in memory.
+const READ_BYTES: u64 = 128 * 1024;
+
+/// What a response carries.
+pub enum Body {
+    /// Nothing.
+    Empty,
+    /// Bytes made here.
+    Full(Bytes),
+    /// A region of a file, read as the client takes it.
+    Region(Region),
+}
+
+/// A region of an open file. A read that fails aborts the connection: a response never looks whole
+/// when it is not.
+pub struct Region {
+    content: Content,
+    next: u64,
+    end: u64,
+    reading: Option<Reading>,
+}
+
+type Reading = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
+
+impl Body {
+    /// The bytes from `start` up to `end` of an open file.
+    pub const fn region(content: Content, start: u64, end: u64) -> Self {
+        Self::Region(Region {
+            content,
+            next: start,
+            end,
+            reading: None,
+        })
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Refusal;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
+        let this = self.get_mut();
+        let chunk = match this {
+            Self::Empty => return Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *this = Self::Empty;
+                Ok(bytes)
+            }
+            Self::Region(region) => match ready!(region.poll_chunk(context)) {
+                Some(chunk) => chunk,
+                None => return Poll::Ready(None),
+            },
+        };
+        Poll::Ready(Some(chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.length() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length())
+    }
+}
+
+impl Body {
+    fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Full(bytes) => bytes.len() as u64,
+            Self::Region(region) => region.end.saturating_sub(region.next),
+        }
+    }
+}
+
+impl Region {
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+        if self.next >= self.end {
+            return Poll::Ready(None);
+        }
+        let (content, start) = (&self.content, self.next);
+        let length = usize::try_from((self.end - start).min(READ_BYTES)).unwrap_or_default();
+        let reading = self.reading.get_or_insert_with(|| {
+            let content = content.clone();
+            Box::pin(async move { content.read(start, length).await })
+        });
+        let chunk = ready!(reading.as_mut().poll(context));
+        self.reading = None;
+        match &chunk {
+            Ok(bytes) => self.next += bytes.len() as u64,
+            Err(refusal) => {
+                tracing::error!(error = %refusal, "a download was aborted");
+                self.next = self.end;
+            }
+        }
+        Poll::Ready(Some(chunk))
+    }
+}
+
+/// How much of an unwanted request body is read before the answer, so that the client reads the answer
+/// instead of a reset.
+const DRAIN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long that may take.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Reads what is left of a request body and throws it away, up to a bound.
+pub(super) async fn drain(body: &mut Incoming) {
+    let reading = async {
+        let mut left = DRAIN_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Running out of time is no fault: the connection is closed after the answer.
+    let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
+}

@@ -1,0 +1,86 @@
+//! Credentials as they stand in a request's headers, one function per place.
+
+use hyper::HeaderMap;
+use hyper::header::AUTHORIZATION;
+
+use crate::gateway::refusal::Refusal;
+
+/// `X-API-Key`, or else `Authorization: Bearer`. The key's own header counts where both are there.
+pub fn api_key_or_bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    if headers.contains_key("x-api-key") {
+        only_line(headers, "x-api-key")
+    } else {
+        bearer(headers)
+    }
+}
+
+/// Whether the request names a key in a way that [`api_key_or_bearer`] would look at.
+pub fn names_a_key(headers: &HeaderMap) -> bool {
+    !matches!(api_key_or_bearer(headers), Err(Refusal::KeyMissing))
+}
+
+/// `Authorization: Bearer`, the scheme in any case (RFC 9110, §11.1). Another scheme is no key at all.
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+    let line = only_line(headers, AUTHORIZATION.as_str())?;
+    let (scheme, key) = line.split_once(' ').unwrap_or((line, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::KeyMissing);
+    }
+    Ok(key.trim_matches(' '))
+}
+
+/// The one line of a header. None is a missing key; two, or one that is not visible ASCII, could be read
+/// in two ways and is an unknown one.
+fn only_line<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next().ok_or(Refusal::KeyMissing)?;
+    if lines.next().is_some() {
+        return Err(Refusal::KeyUnknown);
+    }
+    line.to_str().map_err(|_| Refusal::KeyUnknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn found(lines: &[(&'static str, &'static str)]) -> Result<String, &'static str> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        api_key_or_bearer(&headers)
+            .map(str::to_owned)
+            .map_err(|refusal| refusal.label())
+    }
+
+    #[test]
+    fn a_key_is_found_where_the_style_puts_it() {
+        assert_eq!(found(&[("x-api-key", "k")]), Ok("k".into()));
+        assert_eq!(found(&[("authorization", "bearer k")]), Ok("k".into()));
+        assert_eq!(
+            found(&[("authorization", "Bearer a"), ("x-api-key", "b")]),
+            Ok("b".into())
+        );
+        assert_eq!(found(&[("authorization", "Bearer")]), Ok(String::new()));
+    }
+
+    #[test]
+    fn anything_else_is_no_key_or_an_unknown_one() {
+        assert_eq!(found(&[]), Err("key_missing"));
+        assert_eq!(
+            found(&[("authorization", "Basic eA==")]),
+            Err("key_missing")
+        );
+        assert_eq!(
+            found(&[("x-api-key", "a"), ("x-api-key", "a")]),
+            Err("key_unknown")
+        );
+        assert_eq!(
+            found(&[("authorization", "Bearer a"), ("authorization", "Bearer a")]),
+            Err("key_unknown")
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! HTTP in, HTTP out.
+//!
+//! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
+//! the byte route ([`download`]) or to an API style ([`aitronos`]). Whatever ends it early is a
+//! [`problem::Problem`], which the style maps to its envelope. Every request leaves one line in the log,
+//! without its URL: a link is a credential.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{ALLOW, EXPECT, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::gateway::Gateway;
+use crate::gateway::download::LinkRequest;
+use crate::gateway::refusal::Refusal;
+
+use body::Body;
+use problem::Problem;
+use route::{FilePath, Route};
+use trace::Trace;
+
+mod aitronos;
+pub mod body;
+pub mod credential;
+mod download;
+mod form;
+pub mod ops;
+pub mod part;
+pub mod problem;
+pub mod query;
+mod reply;
+pub mod route;
+pub mod trace;
+mod wire;
+
+/// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
+/// percent-encoded twice over, is under half of it.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// The public side of a gateway.
+pub struct Web {
+    gateway: Arc<Gateway>,
+    /// The path in `public_base_url`, stripped where a request has it; empty for none.
+    mount: String,
+}
+
+impl Web {
+    /// The public side of this gateway, mounted where its `public_base_url` says.
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let base = gateway.settings().public_base_url.as_str();
+        let after_scheme = base.split_once("://").map_or(base, |(_, rest)| rest);
+        let mount = after_scheme
+            .find('/')
+            .and_then(|at| after_scheme.get(at..))
+            .unwrap_or_default();
+        Self {
+            mount: mount.to_owned(),
+            gateway,
+        }
+    }
+
+    /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        client: Option<IpAddr>,
+    ) -> Response<Body> {
+        let started = self.gateway.clock().elapsed();
+        let (parts, mut body) = request.into_parts();
+        let trace = Trace::of(&parts.headers);
+        let mut seen = Seen::default();
+        let (response, problem) = match self
+            .answer(&parts, &mut body, client, &trace, &mut seen)
+            .await
+        {
+            Ok(response) => (response, None),
+            Err(problem) => {
+                let now = self.gateway.clock().now();
+                (
+                    aitronos::refusal::answer(&problem, &trace, now),
+                    Some(problem),
+                )
+            }
+        };
+        // A client that is still sending must read the answer, not a reset. One that waits for our
+        // `100 Continue` sends nothing, and would be told to go on.
+        if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+            body::drain(&mut body).await;
+        }
+        let took = self.gateway.clock().elapsed().saturating_sub(started);
+        log(
+            &parts.method,
+            &seen,
+            &trace,
+            response.status(),
+            took,
+            problem.as_ref(),
+        );
+        response
+    }
+
+    async fn answer(
+        &self,
+        request: &Parts,
+        body: &mut Incoming,
+        client: Option<IpAddr>,
+        trace: &Trace,
+        seen: &mut Seen,
+    ) -> Result<Response<Body>, Problem> {
+        let target = request
+            .uri
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
+        if target > TARGET_BYTES_MAX {
+            return Err(Problem::TargetTooLong);
+        }
+        let route = Route::parse(&request.method, self.unmounted(request.uri.path()))?;
+        seen.route = route.name();
+        match route {
+            Route::Download(at) => self.download(request, at, client, trace, seen).await,
+            Route::Content(at) => aitronos::mint(&self.gateway, request, at, trace).await,
+            Route::File(at) => aitronos::file(&self.gateway, request, at, trace).await,
+            Route::Files { organization } => {
+                aitronos::list(&self.gateway, request, organization, trace).await
+            }
+            Route::Upload { organization } => {
+                aitronos::upload(&self.gateway, request, body, organization, trace).await
+            }
+        }
+    }
+
+    /// The byte route. A request that has a link's parameters is a link, whatever key it sends along;
+    /// one that has none and sends a key wants a link minted.
+    async fn download(
+        &self,
+        request: &Parts,
+        at: FilePath<'_>,
+        client: Option<IpAddr>,
+        trace: &Trace,
+        seen: &mut Seen,
+    ) -> Result<Response<Body>, Problem> {
+        if request.method == Method::OPTIONS {
+            let mut response = reply::empty(StatusCode::NO_CONTENT, trace);
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+            return Ok(response);
+        }
+        let query = request.uri.query().unwrap_or_default();
+        if !self.gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
+            return aitronos::mint(&self.gateway, request, at, trace).await;
+        }
+        let link = LinkRequest {
+            organization: at.organization,
+            file: at.file,
+            query,
+            client,
+        };
+        let opened = self.gateway.open_link(&link).await?;
+        seen.link_id = Some(opened.link_id.to_string());
+        download::answer(&request.method, &request.headers, opened)
+    }
+
+    fn unmounted<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.mount.as_str())
+            .filter(|rest| rest.starts_with('/'))
+            .unwrap_or(path)
+    }
+}
+
+/// What the log line says of a request besides its outcome.
+#[derive(Default)]
+struct Seen {
+    route: &'static str,
+    link_id: Option<String>,
+}
+
+/// The one line about a request. What is broken on our side is an error; a plain no is not.
+fn log(
+    method: &Method,
+    seen: &Seen,
+    trace: &Trace,
+    status: StatusCode,
+    took: Duration,
+    problem: Option<&Problem>,
+) {
+    // A method that nobody knows may be of any length.
+    let method = if matches!(problem, Some(Problem::UnknownMethod)) {
+        "unknown"
+    } else {
+        method.as_str()
+    };
+    let status = status.as_u16();
+    let (trace_id, request_id) = (trace.trace_id.as_str(), trace.request_id());
+    let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let link_id = seen.link_id.as_deref();
+    match problem {
+        None => tracing::info!(
+            route = seen.route,
+            method,
+            status,
+            took_micros,
+            trace_id,
+            request_id,
+            link_id,
+            "answered"
+        ),
+        Some(Problem::Refused(
+            refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
+        )) => {
+            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, error = %refusal, "failed");
+        }
+        Some(problem) => {
+            let refusal = problem.label();
+            tracing::info!(
+                route = seen.route,
+                method,
+                status,
+                took_micros,
+                trace_id,
+                request_id,
+                refusal,
+                "refused"
+            );
+        }
+    }
+}

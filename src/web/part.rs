@@ -1,0 +1,186 @@
+//! What the head of a multipart part says (RFC 7578, §4.2; RFC 8187 for `filename*`).
+
+use hyper::HeaderMap;
+use hyper::header::CONTENT_DISPOSITION;
+use percent_encoding::percent_decode_str;
+
+/// A part's `Content-Disposition: form-data`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PartHead {
+    /// The field's name.
+    pub name: Option<String>,
+    /// The file's name, `filename*` before `filename`.
+    pub filename: Option<String>,
+}
+
+/// Why a part's head cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a part's Content-Disposition cannot be read: {0}")]
+pub struct UnreadableHead(&'static str);
+
+impl PartHead {
+    /// Reads the head. Text is UTF-8; `\"` and `\\` in a quoted text are `"` and `\`, and `%22`, `%0D` and
+    /// `%0A` are what browsers write for `"`, CR and LF. Other backslashes stand for themselves, since
+    /// some clients send whole Windows paths.
+    pub fn read(headers: &HeaderMap) -> Result<Self, UnreadableHead> {
+        let line = headers
+            .get(CONTENT_DISPOSITION)
+            .ok_or(UnreadableHead("there is none"))?;
+        let line =
+            str::from_utf8(line.as_bytes()).map_err(|_| UnreadableHead("it is not UTF-8"))?;
+        let (kind, mut rest) = line.split_once(';').unwrap_or((line, ""));
+        if !kind.trim().eq_ignore_ascii_case("form-data") {
+            return Err(UnreadableHead("it is not form-data"));
+        }
+        let mut head = Self::default();
+        let mut extended = None;
+        while !rest.trim().is_empty() {
+            let (name, value, after) = parameter(rest)?;
+            let slot = match name.to_ascii_lowercase().as_str() {
+                "name" => Some((&mut head.name, value)),
+                "filename" => Some((&mut head.filename, value)),
+                "filename*" => Some((&mut extended, extended_text(&value)?)),
+                _ => None,
+            };
+            if let Some((slot, value)) = slot
+                && slot.replace(value).is_some()
+            {
+                return Err(UnreadableHead("a parameter is there twice"));
+            }
+            rest = after;
+        }
+        head.filename = extended.or(head.filename);
+        Ok(head)
+    }
+}
+
+/// The next `name=value`, and what follows its `;`.
+fn parameter(text: &str) -> Result<(&str, String, &str), UnreadableHead> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or(UnreadableHead("a parameter has no value"))?;
+    let value = value.trim_start();
+    let (value, after) = match value.strip_prefix('"') {
+        Some(quoted) => quoted_text(quoted)?,
+        None => {
+            let end = value.find(';').unwrap_or(value.len());
+            let (plain, after) = value.split_at(end);
+            (plain.trim().to_owned(), after)
+        }
+    };
+    let after = after.trim_start();
+    match after.strip_prefix(';') {
+        Some(after) => Ok((name.trim(), value, after)),
+        None if after.is_empty() => Ok((name.trim(), value, after)),
+        None => Err(UnreadableHead("text follows a quoted value")),
+    }
+}
+
+/// A quoted text without its opening quote, and what follows the closing one.
+fn quoted_text(text: &str) -> Result<(String, &str), UnreadableHead> {
+    let mut value = String::new();
+    let mut rest = text;
+    loop {
+        let stop = rest
+            .find(['"', '\\'])
+            .ok_or(UnreadableHead("a quote is not closed"))?;
+        let (plain, tail) = rest.split_at(stop);
+        value.push_str(plain);
+        let escaped = ["\\\"", "\\\\"]
+            .iter()
+            .find_map(|pair| tail.strip_prefix(pair).map(|rest| (pair, rest)));
+        if let Some((pair, after)) = escaped {
+            value.extend(pair.chars().skip(1));
+            rest = after;
+        } else if let Some(after) = tail.strip_prefix('\\') {
+            value.push('\\');
+            rest = after;
+        } else {
+            return Ok((
+                unescape_form(&value),
+                tail.strip_prefix('"').unwrap_or_default(),
+            ));
+        }
+    }
+}
+
+fn unescape_form(text: &str) -> String {
+    text.replace("%22", "\"")
+        .replace("%0D", "\r")
+        .replace("%0A", "\n")
+}
+
+/// `UTF-8''percent-encoded`; no other character set is known.
+fn extended_text(value: &str) -> Result<String, UnreadableHead> {
+    let mut parts = value.splitn(3, '\'');
+    let (charset, encoded) = (parts.next().unwrap_or_default(), parts.nth(1));
+    let encoded = encoded.ok_or(UnreadableHead("filename* has no character set"))?;
+    if !charset.eq_ignore_ascii_case("utf-8") {
+        return Err(UnreadableHead("filename* is not UTF-8"));
+    }
+    let decoded = percent_decode_str(encoded).decode_utf8();
+    decoded
+        .map(Into::into)
+        .map_err(|_| UnreadableHead("filename* is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    fn filename(parameters: &str) -> Result<Option<String>, UnreadableHead> {
+        let line = format!("form-data; name=\"file\"{parameters}");
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            CONTENT_DISPOSITION,
+            HeaderValue::from_bytes(line.as_bytes()).unwrap(),
+        );
+        PartHead::read(&headers).map(|head| head.filename)
+    }
+
+    #[test]
+    fn names_are_read_as_clients_write_them() {
+        let cases = [
+            ("", None),
+            ("; filename=\"a.txt\"", Some("a.txt")),
+            ("; filename=a.txt", Some("a.txt")),
+            ("; FileName=\"a;b=c.txt\"", Some("a;b=c.txt")),
+            ("; filename=\"отчёт.pdf\"", Some("отчёт.pdf")),
+            (r#"; filename="a\"b.txt""#, Some("a\"b.txt")),
+            (r#"; filename="C:\dir\x.txt""#, Some(r"C:\dir\x.txt")),
+            ("; filename=\"a%22b%0D%0A.txt\"", Some("a\"b\r\n.txt")),
+            ("; filename=\"a%00.png\"", Some("a%00.png")),
+            (
+                "; filename=\"x\"; filename*=utf-8''%D0%B6.txt",
+                Some("ж.txt"),
+            ),
+            ("; filename*=UTF-8'en'a%27b; filename=x", Some("a'b")),
+            ("; filename=\"\"", Some("")),
+        ];
+        for (parameters, name) in cases {
+            assert_eq!(
+                filename(parameters).unwrap().as_deref(),
+                name,
+                "{parameters}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for bad in [
+            "; filename=\"open",
+            "; filename=\"a\"b",
+            "; filename",
+            "; filename=a; filename=b",
+            "; name=again",
+            "; filename*=utf-8''%ff",
+            "; filename*=iso-8859-1''a",
+            "; filename*=a",
+        ] {
+            assert!(filename(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything that can end a request early: what the gateway refused, and what HTTP itself forbids.
+
+use crate::gateway::refusal::{FieldFault, Refusal};
+
+/// Why a request was not answered as asked. Each API style maps these to its own envelope.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The gateway's own no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No call has this path.
+    #[error("no such route")]
+    NoRoute,
+    /// The path's call has other methods.
+    #[error("the method is not allowed here")]
+    MethodNotAllowed {
+        /// Those that it has.
+        allowed: &'static [&'static str],
+    },
+    /// No call has this method.
+    #[error("the method is not implemented")]
+    UnknownMethod,
+    /// The request target is longer than [`super::TARGET_BYTES_MAX`].
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// The body is not framed as it says it is, or broke off.
+    #[error("bad request: {0}")]
+    BadBody(String),
+    /// The body is of a type, or in an encoding, that the call does not take.
+    #[error("the body's type is not supported: {0}")]
+    UnsupportedBody(&'static str),
+    /// The body is larger than the call takes, the file in it apart.
+    #[error("the body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// No byte of the wanted range lies inside the file.
+    #[error("the range lies outside the file")]
+    RangeNotSatisfiable {
+        /// The file's length in bytes.
+        size: u64,
+    },
+}
+
+impl Problem {
+    /// A short, stable word for logs and metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.label(),
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::UnknownMethod => "unknown_method",
+            Self::TargetTooLong => "target_too_long",
+            Self::BadBody(_) => "bad_body",
+            Self::UnsupportedBody(_) => "unsupported_body",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
+        }
+    }
+}
+
+impl From<FieldFault> for Problem {
+    fn from(fault: FieldFault) -> Self {
+        Self::Refused(Refusal::Field(fault))
+    }
+}

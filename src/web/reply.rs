@@ -1,0 +1,41 @@
+//! Response builders that every API style shares.
+
+use bytes::Bytes;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Response, StatusCode};
+
+use super::body::Body;
+use super::trace::Trace;
+
+/// The header that answers which request this was.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// An answer in JSON that nobody may keep: it may hold a link, which is a credential, or an error, which
+/// may be gone in a second.
+pub(super) fn json(status: StatusCode, trace: &Trace, text: Vec<u8>) -> Response<Body> {
+    let mut response = empty(status, trace);
+    *response.body_mut() = Body::Full(Bytes::from(text));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode, trace: &Trace) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_REQUEST_ID, trace.request_id.clone());
+    response
+}
+
+/// A header value of our own making; one that is no header value after all is left out rather than
+/// ever breaking an answer.
+pub(super) fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}

@@ -1,0 +1,67 @@
+//! The ids of one request.
+
+use hyper::HeaderMap;
+use hyper::header::HeaderValue;
+use uuid::Uuid;
+
+/// The longest request id that a caller may choose, in characters.
+const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// Names one request in answers and in the log.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// A fresh UUIDv4, whatever the caller sent.
+    pub trace_id: String,
+    /// What `X-Request-Id` answers: the caller's own if it can be repeated, else the trace id.
+    pub request_id: HeaderValue,
+}
+
+impl Trace {
+    /// The ids of a request with these headers.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let trace_id = Uuid::new_v4().to_string();
+        let own = headers
+            .get("x-request-id")
+            .filter(|value| is_repeatable(value.as_bytes()));
+        let request_id = own
+            .cloned()
+            .or_else(|| HeaderValue::from_str(&trace_id).ok());
+        Self {
+            request_id: request_id.unwrap_or_else(|| HeaderValue::from_static("-")),
+            trace_id,
+        }
+    }
+
+    /// The request id as text.
+    pub fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+fn is_repeatable(text: &[u8]) -> bool {
+    let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    (1..=REQUEST_ID_CHARS_MAX).contains(&text.len()) && text.iter().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request_id(sent: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_str(sent).unwrap());
+        Trace::of(&headers).request_id().to_owned()
+    }
+
+    #[test]
+    fn only_plain_ids_are_repeated() {
+        assert_eq!(request_id("a-B_9.z"), "a-B_9.z");
+        for sent in ["", "a b", "a/b", "<x>", &"x".repeat(129)] {
+            assert!(Uuid::parse_str(&request_id(sent)).is_ok(), "{sent}");
+        }
+        assert_ne!(
+            Trace::of(&HeaderMap::new()).trace_id,
+            Trace::of(&HeaderMap::new()).trace_id
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! JSON that clients send inside forms, whatever the API style.
+
+use std::fmt;
+
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+
+use crate::gateway::refusal::FieldFault;
+use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
+
+/// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB. Nothing at all
+/// is an empty object.
+pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, FieldFault> {
+    let Some(text) = text else {
+        return Ok(Metadata::default());
+    };
+    let fault = |why: String| FieldFault::new("metadata", text, why);
+    if text.len() > METADATA_TEXT_BYTES_MAX {
+        return Err(fault(format!(
+            "at most {METADATA_TEXT_BYTES_MAX} bytes of JSON"
+        )));
+    }
+    let mut json = serde_json::Deserializer::from_str(text);
+    let pairs = json
+        .deserialize_map(Pairs)
+        .and_then(|pairs| json.end().map(|()| pairs));
+    let pairs = pairs.map_err(|_| fault("a JSON object whose values are strings".into()))?;
+    Metadata::new(pairs).map_err(|error| fault(error.to_string()))
+}
+
+/// The pairs of an object in the order they stand in, a repeated key twice.
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = Vec<(String, String)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of strings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = map.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_one_flat_object_of_strings() {
+        let pairs = |text| {
+            metadata(Some(text))
+                .map(|metadata| metadata.pairs().count())
+                .ok()
+        };
+        assert_eq!(metadata(None), Ok(Metadata::default()));
+        assert_eq!(pairs(r#"{"project":"demo","a":""}"#), Some(2));
+        assert_eq!(pairs(" {} "), Some(0));
+        for bad in [
+            "",
+            "[1]",
+            "null",
+            "\"x\"",
+            "{",
+            "{\"a\":1}",
+            "{\"a\":{}}",
+            "{\"a\":null}",
+            "{} x",
+            r#"{"a":"1","a":"2"}"#,
+            r#"{"__proto__":"x"}"#,
+            r#"{"a":"\ud800"}"#,
+            "\u{feff}{}",
+        ] {
+            assert_eq!(pairs(bad), None, "{bad}");
+        }
+        let long = format!("{{\"a\":\"{}\"}}", " ".repeat(METADATA_TEXT_BYTES_MAX));
+        assert_eq!(pairs(&long), None);
+    }
+}
