@@ -1,0 +1,218 @@
+//! The data directory: what an installation consists of, and how an empty one is set up.
+//!
+//! ```text
+//! DATA_DIR/               0700
+//!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it)
+//!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
+//!   blobs/ab/cd/…         the bytes
+//!   stage/                bytes on their way in
+//!   setup.lock            held by whoever sets the directory up
+//! ```
+//!
+//! Several processes may use one directory at once.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::blob::BlobStore;
+use crate::blob::disk::Disk;
+use crate::catalog::Catalog;
+use crate::catalog::sqlite::Sqlite;
+use crate::config::Config;
+use crate::config::keyring_file;
+use crate::gateway::clock::Clock;
+use crate::gateway::{Gateway, Settings};
+use crate::sign::keyring::{Keyring, Kid};
+
+use super::StartError;
+
+const CATALOGUE: &str = "catalogue.sqlite3";
+const BLOBS: &str = "blobs";
+const SETUP_LOCK: &str = "setup.lock";
+
+/// Whether an empty data directory may be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// By a command that writes: yes.
+    SetUp,
+    /// By a command that only reads: no, there must be an installation.
+    Existing,
+}
+
+/// The opened parts of an installation.
+pub struct Installation {
+    /// The rows.
+    pub catalog: Arc<dyn Catalog>,
+    /// The bytes.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The signing keys.
+    pub keyring: Keyring,
+    /// The keyring's file, to be watched; `None` where the keys came from the environment.
+    pub keyring_file: Option<PathBuf>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Installation {
+    /// Opens the installation that the configuration names; an empty one is set up first, where `access`
+    /// lets it: the directory, a keyring with a fresh key, the organization `org_default`.
+    pub async fn open(
+        config: &Config,
+        access: Access,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        super::shutdown::survive_file_size_limit();
+        let directory = config.server.data_dir.as_path();
+        let catalogue = directory.join(CATALOGUE);
+        let set_up = match access {
+            Access::Existing => {
+                must_exist(directory, &catalogue)?;
+                None
+            }
+            Access::SetUp => Some(lock_for_setup(directory)?),
+        };
+        let keyring = keyring(config, &catalogue, set_up.is_some(), clock.as_ref())?;
+        let catalog = match access {
+            Access::SetUp => Sqlite::open(&catalogue).await,
+            Access::Existing => Sqlite::open_existing(&catalogue).await,
+        }
+        .map_err(|error| StartError::failed("opening the catalogue", error))?;
+        let blobs = Disk::open(directory, &config.blobs.in_place_roots)
+            .map_err(|error| StartError::failed("opening the blob store", error))?;
+        let installation = Self {
+            catalog: Arc::new(catalog),
+            blobs: Arc::new(blobs),
+            keyring,
+            keyring_file: config.keyring_text.is_none().then(|| config.keyring_file()),
+            clock,
+        };
+        if set_up.is_some() {
+            installation.finish_set_up(directory).await?;
+        }
+        Ok(installation)
+    }
+
+    /// The gateway over these parts. Its links begin with `public_base_url`.
+    pub fn into_gateway(self, config: &Config, public_base_url: String) -> Gateway {
+        let settings = Settings {
+            public_base_url,
+            lifetime: config.links.lifetime,
+            lifetime_max: config.links.lifetime_max,
+            expiry_window: config.links.expiry_window,
+            not_before_leeway: config.links.not_before_leeway,
+            upload_size_max: config.uploads.size_max,
+            recycle_days: config.files.recycle_days,
+        };
+        Gateway::new(self.catalog, self.blobs, self.clock, self.keyring, settings)
+    }
+
+    /// Makes `org_default` in an empty catalogue, unless there are bytes already: then the catalogue that
+    /// knew them was lost, and an empty one in its place would have them swept.
+    async fn finish_set_up(&self, directory: &Path) -> Result<(), StartError> {
+        let known = self.catalog.organizations().await;
+        let known = known.map_err(|error| StartError::failed("reading the catalogue", error))?;
+        if !known.is_empty() {
+            return Ok(());
+        }
+        let blobs = self.blobs.list(None, 1).await;
+        let blobs = blobs.map_err(|error| StartError::failed("reading the blob store", error))?;
+        if !blobs.is_empty() {
+            let blobs = directory.join(BLOBS);
+            return Err(StartError::Setup(format!(
+                "{} is empty but there are bytes in {}: put the catalogue back from a backup, or move the bytes away",
+                directory.join(CATALOGUE).display(),
+                blobs.display()
+            )));
+        }
+        crate::gateway::tenants::create_default_organization(
+            self.catalog.as_ref(),
+            self.clock.now(),
+        )
+        .await
+        .map_err(|error| StartError::failed("setting the catalogue up", error))
+    }
+}
+
+fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {
+    if catalogue.exists() {
+        return Ok(());
+    }
+    Err(StartError::Failed(format!(
+        "there is no installation in {}: `hallpass serve`, `hallpass share` and `hallpass add` set one up",
+        directory.display()
+    )))
+}
+
+/// Makes the directory and takes the lock that keeps two processes from setting it up at once. The lock
+/// is given back when the file is dropped.
+fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
+    let doing = format!("making the data directory {}", directory.display());
+    let failed = |error: io::Error| StartError::failed(&doing, error);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(failed)?;
+    let path = directory.join(SETUP_LOCK);
+    let lock = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    Ok(lock)
+}
+
+/// The signing keys: from the environment, from their file, or, in a directory that is being set up, new.
+fn keyring(
+    config: &Config,
+    catalogue: &Path,
+    may_set_up: bool,
+    clock: &dyn Clock,
+) -> Result<Keyring, StartError> {
+    if let Some(text) = &config.keyring_text {
+        let keyring = keyring_file::parse(text.reveal());
+        return keyring.map_err(|error| StartError::setup("reading HALLPASS_KEYRING", error));
+    }
+    let path = config.keyring_file();
+    if path.exists() || !may_set_up {
+        return keyring_file::read(&path)
+            .map_err(|error| StartError::setup("reading the keyring", error));
+    }
+    if config.keyring.file.is_some() {
+        return Err(StartError::Setup(format!(
+            "keyring.file names {}, which does not exist",
+            path.display()
+        )));
+    }
+    if catalogue.exists() {
+        return Err(StartError::Setup(format!(
+            "there is a catalogue but no keyring {}: put it back from a backup (a new one is made by \
+             `hallpass key generate`; every link made so far then stops working)",
+            path.display()
+        )));
+    }
+    new_keyring(&path, clock)
+}
+
+fn new_keyring(path: &Path, clock: &dyn Clock) -> Result<Keyring, StartError> {
+    let failed =
+        |error: keyring_file::KeyringFileError| StartError::setup("making the keyring", error);
+    let (kid, secret) = drawn_key()?;
+    let keyring = keyring_file::generate(None, kid, secret, clock.now()).map_err(failed)?;
+    keyring_file::write(path, &keyring).map_err(failed)?;
+    Ok(keyring)
+}
+
+/// A fresh key's id and its 32 random bytes, from the operating system.
+pub fn drawn_key() -> Result<(Kid, [u8; 32]), StartError> {
+    let failed = |error| StartError::failed("drawing random bytes", error);
+    let (mut name, mut secret) = ([0; 4], [0; 32]);
+    getrandom::fill(&mut name).map_err(failed)?;
+    getrandom::fill(&mut secret).map_err(failed)?;
+    Ok((Kid::from_random(name), secret))
+}

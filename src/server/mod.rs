@@ -1,0 +1,253 @@
+//! Assembly and lifetime: the one place where the stores meet the gateway, and the gateway the sockets.
+//!
+//! [`App::build`] binds the listeners, joins the parts and learns what was revoked before anybody can
+//! connect; [`App::run`] accepts until it is told to stop, and then lets what is in flight finish.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::config::{Config, PublicBaseUrl};
+use crate::gateway::Gateway;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::revocations::LOOK_EVERY;
+use crate::web::Web;
+
+use installation::Installation;
+use keyring_watch::KeyringWatch;
+
+mod connection;
+pub mod installation;
+mod keyring_watch;
+mod listen;
+pub mod shutdown;
+
+/// How long requests in flight may take to finish after a stop was asked for.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How often what nobody needs any more is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Why the program did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The installation or its configuration is not as it must be; a person has to mend it.
+    #[error("{0}")]
+    Setup(String),
+    /// Something that should have worked did not.
+    #[error("{0}")]
+    Failed(String),
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    fn failed(doing: &str, error: impl std::error::Error) -> Self {
+        Self::Failed(format!("{doing}: {}", with_causes(&error)))
+    }
+
+    fn setup(doing: &str, error: impl std::error::Error) -> Self {
+        Self::Setup(format!("{doing}: {}", with_causes(&error)))
+    }
+}
+
+/// The error and everything that led to it, on one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// A gateway with its listeners bound.
+pub struct App {
+    gateway: Arc<Gateway>,
+    listeners: Vec<TcpListener>,
+    admin: Option<TcpListener>,
+    keyring_watch: Option<KeyringWatch>,
+}
+
+impl App {
+    /// Binds every listener and joins the parts. When it answers, clients can connect (and wait for
+    /// [`App::run`]), and everything that was ever revoked is known.
+    pub async fn build(config: &Config, installation: Installation) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        for address in &config.server.listen {
+            listeners.push(listen::bind(*address).await?);
+        }
+        let admin = match config.server.admin_listen {
+            Some(address) => Some(listen::bind(address).await?),
+            None => None,
+        };
+        let first = listeners
+            .first()
+            .and_then(|listener| listener.local_addr().ok());
+        let public_base_url = public_base_url(config, first)?;
+        let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
+        let gateway =
+            Arc::new(installation.into_gateway(config, public_base_url.as_str().to_owned()));
+        let known = gateway.look().await;
+        known.map_err(|refusal| {
+            StartError::Failed(format!("reading what was revoked: {refusal}"))
+        })?;
+        Ok(Self {
+            gateway,
+            listeners,
+            admin,
+            keyring_watch,
+        })
+    }
+
+    /// The gateway behind the listeners.
+    pub const fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// The public listeners' own addresses, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+
+    /// The private listener's own address.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
+    /// is in flight has [`DRAIN_TIME_MAX`] to finish, unless `force` completes first.
+    pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
+        let web = Arc::new(Web::new(Arc::clone(&self.gateway)));
+        let connections = Arc::new(GracefulShutdown::new());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keep_current(Arc::clone(&self.gateway), self.keyring_watch));
+        tasks.spawn(keep_swept(Arc::clone(&self.gateway)));
+        for listener in self.listeners {
+            let (web, connections) = (Arc::clone(&web), Arc::clone(&connections));
+            tasks.spawn(async move {
+                loop {
+                    let (stream, peer) = listen::accept(&listener).await;
+                    tokio::spawn(connection::serve(
+                        stream,
+                        peer,
+                        Arc::clone(&web),
+                        connections.watcher(),
+                    ));
+                }
+            });
+        }
+        if let Some(listener) = self.admin {
+            let (gateway, connections) = (Arc::clone(&self.gateway), Arc::clone(&connections));
+            tasks.spawn(async move {
+                loop {
+                    let (stream, _) = listen::accept(&listener).await;
+                    tokio::spawn(connection::serve_admin(
+                        stream,
+                        Arc::clone(&gateway),
+                        connections.watcher(),
+                    ));
+                }
+            });
+        }
+        stop.await;
+        tracing::info!("stopping: what is in flight may finish");
+        tasks.shutdown().await;
+        // The tasks are gone, and with them every other hold on this.
+        let Some(connections) = Arc::into_inner(connections) else {
+            return;
+        };
+        tokio::select! {
+            () = connections.shutdown() => tracing::info!("stopped"),
+            () = force => tracing::warn!("stopped at once: asked a second time"),
+            () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
+        }
+    }
+}
+
+/// What minted URLs begin with: the configuration's own word, else the first listener.
+pub fn public_base_url(
+    config: &Config,
+    first: Option<SocketAddr>,
+) -> Result<PublicBaseUrl, StartError> {
+    if let Some(url) = &config.server.public_base_url {
+        return Ok(url.clone());
+    }
+    let first = first.ok_or_else(|| {
+        StartError::Setup("server.public_base_url: no listener to make it of".into())
+    })?;
+    if first.ip().is_unspecified() {
+        tracing::warn!(
+            "links begin with http://127.0.0.1:{}: set server.public_base_url for other machines",
+            first.port()
+        );
+    }
+    Ok(PublicBaseUrl::of_listener(first))
+}
+
+/// Takes up what others change: the catalogue's revocations and the keyring file. Ends with its task.
+async fn keep_current(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWatch>) {
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hang_up = shutdown::HangUp::listen();
+    let mut could_look = true;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                if let Some(watch) = &mut keyring_watch {
+                    watch.look(&gateway);
+                }
+            }
+            () = hang_up.next() => {
+                if let Some(watch) = &keyring_watch {
+                    watch.reload(&gateway, false);
+                }
+            }
+        }
+        match gateway.look_in_time().await {
+            Ok(_) => could_look = true,
+            // Said once, not four times a second.
+            Err(refusal) if could_look => {
+                could_look = false;
+                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Sweeps at the start and then every hour.
+async fn keep_swept(gateway: Arc<Gateway>) {
+    let mut tick = interval(SWEEP_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match gateway.sweep().await {
+            Ok(swept) => tracing::debug!(?swept, "swept"),
+            Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
+            Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
+        }
+    }
+}
