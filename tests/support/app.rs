@@ -1,0 +1,198 @@
+//! A gateway as it is in production, on a data directory of its own and a free port, with a clock that
+//! stands still.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hallpass::config::{Config, Flag};
+use hallpass::gateway::Gateway;
+use hallpass::gateway::clock::{Clock, ManualClock};
+use hallpass::gateway::tenants::NewApiKey;
+use hallpass::gateway::upload::NewFile;
+use hallpass::model::file::{FileRecord, Purpose};
+use hallpass::model::id::{FileId, OrganizationId, SpaceId};
+use hallpass::model::key::Scopes;
+use hallpass::model::media::MediaType;
+use hallpass::model::metadata::Metadata;
+use hallpass::model::name::FileName;
+use hallpass::server::App;
+use hallpass::server::installation::{Access, Installation};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::client::Client;
+
+/// When every test begins: 2026-05-18T15:34:52Z.
+pub(crate) const T0: u64 = 1_779_118_492;
+
+/// A picture of one pixel.
+pub(crate) const PNG: &[u8] =
+    b"\x89\x50\x4e\x47\x0d\x0a\x1a\x0a\x00\x00\x00\x0d\x49\x48\x44\x52\x00\x00\x00\x01\x00\x00\
+    \x00\x01\x08\x06\x00\x00\x00\x1f\x15\xc4\x89\x00\x00\x00\x0d\x49\x44\x41\x54\x78\x9c\x63\
+    \x60\x68\x70\xf8\x0f\x00\x03\x04\x01\xc0\xa9\xeb\x5a\x43\x00\x00\x00\x00\x49\x45\x4e\x44\
+    \xae\x42\x60\x82";
+
+pub(crate) struct TestApp {
+    pub(crate) client: Client,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) directory: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    running: Option<JoinHandle<()>>,
+}
+
+impl TestApp {
+    /// Starts with these settings, ready when it answers.
+    pub(crate) async fn start_with(settings: &[(&'static str, &str)]) -> Self {
+        Self::start_in(TempDir::new().unwrap(), settings).await
+    }
+
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts on a data directory that may have been used before.
+    pub(crate) async fn start_in(directory: TempDir, settings: &[(&'static str, &str)]) -> Self {
+        let data_dir = directory.path().join("data").display().to_string();
+        let fixed = [
+            ("server.data_dir", data_dir.as_str()),
+            ("server.listen", "127.0.0.1:0"),
+        ];
+        let flag = |(key, value): &(&'static str, &str)| Flag {
+            key,
+            value: (*value).into(),
+            name: "--test",
+        };
+        let flags: Vec<Flag> = fixed.iter().chain(settings).map(flag).collect();
+        let config = Config::load(None, &HashMap::<OsString, OsString>::new(), &flags)
+            .expect("the settings are good");
+        let clock = Arc::new(ManualClock::at(T0 * 1000));
+        let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
+        let installation = Installation::open(&config, Access::SetUp, time)
+            .await
+            .expect("an installation");
+        let app = App::build(&config, installation).await.expect("a gateway");
+        let client = Client(app.addresses()[0]);
+        let gateway = Arc::clone(app.gateway());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(app.run(async { drop(stopped.await) }, std::future::pending()));
+        Self {
+            client,
+            gateway,
+            clock,
+            directory,
+            stop: Some(stop),
+            running: Some(running),
+        }
+    }
+
+    /// Ends the gateway as a signal would, and gives its data directory back.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        drop(self.stop.take());
+        self.running.take().unwrap().await.unwrap();
+        self.directory
+    }
+
+    /// `org_123` with its key `k1`, its files `file_abc123` (`report.png`) and `file_def456`, and
+    /// `org_abc123` with its key `k2`: the fixture of the Aitronos checks.
+    pub(crate) async fn with_org_123(self) -> Self {
+        for (id, key) in [("org_123", "k1"), ("org_abc123", "k2")] {
+            let id = OrganizationId::parse(id).unwrap();
+            self.gateway
+                .create_organization(Some(id), String::new())
+                .await
+                .unwrap();
+            self.api_key(id_of(key), key, Scopes::USUAL).await;
+        }
+        self.add("file_abc123", "report.png", PNG).await;
+        self.add("file_def456", "other.png", b"other bytes").await;
+        self
+    }
+
+    /// Makes an API key of this text.
+    pub(crate) async fn api_key(&self, organization: &str, text: &str, scopes: Scopes) -> String {
+        let organization = OrganizationId::parse(organization).unwrap();
+        let (text, expires_in) = (Some(text.to_owned()), None);
+        let new = NewApiKey {
+            organization,
+            name: String::new(),
+            scopes,
+            expires_in,
+            text,
+        };
+        self.gateway
+            .create_api_key(new)
+            .await
+            .unwrap()
+            .0
+            .id
+            .to_string()
+    }
+
+    /// Adds a file to `org_123`.
+    pub(crate) async fn add(&self, id: &str, name: &str, bytes: &[u8]) -> FileRecord {
+        let name = FileName::from_client(name).unwrap();
+        let new = NewFile {
+            organization: OrganizationId::parse("org_123").unwrap(),
+            space: SpaceId::default_space(),
+            id: Some(FileId::parse(id).unwrap()),
+            media_type: MediaType::of_name(&name),
+            name,
+            purpose: Purpose::UserUpload,
+            metadata: Metadata::default(),
+            created_at: None,
+            uploaded_by: None,
+        };
+        let mut upload = self.gateway.begin_upload().await.unwrap();
+        upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
+        self.gateway.finish_upload(upload, new).await.unwrap()
+    }
+
+    /// Mints a link for a file of `org_123` with `k1`; `options` is a query without its `?`.
+    #[track_caller]
+    pub(crate) fn mint(&self, file: &str, options: &str) -> impl Future<Output = Value> {
+        let (client, target) = (
+            self.client,
+            format!("/v1/organizations/org_123/files/{file}/content?{options}"),
+        );
+        async move {
+            let reply = client.get(&target, &[("X-API-Key", "k1")]).await;
+            assert_eq!(
+                reply.status,
+                200,
+                "{}",
+                String::from_utf8_lossy(&reply.body)
+            );
+            reply.json()
+        }
+    }
+
+    /// Mints and answers what follows the host in the link.
+    pub(crate) async fn link(&self, file: &str, options: &str) -> String {
+        target(
+            self.mint(file, options).await["download_url"]
+                .as_str()
+                .unwrap(),
+        )
+    }
+
+    /// Moves the clock to T0 and so many seconds.
+    pub(crate) fn at(&self, seconds_after: i64) {
+        self.clock
+            .set(T0.checked_add_signed(seconds_after).unwrap() * 1000);
+    }
+}
+
+fn id_of(key: &str) -> &'static str {
+    if key == "k1" { "org_123" } else { "org_abc123" }
+}
+
+/// What follows the host in a URL.
+pub(crate) fn target(url: &str) -> String {
+    let rest = url.split_once("://").unwrap().1;
+    rest[rest.find('/').unwrap()..].to_owned()
+}

@@ -1,0 +1,179 @@
+//! A small HTTP/1.1 client over a plain socket: what it sends is what the test wrote, and what it answers
+//! is what was on the wire.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// No answer may take longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An answer, as it was on the wire.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    /// The only line of a header, or none.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self
+            .headers
+            .iter()
+            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let line = lines.next().map(|(_, value)| value.as_str());
+        assert!(lines.next().is_none(), "{name} is there twice");
+        line
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// Asserts the status and the envelope of an Aitronos error, and answers its `error`.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, status, "{text}");
+        let json = self.json();
+        assert_eq!(json["success"], false);
+        let error = &json["error"];
+        assert_eq!(error["code"], code, "{text}");
+        assert_eq!(error["status"], status);
+        assert_eq!(
+            error["type"],
+            if status < 500 {
+                "client_error"
+            } else {
+                "server_error"
+            }
+        );
+        uuid::Uuid::parse_str(error["trace_id"].as_str().unwrap()).unwrap();
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert!(self.header("x-request-id").is_some());
+        assert_eq!(self.header("set-cookie"), None);
+        assert_eq!(self.header("server"), None);
+        if status == 401 {
+            let challenge = if code == "TOKEN_INVALID" {
+                "SignedUrl"
+            } else {
+                "Bearer realm=\"hallpass\""
+            };
+            assert_eq!(self.header("www-authenticate"), Some(challenge));
+        }
+        error.clone()
+    }
+
+    /// Asserts the one answer to every link that does not open.
+    #[track_caller]
+    pub(crate) fn is_dead_link(&self) {
+        let error = self.refused(401, "TOKEN_INVALID");
+        assert_eq!(
+            error["message"],
+            "The download link has expired or is invalid."
+        );
+        assert_eq!(error["system_message"], "Token invalid or expired");
+        assert_eq!(error["details"], serde_json::json!({}));
+    }
+}
+
+/// Sends whole requests, each on a connection of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client(pub(crate) SocketAddr);
+
+impl Client {
+    pub(crate) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Reply {
+        self.request("GET", target, headers, b"").await
+    }
+
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Reply {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {}\r\n", self.0);
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !body.is_empty() {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("Connection: close\r\n\r\n");
+        let bytes = [head.as_bytes(), body].concat();
+        self.send(&bytes, method == "HEAD").await
+    }
+
+    /// Sends these very bytes and reads until the server closes.
+    pub(crate) async fn send(&self, bytes: &[u8], to_head: bool) -> Reply {
+        let answer = self.exchange(bytes, false).await;
+        parse(&answer, to_head)
+    }
+
+    /// Sends these very bytes, then, where asked, closes the writing side, and answers all that came back.
+    pub(crate) async fn exchange(&self, bytes: &[u8], then_close: bool) -> Vec<u8> {
+        let work = async {
+            let mut stream = TcpStream::connect(self.0)
+                .await
+                .expect("the gateway listens");
+            let (mut reader, mut writer) = stream.split();
+            let mut answer = Vec::new();
+            let sending = async {
+                // A server that has heard enough may close; what it said is still to be read.
+                let sent = writer.write_all(bytes).await;
+                if then_close && sent.is_ok() {
+                    let _ = writer.shutdown().await;
+                }
+            };
+            let (_, read) = tokio::join!(sending, reader.read_to_end(&mut answer));
+            if let Err(error) = read {
+                assert!(!answer.is_empty(), "no answer: {error}");
+            }
+            answer
+        };
+        tokio::time::timeout(PATIENCE, work)
+            .await
+            .expect("an answer in time")
+    }
+}
+
+#[track_caller]
+fn parse(answer: &[u8], to_head: bool) -> Reply {
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    let end = end.unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(answer)));
+    let head = std::str::from_utf8(&answer[..end]).expect("the head is ASCII");
+    assert!(head.is_ascii());
+    let mut lines = head.split("\r\n");
+    let status_line = lines.next().unwrap();
+    let status = status_line.strip_prefix("HTTP/1.1 ").unwrap()[..3]
+        .parse()
+        .unwrap();
+    let headers = lines
+        .map(|line| line.split_once(": ").unwrap_or_else(|| panic!("{line}")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let reply = Reply {
+        status,
+        headers,
+        body: answer[end + 4..].to_vec(),
+    };
+    let length = reply
+        .header("content-length")
+        .map(|length| length.parse::<usize>().unwrap());
+    match length {
+        Some(_) if to_head => assert!(reply.body.is_empty(), "HEAD has no body"),
+        Some(length) => assert_eq!(length, reply.body.len(), "the length is true"),
+        None => assert!(reply.body.is_empty() && reply.header("transfer-encoding").is_none()),
+    }
+    reply
+}

@@ -1,0 +1,5 @@
+//! What the tests share: a running gateway, and a client that sees every byte.
+
+pub(crate) mod app;
+pub(crate) mod client;
+pub(crate) mod form;
