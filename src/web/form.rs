@@ -15,6 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use multer::{Field, Multipart};
 
+use super::Exchange;
 use super::part::PartHead;
 use super::problem::Problem;
 use crate::gateway::Gateway;
@@ -63,11 +64,10 @@ pub(super) struct Fields {
 impl Form {
     /// Reads the form. What was staged is gone again if this fails, or is dropped.
     pub(super) async fn read(
-        gateway: &Gateway,
-        headers: &HeaderMap,
-        body: &mut Incoming,
+        exchange: &mut Exchange<'_>,
         fields: &Fields,
     ) -> Result<Self, Problem> {
+        let (gateway, headers) = (exchange.gateway, &exchange.request.headers);
         let body_max = gateway
             .settings()
             .upload_size_max
@@ -76,7 +76,7 @@ impl Form {
         let boundary = boundary(headers)?;
         let head_budget = Arc::new(AtomicU64::new(PART_HEAD_BYTES_MAX));
         let chunks = Chunks {
-            body,
+            body: exchange.body,
             head_budget: Arc::clone(&head_budget),
             left: body_max,
             body_max,

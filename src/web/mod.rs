@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, EXPECT, HeaderValue};
+use hyper::header::{ALLOW, EXPECT};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
+use crate::gateway::mint::Minted;
+use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
 use body::Body;
@@ -120,49 +122,17 @@ impl Web {
         }
         let route = Route::parse(&request.method, self.unmounted(request.uri.path()))?;
         seen.route = route.name();
-        match route {
-            Route::Download(at) => self.download(request, at, client, trace, seen).await,
-            Route::Content(at) => aitronos::mint(&self.gateway, request, at, trace).await,
-            Route::File(at) => aitronos::file(&self.gateway, request, at, trace).await,
-            Route::Files { organization } => {
-                aitronos::list(&self.gateway, request, organization, trace).await
-            }
-            Route::Upload { organization } => {
-                aitronos::upload(&self.gateway, request, body, organization, trace).await
-            }
-        }
-    }
-
-    /// The byte route. A request that has a link's parameters is a link, whatever key it sends along;
-    /// one that has none and sends a key wants a link minted.
-    async fn download(
-        &self,
-        request: &Parts,
-        at: FilePath<'_>,
-        client: Option<IpAddr>,
-        trace: &Trace,
-        seen: &mut Seen,
-    ) -> Result<Response<Body>, Problem> {
-        if request.method == Method::OPTIONS {
-            let mut response = reply::empty(StatusCode::NO_CONTENT, trace);
-            response
-                .headers_mut()
-                .insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-            return Ok(response);
-        }
-        let query = request.uri.query().unwrap_or_default();
-        if !self.gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
-            return aitronos::mint(&self.gateway, request, at, trace).await;
-        }
-        let link = LinkRequest {
-            organization: at.organization,
-            file: at.file,
-            query,
-            client,
+        let gateway = &self.gateway;
+        let mut exchange = Exchange {
+            gateway,
+            request,
+            body,
+            trace,
         };
-        let opened = self.gateway.open_link(&link).await?;
-        seen.link_id = Some(opened.link_id.to_string());
-        download::answer(&request.method, &request.headers, opened)
+        match route {
+            Route::Download(at) => download(&exchange, at, client, seen).await,
+            Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
+        }
     }
 
     fn unmounted<'a>(&self, path: &'a str) -> &'a str {
@@ -170,6 +140,63 @@ impl Web {
             .filter(|rest| rest.starts_with('/'))
             .unwrap_or(path)
     }
+}
+
+/// One request and what it is answered with.
+struct Exchange<'a> {
+    gateway: &'a Arc<Gateway>,
+    request: &'a Parts,
+    body: &'a mut Incoming,
+    trace: &'a Trace,
+}
+
+impl Exchange<'_> {
+    /// The query as sent, without its `?`.
+    fn query(&self) -> &str {
+        self.request.uri.query().unwrap_or_default()
+    }
+
+    /// Says in the log who minted what. The link itself is not said.
+    fn log_minted(&self, caller: &Principal, minted: &Minted) {
+        tracing::info!(
+            trace_id = self.trace.trace_id,
+            link_id = %minted.link_id,
+            kid = %minted.kid,
+            api_key_id = %caller.key,
+            organization_id = %minted.file.organization,
+            file_id = %minted.file.id,
+            expires = minted.expires.get(),
+            "minted a signed URL"
+        );
+    }
+}
+
+/// The byte route. A request that has a link's parameters is a link, whatever key it sends along;
+/// one that has none and sends a key wants a link minted.
+async fn download(
+    exchange: &Exchange<'_>,
+    at: FilePath<'_>,
+    client: Option<IpAddr>,
+    seen: &mut Seen,
+) -> Result<Response<Body>, Problem> {
+    let (gateway, request, query) = (exchange.gateway, exchange.request, exchange.query());
+    if request.method == Method::OPTIONS {
+        let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
+        reply::set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
+        return Ok(response);
+    }
+    if !gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
+        return aitronos::mint(exchange, at).await;
+    }
+    let link = LinkRequest {
+        organization: at.organization,
+        file: at.file,
+        query,
+        client,
+    };
+    let opened = gateway.open_link(&link).await?;
+    seen.link_id = Some(opened.link_id.to_string());
+    download::answer(&request.method, &request.headers, opened)
 }
 
 /// What the log line says of a request besides its outcome.

@@ -6,6 +6,7 @@
 
 use hyper::Method;
 
+use super::aitronos;
 use super::problem::Problem;
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
@@ -13,20 +14,8 @@ use super::problem::Problem;
 pub enum Route<'a> {
     /// `/v1/organizations/{organization}/files/{file}/download`: the one byte route.
     Download(FilePath<'a>),
-    /// `…/files/{file}/content`: mint.
-    Content(FilePath<'a>),
-    /// `…/files/{file}`: retrieve and delete.
-    File(FilePath<'a>),
-    /// `…/files`: list.
-    Files {
-        /// The organization's segment.
-        organization: &'a str,
-    },
-    /// `…/files/upload`.
-    Upload {
-        /// The organization's segment.
-        organization: &'a str,
-    },
+    /// A call of the Aitronos API.
+    Aitronos(aitronos::Call<'a>),
 }
 
 /// The two segments that name a file.
@@ -54,35 +43,15 @@ impl<'a> Route<'a> {
     }
 
     fn of_path(path: &'a str) -> Option<Self> {
-        let rest = path.strip_prefix("/v1/organizations/")?;
-        let mut segments = rest.split('/');
-        let organization = segments.next().filter(|segment| !segment.is_empty())?;
-        let "files" = segments.next()? else {
-            return None;
-        };
-        let parts = (segments.next(), segments.next(), segments.next());
-        match parts {
-            (None, ..) => Some(Self::Files { organization }),
-            (Some("upload"), None, _) => Some(Self::Upload { organization }),
-            (Some(""), ..) => None,
-            (Some(file), None, _) => Some(Self::File(FilePath { organization, file })),
-            (Some(file), Some("content"), None) => {
-                Some(Self::Content(FilePath { organization, file }))
-            }
-            (Some(file), Some("download"), None) => {
-                Some(Self::Download(FilePath { organization, file }))
-            }
-            _ => None,
-        }
+        let download = || FilePath::before(path, "download").map(Self::Download);
+        download().or_else(|| aitronos::Call::of_path(path).map(Self::Aitronos))
     }
 
     /// The methods of the call, as `Allow` lists them.
     pub const fn methods(&self) -> &'static [&'static str] {
         match self {
             Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
-            Self::Content(_) | Self::Files { .. } => &["GET", "HEAD"],
-            Self::File(_) => &["GET", "HEAD", "DELETE"],
-            Self::Upload { .. } => &["POST"],
+            Self::Aitronos(call) => call.methods(),
         }
     }
 
@@ -90,11 +59,19 @@ impl<'a> Route<'a> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Download(_) => "download",
-            Self::Content(_) => "content",
-            Self::File(_) => "file",
-            Self::Files { .. } => "files",
-            Self::Upload { .. } => "upload",
+            Self::Aitronos(call) => call.name(),
         }
+    }
+}
+
+impl<'a> FilePath<'a> {
+    /// Reads `/v1/organizations/{organization}/files/{file}/{last}`.
+    pub(super) fn before(path: &'a str, last: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/v1/organizations/")?;
+        let (organization, rest) = rest.split_once("/files/")?;
+        let (file, tail) = rest.split_once('/')?;
+        let whole = |segment: &str| !segment.is_empty() && !segment.contains('/');
+        (whole(organization) && whole(file) && tail == last).then_some(Self { organization, file })
     }
 }
 
@@ -109,6 +86,7 @@ fn is_known(method: &Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::web::aitronos::Call;
 
     fn parse(method: &str, path: &'static str) -> Result<Route<'static>, Problem> {
         Route::parse(&Method::from_bytes(method.as_bytes()).unwrap(), path)
@@ -134,18 +112,22 @@ mod tests {
             (
                 "HEAD",
                 "/v1/organizations/o/files/f/content",
-                Route::Content(at),
+                Route::Aitronos(Call::Content(at)),
             ),
-            ("DELETE", "/v1/organizations/o/files/f", Route::File(at)),
+            (
+                "DELETE",
+                "/v1/organizations/o/files/f",
+                Route::Aitronos(Call::File(at)),
+            ),
             (
                 "GET",
                 "/v1/organizations/o/files",
-                Route::Files { organization: "o" },
+                Route::Aitronos(Call::Files { organization: "o" }),
             ),
             (
                 "POST",
                 "/v1/organizations/o/files/upload",
-                Route::Upload { organization: "o" },
+                Route::Aitronos(Call::Upload { organization: "o" }),
             ),
         ];
         for (method, path, route) in cases {
@@ -169,6 +151,8 @@ mod tests {
             "/v1/organizations/o/files/f/d%6fwnload",
             "/v1/organizations/o/files/f/download;v=1",
             "/v1/organizations/o/files/f/x/download",
+            "/v1/organizations/o/x/files/f/download",
+            "/v1/organizations//files/f/download",
             "/livez",
             "/metrics",
         ] {

@@ -1,19 +1,13 @@
 //! The Aitronos file API under `/v1/organizations/{organization}/files` (the vendor's pages "Files" and
 //! "Authentication"): mint, upload, list, retrieve, delete. Keys come in `X-API-Key` or as a Bearer.
 
-use std::sync::Arc;
-
-use hyper::body::Incoming;
-use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
 use super::form::{Fields, Form};
 use super::problem::Problem;
 use super::route::FilePath;
-use super::trace::Trace;
-use super::{credential, query, reply, wire as forms};
-use crate::gateway::Gateway;
+use super::{Exchange, credential, query, reply, wire as forms};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::gateway::upload::NewFile;
@@ -36,35 +30,107 @@ const UPLOAD_FIELDS: Fields = Fields {
     texts: &["purpose", "metadata"],
 };
 
+/// A call of this API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// `…/files/{file}/content`: mint.
+    Content(FilePath<'a>),
+    /// `…/files/{file}`: retrieve and delete.
+    File(FilePath<'a>),
+    /// `…/files`: list.
+    Files {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+    /// `…/files/upload`.
+    Upload {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+}
+
+impl<'a> Call<'a> {
+    /// The call that the path names.
+    pub fn of_path(path: &'a str) -> Option<Self> {
+        if let Some(at) = FilePath::before(path, "content") {
+            return Some(Self::Content(at));
+        }
+        let rest = path.strip_prefix("/v1/organizations/")?;
+        let (organization, rest) = rest.split_once('/')?;
+        let file = match rest.strip_prefix("files") {
+            Some("") => None,
+            Some(file) => Some(file.strip_prefix('/')?),
+            None => return None,
+        };
+        match file {
+            _ if organization.is_empty() => None,
+            None => Some(Self::Files { organization }),
+            Some("upload") => Some(Self::Upload { organization }),
+            Some(file) if file.is_empty() || file.contains('/') => None,
+            Some(file) => Some(Self::File(FilePath { organization, file })),
+        }
+    }
+
+    /// The methods of the call, as `Allow` lists them.
+    pub const fn methods(&self) -> &'static [&'static str] {
+        match self {
+            Self::Content(_) | Self::Files { .. } => &["GET", "HEAD"],
+            Self::File(_) => &["GET", "HEAD", "DELETE"],
+            Self::Upload { .. } => &["POST"],
+        }
+    }
+
+    /// The call's name in logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Content(_) => "aitronos_content",
+            Self::File(_) => "aitronos_file",
+            Self::Files { .. } => "aitronos_files",
+            Self::Upload { .. } => "aitronos_upload",
+        }
+    }
+}
+
+/// Answers a call.
+pub(super) async fn answer(
+    call: Call<'_>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Problem> {
+    match call {
+        Call::Content(at) => mint(exchange, at).await,
+        Call::File(at) => file(exchange, at).await,
+        Call::Files { organization } => list(exchange, organization).await,
+        Call::Upload { organization } => upload(exchange, organization).await,
+    }
+}
+
 /// `GET …/files/{file}/content`, and `GET …/files/{file}/download` without a link's parameters: mints
 /// a signed URL. Unless asked for, no claim is signed.
 pub(super) async fn mint(
-    gateway: &Gateway,
-    request: &Parts,
+    exchange: &Exchange<'_>,
     at: FilePath<'_>,
-    trace: &Trace,
 ) -> Result<Response<Body>, Problem> {
-    let caller = caller(gateway, request, at.organization, Scope::Mint).await?;
-    let options = query::mint_options(request.uri.query().unwrap_or_default())?;
-    let minted = gateway.mint(&caller, at.file, &options, None).await?;
-    tracing::info!(
-        trace_id = trace.trace_id, link_id = %minted.link_id, kid = %minted.kid, api_key_id = %caller.key,
-        organization_id = %caller.organization, file_id = %minted.file.id, expires = minted.expires.get(),
-        "minted a signed URL"
-    );
-    Ok(reply::json(StatusCode::OK, trace, wire::content(&minted)))
+    let caller = caller(exchange, at.organization, Scope::Mint).await?;
+    let options = query::mint_options(exchange.query())?;
+    let minted = exchange
+        .gateway
+        .mint(&caller, at.file, &options, None)
+        .await?;
+    exchange.log_minted(&caller, &minted);
+    Ok(reply::json(
+        StatusCode::OK,
+        exchange.trace,
+        wire::content(&minted),
+    ))
 }
 
 /// `POST …/files/upload`: takes exactly one file in.
-pub(super) async fn upload(
-    gateway: &Arc<Gateway>,
-    request: &Parts,
-    body: &mut Incoming,
+async fn upload(
+    exchange: &mut Exchange<'_>,
     organization: &str,
-    trace: &Trace,
 ) -> Result<Response<Body>, Problem> {
-    let caller = caller(gateway, request, organization, Scope::Write).await?;
-    let form = Form::read(gateway, &request.headers, body, &UPLOAD_FIELDS).await?;
+    let caller = caller(exchange, organization, Scope::Write).await?;
+    let form = Form::read(exchange, &UPLOAD_FIELDS).await?;
     let purpose = purpose(form.text("purpose"))?;
     let metadata = forms::metadata(form.text("metadata"))?;
     let file = form
@@ -81,58 +147,56 @@ pub(super) async fn upload(
         created_at: None,
         uploaded_by: Some(caller.key),
     };
-    let record = gateway.finish_upload(file.upload, new).await?;
-    Ok(reply::json(StatusCode::CREATED, trace, wire::file(&record)))
+    let record = exchange.gateway.finish_upload(file.upload, new).await?;
+    Ok(reply::json(
+        StatusCode::CREATED,
+        exchange.trace,
+        wire::file(&record),
+    ))
 }
 
 /// `GET …/files?page&limit`: a numbered page, newest first.
-pub(super) async fn list(
-    gateway: &Gateway,
-    request: &Parts,
-    organization: &str,
-    trace: &Trace,
-) -> Result<Response<Body>, Problem> {
-    let caller = caller(gateway, request, organization, Scope::Read).await?;
-    let wanted = query::page_wanted(
-        request.uri.query().unwrap_or_default(),
-        LIMIT_DEFAULT,
-        LIMIT_MAX,
-    )?;
-    let found = gateway
-        .numbered_page(&caller.organization, wanted.page, wanted.limit)
+async fn list(exchange: &Exchange<'_>, organization: &str) -> Result<Response<Body>, Problem> {
+    let caller = caller(exchange, organization, Scope::Read).await?;
+    let wanted = query::page_wanted(exchange.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
+    let (page, limit) = (wanted.page, wanted.limit);
+    let found = exchange
+        .gateway
+        .numbered_page(&caller.organization, page, limit)
         .await?;
-    let text = wire::page(&found.files, found.total, wanted.page, wanted.limit);
-    Ok(reply::json(StatusCode::OK, trace, text))
+    let text = wire::page(&found.files, found.total, page, limit);
+    Ok(reply::json(StatusCode::OK, exchange.trace, text))
 }
 
 /// `GET …/files/{file}`: one file object. `DELETE` there deletes it, 204.
-pub(super) async fn file(
-    gateway: &Gateway,
-    request: &Parts,
-    at: FilePath<'_>,
-    trace: &Trace,
-) -> Result<Response<Body>, Problem> {
-    let delete = request.method == Method::DELETE;
+async fn file(exchange: &Exchange<'_>, at: FilePath<'_>) -> Result<Response<Body>, Problem> {
+    let delete = exchange.request.method == Method::DELETE;
     let scope = if delete { Scope::Write } else { Scope::Read };
-    let caller = caller(gateway, request, at.organization, scope).await?;
+    let caller = caller(exchange, at.organization, scope).await?;
     let id = FileId::parse(at.file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
-        gateway.delete(&caller.organization, &id).await?;
-        return Ok(reply::empty(StatusCode::NO_CONTENT, trace));
+        exchange.gateway.delete(&caller.organization, &id).await?;
+        return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
     }
-    let record = gateway.ready_file(&caller.organization, &id).await?;
-    Ok(reply::json(StatusCode::OK, trace, wire::file(&record)))
+    let record = exchange
+        .gateway
+        .ready_file(&caller.organization, &id)
+        .await?;
+    Ok(reply::json(
+        StatusCode::OK,
+        exchange.trace,
+        wire::file(&record),
+    ))
 }
 
 /// Who calls, and may: first the key, then the organization in the path, then the scope.
 async fn caller(
-    gateway: &Gateway,
-    request: &Parts,
+    exchange: &Exchange<'_>,
     organization: &str,
     scope: Scope,
 ) -> Result<Principal, Refusal> {
-    let key = credential::api_key_or_bearer(&request.headers)?;
-    let caller = gateway.authenticate(key).await?;
+    let key = credential::api_key_or_bearer(&exchange.request.headers)?;
+    let caller = exchange.gateway.authenticate(key).await?;
     caller.may(scope, organization)?;
     Ok(caller)
 }
