@@ -7,6 +7,8 @@ mod aitronos;
 mod architecture;
 /// The configuration: where a setting comes from, and what is refused.
 mod config;
+/// The byte route: ranges, conditions, other origins, pages for people.
+mod download;
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
 /// What the others share: a running gateway, and a client that sees every byte.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, EXPECT};
+use hyper::header::{ALLOW, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -21,16 +21,19 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
 use body::Body;
+use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
 use trace::Trace;
 
 mod aitronos;
 pub mod body;
+pub mod cors;
 pub mod credential;
 mod download;
 mod form;
 pub mod ops;
+mod page;
 pub mod part;
 pub mod problem;
 pub mod query;
@@ -43,16 +46,28 @@ mod wire;
 /// percent-encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// What a deployment may want otherwise, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `cors.origins`.
+    pub origins: Origins,
+    /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
+    pub resource_policy: HeaderValue,
+    /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
+    pub cap_cache_to_expiry: bool,
+}
+
 /// The public side of a gateway.
 pub struct Web {
     gateway: Arc<Gateway>,
+    settings: Settings,
     /// The path in `public_base_url`, stripped where a request has it; empty for none.
     mount: String,
 }
 
 impl Web {
     /// The public side of this gateway, mounted where its `public_base_url` says.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, settings: Settings) -> Self {
         let base = gateway.settings().public_base_url.as_str();
         let after_scheme = base.split_once("://").map_or(base, |(_, rest)| rest);
         let mount = after_scheme
@@ -62,6 +77,7 @@ impl Web {
         Self {
             mount: mount.to_owned(),
             gateway,
+            settings,
         }
     }
 
@@ -75,19 +91,18 @@ impl Web {
         let (parts, mut body) = request.into_parts();
         let trace = Trace::of(&parts.headers);
         let mut seen = Seen::default();
-        let (response, problem) = match self
+        let answered = self
             .answer(&parts, &mut body, client, &trace, &mut seen)
-            .await
-        {
+            .await;
+        let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => {
-                let now = self.gateway.clock().now();
-                (
-                    aitronos::refusal::answer(&problem, &trace, now),
-                    Some(problem),
-                )
-            }
+            Err(problem) => (self.refuse(&parts, &problem, &trace), Some(problem)),
         };
+        if self.is_byte_route(&parts) {
+            self.settings
+                .origins
+                .decorate(&parts.headers, &mut response);
+        }
         // A client that is still sending must read the answer, not a reset. One that waits for our
         // `100 Continue` sends nothing, and would be told to go on.
         if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
@@ -103,6 +118,23 @@ impl Web {
             problem.as_ref(),
         );
         response
+    }
+
+    /// The answer to a problem, in the words of the API style or, for a person, as a page.
+    fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
+        let now = self.gateway.clock().now();
+        let mut response = aitronos::refusal::answer(problem, trace, now);
+        if self.is_byte_route(request) {
+            if page::is_wanted(&request.headers) {
+                page::replace(&mut response, trace);
+            }
+            page::depends_on_accept(&mut response);
+        }
+        response
+    }
+
+    fn is_byte_route(&self, request: &Parts) -> bool {
+        FilePath::before(self.unmounted(request.uri.path()), "download").is_some()
     }
 
     async fn answer(
@@ -130,7 +162,7 @@ impl Web {
             trace,
         };
         match route {
-            Route::Download(at) => download(&exchange, at, client, seen).await,
+            Route::Download(at) => download(&exchange, &self.settings, at, client, seen).await,
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
         }
     }
@@ -175,6 +207,7 @@ impl Exchange<'_> {
 /// one that has none and sends a key wants a link minted.
 async fn download(
     exchange: &Exchange<'_>,
+    settings: &Settings,
     at: FilePath<'_>,
     client: Option<IpAddr>,
     seen: &mut Seen,
@@ -183,6 +216,7 @@ async fn download(
     if request.method == Method::OPTIONS {
         let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
         reply::set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
+        cors::answer_preflight(&mut response);
         return Ok(response);
     }
     if !gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
@@ -196,7 +230,7 @@ async fn download(
     };
     let opened = gateway.open_link(&link).await?;
     seen.link_id = Some(opened.link_id.to_string());
-    download::answer(&request.method, &request.headers, opened)
+    download::answer(exchange, settings, opened)
 }
 
 /// What the log line says of a request besides its outcome.
