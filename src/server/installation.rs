@@ -151,7 +151,7 @@ fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {
 
 /// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
 /// one that has it. The lock is given back when the file is dropped.
-fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
+pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     let doing = format!("making the data directory {}", directory.display());
     let failed = |error: io::Error| StartError::failed(&doing, error);
     DirBuilder::new()
