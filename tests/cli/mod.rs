@@ -1,0 +1,8 @@
+//! What the command line promises, kept by the real binary.
+
+mod files;
+mod keys;
+mod links;
+mod serving;
+mod support;
+mod words;
