@@ -9,7 +9,7 @@ const SIZE: u64 = 700_000;
 
 fn bytes() -> Vec<u8> {
     (0..SIZE)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
+        .map(|i| (i.wrapping_mul(2_654_435_761) >> 13).to_le_bytes()[0])
         .collect()
 }
 
