@@ -5,4 +5,5 @@ mod keys;
 mod links;
 mod serving;
 mod support;
+mod vendors;
 mod words;
