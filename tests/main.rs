@@ -5,6 +5,8 @@
 mod aitronos;
 /// The laws of the house: who may import whom, and what stands outside its floor.
 mod architecture;
+/// A real browser shows what links open, and asks for nothing twice.
+mod browser;
 /// The command line, by the real binary.
 mod cli;
 /// The configuration: where a setting comes from, and what is refused.
