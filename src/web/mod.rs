@@ -1,7 +1,7 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route ([`download`]) or to an API style ([`aitronos`]). Whatever ends it early is a
+//! the byte route (`download`) or to an API style (`aitronos`). Whatever ends it early is a
 //! [`problem::Problem`], which the style maps to its envelope. Every request leaves one line in the log,
 //! without its URL: a link is a credential.
 
