@@ -14,12 +14,12 @@ use crate::model::disposition::Disposition;
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
 use crate::model::media::MediaType;
 use crate::model::name::FileName;
+use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
 use crate::server::installation::Access;
 use crate::sign::claims::{ClaimName, Claims};
 use crate::sign::grant::Grant;
 use crate::sign::keyring::Kid;
-use crate::sign::network::Network;
 use crate::sign::organization_key::OrganizationKey;
 
 #[derive(Args, Debug)]

@@ -13,6 +13,7 @@ pub mod key;
 pub mod media;
 pub mod metadata;
 pub mod name;
+pub mod network;
 pub mod range;
 pub mod revocation;
 pub mod tenancy;

@@ -4,9 +4,9 @@
 use std::fmt;
 
 use super::encoding;
-use super::network::Network;
 use crate::model::disposition;
 use crate::model::media::MediaType;
+use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
 
 /// The longest value of a claim, decoded, in bytes.

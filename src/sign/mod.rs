@@ -90,7 +90,6 @@ mod encoding;
 pub mod grant;
 pub mod keyring;
 mod mac;
-pub mod network;
 pub mod organization_key;
 pub mod query;
 pub mod secret;

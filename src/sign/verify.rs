@@ -11,12 +11,12 @@ use super::encoding;
 use super::grant::Grant;
 use super::keyring::{KeyState, Keyring, Kid};
 use super::mac::download_message;
-use super::network::Network;
 use super::organization_key::OrganizationKey;
 use super::query::Parameters;
 use super::secret::Secret;
 use super::token::Token;
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::network::Network;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 

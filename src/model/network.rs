@@ -1,4 +1,4 @@
-//! The addresses that an `ip` claim lets in.
+//! Networks: what an `ip` claim lets in, and whose word on a client's address counts.
 
 use std::net::IpAddr;
 
