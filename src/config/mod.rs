@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 
 use parse::{
     absolute_paths, addresses, boolean, bytes, count, optional_address, optional_path, origins,
 };
-use parse::{optional_url, path, seconds, word};
+use parse::{optional_url, path, seconds, trusted_proxies, word};
 use source::Sources;
 
 pub use parse::{LIST_ITEMS_MAX, seconds_of};
@@ -122,6 +123,8 @@ settings! {
         public_base_url: Option<PublicBaseUrl> = "", optional_url;
         /// Directory of the catalogue, the keyring and the bytes.
         data_dir: PathBuf = "./hallpass-data", path;
+        /// Addresses and networks whose `X-Forwarded-For` or `Forwarded` counts; `unix` is every Unix socket.
+        trusted_proxies: TrustedProxies = "", trusted_proxies;
     }
     /// How long links live, and how they are revoked.
     links: Links {

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::url::PublicBaseUrl;
+use crate::model::network::Network;
+use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 
 /// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
@@ -166,6 +168,23 @@ pub(super) fn boolean(given: &Given) -> Result<bool, String> {
         Given::List(_) => Err(format!("{hint}, not several")),
         Given::Other(kind) => Err(format!("{hint}, not {kind}")),
     }
+}
+
+/// Addresses and networks, and `unix` for whoever connects to a Unix socket.
+pub(super) fn trusted_proxies(given: &Given) -> Result<TrustedProxies, String> {
+    let mut trusted = TrustedProxies::default();
+    for item in given.items()? {
+        match Network::parse(item) {
+            Some(network) => trusted.networks.push(network),
+            None if item == "unix" => trusted.unix_sockets = true,
+            None => {
+                return Err(
+                    "must hold addresses, networks such as 10.0.0.0/8, or the word unix".into(),
+                );
+            }
+        }
+    }
+    Ok(trusted)
 }
 
 /// Origins as browsers write them, or `*` alone.

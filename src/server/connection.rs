@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::gateway::Gateway;
 use crate::web::Web;
+use crate::web::client::Peer;
 
 /// How long a client may take over the head of a request, and stay idle before one.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -26,10 +27,10 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, web: Arc<Web>, watcher: Watcher) {
     // Without it the last piece of a small answer waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
-    let client = peer.ip().to_canonical();
+    let peer = Peer::Address(peer.ip());
     let service = service_fn(move |request: Request<Incoming>| {
         let web = Arc::clone(&web);
-        async move { Ok::<_, Infallible>(web.handle(request, Some(client)).await) }
+        async move { Ok::<_, Infallible>(web.handle(request, peer).await) }
     });
     let connection = builder().serve_connection(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {

@@ -120,6 +120,7 @@ impl App {
                 origins: config.cors.origins.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
+                trusted_proxies: config.server.trusted_proxies.clone(),
             },
         })
     }

@@ -21,6 +21,7 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
 use body::Body;
+use client::{Peer, TrustedProxies};
 use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
@@ -28,6 +29,7 @@ use trace::Trace;
 
 mod aitronos;
 pub mod body;
+pub mod client;
 pub mod cors;
 pub mod credential;
 mod download;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub resource_policy: HeaderValue,
     /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
     pub cap_cache_to_expiry: bool,
+    /// `server.trusted_proxies`: whose word on a client's address counts.
+    pub trusted_proxies: TrustedProxies,
 }
 
 /// The public side of a gateway.
@@ -82,14 +86,11 @@ impl Web {
     }
 
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
-    pub async fn handle(
-        &self,
-        request: Request<Incoming>,
-        client: Option<IpAddr>,
-    ) -> Response<Body> {
+    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let started = self.gateway.clock().elapsed();
         let (parts, mut body) = request.into_parts();
         let trace = Trace::of(&parts.headers);
+        let client = self.settings.trusted_proxies.client(peer, &parts.headers);
         let mut seen = Seen::default();
         let answered = self
             .answer(&parts, &mut body, client, &trace, &mut seen)

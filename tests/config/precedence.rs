@@ -31,6 +31,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "http://c",
     ),
     ("server.data_dir", "'/a'", "b", "c,d"),
+    (
+        "server.trusted_proxies",
+        "['10.0.0.0/8', 'unix']",
+        "::1,10.0.0.1",
+        "unix",
+    ),
     ("links.lifetime", "60", "2m", "180"),
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
@@ -110,6 +116,7 @@ fn the_defaults_are_these() {
         config.keyring_file(),
         Path::new("./hallpass-data/keyring.toml")
     );
+    assert!(config.server.trusted_proxies.is_empty());
     assert_eq!(config.links.lifetime, 3600);
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);

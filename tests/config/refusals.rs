@@ -13,6 +13,8 @@ const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB
 const ORIGINS: &str = "must hold origins such as https://app.example.com, or * alone";
 const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
 
+const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
+
 /// A key, what the environment says of it, and why not.
 const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("server.listen", "localhost:8080", ADDRESS),
@@ -39,6 +41,9 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must have no user, query or fragment",
     ),
     ("server.data_dir", "", "must be a path"),
+    ("server.trusted_proxies", "localhost", PROXIES),
+    ("server.trusted_proxies", "10.0.0.1/8", PROXIES),
+    ("server.trusted_proxies", "*", PROXIES),
     ("links.lifetime", "soon", SECONDS),
     ("links.lifetime", "0", "must be 1 to 316224000 seconds"),
     ("links.lifetime", "8d", "must be at most links.lifetime_max"),

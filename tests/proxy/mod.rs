@@ -1,4 +1,6 @@
-//! A real nginx in front, with the configuration that the README shows.
+//! Behind a proxy: the client's address, and a real nginx with the configuration that the README shows.
+
+mod addresses;
 
 use std::path::Path;
 use std::process::{Child, Command};
