@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::failure::Failure;
 use super::session::{Global, Listening, Logging, Session};
 use super::wire;
+use crate::config::Listen;
 use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::OrganizationId;
@@ -83,10 +84,11 @@ impl Running {
 }
 
 fn listener_urls(app: &App) -> Vec<String> {
-    let addresses = app.addresses().into_iter();
-    addresses
-        .map(|address| format!("http://{address}"))
-        .collect()
+    let url = |listener: &Listen| match listener {
+        Listen::Tcp(address) => format!("http://{address}"),
+        Listen::Unix(_) => listener.to_string(),
+    };
+    app.listeners().iter().map(url).collect()
 }
 
 /// Makes an API key that may do everything, if the catalogue has none at all.

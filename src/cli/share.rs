@@ -1,6 +1,7 @@
 //! `hallpass share`.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use super::session::{Global, Listening, Logging, Session};
 use super::store::{self, Labels, Progress};
 use super::walk::{Found, Walk};
 use super::wire;
-use crate::config::seconds_of;
+use crate::config::{Listen, seconds_of};
 use crate::gateway::Gateway;
 use crate::gateway::mint::MintOptions;
 use crate::server::installation::Access;
@@ -136,16 +137,17 @@ async fn listen(session: &mut Session, may_move: bool) -> Result<App, Failure> {
     loop {
         let installation = session.installation(Access::SetUp).await?;
         let taken = match App::build(&session.config, installation).await {
-            Err(StartError::Bind { address, source })
-                if may_move && source.kind() == io::ErrorKind::AddrInUse && address.port() != 0 =>
-            {
+            Err(StartError::Bind {
+                at: Listen::Tcp(address),
+                source,
+            }) if may_move && source.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
                 address
             }
             built => return Ok(built?),
         };
         let mut listeners = session.config.server.listen.iter_mut();
-        match listeners.find(|listener| **listener == taken) {
-            Some(listener) => listener.set_port(0),
+        match listeners.find(|listener| listener.tcp() == Some(taken)) {
+            Some(listener) => *listener = Listen::Tcp(SocketAddr::new(taken.ip(), 0)),
             // The private listener was asked for.
             None => {
                 return Err(Failure::Failed(format!(

@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::session::{Global, Logging, PublicBase, Session, expect_organization};
 use super::{texts, wire};
-use crate::config::{Config, seconds_of};
+use crate::config::{Config, Listen, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
@@ -201,8 +201,8 @@ fn network(text: &str) -> Result<String, &'static str> {
 
 /// What the link begins with, as `serve` would find it out.
 fn public_base_url(config: &Config) -> Result<String, Failure> {
-    let first = config.server.listen.first().copied();
-    let any_port = first.is_none_or(|address| address.port() == 0);
+    let first = config.server.listen.iter().find_map(Listen::tcp);
+    let any_port = first.is_some_and(|address| address.port() == 0);
     if config.server.public_base_url.is_none() && any_port {
         let why =
             "server.listen takes any free port: say with --public-base-url what links begin with";

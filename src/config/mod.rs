@@ -9,6 +9,7 @@
 //! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
 pub mod keyring_file;
+mod listen;
 mod parse;
 mod problem;
 mod source;
@@ -24,11 +25,12 @@ use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 
 use parse::{
-    absolute_paths, addresses, boolean, bytes, count, optional_address, optional_path, origins,
+    absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
 use parse::{optional_url, path, seconds, trusted_proxies, word};
 use source::Sources;
 
+pub use listen::Listen;
 pub use parse::{LIST_ITEMS_MAX, seconds_of};
 pub use problem::{Origin, Problem};
 pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
@@ -115,11 +117,11 @@ macro_rules! settings {
 settings! {
     /// Where the gateway listens, what it is called, and where its data lies.
     server: Server {
-        /// Addresses of the public listeners, `ADDRESS:PORT`; port 0 is any free one.
-        listen: Vec<SocketAddr> = "127.0.0.1:8080", addresses;
+        /// The public listeners, `ADDRESS:PORT` or `unix:PATH`; port 0 is any free one.
+        listen: Vec<Listen> = "127.0.0.1:8080", listeners;
         /// Address of the private listener with health and metrics. Not set: there is none.
         admin_listen: Option<SocketAddr> = "", optional_address;
-        /// What links begin with. Not set: `http://` and the first listener.
+        /// What links begin with. Not set: `http://` and the first address of `listen`.
         public_base_url: Option<PublicBaseUrl> = "", optional_url;
         /// Directory of the catalogue, the keyring and the bytes.
         data_dir: PathBuf = "./hallpass-data", path;
@@ -343,7 +345,8 @@ impl Sources {
             );
         }
         let server = &config.server;
-        let public = |admin: &SocketAddr| admin.port() != 0 && server.listen.contains(admin);
+        let public =
+            |admin: &SocketAddr| admin.port() != 0 && server.listen.contains(&Listen::Tcp(*admin));
         let clash = server.admin_listen.as_ref().is_some_and(public);
         let rule = "must be another address than those of server.listen";
         self.refuse_pair("server.admin_listen", "server.listen", clash, rule);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::listen::Listen;
 use super::url::PublicBaseUrl;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
@@ -134,20 +135,21 @@ pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> R
     }
 }
 
-/// One or more different addresses. Port 0 may be there several times: each is another free port.
-pub(super) fn addresses(given: &Given) -> Result<Vec<SocketAddr>, String> {
-    let mut addresses = Vec::new();
+/// One or more different listeners. Port 0 may be there several times: each is another free port.
+pub(super) fn listeners(given: &Given) -> Result<Vec<Listen>, String> {
+    let mut listeners = Vec::new();
     for item in given.items()? {
-        let address = socket_address(item)?;
-        if address.port() != 0 && addresses.contains(&address) {
+        let hint = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
+        let listener = Listen::parse(item).ok_or(hint)?;
+        if !listener.is_any_port() && listeners.contains(&listener) {
             return Err("must not name an address twice".into());
         }
-        addresses.push(address);
+        listeners.push(listener);
     }
-    if addresses.is_empty() {
+    if listeners.is_empty() {
         return Err("must name at least one address".into());
     }
-    Ok(addresses)
+    Ok(listeners)
 }
 
 pub(super) fn optional_address(given: &Given) -> Result<Option<SocketAddr>, String> {
@@ -237,9 +239,6 @@ fn optional<T>(
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    if text.starts_with("unix:") {
-        return Err("must be ADDRESS:PORT; Unix sockets (unix:PATH) are not supported yet".into());
-    }
     text.parse()
         .map_err(|_| "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".into())
 }

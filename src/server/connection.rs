@@ -1,7 +1,6 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::listen::Accepted;
 use crate::gateway::Gateway;
 use crate::web::Web;
 use crate::web::client::Peer;
@@ -24,10 +25,21 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves a public connection until the client or a shutdown ends it.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, web: Arc<Web>, watcher: Watcher) {
-    // Without it the last piece of a small answer waits for the client's acknowledgement.
-    let _ = stream.set_nodelay(true);
-    let peer = Peer::Address(peer.ip());
+pub(super) async fn serve(accepted: Accepted, web: Arc<Web>, watcher: Watcher) {
+    match accepted {
+        Accepted::Tcp(stream, peer) => {
+            // Without it the last piece of a small answer waits for the client's acknowledgement.
+            let _ = stream.set_nodelay(true);
+            serve_stream(stream, Peer::Address(peer.ip()), web, watcher).await;
+        }
+        Accepted::Unix(stream) => serve_stream(stream, Peer::UnixSocket, web, watcher).await,
+    }
+}
+
+async fn serve_stream<S>(stream: S, peer: Peer, web: Arc<Web>, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let web = Arc::clone(&web);
         async move { Ok::<_, Infallible>(web.handle(request, peer).await) }

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::config::{Config, PublicBaseUrl};
+use crate::config::{Config, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::LOOK_EVERY;
@@ -22,6 +22,7 @@ use crate::web::{self, Web};
 
 use installation::Installation;
 use keyring_watch::KeyringWatch;
+use listen::Listener;
 
 mod connection;
 pub mod installation;
@@ -44,11 +45,11 @@ pub enum StartError {
     /// Something that should have worked did not.
     #[error("{0}")]
     Failed(String),
-    /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}")]
+    /// A listener could not be bound.
+    #[error("cannot listen on {at}: {source}")]
     Bind {
-        /// The address.
-        address: SocketAddr,
+        /// The address, or the Unix socket.
+        at: Listen,
         /// Why not.
         source: std::io::Error,
     },
@@ -82,7 +83,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 /// A gateway with its listeners bound.
 pub struct App {
     gateway: Arc<Gateway>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     admin: Option<TcpListener>,
     keyring_watch: Option<KeyringWatch>,
     web_settings: web::Settings,
@@ -93,16 +94,15 @@ impl App {
     /// [`App::run`]), and everything that was ever revoked is known.
     pub async fn build(config: &Config, installation: Installation) -> Result<Self, StartError> {
         let mut listeners = Vec::new();
-        for address in &config.server.listen {
-            listeners.push(listen::bind(*address).await?);
+        for at in &config.server.listen {
+            listeners.push(Listener::bind(at).await?);
         }
         let admin = match config.server.admin_listen {
             Some(address) => Some(listen::bind(address).await?),
             None => None,
         };
-        let first = listeners
-            .first()
-            .and_then(|listener| listener.local_addr().ok());
+        let mut places = listeners.iter().filter_map(Listener::place);
+        let first = places.find_map(|place| place.tcp());
         let public_base_url = public_base_url(config, first)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
         let gateway =
@@ -130,12 +130,9 @@ impl App {
         &self.gateway
     }
 
-    /// The public listeners' own addresses, in the order of the configuration.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect()
+    /// Where the public listeners are, with the ports that they have, in the order of the configuration.
+    pub fn listeners(&self) -> Vec<Listen> {
+        self.listeners.iter().filter_map(Listener::place).collect()
     }
 
     /// The private listener's own address.
@@ -157,10 +154,9 @@ impl App {
             let (web, connections) = (Arc::clone(&web), Arc::clone(&connections));
             tasks.spawn(async move {
                 loop {
-                    let (stream, peer) = listen::accept(&listener).await;
+                    let accepted = listener.accept().await;
                     tokio::spawn(connection::serve(
-                        stream,
-                        peer,
+                        accepted,
                         Arc::clone(&web),
                         connections.watcher(),
                     ));
@@ -195,7 +191,7 @@ impl App {
     }
 }
 
-/// What minted URLs begin with: the configuration's own word, else the first listener.
+/// What minted URLs begin with: the configuration's own word, else the first address that is listened on.
 pub fn public_base_url(
     config: &Config,
     first: Option<SocketAddr>,
@@ -204,7 +200,9 @@ pub fn public_base_url(
         return Ok(url.clone());
     }
     let first = first.ok_or_else(|| {
-        StartError::Setup("server.public_base_url: no listener to make it of".into())
+        StartError::Setup(
+            "server.public_base_url must be set where there is no listener but Unix sockets".into(),
+        )
     })?;
     if first.ip().is_unspecified() {
         tracing::warn!(

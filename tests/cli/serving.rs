@@ -171,6 +171,21 @@ fn serve_json_is_one_object() {
 }
 
 #[test]
+fn serve_says_its_unix_sockets_as_they_are_configured() {
+    let place = Place::new();
+    let at = format!("unix:{}", place.path("h.sock").display());
+    let words = ["serve", "--listen", "127.0.0.1:0", "--listen", &at];
+    let mut serve = place.start(&words);
+    assert!(serve.url().starts_with("http://"));
+    assert_eq!(serve.url(), at);
+    assert_eq!(mode(&place.path("h.sock")), 0o660);
+    assert_eq!(serve.stop("TERM").0.code(), Some(0));
+    assert!(!place.path("h.sock").exists());
+    let words = ["serve", "--listen", &at];
+    assert!(place.bad(2, &words).contains("server.public_base_url"));
+}
+
+#[test]
 fn a_second_signal_ends_serve_while_a_request_hangs() {
     use std::io::Write as _;
     let place = Place::new();

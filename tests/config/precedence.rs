@@ -1,9 +1,8 @@
 //! Which source counts.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
-use hallpass::config::{Config, KEYS, LogFormat, LogLevel, Origin};
+use hallpass::config::{Config, KEYS, Listen, LogFormat, LogLevel, Origin};
 
 use hallpass::web::cors::Origins;
 
@@ -14,7 +13,7 @@ use super::{Given, setting, values, variable_of};
 const CASES: &[(&str, &str, &str, &str)] = &[
     (
         "server.listen",
-        "['127.0.0.1:1', '[::1]:2']",
+        "['127.0.0.1:1', '[::1]:2', 'unix:/a,b']",
         "127.0.0.1:3, 127.0.0.1:4",
         "127.0.0.1:5",
     ),
@@ -107,7 +106,7 @@ fn only_the_last_word_on_a_key_is_judged() {
 #[test]
 fn the_defaults_are_these() {
     let config = Given::default().loaded();
-    let listen: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+    let listen = Listen::Tcp("127.0.0.1:8080".parse().unwrap());
     assert_eq!(config.server.listen, [listen]);
     assert_eq!(config.server.admin_listen, None);
     assert_eq!(config.server.public_base_url, None);
@@ -136,7 +135,7 @@ fn the_defaults_are_these() {
 
 #[test]
 fn a_list_is_an_array_in_the_file_commas_in_the_environment_and_a_repeated_flag() {
-    let expected = ["127.0.0.1:1", "127.0.0.1:2"].map(|text| text.parse::<SocketAddr>().unwrap());
+    let expected = ["127.0.0.1:1", "127.0.0.1:2"].map(|text| Listen::Tcp(text.parse().unwrap()));
     let file = Given::default().file(setting("server.listen", "['127.0.0.1:1', '127.0.0.1:2']"));
     let variable = Given::default().variable("HALLPASS_SERVER_LISTEN", "127.0.0.1:1,127.0.0.1:2");
     let flags = Given::default()

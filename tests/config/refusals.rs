@@ -13,27 +13,30 @@ const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB
 const ORIGINS: &str = "must hold origins such as https://app.example.com, or * alone";
 const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
 
+const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
 const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
 
 /// A key, what the environment says of it, and why not.
 const BAD_VALUES: &[(&str, &str, &str)] = &[
-    ("server.listen", "localhost:8080", ADDRESS),
-    ("server.listen", "8080", ADDRESS),
-    ("server.listen", ":8080", ADDRESS),
-    ("server.listen", "127.0.0.1:70000", ADDRESS),
-    ("server.listen", "127.0.0.1:1,", ADDRESS),
+    ("server.listen", "localhost:8080", LISTEN),
+    ("server.listen", "8080", LISTEN),
+    ("server.listen", ":8080", LISTEN),
+    ("server.listen", "127.0.0.1:70000", LISTEN),
+    ("server.listen", "127.0.0.1:1,", LISTEN),
     ("server.listen", "", "must name at least one address"),
     (
         "server.listen",
         "[::1]:1,[::1]:1",
         "must not name an address twice",
     ),
+    ("server.listen", "unix:", LISTEN),
     (
         "server.listen",
-        "unix:/run/hallpass.sock",
-        "must be ADDRESS:PORT; Unix sockets (unix:PATH) are not supported yet",
+        "unix:/a,unix:/a",
+        "must not name an address twice",
     ),
     ("server.admin_listen", "9090", ADDRESS),
+    ("server.admin_listen", "unix:/a", ADDRESS),
     ("server.public_base_url", "files.example.com", NOT_A_URL),
     (
         "server.public_base_url",
@@ -189,7 +192,7 @@ fn everything_is_reported_at_once() {
             "links.lifetime (file hallpass.toml): must be a number of seconds, or a number with s, m, h or d",
             "links.lifetme (file hallpass.toml): unknown key; did you mean links.lifetime?",
             "log.level (file hallpass.toml): must be one of error, warn, info, debug, trace",
-            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080",
+            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH",
             "sever (file hallpass.toml): unknown section; did you mean server?",
             "uploads.size_max (environment HALLPASS_UPLOADS_SIZE_MAX): must be a number of bytes, or a number with KiB, MiB or GiB",
         ]

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hallpass::config::{Config, Flag};
+use hallpass::config::{Config, Flag, Listen};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
 use hallpass::gateway::tenants::NewApiKey;
@@ -41,6 +41,7 @@ pub(crate) struct TestApp {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) directory: TempDir,
+    pub(crate) listeners: Vec<Listen>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
 }
@@ -57,26 +58,16 @@ impl TestApp {
 
     /// Starts on a data directory that may have been used before.
     pub(crate) async fn start_in(directory: TempDir, settings: &[(&'static str, &str)]) -> Self {
-        let data_dir = directory.path().join("data").display().to_string();
-        let fixed = [
-            ("server.data_dir", data_dir.as_str()),
-            ("server.listen", "127.0.0.1:0"),
-        ];
-        let flag = |(key, value): &(&'static str, &str)| Flag {
-            key,
-            value: (*value).into(),
-            name: "--test",
-        };
-        let flags: Vec<Flag> = fixed.iter().chain(settings).map(flag).collect();
-        let config = Config::load(None, &HashMap::<OsString, OsString>::new(), &flags)
-            .expect("the settings are good");
+        let config = config(&directory, settings);
         let clock = Arc::new(ManualClock::at(T0 * 1000));
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let installation = Installation::open(&config, Access::SetUp, time)
             .await
             .expect("an installation");
         let app = App::build(&config, installation).await.expect("a gateway");
-        let client = Client(app.addresses()[0]);
+        let listeners = app.listeners();
+        let tcp = listeners.iter().find_map(Listen::tcp);
+        let client = Client(tcp.expect("a TCP listener"));
         let gateway = Arc::clone(app.gateway());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(app.run(async { drop(stopped.await) }, std::future::pending()));
@@ -85,9 +76,26 @@ impl TestApp {
             gateway,
             clock,
             directory,
+            listeners,
             stop: Some(stop),
             running: Some(running),
         }
+    }
+
+    /// Tries to start with these settings, and answers why that fails.
+    pub(crate) async fn refused_with(settings: &[(&'static str, String)]) -> String {
+        let directory = TempDir::new().unwrap();
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        let config = config(&directory, &settings);
+        let time = Arc::new(ManualClock::at(T0 * 1000));
+        let installation = Installation::open(&config, Access::SetUp, time)
+            .await
+            .expect("an installation");
+        let app = App::build(&config, installation).await;
+        app.err().expect("a refusal").to_string()
     }
 
     /// Ends the gateway as a signal would, and gives its data directory back.
@@ -185,6 +193,24 @@ impl TestApp {
         self.clock
             .set(T0.checked_add_signed(seconds_after).unwrap() * 1000);
     }
+}
+
+/// These settings, on a data directory in this one, and a free port where none is said.
+fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
+    let data_dir = directory.path().join("data").display().to_string();
+    let mut all = vec![("server.data_dir", data_dir.as_str())];
+    if settings.iter().all(|(key, _)| *key != "server.listen") {
+        all.push(("server.listen", "127.0.0.1:0"));
+    }
+    all.extend(settings);
+    let flag = |(key, value): &(&'static str, &str)| Flag {
+        key,
+        value: (*value).into(),
+        name: "--test",
+    };
+    let flags: Vec<Flag> = all.iter().map(flag).collect();
+    Config::load(None, &HashMap::<OsString, OsString>::new(), &flags)
+        .expect("the settings are good")
 }
 
 fn id_of(key: &str) -> &'static str {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// No answer may take longer.
@@ -122,33 +122,40 @@ impl Client {
 
     /// Sends these very bytes, then, where asked, closes the writing side, and answers all that came back.
     pub(crate) async fn exchange(&self, bytes: &[u8], then_close: bool) -> Vec<u8> {
-        let work = async {
-            let mut stream = TcpStream::connect(self.0)
-                .await
-                .expect("the gateway listens");
-            let (mut reader, mut writer) = stream.split();
-            let mut answer = Vec::new();
-            let sending = async {
-                // A server that has heard enough may close; what it said is still to be read.
-                let sent = writer.write_all(bytes).await;
-                if then_close && sent.is_ok() {
-                    let _ = writer.shutdown().await;
-                }
-            };
-            let (_, read) = tokio::join!(sending, reader.read_to_end(&mut answer));
-            if let Err(error) = read {
-                assert!(!answer.is_empty(), "no answer: {error}");
-            }
-            answer
-        };
-        tokio::time::timeout(PATIENCE, work)
-            .await
-            .expect("an answer in time")
+        let stream = TcpStream::connect(self.0).await;
+        exchange_over(stream.expect("the gateway listens"), bytes, then_close).await
     }
 }
 
+/// Sends these very bytes over a connection and answers all that came back.
+pub(crate) async fn exchange_over<S>(stream: S, bytes: &[u8], then_close: bool) -> Vec<u8>
+where
+    S: AsyncRead + AsyncWrite,
+{
+    let work = async {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        let mut answer = Vec::new();
+        let sending = async {
+            // A server that has heard enough may close; what it said is still to be read.
+            let sent = writer.write_all(bytes).await;
+            if then_close && sent.is_ok() {
+                let _ = writer.shutdown().await;
+            }
+        };
+        let (_, read) = tokio::join!(sending, reader.read_to_end(&mut answer));
+        if let Err(error) = read {
+            assert!(!answer.is_empty(), "no answer: {error}");
+        }
+        answer
+    };
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("an answer in time")
+}
+
+/// Reads a whole answer.
 #[track_caller]
-fn parse(answer: &[u8], to_head: bool) -> Reply {
+pub(crate) fn parse(answer: &[u8], to_head: bool) -> Reply {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
     let end = end.unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(answer)));
     let head = std::str::from_utf8(&answer[..end]).expect("the head is ASCII");
