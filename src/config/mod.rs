@@ -127,6 +127,8 @@ settings! {
         data_dir: PathBuf = "./hallpass-data", path;
         /// Addresses and networks whose `X-Forwarded-For` or `Forwarded` counts; `unix` is every Unix socket.
         trusted_proxies: TrustedProxies = "", trusted_proxies;
+        /// Whether every connection begins with a PROXY protocol header: `off` or `required`.
+        proxy_protocol: bool = "off", word(&[("off", false), ("required", true)]);
     }
     /// How long links live, and how they are revoked.
     links: Links {
@@ -350,6 +352,14 @@ impl Sources {
         let clash = server.admin_listen.as_ref().is_some_and(public);
         let rule = "must be another address than those of server.listen";
         self.refuse_pair("server.admin_listen", "server.listen", clash, rule);
+        let nobody = server.proxy_protocol && server.trusted_proxies.is_empty();
+        let rule = "must not be required of nobody: name the proxies in server.trusted_proxies";
+        self.refuse_pair(
+            "server.proxy_protocol",
+            "server.trusted_proxies",
+            nobody,
+            rule,
+        );
         let clash = config.keyring.file.is_some() && config.keyring_text.is_some();
         let rule = "must not be set together with HALLPASS_KEYRING, which takes its place";
         self.refuse_pair("keyring.file", KEYRING_VARIABLE, clash, rule);

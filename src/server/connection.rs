@@ -10,13 +10,16 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
+use super::announced;
 use super::listen::Accepted;
 use crate::gateway::Gateway;
 use crate::web::Web;
-use crate::web::client::Peer;
+use crate::web::client::{Peer, TrustedProxies};
 
 /// How long a client may take over the head of a request, and stay idle before one.
 const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -24,19 +27,58 @@ const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Serves a public connection until the client or a shutdown ends it.
-pub(super) async fn serve(accepted: Accepted, web: Arc<Web>, watcher: Watcher) {
-    match accepted {
-        Accepted::Tcp(stream, peer) => {
-            // Without it the last piece of a small answer waits for the client's acknowledgement.
-            let _ = stream.set_nodelay(true);
-            serve_stream(stream, Peer::Address(peer.ip()), web, watcher).await;
+/// How much is read at once while a proxy announces a connection.
+const ANNOUNCED_BYTES: usize = 512;
+
+/// What every public connection is served with.
+#[derive(Clone)]
+pub(super) struct Public {
+    pub(super) web: Arc<Web>,
+    /// Where every connection begins with a PROXY protocol header: whose is read.
+    pub(super) announced_by: Option<TrustedProxies>,
+    /// Completes a change when the gateway stops.
+    pub(super) stopping: watch::Receiver<()>,
+}
+
+impl Public {
+    /// Serves a public connection until the client or a shutdown ends it.
+    pub(super) async fn serve(self, accepted: Accepted, watcher: Watcher) {
+        match accepted {
+            Accepted::Tcp(stream, peer) => {
+                // Without it the last piece of a small answer waits for the client's acknowledgement.
+                let _ = stream.set_nodelay(true);
+                self.serve_stream(stream, Peer::Address(peer.ip()), watcher)
+                    .await;
+            }
+            Accepted::Unix(stream) => self.serve_stream(stream, Peer::UnixSocket, watcher).await,
         }
-        Accepted::Unix(stream) => serve_stream(stream, Peer::UnixSocket, web, watcher).await,
+    }
+
+    async fn serve_stream<S>(mut self, stream: S, peer: Peer, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Some(proxies) = &self.announced_by else {
+            return serve_requests(stream, peer, self.web, watcher).await;
+        };
+        if !proxies.trusts(peer) {
+            tracing::debug!("a connection was closed: its peer is no trusted proxy");
+            return;
+        }
+        let mut stream = BufReader::with_capacity(ANNOUNCED_BYTES, stream);
+        let announcement = timeout(HEADER_TIME_MAX, announced::read(&mut stream, peer));
+        tokio::select! {
+            announcement = announcement => match announcement {
+                Ok(Ok(peer)) => serve_requests(stream, peer, self.web, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a connection was closed"),
+                Err(_) => tracing::debug!("a connection was closed: nothing was announced in time"),
+            },
+            _ = self.stopping.changed() => {}
+        }
     }
 }
 
-async fn serve_stream<S>(stream: S, peer: Peer, web: Arc<Web>, watcher: Watcher)
+async fn serve_requests<S>(stream: S, peer: Peer, web: Arc<Web>, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -18,12 +19,15 @@ use crate::config::{Config, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::LOOK_EVERY;
+use crate::web::client::TrustedProxies;
 use crate::web::{self, Web};
 
+use connection::Public;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::Listener;
 
+mod announced;
 mod connection;
 pub mod installation;
 mod keyring_watch;
@@ -87,6 +91,7 @@ pub struct App {
     admin: Option<TcpListener>,
     keyring_watch: Option<KeyringWatch>,
     web_settings: web::Settings,
+    announced_by: Option<TrustedProxies>,
 }
 
 impl App {
@@ -116,6 +121,10 @@ impl App {
             listeners,
             admin,
             keyring_watch,
+            announced_by: config
+                .server
+                .proxy_protocol
+                .then(|| config.server.trusted_proxies.clone()),
             web_settings: web::Settings {
                 origins: config.cors.origins.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
@@ -145,21 +154,23 @@ impl App {
     /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
     /// is in flight has a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
-        let web = Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings));
+        let (going, stopping) = watch::channel(());
+        let public = Public {
+            web: Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings)),
+            announced_by: self.announced_by,
+            stopping,
+        };
         let connections = Arc::new(GracefulShutdown::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_current(Arc::clone(&self.gateway), self.keyring_watch));
         tasks.spawn(keep_swept(Arc::clone(&self.gateway)));
         for listener in self.listeners {
-            let (web, connections) = (Arc::clone(&web), Arc::clone(&connections));
+            let (public, connections) = (public.clone(), Arc::clone(&connections));
             tasks.spawn(async move {
                 loop {
                     let accepted = listener.accept().await;
-                    tokio::spawn(connection::serve(
-                        accepted,
-                        Arc::clone(&web),
-                        connections.watcher(),
-                    ));
+                    let public = public.clone();
+                    tokio::spawn(public.serve(accepted, connections.watcher()));
                 }
             });
         }
@@ -178,6 +189,7 @@ impl App {
         }
         stop.await;
         tracing::info!("stopping: what is in flight may finish");
+        drop(going);
         tasks.shutdown().await;
         // The tasks are gone, and with them every other hold on this.
         let Some(connections) = Arc::into_inner(connections) else {

@@ -36,6 +36,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "::1,10.0.0.1",
         "unix",
     ),
+    (
+        "server.proxy_protocol",
+        "'required'",
+        "required",
+        "required",
+    ),
     ("links.lifetime", "60", "2m", "180"),
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
@@ -66,15 +72,22 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
     let cases: Vec<&str> = CASES.iter().map(|case| case.0).collect();
     let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
     assert_eq!(cases, keys, "every key has its case");
-    let default = values(&Given::default().loaded());
     for &(key, in_file, in_environment, as_flag) in CASES {
-        let file = || Given::default().file(setting(key, in_file));
+        // Of some keys another one is asked.
+        let bare = || match key {
+            "server.proxy_protocol" => {
+                Given::default().variable("HALLPASS_SERVER_TRUSTED_PROXIES", "unix")
+            }
+            _ => Given::default(),
+        };
+        let default = values(&bare().loaded());
+        let file = || bare().file(setting(key, in_file));
         let variable = |given: Given| given.variable(&variable_of(key), in_environment);
         let flag = |given: Given| given.flag(key, "--flag", as_flag);
         let alone = [
             values(&file().loaded()),
-            values(&variable(Given::default()).loaded()),
-            values(&flag(Given::default()).loaded()),
+            values(&variable(bare()).loaded()),
+            values(&flag(bare()).loaded()),
         ];
         for value in &alone {
             assert_ne!(*value, default, "{key} differs from its default");
@@ -115,7 +128,7 @@ fn the_defaults_are_these() {
         config.keyring_file(),
         Path::new("./hallpass-data/keyring.toml")
     );
-    assert!(config.server.trusted_proxies.is_empty());
+    assert!(config.server.trusted_proxies.is_empty() && !config.server.proxy_protocol);
     assert_eq!(config.links.lifetime, 3600);
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);

@@ -47,6 +47,16 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("server.trusted_proxies", "localhost", PROXIES),
     ("server.trusted_proxies", "10.0.0.1/8", PROXIES),
     ("server.trusted_proxies", "*", PROXIES),
+    (
+        "server.proxy_protocol",
+        "on",
+        "must be one of off, required",
+    ),
+    (
+        "server.proxy_protocol",
+        "required",
+        "must not be required of nobody: name the proxies in server.trusted_proxies",
+    ),
     ("links.lifetime", "soon", SECONDS),
     ("links.lifetime", "0", "must be 1 to 316224000 seconds"),
     ("links.lifetime", "8d", "must be at most links.lifetime_max"),

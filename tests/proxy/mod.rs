@@ -1,6 +1,7 @@
 //! Behind a proxy: the client's address, and a real nginx with the configuration that the README shows.
 
 mod addresses;
+mod announced;
 mod sockets;
 
 use std::path::Path;

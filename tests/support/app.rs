@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hallpass::config::{Config, Flag, Listen};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
+use hallpass::gateway::mint::MintOptions;
 use hallpass::gateway::tenants::NewApiKey;
 use hallpass::gateway::upload::NewFile;
 use hallpass::model::file::{FileRecord, Purpose};
@@ -186,6 +187,17 @@ impl TestApp {
                 .as_str()
                 .unwrap(),
         )
+    }
+
+    /// A link for one client that was made without a request, for where a request is not easily made.
+    pub(crate) async fn operator_link(&self, file: &str, ip: &str) -> String {
+        let options = MintOptions {
+            ip: Some(ip.to_owned()),
+            ..MintOptions::default()
+        };
+        let organization = OrganizationId::parse("org_123").unwrap();
+        let minted = self.gateway.mint_for(&organization, file, &options, None);
+        target(&minted.await.unwrap().download_url)
     }
 
     /// Moves the clock to T0 and so many seconds.
