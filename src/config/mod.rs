@@ -23,11 +23,12 @@ use zeroize::Zeroizing;
 
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
+use crate::web::verify::VerifyHeader;
 
 use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
-use parse::{optional_url, path, seconds, trusted_proxies, word};
+use parse::{optional_header, optional_url, path, seconds, trusted_proxies, word};
 use source::Sources;
 
 pub use listen::Listen;
@@ -169,6 +170,11 @@ settings! {
     keyring: KeyringPlace {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
         file: Option<PathBuf> = "", optional_path;
+    }
+    /// What `/verify` answers for.
+    verify: Verify {
+        /// The header in which a proxy says the URL that it was asked for. Not set: there is no `/verify`.
+        header: Option<VerifyHeader> = "", optional_header;
     }
     /// What is logged, to standard error.
     log: Log {

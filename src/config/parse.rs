@@ -10,6 +10,7 @@ use super::url::PublicBaseUrl;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
+use crate::web::verify::VerifyHeader;
 
 /// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
 pub const LIST_ITEMS_MAX: usize = 64;
@@ -158,6 +159,13 @@ pub(super) fn optional_address(given: &Given) -> Result<Option<SocketAddr>, Stri
 
 pub(super) fn optional_url(given: &Given) -> Result<Option<PublicBaseUrl>, String> {
     optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
+}
+
+pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, String> {
+    optional(given, |text| {
+        let hint = "must be the name of a header, such as X-Original-URI";
+        VerifyHeader::parse(text).ok_or_else(|| hint.into())
+    })
 }
 
 /// `true` or `false`, as a word or as TOML's own.

@@ -8,7 +8,8 @@ use super::Gateway;
 use super::refusal::Refusal;
 use crate::blob::Blob;
 use crate::model::disposition::Disposition;
-use crate::model::file::{FileRecord, FileState};
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
 use crate::model::media::MediaType;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
@@ -45,6 +46,17 @@ pub struct Download {
     pub content: Content,
 }
 
+/// What a link would open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opens {
+    /// Whose file.
+    pub organization: OrganizationId,
+    /// Which file.
+    pub file: FileId,
+    /// Names the link in logs.
+    pub link_id: LinkId,
+}
+
 /// The bytes of an open file. Cloning is a reference count.
 #[derive(Clone, Debug)]
 pub struct Content(Blob);
@@ -64,6 +76,19 @@ impl Gateway {
     pub async fn open_link(&self, request: &LinkRequest<'_>) -> Result<Download, Refusal> {
         let verified = self.verify_link(request).await?;
         self.open_verified(verified).await
+    }
+
+    /// Says what a link opens without opening it, by the same rules: a bad link costs no query.
+    pub async fn check_link(&self, request: &LinkRequest<'_>) -> Result<Opens, Refusal> {
+        let verified = self.verify_link(request).await?;
+        let file = self
+            .ready_file(verified.organization(), verified.file())
+            .await?;
+        Ok(Opens {
+            organization: file.organization,
+            file: file.id,
+            link_id: verified.link_id(),
+        })
     }
 
     /// Whether a query has a parameter that only a signed URL has, `token` or `expires`.
@@ -102,13 +127,9 @@ impl Gateway {
 
     /// The only way to the bytes: it takes a link that the verifier let through.
     async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
-        let found = self
-            .catalog
-            .file(verified.organization(), verified.file())
+        let file = self
+            .ready_file(verified.organization(), verified.file())
             .await?;
-        let file = found
-            .filter(|file| file.state == FileState::Ready)
-            .ok_or(Refusal::FileNotFound)?;
         let blob = self.blobs.open(&file.location, file.size).await?;
         let claims = verified.claims();
         let own_disposition = || Disposition::Inline.header(&file.name);

@@ -110,6 +110,11 @@ impl FieldFault {
 }
 
 impl Refusal {
+    /// What is no link at all.
+    pub const fn no_link() -> Self {
+        Self::Link(Rejection::Malformed)
+    }
+
     /// A short, stable word for logs and metrics.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -130,6 +130,7 @@ impl App {
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: config.server.trusted_proxies.clone(),
+                verify_header: config.verify.header.clone(),
             },
         })
     }

@@ -26,6 +26,7 @@ use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
 use trace::Trace;
+use verify::VerifyHeader;
 
 mod aitronos;
 pub mod body;
@@ -42,6 +43,7 @@ pub mod query;
 mod reply;
 pub mod route;
 pub mod trace;
+pub mod verify;
 mod wire;
 
 /// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
@@ -59,6 +61,9 @@ pub struct Settings {
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.
     pub trusted_proxies: TrustedProxies,
+    /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it there is no
+    /// such call.
+    pub verify_header: Option<VerifyHeader>,
 }
 
 /// The public side of a gateway.
@@ -99,7 +104,7 @@ impl Web {
             Ok(response) => (response, None),
             Err(problem) => (self.refuse(&parts, &problem, &trace), Some(problem)),
         };
-        if self.is_byte_route(&parts) {
+        if self.is_about_a_link(&parts) {
             self.settings
                 .origins
                 .decorate(&parts.headers, &mut response);
@@ -124,8 +129,12 @@ impl Web {
     /// The answer to a problem, in the words of the API style or, for a person, as a page.
     fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
         let now = self.gateway.clock().now();
-        let mut response = aitronos::refusal::answer(problem, trace, now);
-        if self.is_byte_route(request) {
+        let told = self
+            .is_verify(request)
+            .then(|| verify::told(problem))
+            .flatten();
+        let mut response = aitronos::refusal::answer(told.as_ref().unwrap_or(problem), trace, now);
+        if self.is_about_a_link(request) {
             if page::is_wanted(&request.headers) {
                 page::replace(&mut response, trace);
             }
@@ -134,8 +143,15 @@ impl Web {
         response
     }
 
-    fn is_byte_route(&self, request: &Parts) -> bool {
-        FilePath::before(self.unmounted(request.uri.path()), "download").is_some()
+    /// Whether the answer may be shown to whoever opened a link: a proxy passes that of `/verify` on.
+    fn is_about_a_link(&self, request: &Parts) -> bool {
+        let path = self.unmounted(request.uri.path());
+        FilePath::before(path, "download").is_some() || self.is_verify(request)
+    }
+
+    fn is_verify(&self, request: &Parts) -> bool {
+        let path = self.unmounted(request.uri.path());
+        path == verify::PATH && self.settings.verify_header.is_some()
     }
 
     async fn answer(
@@ -153,7 +169,12 @@ impl Web {
         if target > TARGET_BYTES_MAX {
             return Err(Problem::TargetTooLong);
         }
-        let route = Route::parse(&request.method, self.unmounted(request.uri.path()))?;
+        let path = self.unmounted(request.uri.path());
+        let verify_header = self.settings.verify_header.as_ref();
+        if path == verify::PATH && verify_header.is_none() {
+            return Err(Problem::NoRoute);
+        }
+        let route = Route::parse(&request.method, path)?;
         seen.route = route.name();
         let gateway = &self.gateway;
         let mut exchange = Exchange {
@@ -164,6 +185,11 @@ impl Web {
         };
         match route {
             Route::Download(at) => download(&exchange, &self.settings, at, client, seen).await,
+            Route::Verify => {
+                let header = verify_header.ok_or(Problem::NoRoute)?;
+                let link = header.link(&request.headers, |path| self.unmounted(path));
+                verify::answer(&exchange, link, client, seen).await
+            }
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
         }
     }

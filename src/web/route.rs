@@ -6,14 +6,16 @@
 
 use hyper::Method;
 
-use super::aitronos;
 use super::problem::Problem;
+use super::{aitronos, verify};
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
     /// `/v1/organizations/{organization}/files/{file}/download`: the one byte route.
     Download(FilePath<'a>),
+    /// `/verify`: whether the link in a header opens.
+    Verify,
     /// A call of the Aitronos API.
     Aitronos(aitronos::Call<'a>),
 }
@@ -43,6 +45,9 @@ impl<'a> Route<'a> {
     }
 
     fn of_path(path: &'a str) -> Option<Self> {
+        if path == verify::PATH {
+            return Some(Self::Verify);
+        }
         let download = || FilePath::before(path, "download").map(Self::Download);
         download().or_else(|| aitronos::Call::of_path(path).map(Self::Aitronos))
     }
@@ -51,6 +56,7 @@ impl<'a> Route<'a> {
     pub const fn methods(&self) -> &'static [&'static str] {
         match self {
             Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
+            Self::Verify => &["GET", "HEAD"],
             Self::Aitronos(call) => call.methods(),
         }
     }
@@ -59,6 +65,7 @@ impl<'a> Route<'a> {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Download(_) => "download",
+            Self::Verify => "verify",
             Self::Aitronos(call) => call.name(),
         }
     }
@@ -109,6 +116,7 @@ mod tests {
                 "/v1/organizations/o/files/f/download",
                 Route::Download(at),
             ),
+            ("GET", "/verify", Route::Verify),
             (
                 "HEAD",
                 "/v1/organizations/o/files/f/content",

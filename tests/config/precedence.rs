@@ -63,6 +63,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("keyring.file", "'/a'", "b", "c"),
+    (
+        "verify.header",
+        "'X-Original-URI'",
+        "X-Forwarded-Uri",
+        "X-Other",
+    ),
     ("log.format", "'json'", "json", "json"),
     ("log.level", "'error'", "warn", "debug"),
 ];
@@ -143,6 +149,7 @@ fn the_defaults_are_these() {
         (config.log.format, config.log.level),
         (LogFormat::Text, LogLevel::Info)
     );
+    assert!(config.verify.header.is_none());
     assert!(config.keyring_text.is_none());
 }
 

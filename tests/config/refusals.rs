@@ -99,6 +99,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must hold absolute paths only",
     ),
     ("keyring.file", "a\0b", "must be a path"),
+    (
+        "verify.header",
+        "X Original URI",
+        "must be the name of a header, such as X-Original-URI",
+    ),
     ("log.format", "xml", "must be one of text, json"),
     (
         "log.level",
@@ -388,10 +393,12 @@ fn variables_that_are_no_text_are_refused() {
 #[test]
 fn no_refusal_repeats_a_value() {
     const SECRET: &str = "c2VjcmV0";
-    for key in KEYS
-        .iter()
-        .filter(|key| !matches!(key.name, "server.data_dir" | "keyring.file"))
-    {
+    for key in KEYS.iter().filter(|key| {
+        !matches!(
+            key.name,
+            "server.data_dir" | "keyring.file" | "verify.header"
+        )
+    }) {
         let given = Given::default()
             .variable(&key.variable(), SECRET)
             .variable("HALLPASS_KEYRING", SECRET)

@@ -3,6 +3,7 @@
 mod addresses;
 mod announced;
 mod sockets;
+mod verify;
 
 use std::path::Path;
 use std::process::{Child, Command};
