@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -70,6 +70,10 @@ impl BlobStore for Memory {
                 None => damaged(format!("blob {key}: it is not there")),
             }
         })
+    }
+
+    fn path_below(&self, _location: &BlobLocation) -> Option<PathBuf> {
+        None
     }
 
     fn remove(&self, key: BlobKey) -> Answer<'_, ()> {

@@ -45,6 +45,10 @@ pub trait BlobStore: Send + Sync {
     /// was registered in place are [`BlobError::Damaged`].
     fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob>;
 
+    /// Where a process that was given the store's directory finds a blob: its path below it. `None` of
+    /// bytes that lie nowhere below it. Nothing is looked at.
+    fn path_below(&self, location: &BlobLocation) -> Option<PathBuf>;
+
     /// Removes a blob. One that is gone already is no error. Whoever has it open can read on.
     fn remove(&self, key: BlobKey) -> Answer<'_, ()>;
 

@@ -21,14 +21,16 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::blob::disk::Readers;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
+use crate::web::handover::HandoverMode;
 use crate::web::verify::VerifyHeader;
 
 use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
-use parse::{optional_header, optional_url, path, seconds, trusted_proxies, word};
+use parse::{optional_header, optional_prefix, optional_url, path, seconds, trusted_proxies, word};
 use source::Sources;
 
 pub use listen::Listen;
@@ -165,11 +167,22 @@ settings! {
     blobs: Blobs {
         /// Absolute paths of directories whose files may be registered in place.
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
+        /// Mode of the stored bytes: `0600`, or `0640` for a proxy that sends them itself.
+        mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
     }
     /// The signing keys.
     keyring: KeyringPlace {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
         file: Option<PathBuf> = "", optional_path;
+    }
+    /// Who sends the bytes.
+    handover: Handover {
+        /// Whether Hallpass sends them, or names the file to the proxy: `stream`, `x-accel-redirect`,
+        /// `x-sendfile`.
+        mode: HandoverMode = "stream", word(&HandoverMode::WORDS);
+        /// What stands before a file's path below the data directory when it is named to the proxy. Not set:
+        /// `/hallpass-internal` for `x-accel-redirect`, the data directory for `x-sendfile`.
+        prefix: Option<String> = "", optional_prefix;
     }
     /// What `/verify` answers for.
     verify: Verify {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::listen::Listen;
-use super::url::PublicBaseUrl;
+use super::url::{PublicBaseUrl, is_plain_path};
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -165,6 +165,18 @@ pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, Str
     optional(given, |text| {
         let hint = "must be the name of a header, such as X-Original-URI";
         VerifyHeader::parse(text).ok_or_else(|| hint.into())
+    })
+}
+
+/// An absolute path of plain names, which means the same in a URL and on a disk.
+pub(super) fn optional_prefix(given: &Given) -> Result<Option<String>, String> {
+    optional(given, |text| {
+        let path = text.trim_end_matches('/');
+        if path.starts_with('/') && is_plain_path(path) {
+            Ok(path.to_owned())
+        } else {
+            Err("must be a path of plain names, such as /hallpass-internal".into())
+        }
     })
 }
 

@@ -30,7 +30,7 @@ impl PublicBaseUrl {
         if !is_authority(authority) {
             return Err("must name a host, and a port only as a number from 1 to 65535");
         }
-        if !path.split('/').skip(1).all(is_segment) {
+        if !is_plain_path(path) {
             return Err(
                 "must have a path of plain names: A-Z, a-z, 0-9, and . _ ~ - between slashes",
             );
@@ -88,6 +88,11 @@ fn is_host(host: &str) -> bool {
             !label.is_empty() && label.bytes().all(good)
         }),
     }
+}
+
+/// Whether a path is nothing, or names without anything that needs escaping, each after a slash.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    path.split('/').skip(1).all(is_segment)
 }
 
 fn is_segment(segment: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Opening a signed URL.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 
@@ -44,6 +45,8 @@ pub struct Download {
     pub link_id: LinkId,
     /// The bytes.
     pub content: Content,
+    /// Where they lie below the data directory, for a proxy that sends them itself.
+    pub path: Option<PathBuf>,
 }
 
 /// What a link would open.
@@ -141,6 +144,7 @@ impl Gateway {
             expires: verified.expires(),
             link_id: verified.link_id(),
             content: Content(blob),
+            path: self.blobs.path_below(&file.location),
             file,
         })
     }

@@ -83,7 +83,7 @@ impl Installation {
             CatalogError::Corrupt { .. } => StartError::setup("opening the catalogue", error),
             other => StartError::failed("opening the catalogue", other),
         })?;
-        let blobs = Disk::open(directory, &config.blobs.in_place_roots)
+        let blobs = Disk::open(directory, &config.blobs.in_place_roots, config.blobs.mode)
             .map_err(|error| StartError::failed("opening the blob store", error))?;
         let installation = Self {
             catalog: Arc::new(catalog),

@@ -15,11 +15,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::config::{Config, Listen, PublicBaseUrl};
+use crate::config::{Config, Handover as Handed, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::LOOK_EVERY;
 use crate::web::client::TrustedProxies;
+use crate::web::handover::Handover;
 use crate::web::{self, Web};
 
 use connection::Public;
@@ -130,6 +131,7 @@ impl App {
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: config.server.trusted_proxies.clone(),
+                handover: handover(config)?,
                 verify_header: config.verify.header.clone(),
             },
         })
@@ -224,6 +226,13 @@ pub fn public_base_url(
         );
     }
     Ok(PublicBaseUrl::of_listener(first))
+}
+
+fn handover(config: &Config) -> Result<Option<Handover>, StartError> {
+    let data_dir = std::path::absolute(&config.server.data_dir)
+        .map_err(|error| StartError::failed("finding the data directory", error))?;
+    let Handed { mode, prefix } = &config.handover;
+    Ok(Handover::new(*mode, prefix.as_deref(), &data_dir))
 }
 
 /// Takes up what others change: the catalogue's revocations and the keyring file. Ends with its task.

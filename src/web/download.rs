@@ -22,7 +22,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 use super::body::Body;
 use super::problem::Problem;
 use super::reply::set;
-use super::{Exchange, Settings};
+use super::{Exchange, Settings, handover};
 use crate::gateway::download::Download;
 use crate::model::condition::{Conditions, EntityTags, Outcome, Validators, http_date};
 use crate::model::range::{RangeSet, Selection};
@@ -74,7 +74,18 @@ pub(super) fn answer(
     } else {
         selected(headers, &validators, download.file.size)
     };
-    send(&mut response, selection, download, &exchange.trace.trace_id)?;
+    let handed_over = settings
+        .handover
+        .as_ref()
+        .filter(|_| handover::is_possible(exchange.request))
+        .and_then(|handover| handover.header(&download));
+    match handed_over {
+        // Which part is sent, if any can be, is for the proxy to say.
+        Some((name, file)) if selection != Selection::Unsatisfiable => {
+            response.headers_mut().insert(name, file);
+        }
+        _ => send(&mut response, selection, download, &exchange.trace.trace_id)?,
+    }
     Ok(response)
 }
 

@@ -23,6 +23,7 @@ use crate::gateway::refusal::Refusal;
 use body::Body;
 use client::{Peer, TrustedProxies};
 use cors::Origins;
+use handover::Handover;
 use problem::Problem;
 use route::{FilePath, Route};
 use trace::Trace;
@@ -35,6 +36,7 @@ pub mod cors;
 pub mod credential;
 mod download;
 mod form;
+pub mod handover;
 pub mod ops;
 mod page;
 pub mod part;
@@ -64,6 +66,8 @@ pub struct Settings {
     /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it there is no
     /// such call.
     pub verify_header: Option<VerifyHeader>,
+    /// How bytes are handed over to a proxy; without it they are streamed.
+    pub handover: Option<Handover>,
 }
 
 /// The public side of a gateway.

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use hallpass::blob::disk::Readers;
 use hallpass::config::{Config, KEYS, Listen, LogFormat, LogLevel, Origin};
 
 use hallpass::web::cors::Origins;
+use hallpass::web::handover::HandoverMode;
 
 use super::{Given, setting, values, variable_of};
 
@@ -62,7 +64,15 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("uploads.size_max", "1", "2KiB", "3MiB"),
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
+    ("blobs.mode", "'0640'", "0640", "0640"),
     ("keyring.file", "'/a'", "b", "c"),
+    (
+        "handover.mode",
+        "'x-sendfile'",
+        "x-accel-redirect",
+        "x-sendfile",
+    ),
+    ("handover.prefix", "'/a'", "/b", "/c/d/"),
     (
         "verify.header",
         "'X-Original-URI'",
@@ -149,6 +159,9 @@ fn the_defaults_are_these() {
         (config.log.format, config.log.level),
         (LogFormat::Text, LogLevel::Info)
     );
+    assert_eq!(config.blobs.mode, Readers::Owner);
+    assert_eq!(config.handover.mode, HandoverMode::Stream);
+    assert!(config.handover.prefix.is_none());
     assert!(config.verify.header.is_none());
     assert!(config.keyring_text.is_none());
 }

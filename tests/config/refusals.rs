@@ -14,6 +14,7 @@ const ORIGINS: &str = "must hold origins such as https://app.example.com, or * a
 const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
 
 const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
+const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
 const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
 
 /// A key, what the environment says of it, and why not.
@@ -98,7 +99,16 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "/a,b",
         "must hold absolute paths only",
     ),
+    ("blobs.mode", "0644", "must be one of 0600, 0640"),
     ("keyring.file", "a\0b", "must be a path"),
+    (
+        "handover.mode",
+        "X-Accel-Redirect",
+        "must be one of stream, x-accel-redirect, x-sendfile",
+    ),
+    ("handover.prefix", "internal", PREFIX),
+    ("handover.prefix", "/a/../b", PREFIX),
+    ("handover.prefix", "/", PREFIX),
     (
         "verify.header",
         "X Original URI",

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod announced;
+mod handover;
 mod sockets;
 mod verify;
 

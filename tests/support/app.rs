@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -144,21 +145,17 @@ impl TestApp {
 
     /// Adds a file to `org_123`.
     pub(crate) async fn add(&self, id: &str, name: &str, bytes: &[u8]) -> FileRecord {
-        let name = FileName::from_client(name).unwrap();
-        let new = NewFile {
-            organization: OrganizationId::parse("org_123").unwrap(),
-            space: SpaceId::default_space(),
-            id: Some(FileId::parse(id).unwrap()),
-            media_type: MediaType::of_name(&name),
-            name,
-            purpose: Purpose::UserUpload,
-            metadata: Metadata::default(),
-            created_at: None,
-            uploaded_by: None,
-        };
+        let new = new_file(id, name);
         let mut upload = self.gateway.begin_upload().await.unwrap();
         upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
         self.gateway.finish_upload(upload, new).await.unwrap()
+    }
+
+    /// Adds a file to `org_123` that stays where it lies.
+    pub(crate) async fn register(&self, id: &str, path: &Path) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let added = self.gateway.add_in_place(path, new_file(id, name));
+        added.await.unwrap();
     }
 
     /// Mints a link for a file of `org_123` with `k1`; `options` is a query without its `?`.
@@ -223,6 +220,21 @@ fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
     let flags: Vec<Flag> = all.iter().map(flag).collect();
     Config::load(None, &HashMap::<OsString, OsString>::new(), &flags)
         .expect("the settings are good")
+}
+
+fn new_file(id: &str, name: &str) -> NewFile {
+    let name = FileName::from_client(name).unwrap();
+    NewFile {
+        organization: OrganizationId::parse("org_123").unwrap(),
+        space: SpaceId::default_space(),
+        id: Some(FileId::parse(id).unwrap()),
+        media_type: MediaType::of_name(&name),
+        name,
+        purpose: Purpose::UserUpload,
+        metadata: Metadata::default(),
+        created_at: None,
+        uploaded_by: None,
+    }
 }
 
 fn id_of(key: &str) -> &'static str {

@@ -9,9 +9,11 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::{Mode, fchmod};
 
 use super::blocking::blocking;
 use super::{Answer, Blob, BlobError, BlobStore, Registered, Staged};
@@ -31,6 +33,12 @@ use in_place::Roots;
 use shelf::Shelf;
 use stage::Stage;
 
+/// The directory of the blobs, below the root.
+const BLOBS: &str = "blobs";
+
+/// The directory of those being written.
+const STAGE: &str = "stage";
+
 /// A blob store in a directory. Cloning is a reference count.
 #[derive(Clone)]
 pub struct Disk {
@@ -42,6 +50,34 @@ pub struct Disk {
 struct Directories {
     shelf: Shelf,
     stages: File,
+    readers: Readers,
+}
+
+/// Who may read blobs besides us.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Nobody: blobs are mode 0600.
+    #[default]
+    Owner,
+    /// The group of the store's directory, for a proxy that sends them itself: blobs are mode 0640, and
+    /// the directories on the way to them let the group through.
+    Group,
+}
+
+impl Readers {
+    fn blob_mode(self) -> Mode {
+        match self {
+            Self::Owner => Mode::RUSR | Mode::WUSR,
+            Self::Group => Mode::RUSR | Mode::WUSR | Mode::RGRP,
+        }
+    }
+
+    fn directory_mode(self) -> Mode {
+        match self {
+            Self::Owner => Mode::RWXU,
+            Self::Group => Mode::RWXU | Mode::XGRP,
+        }
+    }
 }
 
 impl Disk {
@@ -49,15 +85,23 @@ impl Disk {
     /// registered in place below `in_place_roots`, which must exist; each may be, or lie behind, a
     /// symbolic link, which is followed now and never again.
     ///
+    /// Blobs that `readers` may not read yet are opened to them when they are next opened; what they may
+    /// read already is not taken back.
+    ///
     /// Waits on the disk: it is for the start of a process.
-    pub fn open(root: &Path, in_place_roots: &[PathBuf]) -> Result<Self, BlobError> {
+    pub fn open(
+        root: &Path,
+        in_place_roots: &[PathBuf],
+        readers: Readers,
+    ) -> Result<Self, BlobError> {
         let doing = "opening a store of blobs";
-        let (blobs, stages) = open_directories(root).map_err(failed(doing))?;
+        let (blobs, stages) = open_directories(root, readers).map_err(failed(doing))?;
         let roots = Roots::open(in_place_roots).map_err(failed("opening an in-place root"))?;
         Ok(Self {
             directories: Arc::new(Directories {
-                shelf: Shelf::new(blobs),
+                shelf: Shelf::new(blobs, readers),
                 stages,
+                readers,
             }),
             roots: Arc::new(roots),
         })
@@ -93,6 +137,13 @@ impl BlobStore for Disk {
         }
     }
 
+    fn path_below(&self, location: &BlobLocation) -> Option<PathBuf> {
+        match location {
+            BlobLocation::Stored(key) => Some(Path::new(BLOBS).join(shelf::path_of(*key))),
+            BlobLocation::InPlace(_) => None,
+        }
+    }
+
     fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
         Box::pin(self.with("removing a blob", move |to| to.shelf.remove(key)))
     }
@@ -117,9 +168,9 @@ impl BlobStore for Disk {
 }
 
 /// Makes `blobs/` and `stage/` durably, and opens both.
-fn open_directories(root: &Path) -> io::Result<(File, File)> {
+fn open_directories(root: &Path, readers: Readers) -> io::Result<(File, File)> {
     let root = std::path::absolute(root)?;
-    for name in ["blobs", "stage"] {
+    for name in [BLOBS, STAGE] {
         make_durably(&root.join(name))?;
     }
     let root = File::open(root)?;
@@ -129,7 +180,20 @@ fn open_directories(root: &Path) -> io::Result<(File, File)> {
             Unfit::Failed(error) => error,
         })
     };
-    Ok((open("blobs")?, open("stage")?))
+    let (blobs, stages) = (open(BLOBS)?, open(STAGE)?);
+    for directory in [&root, &blobs] {
+        let_in(directory, readers.directory_mode())?;
+    }
+    Ok((blobs, stages))
+}
+
+/// Adds these permissions to those that a file or directory has. The umask has no say in it.
+fn let_in(file: &File, wanted: Mode) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(file.metadata()?.permissions().mode());
+    if !mode.contains(wanted) {
+        fchmod(file, mode | wanted)?;
+    }
+    Ok(())
 }
 
 /// Makes a directory and those above it, each synced into its parent, so that no power loss can take

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, mkdirat, renameat_with, s
 use rustix::io::Errno;
 
 use super::beneath::{self, Unfit};
-use super::failed;
+use super::{Readers, failed, let_in};
 use crate::blob::{Blob, BlobError};
 use crate::model::id::BlobKey;
 use crate::model::time::{UNIX_SECONDS_MAX, UnixSeconds};
@@ -21,6 +22,7 @@ const PLACING: &str = "putting a blob into its place";
 /// The directory `blobs/`.
 pub(super) struct Shelf {
     blobs: File,
+    readers: Readers,
     /// The directories, as `ab` and `abcd`, whose own entries are known to survive a crash. At most
     /// one for each directory there can be: 65,792.
     durable: Mutex<HashSet<String>>,
@@ -35,9 +37,10 @@ struct Place {
 
 impl Shelf {
     /// The shelf in an open directory.
-    pub(super) fn new(blobs: File) -> Self {
+    pub(super) fn new(blobs: File, readers: Readers) -> Self {
         Self {
             blobs,
+            readers,
             durable: Mutex::default(),
         }
     }
@@ -48,10 +51,16 @@ impl Shelf {
             what: format!("blob {key}: {what}"),
         };
         match beneath::regular(&self.blobs, &Place::of(key).path()) {
-            Ok((file, metadata)) if metadata.len() == size => Ok(Blob::File {
-                file: Arc::new(file),
-                size,
-            }),
+            Ok((file, metadata)) if metadata.len() == size => {
+                if self.readers == Readers::Group {
+                    // Where it fails, it is for the reader to say: for us the blob is open.
+                    let _ = self.let_group_in(key, &file);
+                }
+                Ok(Blob::File {
+                    file: Arc::new(file),
+                    size,
+                })
+            }
             Ok((_, metadata)) => Err(damaged(format!(
                 "{size} bytes expected, {found} found",
                 found = metadata.len()
@@ -131,17 +140,35 @@ impl Shelf {
     /// Makes the directory `name`, or finds it made, and opens it. One found may have been made by
     /// another process just now, so only [`Self::sync_once`] knows of its durability.
     fn make(&self, parent: &File, name: &str, path: &str) -> Result<File, BlobError> {
-        match mkdirat(parent, name, Mode::RWXU) {
+        let mode = self.readers.directory_mode();
+        match mkdirat(parent, name, mode) {
             Ok(()) => {
                 self.durable().remove(path);
             }
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(PLACING)(errno)),
         }
-        beneath::directory(parent, Path::new(name)).map_err(|unfit| match unfit {
-            Unfit::Odd(why) => failed(PLACING)(io::Error::other(why)),
-            Unfit::Failed(error) => failed(PLACING)(error),
-        })
+        let directory =
+            beneath::directory(parent, Path::new(name)).map_err(|unfit| match unfit {
+                Unfit::Odd(why) => failed(PLACING)(io::Error::other(why)),
+                Unfit::Failed(error) => failed(PLACING)(error),
+            })?;
+        let_in(&directory, mode).map_err(failed(PLACING))?;
+        Ok(directory)
+    }
+
+    /// Opens a blob to the group that was stored when it was for its owner alone.
+    fn let_group_in(&self, key: BlobKey, file: &File) -> io::Result<()> {
+        if file.metadata()?.permissions().mode() & Mode::RGRP.bits() != 0 {
+            return Ok(());
+        }
+        let Place { outer, inner, .. } = Place::of(key);
+        for path in [PathBuf::from(&outer), Path::new(&outer).join(inner)] {
+            let directory = beneath::directory(&self.blobs, &path);
+            let directory = directory.map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+            let_in(&directory, self.readers.directory_mode())?;
+        }
+        let_in(file, self.readers.blob_mode())
     }
 
     /// Syncs `parent` unless the entry of its child `path` is known to be durable.
@@ -156,6 +183,11 @@ impl Shelf {
     fn durable(&self) -> MutexGuard<'_, HashSet<String>> {
         self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where a blob lies below `blobs/`.
+pub(super) fn path_of(key: BlobKey) -> PathBuf {
+    Place::of(key).path()
 }
 
 impl Place {

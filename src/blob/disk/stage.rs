@@ -9,14 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::fs::{futimens, openat, unlinkat};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::beneath::{self, Unfit};
-use super::{Directories, failed};
+use super::{Directories, failed, let_in};
 use crate::blob::blocking::blocking;
 use crate::blob::{Answer, BlobError, Staged, Stored};
 use crate::model::digest::Sha256Digest;
@@ -151,9 +151,10 @@ impl Pen {
         let name = key.to_string();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         loop {
-            let mode = Mode::RUSR | Mode::WUSR;
+            let mode = directories.readers.blob_mode();
             let file = openat(&directories.stages, &name, flags, mode).map_err(failed(doing))?;
             let file = File::from(file);
+            let_in(&file, mode).map_err(failed(doing))?;
             // A sweeper that sees the file before it is locked takes it for abandoned. It then holds
             // the lock until the file is gone, and a new one must be made.
             file.lock().map_err(failed(doing))?;

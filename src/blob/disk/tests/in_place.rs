@@ -118,12 +118,17 @@ async fn a_root_may_be_a_link_and_the_registered_path_is_without_it() {
     let path = fixture.file_in_place("file", b"good");
     let link = fixture.root.path().join("link");
     symlink(fixture.place.path(), &link).unwrap();
-    let disk = Disk::open(fixture.root.path(), std::slice::from_ref(&link)).unwrap();
+    let disk = Disk::open(
+        fixture.root.path(),
+        std::slice::from_ref(&link),
+        Readers::Owner,
+    )
+    .unwrap();
     for spelled in [&link.join("file"), &path] {
         let registered = disk.register(spelled).await.unwrap();
         assert_eq!(registered.file.path, path);
         open_in_place(&disk, &registered.file, 4).await.unwrap();
-        let rootless = Disk::open(fixture.root.path(), &[]).unwrap();
+        let rootless = Disk::open(fixture.root.path(), &[], Readers::Owner).unwrap();
         let what = damage(open_in_place(&rootless, &registered.file, 4).await);
         assert!(what.contains("below no configured root"), "{what}");
     }
@@ -133,7 +138,8 @@ async fn a_root_may_be_a_link_and_the_registered_path_is_without_it() {
 fn a_root_that_is_not_there_is_named() {
     let root = TempDir::new().unwrap();
     let missing = root.path().join("missing");
-    let Err(BlobError::Io { source, .. }) = Disk::open(root.path(), std::slice::from_ref(&missing))
+    let Err(BlobError::Io { source, .. }) =
+        Disk::open(root.path(), std::slice::from_ref(&missing), Readers::Owner)
     else {
         panic!("opened");
     };

@@ -26,7 +26,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let (root, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let disk = Disk::open(root.path(), &[place.path().to_owned()]).unwrap();
+        let disk = Disk::open(root.path(), &[place.path().to_owned()], Readers::Owner).unwrap();
         Self { disk, root, place }
     }
 
@@ -80,7 +80,7 @@ async fn a_store_on_disk_keeps_the_contract() {
 async fn only_the_owner_may_look_into_the_store() {
     let parent = TempDir::new().unwrap();
     let root = parent.path().join("made/with/its/parents");
-    let disk = Disk::open(&root, &[]).unwrap();
+    let disk = Disk::open(&root, &[], Readers::Owner).unwrap();
     let staged = disk.stage(key(0xab, 0xcd)).await.unwrap();
     let name = key(0xab, 0xcd).to_string();
     assert_eq!(mode(&root.join("stage").join(&name)), 0o600);
@@ -88,6 +88,40 @@ async fn only_the_owner_may_look_into_the_store() {
     assert_eq!(mode(&root.join("blobs/ab/cd").join(&name)), 0o600);
     for directory in ["", "blobs", "stage", "blobs/ab", "blobs/ab/cd"] {
         assert_eq!(mode(&root.join(directory)), 0o700, "{directory}");
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_let_in_reads_old_and_new_blobs_and_lists_nothing() {
+    let parent = TempDir::new().unwrap();
+    let root = &parent.path().join("made");
+    let paths = [key(0xab, 1), key(0xab, 2)].map(|key| {
+        let location = BlobLocation::Stored(key);
+        let disk = Disk::open(root, &[], Readers::Owner).unwrap();
+        root.join(disk.path_below(&location).unwrap())
+    });
+    let before = Disk::open(root, &[], Readers::Owner).unwrap();
+    put(&before, key(0xab, 1), &[b"old"]).await;
+    assert_eq!(mode(&paths[0]), 0o600);
+    let disk = Disk::open(root, &[], Readers::Group).unwrap();
+    put(&disk, key(0xab, 2), &[b"new"]).await;
+    let old = BlobLocation::Stored(key(0xab, 1));
+    assert_eq!(&read(&disk.open(&old, 3).await.unwrap()).await[..], b"old");
+    for path in &paths {
+        assert_eq!(mode(path), 0o640);
+        assert!(
+            path.ancestors()
+                .nth(1)
+                .is_some_and(|parent| mode(parent) == 0o710)
+        );
+    }
+    for (directory, expected) in [
+        ("", 0o710),
+        ("blobs", 0o710),
+        ("blobs/ab", 0o710),
+        ("stage", 0o700),
+    ] {
+        assert_eq!(mode(&root.join(directory)), expected, "{directory}");
     }
 }
 
@@ -118,7 +152,7 @@ async fn a_commit_is_listed_with_its_own_time_and_not_the_last_write() {
 #[tokio::test]
 async fn two_handles_share_one_root() {
     let fixture = Fixture::new();
-    let other = Disk::open(fixture.root.path(), &[]).unwrap();
+    let other = Disk::open(fixture.root.path(), &[], Readers::Owner).unwrap();
     let mut staged = fixture.disk.stage(key(1, 1)).await.unwrap();
     assert!(other.stage(key(1, 1)).await.is_err());
     assert_eq!(other.sweep_stages(10).await.unwrap(), 0);
@@ -247,7 +281,7 @@ async fn a_file_cut_short_under_an_open_blob_is_damage() {
 fn a_blob_store_behind_a_link_is_not_opened() {
     let (root, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     symlink(elsewhere.path(), root.path().join("blobs")).unwrap();
-    assert!(Disk::open(root.path(), &[]).is_err());
+    assert!(Disk::open(root.path(), &[], Readers::Owner).is_err());
 }
 
 fn mode(path: &Path) -> u32 {

@@ -34,7 +34,7 @@ fn is_child() -> bool {
 #[tokio::test]
 async fn child_holds_a_stage() {
     if is_child() {
-        let disk = Disk::open(Path::new("."), &[]).unwrap();
+        let disk = Disk::open(Path::new("."), &[], Readers::Owner).unwrap();
         let mut staged = disk.stage(key(1, 1)).await.unwrap();
         staged.write(sample(1_000_000).into()).await.unwrap();
         println!("staged");
@@ -61,7 +61,7 @@ async fn the_stage_of_a_killed_process_is_swept() {
 #[tokio::test]
 async fn child_writes_past_its_limit() {
     if is_child() {
-        let disk = Disk::open(Path::new("."), &[]).unwrap();
+        let disk = Disk::open(Path::new("."), &[], Readers::Owner).unwrap();
         // In the background, so at the call after it; and in the commit itself.
         let mut staged = disk.stage(key(1, 1)).await.unwrap();
         let written = staged.write(sample(1_000_000).into()).await;
@@ -100,7 +100,7 @@ async fn a_full_disk_is_no_space() {
 #[tokio::test]
 async fn child_commits_a_blob() {
     if is_child() {
-        let disk = Disk::open(Path::new("."), &[]).unwrap();
+        let disk = Disk::open(Path::new("."), &[], Readers::Owner).unwrap();
         put(&disk, key(0xab, 0xcd), &[b"bytes"]).await;
         fs::create_dir("answered").unwrap();
     }

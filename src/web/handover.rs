@@ -1,0 +1,95 @@
+//! Handing the bytes over to the proxy in front, which sends them itself.
+//!
+//! Hallpass answers as ever, with every header and no byte, and names the file in one header more:
+//! `X-Accel-Redirect`, a path inside nginx, or `X-Sendfile`, a path on the disk. It goes on answering what
+//! needs no bytes itself (304, 412, 416, HEAD), and ranges are the proxy's. The listener must then be open
+//! to the proxy alone: to others an answer would be empty.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue, IF_MATCH, IF_UNMODIFIED_SINCE};
+use hyper::http::request::Parts;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
+use crate::gateway::download::Download;
+
+const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
+const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
+
+/// The internal location of nginx, where none is configured.
+const LOCATION: &str = "/hallpass-internal";
+
+/// What is escaped in a file's name: all but RFC 3986's unreserved characters and the slash. nginx, Apache
+/// and lighttpd decode it.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+/// `handover.mode`: who sends the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HandoverMode {
+    /// Hallpass.
+    #[default]
+    Stream,
+    /// nginx.
+    XAccelRedirect,
+    /// Apache's `mod_xsendfile`, or lighttpd.
+    XSendfile,
+}
+
+impl HandoverMode {
+    /// The words of the configuration.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("stream", Self::Stream),
+        ("x-accel-redirect", Self::XAccelRedirect),
+        ("x-sendfile", Self::XSendfile),
+    ];
+}
+
+/// How a file is named to the proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    header: HeaderName,
+    /// What stands before the path below the data directory, escaped, without a final slash.
+    prefix: String,
+}
+
+impl Handover {
+    /// The hand-over of this mode, if it is one. `prefix` is `handover.prefix`; `data_dir` is absolute.
+    pub fn new(mode: HandoverMode, prefix: Option<&str>, data_dir: &Path) -> Option<Self> {
+        let (header, usual) = match mode {
+            HandoverMode::Stream => return None,
+            HandoverMode::XAccelRedirect => (X_ACCEL_REDIRECT, Path::new(LOCATION)),
+            HandoverMode::XSendfile => (X_SENDFILE, data_dir),
+        };
+        let prefix = prefix.map_or(usual, Path::new);
+        Some(Self {
+            header,
+            prefix: escaped(prefix).trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// The header that names the file; none for one that does not lie below the data directory.
+    pub(super) fn header(&self, download: &Download) -> Option<(HeaderName, HeaderValue)> {
+        let path = escaped(download.path.as_deref()?);
+        let value = HeaderValue::from_str(&format!("{}/{path}", self.prefix)).ok()?;
+        Some((self.header.clone(), value))
+    }
+}
+
+/// Whether a proxy would answer this request as Hallpass does. HEAD has no bytes to hand over, and nginx
+/// would hold the conditions that must be met against a file whose tag and time it does not know.
+pub(super) fn is_possible(request: &Parts) -> bool {
+    let conditions = [IF_MATCH, IF_UNMODIFIED_SINCE];
+    let has = |name: &HeaderName| request.headers.contains_key(name);
+    request.method == Method::GET && !conditions.iter().any(has)
+}
+
+fn escaped(path: &Path) -> String {
+    percent_encode(path.as_os_str().as_bytes(), ESCAPED).to_string()
+}
