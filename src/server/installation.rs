@@ -1,7 +1,7 @@
 //! The data directory: what an installation consists of, and how an empty one is set up.
 //!
 //! ```text
-//! DATA_DIR/               0700
+//! DATA_DIR/               0700, or 0710 where a group may read the bytes (blobs.mode)
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it)
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
 //!   blobs/ab/cd/…         the bytes

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hallpass::catalog::Catalog as _;
+use hallpass::catalog::sqlite::Sqlite;
 use hallpass::config::{Config, Flag, Listen};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
@@ -156,6 +158,16 @@ impl TestApp {
         let name = path.file_name().unwrap().to_str().unwrap();
         let added = self.gateway.add_in_place(path, new_file(id, name));
         added.await.unwrap();
+    }
+
+    /// Revokes all links of a file of `org_123`, as another process would.
+    pub(crate) async fn revoke_links_of(&self, id: &str) {
+        let catalogue = self.directory.path().join("data/catalogue.sqlite3");
+        let catalogue = Sqlite::open_existing(&catalogue).await.unwrap();
+        let organization = OrganizationId::parse("org_123").unwrap();
+        let id = FileId::parse(id).unwrap();
+        let raised = catalogue.raise_link_revision(&organization, &id, 10);
+        raised.await.unwrap();
     }
 
     /// Mints a link for a file of `org_123` with `k1`; `options` is a query without its `?`.
