@@ -45,8 +45,6 @@ pub struct Download {
     pub link_id: LinkId,
     /// The bytes.
     pub content: Content,
-    /// Where they lie below the data directory, for a proxy that sends them itself.
-    pub path: Option<PathBuf>,
 }
 
 /// What a link would open.
@@ -92,6 +90,12 @@ impl Gateway {
             file: file.id,
             link_id: verified.link_id(),
         })
+    }
+
+    /// Where a file's bytes lie below the data directory, for a proxy that sends them itself. `None` of
+    /// bytes that lie elsewhere.
+    pub fn path_below_data_dir(&self, file: &FileRecord) -> Option<PathBuf> {
+        self.blobs.path_below(&file.location)
     }
 
     /// Whether a query has a parameter that only a signed URL has, `token` or `expires`.
@@ -144,7 +148,6 @@ impl Gateway {
             expires: verified.expires(),
             link_id: verified.link_id(),
             content: Content(blob),
-            path: self.blobs.path_below(&file.location),
             file,
         })
     }

@@ -74,11 +74,13 @@ pub(super) fn answer(
     } else {
         selected(headers, &validators, download.file.size)
     };
-    let handed_over = settings
-        .handover
-        .as_ref()
+    let handover = settings.handover.as_ref();
+    let handed_over = handover
         .filter(|_| handover::is_possible(exchange.request))
-        .and_then(|handover| handover.header(&download));
+        .and_then(|handover| {
+            let path = exchange.gateway.path_below_data_dir(&download.file)?;
+            handover.header(&path)
+        });
     match handed_over {
         // Which part is sent, if any can be, is for the proxy to say.
         Some((name, file)) if selection != Selection::Unsatisfiable => {

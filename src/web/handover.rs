@@ -13,8 +13,6 @@ use hyper::header::{HeaderName, HeaderValue, IF_MATCH, IF_UNMODIFIED_SINCE};
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-use crate::gateway::download::Download;
-
 const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
 
@@ -74,9 +72,9 @@ impl Handover {
         })
     }
 
-    /// The header that names the file; none for one that does not lie below the data directory.
-    pub(super) fn header(&self, download: &Download) -> Option<(HeaderName, HeaderValue)> {
-        let path = escaped(download.path.as_deref()?);
+    /// The header that names the file at this path below the data directory.
+    pub(super) fn header(&self, path: &Path) -> Option<(HeaderName, HeaderValue)> {
+        let path = escaped(path);
         let value = HeaderValue::from_str(&format!("{}/{path}", self.prefix)).ok()?;
         Some((self.header.clone(), value))
     }
