@@ -14,6 +14,8 @@ use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+mod apps;
+mod batch;
 mod rows;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.

@@ -1,6 +1,7 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Two adapters stand behind it,
+//! This file is the port: one trait, its contract, and its errors. Two of its chapters have files of
+//! their own, [`batch`] and [`apps`]. Two adapters stand behind it,
 //! [`memory`] and [`sqlite`], and `contract.rs` is the one suite that both must pass.
 
 use std::future::Future;
@@ -14,6 +15,8 @@ use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+pub mod apps;
+pub mod batch;
 #[cfg(test)]
 mod contract;
 pub mod memory;
@@ -36,7 +39,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 ///   those that change. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
-pub trait Catalog: Send + Sync {
+pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;
 

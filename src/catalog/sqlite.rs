@@ -27,6 +27,8 @@ use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+mod apps;
+mod batch;
 mod fault;
 mod files;
 mod folders;

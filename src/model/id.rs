@@ -91,6 +91,10 @@ identifier! {
     /// Names an API key. It is not the key: it may be logged.
     ApiKeyId
 }
+identifier! {
+    /// Names an app. It is not the app's secret: it may be logged.
+    AppId
+}
 
 impl OrganizationId {
     /// `org_default`, which an empty installation starts with.
@@ -117,6 +121,13 @@ impl ApiKeyId {
     /// `key_` and 32 lower-case hex digits.
     pub fn from_random(random: [u8; 16]) -> Self {
         Self(format!("key_{}", super::digest::hex(&random)).into())
+    }
+}
+
+impl AppId {
+    /// `app_` and 32 lower-case hex digits.
+    pub fn from_random(random: [u8; 16]) -> Self {
+        Self(format!("app_{}", super::digest::hex(&random)).into())
     }
 }
 

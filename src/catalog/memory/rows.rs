@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::catalog::FILE;
 use crate::catalog::{CatalogError, Position, default_space, missing, taken};
+use crate::model::app::App;
 use crate::model::file::{FileRecord, FileState};
-use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -21,6 +22,7 @@ pub(super) struct Rows {
     /// The ready files in the order of lists, oldest first. The id is plain text, as in a [`Position`].
     pub(super) ready: BTreeMap<OrganizationId, BTreeMap<(UnixSeconds, String), FileId>>,
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
+    pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
     pub(super) version: u64,
 }

@@ -43,6 +43,14 @@ pub(super) const NUMBERED_PAGE: &str = files!(
 pub(super) const DELETED: &str = files!(
     "WHERE state = 'deleted' AND deleted_at <= ? ORDER BY deleted_at, organization, id LIMIT ?"
 );
+/// As the ids come: one JSON array.
+pub(super) const OF_IDS: &str =
+    files!("WHERE organization = ? AND id IN (SELECT value FROM json_each(?))");
+/// As [`OF_IDS`], of those that lie in a folder.
+pub(super) const IN_FOLDER: &str = files!(
+    "WHERE organization = ?1 AND id IN (SELECT file FROM folder_file \
+     WHERE organization = ?1 AND folder = ?2 AND file IN (SELECT value FROM json_each(?3)))"
+);
 /// The keys come as one JSON array: one statement, however many.
 pub(super) const BLOBS_IN_USE: &str = "SELECT DISTINCT blob FROM file \
      WHERE blob IN (SELECT value FROM json_each(?)) AND state <> 'swept'";

@@ -13,6 +13,7 @@ use super::*;
 use crate::catalog::contract::{assert_missing, at, file, organization};
 
 mod damage;
+mod schema;
 
 struct Place {
     _directory: TempDir,

@@ -7,7 +7,7 @@ use sqlx::{Connection, SqlSafeStr};
 use super::*;
 use crate::catalog::contract::file_id;
 
-async fn run(path: &Path, sql: impl SqlSafeStr) {
+pub(super) async fn run(path: &Path, sql: impl SqlSafeStr) {
     let mut stranger = stranger(path).await;
     sqlx::raw_sql(sql).execute(&mut stranger).await.unwrap();
     stranger.close().await.unwrap();
