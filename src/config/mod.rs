@@ -34,7 +34,7 @@ pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
 
 /// The longest lifetime and window of a link: ten years. What needs longer is not a signed URL.
 pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
-/// The largest leeway for `not-before`: more than an hour is no difference of clocks.
+/// The largest leeway for `not-before` and for `X-Date`: more than an hour is no difference of clocks.
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The most raised link revisions: every process keeps them in memory, at some 200 bytes each.
 pub const REVISIONS_MAX: u64 = 10_000_000;
@@ -153,6 +153,11 @@ settings! {
     keyring: KeyringPlace {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
         file: Option<PathBuf> = "", optional_path;
+    }
+    /// The KooDrive API.
+    koodrive: KooDrive {
+        /// Seconds by which a request's `X-Date` may be off, besides the 15 minutes that it may be old.
+        date_skew_secs: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
     }
     /// What is logged, to standard error.
     log: Log {

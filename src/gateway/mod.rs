@@ -50,6 +50,8 @@ pub struct Settings {
     pub upload_size_max: u64,
     /// `files.recycle_days`.
     pub recycle_days: u64,
+    /// `koodrive.date_skew_secs`, seconds.
+    pub date_skew: u64,
 }
 
 /// All the rules over one catalogue, one blob store and one keyring.

@@ -105,6 +105,7 @@ impl Installation {
             not_before_leeway: config.links.not_before_leeway,
             upload_size_max: config.uploads.size_max,
             recycle_days: config.files.recycle_days,
+            date_skew: config.koodrive.date_skew_secs,
         };
         Gateway::new(self.catalog, self.blobs, self.clock, self.keyring, settings)
     }

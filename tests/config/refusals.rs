@@ -70,6 +70,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must hold absolute paths only",
     ),
     ("keyring.file", "a\0b", "must be a path"),
+    ("koodrive.date_skew_secs", "2h", "must be 0 to 3600 seconds"),
     ("log.format", "xml", "must be one of text, json"),
     (
         "log.level",
