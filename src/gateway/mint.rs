@@ -31,6 +31,13 @@ pub struct Minted {
     pub kid: Kid,
 }
 
+/// What links that are minted now have in common, whatever their file.
+pub(super) struct Terms {
+    now: UnixSeconds,
+    expires: UnixSeconds,
+    claims: Claims,
+}
+
 /// What a caller may ask of a link. Each option at most once.
 #[derive(Clone, Debug, Default)]
 pub struct MintOptions {
@@ -104,22 +111,44 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let now = self.clock.now();
-        let expires = self.expiry(now, options)?;
-        let plain = self.plain_claims(options, expires)?;
+        let terms = self.terms(options)?;
         let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
         let record = self.ready_file(&caller.organization, &id).await?;
-        let claims = with_disposition(plain, options, habit, &record)?;
         // A look of its own, so that a link is never made with a revision that was raised elsewhere
         // a moment ago.
         let revocations = self.look().await?;
-        let grant = Grant {
-            organization: record.organization.clone(),
-            file: id,
+        self.seal(&terms, record, options, habit, &revocations)
+    }
+
+    /// Checks the options that do not need the file.
+    pub(super) fn terms(&self, options: &MintOptions) -> Result<Terms, FieldFault> {
+        let now = self.clock.now();
+        let expires = self.expiry(now, options)?;
+        let claims = self.plain_claims(options, expires)?;
+        Ok(Terms {
+            now,
             expires,
             claims,
+        })
+    }
+
+    /// Makes the link for a file that was looked up before the revocations were.
+    pub(super) fn seal(
+        &self,
+        terms: &Terms,
+        file: FileRecord,
+        options: &MintOptions,
+        habit: Option<Disposition>,
+        revocations: &Revocations,
+    ) -> Result<Minted, Refusal> {
+        let claims = with_disposition(terms.claims.clone(), options, habit, &file)?;
+        let grant = Grant {
+            organization: file.organization.clone(),
+            file: file.id.clone(),
+            expires: terms.expires,
+            claims,
         };
-        self.mint_undenied(grant, now, &revocations, record)
+        self.mint_undenied(grant, terms.now, revocations, file)
     }
 
     /// When a link that is minted now shall end.
