@@ -1,8 +1,8 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route ([`download`]) or to an API style ([`aitronos`]). Whatever ends it early is a
-//! [`problem::Problem`], which the style maps to its envelope. Every request leaves one line in the log,
+//! the byte route ([`download`]) or to an API style ([`aitronos`], [`koodrive`]). Whatever ends it early
+//! is a [`problem::Problem`], which the path's [`style::Style`] maps to its envelope. Every request leaves one line in the log,
 //! without its URL: a link is a credential.
 
 use std::net::IpAddr;
@@ -23,6 +23,7 @@ use crate::gateway::refusal::Refusal;
 use body::Body;
 use problem::Problem;
 use route::{FilePath, Route};
+use style::Style;
 use trace::Trace;
 
 mod aitronos;
@@ -30,12 +31,14 @@ pub mod body;
 pub mod credential;
 mod download;
 mod form;
+mod koodrive;
 pub mod ops;
 pub mod part;
 pub mod problem;
 pub mod query;
 mod reply;
 pub mod route;
+pub mod style;
 pub mod trace;
 mod wire;
 
@@ -82,10 +85,8 @@ impl Web {
             Ok(response) => (response, None),
             Err(problem) => {
                 let now = self.gateway.clock().now();
-                (
-                    aitronos::refusal::answer(&problem, &trace, now),
-                    Some(problem),
-                )
+                let style = Style::of_path(self.unmounted(parts.uri.path()));
+                (style.refuse(&problem, &trace, now), Some(problem))
             }
         };
         // A client that is still sending must read the answer, not a reset. One that waits for our
@@ -132,6 +133,7 @@ impl Web {
         match route {
             Route::Download(at) => download(&exchange, at, client, seen).await,
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
+            Route::KooDrive(call) => koodrive::answer(call, &mut exchange).await,
         }
     }
 
@@ -225,6 +227,7 @@ fn log(
     let (trace_id, request_id) = (trace.trace_id.as_str(), trace.request_id());
     let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let link_id = seen.link_id.as_deref();
+    let x_traceid = trace.traceid();
     match problem {
         None => tracing::info!(
             route = seen.route,
@@ -233,13 +236,14 @@ fn log(
             took_micros,
             trace_id,
             request_id,
+            x_traceid,
             link_id,
             "answered"
         ),
         Some(Problem::Refused(
             refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
         )) => {
-            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, error = %refusal, "failed");
+            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, error = %refusal, "failed");
         }
         Some(problem) => {
             let refusal = problem.label();
@@ -250,6 +254,7 @@ fn log(
                 took_micros,
                 trace_id,
                 request_id,
+                x_traceid,
                 refusal,
                 "refused"
             );

@@ -6,8 +6,8 @@
 
 use hyper::Method;
 
-use super::aitronos;
 use super::problem::Problem;
+use super::{aitronos, koodrive};
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Route<'a> {
     Download(FilePath<'a>),
     /// A call of the Aitronos API.
     Aitronos(aitronos::Call<'a>),
+    /// A call of the KooDrive API.
+    KooDrive(koodrive::Call),
 }
 
 /// The two segments that name a file.
@@ -44,7 +46,9 @@ impl<'a> Route<'a> {
 
     fn of_path(path: &'a str) -> Option<Self> {
         let download = || FilePath::before(path, "download").map(Self::Download);
-        download().or_else(|| aitronos::Call::of_path(path).map(Self::Aitronos))
+        let aitronos = || aitronos::Call::of_path(path).map(Self::Aitronos);
+        let koodrive = || koodrive::Call::of_path(path).map(Self::KooDrive);
+        download().or_else(aitronos).or_else(koodrive)
     }
 
     /// The methods of the call, as `Allow` lists them.
@@ -52,6 +56,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
             Self::Aitronos(call) => call.methods(),
+            Self::KooDrive(call) => call.methods(),
         }
     }
 
@@ -60,6 +65,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) => "download",
             Self::Aitronos(call) => call.name(),
+            Self::KooDrive(call) => call.name(),
         }
     }
 }
@@ -129,6 +135,11 @@ mod tests {
                 "/v1/organizations/o/files/upload",
                 Route::Aitronos(Call::Upload { organization: "o" }),
             ),
+            (
+                "POST",
+                "/koodrive/ose/v1/files/download",
+                Route::KooDrive(koodrive::Call::Links),
+            ),
         ];
         for (method, path, route) in cases {
             assert_eq!(parse(method, path).ok(), Some(route), "{method} {path}");
@@ -153,6 +164,8 @@ mod tests {
             "/v1/organizations/o/files/f/x/download",
             "/v1/organizations/o/x/files/f/download",
             "/v1/organizations//files/f/download",
+            "/koodrive/ose/v1/files/download/",
+            "/koodrive/ose/v1/files",
             "/livez",
             "/metrics",
         ] {
