@@ -5,8 +5,14 @@
 mod aitronos;
 /// The laws of the house: who may import whom, and what stands outside its floor.
 mod architecture;
+/// A real browser shows what links open, and asks for nothing twice.
+mod browser;
+/// The command line, by the real binary.
+mod cli;
 /// The configuration: where a setting comes from, and what is refused.
 mod config;
+/// The byte route: ranges, conditions, other origins, pages for people.
+mod download;
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
 /// What the others share: a running gateway, and a client that sees every byte.

@@ -11,6 +11,7 @@ use crate::model::disposition::Disposition;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::media::MediaType;
 use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
 use crate::sign::verify::{Attempt, Conditions, Verified};
 
 /// A request for bytes, as it was sent.
@@ -35,6 +36,8 @@ pub struct Download {
     pub media_type: MediaType,
     /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
     pub disposition: String,
+    /// From when on the link no longer opens.
+    pub expires: UnixSeconds,
     /// Names the link in logs.
     pub link_id: LinkId,
     /// The bytes.
@@ -103,6 +106,7 @@ impl Gateway {
             disposition: claims
                 .content_disposition()
                 .map_or_else(own_disposition, str::to_owned),
+            expires: verified.expires(),
             link_id: verified.link_id(),
             content: Content(blob),
             file,

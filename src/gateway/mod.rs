@@ -26,6 +26,7 @@ pub mod apps;
 pub mod batch;
 pub mod clock;
 pub mod download;
+pub mod explain;
 pub mod files;
 pub mod mint;
 pub mod principal;
@@ -52,8 +53,6 @@ pub struct Settings {
     pub upload_size_max: u64,
     /// `files.recycle_days`.
     pub recycle_days: u64,
-    /// `koodrive.date_skew_secs`, seconds.
-    pub date_skew: u64,
 }
 
 /// All the rules over one catalogue, one blob store and one keyring.

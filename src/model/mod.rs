@@ -5,6 +5,7 @@
 //! logs, or knows of HTTP, SQL or JSON, and nothing here is serialisable.
 
 pub mod app;
+pub mod condition;
 pub mod digest;
 pub mod disposition;
 pub mod file;

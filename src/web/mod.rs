@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, EXPECT};
+use hyper::header::{ALLOW, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -21,6 +21,7 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
 use body::Body;
+use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
 use style::Style;
@@ -28,11 +29,13 @@ use trace::Trace;
 
 mod aitronos;
 pub mod body;
+pub mod cors;
 pub mod credential;
 mod download;
 mod form;
 mod koodrive;
 pub mod ops;
+mod page;
 pub mod part;
 pub mod problem;
 pub mod query;
@@ -46,16 +49,30 @@ mod wire;
 /// percent-encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// What a deployment may want otherwise, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `cors.origins`.
+    pub origins: Origins,
+    /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
+    pub resource_policy: HeaderValue,
+    /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
+    pub cap_cache_to_expiry: bool,
+    /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
+    pub koodrive_date_skew: u64,
+}
+
 /// The public side of a gateway.
 pub struct Web {
     gateway: Arc<Gateway>,
+    settings: Settings,
     /// The path in `public_base_url`, stripped where a request has it; empty for none.
     mount: String,
 }
 
 impl Web {
     /// The public side of this gateway, mounted where its `public_base_url` says.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, settings: Settings) -> Self {
         let base = gateway.settings().public_base_url.as_str();
         let after_scheme = base.split_once("://").map_or(base, |(_, rest)| rest);
         let mount = after_scheme
@@ -65,6 +82,7 @@ impl Web {
         Self {
             mount: mount.to_owned(),
             gateway,
+            settings,
         }
     }
 
@@ -78,17 +96,18 @@ impl Web {
         let (parts, mut body) = request.into_parts();
         let trace = Trace::of(&parts.headers);
         let mut seen = Seen::default();
-        let (response, problem) = match self
+        let answered = self
             .answer(&parts, &mut body, client, &trace, &mut seen)
-            .await
-        {
+            .await;
+        let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => {
-                let now = self.gateway.clock().now();
-                let style = Style::of_path(self.unmounted(parts.uri.path()));
-                (style.refuse(&problem, &trace, now), Some(problem))
-            }
+            Err(problem) => (self.refuse(&parts, &problem, &trace), Some(problem)),
         };
+        if self.is_byte_route(&parts) {
+            self.settings
+                .origins
+                .decorate(&parts.headers, &mut response);
+        }
         // A client that is still sending must read the answer, not a reset. One that waits for our
         // `100 Continue` sends nothing, and would be told to go on.
         if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
@@ -104,6 +123,24 @@ impl Web {
             problem.as_ref(),
         );
         response
+    }
+
+    /// The answer to a problem, in the words of the API style or, for a person, as a page.
+    fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
+        let now = self.gateway.clock().now();
+        let style = Style::of_path(self.unmounted(request.uri.path()));
+        let mut response = style.refuse(problem, trace, now);
+        if self.is_byte_route(request) {
+            if page::is_wanted(&request.headers) {
+                page::replace(&mut response, trace);
+            }
+            page::depends_on_accept(&mut response);
+        }
+        response
+    }
+
+    fn is_byte_route(&self, request: &Parts) -> bool {
+        FilePath::before(self.unmounted(request.uri.path()), "download").is_some()
     }
 
     async fn answer(
@@ -126,12 +163,13 @@ impl Web {
         let gateway = &self.gateway;
         let mut exchange = Exchange {
             gateway,
+            settings: &self.settings,
             request,
             body,
             trace,
         };
         match route {
-            Route::Download(at) => download(&exchange, at, client, seen).await,
+            Route::Download(at) => download(&exchange, &self.settings, at, client, seen).await,
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
             Route::KooDrive(call) => koodrive::answer(call, &mut exchange).await,
         }
@@ -147,6 +185,7 @@ impl Web {
 /// One request and what it is answered with.
 struct Exchange<'a> {
     gateway: &'a Arc<Gateway>,
+    settings: &'a Settings,
     request: &'a Parts,
     body: &'a mut Incoming,
     trace: &'a Trace,
@@ -177,6 +216,7 @@ impl Exchange<'_> {
 /// one that has none and sends a key wants a link minted.
 async fn download(
     exchange: &Exchange<'_>,
+    settings: &Settings,
     at: FilePath<'_>,
     client: Option<IpAddr>,
     seen: &mut Seen,
@@ -185,6 +225,7 @@ async fn download(
     if request.method == Method::OPTIONS {
         let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
         reply::set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
+        cors::answer_preflight(&mut response);
         return Ok(response);
     }
     if !gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
@@ -198,7 +239,7 @@ async fn download(
     };
     let opened = gateway.open_link(&link).await?;
     seen.link_id = Some(opened.link_id.to_string());
-    download::answer(&request.method, &request.headers, opened)
+    download::answer(exchange, settings, opened)
 }
 
 /// What the log line says of a request besides its outcome.

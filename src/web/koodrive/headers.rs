@@ -41,7 +41,7 @@ impl<'a> Headers<'a> {
         }
         let date = required(headers, X_DATE)?;
         let now = exchange.gateway.clock().now();
-        let skew = exchange.gateway.settings().date_skew;
+        let skew = exchange.settings.koodrive_date_skew;
         let sent = date_of(date).ok_or_else(|| fault(X_DATE, date, "yyyyMMdd'T'HHmmss'Z'"))?;
         if sent > now.plus(skew) || sent < now.minus(AGE_MAX).minus(skew) {
             return Err(fault(X_DATE, date, "within the last 15 minutes"));

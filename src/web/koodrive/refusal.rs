@@ -82,6 +82,7 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
         Problem::UnknownMethod => plain(StatusCode::NOT_IMPLEMENTED),
         Problem::TargetTooLong => plain(StatusCode::URI_TOO_LONG),
         Problem::BodyTooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
         Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),
     }
 }
