@@ -13,6 +13,8 @@ mod cli;
 mod config;
 /// The byte route: ranges, conditions, other origins, pages for people.
 mod download;
+/// The KooDrive API over a real socket, and what its links open.
+mod koodrive;
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
 /// What the others share: a running gateway, and a client that sees every byte.
