@@ -7,35 +7,19 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::*;
 
+/// A good body's first field.
+fn container() -> String {
+    format!(r#""containerId":"{SPACE}""#)
+}
+
 #[tokio::test]
-async fn c61_a_body_that_is_not_as_it_must_be_is_refused() {
+async fn c61_fields_that_are_missing_or_of_another_kind_are_refused() {
     let koo = Koo::start().await;
-    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let with_deep = format!(r#"{{"containerId":"{SPACE}","fileIds":["f"],"x":{deep}}}"#);
-    let long = "x".repeat(129);
-    let fields = |container: &str, files: &str| {
-        let mut text = String::from("{");
-        let comma = if container.is_empty() || files.is_empty() {
-            ""
-        } else {
-            ","
-        };
-        let _ = write!(text, "{container}{comma}{files}}}");
-        text
-    };
-    let container = format!(r#""containerId":"{SPACE}""#);
-    let of_files = |files: &str| fields(&container, &format!(r#""fileIds":{files}"#));
-    let of_container = |id: &str| fields(&format!(r#""containerId":{id}"#), r#""fileIds":["f"]"#);
-    let mut field_faults = vec![
-        "{}".to_owned(),
-        "[]".into(),
-        "null".into(),
-        "1".into(),
-        "\"x\"".into(),
-        fields(&container, ""),
-        fields("", r#""fileIds":["f"]"#),
-    ];
-    for files in [
+    let long = format!("\"{}\"", "x".repeat(129));
+    let mut bodies: Vec<String> = ["{}", "[]", "null", "1", "\"x\""].map(String::from).into();
+    bodies.push(format!("{{{}}}", container()));
+    bodies.push(r#"{"fileIds":["f"]}"#.into());
+    let files = [
         "[]",
         "null",
         "\"f\"",
@@ -46,15 +30,15 @@ async fn c61_a_body_that_is_not_as_it_must_be_is_refused() {
         "[[\"f\"]]",
         "[\"f\",1]",
         "[\"\"]",
-    ] {
-        field_faults.push(of_files(files));
+    ]
+    .map(String::from);
+    let many = format!("[{}1]", "1,".repeat(100_000));
+    for files in files.into_iter().chain([format!("[{long}]"), many]) {
+        bodies.push(format!(r#"{{{},"fileIds":{files}}}"#, container()));
     }
-    field_faults.push(of_files(&format!("[\"{long}\"]")));
-    field_faults.push(of_files(&format!("[{}1]", "1,".repeat(100_000))));
-    for id in ["\"\"", "1", "null", "[]", "true"] {
-        field_faults.push(of_container(id));
+    for id in ["\"\"", "1", "null", "[]", "true", &long] {
+        bodies.push(format!(r#"{{"containerId":{id},"fileIds":["f"]}}"#));
     }
-    field_faults.push(of_container(&format!("\"{long}\"")));
     for option in [
         r#""expires_in":0"#,
         r#""expires_in":604801"#,
@@ -66,15 +50,23 @@ async fn c61_a_body_that_is_not_as_it_must_be_is_refused() {
         r#""not_before":1779122092"#,
         r#""expiry_window":604801"#,
     ] {
-        let files = format!(r#""fileIds":["{FILE}"],{option}"#);
-        field_faults.push(fields(&container, &files));
+        bodies.push(format!(
+            r#"{{{},"fileIds":["{FILE}"],{option}}}"#,
+            container()
+        ));
     }
-    for text in field_faults {
+    for text in bodies {
         let reply = koo.call(&[], text.as_bytes()).await;
         refused(&reply, 400, BAD_FIELD);
     }
+}
 
+#[tokio::test]
+async fn c61_a_body_that_is_not_one_json_text_is_refused() {
+    let koo = Koo::start().await;
     let good = body(SPACE, &[FILE]);
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let with_deep = good.replacen('{', &format!(r#"{{"x":{deep},"#), 1);
     let not_json = [
         b"".to_vec(),
         b"{".to_vec(),
@@ -83,8 +75,9 @@ async fn c61_a_body_that_is_not_as_it_must_be_is_refused() {
         [b"\xef\xbb\xbf", good.as_bytes()].concat(),
         format!("{good}x").into_bytes(),
         format!("{good}{good}").into_bytes(),
-        good.replacen('{', &format!("{{{container},"), 1)
+        good.replacen('{', &format!("{{{},", container()), 1)
             .into_bytes(),
+        good.replacen('{', r#"{"x":{"y":1,"y":1},"#, 1).into_bytes(),
         good.replacen('{', r#"{"x":1e400,"#, 1).into_bytes(),
         good.encode_utf16().flat_map(u16::to_le_bytes).collect(),
         b"{\"containerId\":\"\xff\"}".to_vec(),
