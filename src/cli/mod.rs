@@ -1,7 +1,7 @@
 //! The command line: words typed by a person become one call of the floors below.
 //!
 //! Each command is a file of its name: its flags, and one `run` that reads down. All of them print
-//! through [`output`], with the fields of [`wire`], and say what went wrong through [`failure`].
+//! through `output`, with the fields of `wire`, and say what went wrong through `failure`.
 //!
 //! | exit code | when |
 //! |---|---|

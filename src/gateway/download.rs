@@ -10,9 +10,10 @@ use crate::blob::Blob;
 use crate::model::disposition::Disposition;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::media::MediaType;
-use crate::model::revocation::LinkId;
+use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
-use crate::sign::verify::{Attempt, Conditions, Verified};
+use crate::sign::keyring::Keyring;
+use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
 
 /// A request for bytes, as it was sent.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +73,18 @@ impl Gateway {
 
     async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
         let revocations = self.revocations().await?;
+        self.judge(request, &revocations, Keyring::verify)
+            .map_err(Refusal::Link)
+    }
+
+    /// Holds a link against this moment. `by` is [`Keyring::verify`], or for an operator
+    /// [`Keyring::explain`].
+    pub(super) fn judge(
+        &self,
+        request: &LinkRequest<'_>,
+        revocations: &Revocations,
+        by: fn(&Keyring, &Attempt<'_>, &Conditions<'_>) -> Result<Verified, Rejection>,
+    ) -> Result<Verified, Rejection> {
         let attempt = Attempt {
             organization: request.organization,
             file: request.file,
@@ -82,11 +95,9 @@ impl Gateway {
             lifetime_max: self.settings.lifetime_max,
             not_before_leeway: self.settings.not_before_leeway,
             client: request.client,
-            revocations: &revocations,
+            revocations,
         };
-        self.keyring()
-            .verify(&attempt, &conditions)
-            .map_err(Refusal::Link)
+        by(&self.keyring(), &attempt, &conditions)
     }
 
     /// The only way to the bytes: it takes a link that the verifier let through.

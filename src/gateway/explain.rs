@@ -6,7 +6,8 @@ use super::refusal::Refusal;
 use crate::catalog::Position;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
-use crate::sign::verify::{Attempt, Conditions, Rejection};
+use crate::sign::keyring::Keyring;
+use crate::sign::verify::Rejection;
 
 /// What is to be said of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +40,7 @@ impl Gateway {
     /// cost a thousand times as much as one.
     pub async fn explain_link(&self, request: &LinkRequest<'_>) -> Result<Verdict, Refusal> {
         let revocations = self.look().await?;
-        let attempt = Attempt {
-            organization: request.organization,
-            file: request.file,
-            query: request.query,
-        };
-        let conditions = Conditions {
-            now: self.clock.now(),
-            lifetime_max: self.settings.lifetime_max,
-            not_before_leeway: self.settings.not_before_leeway,
-            client: request.client,
-            revocations: &revocations,
-        };
-        let verified = match self.keyring().explain(&attempt, &conditions) {
+        let verified = match self.judge(request, &revocations, Keyring::explain) {
             Ok(verified) => verified,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };

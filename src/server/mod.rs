@@ -146,7 +146,7 @@ impl App {
     }
 
     /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
-    /// is in flight has [`DRAIN_TIME_MAX`] to finish, unless `force` completes first.
+    /// is in flight has a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
         let web = Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings));
         let connections = Arc::new(GracefulShutdown::new());

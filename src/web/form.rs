@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
@@ -90,6 +91,8 @@ impl Form {
         for _ in 0..PARTS_MAX {
             head_budget.store(PART_HEAD_BYTES_MAX, Ordering::Relaxed);
             let Some(part) = parts.next_field().await.map_err(broken)? else {
+                drop(parts);
+                read_to_end(exchange.body).await?;
                 return Ok(form);
             };
             head_budget.store(u64::MAX, Ordering::Relaxed);
@@ -240,6 +243,21 @@ async fn read_past(mut part: Field<'_>) -> Result<(), Problem> {
     let mut left = OVERHEAD_BYTES_MAX;
     while let Some(chunk) = part.chunk().await.map_err(broken)? {
         let length = chunk.len() as u64;
+        left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
+            limit: OVERHEAD_BYTES_MAX,
+        })?;
+    }
+    Ok(())
+}
+
+/// Reads what follows the form's last line. It means nothing (RFC 2046, §5.1.1), but a body that breaks
+/// off even there was not sent whole, and is not answered with a yes.
+async fn read_to_end(body: &mut Incoming) -> Result<(), Problem> {
+    let mut left = OVERHEAD_BYTES_MAX;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Problem::BadBody(format!("the body broke off: {error}")))?;
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
             limit: OVERHEAD_BYTES_MAX,
         })?;

@@ -1,9 +1,9 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route ([`download`]) or to an API style ([`aitronos`], [`koodrive`]). Whatever ends it early
-//! is a [`problem::Problem`], which the path's [`style::Style`] maps to its envelope. Every request leaves one line in the log,
-//! without its URL: a link is a credential.
+//! the byte route (`download`) or to an API style (`aitronos`, `koodrive`). Whatever ends it early is a
+//! [`problem::Problem`], which the path's [`style::Style`] maps to its envelope. Every request leaves one
+//! line in the log, without its URL: a link is a credential.
 
 use std::net::IpAddr;
 use std::sync::Arc;
