@@ -79,13 +79,13 @@ pub enum Refusal {
 
 /// What is wrong with one field or parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why}")]
+#[error("{field} {why}")]
 pub struct FieldFault {
     /// The field's name as the caller wrote it.
     pub field: String,
     /// The value as the caller wrote it, if there was one.
     pub value: Option<String>,
-    /// What it should have been.
+    /// What is wrong, as the end of a sentence that begins with the field: `must be 1 to 100`.
     pub why: String,
 }
 
@@ -99,7 +99,21 @@ impl FieldFault {
         }
     }
 
-    /// A fault of a field that is not there.
+    /// A fault of a field whose value some parser refused, in that parser's words.
+    pub fn invalid(
+        field: impl Into<String>,
+        value: impl Into<String>,
+        error: impl std::error::Error,
+    ) -> Self {
+        Self::new(field, value, format!("is not valid: {error}"))
+    }
+
+    /// A field that must be there and is not.
+    pub fn required(field: impl Into<String>) -> Self {
+        Self::missing(field, "is required")
+    }
+
+    /// A fault of a field whose value is not repeated: there is none, or it is long or secret.
     pub fn missing(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             field: field.into(),

@@ -22,7 +22,7 @@ fn pair(piece: &str) -> Result<(String, String), FieldFault> {
         let decoded = percent_decode_str(&spaced)
             .decode_utf8()
             .map(|text| text.into_owned());
-        decoded.map_err(|_| FieldFault::new(name, value, "text in UTF-8, percent-encoded"))
+        decoded.map_err(|_| FieldFault::new(name, value, "must be text in UTF-8, percent-encoded"))
     };
     Ok((decode(name)?, decode(value)?))
 }
@@ -36,7 +36,7 @@ pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
             return Err(FieldFault::new(
                 name,
                 value,
-                "a link's parameter, not an option of its minting",
+                "is a link's parameter, not an option of its minting",
             ));
         }
         options.take(&name, &value)?;
@@ -73,14 +73,14 @@ pub fn page_wanted(
             .filter(|number| digits && (1..=max).contains(number));
         let Some(number) = number else {
             let why = if name == "page" {
-                "1 or more".to_owned()
+                "must be 1 or more".to_owned()
             } else {
-                format!("1 to {max}")
+                format!("must be 1 to {max}")
             };
             return Err(FieldFault::new(name, value, why));
         };
         if slot.replace(number).is_some() {
-            return Err(FieldFault::new(name, value, "given twice"));
+            return Err(FieldFault::new(name, value, "must not be given twice"));
         }
     }
     let limit = limit

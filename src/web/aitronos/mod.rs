@@ -133,9 +133,7 @@ async fn upload(
     let form = Form::read(exchange, &UPLOAD_FIELDS).await?;
     let purpose = purpose(form.text("purpose"))?;
     let metadata = forms::metadata(form.text("metadata"))?;
-    let file = form
-        .file
-        .ok_or_else(|| FieldFault::missing("file", "the file to upload"))?;
+    let file = form.file.ok_or_else(|| FieldFault::required("file"))?;
     let new = NewFile {
         organization: caller.organization,
         space: SpaceId::default_space(),
@@ -206,5 +204,6 @@ fn purpose(text: Option<&str>) -> Result<Purpose, FieldFault> {
         return Ok(Purpose::UserUpload);
     };
     let words = Purpose::ALL.map(Purpose::as_str).join(", ");
-    Purpose::parse(text).ok_or_else(|| FieldFault::new("purpose", text, format!("one of {words}")))
+    Purpose::parse(text)
+        .ok_or_else(|| FieldFault::new("purpose", text, format!("must be one of: {words}")))
 }

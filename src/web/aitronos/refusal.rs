@@ -150,7 +150,7 @@ fn dead_link() -> Fault<'static> {
 }
 
 fn field_fault(fault: &FieldFault) -> Fault<'_> {
-    let system_message = format!("{} must be: {}", cut(&fault.field), fault.why);
+    let system_message = format!("{} {}", cut(&fault.field), fault.why);
     Fault {
         field: Some(cut(&fault.field)),
         value: fault.value.as_deref().map(cut),
