@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::refusal::Refusal;
-use crate::catalog::{NumberedPage, Position};
+use crate::catalog::{NumberedPage, Place, Position};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
 
@@ -42,9 +42,10 @@ impl Gateway {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Vec<FileRecord>, Refusal> {
+        let place = after.map_or(Place::Newest, Place::After);
         Ok(self
             .catalog
-            .page(organization, purpose, after, limit)
+            .page(organization, purpose, place, limit)
             .await?)
     }
 

@@ -129,9 +129,16 @@ async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Er
 }
 
 fn migrator() -> Migrator {
-    let sql = SqlStr::from_static(include_str!("../schema/sqlite/0001_first.sql"));
-    let first = Migration::new(1, "first".into(), MigrationType::Simple, sql, false);
-    Migrator::with_migrations(vec![first])
+    let migration = |number, name: &'static str, sql| {
+        let sql = SqlStr::from_static(sql);
+        Migration::new(number, name.into(), MigrationType::Simple, sql, false)
+    };
+    let first = include_str!("../schema/sqlite/0001_first.sql");
+    let lists_by_id = include_str!("../schema/sqlite/0002_lists_by_id.sql");
+    Migrator::with_migrations(vec![
+        migration(1, "first", first),
+        migration(2, "lists by id", lists_by_id),
+    ])
 }
 
 /// Makes an empty catalogue at `path`, where nothing is, and makes it durable.
