@@ -124,6 +124,18 @@ impl FieldFault {
 }
 
 impl Refusal {
+    /// Whether the caller's API key is the reason: there is none, or it does not work.
+    pub const fn is_of_the_key(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyMissing
+                | Self::KeyUnknown
+                | Self::KeyExpired
+                | Self::KeyPaused
+                | Self::KeyDeactivated
+        )
+    }
+
     /// A short, stable word for logs and metrics.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -17,7 +17,7 @@ use crate::config::{Config, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::LOOK_EVERY;
-use crate::web::Web;
+use crate::web::{Settings, Web};
 
 use installation::Installation;
 use keyring_watch::KeyringWatch;
@@ -84,6 +84,7 @@ pub struct App {
     listeners: Vec<TcpListener>,
     admin: Option<TcpListener>,
     keyring_watch: Option<KeyringWatch>,
+    web: Settings,
 }
 
 impl App {
@@ -114,6 +115,9 @@ impl App {
             listeners,
             admin,
             keyring_watch,
+            web: Settings {
+                qoder_content_status: config.qoder.content_status,
+            },
         })
     }
 
@@ -140,7 +144,7 @@ impl App {
     /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
     /// is in flight has [`DRAIN_TIME_MAX`] to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
-        let web = Arc::new(Web::new(Arc::clone(&self.gateway)));
+        let web = Arc::new(Web::new(Arc::clone(&self.gateway), self.web));
         let connections = Arc::new(GracefulShutdown::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_current(Arc::clone(&self.gateway), self.keyring_watch));

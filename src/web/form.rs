@@ -47,8 +47,8 @@ pub(super) struct Form {
 pub(super) struct FilePart {
     /// Its bytes.
     pub(super) upload: Upload,
-    /// Its name, cleaned.
-    pub(super) name: FileName,
+    /// Its name, cleaned, or why it is none: a style may have the name in a field of its own.
+    pub(super) name: Result<FileName, FieldFault>,
     /// The type that the part declares.
     pub(super) declared_type: Option<String>,
 }
@@ -145,7 +145,7 @@ impl Form {
             return Err(FieldFault::missing(field, "must be exactly one file").into());
         }
         let name = FileName::from_client(&filename)
-            .map_err(|error| FieldFault::invalid("filename", filename, error))?;
+            .map_err(|error| FieldFault::invalid("filename", filename, error));
         let declared = part
             .headers()
             .get(CONTENT_TYPE)

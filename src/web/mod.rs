@@ -1,8 +1,8 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route ([`download`]) or to an API style ([`aitronos`]). Whatever ends it early is a
-//! [`problem::Problem`], which the style maps to its envelope. Every request leaves one line in the log,
+//! the byte route ([`download`]) or to an API style ([`aitronos`], [`qoder`]). Whatever ends it early is
+//! a [`problem::Problem`], which the path's [`style::Style`] puts into its envelope. Every request leaves one line in the log,
 //! without its URL: a link is a credential.
 
 use std::net::IpAddr;
@@ -23,6 +23,7 @@ use crate::gateway::refusal::Refusal;
 use body::Body;
 use problem::Problem;
 use route::{FilePath, Route};
+use style::Style;
 use trace::Trace;
 
 mod aitronos;
@@ -33,26 +34,47 @@ mod form;
 pub mod ops;
 pub mod part;
 pub mod problem;
+mod qoder;
 pub mod query;
 mod reply;
 pub mod route;
+pub mod style;
 pub mod trace;
+mod upload;
 mod wire;
 
 /// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
 /// percent-encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// How a Qoder client is given its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentStatus {
+    /// 302 with a `Location`: a client that follows redirects has the bytes at once.
+    #[default]
+    Redirect,
+    /// 200: for clients that follow redirects and then expect JSON.
+    Plain,
+}
+
+/// The settings of the public side, checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// `qoder.content_status`.
+    pub qoder_content_status: ContentStatus,
+}
+
 /// The public side of a gateway.
 pub struct Web {
     gateway: Arc<Gateway>,
+    settings: Settings,
     /// The path in `public_base_url`, stripped where a request has it; empty for none.
     mount: String,
 }
 
 impl Web {
     /// The public side of this gateway, mounted where its `public_base_url` says.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, settings: Settings) -> Self {
         let base = gateway.settings().public_base_url.as_str();
         let after_scheme = base.split_once("://").map_or(base, |(_, rest)| rest);
         let mount = after_scheme
@@ -62,6 +84,7 @@ impl Web {
         Self {
             mount: mount.to_owned(),
             gateway,
+            settings,
         }
     }
 
@@ -81,11 +104,9 @@ impl Web {
         {
             Ok(response) => (response, None),
             Err(problem) => {
-                let now = self.gateway.clock().now();
-                (
-                    aitronos::refusal::answer(&problem, &trace, now),
-                    Some(problem),
-                )
+                let (path, now) = (self.unmounted(parts.uri.path()), self.gateway.clock().now());
+                let answer = Style::of_path(path).answer(&problem, path, &trace, now);
+                (answer, Some(problem))
             }
         };
         // A client that is still sending must read the answer, not a reset. One that waits for our
@@ -125,6 +146,7 @@ impl Web {
         let gateway = &self.gateway;
         let mut exchange = Exchange {
             gateway,
+            settings: &self.settings,
             request,
             body,
             trace,
@@ -132,6 +154,7 @@ impl Web {
         match route {
             Route::Download(at) => download(&exchange, at, client, seen).await,
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
+            Route::Qoder(call) => qoder::answer(call, &mut exchange).await,
         }
     }
 
@@ -145,6 +168,7 @@ impl Web {
 /// One request and what it is answered with.
 struct Exchange<'a> {
     gateway: &'a Arc<Gateway>,
+    settings: &'a Settings,
     request: &'a Parts,
     body: &'a mut Incoming,
     trace: &'a Trace,

@@ -6,8 +6,8 @@
 
 use hyper::Method;
 
-use super::aitronos;
 use super::problem::Problem;
+use super::{aitronos, qoder};
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Route<'a> {
     Download(FilePath<'a>),
     /// A call of the Aitronos API.
     Aitronos(aitronos::Call<'a>),
+    /// A call of the Qoder API.
+    Qoder(qoder::Call<'a>),
 }
 
 /// The two segments that name a file.
@@ -44,7 +46,9 @@ impl<'a> Route<'a> {
 
     fn of_path(path: &'a str) -> Option<Self> {
         let download = || FilePath::before(path, "download").map(Self::Download);
-        download().or_else(|| aitronos::Call::of_path(path).map(Self::Aitronos))
+        download()
+            .or_else(|| aitronos::Call::of_path(path).map(Self::Aitronos))
+            .or_else(|| qoder::Call::of_path(path).map(Self::Qoder))
     }
 
     /// The methods of the call, as `Allow` lists them.
@@ -52,6 +56,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
             Self::Aitronos(call) => call.methods(),
+            Self::Qoder(call) => call.methods(),
         }
     }
 
@@ -60,6 +65,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) => "download",
             Self::Aitronos(call) => call.name(),
+            Self::Qoder(call) => call.name(),
         }
     }
 }
@@ -129,6 +135,22 @@ mod tests {
                 "/v1/organizations/o/files/upload",
                 Route::Aitronos(Call::Upload { organization: "o" }),
             ),
+            ("POST", "/v1/files", Route::Qoder(qoder::Call::Files)),
+            (
+                "GET",
+                "/api/v1/cloud/files",
+                Route::Qoder(qoder::Call::Files),
+            ),
+            (
+                "DELETE",
+                "/v1/files/f",
+                Route::Qoder(qoder::Call::File { file: "f" }),
+            ),
+            (
+                "HEAD",
+                "/api/v1/cloud/files/f/content",
+                Route::Qoder(qoder::Call::Content { file: "f" }),
+            ),
         ];
         for (method, path, route) in cases {
             assert_eq!(parse(method, path).ok(), Some(route), "{method} {path}");
@@ -153,6 +175,15 @@ mod tests {
             "/v1/organizations/o/files/f/x/download",
             "/v1/organizations/o/x/files/f/download",
             "/v1/organizations//files/f/download",
+            "/v1/files/",
+            "/v1/files//content",
+            "/v1/files/f/",
+            "/v1/files/f/content/",
+            "/v1/files/f/download",
+            "/v1/filesf",
+            "/api/v1/files",
+            "/api/v1/cloud",
+            "/api/v1/cloud/v1/files",
             "/livez",
             "/metrics",
         ] {

@@ -37,6 +37,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("uploads.size_max", "1", "2KiB", "3MiB"),
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
+    ("qoder.content_status", "200", "200", "200"),
     ("keyring.file", "'/a'", "b", "c"),
     ("log.format", "'json'", "json", "json"),
     ("log.level", "'error'", "warn", "debug"),

@@ -69,6 +69,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "/a,b",
         "must hold absolute paths only",
     ),
+    ("qoder.content_status", "301", "must be one of 302, 200"),
     ("keyring.file", "a\0b", "must be a path"),
     ("log.format", "xml", "must be one of text, json"),
     (
