@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
@@ -90,6 +91,8 @@ impl Form {
         for _ in 0..PARTS_MAX {
             head_budget.store(PART_HEAD_BYTES_MAX, Ordering::Relaxed);
             let Some(part) = parts.next_field().await.map_err(broken)? else {
+                drop(parts);
+                read_epilogue(exchange.body).await?;
                 return Ok(form);
             };
             head_budget.store(u64::MAX, Ordering::Relaxed);
@@ -234,6 +237,20 @@ async fn text_of(mut part: Field<'_>, name: &str) -> Result<String, Problem> {
         bytes.extend_from_slice(&chunk);
     }
     String::from_utf8(bytes).map_err(|_| FieldFault::missing(name, "must be text in UTF-8").into())
+}
+
+/// Reads what follows the last boundary, which means nothing (RFC 2046, §5.1.1). But a body that breaks off
+/// there is a broken one, and its sender must not take it for received.
+async fn read_epilogue(body: &mut Incoming) -> Result<(), Problem> {
+    let mut left = OVERHEAD_BYTES_MAX;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Problem::BadBody(error.to_string()))?;
+        let length = frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+        left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
+            limit: OVERHEAD_BYTES_MAX,
+        })?;
+    }
+    Ok(())
 }
 
 async fn read_past(mut part: Field<'_>) -> Result<(), Problem> {
