@@ -7,6 +7,8 @@ mod aitronos;
 mod architecture;
 /// The configuration: where a setting comes from, and what is refused.
 mod config;
+/// The Qoder API over a real socket, and with curl.
+mod qoder;
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
 /// What the others share: a running gateway, and a client that sees every byte.
