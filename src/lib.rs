@@ -48,3 +48,5 @@ pub mod web;
 pub mod config;
 pub mod server;
 pub mod telemetry;
+
+pub mod cli;

@@ -1,3 +1,5 @@
 //! The `hallpass` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    hallpass::cli::run(std::env::args_os())
+}

@@ -20,11 +20,14 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use parse::{absolute_paths, addresses, bytes, count, optional_address, optional_path};
+use crate::web::ContentStatus;
+use crate::web::cors::Origins;
+
+use parse::{
+    absolute_paths, addresses, boolean, bytes, count, optional_address, optional_path, origins,
+};
 use parse::{number_word, optional_url, path, seconds, word};
 use source::Sources;
-
-use crate::web::ContentStatus;
 
 pub use parse::{LIST_ITEMS_MAX, seconds_of};
 pub use problem::{Origin, Problem};
@@ -38,8 +41,6 @@ pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
 pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 /// The largest leeway for `not-before`: more than an hour is no difference of clocks.
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
-/// The most raised link revisions: every process keeps them in memory, at some 200 bytes each.
-pub const REVISIONS_MAX: u64 = 10_000_000;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
 /// The longest time that the bytes of deleted files are kept: ten years.
@@ -133,8 +134,15 @@ settings! {
         expiry_window: u64 = "0", seconds(0, LINK_SECONDS_MAX);
         /// Seconds by which a link may be used before its `not-before`.
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
-        /// The most files whose links may be revoked each on its own.
-        revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
+        /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
+        cap_cache_to_expiry: bool = "false", boolean;
+    }
+    /// Which other sites may use the bytes.
+    cors: Cors {
+        /// Origins whose scripts may read the bytes; `*` alone is every one.
+        origins: Origins = "*", origins;
+        /// Who may embed the bytes: the header `Cross-Origin-Resource-Policy`.
+        resource_policy: ResourcePolicy = "cross-origin", word(&ResourcePolicy::WORDS);
     }
     /// What may be uploaded.
     uploads: Uploads {
@@ -174,6 +182,35 @@ const CONTENT_STATUSES: [(&str, ContentStatus); 2] = [
     ("302", ContentStatus::Redirect),
     ("200", ContentStatus::Plain),
 ];
+
+/// Who may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResourcePolicy {
+    /// Every site.
+    #[default]
+    CrossOrigin,
+    /// Sites of the gateway's own registrable domain.
+    SameSite,
+    /// The gateway's own origin.
+    SameOrigin,
+}
+
+impl ResourcePolicy {
+    const WORDS: [(&str, Self); 3] = [
+        ("cross-origin", Self::CrossOrigin),
+        ("same-site", Self::SameSite),
+        ("same-origin", Self::SameOrigin),
+    ];
+
+    /// The header's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CrossOrigin => "cross-origin",
+            Self::SameSite => "same-site",
+            Self::SameOrigin => "same-origin",
+        }
+    }
+}
 
 /// How a line of the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::url::PublicBaseUrl;
+use crate::web::cors::Origins;
 
 /// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
 pub const LIST_ITEMS_MAX: usize = 64;
@@ -21,6 +22,8 @@ pub(super) enum Given {
     Integer(i64),
     /// A list of texts, from the file, or of a flag given several times.
     List(Vec<String>),
+    /// A boolean, from the file.
+    Boolean(bool),
     /// Something else from the file, by the name of its type.
     Other(&'static str),
 }
@@ -40,7 +43,7 @@ impl From<toml::Value> for Given {
                     None => Self::Other("an array of other things than texts"),
                 }
             }
-            toml::Value::Boolean(_) => Self::Other("a boolean"),
+            toml::Value::Boolean(value) => Self::Boolean(value),
             toml::Value::Float(_) => Self::Other("a number with a fraction"),
             toml::Value::Datetime(_) => Self::Other("a date"),
             toml::Value::Table(_) => Self::Other("a table"),
@@ -54,6 +57,7 @@ impl fmt::Display for Given {
         match self {
             Self::Words(text) | Self::Text(text) => f.write_str(text),
             Self::Integer(number) => write!(f, "{number}"),
+            Self::Boolean(value) => write!(f, "{value}"),
             Self::List(items) => f.write_str(&items.join(",")),
             Self::Other(kind) => f.write_str(kind),
         }
@@ -65,6 +69,7 @@ impl Given {
         match self {
             Self::Words(text) | Self::Text(text) => Ok(text),
             Self::Integer(_) => Err("must be a text, not a number".into()),
+            Self::Boolean(_) => Err("must be a text, not a boolean".into()),
             Self::List(_) => Err("must be one text, not several".into()),
             Self::Other(kind) => Err(format!("must be a text, not {kind}")),
         }
@@ -77,6 +82,7 @@ impl Given {
             Self::Text(text) => vec![text],
             Self::List(items) => items.iter().map(String::as_str).collect(),
             Self::Integer(_) => return Err("must be a list of texts, not a number".into()),
+            Self::Boolean(_) => return Err("must be a list of texts, not a boolean".into()),
             Self::Other(kind) => return Err(format!("must be a list of texts, not {kind}")),
         };
         if items.len() > LIST_ITEMS_MAX {
@@ -161,6 +167,36 @@ pub(super) fn optional_url(given: &Given) -> Result<Option<PublicBaseUrl>, Strin
     optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
 }
 
+/// `true` or `false`, as a word or as TOML's own.
+pub(super) fn boolean(given: &Given) -> Result<bool, String> {
+    let hint = "must be true or false";
+    match given {
+        Given::Boolean(value) => Ok(*value),
+        Given::Words(text) | Given::Text(text) => text.parse().map_err(|_| hint.into()),
+        Given::Integer(_) => Err(format!("{hint}, not a number")),
+        Given::List(_) => Err(format!("{hint}, not several")),
+        Given::Other(kind) => Err(format!("{hint}, not {kind}")),
+    }
+}
+
+/// Origins as browsers write them, or `*` alone.
+pub(super) fn origins(given: &Given) -> Result<Origins, String> {
+    let items = given.items()?;
+    if items == ["*"] {
+        return Ok(Origins::Any);
+    }
+    let origin = |item: &str| {
+        let url = PublicBaseUrl::parse(item)
+            .ok()
+            .filter(|url| url.path().is_empty());
+        let same = url.filter(|url| url.as_str() == item && item == item.to_ascii_lowercase());
+        same.map(|url| url.as_str().to_owned())
+    };
+    let origins: Option<Vec<String>> = items.into_iter().map(origin).collect();
+    let hint = "must hold origins such as https://app.example.com, or * alone";
+    origins.map(Origins::These).ok_or_else(|| hint.into())
+}
+
 pub(super) fn path(given: &Given) -> Result<PathBuf, String> {
     path_of(given.text()?)
 }
@@ -219,6 +255,7 @@ fn number(
         Given::Words(text) | Given::Text(text) => quantity(text, units),
         Given::Integer(number) => u64::try_from(*number).ok(),
         Given::List(_) => return Err(format!("{hint}, not several")),
+        Given::Boolean(_) => return Err(format!("{hint}, not a boolean")),
         Given::Other(kind) => return Err(format!("{hint}, not {kind}")),
     };
     let number = number.ok_or(hint)?;

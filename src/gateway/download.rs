@@ -10,8 +10,10 @@ use crate::blob::Blob;
 use crate::model::disposition::Disposition;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::media::MediaType;
-use crate::model::revocation::LinkId;
-use crate::sign::verify::{Attempt, Conditions, Verified};
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::time::UnixSeconds;
+use crate::sign::keyring::Keyring;
+use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
 
 /// A request for bytes, as it was sent.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub struct Download {
     pub media_type: MediaType,
     /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
     pub disposition: String,
+    /// From when on the link no longer opens.
+    pub expires: UnixSeconds,
     /// Names the link in logs.
     pub link_id: LinkId,
     /// The bytes.
@@ -69,6 +73,18 @@ impl Gateway {
 
     async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
         let revocations = self.revocations().await?;
+        self.judge(request, &revocations, Keyring::verify)
+            .map_err(Refusal::Link)
+    }
+
+    /// Holds a link against this moment. `by` is [`Keyring::verify`], or for an operator
+    /// [`Keyring::explain`].
+    pub(super) fn judge(
+        &self,
+        request: &LinkRequest<'_>,
+        revocations: &Revocations,
+        by: fn(&Keyring, &Attempt<'_>, &Conditions<'_>) -> Result<Verified, Rejection>,
+    ) -> Result<Verified, Rejection> {
         let attempt = Attempt {
             organization: request.organization,
             file: request.file,
@@ -79,11 +95,9 @@ impl Gateway {
             lifetime_max: self.settings.lifetime_max,
             not_before_leeway: self.settings.not_before_leeway,
             client: request.client,
-            revocations: &revocations,
+            revocations,
         };
-        self.keyring()
-            .verify(&attempt, &conditions)
-            .map_err(Refusal::Link)
+        by(&self.keyring(), &attempt, &conditions)
     }
 
     /// The only way to the bytes: it takes a link that the verifier let through.
@@ -103,6 +117,7 @@ impl Gateway {
             disposition: claims
                 .content_disposition()
                 .map_or_else(own_disposition, str::to_owned),
+            expires: verified.expires(),
             link_id: verified.link_id(),
             content: Content(blob),
             file,

@@ -24,6 +24,7 @@ use refusal::Refusal;
 
 pub mod clock;
 pub mod download;
+pub mod explain;
 pub mod files;
 pub mod mint;
 pub mod principal;

@@ -54,6 +54,8 @@ fn builder() -> http1::Builder {
     builder
         // A client that has said all may close its side and still read the whole answer.
         .half_close(true)
+        // Names mean the same in any case; some clients that were written by hand do not know that.
+        .title_case_headers(true)
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME_MAX)
         .max_header_size(HEAD_BYTES_MAX);

@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use crate::blob::BlobStore;
 use crate::blob::disk::Disk;
-use crate::catalog::Catalog;
 use crate::catalog::sqlite::Sqlite;
+use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
 use crate::config::keyring_file;
 use crate::gateway::clock::Clock;
@@ -79,7 +79,10 @@ impl Installation {
             Access::SetUp => Sqlite::open(&catalogue).await,
             Access::Existing => Sqlite::open_existing(&catalogue).await,
         }
-        .map_err(|error| StartError::failed("opening the catalogue", error))?;
+        .map_err(|error| match error {
+            CatalogError::Corrupt { .. } => StartError::setup("opening the catalogue", error),
+            other => StartError::failed("opening the catalogue", other),
+        })?;
         let blobs = Disk::open(directory, &config.blobs.in_place_roots)
             .map_err(|error| StartError::failed("opening the blob store", error))?;
         let installation = Self {
@@ -146,9 +149,9 @@ fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {
     )))
 }
 
-/// Makes the directory and takes the lock that keeps two processes from setting it up at once. The lock
-/// is given back when the file is dropped.
-fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
+/// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
+/// one that has it. The lock is given back when the file is dropped.
+pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     let doing = format!("making the data directory {}", directory.display());
     let failed = |error: io::Error| StartError::failed(&doing, error);
     DirBuilder::new()

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ use crate::config::{Config, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::LOOK_EVERY;
-use crate::web::{Settings, Web};
+use crate::web::{self, Web};
 
 use installation::Installation;
 use keyring_watch::KeyringWatch;
@@ -84,7 +85,7 @@ pub struct App {
     listeners: Vec<TcpListener>,
     admin: Option<TcpListener>,
     keyring_watch: Option<KeyringWatch>,
-    web: Settings,
+    web_settings: web::Settings,
 }
 
 impl App {
@@ -115,7 +116,10 @@ impl App {
             listeners,
             admin,
             keyring_watch,
-            web: Settings {
+            web_settings: web::Settings {
+                origins: config.cors.origins.clone(),
+                resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
+                cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 qoder_content_status: config.qoder.content_status,
             },
         })
@@ -142,9 +146,9 @@ impl App {
     }
 
     /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
-    /// is in flight has [`DRAIN_TIME_MAX`] to finish, unless `force` completes first.
+    /// is in flight has a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
-        let web = Arc::new(Web::new(Arc::clone(&self.gateway), self.web));
+        let web = Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings));
         let connections = Arc::new(GracefulShutdown::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(keep_current(Arc::clone(&self.gateway), self.keyring_watch));

@@ -1,5 +1,6 @@
 //! The one response body, and what is done with a request body that nobody wants.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,6 +24,8 @@ pub enum Body {
     Full(Bytes),
     /// A region of a file, read as the client takes it.
     Region(Region),
+    /// One after the other.
+    Sequence(VecDeque<Self>),
 }
 
 /// A region of an open file. A read that fails aborts the connection: a response never looks whole
@@ -68,6 +71,15 @@ impl HttpBody for Body {
                 Some(chunk) => chunk,
                 None => return Poll::Ready(None),
             },
+            Self::Sequence(bodies) => {
+                while let Some(first) = bodies.front_mut() {
+                    if let Some(frame) = ready!(Pin::new(first).poll_frame(context)) {
+                        return Poll::Ready(Some(frame));
+                    }
+                    bodies.pop_front();
+                }
+                return Poll::Ready(None);
+            }
         };
         Poll::Ready(Some(chunk.map(Frame::data)))
     }
@@ -87,6 +99,7 @@ impl Body {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,
             Self::Region(region) => region.end.saturating_sub(region.next),
+            Self::Sequence(bodies) => bodies.iter().map(Self::length).sum(),
         }
     }
 }

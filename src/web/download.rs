@@ -1,31 +1,38 @@
 //! The byte route: `GET|HEAD /v1/organizations/{organization}/files/{file}/download?expires&token`.
 //!
-//! One route opens every signed URL, whoever minted it, in this order:
+//! One route opens every signed URL, whoever minted it. The gateway has verified the link and opened the
+//! file before anything here happens; then, in this order (RFC 9110, §13.2.2):
 //!
-//! 1. the gateway verifies the link and opens the file, or refuses;
-//! 2. a `Range` is read, and set aside where `If-Range` says that the client has other bytes;
-//! 3. the headers are written, the same for `HEAD`;
-//! 4. the bytes are streamed as the client takes them.
+//! 1. the conditions are evaluated: 412, 304, or on;
+//! 2. a `Range` is read on GET, and set aside where `If-Range` says that the client has other bytes;
+//! 3. the headers are written, the same for HEAD;
+//! 4. the bytes, one part or several parts of them are streamed as the client takes them.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::collections::VecDeque;
+use std::ops::Range;
 
+use bytes::Bytes;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_RANGE, LAST_MODIFIED, RANGE, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Body;
 use super::problem::Problem;
 use super::reply::set;
+use super::{Exchange, Settings};
 use crate::gateway::download::Download;
-use crate::model::file::FileRecord;
-use crate::model::range::{RangeRequest, Selection};
+use crate::model::condition::{Conditions, EntityTags, Outcome, Validators, http_date};
+use crate::model::range::{RangeSet, Selection};
 
 /// What a file that could run in a browser is served under: it may show itself, and do nothing else.
 /// Passive types have none, since a sandbox breaks the PDF viewer.
 const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
+
+/// How long a browser may keep the bytes, in seconds.
+const MAX_AGE_SECONDS: u64 = 3_600;
 
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
@@ -34,80 +41,103 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
 
 /// Answers with an opened file, or with the part of it that the headers ask for.
 pub(super) fn answer(
-    method: &Method,
-    headers: &HeaderMap,
+    exchange: &Exchange<'_>,
     download: Download,
 ) -> Result<Response<Body>, Problem> {
-    let size = download.file.size;
+    let (method, headers) = (&exchange.request.method, &exchange.request.headers);
+    let settings = exchange.settings;
+    let now = exchange.gateway.clock().now();
+    let validators = Validators {
+        etag: format!("\"{}\"", download.file.sha256.to_hex()),
+        last_modified: download.file.updated_at,
+    };
+    let mut response = Response::new(Body::Empty);
+    let max_age = if settings.cap_cache_to_expiry {
+        MAX_AGE_SECONDS.min(download.expires.since(now))
+    } else {
+        MAX_AGE_SECONDS
+    };
+    allow_cache(&mut response, &validators, max_age);
+    protect(&mut response, settings, &download);
+    match conditions(headers).evaluate(&validators, now) {
+        Outcome::Failed => return Err(Problem::PreconditionFailed),
+        Outcome::NotModified => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        Outcome::Send => {}
+    }
+    describe(&mut response, &download);
     // On HEAD a Range means nothing (RFC 9110, §14.2).
     let selection = if method == Method::HEAD {
         Selection::Whole
     } else {
-        selected(headers, &download.file)
+        selected(headers, &validators, download.file.size)
     };
-    let mut response = Response::new(Body::Empty);
-    describe(&mut response, &download);
-    let range = match selection {
-        Selection::Whole => 0..size,
-        Selection::Unsatisfiable => return Err(Problem::RangeNotSatisfiable { size }),
-        Selection::Part(range) => {
-            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            let last = range.end - 1;
-            set(
-                &mut response,
-                CONTENT_RANGE,
-                &format!("bytes {}-{last}/{size}", range.start),
-            );
-            range
-        }
-    };
-    *response.body_mut() = Body::region(download.content, range.start, range.end);
+    send(&mut response, selection, download, &exchange.trace.trace_id)?;
     Ok(response)
 }
 
-/// What the request's `Range` selects. Anything that is not one well-formed range of bytes is ignored,
-/// as RFC 9110 §14.2 allows.
-fn selected(headers: &HeaderMap, file: &FileRecord) -> Selection {
-    let mut lines = headers.get_all(RANGE).iter();
-    let only = lines.next().filter(|_| lines.next().is_none());
-    let range = only
-        .and_then(|line| line.to_str().ok())
-        .and_then(RangeRequest::parse);
-    match range {
-        Some(range) if has_same_bytes(headers, file) => range.resolve(file.size),
-        _ => Selection::Whole,
+/// The request's conditions. Several lines of one header count as one list; a date that is there twice,
+/// or is none, is ignored.
+fn conditions(headers: &HeaderMap) -> Conditions {
+    let date = |name: HeaderName| {
+        let mut lines = headers.get_all(name).iter();
+        let only = lines.next().filter(|_| lines.next().is_none());
+        only.and_then(|line| line.to_str().ok()).and_then(http_date)
+    };
+    let tags = |name: HeaderName| {
+        let lines = headers.get_all(name).iter();
+        let texts: Vec<_> = lines
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
+        (!texts.is_empty()).then(|| EntityTags::parse(&texts.join(",")))
+    };
+    Conditions {
+        if_match: tags(IF_MATCH),
+        if_unmodified_since: date(IF_UNMODIFIED_SINCE),
+        if_none_match: tags(IF_NONE_MATCH),
+        if_modified_since: date(IF_MODIFIED_SINCE),
     }
 }
 
-/// Whether `If-Range`, if there is one, names the bytes that we have (RFC 9110, §13.1.5). A date counts
-/// as strong: bytes never change under an id.
-fn has_same_bytes(headers: &HeaderMap, file: &FileRecord) -> bool {
-    let Some(condition) = headers.get(IF_RANGE) else {
-        return true;
+/// What the request's `Range` selects. A header that is there twice or is malformed is ignored, as
+/// RFC 9110 §14.2 allows.
+fn selected(headers: &HeaderMap, validators: &Validators, size: u64) -> Selection {
+    let mut lines = headers.get_all(RANGE).iter();
+    let only = lines.next().filter(|_| lines.next().is_none());
+    let ranges = only
+        .and_then(|line| line.to_str().ok())
+        .and_then(RangeSet::parse);
+    let Some(ranges) = ranges else {
+        return Selection::Whole;
     };
-    let Ok(condition) = condition.to_str() else {
-        return false;
-    };
-    condition == etag(file) || condition == last_modified(file)
+    let same_bytes = headers.get(IF_RANGE).is_none_or(|condition| {
+        condition
+            .to_str()
+            .is_ok_and(|condition| validators.let_range_through(condition))
+    });
+    if same_bytes {
+        ranges.resolve(size)
+    } else {
+        Selection::Whole
+    }
 }
 
-fn describe(response: &mut Response<Body>, download: &Download) {
-    let file = &download.file;
-    set(response, CONTENT_TYPE, download.media_type.as_str());
-    set(response, CONTENT_DISPOSITION, &download.disposition);
-    set(response, ETAG, &etag(file));
-    set(response, LAST_MODIFIED, &last_modified(file));
+/// What a 304 has, too: what the bytes are recognised by, and who may keep them for how long.
+fn allow_cache(response: &mut Response<Body>, validators: &Validators, max_age: u64) {
+    set(response, ETAG, &validators.etag);
+    set(response, LAST_MODIFIED, &validators.last_modified_header());
     set(
         response,
-        REPR_DIGEST,
-        &format!("sha-256=:{}:", file.sha256.to_base64()),
-    );
-    let headers = response.headers_mut();
-    headers.insert(
         CACHE_CONTROL,
-        HeaderValue::from_static("private, max-age=3600"),
+        &format!("private, max-age={max_age}"),
     );
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+}
+
+/// What keeps strangers' bytes from doing harm, and the link from leaking.
+fn protect(response: &mut Response<Body>, settings: &Settings, download: &Download) {
+    let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(
@@ -116,20 +146,75 @@ fn describe(response: &mut Response<Body>, download: &Download) {
     );
     headers.insert(
         CROSS_ORIGIN_RESOURCE_POLICY,
-        HeaderValue::from_static("cross-origin"),
+        settings.resource_policy.clone(),
     );
     // Whatever the link's own claim calls the bytes, both types must be harmless to go without.
-    if !(download.media_type.is_passive() && file.media_type.is_passive()) {
+    if !(download.media_type.is_passive() && download.file.media_type.is_passive()) {
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
     }
 }
 
-/// Strong: the SHA-256 of the bytes.
-fn etag(file: &FileRecord) -> String {
-    format!("\"{}\"", file.sha256.to_hex())
+fn describe(response: &mut Response<Body>, download: &Download) {
+    set(response, CONTENT_TYPE, download.media_type.as_str());
+    set(response, CONTENT_DISPOSITION, &download.disposition);
+    let digest = download.file.sha256.to_base64();
+    set(response, REPR_DIGEST, &format!("sha-256=:{digest}:"));
+    response
+        .headers_mut()
+        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
 }
 
-/// When the file became ready, as an HTTP date (RFC 9110, §5.6.7).
-fn last_modified(file: &FileRecord) -> String {
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(file.updated_at.get()))
+fn send(
+    response: &mut Response<Body>,
+    selection: Selection,
+    download: Download,
+    boundary: &str,
+) -> Result<(), Problem> {
+    let size = download.file.size;
+    let body = match selection {
+        Selection::Whole => Body::region(download.content, 0, size),
+        Selection::Unsatisfiable => return Err(Problem::RangeNotSatisfiable { size }),
+        Selection::Part(range) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            set(response, CONTENT_RANGE, &content_range(&range, size));
+            Body::region(download.content, range.start, range.end)
+        }
+        Selection::Parts(ranges) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            set(
+                response,
+                CONTENT_TYPE,
+                &format!("multipart/byteranges; boundary={boundary}"),
+            );
+            parts(&ranges, &download, boundary)
+        }
+    };
+    *response.body_mut() = body;
+    Ok(())
+}
+
+/// Several parts as `multipart/byteranges` (RFC 9110, §14.6). The boundary is drawn anew for every
+/// answer, so no file can hold it on purpose.
+fn parts(ranges: &[Range<u64>], download: &Download, boundary: &str) -> Body {
+    let mut bodies = VecDeque::new();
+    for range in ranges {
+        let (kind, place) = (
+            &download.media_type,
+            content_range(range, download.file.size),
+        );
+        let head =
+            format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: {place}\r\n\r\n");
+        bodies.push_back(Body::Full(Bytes::from(head)));
+        bodies.push_back(Body::region(
+            download.content.clone(),
+            range.start,
+            range.end,
+        ));
+    }
+    bodies.push_back(Body::Full(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+    Body::Sequence(bodies)
+}
+
+fn content_range(range: &Range<u64>, size: u64) -> String {
+    format!("bytes {}-{}/{size}", range.start, range.end - 1)
 }

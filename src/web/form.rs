@@ -92,7 +92,7 @@ impl Form {
             head_budget.store(PART_HEAD_BYTES_MAX, Ordering::Relaxed);
             let Some(part) = parts.next_field().await.map_err(broken)? else {
                 drop(parts);
-                read_epilogue(exchange.body).await?;
+                read_to_end(exchange.body).await?;
                 return Ok(form);
             };
             head_budget.store(u64::MAX, Ordering::Relaxed);
@@ -239,13 +239,10 @@ async fn text_of(mut part: Field<'_>, name: &str) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| FieldFault::missing(name, "must be text in UTF-8").into())
 }
 
-/// Reads what follows the last boundary, which means nothing (RFC 2046, §5.1.1). But a body that breaks off
-/// there is a broken one, and its sender must not take it for received.
-async fn read_epilogue(body: &mut Incoming) -> Result<(), Problem> {
+async fn read_past(mut part: Field<'_>) -> Result<(), Problem> {
     let mut left = OVERHEAD_BYTES_MAX;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::BadBody(error.to_string()))?;
-        let length = frame.data_ref().map_or(0, |chunk| chunk.len() as u64);
+    while let Some(chunk) = part.chunk().await.map_err(broken)? {
+        let length = chunk.len() as u64;
         left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
             limit: OVERHEAD_BYTES_MAX,
         })?;
@@ -253,10 +250,14 @@ async fn read_epilogue(body: &mut Incoming) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn read_past(mut part: Field<'_>) -> Result<(), Problem> {
+/// Reads what follows the form's last line. It means nothing (RFC 2046, §5.1.1), but a body that breaks
+/// off even there was not sent whole, and is not answered with a yes.
+async fn read_to_end(body: &mut Incoming) -> Result<(), Problem> {
     let mut left = OVERHEAD_BYTES_MAX;
-    while let Some(chunk) = part.chunk().await.map_err(broken)? {
-        let length = chunk.len() as u64;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Problem::BadBody(format!("the body broke off: {error}")))?;
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
             limit: OVERHEAD_BYTES_MAX,
         })?;

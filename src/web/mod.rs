@@ -1,16 +1,16 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route ([`download`]) or to an API style ([`aitronos`], [`qoder`]). Whatever ends it early is
-//! a [`problem::Problem`], which the path's [`style::Style`] puts into its envelope. Every request leaves one line in the log,
-//! without its URL: a link is a credential.
+//! the byte route (`download`) or to an API style (`aitronos`, `qoder`). Whatever ends it early is a
+//! [`problem::Problem`], which the path's [`style::Style`] puts into its envelope. Every request
+//! leaves one line in the log, without its URL: a link is a credential.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, EXPECT};
+use hyper::header::{ALLOW, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -21,6 +21,7 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
 use body::Body;
+use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
 use style::Style;
@@ -28,10 +29,12 @@ use trace::Trace;
 
 mod aitronos;
 pub mod body;
+pub mod cors;
 pub mod credential;
 mod download;
 mod form;
 pub mod ops;
+mod page;
 pub mod part;
 pub mod problem;
 mod qoder;
@@ -57,9 +60,15 @@ pub enum ContentStatus {
     Plain,
 }
 
-/// The settings of the public side, checked.
-#[derive(Clone, Copy, Debug)]
+/// What a deployment may want otherwise, checked.
+#[derive(Clone, Debug)]
 pub struct Settings {
+    /// `cors.origins`.
+    pub origins: Origins,
+    /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
+    pub resource_policy: HeaderValue,
+    /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
+    pub cap_cache_to_expiry: bool,
     /// `qoder.content_status`.
     pub qoder_content_status: ContentStatus,
 }
@@ -98,17 +107,18 @@ impl Web {
         let (parts, mut body) = request.into_parts();
         let trace = Trace::of(&parts.headers);
         let mut seen = Seen::default();
-        let (response, problem) = match self
+        let answered = self
             .answer(&parts, &mut body, client, &trace, &mut seen)
-            .await
-        {
+            .await;
+        let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => {
-                let (path, now) = (self.unmounted(parts.uri.path()), self.gateway.clock().now());
-                let answer = Style::of_path(path).answer(&problem, path, &trace, now);
-                (answer, Some(problem))
-            }
+            Err(problem) => (self.refuse(&parts, &problem, &trace), Some(problem)),
         };
+        if self.is_byte_route(&parts) {
+            self.settings
+                .origins
+                .decorate(&parts.headers, &mut response);
+        }
         // A client that is still sending must read the answer, not a reset. One that waits for our
         // `100 Continue` sends nothing, and would be told to go on.
         if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
@@ -124,6 +134,24 @@ impl Web {
             problem.as_ref(),
         );
         response
+    }
+
+    /// The answer to a problem, in the words of the API style or, for a person, as a page.
+    fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
+        let now = self.gateway.clock().now();
+        let path = self.unmounted(request.uri.path());
+        let mut response = Style::of_path(path).answer(problem, path, trace, now);
+        if self.is_byte_route(request) {
+            if page::is_wanted(&request.headers) {
+                page::replace(&mut response, trace);
+            }
+            page::depends_on_accept(&mut response);
+        }
+        response
+    }
+
+    fn is_byte_route(&self, request: &Parts) -> bool {
+        FilePath::before(self.unmounted(request.uri.path()), "download").is_some()
     }
 
     async fn answer(
@@ -207,6 +235,7 @@ async fn download(
     if request.method == Method::OPTIONS {
         let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
         reply::set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
+        cors::answer_preflight(&mut response);
         return Ok(response);
     }
     if !gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
@@ -220,7 +249,7 @@ async fn download(
     };
     let opened = gateway.open_link(&link).await?;
     seen.link_id = Some(opened.link_id.to_string());
-    download::answer(&request.method, &request.headers, opened)
+    download::answer(exchange, opened)
 }
 
 /// What the log line says of a request besides its outcome.

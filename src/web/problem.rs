@@ -38,6 +38,9 @@ pub enum Problem {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The file is not the one that the request's conditions name.
+    #[error("a condition of the request does not hold")]
+    PreconditionFailed,
     /// No byte of the wanted range lies inside the file.
     #[error("the range lies outside the file")]
     RangeNotSatisfiable {
@@ -59,6 +62,7 @@ impl Problem {
             Self::BadBody(_) => "bad_body",
             Self::UnsupportedBody(_) => "unsupported_body",
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::PreconditionFailed => "precondition_failed",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
         }
     }

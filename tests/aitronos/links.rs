@@ -404,7 +404,7 @@ async fn head_is_get_without_its_body() {
             .await;
         let without_ids = |reply: &crate::support::client::Reply| {
             let kept =
-                |(name, _): &&(String, String)| !["date", "x-request-id"].contains(&name.as_str());
+                |(name, _): &&(String, String)| !["Date", "X-Request-Id"].contains(&name.as_str());
             reply
                 .headers
                 .iter()
@@ -447,7 +447,7 @@ async fn one_range_answers_its_bytes_and_says_which() {
         reply.refused(416, "RANGE_NOT_SATISFIABLE");
         assert_eq!(reply.header("content-range"), Some("bytes */1000000"));
     }
-    for range in ["bytes=5-2", "items=0-1", "bytes=a-b", "bytes=0-1,5-6"] {
+    for range in ["bytes=5-2", "items=0-1", "bytes=a-b"] {
         let reply = app.client.get(&link, &[("Range", range)]).await;
         assert_eq!(reply.status, 200, "{range}");
         assert!(reply.body == bytes);
@@ -731,4 +731,35 @@ async fn keys_end_pause_and_lack_scopes_each_with_their_own_word() {
         .await
         .unwrap();
     assert_eq!(mint("paused").await, "ok");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_opens_ten_thousand_times_at_once() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = fixture().await;
+    let link = app.link("file_abc123", "").await;
+    let request = format!("GET {link} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut connections = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (address, request) = (app.client.0, request.clone());
+        connections.spawn(async move {
+            let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let mut answer = Vec::new();
+            for _ in 0..100 {
+                stream.write_all(request.as_bytes()).await.unwrap();
+                answer.clear();
+                while !answer.ends_with(PNG) {
+                    assert_ne!(
+                        stream.read_buf(&mut answer).await.unwrap(),
+                        0,
+                        "closed early"
+                    );
+                }
+                assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+            }
+        });
+    }
+    while let Some(ended) = connections.join_next().await {
+        ended.unwrap();
+    }
 }

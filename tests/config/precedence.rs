@@ -5,6 +5,8 @@ use std::path::Path;
 
 use hallpass::config::{Config, KEYS, LogFormat, LogLevel, Origin};
 
+use hallpass::web::cors::Origins;
+
 use super::{Given, setting, values, variable_of};
 
 /// For every key three values that differ from each other and from the default: as TOML, as the
@@ -33,7 +35,19 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
     ("links.not_before_leeway", "1", "2", "3"),
-    ("links.revisions_max", "1", "2", "3"),
+    ("links.cap_cache_to_expiry", "true", "true", "true"),
+    (
+        "cors.origins",
+        "['https://a']",
+        "https://b,https://c",
+        "http://d:1",
+    ),
+    (
+        "cors.resource_policy",
+        "'same-site'",
+        "same-origin",
+        "same-site",
+    ),
     ("uploads.size_max", "1", "2KiB", "3MiB"),
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
@@ -101,7 +115,9 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);
     assert_eq!(config.links.not_before_leeway, 0);
-    assert_eq!(config.links.revisions_max, 100_000);
+    assert!(!config.links.cap_cache_to_expiry);
+    assert_eq!(config.cors.origins, Origins::Any);
+    assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());

@@ -53,6 +53,11 @@ fn fault(problem: &Problem) -> Fault<'_> {
             "This kind of request body is not supported.",
         ),
         Problem::BodyTooLarge { .. } => (413, "PAYLOAD_TOO_LARGE", "The request is too large."),
+        Problem::PreconditionFailed => (
+            412,
+            "PRECONDITION_FAILED",
+            "The file is not the one that was asked for.",
+        ),
         Problem::RangeNotSatisfiable { .. } => (
             416,
             "RANGE_NOT_SATISFIABLE",

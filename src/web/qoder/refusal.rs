@@ -63,6 +63,7 @@ fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
             );
         }
         Problem::BodyTooLarge { limit } => return too_large(*limit),
+        Problem::PreconditionFailed => (412, INVALID_REQUEST, "The file is another one."),
         Problem::RangeNotSatisfiable { .. } => (416, INVALID_REQUEST, "There is no such range."),
     };
     of(status, kind, message)

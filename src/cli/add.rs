@@ -1,0 +1,115 @@
+//! `hallpass add`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::{Failure, complain};
+use super::session::{Global, Logging, Session, expect_space};
+use super::store::{self, Labels, Progress};
+use super::walk::Walk;
+use super::{texts, wire};
+use crate::model::file::Purpose;
+use crate::model::id::{DEFAULT_ORGANIZATION, DEFAULT_SPACE, FileId, OrganizationId, SpaceId};
+use crate::model::media::MediaType;
+use crate::model::name::FileName;
+use crate::model::time::UnixSeconds;
+use crate::server::installation::Access;
+
+#[derive(Args, Debug)]
+pub(super) struct Add {
+    /// Files and directories; of a directory every file below it, in name order
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Organization that owns the files
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+    /// Space that the files lie in
+    #[arg(long, value_name = "ID", default_value = DEFAULT_SPACE)]
+    space: SpaceId,
+    /// What the files are for
+    #[arg(long, value_name = "PURPOSE", default_value = "user_upload", value_parser = texts::purpose)]
+    purpose: Purpose,
+    /// Id of the file, with one file only [default: drawn]
+    #[arg(long, value_name = "ID")]
+    id: Option<FileId>,
+    /// Name of the file, with one file only [default: the last part of its path]
+    #[arg(long, value_name = "NAME", value_parser = texts::file_name)]
+    filename: Option<FileName>,
+    /// Media type of the files [default: by name]
+    #[arg(long = "type", value_name = "TYPE", value_parser = texts::media_type)]
+    media_type: Option<MediaType>,
+    /// Metadata: a JSON object of texts, or KEY=VALUE, repeated
+    #[arg(long, value_name = "JSON")]
+    metadata: Vec<String>,
+    /// When the file was made, Unix seconds or RFC 3339, with one file only [default: now]
+    #[arg(long, value_name = "TIME", value_parser = texts::moment)]
+    created_at: Option<UnixSeconds>,
+    /// Register the files where they lie, below blobs.in_place_roots, without copying them
+    #[arg(long)]
+    in_place: bool,
+}
+
+impl Add {
+    /// Stores each file, passes over those that fail, and says which they are.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        self.check_one_file()?;
+        let labels = Labels {
+            metadata: texts::metadata(&self.metadata)?,
+            organization: self.organization,
+            space: self.space,
+            purpose: self.purpose,
+            id: self.id,
+            filename: self.filename,
+            media_type: self.media_type,
+            created_at: self.created_at,
+        };
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let gateway = session.gateway(Access::SetUp).await?;
+        expect_space(&gateway, &labels.organization, &labels.space).await?;
+        let progress = Progress::new(!session.output.is_json());
+        let mut all_stored = true;
+        for found in Walk::new(&self.paths) {
+            let stored = match found {
+                Ok(found) if self.in_place => store::register(&gateway, &found, &labels).await,
+                Ok(found) => store::copy(&gateway, &found, &labels, &progress).await,
+                Err(failure) => Err(failure),
+            };
+            match stored {
+                Ok(file) => {
+                    session.output.item(&wire::File::from(&file))?;
+                    session.output.flush()?;
+                }
+                Err(Failure::Failed(why)) => {
+                    all_stored = false;
+                    complain(&why);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        session.output.end()?;
+        if all_stored {
+            Ok(())
+        } else {
+            Err(Failure::Said)
+        }
+    }
+
+    /// What names one file cannot name several.
+    fn check_one_file(&self) -> Result<(), Failure> {
+        let flags = [
+            ("--id", self.id.is_some()),
+            ("--filename", self.filename.is_some()),
+            ("--created-at", self.created_at.is_some()),
+        ];
+        let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) else {
+            return Ok(());
+        };
+        let one = matches!(self.paths.as_slice(), [path] if !path.is_dir());
+        if one {
+            Ok(())
+        } else {
+            Err(Failure::Usage(format!("{flag} goes with one file only")))
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `hallpass apikey …`: what authenticates a mint, list, upload or delete call.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::session::{Global, Logging, Session, expect_organization};
+use super::{texts, wire};
+use crate::config::seconds_of;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::tenants::NewApiKey;
+use crate::model::id::{ApiKeyId, DEFAULT_ORGANIZATION, OrganizationId};
+use crate::model::key::{ApiKeyState, Scope, Scopes};
+use crate::server::installation::Access;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ApiKey {
+    /// Make an API key and print it, this once
+    Create(Create),
+    /// List the API keys, without their text
+    List(List),
+    /// Let a key not work until it is resumed
+    Pause(One),
+    /// Let a paused key work again
+    Resume(One),
+    /// Let a key never work again
+    Deactivate(One),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Create {
+    /// Organization that the key acts for
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+    /// A word for it, for people
+    #[arg(long, value_name = "NAME", default_value = "")]
+    name: String,
+    /// What it may do: read, mint, write, admin; may be repeated [default: read, mint, write]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = texts::scope)]
+    scope: Vec<Scope>,
+    /// How long it works: seconds, or a number with s, m, h or d [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = seconds_of)]
+    expires_in: Option<u64>,
+    /// Take the key's text from this file [default: drawn]
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct List {
+    /// List the keys of this organization only
+    #[arg(long, value_name = "ID")]
+    organization: Option<OrganizationId>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct One {
+    /// Id of the key, as in the list
+    #[arg(value_name = "KEY")]
+    key: ApiKeyId,
+}
+
+impl ApiKey {
+    /// Changes or prints API keys.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        match self {
+            Self::Create(create) => create.run(session).await,
+            Self::List(list) => list.run(session).await,
+            Self::Pause(one) => one.set(session, ApiKeyState::Paused).await,
+            Self::Resume(one) => one.set(session, ApiKeyState::Active).await,
+            Self::Deactivate(one) => one.set(session, ApiKeyState::Deactivated).await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, mut session: Session) -> Result<(), Failure> {
+        let text = self.api_key_file.as_deref().map(texts::key_file);
+        let text = text.transpose()?;
+        let gateway = session.gateway(Access::SetUp).await?;
+        expect_organization(&gateway, &self.organization).await?;
+        let scopes = match self.scope.as_slice() {
+            [] => Scopes::USUAL,
+            some => Scopes::of(some),
+        };
+        let new = NewApiKey {
+            organization: self.organization,
+            name: self.name,
+            scopes,
+            expires_in: self.expires_in,
+            text,
+        };
+        let (key, text) = gateway.create_api_key(new).await?;
+        session.output.one(&wire::NewApiKey::new(&key, text))
+    }
+}
+
+impl List {
+    async fn run(self, mut session: Session) -> Result<(), Failure> {
+        let gateway = session.gateway(Access::Existing).await?;
+        if let Some(organization) = &self.organization {
+            expect_organization(&gateway, organization).await?;
+        }
+        let keys = gateway.api_keys(self.organization.as_ref()).await?;
+        let keys: Vec<wire::ListedApiKey> = keys.iter().map(Into::into).collect();
+        session.output.many(&keys)
+    }
+}
+
+impl One {
+    async fn set(self, mut session: Session, state: ApiKeyState) -> Result<(), Failure> {
+        let gateway = session.gateway(Access::Existing).await?;
+        let key = match gateway.set_api_key_state(&self.key, state).await {
+            Err(Refusal::Missing { .. }) => {
+                let why = format!("there is no API key {}", self.key);
+                return Err(Failure::Failed(why));
+            }
+            Err(Refusal::Exists { .. }) => {
+                let why = format!("API key {} was deactivated, and stays so", self.key);
+                return Err(Failure::Failed(why));
+            }
+            changed => changed?,
+        };
+        session.output.one(&wire::ListedApiKey::from(&key))
+    }
+}

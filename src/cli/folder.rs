@@ -1,0 +1,140 @@
+//! `hallpass folder …`: the sets of files that other organizations may mint links for.
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::session::{Global, Logging, Session, expect_organization};
+use super::wire;
+use crate::gateway::Gateway;
+use crate::model::id::{DEFAULT_ORGANIZATION, FileId, FolderId, OrganizationId};
+use crate::server::installation::Access;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Folder {
+    /// Make a folder
+    Create(Create),
+    /// List the folders of an organization
+    List(Owner),
+    /// Put files into a folder: all of them or none
+    Add(Files),
+    /// Take files out of a folder
+    Remove(Files),
+    /// Let organizations mint links for a folder's files: all of them or none
+    Share(Members),
+    /// Let organizations no longer do that
+    Unshare(Members),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Owner {
+    /// Organization that the folder belongs to
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Create {
+    #[command(flatten)]
+    owner: Owner,
+    /// Id of the folder [default: drawn]
+    #[arg(long, value_name = "ID")]
+    id: Option<FolderId>,
+    /// A word for it, for people
+    #[arg(long, value_name = "NAME", default_value = "")]
+    name: String,
+    /// Organizations that may mint links for its files
+    #[arg(long, value_name = "ORG", num_args = 1..)]
+    member: Vec<OrganizationId>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Files {
+    #[command(flatten)]
+    owner: Owner,
+    /// Id of the folder
+    #[arg(value_name = "FOLDER")]
+    folder: FolderId,
+    /// Ids of the files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<FileId>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Members {
+    #[command(flatten)]
+    owner: Owner,
+    /// Id of the folder
+    #[arg(value_name = "FOLDER")]
+    folder: FolderId,
+    /// Ids of the organizations
+    #[arg(required = true, value_name = "ORG")]
+    members: Vec<OrganizationId>,
+}
+
+impl Folder {
+    /// Changes a folder and prints it, or prints all folders.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let access = match self {
+            Self::Create(_) => Access::SetUp,
+            _ => Access::Existing,
+        };
+        let gateway = session.gateway(access).await?;
+        let owner = self.owner().clone();
+        expect_organization(&gateway, &owner).await?;
+        let folder = match self {
+            Self::Create(create) => {
+                let (name, members) = (create.name, create.member);
+                let made = gateway.create_folder(owner, create.id, name, members);
+                return session.output.one(&wire::Place::from(&made.await?));
+            }
+            Self::List(_) => {
+                let folders = gateway.folders(&owner).await?;
+                let places: Vec<wire::Place> = folders.iter().map(Into::into).collect();
+                return session.output.many(&places);
+            }
+            Self::Add(add) => {
+                let (folder, files) = (add.folder, add.files);
+                gateway.add_to_folder(&owner, &folder, &files).await?;
+                folder
+            }
+            Self::Remove(remove) => {
+                let (folder, files) = (remove.folder, remove.files);
+                gateway.remove_from_folder(&owner, &folder, &files).await?;
+                folder
+            }
+            Self::Share(share) => {
+                let (folder, members) = (share.folder, share.members);
+                gateway.share_folder(&owner, &folder, &members).await?;
+                folder
+            }
+            Self::Unshare(unshare) => {
+                let (folder, members) = (unshare.folder, unshare.members);
+                gateway.unshare_folder(&owner, &folder, &members).await?;
+                folder
+            }
+        };
+        let place = find(&gateway, &owner, &folder).await?;
+        session.output.one(&place)
+    }
+
+    const fn owner(&self) -> &OrganizationId {
+        match self {
+            Self::Create(create) => &create.owner.organization,
+            Self::List(owner) => &owner.organization,
+            Self::Add(files) | Self::Remove(files) => &files.owner.organization,
+            Self::Share(members) | Self::Unshare(members) => &members.owner.organization,
+        }
+    }
+}
+
+async fn find(
+    gateway: &Gateway,
+    owner: &OrganizationId,
+    id: &FolderId,
+) -> Result<wire::Place, Failure> {
+    let folders = gateway.folders(owner).await?;
+    let found = folders.iter().find(|folder| folder.id == *id);
+    let gone = || Failure::Failed(format!("organization {owner} has no folder {id}"));
+    Ok(wire::Place::from(found.ok_or_else(gone)?))
+}

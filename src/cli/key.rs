@@ -1,0 +1,206 @@
+//! `hallpass key …`: the signing keys. A running gateway reads their file again by itself.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::failure::{Failure, complain};
+use super::session::{Global, Logging, Session, expect_organization};
+use super::wire;
+use crate::config::keyring_file::{self, KeyringFileError};
+use crate::model::id::OrganizationId;
+use crate::model::time::UnixSeconds;
+use crate::server::installation::{Access, drawn_key, lock_for_setup};
+use crate::sign::keyring::{Keyring, Kid};
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Key {
+    /// Add a key that verifies and does not sign yet; the first key of all signs
+    Generate,
+    /// List the keys, without their secrets
+    List,
+    /// Sign with another key from now on; the one that signed goes on verifying
+    Rotate(Rotate),
+    /// End all links of a key, and forget its secret
+    Retire(Retire),
+    /// Print the key with which an organization signs its own links
+    Derive(Derive),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Rotate {
+    /// Key that shall sign [default: a fresh one]
+    #[arg(long, value_name = "KID")]
+    to: Option<Kid>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Retire {
+    /// Key whose links shall end
+    #[arg(value_name = "KID")]
+    kid: Kid,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Derive {
+    /// Organization that the key is for
+    #[arg(long, value_name = "ID")]
+    organization: OrganizationId,
+}
+
+impl Key {
+    /// Changes or prints the keyring.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let changed = match self {
+            Self::List => return list(&mut session),
+            Self::Derive(derive) => return derive.run(&mut session).await,
+            Self::Generate => generate(&session).await?,
+            Self::Rotate(rotate) => change(&session, |keyring, now| match rotate.to {
+                Some(kid) => Ok((keyring_file::rotate(keyring, &kid)?, kid)),
+                None => {
+                    let (keyring, kid) = with_fresh_key(Some(keyring), now)?;
+                    Ok((keyring_file::rotate(keyring, &kid)?, kid))
+                }
+            })?,
+            Self::Retire(retire) => change(&session, |keyring, _| {
+                Ok((keyring_file::retire(keyring, &retire.kid)?, retire.kid))
+            })?,
+        };
+        session.output.one(&changed)
+    }
+}
+
+impl Derive {
+    async fn run(self, session: &mut Session) -> Result<(), Failure> {
+        let gateway = session.gateway(Access::Existing).await?;
+        expect_organization(&gateway, &self.organization).await?;
+        let epoch = gateway.look().await?.epoch(&self.organization);
+        let keyring = gateway.keyring();
+        let key = keyring.organization_key(&self.organization, epoch);
+        if !session.output.is_json() {
+            complain(&format!("sign with --kid {}", keyring.active()));
+        }
+        session.output.one(&wire::DerivedKey {
+            organization_id: self.organization.to_string(),
+            kid: keyring.active().to_string(),
+            organization_epoch: epoch,
+            organization_key: &key.reveal_base64url(),
+        })
+    }
+}
+
+fn list(session: &mut Session) -> Result<(), Failure> {
+    let keyring = match &session.config.keyring_text {
+        Some(text) => keyring_file::parse(text.reveal())?,
+        None => keyring_file::read(&existing_file(session)?)?,
+    };
+    let keys: Vec<wire::Key> = keyring.keys().iter().map(wire::Key::listed).collect();
+    session.output.many(&keys)
+}
+
+/// Adds a key to the keyring. Where there is none, this makes it, and an empty data directory is set up.
+async fn generate(session: &Session) -> Result<wire::Key, Failure> {
+    let path = editable_file(session)?;
+    if path.exists() {
+        return change(session, |keyring, now| with_fresh_key(Some(keyring), now));
+    }
+    let directory = session.config.server.data_dir.as_path();
+    let made = {
+        // A gateway that sets this directory up at the same time makes a keyring of its own.
+        let _setup = lock_for_setup(directory)?;
+        make_parent(&path)?;
+        let _lock = lock(&path)?;
+        let before = if path.exists() {
+            Some(keyring_file::read(&path)?)
+        } else {
+            None
+        };
+        let (keyring, kid) = with_fresh_key(before, session.clock.now())?;
+        keyring_file::write(&path, &keyring)?;
+        of(&keyring, &kid)?
+    };
+    session.installation(Access::SetUp).await?;
+    Ok(made)
+}
+
+/// Changes the keyring as `edit` says, while nobody else does.
+fn change(
+    session: &Session,
+    edit: impl FnOnce(Keyring, UnixSeconds) -> Result<(Keyring, Kid), Failure>,
+) -> Result<wire::Key, Failure> {
+    editable_file(session)?;
+    let path = existing_file(session)?;
+    let _lock = lock(&path)?;
+    let keyring = keyring_file::read(&path)?;
+    let (keyring, kid) = edit(keyring, session.clock.now())?;
+    keyring_file::write(&path, &keyring)?;
+    of(&keyring, &kid)
+}
+
+fn of(keyring: &Keyring, kid: &Kid) -> Result<wire::Key, Failure> {
+    let key = keyring.key(kid);
+    let unknown = || KeyringFileError::Unknown { kid: kid.clone() };
+    Ok(wire::Key::changed(key.ok_or_else(unknown)?))
+}
+
+/// The keyring with one more key. A kid that happens to be taken is drawn again.
+fn with_fresh_key(keyring: Option<Keyring>, now: UnixSeconds) -> Result<(Keyring, Kid), Failure> {
+    let taken = |kid: &Kid| keyring.as_ref().is_some_and(|ring| ring.key(kid).is_some());
+    let (kid, secret) = loop {
+        let (kid, secret) = drawn_key()?;
+        if !taken(&kid) {
+            break (kid, secret);
+        }
+    };
+    let keyring = keyring_file::generate(keyring, kid.clone(), secret, now)?;
+    Ok((keyring, kid))
+}
+
+/// The keyring's file, which must be what the keys come from.
+fn editable_file(session: &Session) -> Result<PathBuf, Failure> {
+    if session.config.keyring_text.is_some() {
+        let why = "the keys come from HALLPASS_KEYRING, which a command cannot change";
+        return Err(Failure::Usage(why.into()));
+    }
+    Ok(session.config.keyring_file())
+}
+
+fn existing_file(session: &Session) -> Result<PathBuf, Failure> {
+    let path = session.config.keyring_file();
+    if path.exists() {
+        return Ok(path);
+    }
+    Err(Failure::Failed(format!(
+        "there is no keyring {}: `hallpass key generate` makes one",
+        path.display()
+    )))
+}
+
+/// Takes the lock that keeps two changes of the keyring apart; it is given back when dropped. It is on a
+/// file of its own, since a change replaces the keyring's file.
+fn lock(keyring: &Path) -> Result<File, Failure> {
+    let mut name = OsString::from(keyring);
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let failed = |error| Failure::io(format!("locking {}", path.display()), &error);
+    let lock = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    lock.lock().map_err(failed)?;
+    Ok(lock)
+}
+
+fn make_parent(path: &Path) -> Result<(), Failure> {
+    let Some(parent) = path.parent().filter(|parent| *parent != Path::new("")) else {
+        return Ok(());
+    };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+    made.map_err(|error| Failure::io(format!("making {}", parent.display()), &error))
+}

@@ -1,0 +1,187 @@
+//! The command line: words typed by a person become one call of the floors below.
+//!
+//! Each command is a file of its name: its flags, and one `run` that reads down. All of them print
+//! through `output`, with the fields of `wire`, and say what went wrong through `failure`.
+//!
+//! | exit code | when |
+//! |---|---|
+//! | 0 | it was done, or the answer is yes |
+//! | 1 | it was not done, or the answer is no |
+//! | 2 | the command line, the configuration or the installation has to be mended first |
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+use output::printable;
+use session::Global;
+
+mod add;
+mod apikey;
+mod config;
+mod failure;
+mod folder;
+mod key;
+mod ls;
+mod organization;
+mod output;
+mod rm;
+mod serve;
+mod session;
+mod share;
+mod show;
+mod sign;
+mod space;
+mod store;
+mod texts;
+mod verify;
+mod walk;
+mod wire;
+
+/// How long the end waits for a disk that is slow to clear away what was begun and not finished.
+const CLEARING_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// A signed-URL download gateway: an authenticated call mints a link, the link alone opens the bytes.
+#[derive(Parser, Debug)]
+#[command(name = "hallpass", bin_name = "hallpass", version)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Start a gateway, store the files, print a signed URL for each, and serve until Ctrl-C
+    Share(share::Share),
+    /// Run the gateway
+    Serve(serve::Serve),
+    /// Put files or whole directories into the catalogue
+    Add(add::Add),
+    /// List the files of an organization, newest first
+    Ls(ls::Ls),
+    /// Print everything that is known of a file
+    Show(show::Show),
+    /// Delete files: they and their links are not found from now on
+    Rm(rm::Rm),
+    /// Mint a signed URL without the server
+    Sign(sign::Sign),
+    /// Say exactly why a signed URL opens or not
+    Verify(verify::Verify),
+    /// Make, list, rotate, retire and derive signing keys
+    #[command(subcommand)]
+    Key(key::Key),
+    /// Make, list, pause, resume and deactivate API keys
+    #[command(name = "apikey", subcommand)]
+    ApiKey(apikey::ApiKey),
+    /// Make and list organizations
+    #[command(subcommand)]
+    Organization(organization::Organization),
+    /// Make and list the spaces of an organization
+    #[command(subcommand)]
+    Space(space::Space),
+    /// Make, list, fill and share the folders of an organization
+    #[command(subcommand)]
+    Folder(folder::Folder),
+    /// Check the configuration, or print a documented sample
+    #[command(subcommand)]
+    Config(config::Config),
+}
+
+/// Does what the words say, the program's name first, and answers its exit code.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(words) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            return explain(&error);
+        }
+    };
+    match arguments.command.run(&arguments.global) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// Prints help on standard output, or what is wrong with the words on standard error. A word may be the
+/// name of a file that somebody else chose, so it is not repeated as it is. Nobody may be reading.
+fn explain(error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let mut stderr = std::io::stderr().lock();
+    for line in error.render().to_string().lines() {
+        let _ = writeln!(stderr, "{}", printable(line));
+    }
+    ExitCode::from(2)
+}
+
+impl Command {
+    fn run(self, global: &Global) -> Result<(), Failure> {
+        match self {
+            Self::Share(share) => block_on(share.run(global)),
+            Self::Serve(serve) => block_on(serve.run(global)),
+            Self::Add(add) => block_on(add.run(global)),
+            Self::Ls(ls) => block_on(ls.run(global)),
+            Self::Show(show) => block_on(show.run(global)),
+            Self::Rm(rm) => block_on(rm.run(global)),
+            Self::Sign(sign) => block_on(sign.run(global)),
+            Self::Verify(verify) => block_on(verify.run(global)),
+            Self::Key(key) => block_on(key.run(global)),
+            Self::ApiKey(key) => block_on(key.run(global)),
+            Self::Organization(organization) => block_on(organization.run(global)),
+            Self::Space(space) => block_on(space.run(global)),
+            Self::Folder(folder) => block_on(folder.run(global)),
+            Self::Config(config) => config.run(global),
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("starting the runtime", &error))?;
+    let result = runtime.block_on(work);
+    // What was begun and dropped is cleared away by threads of their own.
+    runtime.shutdown_timeout(CLEARING_TIME_MAX);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn every(command: &clap::Command, seen: &mut dyn FnMut(&clap::Command)) {
+        seen(command);
+        for below in command.get_subcommands() {
+            every(below, seen);
+        }
+    }
+
+    #[test]
+    fn every_command_and_flag_has_a_line_of_help() {
+        let mut arguments = Arguments::command();
+        arguments.build();
+        arguments.clone().debug_assert();
+        every(&arguments, &mut |command| {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                let name = argument.get_id();
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {name}",
+                    command.get_name()
+                );
+            }
+        });
+    }
+}

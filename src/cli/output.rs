@@ -1,0 +1,181 @@
+//! What commands print on standard output: lines for a person, or one JSON value on one line for a
+//! program. No command writes there by itself.
+
+use std::fmt::Write as _;
+use std::io::{self, BufWriter, Stdout, Write as _};
+
+use serde::Serialize;
+
+use super::failure::Failure;
+
+/// What a command can print.
+pub(super) trait Show: Serialize {
+    /// The lines for a person. What cannot be shown safely is escaped later.
+    fn lines(&self) -> Vec<String>;
+}
+
+/// Standard output. A reader that goes away, such as `head`, is no failure: the rest is not written.
+pub(super) struct Output {
+    json: bool,
+    to: BufWriter<Stdout>,
+    /// How many items the array has that is being written.
+    items: usize,
+    gone: bool,
+}
+
+impl Output {
+    /// Prints JSON, or else text.
+    pub(super) fn new(json: bool) -> Self {
+        Self {
+            json,
+            to: BufWriter::new(io::stdout()),
+            items: 0,
+            gone: false,
+        }
+    }
+
+    /// Whether a program reads.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether nobody reads any more.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Prints one thing, an object.
+    pub(super) fn one(&mut self, value: &impl Show) -> Result<(), Failure> {
+        if self.json {
+            let json = json_of(value)?;
+            self.write(&format!("{json}\n"))?;
+        } else {
+            self.write_lines(value)?;
+        }
+        self.flush()
+    }
+
+    /// Prints several things, an array.
+    pub(super) fn many<'a, T: Show + 'a>(
+        &mut self,
+        values: impl IntoIterator<Item = &'a T>,
+    ) -> Result<(), Failure> {
+        for value in values {
+            self.item(value)?;
+        }
+        self.end()
+    }
+
+    /// Prints the next item of an array, which [`Output::end`] closes.
+    pub(super) fn item(&mut self, value: &impl Show) -> Result<(), Failure> {
+        if !self.json {
+            return self.write_lines(value);
+        }
+        let before = if self.items == 0 { '[' } else { ',' };
+        self.items += 1;
+        let json = json_of(value)?;
+        self.write(&format!("{before}{json}"))
+    }
+
+    /// Closes the array, which may have no item.
+    pub(super) fn end(&mut self) -> Result<(), Failure> {
+        if self.json {
+            let rest = if self.items == 0 { "[]\n" } else { "]\n" };
+            self.write(rest)?;
+        }
+        self.flush()
+    }
+
+    /// Hands what was printed to its reader.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        if self.gone {
+            return Ok(());
+        }
+        let flushed = self.to.flush();
+        self.settle(flushed)
+    }
+
+    fn write_lines(&mut self, value: &impl Show) -> Result<(), Failure> {
+        for line in value.lines() {
+            self.write(&format!("{}\n", printable(&line)))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), Failure> {
+        if self.gone {
+            return Ok(());
+        }
+        let written = self.to.write_all(text.as_bytes());
+        self.settle(written)
+    }
+
+    fn settle(&mut self, result: io::Result<()>) -> Result<(), Failure> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.gone = true;
+                Ok(())
+            }
+            Err(error) => {
+                self.gone = true;
+                Err(Failure::io("writing to standard output", &error))
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+/// The text on one line, in which nothing moves a cursor, colours a terminal or runs the other way.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if misleads(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// JSON without a character that misleads on a terminal: those may stand only in texts, where an escape
+/// means the same.
+fn json_of(value: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string(value)
+        .map_err(|error| Failure::Failed(format!("writing JSON: {error}")))?;
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if misleads(c) {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    Ok(safe)
+}
+
+/// Control characters, and the marks that make text run the other way.
+fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[31m\u{9b}2J\n\u{202e}fdp";
+
+    #[test]
+    fn a_line_stays_one_line_and_moves_no_cursor() {
+        assert_eq!(printable(HOSTILE), "a\\u{1b}[31m\\u{9b}2J\\n\\u{202e}fdp");
+        assert_eq!(printable("отчёт 1.pdf"), "отчёт 1.pdf");
+    }
+
+    #[test]
+    fn json_is_safe_to_look_at_and_means_the_same() {
+        let json = json_of(&HOSTILE).unwrap();
+        assert!(!json.contains(misleads), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), HOSTILE);
+    }
+}

@@ -1,0 +1,108 @@
+//! `hallpass serve`, and what it has in common with `share`: a gateway that runs until a signal.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::failure::Failure;
+use super::session::{Global, Listening, Logging, Session};
+use super::wire;
+use crate::gateway::Gateway;
+use crate::gateway::tenants::NewApiKey;
+use crate::model::id::OrganizationId;
+use crate::model::key::Scopes;
+use crate::server::App;
+use crate::server::installation::{Access, lock_for_setup};
+use crate::server::shutdown::StopSignals;
+
+/// The name of the API key that is made at first use.
+const FIRST_KEY_NAME: &str = "first";
+
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    listening: Listening,
+}
+
+impl Serve {
+    /// Says where the gateway listens once it accepts, and runs until SIGINT or SIGTERM.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, self.listening.flags(), Logging::Configured)?;
+        let signals = StopSignals::listen();
+        let installation = session.installation(Access::SetUp).await?;
+        let app = App::build(&session.config, installation).await?;
+        let gateway = Arc::clone(app.gateway());
+        let serving = wire::Serving {
+            listeners: listener_urls(&app),
+            admin: app
+                .admin_address()
+                .map(|address| format!("http://{address}")),
+            organization_id: OrganizationId::default_organization().to_string(),
+            kid: gateway.keyring().active().to_string(),
+            api_key: first_api_key(&gateway, &session.config.server.data_dir).await?,
+        };
+        let running = Running::start(app, signals);
+        session.output.one(&serving)?;
+        running.finish().await
+    }
+}
+
+/// A gateway at work, in a task of its own.
+pub(super) struct Running(JoinHandle<()>);
+
+impl Running {
+    /// Accepts from now on. The first signal lets what is in flight finish; a second one ends that.
+    pub(super) fn start(app: App, mut signals: StopSignals) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (force, forced) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            signals.next().await;
+            drop(stop);
+            signals.next().await;
+            drop(force);
+        });
+        // A sender that is dropped is all that is waited for.
+        let stopped = async { drop(stopped.await) };
+        let forced = async { drop(forced.await) };
+        Self(tokio::spawn(app.run(stopped, forced)))
+    }
+
+    /// Completes once the gateway ended, and leaves it running when dropped before.
+    pub(super) async fn ended(&mut self) {
+        let _ = (&mut self.0).await;
+    }
+
+    /// Waits until the gateway ended.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
+        let failed = |error| Failure::Failed(format!("serving ended early: {error}"));
+        self.0.await.map_err(failed)
+    }
+}
+
+fn listener_urls(app: &App) -> Vec<String> {
+    let addresses = app.addresses().into_iter();
+    addresses
+        .map(|address| format!("http://{address}"))
+        .collect()
+}
+
+/// Makes an API key that may do everything, if the catalogue has none at all.
+async fn first_api_key(gateway: &Gateway, data_dir: &Path) -> Result<Option<String>, Failure> {
+    // Of two gateways that start at once, one makes the key.
+    let _setup = lock_for_setup(data_dir)?;
+    if !gateway.api_keys(None).await?.is_empty() {
+        return Ok(None);
+    }
+    let new = NewApiKey {
+        organization: OrganizationId::default_organization(),
+        name: FIRST_KEY_NAME.into(),
+        scopes: Scopes::ALL,
+        expires_in: None,
+        text: None,
+    };
+    let (_, text) = gateway.create_api_key(new).await?;
+    Ok(Some(text))
+}

@@ -1,0 +1,227 @@
+//! What most commands begin with: the configuration, the log and the opened installation.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::output::Output;
+use crate::config::{Config, Flag, LogFormat, LogLevel, Problem, Setting, Vars};
+use crate::gateway::Gateway;
+use crate::gateway::clock::{Clock, SystemClock};
+use crate::gateway::refusal::Refusal;
+use crate::model::id::{OrganizationId, SpaceId};
+use crate::server::installation::{Access, Installation};
+use crate::telemetry::{self, Format, Guard, Level};
+
+/// The flags that every command has.
+#[derive(Args, Debug)]
+pub(super) struct Global {
+    /// Configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the catalogue, the keyring and the bytes [default: ./hallpass-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Print one JSON value on one line
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// The flags of the commands that listen.
+#[derive(Args, Debug)]
+pub(super) struct Listening {
+    /// Address of a public listener; may be repeated; port 0 is any free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) listen: Vec<String>,
+    /// Address of the private listener with health and metrics [default: none]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
+    #[command(flatten)]
+    public: PublicBase,
+}
+
+/// What links begin with.
+#[derive(Args, Debug)]
+pub(super) struct PublicBase {
+    /// What links begin with [default: http:// and the first listener]
+    #[arg(long, value_name = "URL")]
+    pub(super) public_base_url: Option<String>,
+}
+
+impl Global {
+    /// The settings that `flags` and the global flags make, checked.
+    fn load(&self, flags: Vec<Flag>) -> Result<Config, Vec<Problem>> {
+        Config::load(
+            self.config.as_deref(),
+            &ProcessEnvironment,
+            &self.with_own(flags),
+        )
+    }
+
+    /// Every setting with its origin.
+    pub(super) fn explain(&self) -> Result<Vec<Setting>, Failure> {
+        let flags = self.with_own(Vec::new());
+        Config::explain(self.config.as_deref(), &ProcessEnvironment, &flags)
+            .map_err(Failure::Configuration)
+    }
+
+    fn with_own(&self, mut flags: Vec<Flag>) -> Vec<Flag> {
+        flags.extend(self.data_dir.iter().map(|value| Flag {
+            key: "server.data_dir",
+            value: value.clone(),
+            name: "--data-dir",
+        }));
+        flags
+    }
+}
+
+impl Listening {
+    /// The settings that these flags make.
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let mut flags = self.public.flags();
+        let listen = self.listen.iter();
+        flags.extend(listen.map(|value| flag("server.listen", "--listen", value)));
+        let admin = self.admin_listen.iter();
+        flags.extend(admin.map(|value| flag("server.admin_listen", "--admin-listen", value)));
+        flags
+    }
+}
+
+impl PublicBase {
+    /// The settings that this flag makes.
+    pub(super) fn flags(&self) -> Vec<Flag> {
+        let given = self.public_base_url.iter();
+        given
+            .map(|value| flag("server.public_base_url", "--public-base-url", value))
+            .collect()
+    }
+}
+
+fn flag(key: &'static str, name: &'static str, value: &str) -> Flag {
+    let value = value.to_owned();
+    Flag { key, value, name }
+}
+
+/// The environment that this process was started with.
+struct ProcessEnvironment;
+
+impl Vars for ProcessEnvironment {
+    fn all(&self) -> Vec<(OsString, OsString)> {
+        std::env::vars_os().collect()
+    }
+}
+
+/// What is logged besides what a command says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Logging {
+    /// What the configuration says: by a process that an operator keeps running.
+    Configured,
+    /// Warnings and errors at most: by a command that a person waits for.
+    Warnings,
+}
+
+/// A command's surroundings.
+pub(super) struct Session {
+    /// The checked configuration.
+    pub(super) config: Config,
+    /// Where it prints.
+    pub(super) output: Output,
+    /// The time.
+    pub(super) clock: Arc<dyn Clock>,
+    _log: Guard,
+}
+
+impl Session {
+    /// Reads the configuration, with the command's own flags last, and starts the log.
+    pub(super) fn begin(
+        global: &Global,
+        flags: Vec<Flag>,
+        logging: Logging,
+    ) -> Result<Self, Failure> {
+        let config = global.load(flags).map_err(Failure::Configuration)?;
+        let log =
+            start_log(&config, logging).map_err(|error| Failure::io("starting the log", &error))?;
+        Ok(Self {
+            config,
+            output: Output::new(global.json),
+            clock: Arc::new(SystemClock::start()),
+            _log: log,
+        })
+    }
+
+    /// Opens the installation; where `access` lets it, an empty data directory is set up.
+    pub(super) async fn installation(&self, access: Access) -> Result<Installation, Failure> {
+        let clock = Arc::clone(&self.clock);
+        Ok(Installation::open(&self.config, access, clock).await?)
+    }
+
+    /// Opens the installation as a gateway that listens nowhere. Only its minting needs
+    /// `public_base_url`.
+    pub(super) async fn gateway(&self, access: Access) -> Result<Arc<Gateway>, Failure> {
+        self.gateway_at(access, String::new()).await
+    }
+
+    /// The same, with links that begin with `public_base_url`.
+    pub(super) async fn gateway_at(
+        &self,
+        access: Access,
+        public_base_url: String,
+    ) -> Result<Arc<Gateway>, Failure> {
+        let installation = self.installation(access).await?;
+        Ok(Arc::new(
+            installation.into_gateway(&self.config, public_base_url),
+        ))
+    }
+}
+
+fn start_log(config: &Config, logging: Logging) -> std::io::Result<Guard> {
+    let format = match config.log.format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    let level = match config.log.level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    };
+    match logging {
+        Logging::Configured => telemetry::init(format, level),
+        Logging::Warnings => telemetry::init(format, level.min(Level::WARN)),
+    }
+}
+
+/// Fails with the command that makes the organization, if there is none of this id.
+pub(super) async fn expect_organization(
+    gateway: &Gateway,
+    id: &OrganizationId,
+) -> Result<(), Failure> {
+    match gateway.organization(id).await {
+        Ok(_) => Ok(()),
+        Err(Refusal::Missing { .. }) => Err(Failure::Failed(format!(
+            "there is no organization {id}: `hallpass organization create --id {id}` makes it"
+        ))),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Fails with the command that makes the space, or its organization, if there is none of this id.
+pub(super) async fn expect_space(
+    gateway: &Gateway,
+    organization: &OrganizationId,
+    id: &SpaceId,
+) -> Result<(), Failure> {
+    expect_organization(gateway, organization).await?;
+    match gateway.space(organization, id).await {
+        Ok(_) => Ok(()),
+        Err(Refusal::Missing { .. }) => Err(Failure::Failed(format!(
+            "organization {organization} has no space {id}: \
+             `hallpass space create --organization {organization} --id {id}` makes it"
+        ))),
+        Err(refusal) => Err(refusal.into()),
+    }
+}

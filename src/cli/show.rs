@@ -1,0 +1,38 @@
+//! `hallpass show`.
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::session::{Global, Logging, Session, expect_organization};
+use super::wire;
+use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
+use crate::server::installation::Access;
+
+#[derive(Args, Debug)]
+pub(super) struct Show {
+    /// Id of the file
+    #[arg(value_name = "FILE")]
+    file: FileId,
+    /// Organization that owns the file
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+}
+
+impl Show {
+    /// Prints the file, a deleted one too as long as its id is taken.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let gateway = session.gateway(Access::Existing).await?;
+        expect_organization(&gateway, &self.organization).await?;
+        let found = gateway
+            .file_in_any_state(&self.organization, &self.file)
+            .await?;
+        let file = found.ok_or_else(|| {
+            let (organization, file) = (&self.organization, &self.file);
+            Failure::Failed(format!("organization {organization} has no file {file}"))
+        })?;
+        session
+            .output
+            .one(&wire::WholeFile(wire::File::from(&file)))
+    }
+}

@@ -1,0 +1,214 @@
+//! `hallpass sign`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::session::{Global, Logging, PublicBase, Session, expect_organization};
+use super::{texts, wire};
+use crate::config::{Config, seconds_of};
+use crate::gateway::mint::MintOptions;
+use crate::gateway::refusal::Refusal;
+use crate::model::disposition::Disposition;
+use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
+use crate::model::media::MediaType;
+use crate::model::name::FileName;
+use crate::model::time::UnixSeconds;
+use crate::server::installation::Access;
+use crate::sign::claims::{ClaimName, Claims};
+use crate::sign::grant::Grant;
+use crate::sign::keyring::Kid;
+use crate::sign::network::Network;
+use crate::sign::organization_key::OrganizationKey;
+
+#[derive(Args, Debug)]
+pub(super) struct Sign {
+    /// Organization that owns the file
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+    /// Id of the file
+    #[arg(long, value_name = "ID")]
+    file: FileId,
+    /// How long the link lives: seconds, or a number with s, m, h or d [default: links.lifetime]
+    #[arg(long, value_name = "TIME", value_parser = seconds_of, conflicts_with = "expires_at")]
+    expires_in: Option<u64>,
+    /// When the link ends: Unix seconds or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = texts::moment)]
+    expires_at: Option<UnixSeconds>,
+    /// Whether a browser shows the file or saves it: inline or attachment
+    #[arg(long, value_name = "WORD", value_parser = texts::disposition)]
+    disposition: Option<Disposition>,
+    /// Name to show or save the file under [default: its own]
+    #[arg(long, value_name = "NAME", value_parser = texts::file_name)]
+    filename: Option<FileName>,
+    /// Media type to serve the file as [default: its own]
+    #[arg(long, value_name = "TYPE", value_parser = texts::claimed_type)]
+    content_type: Option<MediaType>,
+    /// Address or network (CIDR) that alone may open the link
+    #[arg(long, value_name = "ADDR", value_parser = network)]
+    ip: Option<String>,
+    /// When the link begins to open: Unix seconds or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = texts::moment)]
+    not_before: Option<UnixSeconds>,
+    /// Sign with the organization's key in this file, without keyring and catalogue
+    #[arg(long, value_name = "FILE", requires_all = ["kid", "public_base_url"])]
+    organization_key: Option<PathBuf>,
+    /// Signing key that the organization's key was derived from
+    #[arg(long, value_name = "KID", requires = "organization_key")]
+    kid: Option<Kid>,
+    /// How often all links of the file were revoked [default: 0]
+    #[arg(long, value_name = "NUMBER", requires = "organization_key")]
+    link_revision: Option<u64>,
+    #[command(flatten)]
+    public: PublicBase,
+}
+
+impl Sign {
+    /// Prints a link, made with the keyring and the catalogue, or with an organization's key alone.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, self.public.flags(), Logging::Warnings)?;
+        let link = match (&self.organization_key, &self.kid) {
+            (Some(path), Some(kid)) => {
+                let text = texts::key_file(path)?;
+                let key = OrganizationKey::from_base64url(&text).ok_or_else(|| {
+                    let path = path.display();
+                    Failure::Failed(format!("{path} holds no key of 43 base64url characters"))
+                })?;
+                let now = session.clock.now();
+                self.link_of_key(&session.config, now, &key, kid)?
+            }
+            _ => self.link_of_installation(&session).await?,
+        };
+        session.output.one(&link)
+    }
+
+    async fn link_of_installation(&self, session: &Session) -> Result<wire::Link, Failure> {
+        let base = public_base_url(&session.config)?;
+        let gateway = session.gateway_at(Access::Existing, base).await?;
+        expect_organization(&gateway, &self.organization).await?;
+        let options = MintOptions {
+            expires_in: self.expires_in,
+            expires_at: self.expires_at,
+            expiry_window: None,
+            not_before: self.not_before.map(UnixSeconds::get),
+            disposition: self.disposition,
+            filename: self.filename.clone(),
+            content_type: self.content_type.clone(),
+            ip: self.ip.clone(),
+        };
+        let organization = &self.organization;
+        let minted = gateway
+            .mint_for(organization, self.file.as_str(), &options, None)
+            .await;
+        match minted {
+            Ok(minted) => Ok(minted.into()),
+            Err(Refusal::Field(fault)) => {
+                let flag = fault.field.replace('_', "-");
+                Err(Failure::Failed(format!("--{flag} {}", fault.why)))
+            }
+            Err(Refusal::FileNotFound) => {
+                let file = &self.file;
+                let why = format!("organization {organization} has no file {file}");
+                Err(Failure::Failed(why))
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// What a tenant does who holds its organization's key and knows nothing else of us.
+    fn link_of_key(
+        &self,
+        config: &Config,
+        now: UnixSeconds,
+        key: &OrganizationKey,
+        kid: &Kid,
+    ) -> Result<wire::Link, Failure> {
+        let max = config.links.lifetime_max;
+        let lifetime = self.expires_in.unwrap_or(config.links.lifetime);
+        let expires = self.expires_at.unwrap_or_else(|| now.plus(lifetime));
+        let seconds = self.expires_in.unwrap_or_else(|| expires.since(now));
+        if !(1..=max).contains(&seconds) {
+            let flag = if self.expires_at.is_some() {
+                "--expires-at"
+            } else {
+                "--expires-in"
+            };
+            let why = format!("{flag} must be 1 to {max} seconds from now");
+            return Err(Failure::Failed(why));
+        }
+        let grant = Grant {
+            organization: self.organization.clone(),
+            file: self.file.clone(),
+            claims: self.claims(expires)?,
+            expires,
+        };
+        let link = key.mint(kid, &grant, self.link_revision.unwrap_or_default());
+        Ok(wire::Link {
+            file_id: self.file.to_string(),
+            filename: self.filename.as_ref().map(ToString::to_string),
+            download_url: link.url(&public_base_url(config)?),
+            token: link.token,
+            expires: link.expires.get(),
+            link_id: link.link_id.to_string(),
+            kid: link.kid.to_string(),
+        })
+    }
+
+    /// The same claims that the gateway signs for these flags.
+    fn claims(&self, expires: UnixSeconds) -> Result<Claims, Failure> {
+        let disposition = match (&self.filename, self.disposition) {
+            (None, None) => None,
+            (Some(name), word) => Some(word.unwrap_or(Disposition::Inline).header(name)),
+            (None, Some(_)) => {
+                let why = "--disposition needs --filename here: without the catalogue the file's own name is not known";
+                return Err(Failure::Usage(why.into()));
+            }
+        };
+        if self.not_before.is_some_and(|start| start >= expires) {
+            let why = format!(
+                "--not-before must be before the link expires, at {}",
+                expires.get()
+            );
+            return Err(Failure::Failed(why));
+        }
+        let start = self.not_before.map(|start| start.get().to_string());
+        let content_type = self.content_type.as_ref().map(ToString::to_string);
+        let texts = [
+            (ClaimName::Ip, self.ip.clone()),
+            (ClaimName::NotBefore, start),
+            (ClaimName::ContentDisposition, disposition),
+            (ClaimName::ContentType, content_type),
+        ];
+        let given = texts
+            .into_iter()
+            .filter_map(|(name, text)| Some((name, text?)));
+        let mut claims = Claims::none();
+        for (name, text) in given {
+            claims = claims
+                .with(name, text)
+                .map_err(|error| Failure::Usage(error.to_string()))?;
+        }
+        Ok(claims)
+    }
+}
+
+/// An `ip` claim is signed as it was typed.
+fn network(text: &str) -> Result<String, &'static str> {
+    let why = "must be an address, or a CIDR without host bits";
+    Network::parse(text).map(|_| text.to_owned()).ok_or(why)
+}
+
+/// What the link begins with, as `serve` would find it out.
+fn public_base_url(config: &Config) -> Result<String, Failure> {
+    let first = config.server.listen.first().copied();
+    let any_port = first.is_none_or(|address| address.port() == 0);
+    if config.server.public_base_url.is_none() && any_port {
+        let why =
+            "server.listen takes any free port: say with --public-base-url what links begin with";
+        return Err(Failure::Usage(why.into()));
+    }
+    Ok(crate::server::public_base_url(config, first)?
+        .as_str()
+        .to_owned())
+}

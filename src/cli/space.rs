@@ -1,0 +1,59 @@
+//! `hallpass space …`: the containers of files inside an organization.
+
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
+use super::session::{Global, Logging, Session, expect_organization};
+use super::wire;
+use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
+use crate::server::installation::Access;
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Space {
+    /// Make a space
+    Create(Create),
+    /// List the spaces of an organization
+    List(List),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Create {
+    /// Organization that it belongs to
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+    /// Id of the space [default: drawn]
+    #[arg(long, value_name = "ID")]
+    id: Option<SpaceId>,
+    /// A word for it, for people
+    #[arg(long, value_name = "NAME", default_value = "")]
+    name: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct List {
+    /// Organization whose spaces are listed
+    #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
+    organization: OrganizationId,
+}
+
+impl Space {
+    /// Makes or prints spaces.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        match self {
+            Self::Create(create) => {
+                let gateway = session.gateway(Access::SetUp).await?;
+                expect_organization(&gateway, &create.organization).await?;
+                let made = gateway.create_space(create.organization, create.id, create.name);
+                session.output.one(&wire::Place::from(&made.await?))
+            }
+            Self::List(list) => {
+                let gateway = session.gateway(Access::Existing).await?;
+                expect_organization(&gateway, &list.organization).await?;
+                let spaces = gateway.spaces(&list.organization).await?;
+                let places: Vec<wire::Place> = spaces.iter().map(Into::into).collect();
+                session.output.many(&places)
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a person types as the value of a flag, and what it stands for.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use super::failure::Failure;
+use crate::model::disposition::Disposition;
+use crate::model::file::Purpose;
+use crate::model::key::Scope;
+use crate::model::media::{InvalidMediaType, MediaType};
+use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
+use crate::model::name::{FileName, InvalidFileName};
+use crate::model::time::UnixSeconds;
+
+/// The largest file with one key in it, in bytes.
+const KEY_FILE_BYTES_MAX: u64 = 4096;
+
+/// A moment: Unix seconds, or RFC 3339.
+pub(super) fn moment(text: &str) -> Result<UnixSeconds, &'static str> {
+    let seconds = text.parse().ok().and_then(UnixSeconds::new);
+    seconds
+        .or_else(|| UnixSeconds::parse_rfc3339(text))
+        .ok_or("must be Unix seconds or a time such as 2026-05-18T15:34:52Z")
+}
+
+/// One of the five purposes.
+pub(super) fn purpose(text: &str) -> Result<Purpose, String> {
+    let words = || Purpose::ALL.map(Purpose::as_str).join(", ");
+    Purpose::parse(text).ok_or_else(|| format!("must be one of {}", words()))
+}
+
+/// One of the four scopes.
+pub(super) fn scope(text: &str) -> Result<Scope, String> {
+    let words = || Scope::ALL.map(Scope::as_str).join(", ");
+    Scope::parse(text).ok_or_else(|| format!("must be one of {}", words()))
+}
+
+/// `inline` or `attachment`.
+pub(super) fn disposition(text: &str) -> Result<Disposition, &'static str> {
+    Disposition::parse(text).ok_or("must be inline or attachment")
+}
+
+/// A file name, cleaned.
+pub(super) fn file_name(text: &str) -> Result<FileName, InvalidFileName> {
+    FileName::from_client(text)
+}
+
+/// What a stored file is served as.
+pub(super) fn media_type(text: &str) -> Result<MediaType, InvalidMediaType> {
+    MediaType::parse(text)
+}
+
+/// What a link's own claim may say that the file is.
+pub(super) fn claimed_type(text: &str) -> Result<MediaType, InvalidMediaType> {
+    MediaType::parse_essence(text)
+}
+
+/// Metadata out of one JSON object of texts, or of one `KEY=VALUE` each, or of both.
+pub(super) fn metadata(texts: &[String]) -> Result<Metadata, Failure> {
+    let wrong = |why: String| Failure::Usage(format!("--metadata: {why}"));
+    let bytes: usize = texts.iter().map(String::len).sum();
+    if bytes > METADATA_TEXT_BYTES_MAX {
+        return Err(wrong(format!(
+            "must be at most {METADATA_TEXT_BYTES_MAX} bytes long"
+        )));
+    }
+    let mut pairs = Vec::new();
+    for text in texts {
+        if text.trim_start().starts_with('{') {
+            let Pairs(read) = serde_json::from_str(text)
+                .map_err(|error| wrong(format!("must be a JSON object of texts: {error}")))?;
+            pairs.extend(read);
+        } else {
+            let (key, value) = text.split_once('=').ok_or_else(|| {
+                wrong("must be a JSON object of texts, or KEY=VALUE, repeated".into())
+            })?;
+            pairs.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    Metadata::new(pairs).map_err(|error| wrong(error.to_string()))
+}
+
+/// The one key that a file holds, without the line break at its end. A file that others may read is
+/// worth a warning.
+pub(super) fn key_file(path: &Path) -> Result<String, Failure> {
+    let failed = |error: &std::io::Error| Failure::io(format!("reading {}", path.display()), error);
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let found = file.metadata().map_err(|error| failed(&error))?;
+    if found.is_file() && found.permissions().mode() & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(
+            "others than its owner have access to {path}, which holds a key (chmod 600)"
+        );
+    }
+    let mut text = String::new();
+    file.take(KEY_FILE_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| failed(&error))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The members of a JSON object as they stand in it, a repeated one twice.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(texts: &[&str]) -> Option<Vec<(String, String)>> {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).into()).collect();
+        let metadata = metadata(&texts).ok()?;
+        let own = |(key, value): (&str, &str)| (key.into(), value.into());
+        Some(metadata.pairs().map(own).collect())
+    }
+
+    #[test]
+    fn metadata_is_an_object_or_pairs() {
+        let both = vec![("a".into(), "1".into()), ("b".into(), "x=y".into())];
+        assert_eq!(read(&[r#"{"b":"x=y","a":"1"}"#]), Some(both.clone()));
+        assert_eq!(read(&["b=x=y", "a=1"]), Some(both.clone()));
+        assert_eq!(read(&["b=x=y", r#" {"a":"1"}"#]), Some(both));
+        assert_eq!(read(&[]), Some(Vec::new()));
+        for bad in [
+            "a",
+            "",
+            "=x",
+            r#"{"a":1}"#,
+            r#"{"a":"1","a":"2"}"#,
+            r#"{"a":"1"} x"#,
+        ] {
+            assert_eq!(read(&[bad]), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn moments_are_unix_seconds_or_rfc_3339() {
+        let time = UnixSeconds::new(1_779_118_492);
+        assert_eq!(moment("1779118492").ok(), time);
+        assert_eq!(moment("2026-05-18T15:34:52Z").ok(), time);
+        for bad in ["", "-1", "tomorrow", "100000000000"] {
+            assert!(moment(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Which files a path on the command line stands for.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+
+/// One file to be stored.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it is.
+    pub(super) path: PathBuf,
+    /// Whether a person named this very path. Links are followed only then.
+    pub(super) named: bool,
+}
+
+/// The regular files that paths stand for: a file for itself, a directory for every one below it, hidden
+/// ones too, in name order. Below a directory, symbolic links and what is neither file nor directory are
+/// skipped with a warning. Looks at the disk as it goes, and holds no more than the names of the
+/// directories it is in.
+pub(super) struct Walk {
+    /// What is still to be looked at, the next one last.
+    waiting: Vec<Found>,
+}
+
+impl Walk {
+    /// Walks the paths in the order they were given.
+    pub(super) fn new(paths: &[PathBuf]) -> Self {
+        let named = |path: &PathBuf| Found {
+            path: path.clone(),
+            named: true,
+        };
+        Self {
+            waiting: paths.iter().rev().map(named).collect(),
+        }
+    }
+
+    fn look(&mut self, found: Found) -> io::Result<Option<Found>> {
+        let metadata = if found.named {
+            fs::metadata(&found.path)?
+        } else {
+            fs::symlink_metadata(&found.path)?
+        };
+        if metadata.is_dir() {
+            self.enter(&found.path)?;
+            return Ok(None);
+        }
+        if metadata.is_file() {
+            return Ok(Some(found));
+        }
+        let path = found.path.display();
+        if found.named {
+            return Err(io::Error::other("it is neither a file nor a directory"));
+        }
+        if metadata.is_symlink() {
+            tracing::warn!("{path} is skipped: it is a symbolic link");
+        } else {
+            tracing::warn!("{path} is skipped: it is neither a file nor a directory");
+        }
+        Ok(None)
+    }
+
+    fn enter(&mut self, directory: &Path) -> io::Result<()> {
+        let mut below = fs::read_dir(directory)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<PathBuf>>>()?;
+        below.sort();
+        let found = |path| Found { path, named: false };
+        self.waiting.extend(below.into_iter().rev().map(found));
+        Ok(())
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Result<Found, Failure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(found) = self.waiting.pop() {
+            let path = found.path.clone();
+            match self.look(found) {
+                Ok(None) => {}
+                Ok(Some(file)) => return Some(Ok(file)),
+                Err(error) => return Some(Err(Failure::io(path.display(), &error))),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_give_their_files_in_name_order_without_links() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for below in ["b", "b/inner", "empty"] {
+            fs::create_dir(root.join(below)).unwrap();
+        }
+        for file in ["c", "a", "b/2", "b/1", "b/inner/x", ".hidden"] {
+            fs::write(root.join(file), file).unwrap();
+        }
+        std::os::unix::fs::symlink(root.join("a"), root.join("b/link")).unwrap();
+        std::os::unix::fs::symlink("/", root.join("all")).unwrap();
+        let paths = [root.join("c"), root.to_owned(), root.join("missing")];
+        let walked: Vec<_> = Walk::new(&paths)
+            .map(|found| found.map(|found| found.path.strip_prefix(root).unwrap().to_owned()))
+            .collect();
+        let (last, files) = walked.split_last().unwrap();
+        assert!(matches!(last, Err(Failure::Failed(why)) if why.contains("missing")));
+        let files: Vec<&str> = files
+            .iter()
+            .map(|file| file.as_ref().unwrap().to_str().unwrap())
+            .collect();
+        assert_eq!(files, ["c", ".hidden", "a", "b/1", "b/2", "b/inner/x", "c"]);
+    }
+}

@@ -1,0 +1,423 @@
+//! What each command prints, with the names of its JSON fields.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::output::Show;
+use crate::config::Setting;
+use crate::gateway::mint::Minted;
+use crate::model::file::FileRecord;
+use crate::model::key::ApiKey;
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::sign::keyring::SigningKey;
+
+/// A file, in a list.
+#[derive(Serialize)]
+pub(super) struct File {
+    file_id: String,
+    organization_id: String,
+    space_id: String,
+    filename: String,
+    mime_type: String,
+    size_bytes: u64,
+    sha256: String,
+    purpose: &'static str,
+    status: &'static str,
+    metadata: BTreeMap<String, String>,
+    created_at: String,
+    updated_at: String,
+    link_revision: u64,
+}
+
+impl From<&FileRecord> for File {
+    fn from(file: &FileRecord) -> Self {
+        let pairs = file.metadata.pairs();
+        Self {
+            file_id: file.id.to_string(),
+            organization_id: file.organization.to_string(),
+            space_id: file.space.to_string(),
+            filename: file.name.to_string(),
+            mime_type: file.media_type.to_string(),
+            size_bytes: file.size,
+            sha256: file.sha256.to_hex(),
+            purpose: file.purpose.as_str(),
+            status: file.state.as_str(),
+            metadata: pairs
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            created_at: file.created_at.to_string(),
+            updated_at: file.updated_at.to_string(),
+            link_revision: file.link_revision,
+        }
+    }
+}
+
+impl Show for File {
+    fn lines(&self) -> Vec<String> {
+        vec![format!(
+            "{}  {:>12}  {}  {}  {}",
+            self.file_id, self.size_bytes, self.created_at, self.mime_type, self.filename
+        )]
+    }
+}
+
+/// A file, alone, with everything that is known of it.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct WholeFile(pub(super) File);
+
+impl Show for WholeFile {
+    fn lines(&self) -> Vec<String> {
+        let file = &self.0;
+        let mut lines = vec![
+            format!("file_id: {}", file.file_id),
+            format!("organization_id: {}", file.organization_id),
+            format!("space_id: {}", file.space_id),
+            format!("filename: {}", file.filename),
+            format!("mime_type: {}", file.mime_type),
+            format!("size_bytes: {}", file.size_bytes),
+            format!("sha256: {}", file.sha256),
+            format!("purpose: {}", file.purpose),
+            format!("status: {}", file.status),
+            format!("created_at: {}", file.created_at),
+            format!("updated_at: {}", file.updated_at),
+            format!("link_revision: {}", file.link_revision),
+        ];
+        let metadata = file.metadata.iter();
+        lines.extend(metadata.map(|(key, value)| format!("metadata {key}: {value}")));
+        lines
+    }
+}
+
+/// What became of a file.
+#[derive(Serialize)]
+pub(super) struct Removed {
+    pub(super) file_id: String,
+    pub(super) status: &'static str,
+}
+
+impl Show for Removed {
+    fn lines(&self) -> Vec<String> {
+        vec![format!("{}  {}", self.file_id, self.status)]
+    }
+}
+
+/// A signed URL.
+#[derive(Serialize)]
+pub(super) struct Link {
+    pub(super) file_id: String,
+    /// `None` where it was signed without the catalogue.
+    pub(super) filename: Option<String>,
+    pub(super) download_url: String,
+    pub(super) token: String,
+    pub(super) expires: u64,
+    pub(super) link_id: String,
+    pub(super) kid: String,
+}
+
+impl From<Minted> for Link {
+    fn from(minted: Minted) -> Self {
+        Self {
+            file_id: minted.file.id.to_string(),
+            filename: Some(minted.file.name.to_string()),
+            download_url: minted.download_url,
+            token: minted.token,
+            expires: minted.expires.get(),
+            link_id: minted.link_id.to_string(),
+            kid: minted.kid.to_string(),
+        }
+    }
+}
+
+impl Show for Link {
+    fn lines(&self) -> Vec<String> {
+        vec![self.download_url.clone()]
+    }
+}
+
+/// Why a link opens or not. What cannot be read of it is `None`.
+#[derive(Serialize)]
+pub(super) struct Verification {
+    pub(super) valid: bool,
+    pub(super) reason: &'static str,
+    pub(super) file_id: Option<String>,
+    pub(super) organization_id: Option<String>,
+    pub(super) expires: Option<u64>,
+    pub(super) kid: Option<String>,
+    pub(super) link_id: Option<String>,
+    /// The reason in a sentence, for a person.
+    #[serde(skip)]
+    pub(super) sentence: &'static str,
+}
+
+impl Show for Verification {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("{}: {}", self.reason, self.sentence)];
+        let expires = self.expires.map(|seconds| seconds.to_string());
+        let known = [
+            ("file_id", &self.file_id),
+            ("organization_id", &self.organization_id),
+            ("expires", &expires),
+            ("kid", &self.kid),
+            ("link_id", &self.link_id),
+        ];
+        for (name, value) in known {
+            lines.extend(value.iter().map(|value| format!("{name}: {value}")));
+        }
+        lines
+    }
+}
+
+/// A signing key, without its secret.
+#[derive(Serialize)]
+pub(super) struct Key {
+    kid: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+}
+
+impl Key {
+    /// As in a list.
+    pub(super) fn listed(key: &SigningKey) -> Self {
+        Self {
+            created_at: Some(key.created_at.to_string()),
+            ..Self::changed(key)
+        }
+    }
+
+    /// As after a change.
+    pub(super) fn changed(key: &SigningKey) -> Self {
+        Self {
+            kid: key.kid.to_string(),
+            state: key.state.as_str(),
+            created_at: None,
+        }
+    }
+}
+
+impl Show for Key {
+    fn lines(&self) -> Vec<String> {
+        let created_at = self.created_at.iter().map(|time| format!("  {time}"));
+        let rest: String = created_at.collect();
+        vec![format!("{}  {}{rest}", self.kid, self.state)]
+    }
+}
+
+/// A signing key narrowed down to an organization. It holds a secret.
+#[derive(Serialize)]
+pub(super) struct DerivedKey<'a> {
+    pub(super) organization_id: String,
+    pub(super) kid: String,
+    pub(super) organization_epoch: u64,
+    pub(super) organization_key: &'a str,
+}
+
+impl Show for DerivedKey<'_> {
+    /// The key alone: what `hallpass sign --organization-key` wants in a file.
+    fn lines(&self) -> Vec<String> {
+        vec![self.organization_key.to_owned()]
+    }
+}
+
+/// An API key, without its text.
+#[derive(Serialize)]
+pub(super) struct ListedApiKey {
+    api_key_id: String,
+    organization_id: String,
+    name: String,
+    scopes: Vec<&'static str>,
+    expires_at: Option<String>,
+    state: &'static str,
+}
+
+impl From<&ApiKey> for ListedApiKey {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            api_key_id: key.id.to_string(),
+            organization_id: key.organization.to_string(),
+            name: key.name.clone(),
+            scopes: key.scopes.names(),
+            expires_at: key.expires_at.map(|time| time.to_string()),
+            state: key.state.as_str(),
+        }
+    }
+}
+
+impl Show for ListedApiKey {
+    fn lines(&self) -> Vec<String> {
+        let end = match &self.expires_at {
+            Some(time) => format!("until {time}"),
+            None => "for ever".into(),
+        };
+        vec![format!(
+            "{}  {}  {}  {}  {end}  {}",
+            self.api_key_id,
+            self.organization_id,
+            self.state,
+            self.scopes.join(","),
+            self.name
+        )]
+    }
+}
+
+/// An API key that was just made, with its text: the only time that it is shown.
+#[derive(Serialize)]
+pub(super) struct NewApiKey {
+    api_key_id: String,
+    api_key: String,
+    organization_id: String,
+    name: String,
+    scopes: Vec<&'static str>,
+    expires_at: Option<String>,
+}
+
+impl NewApiKey {
+    /// The key and its text.
+    pub(super) fn new(key: &ApiKey, text: String) -> Self {
+        let listed = ListedApiKey::from(key);
+        Self {
+            api_key_id: listed.api_key_id,
+            api_key: text,
+            organization_id: listed.organization_id,
+            name: listed.name,
+            scopes: listed.scopes,
+            expires_at: listed.expires_at,
+        }
+    }
+}
+
+impl Show for NewApiKey {
+    fn lines(&self) -> Vec<String> {
+        vec![
+            format!("api key: {}", self.api_key),
+            format!("api key id: {}", self.api_key_id),
+        ]
+    }
+}
+
+/// An organization, a space or a folder.
+#[derive(Serialize)]
+pub(super) struct Place {
+    organization_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    space_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder_id: Option<String>,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<Vec<String>>,
+}
+
+impl From<&Organization> for Place {
+    fn from(organization: &Organization) -> Self {
+        Self {
+            organization_id: organization.id.to_string(),
+            space_id: None,
+            folder_id: None,
+            name: organization.name.clone(),
+            members: None,
+        }
+    }
+}
+
+impl From<&Space> for Place {
+    fn from(space: &Space) -> Self {
+        Self {
+            organization_id: space.organization.to_string(),
+            space_id: Some(space.id.to_string()),
+            folder_id: None,
+            name: space.name.clone(),
+            members: None,
+        }
+    }
+}
+
+impl From<&Folder> for Place {
+    fn from(folder: &Folder) -> Self {
+        let members = folder.members.iter();
+        Self {
+            organization_id: folder.organization.to_string(),
+            space_id: None,
+            folder_id: Some(folder.id.to_string()),
+            name: folder.name.clone(),
+            members: Some(members.map(ToString::to_string).collect()),
+        }
+    }
+}
+
+impl Show for Place {
+    fn lines(&self) -> Vec<String> {
+        let members = self.members.as_ref().map(|members| members.join(","));
+        let shared = members.filter(|members| !members.is_empty());
+        let shared = shared.map(|members| format!("shared with {members}"));
+        let parts = [
+            Some(&self.organization_id),
+            self.space_id.as_ref(),
+            self.folder_id.as_ref(),
+            shared.as_ref(),
+            Some(&self.name).filter(|name| !name.is_empty()),
+        ];
+        let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+        vec![parts.join("  ")]
+    }
+}
+
+/// A gateway that accepts connections.
+#[derive(Serialize)]
+pub(super) struct Serving {
+    pub(super) listeners: Vec<String>,
+    pub(super) admin: Option<String>,
+    pub(super) organization_id: String,
+    pub(super) kid: String,
+    pub(super) api_key: Option<String>,
+}
+
+impl Show for Serving {
+    fn lines(&self) -> Vec<String> {
+        let listeners = self.listeners.iter();
+        let listening = listeners.map(|url| format!("listening on {url}"));
+        let api_key = self.api_key.iter().map(|key| format!("api key: {key}"));
+        listening.chain(api_key).collect()
+    }
+}
+
+/// One setting of the configuration.
+#[derive(Serialize)]
+pub(super) struct ConfigSetting {
+    key: &'static str,
+    value: String,
+    origin: String,
+}
+
+impl From<&Setting> for ConfigSetting {
+    fn from(setting: &Setting) -> Self {
+        Self {
+            key: setting.key,
+            value: setting.value.clone(),
+            origin: setting.origin.to_string(),
+        }
+    }
+}
+
+impl Show for ConfigSetting {
+    fn lines(&self) -> Vec<String> {
+        vec![format!(
+            "{} = \"{}\"  ({})",
+            self.key, self.value, self.origin
+        )]
+    }
+}
+
+/// The documented sample of a configuration file.
+#[derive(Serialize)]
+pub(super) struct Sample {
+    pub(super) sample: &'static str,
+}
+
+impl Show for Sample {
+    fn lines(&self) -> Vec<String> {
+        self.sample.lines().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,83 @@
+//! What an operator may know and a client may not: why a link does not open, and what became of a file.
+
+use super::Gateway;
+use super::download::LinkRequest;
+use super::refusal::Refusal;
+use crate::catalog::Position;
+use crate::model::file::{FileRecord, FileState, Purpose};
+use crate::model::id::{FileId, OrganizationId};
+use crate::sign::keyring::Keyring;
+use crate::sign::verify::Rejection;
+
+/// What is to be said of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It opens now.
+    Opens,
+    /// The verifier turns it down.
+    Rejected(Rejection),
+    /// It is good, and there is no such file.
+    FileMissing,
+    /// It is good, and its file was deleted.
+    FileDeleted,
+}
+
+impl Verdict {
+    /// A word that stays the same from version to version.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Opens => "ok",
+            Self::Rejected(rejection) => rejection.label(),
+            Self::FileMissing => "file_missing",
+            Self::FileDeleted => "file_deleted",
+        }
+    }
+}
+
+impl Gateway {
+    /// Says what a download with this link would meet, in the order it would be met. Bytes that cannot
+    /// be opened are a refusal, as they are for a download. For an operator, never for a request: it may
+    /// cost a thousand times as much as one.
+    pub async fn explain_link(&self, request: &LinkRequest<'_>) -> Result<Verdict, Refusal> {
+        let revocations = self.look().await?;
+        let verified = match self.judge(request, &revocations, Keyring::explain) {
+            Ok(verified) => verified,
+            Err(rejection) => return Ok(Verdict::Rejected(rejection)),
+        };
+        let (organization, file) = (verified.organization(), verified.file());
+        let Some(file) = self.file_in_any_state(organization, file).await? else {
+            return Ok(Verdict::FileMissing);
+        };
+        if file.state != FileState::Ready {
+            return Ok(Verdict::FileDeleted);
+        }
+        self.blobs.open(&file.location, file.size).await?;
+        Ok(Verdict::Opens)
+    }
+
+    /// The file, deleted or not, as long as its id is taken.
+    pub async fn file_in_any_state(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Result<Option<FileRecord>, Refusal> {
+        Ok(self.catalog.file(organization, id).await?)
+    }
+
+    /// Up to `limit` ready files of an organization, newest first, from the one after `last` on, or from
+    /// the newest. A caller goes through all of them by handing in the last of each page.
+    pub async fn page_after(
+        &self,
+        organization: &OrganizationId,
+        purpose: Option<Purpose>,
+        last: Option<&FileRecord>,
+        limit: u32,
+    ) -> Result<Vec<FileRecord>, Refusal> {
+        let after = last.map(|file| Position {
+            created_at: file.created_at,
+            id: file.id.as_str().to_owned(),
+        });
+        self.page(organization, purpose, after.as_ref(), limit)
+            .await
+    }
+}

@@ -1,0 +1,251 @@
+//! Conditional requests (RFC 9110, §13).
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::time::UnixSeconds;
+
+/// What a file is recognised by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Validators {
+    /// The strong entity tag, with its quotes.
+    pub etag: String,
+    /// When the file became ready. Its bytes never changed since, so this date is a strong validator,
+    /// too.
+    pub last_modified: UnixSeconds,
+}
+
+/// The conditions of one request, as its headers say them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// `If-Match`.
+    pub if_match: Option<EntityTags>,
+    /// `If-Unmodified-Since`, where it is a date.
+    pub if_unmodified_since: Option<UnixSeconds>,
+    /// `If-None-Match`.
+    pub if_none_match: Option<EntityTags>,
+    /// `If-Modified-Since`, where it is a date.
+    pub if_modified_since: Option<UnixSeconds>,
+}
+
+/// What the conditions of a GET or HEAD come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The file is to be sent.
+    Send,
+    /// The client has it: 304.
+    NotModified,
+    /// The client wants another one: 412.
+    Failed,
+}
+
+/// The entity tags in a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntityTags {
+    /// `*`: whatever there is.
+    Any,
+    /// These. Text that is no entity tag is among them and equals none of ours.
+    These(Vec<String>),
+}
+
+impl EntityTags {
+    /// Reads the value of `If-Match` or `If-None-Match`; several lines are joined with commas first.
+    pub fn parse(text: &str) -> Self {
+        if text.trim() == "*" {
+            return Self::Any;
+        }
+        // A comma may stand inside the quotes of a foreign tag. Cutting there leaves pieces that equal
+        // none of ours, whose tags have none.
+        let pieces = text
+            .split(',')
+            .map(str::trim)
+            .filter(|piece| !piece.is_empty());
+        Self::These(pieces.map(str::to_owned).collect())
+    }
+
+    /// By strong comparison (RFC 9110, §8.8.3.2): a weak tag equals nothing.
+    fn match_strongly(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(tags) => tags.iter().any(|tag| tag == etag),
+        }
+    }
+
+    /// By weak comparison.
+    fn match_weakly(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(tags) => tags
+                .iter()
+                .any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag),
+        }
+    }
+}
+
+impl Conditions {
+    /// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, §13.2.2. A date in the
+    /// future says nothing.
+    pub fn evaluate(&self, file: &Validators, now: UnixSeconds) -> Outcome {
+        let failed = match (&self.if_match, self.if_unmodified_since) {
+            (Some(tags), _) => !tags.match_strongly(&file.etag),
+            (None, Some(date)) => file.last_modified > date,
+            (None, None) => false,
+        };
+        if failed {
+            return Outcome::Failed;
+        }
+        let client_has_it = match (&self.if_none_match, self.if_modified_since) {
+            (Some(tags), _) => tags.match_weakly(&file.etag),
+            (None, Some(date)) => date <= now && file.last_modified <= date,
+            (None, None) => false,
+        };
+        if client_has_it {
+            Outcome::NotModified
+        } else {
+            Outcome::Send
+        }
+    }
+}
+
+impl Validators {
+    /// `Last-Modified` as it stands in the header.
+    pub fn last_modified_header(&self) -> String {
+        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.last_modified.get()))
+    }
+
+    /// Whether an `If-Range` of this value lets a range through (RFC 9110, §13.1.5): our own tag, or
+    /// exactly our own date.
+    pub fn let_range_through(&self, if_range: &str) -> bool {
+        if_range == self.etag || http_date(if_range) == Some(self.last_modified)
+    }
+}
+
+/// Reads an HTTP date in any of its three forms (RFC 9110, §5.6.7).
+pub fn http_date(text: &str) -> Option<UnixSeconds> {
+    let time = httpdate::parse_http_date(text).ok()?;
+    UnixSeconds::new(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "\"0123\"";
+
+    fn file() -> Validators {
+        Validators {
+            etag: OURS.into(),
+            last_modified: UnixSeconds::new(1_000).unwrap(),
+        }
+    }
+
+    fn outcome(conditions: &Conditions) -> Outcome {
+        conditions.evaluate(&file(), UnixSeconds::new(5_000).unwrap())
+    }
+
+    fn tags(text: &str) -> Option<EntityTags> {
+        Some(EntityTags::parse(text))
+    }
+
+    fn seconds(seconds: u64) -> Option<UnixSeconds> {
+        UnixSeconds::new(seconds)
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly() {
+        for has_it in [
+            "*",
+            OURS,
+            "W/\"0123\"",
+            "\"zz\", W/\"0123\"",
+            " \"a,b\" ,\"0123\"",
+        ] {
+            let conditions = Conditions {
+                if_none_match: tags(has_it),
+                ..Conditions::default()
+            };
+            assert_eq!(outcome(&conditions), Outcome::NotModified, "{has_it}");
+        }
+        for other in ["\"zz\"", "0123", "", "garbage", "\"0123", "w/\"0123\""] {
+            let conditions = Conditions {
+                if_none_match: tags(other),
+                ..Conditions::default()
+            };
+            assert_eq!(outcome(&conditions), Outcome::Send, "{other}");
+        }
+    }
+
+    #[test]
+    fn if_match_compares_strongly() {
+        for ours in ["*", OURS, "\"zz\",\"0123\""] {
+            let conditions = Conditions {
+                if_match: tags(ours),
+                ..Conditions::default()
+            };
+            assert_eq!(outcome(&conditions), Outcome::Send, "{ours}");
+        }
+        for other in ["W/\"0123\"", "\"zz\"", "garbage", ""] {
+            let conditions = Conditions {
+                if_match: tags(other),
+                ..Conditions::default()
+            };
+            assert_eq!(outcome(&conditions), Outcome::Failed, "{other}");
+        }
+    }
+
+    #[test]
+    fn dates_compare_to_the_second_and_tags_come_first() {
+        let since = |date| Conditions {
+            if_modified_since: seconds(date),
+            ..Conditions::default()
+        };
+        assert_eq!(outcome(&since(999)), Outcome::Send);
+        assert_eq!(outcome(&since(1_000)), Outcome::NotModified);
+        assert_eq!(
+            outcome(&since(5_001)),
+            Outcome::Send,
+            "the future says nothing"
+        );
+        let other_tag = Conditions {
+            if_none_match: tags("\"zz\""),
+            ..since(1_000)
+        };
+        assert_eq!(outcome(&other_tag), Outcome::Send);
+        let unmodified = |date| Conditions {
+            if_unmodified_since: seconds(date),
+            ..Conditions::default()
+        };
+        assert_eq!(outcome(&unmodified(999)), Outcome::Failed);
+        assert_eq!(outcome(&unmodified(1_000)), Outcome::Send);
+        let our_tag = Conditions {
+            if_match: tags(OURS),
+            ..unmodified(0)
+        };
+        assert_eq!(outcome(&our_tag), Outcome::Send);
+        let both = Conditions {
+            if_match: tags("\"zz\""),
+            if_none_match: tags("*"),
+            ..Conditions::default()
+        };
+        assert_eq!(outcome(&both), Outcome::Failed, "412 comes before 304");
+    }
+
+    #[test]
+    fn if_range_is_our_tag_or_exactly_our_date() {
+        let file = file();
+        let date = "Thu, 01 Jan 1970 00:16:40 GMT";
+        assert_eq!(file.last_modified_header(), date);
+        for good in [OURS, date, "Thursday, 01-Jan-70 00:16:40 GMT"] {
+            assert!(file.let_range_through(good), "{good}");
+        }
+        for bad in [
+            "W/\"0123\"",
+            "\"zz\"",
+            "*",
+            "",
+            "Thu, 01 Jan 1970 00:16:41 GMT",
+            "0123",
+        ] {
+            assert!(!file.let_range_through(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A page for people: what a browser shows when a link that somebody clicked does not open.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use hyper::header::{
+    ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, VARY,
+};
+use hyper::{HeaderMap, Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use super::body::Body;
+use super::reply::set;
+use super::trace::Trace;
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto 0;\
+                     padding:0 1.5rem}h1{font-size:1.5rem}small{opacity:.7}";
+
+/// Lets the page have its own style and nothing else at all.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
+});
+
+/// Whether the client asks for a page: `Accept` names `text/html` with a weight above 0.
+pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
+    let lines = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let html = parts
+            .next()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+        let weight = |part: &str| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
+        html && parts.find_map(weight).unwrap_or(1.0) > 0.0
+    })
+}
+
+/// Puts the page in the place of an error's JSON. Status and headers stay.
+pub(super) fn replace(response: &mut Response<Body>, trace: &Trace) {
+    let (title, text) = words(response.status());
+    let trace_id = &trace.trace_id;
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{title}</title>\n<style>{STYLE}</style>\n\
+         <h1>{title}</h1>\n<p>{text}</p>\n<p><small>Trace {trace_id}</small></p>\n</html>\n"
+    );
+    *response.body_mut() = Body::Full(Bytes::from(html));
+    set(response, CONTENT_SECURITY_POLICY, &POLICY);
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+/// Says that another `Accept` would have had another answer. Said of JSON and of pages.
+pub(super) fn depends_on_accept(response: &mut Response<Body>) {
+    response
+        .headers_mut()
+        .append(VARY, HeaderValue::from_static("Accept"));
+}
+
+fn words(status: StatusCode) -> (&'static str, &'static str) {
+    match status.as_u16() {
+        401 => (
+            "This link does not open",
+            "It has expired or is not valid. Please ask whoever sent it to you for a new one.",
+        ),
+        404 => (
+            "This file is not here",
+            "It does not exist or has been deleted.",
+        ),
+        503 => (
+            "Please try again",
+            "The service is busy. A moment later it may work.",
+        ),
+        400..=499 => (
+            "This cannot be done",
+            "The request asks for something that this link does not give.",
+        ),
+        _ => (
+            "Something went wrong",
+            "The fault is on our side. A moment later it may work.",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_for_those_who_name_html() {
+        let wanted = |accept: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, HeaderValue::from_static(accept));
+            is_wanted(&headers)
+        };
+        for yes in [
+            "text/html",
+            "text/html,application/xhtml+xml,*/*;q=0.8",
+            "*/*, TEXT/HTML ; q=0.1",
+        ] {
+            assert!(wanted(yes), "{yes}");
+        }
+        for no in [
+            "*/*",
+            "text/*",
+            "application/json",
+            "text/html;q=0",
+            "text/html; q=0.000",
+            "text/htmlx",
+            "",
+        ] {
+            assert!(!wanted(no), "{no}");
+        }
+        assert!(!is_wanted(&HeaderMap::new()));
+    }
+}

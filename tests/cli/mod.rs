@@ -1,0 +1,9 @@
+//! What the command line promises, kept by the real binary.
+
+mod files;
+mod keys;
+mod links;
+mod serving;
+mod support;
+mod vendors;
+mod words;

@@ -1,0 +1,255 @@
+//! The real binary in a directory of its own, and just enough HTTP to open a link.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything is waited for before a test gives up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A place with a data directory that is not there yet.
+pub(super) struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(super) fn data(&self, name: &str) -> PathBuf {
+        self.path("data").join(name)
+    }
+
+    /// Writes a file and answers its path.
+    pub(super) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The binary with these words, in this place and without settings from outside.
+    pub(super) fn command<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("HALLPASS_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(self.directory.path())
+            .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(super) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
+        self.command(words).output().unwrap()
+    }
+
+    /// Runs it, expects it to succeed, and answers what it printed.
+    pub(super) fn good<W: AsRef<OsStr>>(&self, words: &[W]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The same with `--json`: exactly one line with one value.
+    pub(super) fn json<W: AsRef<OsStr>>(&self, words: &[W]) -> Value {
+        let mut words: Vec<&OsStr> = words.iter().map(AsRef::as_ref).collect();
+        words.push("--json".as_ref());
+        one_line_of_json(&self.good(&words))
+    }
+
+    /// Runs it, expects this exit code, and answers what it complained about.
+    pub(super) fn bad<W: AsRef<OsStr>>(&self, code: i32, words: &[W]) -> String {
+        let output = self.run(words);
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Stores a file and answers its id.
+    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.file(name, bytes);
+        let added = self.json(&[OsStr::new("add"), path.as_os_str()]);
+        text(&added[0], "file_id")
+    }
+
+    /// A signed URL of a file, as the catalogue and the keyring make it.
+    pub(super) fn sign(&self, base: &str, file: &str, more: &[&str]) -> Value {
+        let mut words = vec!["sign", "--public-base-url", base, "--file", file];
+        words.extend(more);
+        self.json(&words)
+    }
+
+    pub(super) fn serve(&self) -> Serving {
+        self.start(&["serve", "--listen", "127.0.0.1:0"])
+    }
+
+    /// Starts the binary, which goes on by itself.
+    pub(super) fn start<W: AsRef<OsStr>>(&self, words: &[W]) -> Serving {
+        let mut child = self.command(words).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        Serving {
+            lines: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            errors: Some(errors),
+        }
+    }
+}
+
+/// A running binary. It is killed when a test that fails drops it.
+pub(super) struct Serving {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    errors: Option<std::thread::JoinHandle<String>>,
+}
+
+impl Serving {
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line of its standard output; empty at the end.
+    pub(super) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Where it listens, from its first line.
+    pub(super) fn url(&mut self) -> String {
+        let line = self.line();
+        line.strip_prefix("listening on ").expect(&line).to_owned()
+    }
+
+    pub(super) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    pub(super) fn signal(&self, name: &str) {
+        // The shell's own `kill`: not every machine has the program.
+        let words = format!("kill -s {name} {}", self.pid());
+        let sent = Command::new("sh").args(["-c", &words]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Sends a signal and waits for the end. Answers the exit status, the rest of its standard output, and
+    /// its standard error.
+    pub(super) fn stop(mut self, signal: &str) -> (ExitStatus, String, String) {
+        self.signal(signal);
+        let (status, rest) = self.end();
+        (status, rest, self.errors.take().unwrap().join().unwrap())
+    }
+
+    fn end(&mut self) -> (ExitStatus, String) {
+        let until = Instant::now() + PATIENCE;
+        while self.is_running() {
+            assert!(Instant::now() < until, "it does not end");
+            pause();
+        }
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A short moment between two looks.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test waits for another process"
+)]
+pub(super) fn pause() {
+    std::thread::sleep(Duration::from_millis(10));
+}
+
+/// Asks until the answer is yes, and says how long that took.
+pub(super) fn until(what: &str, mut yes: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !yes() {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
+        pause();
+    }
+    println!("{what}: {:?}", begun.elapsed());
+    begun.elapsed()
+}
+
+/// The status and the body of a GET.
+pub(super) fn open(url: &str) -> (u16, Vec<u8>) {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+    let head = str::from_utf8(&answer[..end.unwrap()]).unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer[end.unwrap() + 4..].to_vec())
+}
+
+pub(super) fn status(url: &str) -> u16 {
+    open(url).0
+}
+
+pub(super) fn one_line_of_json(printed: &str) -> Value {
+    let line = printed.strip_suffix('\n').expect("a line");
+    assert!(!line.contains('\n'), "{printed}");
+    serde_json::from_str(line).expect(line)
+}
+
+pub(super) fn text(value: &Value, field: &str) -> String {
+    let text = value[field].as_str();
+    text.unwrap_or_else(|| panic!("{field} in {value}"))
+        .to_owned()
+}
+
+pub(super) fn said(output: &Output) -> String {
+    format!(
+        "{}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+pub(super) fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+pub(super) fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
