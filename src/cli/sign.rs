@@ -105,7 +105,7 @@ impl Sign {
             Ok(minted) => Ok(minted.into()),
             Err(Refusal::Field(fault)) => {
                 let flag = fault.field.replace('_', "-");
-                Err(Failure::Failed(format!("--{flag} must be {}", fault.why)))
+                Err(Failure::Failed(format!("--{flag} {}", fault.why)))
             }
             Err(Refusal::FileNotFound) => {
                 let file = &self.file;

@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::web::ContentStatus;
 use crate::web::cors::Origins;
 
 use parse::{
     absolute_paths, addresses, boolean, bytes, count, optional_address, optional_path, origins,
 };
-use parse::{optional_url, path, seconds, word};
+use parse::{number_word, optional_url, path, seconds, word};
 use source::Sources;
 
 pub use parse::{LIST_ITEMS_MAX, seconds_of};
@@ -158,6 +159,11 @@ settings! {
         /// Absolute paths of directories whose files may be registered in place.
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
     }
+    /// The Qoder API.
+    qoder: Qoder {
+        /// The status of the answer that holds a link: 302, or 200.
+        content_status: ContentStatus = "302", number_word(&CONTENT_STATUSES);
+    }
     /// The signing keys.
     keyring: KeyringPlace {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
@@ -176,6 +182,11 @@ settings! {
         level: LogLevel = "info", word(&LogLevel::WORDS);
     }
 }
+
+const CONTENT_STATUSES: [(&str, ContentStatus); 2] = [
+    ("302", ContentStatus::Redirect),
+    ("200", ContentStatus::Plain),
+];
 
 /// Who may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -132,6 +132,17 @@ pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> R
     }
 }
 
+/// As [`word`], of words that are numbers, which a file writes without quotes.
+pub(super) fn number_word<T: Copy>(
+    words: &[(&'static str, T)],
+) -> impl Fn(&Given) -> Result<T, String> {
+    let word = word(words);
+    move |given| match given {
+        Given::Integer(number) => word(&Given::Text(number.to_string())),
+        _ => word(given),
+    }
+}
+
 /// One or more different addresses. Port 0 may be there several times: each is another free port.
 pub(super) fn addresses(given: &Given) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();

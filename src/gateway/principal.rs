@@ -29,6 +29,11 @@ impl Principal {
         if self.organization.as_str() != organization {
             return Err(Refusal::OrganizationDenied);
         }
+        self.allows(scope)
+    }
+
+    /// Says no unless the key has the scope, where nothing but the key names the organization.
+    pub fn allows(&self, scope: Scope) -> Result<(), Refusal> {
         if self.scopes.allow(scope) {
             Ok(())
         } else {

@@ -121,6 +121,7 @@ impl App {
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 koodrive_date_skew: config.koodrive.date_skew_secs,
+                qoder_content_status: config.qoder.content_status,
             },
         })
     }

@@ -1,9 +1,9 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route (`download`) or to an API style (`aitronos`, `koodrive`). Whatever ends it early is a
-//! [`problem::Problem`], which the path's [`style::Style`] maps to its envelope. Every request leaves one
-//! line in the log, without its URL: a link is a credential.
+//! the byte route (`download`) or to an API style (`aitronos`, `qoder`, `koodrive`). Whatever ends it early is a
+//! [`problem::Problem`], which the path's [`style::Style`] puts into its envelope. Every request
+//! leaves one line in the log, without its URL: a link is a credential.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -38,16 +38,28 @@ pub mod ops;
 mod page;
 pub mod part;
 pub mod problem;
+mod qoder;
 pub mod query;
 mod reply;
 pub mod route;
 pub mod style;
 pub mod trace;
+mod upload;
 mod wire;
 
 /// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
 /// percent-encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// How a Qoder client is given its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentStatus {
+    /// 302 with a `Location`: a client that follows redirects has the bytes at once.
+    #[default]
+    Redirect,
+    /// 200: for clients that follow redirects and then expect JSON.
+    Plain,
+}
 
 /// What a deployment may want otherwise, checked.
 #[derive(Clone, Debug)]
@@ -60,6 +72,8 @@ pub struct Settings {
     pub cap_cache_to_expiry: bool,
     /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
     pub koodrive_date_skew: u64,
+    /// `qoder.content_status`.
+    pub qoder_content_status: ContentStatus,
 }
 
 /// The public side of a gateway.
@@ -128,8 +142,8 @@ impl Web {
     /// The answer to a problem, in the words of the API style or, for a person, as a page.
     fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
         let now = self.gateway.clock().now();
-        let style = Style::of_path(self.unmounted(request.uri.path()));
-        let mut response = style.refuse(problem, trace, now);
+        let path = self.unmounted(request.uri.path());
+        let mut response = Style::of_path(path).answer(problem, path, trace, now);
         if self.is_byte_route(request) {
             if page::is_wanted(&request.headers) {
                 page::replace(&mut response, trace);
@@ -169,9 +183,10 @@ impl Web {
             trace,
         };
         match route {
-            Route::Download(at) => download(&exchange, &self.settings, at, client, seen).await,
+            Route::Download(at) => download(&exchange, at, client, seen).await,
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
             Route::KooDrive(call) => koodrive::answer(call, &mut exchange).await,
+            Route::Qoder(call) => qoder::answer(call, &mut exchange).await,
         }
     }
 
@@ -216,7 +231,6 @@ impl Exchange<'_> {
 /// one that has none and sends a key wants a link minted.
 async fn download(
     exchange: &Exchange<'_>,
-    settings: &Settings,
     at: FilePath<'_>,
     client: Option<IpAddr>,
     seen: &mut Seen,
@@ -239,7 +253,7 @@ async fn download(
     };
     let opened = gateway.open_link(&link).await?;
     seen.link_id = Some(opened.link_id.to_string());
-    download::answer(exchange, settings, opened)
+    download::answer(exchange, opened)
 }
 
 /// What the log line says of a request besides its outcome.

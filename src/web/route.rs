@@ -7,7 +7,7 @@
 use hyper::Method;
 
 use super::problem::Problem;
-use super::{aitronos, koodrive};
+use super::{aitronos, koodrive, qoder};
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Route<'a> {
     Download(FilePath<'a>),
     /// A call of the Aitronos API.
     Aitronos(aitronos::Call<'a>),
+    /// A call of the Qoder API.
+    Qoder(qoder::Call<'a>),
     /// A call of the KooDrive API.
     KooDrive(koodrive::Call),
 }
@@ -47,8 +49,12 @@ impl<'a> Route<'a> {
     fn of_path(path: &'a str) -> Option<Self> {
         let download = || FilePath::before(path, "download").map(Self::Download);
         let aitronos = || aitronos::Call::of_path(path).map(Self::Aitronos);
+        let qoder = || qoder::Call::of_path(path).map(Self::Qoder);
         let koodrive = || koodrive::Call::of_path(path).map(Self::KooDrive);
-        download().or_else(aitronos).or_else(koodrive)
+        download()
+            .or_else(aitronos)
+            .or_else(qoder)
+            .or_else(koodrive)
     }
 
     /// The methods of the call, as `Allow` lists them.
@@ -56,6 +62,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
             Self::Aitronos(call) => call.methods(),
+            Self::Qoder(call) => call.methods(),
             Self::KooDrive(call) => call.methods(),
         }
     }
@@ -65,6 +72,7 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) => "download",
             Self::Aitronos(call) => call.name(),
+            Self::Qoder(call) => call.name(),
             Self::KooDrive(call) => call.name(),
         }
     }
@@ -140,6 +148,22 @@ mod tests {
                 "/koodrive/ose/v1/files/download",
                 Route::KooDrive(koodrive::Call::Links),
             ),
+            ("POST", "/v1/files", Route::Qoder(qoder::Call::Files)),
+            (
+                "GET",
+                "/api/v1/cloud/files",
+                Route::Qoder(qoder::Call::Files),
+            ),
+            (
+                "DELETE",
+                "/v1/files/f",
+                Route::Qoder(qoder::Call::File { file: "f" }),
+            ),
+            (
+                "HEAD",
+                "/api/v1/cloud/files/f/content",
+                Route::Qoder(qoder::Call::Content { file: "f" }),
+            ),
         ];
         for (method, path, route) in cases {
             assert_eq!(parse(method, path).ok(), Some(route), "{method} {path}");
@@ -164,6 +188,15 @@ mod tests {
             "/v1/organizations/o/files/f/x/download",
             "/v1/organizations/o/x/files/f/download",
             "/v1/organizations//files/f/download",
+            "/v1/files/",
+            "/v1/files//content",
+            "/v1/files/f/",
+            "/v1/files/f/content/",
+            "/v1/files/f/download",
+            "/v1/filesf",
+            "/api/v1/files",
+            "/api/v1/cloud",
+            "/api/v1/cloud/v1/files",
             "/koodrive/ose/v1/files/download/",
             "/koodrive/ose/v1/files",
             "/livez",

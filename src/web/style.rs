@@ -1,40 +1,78 @@
-//! The API styles, as far as they share paths: which one an answer belongs to, also where no call does.
+//! Which API style speaks on a path. A call that cannot be answered, or that does not even exist, is told
+//! so in the envelope of the style whose paths it is among.
 
 use hyper::Response;
+use hyper::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::body::Body;
 use super::problem::Problem;
 use super::trace::Trace;
-use super::{aitronos, koodrive};
+use super::{aitronos, koodrive, qoder, reply};
+use crate::gateway::refusal::Refusal;
 use crate::model::time::UnixSeconds;
+
+/// How many seconds to wait before trying again what is unavailable now.
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// An API style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// Aitronos, and everything that is nobody else's.
+    /// The style of every path that is no other's, the byte route's included.
     Aitronos,
-    /// KooDrive.
+    /// `/v1/files`, and all below it and below `/api/v1/cloud`.
+    Qoder,
+    /// All below `/koodrive`.
     KooDrive,
 }
 
 impl Style {
-    /// The style that a path belongs to, whether a call has it or not. The path comes without what
-    /// `public_base_url` puts in front of it.
+    /// The style of a path, whether or not there is a call.
     pub fn of_path(path: &str) -> Self {
-        if path.starts_with("/koodrive/") {
+        let below = |start: &str| {
+            let rest = path.strip_prefix(start);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        if path == "/v1/files" || below("/v1/files") || below("/api/v1/cloud") {
+            Self::Qoder
+        } else if below("/koodrive") {
             Self::KooDrive
         } else {
             Self::Aitronos
         }
     }
 
-    /// The answer to a problem, in the style's envelope.
-    pub fn refuse(self, problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {
-        match self {
+    /// The answer to a problem with a call on `path`: the style's own envelope, and the headers that mean
+    /// the same in every style.
+    pub(super) fn answer(
+        self,
+        problem: &Problem,
+        path: &str,
+        trace: &Trace,
+        now: UnixSeconds,
+    ) -> Response<Body> {
+        let mut response = match self {
             Self::Aitronos => aitronos::refusal::answer(problem, trace, now),
+            Self::Qoder => qoder::refusal::answer(problem, path, trace),
             Self::KooDrive => koodrive::refusal::answer(problem, trace),
-        }
+        };
+        explain(&mut response, problem);
+        response
     }
+}
+
+/// Says in headers what a client can do about a problem.
+fn explain(response: &mut Response<Body>, problem: &Problem) {
+    let (name, value) = match problem {
+        Problem::Refused(Refusal::Link(_)) => (WWW_AUTHENTICATE, "SignedUrl".to_owned()),
+        Problem::Refused(refusal) if refusal.is_of_the_key() => {
+            (WWW_AUTHENTICATE, "Bearer realm=\"hallpass\"".to_owned())
+        }
+        Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),
+        Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),
+        Problem::RangeNotSatisfiable { size } => (CONTENT_RANGE, format!("bytes */{size}")),
+        _ => return,
+    };
+    reply::set(response, name, &value);
 }
 
 #[cfg(test)]
@@ -42,19 +80,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_belong_to_one_style_each() {
-        let cases = [
-            ("/koodrive/ose/v1/files/download", Style::KooDrive),
-            ("/koodrive/", Style::KooDrive),
-            ("/koodrive", Style::Aitronos),
-            ("/KooDrive/ose", Style::Aitronos),
-            ("/koodrives/x", Style::Aitronos),
-            ("/v1/organizations/o/files", Style::Aitronos),
-            ("/", Style::Aitronos),
-            ("", Style::Aitronos),
-        ];
-        for (path, style) in cases {
-            assert_eq!(Style::of_path(path), style, "{path}");
+    fn every_path_has_its_style() {
+        for path in [
+            "/v1/files",
+            "/v1/files/",
+            "/v1/files/x/content",
+            "/v1/files//x",
+            "/api/v1/cloud/",
+            "/api/v1/cloud/files",
+            "/api/v1/cloud/sessions/x",
+        ] {
+            assert_eq!(Style::of_path(path), Style::Qoder, "{path}");
+        }
+        for path in ["/koodrive/", "/koodrive/ose/v1/files/download"] {
+            assert_eq!(Style::of_path(path), Style::KooDrive, "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/filesystem",
+            "/v1/organizations/o/files",
+            "/V1/files",
+            "//v1/files",
+            "/api/v1/cloud",
+            "/api/v1/cloudy/files",
+            "/koodrive",
+            "/KooDrive/ose",
+            "/koodrives/x",
+        ] {
+            assert_eq!(Style::of_path(path), Style::Aitronos, "{path}");
         }
     }
 }

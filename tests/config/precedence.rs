@@ -51,6 +51,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("uploads.size_max", "1", "2KiB", "3MiB"),
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
+    ("qoder.content_status", "200", "200", "200"),
     ("keyring.file", "'/a'", "b", "c"),
     ("koodrive.date_skew_secs", "1", "2s", "1m"),
     ("log.format", "'json'", "json", "json"),

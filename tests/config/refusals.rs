@@ -80,6 +80,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "/a,b",
         "must hold absolute paths only",
     ),
+    ("qoder.content_status", "301", "must be one of 302, 200"),
     ("keyring.file", "a\0b", "must be a path"),
     ("koodrive.date_skew_secs", "2h", "must be 0 to 3600 seconds"),
     ("log.format", "xml", "must be one of text, json"),

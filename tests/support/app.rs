@@ -113,6 +113,14 @@ impl TestApp {
         self
     }
 
+    /// Makes an organization and, for it, an API key of this text with the usual scopes.
+    pub(crate) async fn account(&self, organization: &str, key: &str) {
+        let id = OrganizationId::parse(organization).unwrap();
+        let made = self.gateway.create_organization(Some(id), String::new());
+        made.await.unwrap();
+        self.api_key(organization, key, Scopes::USUAL).await;
+    }
+
     /// Makes an API key of this text.
     pub(crate) async fn api_key(&self, organization: &str, text: &str, scopes: Scopes) -> String {
         let organization = OrganizationId::parse(organization).unwrap();
@@ -135,18 +143,11 @@ impl TestApp {
 
     /// Adds a file to `org_123`.
     pub(crate) async fn add(&self, id: &str, name: &str, bytes: &[u8]) -> FileRecord {
-        let name = FileName::from_client(name).unwrap();
-        let new = NewFile {
-            organization: OrganizationId::parse("org_123").unwrap(),
-            space: SpaceId::default_space(),
-            id: Some(FileId::parse(id).unwrap()),
-            media_type: MediaType::of_name(&name),
-            name,
-            purpose: Purpose::UserUpload,
-            metadata: Metadata::default(),
-            created_at: None,
-            uploaded_by: None,
-        };
+        self.put(new_file("org_123", id, name), bytes).await
+    }
+
+    /// Adds a file as it is described.
+    pub(crate) async fn put(&self, new: NewFile, bytes: &[u8]) -> FileRecord {
         let mut upload = self.gateway.begin_upload().await.unwrap();
         upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
         self.gateway.finish_upload(upload, new).await.unwrap()
@@ -184,6 +185,22 @@ impl TestApp {
     pub(crate) fn at(&self, seconds_after: i64) {
         self.clock
             .set(T0.checked_add_signed(seconds_after).unwrap() * 1000);
+    }
+}
+
+/// A file of the default space, for [`TestApp::put`] to add.
+pub(crate) fn new_file(organization: &str, id: &str, name: &str) -> NewFile {
+    let name = FileName::from_client(name).unwrap();
+    NewFile {
+        organization: OrganizationId::parse(organization).unwrap(),
+        space: SpaceId::default_space(),
+        id: Some(FileId::parse(id).unwrap()),
+        media_type: MediaType::of_name(&name),
+        name,
+        purpose: Purpose::UserUpload,
+        metadata: Metadata::default(),
+        created_at: None,
+        uploaded_by: None,
     }
 }
 

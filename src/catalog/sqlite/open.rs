@@ -133,9 +133,13 @@ fn migrator() -> Migrator {
         let sql = SqlStr::from_static(sql);
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
+    let first = include_str!("../schema/sqlite/0001_first.sql");
+    let lists_by_id = include_str!("../schema/sqlite/0002_lists_by_id.sql");
+    let apps = include_str!("../schema/sqlite/0003_apps.sql");
     Migrator::with_migrations(vec![
-        step(1, "first", include_str!("../schema/sqlite/0001_first.sql")),
-        step(3, "apps", include_str!("../schema/sqlite/0003_apps.sql")),
+        step(1, "first", first),
+        step(2, "lists by id", lists_by_id),
+        step(3, "apps", apps),
     ])
 }
 

@@ -1,6 +1,5 @@
 //! Problems as KooDrive tells them: one envelope, one function; and the codes of single files.
 
-use hyper::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use super::{headers, wire};
@@ -10,9 +9,6 @@ use crate::web::body::Body;
 use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
-
-/// How many seconds to wait before trying again what is unavailable now.
-const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A code and its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,22 +37,6 @@ pub(in crate::web) fn answer(problem: &Problem, trace: &Trace) -> Response<Body>
     let (status, code) = fault(problem);
     let mut response = reply::json(status, trace, wire::error(code));
     headers::put_trace(&mut response, trace);
-    let headers = response.headers_mut();
-    match problem {
-        Problem::MethodNotAllowed { allowed } => {
-            reply::set(&mut response, ALLOW, &allowed.join(", "));
-        }
-        Problem::Refused(Refusal::Unavailable(_)) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-        }
-        _ if status == StatusCode::UNAUTHORIZED => {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"hallpass\""),
-            );
-        }
-        _ => {}
-    }
     response
 }
 
@@ -82,6 +62,7 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
         Problem::UnknownMethod => plain(StatusCode::NOT_IMPLEMENTED),
         Problem::TargetTooLong => plain(StatusCode::URI_TOO_LONG),
         Problem::BodyTooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Problem::PurposeDenied => plain(StatusCode::FORBIDDEN),
         Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
         Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),
     }

@@ -148,7 +148,10 @@ async fn damaged_values_are_damage_and_no_panic() {
         };
         let outcome = match id {
             Some(id) => catalog.file(&owner, &id).await.map(|_| ()),
-            None => catalog.page(&owner, None, None, 9).await.map(|_| ()),
+            None => catalog
+                .page(&owner, None, crate::catalog::Place::Newest, 9)
+                .await
+                .map(|_| ()),
         };
         assert!(
             matches!(outcome, Err(CatalogError::Corrupt { .. })),
