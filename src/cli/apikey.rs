@@ -85,6 +85,11 @@ impl ApiKey {
 
 impl Create {
     async fn run(self, mut session: Session) -> Result<(), Failure> {
+        if self.expires_in == Some(0) {
+            return Err(Failure::Usage(
+                "--expires-in must be at least 1 second".into(),
+            ));
+        }
         let text = self.api_key_file.as_deref().map(texts::key_file);
         let text = text.transpose()?;
         // Looked at before anything is made: a key without its app is half of what was asked for.
