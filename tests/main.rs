@@ -11,6 +11,10 @@ mod sign;
 mod aitronos;
 /// The byte route: ranges, conditions, other origins, pages for people.
 mod download;
+/// The KooDrive API over a real socket, and what its links open.
+mod koodrive;
+/// The Qoder API over a real socket, and with curl.
+mod qoder;
 
 /// A real browser shows what links open, and asks for nothing twice.
 mod browser;

@@ -16,6 +16,8 @@ use crate::model::name::FileName;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+mod apps;
+mod batch;
 mod files;
 mod keys;
 mod lists;
@@ -31,6 +33,8 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     sweeping::all(catalog).await;
     keys::all(catalog).await;
     revocation::all(catalog).await;
+    batch::all(catalog).await;
+    apps::all(catalog).await;
     version_moves_with_changes(catalog).await;
 }
 

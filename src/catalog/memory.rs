@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::rows::{Rows, SharedFolder, count, is_swept, values};
-use super::{Answer, Catalog, CatalogError, NumberedPage, Position, missing, taken};
+use super::{Answer, Catalog, CatalogError, NumberedPage, Place, missing, taken};
 use crate::catalog::{DELETED_FILE, FILE};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -14,6 +14,8 @@ use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+mod apps;
+mod batch;
 mod rows;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.
@@ -166,7 +168,11 @@ impl Catalog for Memory {
     }
 
     fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()> {
-        self.change(|rows| rows.add_file(file))
+        self.add_files(std::slice::from_ref(file))
+    }
+
+    fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
+        self.change(|rows| rows.add_files(files))
     }
 
     fn file<'a>(
@@ -182,14 +188,10 @@ impl Catalog for Memory {
         &'a self,
         organization: &'a OrganizationId,
         purpose: Option<Purpose>,
-        after: Option<&'a Position>,
+        place: Place<'a>,
         limit: u32,
     ) -> Answer<'a, Vec<FileRecord>> {
-        self.look(move |rows| {
-            let files = rows.newest_first(organization, after);
-            let wanted = files.filter(|file| purpose.is_none_or(|purpose| file.purpose == purpose));
-            Ok(wanted.take(count(limit)).cloned().collect())
-        })
+        self.look(move |rows| Ok(rows.page(organization, purpose, place, count(limit))))
     }
 
     fn numbered_page<'a>(
@@ -200,7 +202,7 @@ impl Catalog for Memory {
     ) -> Answer<'a, NumberedPage> {
         self.look(move |rows| {
             let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-            let files = rows.newest_first(organization, None).skip(offset);
+            let files = rows.oldest_first(organization, ..).rev().skip(offset);
             let total = rows.ready.get(organization).map_or(0, BTreeMap::len);
             Ok(NumberedPage {
                 files: files.take(count(limit)).cloned().collect(),

@@ -1,6 +1,7 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Two adapters stand behind it,
+//! This file is the port: one trait, its contract, and its errors. Two of its chapters have files of
+//! their own, [`batch`] and [`apps`]. Two adapters stand behind it,
 //! [`memory`] and [`sqlite`], and `contract.rs` is the one suite that both must pass.
 
 use std::future::Future;
@@ -14,6 +15,8 @@ use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+pub mod apps;
+pub mod batch;
 #[cfg(test)]
 mod contract;
 pub mod memory;
@@ -36,7 +39,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 ///   those that change. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
-pub trait Catalog: Send + Sync {
+pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;
 
@@ -112,6 +115,10 @@ pub trait Catalog: Send + Sync {
     /// with one id, exactly one succeeds.
     fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()>;
 
+    /// Adds files as [`Catalog::add_file`] does, all of them or none. `Limit` for more than
+    /// [`FILES_ADDED_MAX`]; `Conflict` also where two of them have one id.
+    fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()>;
+
     /// The file, in whatever state, if its organization has one of this id.
     fn file<'a>(
         &'a self,
@@ -119,13 +126,13 @@ pub trait Catalog: Send + Sync {
         id: &'a FileId,
     ) -> Answer<'a, Option<FileRecord>>;
 
-    /// A page of an organization's `Ready` files, newest first: up to `limit` of those that come after
-    /// `after`, or from the newest on. Costs the same on every page.
+    /// A page of an organization's `Ready` files, of one purpose or of all: the up to `limit` files that
+    /// are next to `place`, in the order of the list that it is a place in. Costs the same at every place.
     fn page<'a>(
         &'a self,
         organization: &'a OrganizationId,
         purpose: Option<Purpose>,
-        after: Option<&'a Position>,
+        place: Place<'a>,
         limit: u32,
     ) -> Answer<'a, Vec<FileRecord>>;
 
@@ -210,6 +217,26 @@ pub trait Catalog: Send + Sync {
     fn version(&self) -> Answer<'_, u64>;
 }
 
+/// The most files that are added at once: what a slow disk still writes in the time of one call.
+pub const FILES_ADDED_MAX: usize = 10_000;
+
+/// Where a page of a list of files begins, and which way it goes. Two lists have places: the one that
+/// is newest first, and the one by id alone, highest first, for texts that say nothing of a time.
+/// A place need not be a file's, and the file at it, if there is one, is not in the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// The newest file and those after it.
+    Newest,
+    /// Those after this position: the next older.
+    After(&'a Position),
+    /// Those before this position: the next newer. They are newest first, too.
+    Before(&'a Position),
+    /// Those with the next lower ids, highest first.
+    Below(&'a str),
+    /// Those with the next higher ids, highest first.
+    Above(&'a str),
+}
+
 /// A place in a list of files, between two rows: just after the file that was made then and has this id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -232,6 +259,9 @@ pub struct NumberedPage {
 pub const FILE: &str = "the file";
 /// What it calls a file that is not deleted, or is swept, where a deleted one was meant.
 pub const DELETED_FILE: &str = "the deleted file";
+
+/// What [`CatalogError::Limit`] counts where too many files are added at once.
+const FILES_AT_ONCE: &str = "files added at once";
 
 /// Why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use self::fault::Fault;
-use super::{Answer, Catalog, CatalogError, NumberedPage, Position};
+use super::{Answer, Catalog, CatalogError, NumberedPage, Place};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -27,6 +27,8 @@ use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+mod apps;
+mod batch;
 mod fault;
 mod files;
 mod folders;
@@ -250,7 +252,15 @@ impl Catalog for Sqlite {
     fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()> {
         answer("adding a file", async move {
             let mut change = self.change().await?;
-            files::add(&mut change, file).await?;
+            files::add(&mut change, std::slice::from_ref(file)).await?;
+            Ok(change.commit().await?)
+        })
+    }
+
+    fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
+        answer("adding files", async move {
+            let mut change = self.change().await?;
+            files::add(&mut change, files).await?;
             Ok(change.commit().await?)
         })
     }
@@ -270,12 +280,12 @@ impl Catalog for Sqlite {
         &'a self,
         organization: &'a OrganizationId,
         purpose: Option<Purpose>,
-        after: Option<&'a Position>,
+        place: Place<'a>,
         limit: u32,
     ) -> Answer<'a, Vec<FileRecord>> {
         answer("listing files", async move {
             let mut look = self.look().await?;
-            files::page(&mut look, organization, purpose, after, limit).await
+            files::page(&mut look, organization, purpose, place, limit).await
         })
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_space};
 use super::store::{self, Labels, Progress};
-use super::walk::Walk;
+use super::walk::{Own, Walk};
 use super::{texts, wire};
 use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, DEFAULT_SPACE, FileId, OrganizationId, SpaceId};
@@ -69,7 +69,7 @@ impl Add {
         expect_space(&gateway, &labels.organization, &labels.space).await?;
         let progress = Progress::new(!session.output.is_json());
         let mut all_stored = true;
-        for found in Walk::new(&self.paths) {
+        for found in Walk::new(&self.paths, Own::of(&session.config)) {
             let stored = match found {
                 Ok(found) if self.in_place => store::register(&gateway, &found, &labels).await,
                 Ok(found) => store::copy(&gateway, &found, &labels, &progress).await,

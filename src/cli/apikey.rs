@@ -1,8 +1,9 @@
 //! `hallpass apikey …`: what authenticates a mint, list, upload or delete call.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
@@ -10,6 +11,7 @@ use super::{texts, wire};
 use crate::config::seconds_of;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::tenants::NewApiKey;
+use crate::model::app::AppSecret;
 use crate::model::id::{ApiKeyId, DEFAULT_ORGANIZATION, OrganizationId};
 use crate::model::key::{ApiKeyState, Scope, Scopes};
 use crate::server::installation::Access;
@@ -45,6 +47,12 @@ pub(super) struct Create {
     /// Take the key's text from this file [default: drawn]
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Make an app of the key, too, which signs requests to the KooDrive API, and print its secret
+    #[arg(long)]
+    app: bool,
+    /// Take the app's secret from this file [default: drawn]
+    #[arg(long, value_name = "FILE", requires = "app")]
+    app_secret_file: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -77,8 +85,19 @@ impl ApiKey {
 
 impl Create {
     async fn run(self, mut session: Session) -> Result<(), Failure> {
+        if self.expires_in == Some(0) {
+            return Err(Failure::Usage(
+                "--expires-in must be at least 1 second".into(),
+            ));
+        }
         let text = self.api_key_file.as_deref().map(texts::key_file);
         let text = text.transpose()?;
+        // Looked at before anything is made: a key without its app is half of what was asked for.
+        let secret = self
+            .app_secret_file
+            .as_deref()
+            .map(app_secret)
+            .transpose()?;
         let gateway = session.gateway(Access::SetUp).await?;
         expect_organization(&gateway, &self.organization).await?;
         let scopes = match self.scope.as_slice() {
@@ -93,8 +112,23 @@ impl Create {
             text,
         };
         let (key, text) = gateway.create_api_key(new).await?;
-        session.output.one(&wire::NewApiKey::new(&key, text))
+        let app = match self.app {
+            true => {
+                let secret = secret.as_ref().map(AppSecret::reveal);
+                Some(gateway.create_app(key.id.clone(), secret).await?)
+            }
+            false => None,
+        };
+        session
+            .output
+            .one(&wire::NewApiKey::new(&key, text, app.as_ref()))
     }
+}
+
+/// The one secret that a file holds. It is not repeated where it is wrong.
+fn app_secret(path: &Path) -> Result<AppSecret, Failure> {
+    let text = Zeroizing::new(texts::key_file(path)?);
+    AppSecret::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
 impl List {
@@ -104,7 +138,9 @@ impl List {
             expect_organization(&gateway, organization).await?;
         }
         let keys = gateway.api_keys(self.organization.as_ref()).await?;
-        let keys: Vec<wire::ListedApiKey> = keys.iter().map(Into::into).collect();
+        let apps = gateway.apps(self.organization.as_ref()).await?;
+        let listed = |key| wire::ListedApiKey::with_apps(key, &apps);
+        let keys: Vec<wire::ListedApiKey> = keys.iter().map(listed).collect();
         session.output.many(&keys)
     }
 }

@@ -7,14 +7,14 @@ use clap::Args;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::failure::Failure;
+use super::failure::{Failure, complain};
 use super::session::{Global, Listening, Logging, Session};
 use super::wire;
 use crate::config::Listen;
 use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
-use crate::model::id::OrganizationId;
-use crate::model::key::Scopes;
+use crate::model::id::{ApiKeyId, OrganizationId};
+use crate::model::key::{ApiKeyState, Scopes};
 use crate::server::App;
 use crate::server::installation::{Access, lock_for_setup};
 use crate::server::shutdown::StopSignals;
@@ -36,6 +36,9 @@ impl Serve {
         let installation = session.installation(Access::SetUp).await?;
         let app = App::build(&session.config, installation).await?;
         let gateway = Arc::clone(app.gateway());
+        let (key, text) = first_api_key(&gateway, &session.config.server.data_dir)
+            .await?
+            .unzip();
         let serving = wire::Serving {
             listeners: listener_urls(&app),
             admin: app
@@ -43,10 +46,13 @@ impl Serve {
                 .map(|address| format!("http://{address}")),
             organization_id: OrganizationId::default_organization().to_string(),
             kid: gateway.keyring().active().to_string(),
-            api_key: first_api_key(&gateway, &session.config.server.data_dir).await?,
+            api_key: text,
         };
         let running = Running::start(app, signals);
-        session.output.one(&serving)?;
+        if let Err(failure) = session.output.one(&serving) {
+            give_up(&gateway, key).await?;
+            return Err(failure);
+        }
         running.finish().await
     }
 }
@@ -92,7 +98,10 @@ fn listener_urls(app: &App) -> Vec<String> {
 }
 
 /// Makes an API key that may do everything, if the catalogue has none at all.
-async fn first_api_key(gateway: &Gateway, data_dir: &Path) -> Result<Option<String>, Failure> {
+async fn first_api_key(
+    gateway: &Gateway,
+    data_dir: &Path,
+) -> Result<Option<(ApiKeyId, String)>, Failure> {
     // Of two gateways that start at once, one makes the key.
     let _setup = lock_for_setup(data_dir)?;
     if !gateway.api_keys(None).await?.is_empty() {
@@ -105,6 +114,19 @@ async fn first_api_key(gateway: &Gateway, data_dir: &Path) -> Result<Option<Stri
         expires_in: None,
         text: None,
     };
-    let (_, text) = gateway.create_api_key(new).await?;
-    Ok(Some(text))
+    let (key, text) = gateway.create_api_key(new).await?;
+    Ok(Some((key.id, text)))
+}
+
+/// Ends a key that could not be printed: nobody knows it, and nobody ever will.
+async fn give_up(gateway: &Gateway, key: Option<ApiKeyId>) -> Result<(), Failure> {
+    if let Some(key) = key {
+        gateway
+            .set_api_key_state(&key, ApiKeyState::Deactivated)
+            .await?;
+        complain(
+            "the first API key could not be printed and was deactivated: `hallpass apikey create` makes one",
+        );
+    }
+    Ok(())
 }

@@ -11,7 +11,7 @@ use super::failure::{Failure, complain};
 use super::serve::Running;
 use super::session::{Global, Listening, Logging, Session};
 use super::store::{self, Labels, Progress};
-use super::walk::{Found, Walk};
+use super::walk::{Found, Own, Walk};
 use super::wire;
 use crate::config::{Listen, seconds_of};
 use crate::gateway::Gateway;
@@ -78,7 +78,9 @@ impl Share {
     ) -> Result<Shared, Failure> {
         let progress = Progress::new(!session.output.is_json());
         let (mut stored, mut failed) = (0_u64, 0_u64);
-        for found in Walk::new(&self.paths) {
+        // An array is printed when all of it is ready.
+        let mut links = Vec::new();
+        for found in Walk::new(&self.paths, Own::of(&session.config)) {
             let link = match found {
                 Ok(found) => self.link(gateway, &found, &progress).await,
                 Err(failure) => Err(failure),
@@ -86,8 +88,12 @@ impl Share {
             match link {
                 Ok(link) => {
                     stored += 1;
-                    session.output.item(&link)?;
-                    session.output.flush()?;
+                    if session.output.is_json() {
+                        links.push(link);
+                    } else {
+                        session.output.item(&link)?;
+                        session.output.flush()?;
+                    }
                 }
                 Err(Failure::Failed(why)) => {
                     failed += 1;
@@ -95,6 +101,9 @@ impl Share {
                 }
                 Err(other) => return Err(other),
             }
+        }
+        for link in &links {
+            session.output.item(link)?;
         }
         session.output.end()?;
         if stored == 0 && failed == 0 {
@@ -147,7 +156,10 @@ async fn listen(session: &mut Session, may_move: bool) -> Result<App, Failure> {
         };
         let mut listeners = session.config.server.listen.iter_mut();
         match listeners.find(|listener| listener.tcp() == Some(taken)) {
-            Some(listener) => *listener = Listen::Tcp(SocketAddr::new(taken.ip(), 0)),
+            Some(listener) => {
+                *listener = Listen::Tcp(SocketAddr::new(taken.ip(), 0));
+                complain(&format!("{taken} is taken: a free port is used instead"));
+            }
             // The private listener was asked for.
             None => {
                 return Err(Failure::Failed(format!(

@@ -105,7 +105,7 @@ impl Sign {
             Ok(minted) => Ok(minted.into()),
             Err(Refusal::Field(fault)) => {
                 let flag = fault.field.replace('_', "-");
-                Err(Failure::Failed(format!("--{flag} must be {}", fault.why)))
+                Err(Failure::Usage(format!("--{flag} {}", fault.why)))
             }
             Err(Refusal::FileNotFound) => {
                 let file = &self.file;
@@ -135,7 +135,7 @@ impl Sign {
                 "--expires-in"
             };
             let why = format!("{flag} must be 1 to {max} seconds from now");
-            return Err(Failure::Failed(why));
+            return Err(Failure::Usage(why));
         }
         let grant = Grant {
             organization: self.organization.clone(),
@@ -170,7 +170,7 @@ impl Sign {
                 "--not-before must be before the link expires, at {}",
                 expires.get()
             );
-            return Err(Failure::Failed(why));
+            return Err(Failure::Usage(why));
         }
         let start = self.not_before.map(|start| start.get().to_string());
         let content_type = self.content_type.as_ref().map(ToString::to_string);

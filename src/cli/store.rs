@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::output::printable;
 use super::walk::Found;
 use crate::gateway::Gateway;
+use crate::gateway::refusal::Refusal;
 use crate::gateway::upload::NewFile;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{FileId, OrganizationId, SpaceId};
@@ -153,7 +154,13 @@ pub(super) async fn register(
 ) -> Result<FileRecord, Failure> {
     let path = &found.path;
     let new = labels.of(path)?;
-    let refused = |refusal| Failure::Failed(format!("{}: {refusal}", path.display()));
+    let refused = |refusal| match refusal {
+        Refusal::Field(fault) => {
+            let why = fault.why;
+            Failure::Failed(format!("{}: {why} (blobs.in_place_roots)", path.display()))
+        }
+        refusal => Failure::Failed(format!("{}: {refusal}", path.display())),
+    };
     let absolute = tokio::fs::canonicalize(path)
         .await
         .map_err(|error| Failure::io(path.display(), &error))?;

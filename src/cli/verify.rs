@@ -90,6 +90,7 @@ const fn sentence(verdict: Verdict) -> &'static str {
         Verdict::Opens => "the link opens now",
         Verdict::FileMissing => "the link is good, but there is no such file",
         Verdict::FileDeleted => "the link is good, but its file was deleted",
+        Verdict::FileDamaged => "the link is good, but its file's bytes are damaged",
         Verdict::Rejected(rejection) => match rejection {
             Rejection::Malformed => "this is not spelled as a signed URL, or a claim means nothing",
             Rejection::KidUnknown => "no signing key of this installation has its kid",

@@ -5,6 +5,31 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
+use crate::config::Config;
+
+/// What is the installation's own: its data directory and its keyring. None of it is ever stored, as a
+/// link to the keyring would give every file away.
+#[derive(Debug, Default)]
+pub(super) struct Own {
+    paths: Vec<PathBuf>,
+}
+
+impl Own {
+    /// What is the installation's own under this configuration, as far as it is there.
+    pub(super) fn of(config: &Config) -> Self {
+        let places = [config.server.data_dir.clone(), config.keyring_file()];
+        let paths = places.iter().filter_map(|path| fs::canonicalize(path).ok());
+        Self {
+            paths: paths.collect(),
+        }
+    }
+
+    /// Whether this file or directory is, or lies in, what is the installation's own.
+    fn has(&self, path: &Path) -> io::Result<bool> {
+        let path = fs::canonicalize(path)?;
+        Ok(self.paths.iter().any(|own| path.starts_with(own)))
+    }
+}
 
 /// One file to be stored.
 #[derive(Debug)]
@@ -16,23 +41,25 @@ pub(super) struct Found {
 }
 
 /// The regular files that paths stand for: a file for itself, a directory for every one below it, hidden
-/// ones too, in name order. Below a directory, symbolic links and what is neither file nor directory are
-/// skipped with a warning. Looks at the disk as it goes, and holds no more than the names of the
+/// ones too, in name order. Below a directory, symbolic links, what is neither file nor directory, and
+/// what is the installation's own are skipped with a warning. Looks at the disk as it goes, and holds no more than the names of the
 /// directories it is in.
 pub(super) struct Walk {
     /// What is still to be looked at, the next one last.
     waiting: Vec<Found>,
+    own: Own,
 }
 
 impl Walk {
     /// Walks the paths in the order they were given.
-    pub(super) fn new(paths: &[PathBuf]) -> Self {
+    pub(super) fn new(paths: &[PathBuf], own: Own) -> Self {
         let named = |path: &PathBuf| Found {
             path: path.clone(),
             named: true,
         };
         Self {
             waiting: paths.iter().rev().map(named).collect(),
+            own,
         }
     }
 
@@ -42,6 +69,9 @@ impl Walk {
         } else {
             fs::symlink_metadata(&found.path)?
         };
+        if !metadata.is_symlink() && self.own.has(&found.path)? {
+            return self.pass_over_own(&found);
+        }
         if metadata.is_dir() {
             self.enter(&found.path)?;
             return Ok(None);
@@ -58,6 +88,15 @@ impl Walk {
         } else {
             tracing::warn!("{path} is skipped: it is neither a file nor a directory");
         }
+        Ok(None)
+    }
+
+    fn pass_over_own(&self, found: &Found) -> io::Result<Option<Found>> {
+        let why = "it belongs to the installation, and may hold its keys";
+        if found.named {
+            return Err(io::Error::other(why));
+        }
+        tracing::warn!("{} is skipped: {why}", found.path.display());
         Ok(None)
     }
 
@@ -105,7 +144,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("a"), root.join("b/link")).unwrap();
         std::os::unix::fs::symlink("/", root.join("all")).unwrap();
         let paths = [root.join("c"), root.to_owned(), root.join("missing")];
-        let walked: Vec<_> = Walk::new(&paths)
+        let walked: Vec<_> = Walk::new(&paths, Own::default())
             .map(|found| found.map(|found| found.path.strip_prefix(root).unwrap().to_owned()))
             .collect();
         let (last, files) = walked.split_last().unwrap();

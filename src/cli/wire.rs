@@ -8,9 +8,12 @@ use super::output::Show;
 use crate::config::Setting;
 use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
-use crate::model::key::ApiKey;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::sign::keyring::SigningKey;
+
+pub(super) use api_keys::{ListedApiKey, NewApiKey};
+
+mod api_keys;
 
 /// A file, in a list.
 #[derive(Serialize)]
@@ -218,82 +221,6 @@ impl Show for DerivedKey<'_> {
     /// The key alone: what `hallpass sign --organization-key` wants in a file.
     fn lines(&self) -> Vec<String> {
         vec![self.organization_key.to_owned()]
-    }
-}
-
-/// An API key, without its text.
-#[derive(Serialize)]
-pub(super) struct ListedApiKey {
-    api_key_id: String,
-    organization_id: String,
-    name: String,
-    scopes: Vec<&'static str>,
-    expires_at: Option<String>,
-    state: &'static str,
-}
-
-impl From<&ApiKey> for ListedApiKey {
-    fn from(key: &ApiKey) -> Self {
-        Self {
-            api_key_id: key.id.to_string(),
-            organization_id: key.organization.to_string(),
-            name: key.name.clone(),
-            scopes: key.scopes.names(),
-            expires_at: key.expires_at.map(|time| time.to_string()),
-            state: key.state.as_str(),
-        }
-    }
-}
-
-impl Show for ListedApiKey {
-    fn lines(&self) -> Vec<String> {
-        let end = match &self.expires_at {
-            Some(time) => format!("until {time}"),
-            None => "for ever".into(),
-        };
-        vec![format!(
-            "{}  {}  {}  {}  {end}  {}",
-            self.api_key_id,
-            self.organization_id,
-            self.state,
-            self.scopes.join(","),
-            self.name
-        )]
-    }
-}
-
-/// An API key that was just made, with its text: the only time that it is shown.
-#[derive(Serialize)]
-pub(super) struct NewApiKey {
-    api_key_id: String,
-    api_key: String,
-    organization_id: String,
-    name: String,
-    scopes: Vec<&'static str>,
-    expires_at: Option<String>,
-}
-
-impl NewApiKey {
-    /// The key and its text.
-    pub(super) fn new(key: &ApiKey, text: String) -> Self {
-        let listed = ListedApiKey::from(key);
-        Self {
-            api_key_id: listed.api_key_id,
-            api_key: text,
-            organization_id: listed.organization_id,
-            name: listed.name,
-            scopes: listed.scopes,
-            expires_at: listed.expires_at,
-        }
-    }
-}
-
-impl Show for NewApiKey {
-    fn lines(&self) -> Vec<String> {
-        vec![
-            format!("api key: {}", self.api_key),
-            format!("api key id: {}", self.api_key_id),
-        ]
     }
 }
 

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::blob::disk::Readers;
+use crate::web::ContentStatus;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 use crate::web::handover::HandoverMode;
@@ -30,7 +31,10 @@ use crate::web::verify::VerifyHeader;
 use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
-use parse::{optional_header, optional_prefix, optional_url, path, seconds, trusted_proxies, word};
+use parse::{
+    number_word, optional_header, optional_prefix, optional_url, path, seconds, trusted_proxies,
+    word,
+};
 use source::Sources;
 
 pub use listen::Listen;
@@ -44,7 +48,7 @@ pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
 
 /// The longest lifetime and window of a link: ten years. What needs longer is not a signed URL.
 pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
-/// The largest leeway for `not-before`: more than an hour is no difference of clocks.
+/// The largest leeway for `not-before` and for `X-Date`: more than an hour is no difference of clocks.
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
@@ -170,6 +174,11 @@ settings! {
         /// Mode of the stored bytes: `0600`, or `0640` for a proxy that sends them itself.
         mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
     }
+    /// The Qoder API.
+    qoder: Qoder {
+        /// The status of the answer that holds a link: 302, or 200.
+        content_status: ContentStatus = "302", number_word(&CONTENT_STATUSES);
+    }
     /// The signing keys.
     keyring: KeyringPlace {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
@@ -189,6 +198,11 @@ settings! {
         /// The header in which a proxy says the URL that it was asked for. Not set: there is no `/verify`.
         header: Option<VerifyHeader> = "", optional_header;
     }
+    /// The KooDrive API.
+    koodrive: KooDrive {
+        /// Seconds by which a request's `X-Date` may be off, besides the 15 minutes that it may be old.
+        date_skew_secs: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
+    }
     /// What is logged, to standard error.
     log: Log {
         /// How a line of the log looks.
@@ -197,6 +211,11 @@ settings! {
         level: LogLevel = "info", word(&LogLevel::WORDS);
     }
 }
+
+const CONTENT_STATUSES: [(&str, ContentStatus); 2] = [
+    ("302", ContentStatus::Redirect),
+    ("200", ContentStatus::Plain),
+];
 
 /// Who may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

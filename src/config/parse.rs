@@ -136,6 +136,17 @@ pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> R
     }
 }
 
+/// As [`word`], of words that are numbers, which a file writes without quotes.
+pub(super) fn number_word<T: Copy>(
+    words: &[(&'static str, T)],
+) -> impl Fn(&Given) -> Result<T, String> {
+    let word = word(words);
+    move |given| match given {
+        Given::Integer(number) => word(&Given::Text(number.to_string())),
+        _ => word(given),
+    }
+}
+
 /// One or more different listeners. Port 0 may be there several times: each is another free port.
 pub(super) fn listeners(given: &Given) -> Result<Vec<Listen>, String> {
     let mut listeners = Vec::new();

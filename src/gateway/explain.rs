@@ -3,6 +3,7 @@
 use super::Gateway;
 use super::download::LinkRequest;
 use super::refusal::Refusal;
+use crate::blob::BlobError;
 use crate::catalog::Position;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
@@ -20,6 +21,8 @@ pub enum Verdict {
     FileMissing,
     /// It is good, and its file was deleted.
     FileDeleted,
+    /// It is good, and the bytes are not what they were: gone, cut, or changed where they lie.
+    FileDamaged,
 }
 
 impl Verdict {
@@ -30,13 +33,13 @@ impl Verdict {
             Self::Rejected(rejection) => rejection.label(),
             Self::FileMissing => "file_missing",
             Self::FileDeleted => "file_deleted",
+            Self::FileDamaged => "file_damaged",
         }
     }
 }
 
 impl Gateway {
-    /// Says what a download with this link would meet, in the order it would be met. Bytes that cannot
-    /// be opened are a refusal, as they are for a download. For an operator, never for a request: it may
+    /// Says what a download with this link would meet, in the order it would be met. For an operator, never for a request: it may
     /// cost a thousand times as much as one.
     pub async fn explain_link(&self, request: &LinkRequest<'_>) -> Result<Verdict, Refusal> {
         let revocations = self.look().await?;
@@ -51,8 +54,14 @@ impl Gateway {
         if file.state != FileState::Ready {
             return Ok(Verdict::FileDeleted);
         }
-        self.blobs.open(&file.location, file.size).await?;
-        Ok(Verdict::Opens)
+        match self.blobs.open(&file.location, file.size).await {
+            Ok(_) => Ok(Verdict::Opens),
+            Err(BlobError::Damaged { what }) => {
+                tracing::warn!(what, "the bytes are damaged");
+                Ok(Verdict::FileDamaged)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The file, deleted or not, as long as its id is taken.

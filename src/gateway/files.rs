@@ -2,9 +2,27 @@
 
 use super::Gateway;
 use super::refusal::Refusal;
-use crate::catalog::{NumberedPage, Position};
+use crate::catalog::{NumberedPage, Place, Position};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
+
+/// Where a page begins, as a caller names it. The text is usually a file's id, but may be any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cursor {
+    /// After this one: the next older files.
+    After(String),
+    /// Before this one: the next newer files.
+    Before(String),
+}
+
+/// One page of a list that is walked with cursors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorPage {
+    /// The files, newest first.
+    pub files: Vec<FileRecord>,
+    /// Whether there are more of them in the direction of the cursor.
+    pub has_more: bool,
+}
 
 impl Gateway {
     /// The file, if it is ready.
@@ -42,10 +60,69 @@ impl Gateway {
         after: Option<&Position>,
         limit: u32,
     ) -> Result<Vec<FileRecord>, Refusal> {
+        let place = after.map_or(Place::Newest, Place::After);
         Ok(self
             .catalog
-            .page(organization, purpose, after, limit)
+            .page(organization, purpose, place, limit)
             .await?)
+    }
+
+    /// Up to `limit` ready files of an organization, next to a cursor or from the newest on.
+    ///
+    /// A cursor is a place, not a file: one that was deleted keeps its place. A text that is no file's id
+    /// but has the shape of one, or of the beginning of one, has the place of its time; any other lies in
+    /// the list by id, highest first. Pages therefore never shift when files come and go.
+    pub async fn cursor_page(
+        &self,
+        organization: &OrganizationId,
+        purpose: Option<Purpose>,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<CursorPage, Refusal> {
+        let position = match cursor {
+            Some(Cursor::After(text) | Cursor::Before(text)) => {
+                self.position(organization, text).await?
+            }
+            None => None,
+        };
+        let place = match (cursor, &position) {
+            (None, _) => Place::Newest,
+            (Some(Cursor::After(_)), Some(position)) => Place::After(position),
+            (Some(Cursor::After(text)), None) => Place::Below(text),
+            (Some(Cursor::Before(_)), Some(position)) => Place::Before(position),
+            (Some(Cursor::Before(text)), None) => Place::Above(text),
+        };
+        let one_more = limit.saturating_add(1);
+        let mut files = self
+            .catalog
+            .page(organization, purpose, place, one_more)
+            .await?;
+        let has_more = files.len() as u64 > u64::from(limit);
+        if has_more {
+            // The one that was asked for only to know that it is there is the farthest from the cursor.
+            match cursor {
+                Some(Cursor::Before(_)) => drop(files.remove(0)),
+                Some(Cursor::After(_)) | None => drop(files.pop()),
+            }
+        }
+        Ok(CursorPage { files, has_more })
+    }
+
+    /// The place in time of a cursor's text, if it has one.
+    async fn position(
+        &self,
+        organization: &OrganizationId,
+        text: &str,
+    ) -> Result<Option<Position>, Refusal> {
+        let row = match FileId::parse(text) {
+            Ok(id) => self.catalog.file(organization, &id).await?,
+            Err(_) => None,
+        };
+        let time = row.map_or_else(|| FileId::time_in(text), |file| Some(file.created_at));
+        Ok(time.map(|created_at| Position {
+            created_at,
+            id: text.to_owned(),
+        }))
     }
 
     /// Deletes a ready file: from now on it and its links are not found. Its bytes stay in the recycle

@@ -31,6 +31,13 @@ pub struct Minted {
     pub kid: Kid,
 }
 
+/// What links that are minted now have in common, whatever their file.
+pub(super) struct Terms {
+    now: UnixSeconds,
+    expires: UnixSeconds,
+    claims: Claims,
+}
+
 /// What a caller may ask of a link. Each option at most once.
 #[derive(Clone, Debug, Default)]
 pub struct MintOptions {
@@ -58,31 +65,32 @@ impl MintOptions {
     /// was taken already, or a value that cannot be one, is a fault of that field.
     pub fn take(&mut self, name: &str, value: &str) -> Result<bool, FieldFault> {
         let fault = |why: &str| FieldFault::new(name, value, why);
-        let seconds = || whole_number(value).ok_or_else(|| fault("a whole number of seconds"));
+        let seconds =
+            || whole_number(value).ok_or_else(|| fault("must be a whole number of seconds"));
         let again = match name {
             "expires_in" => self.expires_in.replace(seconds()?).is_some(),
             "expiry_window" => self.expiry_window.replace(seconds()?).is_some(),
             "not_before" => self.not_before.replace(seconds()?).is_some(),
             "disposition" => {
-                let word =
-                    Disposition::parse(value).ok_or_else(|| fault("inline or attachment"))?;
+                let word = Disposition::parse(value)
+                    .ok_or_else(|| fault("must be inline or attachment"))?;
                 self.disposition.replace(word).is_some()
             }
             "filename" => {
-                let name =
-                    FileName::from_client(value).map_err(|error| fault(&error.to_string()))?;
+                let name = FileName::from_client(value)
+                    .map_err(|error| FieldFault::invalid(name, value, error))?;
                 self.filename.replace(name).is_some()
             }
             "content_type" => {
-                let kind =
-                    MediaType::parse_essence(value).map_err(|error| fault(&error.to_string()))?;
+                let kind = MediaType::parse_essence(value)
+                    .map_err(|error| FieldFault::invalid(name, value, error))?;
                 self.content_type.replace(kind).is_some()
             }
             "ip" => self.ip.replace(value.to_owned()).is_some(),
             _ => return Ok(false),
         };
         if again {
-            Err(fault("given twice"))
+            Err(fault("must not be given twice"))
         } else {
             Ok(true)
         }
@@ -119,22 +127,44 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let now = self.clock.now();
-        let expires = self.expiry(now, options)?;
-        let plain = self.plain_claims(options, expires)?;
+        let terms = self.terms(options)?;
         let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
         let record = self.ready_file(organization, &id).await?;
-        let claims = with_disposition(plain, options, habit, &record)?;
         // A look of its own, so that a link is never made with a revision that was raised elsewhere
         // a moment ago.
         let revocations = self.look().await?;
-        let grant = Grant {
-            organization: record.organization.clone(),
-            file: id,
+        self.seal(&terms, record, options, habit, &revocations)
+    }
+
+    /// Checks the options that do not need the file.
+    pub(super) fn terms(&self, options: &MintOptions) -> Result<Terms, FieldFault> {
+        let now = self.clock.now();
+        let expires = self.expiry(now, options)?;
+        let claims = self.plain_claims(options, expires)?;
+        Ok(Terms {
+            now,
             expires,
             claims,
+        })
+    }
+
+    /// Makes the link for a file that was looked up before the revocations were.
+    pub(super) fn seal(
+        &self,
+        terms: &Terms,
+        file: FileRecord,
+        options: &MintOptions,
+        habit: Option<Disposition>,
+        revocations: &Revocations,
+    ) -> Result<Minted, Refusal> {
+        let claims = with_disposition(terms.claims.clone(), options, habit, &file)?;
+        let grant = Grant {
+            organization: file.organization.clone(),
+            file: file.id.clone(),
+            expires: terms.expires,
+            claims,
         };
-        self.mint_undenied(grant, now, &revocations, record)
+        self.mint_undenied(grant, terms.now, revocations, file)
     }
 
     /// When a link that is minted now shall end.
@@ -142,7 +172,7 @@ impl Gateway {
         let max = self.settings.lifetime_max;
         if let Some(end) = options.expires_at {
             let good = (1..=max).contains(&end.since(now));
-            let why = || format!("1 to {max} seconds from now");
+            let why = || format!("must be 1 to {max} seconds from now");
             let fault = || FieldFault::new("expires_at", end.get().to_string(), why());
             return if good { Ok(end) } else { Err(fault()) };
         }
@@ -151,7 +181,7 @@ impl Gateway {
             return Err(FieldFault::new(
                 "expires_in",
                 lifetime.to_string(),
-                format!("1 to {max} seconds"),
+                format!("must be 1 to {max} seconds"),
             ));
         }
         let window = options.expiry_window.unwrap_or(self.settings.expiry_window);
@@ -159,7 +189,7 @@ impl Gateway {
             return Err(FieldFault::new(
                 "expiry_window",
                 window.to_string(),
-                format!("0 to {max} seconds"),
+                format!("must be 0 to {max} seconds"),
             ));
         }
         let end = now.plus(lifetime);
@@ -186,26 +216,21 @@ impl Gateway {
         if let Some(kind) = &options.content_type {
             claims = claims
                 .with(ClaimName::ContentType, kind.as_str())
-                .map_err(|error| {
-                    FieldFault::new("content_type", kind.as_str(), error.to_string())
-                })?;
+                .map_err(|error| FieldFault::invalid("content_type", kind.as_str(), error))?;
         }
         if let Some(start) = options.not_before {
-            let fault = |why: String| FieldFault::new("not_before", start.to_string(), why);
             if start >= expires.get() {
-                return Err(fault(format!(
-                    "before the link expires, at {}",
-                    expires.get()
-                )));
+                let why = format!("must be before the link expires, at {}", expires.get());
+                return Err(FieldFault::new("not_before", start.to_string(), why));
             }
             claims = claims
                 .with(ClaimName::NotBefore, start.to_string())
-                .map_err(|error| fault(error.to_string()))?;
+                .map_err(|error| FieldFault::invalid("not_before", start.to_string(), error))?;
         }
         if let Some(ip) = &options.ip {
             claims = claims
                 .with(ClaimName::Ip, ip.as_str())
-                .map_err(|error| FieldFault::new("ip", ip.as_str(), error.to_string()))?;
+                .map_err(|error| FieldFault::invalid("ip", ip.as_str(), error))?;
         }
         Ok(claims)
     }
@@ -264,8 +289,7 @@ fn with_disposition(
     }
     let name = options.filename.as_ref().unwrap_or(&file.name);
     let header = disposition.unwrap_or(Disposition::Inline).header(name);
-    let fault = |why: String| Refusal::Field(FieldFault::new("filename", name.as_str(), why));
     claims
         .with(ClaimName::ContentDisposition, header)
-        .map_err(|error| fault(error.to_string()))
+        .map_err(|error| FieldFault::invalid("filename", name.as_str(), error).into())
 }

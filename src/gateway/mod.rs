@@ -3,7 +3,7 @@
 //! There is no HTTP, no SQL and no disk in here; the stores are handed in behind their ports, and so
 //! are the time and the keyring. Three flows go through it:
 //!
-//! 1. **Mint** ([`mint`]): authenticate the API key, check the options, find the file, look whether
+//! 1. **Mint** ([`mint`], [`batch`]): authenticate the API key, check the options, find the file, look whether
 //!    anything was revoked, sign.
 //! 2. **Download** ([`download`]): verify the whole link in memory, then find the row, then open the
 //!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
@@ -22,6 +22,8 @@ use crate::sign::keyring::Keyring;
 use clock::Clock;
 use refusal::Refusal;
 
+pub mod apps;
+pub mod batch;
 pub mod clock;
 pub mod download;
 pub mod explain;

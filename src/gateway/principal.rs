@@ -6,7 +6,7 @@ use super::Gateway;
 use super::refusal::Refusal;
 use crate::model::digest::Sha256Digest;
 use crate::model::id::{ApiKeyId, OrganizationId};
-use crate::model::key::{ApiKeyState, Scope, Scopes};
+use crate::model::key::{ApiKey, ApiKeyState, Scope, Scopes};
 
 /// The longest API key, in bytes.
 pub const API_KEY_BYTES_MAX: usize = 256;
@@ -29,6 +29,11 @@ impl Principal {
         if self.organization.as_str() != organization {
             return Err(Refusal::OrganizationDenied);
         }
+        self.allows(scope)
+    }
+
+    /// Says no unless the key has the scope, where nothing but the key names the organization.
+    pub fn allows(&self, scope: Scope) -> Result<(), Refusal> {
         if self.scopes.allow(scope) {
             Ok(())
         } else {
@@ -56,7 +61,11 @@ impl Gateway {
             return Err(Refusal::KeyUnknown);
         }
         let found = self.catalog.api_key(&api_key_digest(presented)).await?;
-        let key = found.ok_or(Refusal::KeyUnknown)?;
+        self.working(found.ok_or(Refusal::KeyUnknown)?)
+    }
+
+    /// Whom the key stands for, if it works now.
+    pub(super) fn working(&self, key: ApiKey) -> Result<Principal, Refusal> {
         match key.state {
             ApiKeyState::Deactivated => return Err(Refusal::KeyDeactivated),
             ApiKeyState::Paused => return Err(Refusal::KeyPaused),

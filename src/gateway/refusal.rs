@@ -6,6 +6,11 @@ use crate::catalog::{self, CatalogError};
 use crate::model::key::Scope;
 use crate::sign::verify::Rejection;
 
+/// What [`Refusal::Missing`] calls a space that the caller cannot see.
+pub const SPACE: &str = "the space";
+/// What it calls a folder that the caller cannot see.
+pub const FOLDER: &str = "the folder";
+
 /// Why the gateway did not do as asked. `Display` is for the log and the command line; what a client
 /// may see is each style's own decision.
 #[derive(Debug, thiserror::Error)]
@@ -79,13 +84,13 @@ pub enum Refusal {
 
 /// What is wrong with one field or parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {why}")]
+#[error("{field} {why}")]
 pub struct FieldFault {
     /// The field's name as the caller wrote it.
     pub field: String,
     /// The value as the caller wrote it, if there was one.
     pub value: Option<String>,
-    /// What it should have been.
+    /// What is wrong, as the end of a sentence that begins with the field: `must be 1 to 100`.
     pub why: String,
 }
 
@@ -99,7 +104,21 @@ impl FieldFault {
         }
     }
 
-    /// A fault of a field that is not there.
+    /// A fault of a field whose value some parser refused, in that parser's words.
+    pub fn invalid(
+        field: impl Into<String>,
+        value: impl Into<String>,
+        error: impl std::error::Error,
+    ) -> Self {
+        Self::new(field, value, format!("is not valid: {error}"))
+    }
+
+    /// A field that must be there and is not.
+    pub fn required(field: impl Into<String>) -> Self {
+        Self::missing(field, "is required")
+    }
+
+    /// A fault of a field whose value is not repeated: there is none, or it is long or secret.
     pub fn missing(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -113,6 +132,18 @@ impl Refusal {
     /// What is no link at all.
     pub const fn no_link() -> Self {
         Self::Link(Rejection::Malformed)
+    }
+
+    /// Whether the caller's API key is the reason: there is none, or it does not work.
+    pub const fn is_of_the_key(&self) -> bool {
+        matches!(
+            self,
+            Self::KeyMissing
+                | Self::KeyUnknown
+                | Self::KeyExpired
+                | Self::KeyPaused
+                | Self::KeyDeactivated
+        )
     }
 
     /// A short, stable word for logs and metrics.

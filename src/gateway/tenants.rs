@@ -211,7 +211,7 @@ impl Gateway {
         };
         if !is_api_key(&text) {
             // The value is a secret: it is not repeated.
-            let why = "an API key is 1 to 256 visible ASCII characters";
+            let why = "must be 1 to 256 visible ASCII characters";
             return Err(FieldFault::missing("api_key", why).into());
         }
         let now = self.clock.now();
@@ -272,7 +272,7 @@ fn drawn_api_key() -> Result<String, Refusal> {
 
 fn checked_name(name: String) -> Result<String, FieldFault> {
     let good = name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
-    let why = "at most 200 characters, no control characters";
+    let why = "must have at most 200 characters, and no control characters";
     if good {
         Ok(name)
     } else {

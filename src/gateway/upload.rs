@@ -110,6 +110,7 @@ impl Gateway {
             .await
             .map_err(|error| match error {
                 BlobError::Refused { why, .. } => {
+                    let why = format!("cannot be registered in place: {why}");
                     Refusal::Field(FieldFault::new("path", path.display().to_string(), why))
                 }
                 other => other.into(),

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::time::UnixSeconds;
+
 /// The longest identifier, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
 
@@ -91,6 +93,10 @@ identifier! {
     /// Names an API key. It is not the key: it may be logged.
     ApiKeyId
 }
+identifier! {
+    /// Names an app. It is not the app's secret: it may be logged.
+    AppId
+}
 
 impl OrganizationId {
     /// `org_default`, which an empty installation starts with.
@@ -111,12 +117,31 @@ impl FileId {
     pub fn from_uuid(uuid: [u8; 16]) -> Self {
         Self(format!("file_{}", super::digest::hex(&uuid)).into())
     }
+
+    /// The time in a text of the shape of a drawn id, or of the beginning of one: `file_` and at least 12
+    /// hex digits, of which the first 12 are milliseconds since 1970. Cut to whole seconds.
+    pub fn time_in(text: &str) -> Option<UnixSeconds> {
+        let digits = text.strip_prefix("file_")?;
+        let millis = digits.get(..12)?;
+        if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let millis = u64::from_str_radix(millis, 16).ok()?;
+        Some(UnixSeconds::EPOCH.plus(millis / 1000))
+    }
 }
 
 impl ApiKeyId {
     /// `key_` and 32 lower-case hex digits.
     pub fn from_random(random: [u8; 16]) -> Self {
         Self(format!("key_{}", super::digest::hex(&random)).into())
+    }
+}
+
+impl AppId {
+    /// `app_` and 32 lower-case hex digits.
+    pub fn from_random(random: [u8; 16]) -> Self {
+        Self(format!("app_{}", super::digest::hex(&random)).into())
     }
 }
 
@@ -167,6 +192,36 @@ mod tests {
         for text in bad {
             assert_eq!(FileId::parse(text), Err(InvalidId), "{text:?}");
         }
+    }
+
+    #[test]
+    fn drawn_ids_and_their_beginnings_have_a_time() {
+        let time = |text: &str| FileId::time_in(text).map(|time| time.to_string());
+        for whole_or_cut in [
+            "file_019e3bb8e6c47d189212a79642136696",
+            "file_019e3bb8e6c47d18",
+            "file_019e3bb8e6c4",
+        ] {
+            assert_eq!(
+                time(whole_or_cut).as_deref(),
+                Some("2026-05-18T15:33:53Z"),
+                "{whole_or_cut}"
+            );
+        }
+        for other in [
+            "",
+            "file_",
+            "file_019e3bb8e6c",
+            "019e3bb8e6c47d18",
+            "file_nonexistent123",
+        ] {
+            assert_eq!(time(other), None, "{other}");
+        }
+        assert_eq!(
+            FileId::time_in("file_ffffffffffff").unwrap().get(),
+            99_999_999_999
+        );
+        assert_eq!(FileId::time_in("file_019e3bb8e6cé"), None);
     }
 
     #[test]

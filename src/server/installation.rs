@@ -13,7 +13,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,6 +74,8 @@ impl Installation {
             }
             Access::SetUp => Some(lock_for_setup(directory)?),
         };
+        keep_others_out(directory)?;
+        must_be_directories(&config.blobs.in_place_roots)?;
         let keyring = keyring(config, &catalogue, set_up.is_some(), clock.as_ref())?;
         let catalog = match access {
             Access::SetUp => Sqlite::open(&catalogue).await,
@@ -149,6 +151,33 @@ fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {
     )))
 }
 
+/// Whoever may write to the directory may put a keyring of their own there.
+fn keep_others_out(directory: &Path) -> Result<(), StartError> {
+    let doing = format!("looking at the data directory {}", directory.display());
+    let found = directory.metadata();
+    let mode = found
+        .map_err(|error| StartError::failed(&doing, error))?
+        .mode()
+        & 0o7777;
+    if mode & 0o022 == 0 {
+        return Ok(());
+    }
+    Err(StartError::Setup(format!(
+        "others may write to the data directory {} (mode {mode:04o}): chmod go-w it",
+        directory.display()
+    )))
+}
+
+fn must_be_directories(roots: &[PathBuf]) -> Result<(), StartError> {
+    match roots.iter().find(|root| !root.is_dir()) {
+        None => Ok(()),
+        Some(root) => Err(StartError::Setup(format!(
+            "blobs.in_place_roots: {} is no directory",
+            root.display()
+        ))),
+    }
+}
+
 /// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
 /// one that has it. The lock is given back when the file is dropped.
 pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
@@ -182,7 +211,7 @@ fn keyring(
         return keyring.map_err(|error| StartError::setup("reading HALLPASS_KEYRING", error));
     }
     let path = config.keyring_file();
-    if path.exists() || !may_set_up {
+    if path.exists() {
         return keyring_file::read(&path)
             .map_err(|error| StartError::setup("reading the keyring", error));
     }
@@ -192,7 +221,7 @@ fn keyring(
             path.display()
         )));
     }
-    if catalogue.exists() {
+    if catalogue.exists() || !may_set_up {
         return Err(StartError::Setup(format!(
             "there is a catalogue but no keyring {}: put it back from a backup (a new one is made by \
              `hallpass key generate`; every link made so far then stops working)",

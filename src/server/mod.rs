@@ -133,6 +133,8 @@ impl App {
                 trusted_proxies: config.server.trusted_proxies.clone(),
                 handover: handover(config)?,
                 verify_header: config.verify.header.clone(),
+                koodrive_date_skew: config.koodrive.date_skew_secs,
+                qoder_content_status: config.qoder.content_status,
             },
         })
     }

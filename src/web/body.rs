@@ -7,9 +7,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
+use super::problem::Problem;
 use crate::gateway::download::Content;
 use crate::gateway::refusal::Refusal;
 
@@ -125,6 +126,20 @@ impl Region {
             }
         }
         Poll::Ready(Some(chunk))
+    }
+}
+
+/// Reads a request body that is no longer than `limit` bytes. A longer one is refused at its first byte
+/// too many, or before any where it says so itself; one that breaks off is a bad body.
+pub(super) async fn whole(body: &mut Incoming, limit: u64) -> Result<Bytes, Problem> {
+    if body.size_hint().lower() > limit {
+        return Err(Problem::BodyTooLarge { limit });
+    }
+    let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
+    match Limited::new(body, limit_bytes).collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge { limit }),
+        Err(error) => Err(Problem::BadBody(format!("it broke off: {error}"))),
     }
 }
 

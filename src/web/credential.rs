@@ -29,9 +29,19 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     Ok(key.trim_matches(' '))
 }
 
+/// A line with `Bearer`, then a plus or a space, then the key; the scheme in any case. KooDrive's pages
+/// write the plus, its clients send both.
+pub fn bearer_or_plus(line: &str) -> Result<&str, Refusal> {
+    let (scheme, key) = line.split_once([' ', '+']).unwrap_or((line, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Refusal::KeyMissing);
+    }
+    Ok(key.trim_matches(' '))
+}
+
 /// The one line of a header. None is a missing key; two, or one that is not visible ASCII, could be read
 /// in two ways and is an unknown one.
-fn only_line<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
+pub fn only_line<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next().ok_or(Refusal::KeyMissing)?;
     if lines.next().is_some() {
@@ -65,6 +75,18 @@ mod tests {
             Ok("b".into())
         );
         assert_eq!(found(&[("authorization", "Bearer")]), Ok(String::new()));
+    }
+
+    #[test]
+    fn a_plus_may_stand_for_the_space() {
+        let found = |line| bearer_or_plus(line).map_err(|refusal| refusal.label());
+        assert_eq!(found("Bearer+tok"), Ok("tok"));
+        assert_eq!(found("bEARER tok"), Ok("tok"));
+        assert_eq!(found("Bearer a+b"), Ok("a+b"));
+        assert_eq!(found("Bearer+"), Ok(""));
+        for other in ["tok", "", "Basic+tok", "Bearer:tok", "BearerX+tok", "+tok"] {
+            assert_eq!(found(other), Err("key_missing"), "{other}");
+        }
     }
 
     #[test]

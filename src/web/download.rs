@@ -42,10 +42,10 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
 /// Answers with an opened file, or with the part of it that the headers ask for.
 pub(super) fn answer(
     exchange: &Exchange<'_>,
-    settings: &Settings,
     download: Download,
 ) -> Result<Response<Body>, Problem> {
     let (method, headers) = (&exchange.request.method, &exchange.request.headers);
+    let settings = exchange.settings;
     let now = exchange.gateway.clock().now();
     let validators = Validators {
         etag: format!("\"{}\"", download.file.sha256.to_hex()),

@@ -48,8 +48,8 @@ pub(super) struct Form {
 pub(super) struct FilePart {
     /// Its bytes.
     pub(super) upload: Upload,
-    /// Its name, cleaned.
-    pub(super) name: FileName,
+    /// Its name, cleaned, or why it is none: a style may have the name in a field of its own.
+    pub(super) name: Result<FileName, FieldFault>,
     /// The type that the part declares.
     pub(super) declared_type: Option<String>,
 }
@@ -130,7 +130,7 @@ impl Form {
             return read_past(part).await;
         }
         if self.text(&name).is_some() {
-            return Err(FieldFault::missing(name, "given twice").into());
+            return Err(FieldFault::missing(name, "must not be given twice").into());
         }
         let text = text_of(part, &name).await?;
         self.texts.push((name, text));
@@ -145,10 +145,10 @@ impl Form {
         filename: String,
     ) -> Result<(), Problem> {
         if self.file.is_some() {
-            return Err(FieldFault::missing(field, "exactly one file is taken").into());
+            return Err(FieldFault::missing(field, "must be exactly one file").into());
         }
         let name = FileName::from_client(&filename)
-            .map_err(|error| FieldFault::new("filename", filename, error.to_string()))?;
+            .map_err(|error| FieldFault::invalid("filename", filename, error));
         let declared = part
             .headers()
             .get(CONTENT_TYPE)
@@ -231,12 +231,12 @@ async fn text_of(mut part: Field<'_>, name: &str) -> Result<String, Problem> {
     let mut bytes = Vec::new();
     while let Some(chunk) = part.chunk().await.map_err(broken)? {
         if bytes.len() + chunk.len() > TEXT_BYTES_MAX {
-            let why = format!("at most {TEXT_BYTES_MAX} bytes");
+            let why = format!("must be at most {TEXT_BYTES_MAX} bytes");
             return Err(FieldFault::missing(name, why).into());
         }
         bytes.extend_from_slice(&chunk);
     }
-    String::from_utf8(bytes).map_err(|_| FieldFault::missing(name, "text in UTF-8").into())
+    String::from_utf8(bytes).map_err(|_| FieldFault::missing(name, "must be text in UTF-8").into())
 }
 
 async fn read_past(mut part: Field<'_>) -> Result<(), Problem> {

@@ -1,9 +1,9 @@
 //! HTTP in, HTTP out.
 //!
 //! A request comes in at [`Web::handle`], is given its ids, finds its [`route::Route`], and is handed to
-//! the byte route (`download`) or to an API style (`aitronos`). Whatever ends it early is a
-//! [`problem::Problem`], which the style maps to its envelope. Every request leaves one line in the log,
-//! without its URL: a link is a credential.
+//! the byte route (`download`), to `verify`, or to an API style (`aitronos`, `qoder`, `koodrive`). Whatever
+//! ends it early is a [`problem::Problem`], which the path's [`style::Style`] puts into its envelope. Every
+//! request leaves one line in the log, without its URL: a link is a credential.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use cors::Origins;
 use handover::Handover;
 use problem::Problem;
 use route::{FilePath, Route};
+use style::Style;
 use trace::Trace;
 use verify::VerifyHeader;
 
@@ -37,20 +38,34 @@ pub mod credential;
 mod download;
 mod form;
 pub mod handover;
+mod koodrive;
 pub mod ops;
 mod page;
 pub mod part;
 pub mod problem;
+mod qoder;
 pub mod query;
 mod reply;
 pub mod route;
+pub mod style;
 pub mod trace;
+mod upload;
 pub mod verify;
 mod wire;
 
 /// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
 /// percent-encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// How a Qoder client is given its link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentStatus {
+    /// 302 with a `Location`: a client that follows redirects has the bytes at once.
+    #[default]
+    Redirect,
+    /// 200: for clients that follow redirects and then expect JSON.
+    Plain,
+}
 
 /// What a deployment may want otherwise, checked.
 #[derive(Clone, Debug)]
@@ -68,6 +83,10 @@ pub struct Settings {
     pub verify_header: Option<VerifyHeader>,
     /// How bytes are handed over to a proxy; without it they are streamed.
     pub handover: Option<Handover>,
+    /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
+    pub koodrive_date_skew: u64,
+    /// `qoder.content_status`.
+    pub qoder_content_status: ContentStatus,
 }
 
 /// The public side of a gateway.
@@ -137,7 +156,9 @@ impl Web {
             .is_verify(request)
             .then(|| verify::told(problem))
             .flatten();
-        let mut response = aitronos::refusal::answer(told.as_ref().unwrap_or(problem), trace, now);
+        let problem = told.as_ref().unwrap_or(problem);
+        let path = self.unmounted(request.uri.path());
+        let mut response = Style::of_path(path).answer(problem, path, trace, now);
         if self.is_about_a_link(request) {
             if page::is_wanted(&request.headers) {
                 page::replace(&mut response, trace);
@@ -183,18 +204,21 @@ impl Web {
         let gateway = &self.gateway;
         let mut exchange = Exchange {
             gateway,
+            settings: &self.settings,
             request,
             body,
             trace,
         };
         match route {
-            Route::Download(at) => download(&exchange, &self.settings, at, client, seen).await,
+            Route::Download(at) => download(&exchange, at, client, seen).await,
             Route::Verify => {
                 let header = verify_header.ok_or(Problem::NoRoute)?;
                 let link = header.link(&request.headers, |path| self.unmounted(path));
                 verify::answer(&exchange, link, client, seen).await
             }
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
+            Route::KooDrive(call) => koodrive::answer(call, &mut exchange).await,
+            Route::Qoder(call) => qoder::answer(call, &mut exchange).await,
         }
     }
 
@@ -208,6 +232,7 @@ impl Web {
 /// One request and what it is answered with.
 struct Exchange<'a> {
     gateway: &'a Arc<Gateway>,
+    settings: &'a Settings,
     request: &'a Parts,
     body: &'a mut Incoming,
     trace: &'a Trace,
@@ -238,7 +263,6 @@ impl Exchange<'_> {
 /// one that has none and sends a key wants a link minted.
 async fn download(
     exchange: &Exchange<'_>,
-    settings: &Settings,
     at: FilePath<'_>,
     client: Option<IpAddr>,
     seen: &mut Seen,
@@ -261,7 +285,7 @@ async fn download(
     };
     let opened = gateway.open_link(&link).await?;
     seen.link_id = Some(opened.link_id.to_string());
-    download::answer(exchange, settings, opened)
+    download::answer(exchange, opened)
 }
 
 /// What the log line says of a request besides its outcome.
@@ -290,6 +314,7 @@ fn log(
     let (trace_id, request_id) = (trace.trace_id.as_str(), trace.request_id());
     let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let link_id = seen.link_id.as_deref();
+    let x_traceid = trace.traceid();
     match problem {
         None => tracing::info!(
             route = seen.route,
@@ -298,13 +323,14 @@ fn log(
             took_micros,
             trace_id,
             request_id,
+            x_traceid,
             link_id,
             "answered"
         ),
         Some(Problem::Refused(
             refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
         )) => {
-            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, error = %refusal, "failed");
+            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, error = %refusal, "failed");
         }
         Some(problem) => {
             let refusal = problem.label();
@@ -315,6 +341,7 @@ fn log(
                 took_micros,
                 trace_id,
                 request_id,
+                x_traceid,
                 refusal,
                 "refused"
             );

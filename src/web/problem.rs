@@ -8,6 +8,9 @@ pub enum Problem {
     /// The gateway's own no.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The style does not let files of this purpose be downloaded.
+    #[error("files of this purpose cannot be downloaded")]
+    PurposeDenied,
     /// No call has this path.
     #[error("no such route")]
     NoRoute,
@@ -51,6 +54,7 @@ impl Problem {
     pub const fn label(&self) -> &'static str {
         match self {
             Self::Refused(refusal) => refusal.label(),
+            Self::PurposeDenied => "purpose_denied",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnknownMethod => "unknown_method",

@@ -2,8 +2,10 @@
 
 use percent_encoding::percent_decode_str;
 
+use crate::gateway::files::Cursor;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
+use crate::model::file::Purpose;
 
 /// Splits a query at `&` and decodes each name and value once, `+` as a space. A piece that is no UTF-8
 /// after decoding is a fault of the field as it was sent.
@@ -22,7 +24,7 @@ fn pair(piece: &str) -> Result<(String, String), FieldFault> {
         let decoded = percent_decode_str(&spaced)
             .decode_utf8()
             .map(|text| text.into_owned());
-        decoded.map_err(|_| FieldFault::new(name, value, "text in UTF-8, percent-encoded"))
+        decoded.map_err(|_| FieldFault::new(name, value, "must be text in UTF-8, percent-encoded"))
     };
     Ok((decode(name)?, decode(value)?))
 }
@@ -36,7 +38,7 @@ pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
             return Err(FieldFault::new(
                 name,
                 value,
-                "a link's parameter, not an option of its minting",
+                "is a link's parameter, not an option of its minting",
             ));
         }
         options.take(&name, &value)?;
@@ -73,14 +75,14 @@ pub fn page_wanted(
             .filter(|number| digits && (1..=max).contains(number));
         let Some(number) = number else {
             let why = if name == "page" {
-                "1 or more".to_owned()
+                "must be 1 or more".to_owned()
             } else {
-                format!("1 to {max}")
+                format!("must be 1 to {max}")
             };
             return Err(FieldFault::new(name, value, why));
         };
         if slot.replace(number).is_some() {
-            return Err(FieldFault::new(name, value, "given twice"));
+            return Err(FieldFault::new(name, value, "must not be given twice"));
         }
     }
     let limit = limit
@@ -90,6 +92,75 @@ pub fn page_wanted(
         page: page.unwrap_or(1),
         limit,
     })
+}
+
+/// One of the five purposes, exactly.
+pub fn purpose(text: &str) -> Result<Purpose, FieldFault> {
+    let fault = || {
+        let words = Purpose::ALL.map(Purpose::as_str).join(", ");
+        FieldFault::new("purpose", text, format!("must be one of: {words}"))
+    };
+    Purpose::parse(text).ok_or_else(fault)
+}
+
+/// Which part of a list is wanted that is walked with cursors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListWanted {
+    /// Files of this purpose only.
+    pub purpose: Option<Purpose>,
+    /// At least 1, and never more than the style's maximum.
+    pub limit: u32,
+    /// Where it begins; the newest file if `None`.
+    pub cursor: Option<Cursor>,
+}
+
+/// Reads `purpose`, `limit` and one cursor: `after` or `before`, also called `after_id` and `before_id`.
+/// A limit above the maximum is the maximum. Other parameters are ignored.
+pub fn list_wanted(
+    query: &str,
+    limit_default: u32,
+    limit_max: u32,
+) -> Result<ListWanted, FieldFault> {
+    let pairs = pairs(query)?;
+    let only = |wanted: &str| {
+        let mut values = pairs.iter().filter(|(name, _)| name == wanted);
+        let value = values.next().map(|(_, value)| value.as_str());
+        match values.next() {
+            Some((name, value)) => Err(FieldFault::new(name, value, "must not be given twice")),
+            None => Ok(value),
+        }
+    };
+    let one_of = |name: &str, alias: &str| match (only(name)?, only(alias)?) {
+        (Some(value), Some(other)) if value != other => {
+            let why = format!("must not differ from '{name}'");
+            Err(FieldFault::new(alias, other, why))
+        }
+        (value, other) => Ok(value.or(other).map(str::to_owned)),
+    };
+    let purpose = only("purpose")?.map(purpose).transpose()?;
+    let limit = only("limit")?.map(|text| capped(text, limit_max));
+    let cursor = match (one_of("after", "after_id")?, one_of("before", "before_id")?) {
+        (Some(_), Some(before)) => {
+            let why = "and 'after' are mutually exclusive";
+            return Err(FieldFault::new("before", before, why));
+        }
+        (Some(after), None) => Some(Cursor::After(after)),
+        (None, before) => before.map(Cursor::Before),
+    };
+    Ok(ListWanted {
+        purpose,
+        limit: limit.transpose()?.unwrap_or(limit_default),
+        cursor,
+    })
+}
+
+/// A limit of 1 or more, cut to `max`.
+fn capped(text: &str, max: u32) -> Result<u32, FieldFault> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = text.parse().ok().filter(|number| digits && *number > 0);
+    let number = number
+        .ok_or_else(|| FieldFault::new("limit", text, "must be a whole number of 1 or more"))?;
+    Ok(u32::try_from(number).map_or(max, |number| number.min(max)))
 }
 
 #[cfg(test)]
@@ -124,6 +195,48 @@ mod tests {
         assert_eq!(wanted("page=0"), Err("page".into()));
         assert_eq!(wanted("limit=1&limit=2"), Err("limit".into()));
         assert_eq!(wanted("limit=%ff"), Err("limit".into()));
+    }
+
+    #[test]
+    fn lists_have_a_cursor_a_purpose_and_a_capped_limit() {
+        let wanted = |query: &str| list_wanted(query, 20, 100);
+        let limit = |query: &str| wanted(query).map(|wanted| wanted.limit).ok();
+        assert_eq!(limit(""), Some(20));
+        for (text, number) in [("1", 1), ("%31%30", 10), ("100", 100), ("101", 100)] {
+            assert_eq!(limit(&format!("limit={text}")), Some(number), "{text}");
+        }
+        assert_eq!(limit("limit=18446744073709551615"), Some(100));
+        for bad in [
+            "0",
+            "-1",
+            "abc",
+            "1.5",
+            "",
+            "1e2",
+            "+1",
+            "99999999999999999999",
+        ] {
+            assert_eq!(limit(&format!("limit={bad}")), None, "{bad}");
+        }
+        let cursor = |query: &str| wanted(query).map(|wanted| wanted.cursor).ok().flatten();
+        let after = Some(Cursor::After("x".into()));
+        for query in ["after=x", "after_id=x", "after=x&after_id=x"] {
+            assert_eq!(cursor(query), after, "{query}");
+        }
+        assert_eq!(cursor("before_id=%27"), Some(Cursor::Before("'".into())));
+        for (query, field) in [
+            ("after=x&before=y", "before"),
+            ("after_id=x&before_id=x", "before"),
+            ("after=x&after_id=y", "after_id"),
+            ("before=x&before=x", "before"),
+            ("limit=1&limit=1", "limit"),
+            ("purpose=", "purpose"),
+            ("purpose=tool_output&purpose=tool_output", "purpose"),
+            ("after=%ff", "after"),
+        ] {
+            let fault = wanted(query).unwrap_err();
+            assert_eq!(fault.field, field, "{query}");
+        }
     }
 
     #[test]

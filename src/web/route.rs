@@ -7,7 +7,7 @@
 use hyper::Method;
 
 use super::problem::Problem;
-use super::{aitronos, verify};
+use super::{aitronos, koodrive, qoder, verify};
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub enum Route<'a> {
     Verify,
     /// A call of the Aitronos API.
     Aitronos(aitronos::Call<'a>),
+    /// A call of the Qoder API.
+    Qoder(qoder::Call<'a>),
+    /// A call of the KooDrive API.
+    KooDrive(koodrive::Call),
 }
 
 /// The two segments that name a file.
@@ -49,7 +53,13 @@ impl<'a> Route<'a> {
             return Some(Self::Verify);
         }
         let download = || FilePath::before(path, "download").map(Self::Download);
-        download().or_else(|| aitronos::Call::of_path(path).map(Self::Aitronos))
+        let aitronos = || aitronos::Call::of_path(path).map(Self::Aitronos);
+        let qoder = || qoder::Call::of_path(path).map(Self::Qoder);
+        let koodrive = || koodrive::Call::of_path(path).map(Self::KooDrive);
+        download()
+            .or_else(aitronos)
+            .or_else(qoder)
+            .or_else(koodrive)
     }
 
     /// The methods of the call, as `Allow` lists them.
@@ -58,6 +68,8 @@ impl<'a> Route<'a> {
             Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
             Self::Verify => &["GET", "HEAD"],
             Self::Aitronos(call) => call.methods(),
+            Self::Qoder(call) => call.methods(),
+            Self::KooDrive(call) => call.methods(),
         }
     }
 
@@ -67,6 +79,8 @@ impl<'a> Route<'a> {
             Self::Download(_) => "download",
             Self::Verify => "verify",
             Self::Aitronos(call) => call.name(),
+            Self::Qoder(call) => call.name(),
+            Self::KooDrive(call) => call.name(),
         }
     }
 }
@@ -137,6 +151,27 @@ mod tests {
                 "/v1/organizations/o/files/upload",
                 Route::Aitronos(Call::Upload { organization: "o" }),
             ),
+            (
+                "POST",
+                "/koodrive/ose/v1/files/download",
+                Route::KooDrive(koodrive::Call::Links),
+            ),
+            ("POST", "/v1/files", Route::Qoder(qoder::Call::Files)),
+            (
+                "GET",
+                "/api/v1/cloud/files",
+                Route::Qoder(qoder::Call::Files),
+            ),
+            (
+                "DELETE",
+                "/v1/files/f",
+                Route::Qoder(qoder::Call::File { file: "f" }),
+            ),
+            (
+                "HEAD",
+                "/api/v1/cloud/files/f/content",
+                Route::Qoder(qoder::Call::Content { file: "f" }),
+            ),
         ];
         for (method, path, route) in cases {
             assert_eq!(parse(method, path).ok(), Some(route), "{method} {path}");
@@ -161,6 +196,17 @@ mod tests {
             "/v1/organizations/o/files/f/x/download",
             "/v1/organizations/o/x/files/f/download",
             "/v1/organizations//files/f/download",
+            "/v1/files/",
+            "/v1/files//content",
+            "/v1/files/f/",
+            "/v1/files/f/content/",
+            "/v1/files/f/download",
+            "/v1/filesf",
+            "/api/v1/files",
+            "/api/v1/cloud",
+            "/api/v1/cloud/v1/files",
+            "/koodrive/ose/v1/files/download/",
+            "/koodrive/ose/v1/files",
             "/livez",
             "/metrics",
         ] {

@@ -1,11 +1,17 @@
 //! The ids of one request.
 
 use hyper::HeaderMap;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
 /// The longest request id that a caller may choose, in characters.
 const REQUEST_ID_CHARS_MAX: usize = 128;
+
+/// KooDrive's own header for the same purpose.
+pub(super) const X_TRACEID: HeaderName = HeaderName::from_static("x-traceid");
+
+/// How long its value is, in characters.
+pub(super) const TRACEID_CHARS: usize = 58;
 
 /// Names one request in answers and in the log.
 #[derive(Clone, Debug)]
@@ -14,6 +20,8 @@ pub struct Trace {
     pub trace_id: String,
     /// What `X-Request-Id` answers: the caller's own if it can be repeated, else the trace id.
     pub request_id: HeaderValue,
+    /// What the caller sent as `X-Traceid`, if it is one. Only KooDrive asks for it and repeats it.
+    pub traceid: Option<HeaderValue>,
 }
 
 impl Trace {
@@ -28,6 +36,7 @@ impl Trace {
             .or_else(|| HeaderValue::from_str(&trace_id).ok());
         Self {
             request_id: request_id.unwrap_or_else(|| HeaderValue::from_static("-")),
+            traceid: traceid(headers),
             trace_id,
         }
     }
@@ -36,6 +45,20 @@ impl Trace {
     pub fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }
+
+    /// The caller's `X-Traceid` as text.
+    pub fn traceid(&self) -> Option<&str> {
+        self.traceid.as_ref()?.to_str().ok()
+    }
+}
+
+/// 58 letters, digits and underscores on one line.
+fn traceid(headers: &HeaderMap) -> Option<HeaderValue> {
+    let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let mut lines = headers.get_all(X_TRACEID).iter();
+    let line = lines.next().filter(|_| lines.next().is_none())?;
+    let text = line.as_bytes();
+    (text.len() == TRACEID_CHARS && text.iter().all(good)).then(|| line.clone())
 }
 
 fn is_repeatable(text: &[u8]) -> bool {

@@ -16,15 +16,16 @@ pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, FieldFault> {
     let fault = |why: String| FieldFault::new("metadata", text, why);
     if text.len() > METADATA_TEXT_BYTES_MAX {
         return Err(fault(format!(
-            "at most {METADATA_TEXT_BYTES_MAX} bytes of JSON"
+            "must be at most {METADATA_TEXT_BYTES_MAX} bytes of JSON"
         )));
     }
     let mut json = serde_json::Deserializer::from_str(text);
     let pairs = json
         .deserialize_map(Pairs)
         .and_then(|pairs| json.end().map(|()| pairs));
-    let pairs = pairs.map_err(|_| fault("a JSON object whose values are strings".into()))?;
-    Metadata::new(pairs).map_err(|error| fault(error.to_string()))
+    let pairs =
+        pairs.map_err(|_| fault("must be a JSON object whose values are strings".into()))?;
+    Metadata::new(pairs).map_err(|error| FieldFault::invalid("metadata", text, error))
 }
 
 /// The pairs of an object in the order they stand in, a repeated key twice.

@@ -236,3 +236,46 @@ fn walk(directory: &std::path::Path) -> usize {
         .map(|path| if path.is_dir() { walk(&path) } else { 1 })
         .sum()
 }
+
+#[test]
+fn the_installations_own_files_are_never_stored() {
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    // As a newcomer would: the data directory lies below the very directory that is shared.
+    let mut share = place.start(&["share", ".", "--listen", "127.0.0.1:0"]);
+    let link = share.line();
+    assert_eq!(status(&link), 200);
+    let listed = place.json(&["ls"]);
+    let names: Vec<String> = (0..listed.as_array().unwrap().len())
+        .map(|i| text(&listed[i], "filename"))
+        .collect();
+    assert_eq!(names, ["a.txt"]);
+    let (ended, rest, errors) = share.stop("INT");
+    assert_eq!((ended.code(), rest.as_str()), (Some(0), ""));
+    assert!(errors.contains("./data is skipped"), "{errors}");
+
+    std::os::unix::fs::symlink("data/keyring.toml", place.path("innocent")).unwrap();
+    for named in ["data", "data/keyring.toml", "data/blobs", "innocent"] {
+        let errors = place.bad(1, &["add", named]);
+        assert!(errors.contains("may hold its keys"), "{named}: {errors}");
+    }
+    assert_eq!(place.json(&["ls"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_data_directory_that_others_may_write_to_is_refused_with_2() {
+    use super::support::set_mode;
+    let place = Place::new();
+    place.add("a.txt", b"bytes");
+    for mode in [0o777, 0o770, 0o702] {
+        set_mode(&place.path("data"), mode);
+        for words in [&["ls"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            assert!(
+                place.bad(2, words).contains("others may write"),
+                "{words:?}"
+            );
+        }
+    }
+    set_mode(&place.path("data"), 0o755);
+    place.good(&["ls"]);
+}

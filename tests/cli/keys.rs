@@ -132,6 +132,34 @@ fn api_keys_are_printed_once_and_listed_without_their_text() {
 }
 
 #[test]
+fn an_app_comes_with_a_key_and_shows_its_secret_once() {
+    let place = Place::new();
+    let made = place.json(&["apikey", "create", "--app"]);
+    let (id, secret) = (text(&made, "app_id"), text(&made, "app_secret"));
+    assert!(id.starts_with("app_") && id.len() == 36, "{id}");
+    assert_eq!(secret.len(), 43, "{secret}");
+    let listed = place.good(&["apikey", "list", "--json"]);
+    assert!(
+        listed.contains(&id) && !listed.contains(&secret),
+        "{listed}"
+    );
+
+    place.file("secret", b"example-app-secret\n");
+    let own = ["apikey", "create", "--app", "--app-secret-file", "secret"];
+    assert_eq!(place.json(&own)["app_secret"], "example-app-secret");
+    let keys = |place: &Place| place.good(&["apikey", "list"]).lines().count();
+    let before = keys(&place);
+    place.file("secret", b"two words");
+    let errors = place.bad(1, &own);
+    assert!(!errors.contains("two words"), "{errors}");
+    assert_eq!(keys(&place), before, "no key without its app");
+    place.bad(2, &["apikey", "create", "--app-secret-file", "secret"]);
+
+    let plain = place.json(&["apikey", "create"]);
+    assert_eq!(plain.get("app_id"), None);
+}
+
+#[test]
 fn an_api_key_can_be_brought_in_a_file_and_never_stands_in_an_argument() {
     let place = Place::new();
     place.file("key", b"my-own-key-0123456789\n");

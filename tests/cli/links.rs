@@ -162,10 +162,10 @@ fn sign_refuses_what_would_not_open() {
     let sign = |more: &[&'static str]| [&["sign", "--file", file.as_str()], more].concat();
     place.file("h.toml", b"[server]\nlisten = [\"127.0.0.1:0\"]\n");
     for (code, words) in [
-        (1, sign(&["--expires-in", "8d"])),
-        (1, sign(&["--expires-in", "0"])),
-        (1, sign(&["--expires-at", "1"])),
-        (1, sign(&["--not-before", "99999999999"])),
+        (2, sign(&["--expires-in", "8d"])),
+        (2, sign(&["--expires-in", "0"])),
+        (2, sign(&["--expires-at", "1"])),
+        (2, sign(&["--not-before", "99999999999"])),
         (1, vec!["sign", "--file", "file_missing"]),
         (1, sign(&["--organization", "org_missing"])),
         (2, sign(&["--expires-in", "1w"])),

@@ -2,6 +2,7 @@
 
 mod files;
 mod keys;
+mod koodrive;
 mod links;
 mod serving;
 mod support;

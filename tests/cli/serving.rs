@@ -107,7 +107,8 @@ fn share_takes_a_free_port_where_its_own_is_taken_and_serve_does_not() {
     let link = share.line();
     assert!(!link.contains(&address));
     assert_eq!(status(&link), 200);
-    share.stop("INT");
+    let (_, _, errors) = share.stop("INT");
+    assert!(errors.contains(&format!("{address} is taken")), "{errors}");
 
     let errors = place.bad(1, &["share", "a.txt", "--listen", &address]);
     assert!(errors.contains(&address), "{errors}");
@@ -130,6 +131,18 @@ fn serve_prints_an_api_key_at_first_use_and_not_again() {
     assert_eq!(mode(&place.path("data")), 0o700);
     assert_eq!(mode(&place.data("keyring.toml")), 0o600);
     assert_eq!(mode(&place.data("catalogue.sqlite3")) & 0o077, 0);
+}
+
+#[test]
+fn a_first_api_key_that_nobody_could_read_does_not_work() {
+    let place = Place::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("was deactivated"), "{errors}");
+    assert_eq!(place.json(&["apikey", "list"])[0]["state"], "deactivated");
 }
 
 #[test]

@@ -65,6 +65,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
+    ("qoder.content_status", "200", "200", "200"),
     ("keyring.file", "'/a'", "b", "c"),
     (
         "handover.mode",
@@ -79,6 +80,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "X-Forwarded-Uri",
         "X-Other",
     ),
+    ("koodrive.date_skew_secs", "1", "2s", "1m"),
     ("log.format", "'json'", "json", "json"),
     ("log.level", "'error'", "warn", "debug"),
 ];
@@ -155,6 +157,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
+    assert_eq!(config.koodrive.date_skew_secs, 0);
     assert_eq!(
         (config.log.format, config.log.level),
         (LogFormat::Text, LogLevel::Info)

@@ -100,6 +100,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must hold absolute paths only",
     ),
     ("blobs.mode", "0644", "must be one of 0600, 0640"),
+    ("qoder.content_status", "301", "must be one of 302, 200"),
     ("keyring.file", "a\0b", "must be a path"),
     (
         "handover.mode",
@@ -114,6 +115,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "X Original URI",
         "must be the name of a header, such as X-Original-URI",
     ),
+    ("koodrive.date_skew_secs", "2h", "must be 0 to 3600 seconds"),
     ("log.format", "xml", "must be one of text, json"),
     (
         "log.level",

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::support::app::{PNG, TestApp};
-use crate::support::client::parse;
+use crate::support::client::{exchange_over, parse};
 
 const LINE: &str = "PROXY TCP4 192.0.2.1 10.0.0.1 4711 80\r\n";
 
@@ -64,6 +64,33 @@ async fn whoever_announces_nothing_or_may_not_is_cut_off() {
     }
     let elsewhere = app("10.0.0.0/8").await;
     assert!(answer(&elsewhere, LINE.as_bytes(), "").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_unix_socket_s_connections_are_announced_as_well() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("h.sock");
+    let app = TestApp::start_with(&[
+        ("server.listen", "127.0.0.1:0"),
+        ("server.listen", &format!("unix:{}", path.display())),
+        ("server.trusted_proxies", "unix"),
+        ("server.proxy_protocol", "required"),
+    ])
+    .await
+    .with_org_123()
+    .await;
+    let link = app.operator_link("file_abc123", "192.0.2.1").await;
+    let request = format!("{LINE}GET {link} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let stream = UnixStream::connect(&path).await.unwrap();
+    let reply = parse(
+        &exchange_over(stream, request.as_bytes(), false).await,
+        false,
+    );
+    assert_eq!((reply.status, reply.body.as_slice()), (200, PNG));
+    assert!(
+        answer(&app, LINE.as_bytes(), "").await.is_empty(),
+        "no trusted peer"
+    );
 }
 
 #[tokio::test]

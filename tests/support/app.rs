@@ -125,6 +125,14 @@ impl TestApp {
         self
     }
 
+    /// Makes an organization and, for it, an API key of this text with the usual scopes.
+    pub(crate) async fn account(&self, organization: &str, key: &str) {
+        let id = OrganizationId::parse(organization).unwrap();
+        let made = self.gateway.create_organization(Some(id), String::new());
+        made.await.unwrap();
+        self.api_key(organization, key, Scopes::USUAL).await;
+    }
+
     /// Makes an API key of this text.
     pub(crate) async fn api_key(&self, organization: &str, text: &str, scopes: Scopes) -> String {
         let organization = OrganizationId::parse(organization).unwrap();
@@ -147,7 +155,11 @@ impl TestApp {
 
     /// Adds a file to `org_123`.
     pub(crate) async fn add(&self, id: &str, name: &str, bytes: &[u8]) -> FileRecord {
-        let new = new_file(id, name);
+        self.put(new_file("org_123", id, name), bytes).await
+    }
+
+    /// Adds a file as it is described.
+    pub(crate) async fn put(&self, new: NewFile, bytes: &[u8]) -> FileRecord {
         let mut upload = self.gateway.begin_upload().await.unwrap();
         upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
         self.gateway.finish_upload(upload, new).await.unwrap()
@@ -156,7 +168,9 @@ impl TestApp {
     /// Adds a file to `org_123` that stays where it lies.
     pub(crate) async fn register(&self, id: &str, path: &Path) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let added = self.gateway.add_in_place(path, new_file(id, name));
+        let added = self
+            .gateway
+            .add_in_place(path, new_file("org_123", id, name));
         added.await.unwrap();
     }
 
@@ -234,10 +248,11 @@ fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
         .expect("the settings are good")
 }
 
-fn new_file(id: &str, name: &str) -> NewFile {
+/// A file of the default space, for [`TestApp::put`] to add.
+pub(crate) fn new_file(organization: &str, id: &str, name: &str) -> NewFile {
     let name = FileName::from_client(name).unwrap();
     NewFile {
-        organization: OrganizationId::parse("org_123").unwrap(),
+        organization: OrganizationId::parse(organization).unwrap(),
         space: SpaceId::default_space(),
         id: Some(FileId::parse(id).unwrap()),
         media_type: MediaType::of_name(&name),

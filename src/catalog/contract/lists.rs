@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::catalog::{NumberedPage, Position};
+use crate::catalog::{FILES_ADDED_MAX, NumberedPage, Place, Position};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     lists_are_newest_first(catalog).await;
     positions_need_no_row(catalog).await;
+    pages_go_both_ways(catalog).await;
+    lists_by_id_go_both_ways(catalog).await;
+    many_are_added_or_none(catalog).await;
     pages_keep_to_a_purpose(catalog).await;
     numbered_pages_count_the_ready_files(catalog).await;
     a_walk_neither_skips_nor_repeats(catalog).await;
@@ -37,11 +40,14 @@ async fn lists_are_newest_first(catalog: &dyn Catalog) {
     catalog.add_file(&file(&other, "theirs", 5)).await.unwrap();
     let order = ["_", "b", "aa", "a", "B", "z"];
 
-    let whole = catalog.page(&owner, None, None, 100).await.unwrap();
+    let whole = catalog
+        .page(&owner, None, Place::Newest, 100)
+        .await
+        .unwrap();
     assert_eq!(ids(&whole), order);
     for (place, last) in whole.iter().enumerate() {
         let rest = catalog
-            .page(&owner, None, Some(&position(last)), 2)
+            .page(&owner, None, Place::After(&position(last)), 2)
             .await
             .unwrap();
         let wanted: Vec<&str> = order.into_iter().skip(place + 1).take(2).collect();
@@ -53,7 +59,10 @@ async fn lists_are_newest_first(catalog: &dyn Catalog) {
         let wanted: Vec<&str> = order.into_iter().skip(skipped).take(4).collect();
         assert_eq!((ids(&page.files), page.total), (wanted, 6));
     }
-    assert_eq!(catalog.page(&owner, None, None, 0).await.unwrap(), []);
+    assert_eq!(
+        catalog.page(&owner, None, Place::Newest, 0).await.unwrap(),
+        []
+    );
     let beyond = catalog
         .numbered_page(&owner, u64::MAX, u32::MAX)
         .await
@@ -81,7 +90,7 @@ async fn positions_need_no_row(catalog: &dyn Catalog) {
             id: id.into(),
         };
         let page = catalog
-            .page(&owner, None, Some(&position), 9)
+            .page(&owner, None, Place::After(&position), 9)
             .await
             .unwrap();
         page.iter()
@@ -96,6 +105,125 @@ async fn positions_need_no_row(catalog: &dyn Catalog) {
     assert_eq!(after(0, "zzz").await, [""; 0]);
 }
 
+/// At every place of a list, with and without a purpose, the pages before and after it are what the whole
+/// list says. Deleted files are in none of them, and their places stay.
+async fn pages_go_both_ways(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "lists_both_ways").await;
+    mixed_files(catalog, &owner).await;
+    let deleted = catalog.delete_file(&owner, &file_id("f07"), at(99)).await;
+    let deleted = position(&deleted.unwrap());
+    for purpose in [None, Some(Purpose::ToolOutput)] {
+        let page = async |place: Place<'_>| {
+            let page = catalog.page(&owner, purpose, place, 4).await.unwrap();
+            ids(&page)
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let whole = catalog
+            .page(&owner, purpose, Place::Newest, 99)
+            .await
+            .unwrap();
+        let mut places: Vec<Position> = whole.iter().map(position).collect();
+        places.push(deleted.clone());
+        for place in &places {
+            let key = |file: &&FileRecord| (file.created_at, file.id.as_str().to_owned());
+            let here = (place.created_at, place.id.clone());
+            let (newer, older): (Vec<&FileRecord>, Vec<&FileRecord>) = whole
+                .iter()
+                .filter(|file| key(file) != here)
+                .partition(|file| key(file) > here);
+            let id = |file: &&FileRecord| file.id.as_str().to_owned();
+            let after: Vec<String> = older.iter().take(4).map(id).collect();
+            assert_eq!(page(Place::After(place)).await, after);
+            let skipped = newer.len().saturating_sub(4);
+            let before: Vec<String> = newer.iter().skip(skipped).map(id).collect();
+            assert_eq!(page(Place::Before(place)).await, before);
+        }
+    }
+}
+
+async fn lists_by_id_go_both_ways(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "lists_by_id").await;
+    mixed_files(catalog, &owner).await;
+    catalog
+        .delete_file(&owner, &file_id("f07"), at(99))
+        .await
+        .unwrap();
+    let page = async |purpose, place: Place<'_>| {
+        let page = catalog.page(&owner, purpose, place, 3).await.unwrap();
+        ids(&page)
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let tools = Some(Purpose::ToolOutput);
+    assert_eq!(page(None, Place::Below("f09")).await, ["f08", "f06", "f05"]);
+    assert_eq!(page(None, Place::Above("f05")).await, ["f09", "f08", "f06"]);
+    assert_eq!(
+        page(tools, Place::Below("f09")).await,
+        ["f05", "f03", "f01"]
+    );
+    assert_eq!(
+        page(tools, Place::Above("f05")).await,
+        ["f13", "f11", "f09"]
+    );
+    // No file has these ids, and some could have none of them.
+    assert_eq!(
+        page(None, Place::Below("f085")).await,
+        ["f08", "f06", "f05"]
+    );
+    assert_eq!(
+        page(None, Place::Above("f17\u{1f600} %_'\0")).await,
+        ["f19", "f18"]
+    );
+    assert_eq!(page(None, Place::Above("")).await, ["f02", "f01", "f00"]);
+    assert_eq!(page(None, Place::Below("~")).await, ["f19", "f18", "f17"]);
+    for (place, long) in [(Place::Below(""), ""), (Place::Above("~"), "~")] {
+        assert_eq!(page(None, place).await, [""; 0], "{long}");
+    }
+}
+
+/// Twenty files, `f00` to `f19`: three in each second, in an order that is not that of their ids, the
+/// odd ones the output of tools.
+async fn mixed_files(catalog: &dyn Catalog, owner: &OrganizationId) {
+    let made = (0..20_u64).map(|number| FileRecord {
+        purpose: [Purpose::UserUpload, Purpose::ToolOutput][usize::from(number % 2 == 1)],
+        ..file(owner, &format!("f{number:02}"), 50 + (number * 7 % 20) / 3)
+    });
+    let made: Vec<FileRecord> = made.collect();
+    catalog.add_files(&made).await.unwrap();
+}
+
+async fn many_are_added_or_none(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "lists_many").await;
+    let total = async || catalog.numbered_page(&owner, 0, 1).await.unwrap().total;
+    let made: Vec<FileRecord> = (0..9).map(|n| file(&owner, &format!("f{n}"), n)).collect();
+    let twice = [&made[..3], &made[..1]].concat();
+    assert_taken(catalog.add_files(&twice).await);
+    let nobodys = file(&organization_id("lists_many_nobody"), "f", 1);
+    let nowhere = FileRecord {
+        space: SpaceId::parse("nowhere").unwrap(),
+        ..file(&owner, "f", 1)
+    };
+    for unknown in [nobodys, nowhere] {
+        assert_missing(catalog.add_files(&[&made[..3], &[unknown]].concat()).await);
+    }
+    let too_many = vec![made[0].clone(); FILES_ADDED_MAX + 1];
+    let outcome = catalog.add_files(&too_many).await;
+    assert!(
+        matches!(outcome, Err(CatalogError::Limit { .. })),
+        "{outcome:?}"
+    );
+    assert_eq!(total().await, 0);
+    catalog.add_files(&[]).await.unwrap();
+    catalog.add_files(&made[..4]).await.unwrap();
+    assert_taken(catalog.add_files(&made).await);
+    assert_eq!(total().await, 4);
+    catalog.add_files(&made[4..]).await.unwrap();
+    assert_eq!(total().await, 9);
+}
+
 async fn pages_keep_to_a_purpose(catalog: &dyn Catalog) {
     let owner = organization(catalog, "lists_purpose").await;
     for place in 0..10_u64 {
@@ -107,13 +235,16 @@ async fn pages_keep_to_a_purpose(catalog: &dyn Catalog) {
         catalog.add_file(&made).await.unwrap();
     }
     let tools = Some(Purpose::ToolOutput);
-    let first = catalog.page(&owner, tools, None, 3).await.unwrap();
+    let first = catalog.page(&owner, tools, Place::Newest, 3).await.unwrap();
     assert_eq!(ids(&first), ["f9", "f7", "f5"]);
     let last = position(first.last().unwrap());
-    let second = catalog.page(&owner, tools, Some(&last), 3).await.unwrap();
+    let second = catalog
+        .page(&owner, tools, Place::After(&last), 3)
+        .await
+        .unwrap();
     assert_eq!(ids(&second), ["f3", "f1"]);
     let none = catalog
-        .page(&owner, Some(Purpose::UserUpload), None, 3)
+        .page(&owner, Some(Purpose::UserUpload), Place::Newest, 3)
         .await
         .unwrap();
     assert_eq!(none, []);
@@ -156,7 +287,8 @@ async fn a_walk_neither_skips_nor_repeats(catalog: &dyn Catalog) {
     let mut after = None;
     let mut round = 0;
     loop {
-        let page = catalog.page(&owner, None, after.as_ref(), 7).await.unwrap();
+        let place = after.as_ref().map_or(Place::Newest, Place::After);
+        let page = catalog.page(&owner, None, place, 7).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some(position(last));
         seen.extend(page.iter().map(|file| file.id.to_string()));
@@ -189,7 +321,10 @@ async fn a_walk_neither_skips_nor_repeats(catalog: &dyn Catalog) {
 
 async fn unknown_organizations_have_empty_pages(catalog: &dyn Catalog) {
     let nobody = organization_id("lists_nobody");
-    assert_eq!(catalog.page(&nobody, None, None, 9).await.unwrap(), []);
+    assert_eq!(
+        catalog.page(&nobody, None, Place::Newest, 9).await.unwrap(),
+        []
+    );
     let page = catalog.numbered_page(&nobody, 0, 9).await.unwrap();
     assert_eq!(
         page,

@@ -1,11 +1,15 @@
 //! The rows in memory, and what takes more than a line to do with them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, RangeBounds};
 
-use crate::catalog::FILE;
-use crate::catalog::{CatalogError, Position, default_space, missing, taken};
-use crate::model::file::{FileRecord, FileState};
-use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
+use crate::catalog::{
+    CatalogError, FILES_ADDED_MAX, Place, Position, default_space, missing, taken,
+};
+use crate::catalog::{FILE, FILES_AT_ONCE};
+use crate::model::app::App;
+use crate::model::file::{FileRecord, FileState, Purpose};
+use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -21,6 +25,7 @@ pub(super) struct Rows {
     /// The ready files in the order of lists, oldest first. The id is plain text, as in a [`Position`].
     pub(super) ready: BTreeMap<OrganizationId, BTreeMap<(UnixSeconds, String), FileId>>,
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
+    pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
     pub(super) version: u64,
 }
@@ -122,40 +127,88 @@ impl Rows {
         file.is_some_and(|file| file.state == FileState::Ready)
     }
 
-    pub(super) fn add_file(&mut self, file: &FileRecord) -> Result<(), CatalogError> {
-        self.know(&file.organization)?;
-        let spaces = self.spaces.get(&file.organization);
-        if !spaces.is_some_and(|spaces| spaces.contains_key(&file.space)) {
-            return Err(missing("the space"));
+    pub(super) fn add_files(&mut self, files: &[FileRecord]) -> Result<(), CatalogError> {
+        if files.len() > FILES_ADDED_MAX {
+            return Err(CatalogError::Limit {
+                what: FILES_AT_ONCE,
+                limit: FILES_ADDED_MAX as u64,
+            });
         }
-        let key = (file.organization.clone(), file.id.clone());
-        if self.files.contains_key(&key) {
-            return Err(taken("the file id"));
+        let mut added = BTreeSet::new();
+        for file in files {
+            self.know(&file.organization)?;
+            let spaces = self.spaces.get(&file.organization);
+            if !spaces.is_some_and(|spaces| spaces.contains_key(&file.space)) {
+                return Err(missing("the space"));
+            }
+            let key = (file.organization.clone(), file.id.clone());
+            if self.files.contains_key(&key) || !added.insert(key) {
+                return Err(taken("the file id"));
+            }
         }
-        let ready = FileRecord {
-            state: FileState::Ready,
-            ..file.clone()
-        };
-        self.files.insert(key, ready);
-        let listed = self.ready.entry(file.organization.clone()).or_default();
-        listed.insert(place(file), file.id.clone());
+        for file in files {
+            let ready = FileRecord {
+                state: FileState::Ready,
+                ..file.clone()
+            };
+            self.files
+                .insert((file.organization.clone(), file.id.clone()), ready);
+            let listed = self.ready.entry(file.organization.clone()).or_default();
+            listed.insert(place(file), file.id.clone());
+        }
         Ok(())
     }
 
-    pub(super) fn newest_first(
+    /// The page that [`crate::catalog::Catalog::page`] promises. The list by id is sorted for each look.
+    pub(super) fn page(
         &self,
         organization: &OrganizationId,
-        after: Option<&Position>,
-    ) -> impl Iterator<Item = &FileRecord> {
-        let end = after.map(|position| (position.created_at, position.id.clone()));
-        let listed = self
-            .ready
-            .get(organization)
-            .into_iter()
-            .flat_map(move |listed| match &end {
-                Some(end) => listed.range(..end).rev(),
-                None => listed.range::<(UnixSeconds, String), _>(..).rev(),
-            });
+        purpose: Option<Purpose>,
+        place: Place<'_>,
+        limit: usize,
+    ) -> Vec<FileRecord> {
+        let wanted = |file: &&FileRecord| purpose.is_none_or(|purpose| file.purpose == purpose);
+        let at = |position: &Position| (position.created_at, position.id.clone());
+        let by_id = || {
+            let files = self.oldest_first(organization, ..);
+            files
+                .map(|file| (file.id.as_str(), file))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let down: Box<dyn Iterator<Item = &FileRecord>> = match place {
+            Place::Newest => Box::new(self.oldest_first(organization, ..).rev()),
+            Place::After(position) => {
+                Box::new(self.oldest_first(organization, ..at(position)).rev())
+            }
+            Place::Below(id) => {
+                let lower = by_id().into_iter().filter(move |(known, _)| *known < id);
+                Box::new(lower.rev().map(|(_, file)| file))
+            }
+            Place::Before(position) => {
+                let newer = (Bound::Excluded(at(position)), Bound::Unbounded);
+                return turned(
+                    self.oldest_first(organization, newer)
+                        .filter(wanted)
+                        .take(limit),
+                );
+            }
+            Place::Above(id) => {
+                let higher = by_id().into_iter().filter(move |(known, _)| *known > id);
+                return turned(higher.map(|(_, file)| file).filter(wanted).take(limit));
+            }
+        };
+        down.filter(wanted).take(limit).cloned().collect()
+    }
+
+    /// An organization's ready files between two places of the list.
+    pub(super) fn oldest_first(
+        &self,
+        organization: &OrganizationId,
+        between: impl RangeBounds<(UnixSeconds, String)>,
+    ) -> impl DoubleEndedIterator<Item = &FileRecord> {
+        let listed = self.ready.get(organization);
+        let listed = listed.map(|listed| listed.range(between));
+        let listed = listed.into_iter().flatten();
         listed.filter_map(move |(_, id)| self.files.get(&(organization.clone(), id.clone())))
     }
 
@@ -263,6 +316,12 @@ impl SharedFolder {
 
 pub(super) fn is_swept(file: &FileRecord) -> bool {
     matches!(file.state, FileState::Swept { .. })
+}
+
+fn turned<'a>(files: impl Iterator<Item = &'a FileRecord>) -> Vec<FileRecord> {
+    let mut files: Vec<FileRecord> = files.cloned().collect();
+    files.reverse();
+    files
 }
 
 fn place(file: &FileRecord) -> (UnixSeconds, String) {

@@ -2,39 +2,68 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use sqlx::{SqliteConnection, query, query_scalar};
+use sqlx::{SqliteConnection, query};
 
 use super::fault::Fault;
 use super::{rows, tenancy};
-use crate::catalog::{DELETED_FILE, FILE};
-use crate::catalog::{NumberedPage, Position, missing, taken};
+use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
+use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
 /// A `SELECT` of whole files, with what follows the table's name.
 macro_rules! files {
-    ($rest:literal) => {
+    ($($rest:literal),+) => {
         concat!(
             "SELECT organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, \
              metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, \
              modified_nanos FROM file ",
-            $rest
+            $($rest),+
         )
     };
 }
 
-/// The lists compare the whole place at once, so that they begin in the index right after it and read
-/// no row that they do not answer with. Each needs its own index; a test asks SQLite whether it is used.
-pub(super) const PAGE: &str = files!(
-    "WHERE organization = ? AND state = 'ready' AND (created_at, id) < (?, ?) \
-     ORDER BY created_at DESC, id DESC LIMIT ?"
-);
-/// As [`PAGE`], of one purpose.
-pub(super) const PAGE_OF_PURPOSE: &str = files!(
-    "WHERE organization = ? AND purpose = ? AND state = 'ready' AND (created_at, id) < (?, ?) \
-     ORDER BY created_at DESC, id DESC LIMIT ?"
-);
+/// The pages of one set of files. They compare the whole place at once, so that they begin in an index
+/// right beside it and read no row that they do not answer with. A test asks SQLite whether they do.
+pub(super) struct Pages {
+    pub(super) after: &'static str,
+    pub(super) before: &'static str,
+    pub(super) below: &'static str,
+    pub(super) above: &'static str,
+}
+
+macro_rules! pages {
+    ($of:literal) => {
+        Pages {
+            after: files!(
+                "WHERE ",
+                $of,
+                " AND state = 'ready' AND (created_at, id) < (?, ?) \
+                 ORDER BY created_at DESC, id DESC LIMIT ?"
+            ),
+            before: files!(
+                "WHERE ",
+                $of,
+                " AND state = 'ready' AND (created_at, id) > (?, ?) \
+                 ORDER BY created_at, id LIMIT ?"
+            ),
+            below: files!(
+                "WHERE ",
+                $of,
+                " AND state = 'ready' AND id < ? ORDER BY id DESC LIMIT ?"
+            ),
+            above: files!(
+                "WHERE ",
+                $of,
+                " AND state = 'ready' AND id > ? ORDER BY id LIMIT ?"
+            ),
+        }
+    };
+}
+
+pub(super) const PAGES: Pages = pages!("organization = ?");
+pub(super) const PAGES_OF_PURPOSE: Pages = pages!("organization = ? AND purpose = ?");
 /// A page by its number.
 pub(super) const NUMBERED_PAGE: &str = files!(
     "WHERE organization = ? AND state = 'ready' ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
@@ -43,21 +72,55 @@ pub(super) const NUMBERED_PAGE: &str = files!(
 pub(super) const DELETED: &str = files!(
     "WHERE state = 'deleted' AND deleted_at <= ? ORDER BY deleted_at, organization, id LIMIT ?"
 );
+/// As the ids come: one JSON array.
+pub(super) const OF_IDS: &str =
+    files!("WHERE organization = ? AND id IN (SELECT value FROM json_each(?))");
+/// As [`OF_IDS`], of those that lie in a folder.
+pub(super) const IN_FOLDER: &str = files!(
+    "WHERE organization = ?1 AND id IN (SELECT file FROM folder_file \
+     WHERE organization = ?1 AND folder = ?2 AND file IN (SELECT value FROM json_each(?3)))"
+);
 /// The keys come as one JSON array: one statement, however many.
 pub(super) const BLOBS_IN_USE: &str = "SELECT DISTINCT blob FROM file \
      WHERE blob IN (SELECT value FROM json_each(?)) AND state <> 'swept'";
 
-pub(super) async fn add(connection: &mut SqliteConnection, file: &FileRecord) -> Result<(), Fault> {
-    tenancy::know(connection, &file.organization).await?;
-    let space = tenancy::space(connection, &file.organization, &file.space).await?;
-    if space.is_none() {
-        return Err(missing("the space").into());
+pub(super) async fn add(
+    connection: &mut SqliteConnection,
+    files: &[FileRecord],
+) -> Result<(), Fault> {
+    if files.len() > FILES_ADDED_MAX {
+        return Err(CatalogError::Limit {
+            what: FILES_AT_ONCE,
+            limit: FILES_ADDED_MAX as u64,
+        }
+        .into());
     }
-    if is_taken(connection, &file.organization, &file.id).await? {
-        return Err(taken("the file id").into());
+    let same_space = |one: &FileRecord, other: &FileRecord| {
+        (&one.organization, &one.space) == (&other.organization, &other.space)
+    };
+    for neighbours in files.chunk_by(same_space) {
+        let Some(FileRecord {
+            organization,
+            space,
+            ..
+        }) = neighbours.first()
+        else {
+            continue;
+        };
+        tenancy::know(connection, organization).await?;
+        if tenancy::space(connection, organization, space)
+            .await?
+            .is_none()
+        {
+            return Err(missing("the space").into());
+        }
+        for file in neighbours {
+            insert(connection, file).await?;
+        }
+        let more = i64::try_from(neighbours.len()).unwrap_or(i64::MAX);
+        count_ready(connection, organization, more).await?;
     }
-    insert(connection, file).await?;
-    count_ready(connection, &file.organization, 1).await
+    Ok(())
 }
 
 pub(super) async fn file(
@@ -77,26 +140,39 @@ pub(super) async fn page(
     connection: &mut SqliteConnection,
     organization: &OrganizationId,
     purpose: Option<Purpose>,
-    after: Option<&Position>,
+    place: Place<'_>,
     limit: u32,
 ) -> Result<Vec<FileRecord>, Fault> {
-    // No row is as new as this, so "after it" is from the newest on.
-    let (created_at, id) = after.map_or((i64::MAX, ""), |position| {
-        (rows::stored_time(position.created_at), position.id.as_str())
-    });
-    let list = match purpose {
-        None => query(PAGE).bind(organization.as_str()),
-        Some(purpose) => query(PAGE_OF_PURPOSE)
-            .bind(organization.as_str())
-            .bind(purpose.as_str()),
+    let pages = match purpose {
+        None => PAGES,
+        Some(_) => PAGES_OF_PURPOSE,
     };
-    let found = list
-        .bind(created_at)
+    let time = |position: &Position| rows::stored_time(position.created_at);
+    let (page, created_at, id) = match place {
+        // No row is as new as this, so "after it" is from the newest on.
+        Place::Newest => (pages.after, Some(i64::MAX), ""),
+        Place::After(position) => (pages.after, Some(time(position)), position.id.as_str()),
+        Place::Before(position) => (pages.before, Some(time(position)), position.id.as_str()),
+        Place::Below(id) => (pages.below, None, id),
+        Place::Above(id) => (pages.above, None, id),
+    };
+    let mut page = query(page).bind(organization.as_str());
+    if let Some(purpose) = purpose {
+        page = page.bind(purpose.as_str());
+    }
+    if let Some(created_at) = created_at {
+        page = page.bind(created_at);
+    }
+    let found = page
         .bind(id)
         .bind(i64::from(limit))
         .fetch_all(connection)
         .await?;
-    found.iter().map(rows::file).collect()
+    let mut files: Vec<FileRecord> = found.iter().map(rows::file).collect::<Result<_, _>>()?;
+    if matches!(place, Place::Before(_) | Place::Above(_)) {
+        files.reverse();
+    }
+    Ok(files)
 }
 
 pub(super) async fn numbered_page(
@@ -200,29 +276,16 @@ pub(super) async fn blobs_in_use(
     found.iter().map(rows::blob_key).collect()
 }
 
-async fn is_taken(
-    connection: &mut SqliteConnection,
-    organization: &OrganizationId,
-    id: &FileId,
-) -> Result<bool, Fault> {
-    let taken =
-        query_scalar("SELECT EXISTS (SELECT 1 FROM file WHERE organization = ? AND id = ?)")
-            .bind(organization.as_str())
-            .bind(id.as_str())
-            .fetch_one(connection)
-            .await?;
-    Ok(taken)
-}
-
 async fn insert(connection: &mut SqliteConnection, file: &FileRecord) -> Result<(), Fault> {
     let (blob, in_place) = match &file.location {
         BlobLocation::Stored(key) => (Some(key.to_string()), None),
         BlobLocation::InPlace(file) => (None, Some(file)),
     };
-    query(
+    let inserted = query(
         "INSERT INTO file (organization, id, space, name, media_type, size, sha256, purpose, state, \
          metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, \
-         modified_nanos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         modified_nanos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (organization, id) DO NOTHING",
     )
     .bind(file.organization.as_str())
     .bind(file.id.as_str())
@@ -243,6 +306,9 @@ async fn insert(connection: &mut SqliteConnection, file: &FileRecord) -> Result<
     .bind(in_place.map(|file| file.modified_nanos))
     .execute(connection)
     .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(taken("the file id").into());
+    }
     Ok(())
 }
 

@@ -129,9 +129,18 @@ async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Er
 }
 
 fn migrator() -> Migrator {
-    let sql = SqlStr::from_static(include_str!("../schema/sqlite/0001_first.sql"));
-    let first = Migration::new(1, "first".into(), MigrationType::Simple, sql, false);
-    Migrator::with_migrations(vec![first])
+    let step = |version, name: &'static str, sql| {
+        let sql = SqlStr::from_static(sql);
+        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
+    };
+    let first = include_str!("../schema/sqlite/0001_first.sql");
+    let lists_by_id = include_str!("../schema/sqlite/0002_lists_by_id.sql");
+    let apps = include_str!("../schema/sqlite/0003_apps.sql");
+    Migrator::with_migrations(vec![
+        step(1, "first", first),
+        step(2, "lists by id", lists_by_id),
+        step(3, "apps", apps),
+    ])
 }
 
 /// Makes an empty catalogue at `path`, where nothing is, and makes it durable.

@@ -10,9 +10,10 @@ use sqlx::{Decode, Row, Sqlite, Type};
 
 use super::fault::Fault;
 use crate::catalog::CatalogError;
+use crate::model::app::{App, AppSecret};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
-use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
@@ -160,6 +161,16 @@ pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, Fault> {
     })
 }
 
+/// What a row says of an app: its own id and times are under names of their own, `id` is its key's.
+pub(super) fn app(row: &SqliteRow) -> Result<App, Fault> {
+    Ok(App {
+        id: value(row, "app", |text: &str| AppId::parse(text).ok())?,
+        key: value(row, "id", |text: &str| ApiKeyId::parse(text).ok())?,
+        secret: value(row, "secret", |text: &str| AppSecret::parse(text).ok())?,
+        created_at: time(row, "app_created_at")?,
+    })
+}
+
 /// A row of `file`.
 pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
     Ok(FileRecord {
@@ -207,6 +218,12 @@ fn location(row: &SqliteRow) -> Result<BlobLocation, Fault> {
 pub(super) fn blob_keys_text(keys: &[BlobKey]) -> String {
     let keys: Vec<String> = keys.iter().map(BlobKey::to_string).collect();
     serde_json::Value::from(keys).to_string()
+}
+
+/// File ids as one JSON array, for the same reason.
+pub(super) fn ids_text(ids: &[FileId]) -> String {
+    let ids: Vec<&str> = ids.iter().map(FileId::as_str).collect();
+    serde_json::Value::from(ids).to_string()
 }
 
 /// Metadata as one JSON object of texts.

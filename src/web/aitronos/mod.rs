@@ -4,17 +4,14 @@
 use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
-use super::form::{Fields, Form};
+use super::form::Fields;
 use super::problem::Problem;
 use super::route::FilePath;
-use super::{Exchange, credential, query, reply, wire as forms};
+use super::{Exchange, credential, query, reply, upload};
 use crate::gateway::principal::Principal;
-use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::NewFile;
-use crate::model::file::Purpose;
-use crate::model::id::{FileId, SpaceId};
+use crate::gateway::refusal::Refusal;
+use crate::model::id::FileId;
 use crate::model::key::Scope;
-use crate::model::media::MediaType;
 
 pub(super) mod refusal;
 mod wire;
@@ -100,7 +97,7 @@ pub(super) async fn answer(
         Call::Content(at) => mint(exchange, at).await,
         Call::File(at) => file(exchange, at).await,
         Call::Files { organization } => list(exchange, organization).await,
-        Call::Upload { organization } => upload(exchange, organization).await,
+        Call::Upload { organization } => take_in(exchange, organization).await,
     }
 }
 
@@ -125,29 +122,12 @@ pub(super) async fn mint(
 }
 
 /// `POST …/files/upload`: takes exactly one file in.
-async fn upload(
+async fn take_in(
     exchange: &mut Exchange<'_>,
     organization: &str,
 ) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, organization, Scope::Write).await?;
-    let form = Form::read(exchange, &UPLOAD_FIELDS).await?;
-    let purpose = purpose(form.text("purpose"))?;
-    let metadata = forms::metadata(form.text("metadata"))?;
-    let file = form
-        .file
-        .ok_or_else(|| FieldFault::missing("file", "the file to upload"))?;
-    let new = NewFile {
-        organization: caller.organization,
-        space: SpaceId::default_space(),
-        id: None,
-        media_type: MediaType::of_upload(file.declared_type.as_deref(), &file.name),
-        name: file.name,
-        purpose,
-        metadata,
-        created_at: None,
-        uploaded_by: Some(caller.key),
-    };
-    let record = exchange.gateway.finish_upload(file.upload, new).await?;
+    let record = upload::take_in(exchange, caller, &UPLOAD_FIELDS).await?;
     Ok(reply::json(
         StatusCode::CREATED,
         exchange.trace,
@@ -199,12 +179,4 @@ async fn caller(
     let caller = exchange.gateway.authenticate(key).await?;
     caller.may(scope, organization)?;
     Ok(caller)
-}
-
-fn purpose(text: Option<&str>) -> Result<Purpose, FieldFault> {
-    let Some(text) = text else {
-        return Ok(Purpose::UserUpload);
-    };
-    let words = Purpose::ALL.map(Purpose::as_str).join(", ");
-    Purpose::parse(text).ok_or_else(|| FieldFault::new("purpose", text, format!("one of {words}")))
 }

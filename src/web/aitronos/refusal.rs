@@ -1,6 +1,5 @@
 //! Problems as Aitronos tells them: one envelope, one function.
 
-use hyper::header::{ALLOW, CONTENT_RANGE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 
 use super::wire;
@@ -13,9 +12,6 @@ use crate::web::trace::Trace;
 
 /// How much of a wrong value is repeated, in characters.
 const VALUE_CHARS_MAX: usize = 128;
-
-/// How many seconds to wait before trying again what is unavailable now.
-const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A problem in Aitronos' words.
 pub(super) struct Fault<'a> {
@@ -33,35 +29,17 @@ pub(super) struct Fault<'a> {
 pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {
     let fault = fault(problem);
     let text = wire::error(&fault, &trace.trace_id, now.to_string());
-    let mut response = reply::json(fault.status, trace, text);
-    let headers = response.headers_mut();
-    match problem {
-        Problem::Refused(Refusal::Link(_)) => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("SignedUrl"));
-        }
-        _ if fault.status == StatusCode::UNAUTHORIZED => {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"hallpass\""),
-            );
-        }
-        Problem::MethodNotAllowed { allowed } => {
-            reply::set(&mut response, ALLOW, &allowed.join(", "))
-        }
-        Problem::RangeNotSatisfiable { size } => {
-            reply::set(&mut response, CONTENT_RANGE, &format!("bytes */{size}"));
-        }
-        Problem::Refused(Refusal::Unavailable(_)) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-        }
-        _ => {}
-    }
-    response
+    reply::json(fault.status, trace, text)
 }
 
 fn fault(problem: &Problem) -> Fault<'_> {
     let (status, code, message) = match problem {
         Problem::Refused(refusal) => return refused(refusal),
+        Problem::PurposeDenied => (
+            403,
+            "INSUFFICIENT_PERMISSIONS",
+            "You don't have permission to perform this action",
+        ),
         Problem::NoRoute => (404, "NOT_FOUND", "There is nothing here."),
         Problem::MethodNotAllowed { .. } => {
             (405, "METHOD_NOT_ALLOWED", "This cannot be done here.")
@@ -155,7 +133,7 @@ fn dead_link() -> Fault<'static> {
 }
 
 fn field_fault(fault: &FieldFault) -> Fault<'_> {
-    let system_message = format!("{} must be: {}", cut(&fault.field), fault.why);
+    let system_message = format!("{} {}", cut(&fault.field), fault.why);
     Fault {
         field: Some(cut(&fault.field)),
         value: fault.value.as_deref().map(cut),

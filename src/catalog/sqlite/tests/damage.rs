@@ -7,7 +7,7 @@ use sqlx::{Connection, SqlSafeStr};
 use super::*;
 use crate::catalog::contract::file_id;
 
-async fn run(path: &Path, sql: impl SqlSafeStr) {
+pub(super) async fn run(path: &Path, sql: impl SqlSafeStr) {
     let mut stranger = stranger(path).await;
     sqlx::raw_sql(sql).execute(&mut stranger).await.unwrap();
     stranger.close().await.unwrap();
@@ -148,7 +148,10 @@ async fn damaged_values_are_damage_and_no_panic() {
         };
         let outcome = match id {
             Some(id) => catalog.file(&owner, &id).await.map(|_| ()),
-            None => catalog.page(&owner, None, None, 9).await.map(|_| ()),
+            None => catalog
+                .page(&owner, None, crate::catalog::Place::Newest, 9)
+                .await
+                .map(|_| ()),
         };
         assert!(
             matches!(outcome, Err(CatalogError::Corrupt { .. })),

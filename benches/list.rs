@@ -1,0 +1,234 @@
+//! How long a page of 100 takes among a million files, on the embedded catalogue.
+//!
+//! `cargo bench --bench list` makes the files in a temporary directory, which takes a minute or two and
+//! about a gigabyte, and then asks for pages as the API calls do. The goal is that the slowest of a
+//! hundred pages takes less than 3 ms wherever in the list it lies. With `--smoke` it makes few files,
+//! to see in seconds that everything works (`cargo test --bench list -- --smoke` does so without an
+//! optimised build); the figures then mean nothing. Nothing is written but the figures.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // What fails here has failed.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hallpass::catalog::{Catalog, FILES_ADDED_MAX};
+use hallpass::config::{Config, Flag};
+use hallpass::gateway::Gateway;
+use hallpass::gateway::clock::{Clock, SystemClock};
+use hallpass::gateway::files::Cursor;
+use hallpass::model::digest::Sha256Digest;
+use hallpass::model::file::{BlobLocation, FileRecord, FileState, Purpose};
+use hallpass::model::id::{BlobKey, FileId, OrganizationId, SpaceId};
+use hallpass::model::media::MediaType;
+use hallpass::model::metadata::Metadata;
+use hallpass::model::name::FileName;
+use hallpass::model::time::UnixSeconds;
+use hallpass::server::installation::{Access, Installation};
+use tempfile::TempDir;
+
+/// How long a page may take.
+const GOAL: Duration = Duration::from_millis(3);
+/// How many files a page has.
+const LIMIT: u32 = 100;
+/// The oldest file's time: 2026-05-18T15:34:52Z. Seven files are made in each second after it.
+const FIRST_MILLIS: u64 = 1_779_118_492_000;
+const MILLIS_BETWEEN: u64 = 143;
+/// One in so many files is the output of an agent; none is that of a skill.
+const RARE: u64 = 10_000;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let smoke = std::env::args().any(|argument| argument == "--smoke");
+    let (files, turns) = if smoke {
+        (20_000, 50)
+    } else {
+        (1_000_000, 1_000)
+    };
+    let directory = TempDir::new().unwrap();
+    let data_dir = directory.path().join("data").display().to_string();
+    let flags = [Flag {
+        key: "server.data_dir",
+        value: data_dir,
+        name: "the bench",
+    }];
+    let config = Config::load(None, &HashMap::<OsString, OsString>::new(), &flags).unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let installation = Installation::open(&config, Access::SetUp, clock)
+        .await
+        .unwrap();
+
+    let started = Instant::now();
+    fill(installation.catalog.as_ref(), files).await;
+    let took = started.elapsed().as_secs_f64();
+    println!("{files} files made in {took:.1} s; {turns} pages of {LIMIT} each\n");
+
+    let gateway = installation.into_gateway(&config, "http://127.0.0.1:8080".into());
+    println!(
+        "{:<52}{:>9}{:>9}{:>9}",
+        "milliseconds", "median", "p99", "max"
+    );
+    let met = by_cursor(&gateway, files, turns).await & by_number(&gateway, files, turns).await;
+    let verdict = if met { "met" } else { "missed" };
+    println!(
+        "\ngoal, 99 pages of 100 under {} ms: {verdict}",
+        GOAL.as_millis()
+    );
+}
+
+/// Pages as the Qoder list asks for them. Answers whether all met the goal.
+async fn by_cursor(gateway: &Gateway, files: u64, turns: usize) -> bool {
+    let id = |number: u64| file_id(number).to_string();
+    let (middle, last) = (id(files / 2), id(u64::from(LIMIT) + 1));
+    // No hex digit: a text that has no time, so its place is in the list by id.
+    let no_id = format!("{middle}x");
+    let (after, before) = (Cursor::After, Cursor::Before);
+    let rare = Some(Purpose::AgentOutput);
+    let organization = OrganizationId::default_organization();
+    let mut met = true;
+    for (what, purpose, cursor) in [
+        ("the first page", None, None),
+        ("a page in the middle", None, Some(after(middle.clone()))),
+        (
+            "a page in the middle, backwards",
+            None,
+            Some(before(middle.clone())),
+        ),
+        ("the last page", None, Some(after(last))),
+        (
+            "a cursor that is no id, in the middle",
+            None,
+            Some(after(no_id.clone())),
+        ),
+        ("a rare purpose, the first page", rare, None),
+        ("a rare purpose, in the middle", rare, Some(after(middle))),
+        (
+            "a rare purpose, a cursor that is no id",
+            rare,
+            Some(after(no_id)),
+        ),
+        (
+            "a purpose that no file has",
+            Some(Purpose::SkillOutput),
+            None,
+        ),
+    ] {
+        let page = async || {
+            let page = gateway.cursor_page(&organization, purpose, cursor.as_ref(), LIMIT);
+            page.await.unwrap().files.len()
+        };
+        met &= measure(what, turns, page).await;
+    }
+    met
+}
+
+/// Pages as the Aitronos list asks for them, with their total. Answers whether the first met the goal:
+/// a deep one costs what it skips, and is there to be known.
+async fn by_number(gateway: &Gateway, files: u64, turns: usize) -> bool {
+    let organization = OrganizationId::default_organization();
+    let page = async |number: u64| {
+        let page = gateway
+            .numbered_page(&organization, number, LIMIT)
+            .await
+            .unwrap();
+        assert_eq!(page.total, files);
+        page.files.len()
+    };
+    let met = measure("page 1 by its number, with the total", turns, async || {
+        page(1).await
+    })
+    .await;
+    let last = files / u64::from(LIMIT);
+    let what = format!("page {last} by its number (no goal)");
+    measure(&what, turns.div_ceil(50), async || page(last).await).await;
+    met
+}
+
+/// Times one kind of page and prints its line. Answers whether it met the goal.
+async fn measure(what: &str, turns: usize, page: impl AsyncFn() -> usize) -> bool {
+    let files = page().await;
+    let mut times = Vec::with_capacity(turns);
+    for _ in 0..turns {
+        let started = Instant::now();
+        assert_eq!(page().await, files);
+        times.push(started.elapsed());
+    }
+    times.sort();
+    let at = |percent: usize| {
+        let place = (times.len() * percent).div_ceil(100);
+        times.get(place - 1).copied().unwrap_or_default()
+    };
+    let what = format!("{what} ({files} files)");
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    let [median, p99, max] = [at(50), at(99), at(100)];
+    println!(
+        "{what:<52}{:>9.3}{:>9.3}{:>9.3}",
+        millis(median),
+        millis(p99),
+        millis(max)
+    );
+    p99 < GOAL
+}
+
+async fn fill(catalog: &dyn Catalog, files: u64) {
+    let numbers: Vec<u64> = (1..=files).collect();
+    for numbers in numbers.chunks(FILES_ADDED_MAX) {
+        let records: Vec<FileRecord> = numbers.iter().map(|number| record(*number)).collect();
+        catalog.add_files(&records).await.unwrap();
+    }
+}
+
+/// The file of this number, counted from the oldest, 1.
+fn record(number: u64) -> FileRecord {
+    let created_at = UnixSeconds::EPOCH.plus(millis_of(number) / 1000);
+    let purpose = match number {
+        _ if number.is_multiple_of(RARE) => Purpose::AgentOutput,
+        _ if number.is_multiple_of(2) => Purpose::ToolOutput,
+        _ => Purpose::UserUpload,
+    };
+    let pairs = [("project".to_owned(), format!("number {}", number % 100))];
+    FileRecord {
+        organization: OrganizationId::default_organization(),
+        id: file_id(number),
+        space: SpaceId::default_space(),
+        name: FileName::from_client(&format!("report {number}.txt")).unwrap(),
+        media_type: MediaType::parse("text/plain").unwrap(),
+        size: number,
+        sha256: Sha256Digest::new([7; 32]),
+        purpose,
+        state: FileState::Ready,
+        metadata: Metadata::new(pairs).unwrap(),
+        created_at,
+        updated_at: created_at,
+        uploaded_by: None,
+        link_revision: 0,
+        location: BlobLocation::Stored(BlobKey::from_random(spread(number))),
+    }
+}
+
+fn millis_of(number: u64) -> u64 {
+    FIRST_MILLIS + number * MILLIS_BETWEEN
+}
+
+/// A UUIDv7 as the gateway draws them: the time, then digits that tell nothing.
+fn file_id(number: u64) -> FileId {
+    let mut bytes = spread(number);
+    for (byte, of_time) in bytes
+        .iter_mut()
+        .zip(millis_of(number).to_be_bytes().into_iter().skip(2))
+    {
+        *byte = of_time;
+    }
+    for (place, (kept, version)) in [(6, (0x0f, 0x70)), (8, (0x3f, 0x80))] {
+        if let Some(byte) = bytes.get_mut(place) {
+            *byte = *byte & kept | version;
+        }
+    }
+    FileId::from_uuid(bytes)
+}
+
+/// Sixteen bytes of a number, scattered as random ones are, and never those of another.
+fn spread(number: u64) -> [u8; 16] {
+    let odd = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
+    u128::from(number).wrapping_mul(odd).to_be_bytes()
+}

@@ -1,0 +1,60 @@
+//! The schema's steps, and how SQLite answers the looks for many files.
+
+use super::damage::run;
+use super::*;
+use crate::catalog::apps::Apps as _;
+use crate::catalog::contract::organization_id;
+use crate::model::id::AppId;
+
+#[tokio::test]
+async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    organization(&catalog, "kept").await;
+    catalog.close().await;
+    run(
+        &place.path,
+        "DROP TABLE app; DROP INDEX folder_member_member; \
+         DELETE FROM _sqlx_migrations WHERE version = 3",
+    )
+    .await;
+    let catalog = Sqlite::open_existing(&place.path).await.unwrap();
+    let kept = catalog.organization(&organization_id("kept")).await;
+    assert!(kept.unwrap().is_some());
+    let unknown = AppId::from_random([1; 16]);
+    assert!(catalog.app(&unknown).await.unwrap().is_none());
+}
+
+/// A batch costs as much as it has files, however many there are besides.
+#[tokio::test]
+async fn batches_are_found_by_their_ids() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let mut connection = catalog.look().await.unwrap();
+    let cases = [
+        (files::OF_IDS, "(organization=? AND id=?)"),
+        (files::IN_FOLDER, "(organization=? AND id=?)"),
+        (
+            files::IN_FOLDER,
+            "INDEX folder_file_file (organization=? AND file=? AND folder=?)",
+        ),
+        (
+            batch::OWNER,
+            "folder USING PRIMARY KEY (organization=? AND id=?)",
+        ),
+        (
+            batch::OWNER,
+            "INDEX folder_member_member (member=? AND folder=?)",
+        ),
+    ];
+    for (sql, wanted) in cases {
+        let rows = query(sqlx::AssertSqlSafe(plan_of(sql)))
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        let plan: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+        assert!(plan.iter().any(|step| step.contains(wanted)), "{plan:?}");
+        let costly = |step: &String| step.contains("SCAN file") || step.contains("SCAN folder");
+        assert!(!plan.iter().any(costly), "{plan:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! Apps: callers that sign their requests instead of sending an API key.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use super::Gateway;
+use super::principal::Principal;
+use super::refusal::{FieldFault, Refusal};
+use super::tenants::random;
+use crate::model::app::{App, AppSecret};
+use crate::model::id::{ApiKeyId, AppId, OrganizationId};
+
+/// An app that may sign, its signature not yet seen.
+#[derive(Debug)]
+pub struct SigningApp {
+    secret: AppSecret,
+    principal: Principal,
+}
+
+impl SigningApp {
+    /// Who calls, if `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in
+    /// constant time.
+    pub fn verify(self, message: &str, signature: &[u8; 32]) -> Result<Principal, Refusal> {
+        let secret = self.secret.reveal().as_bytes();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret)
+            .map_err(|error| Refusal::Internal(format!("an app secret is no key: {error}")))?;
+        mac.update(message.as_bytes());
+        mac.verify_slice(signature)
+            .map_err(|_| Refusal::KeyUnknown)?;
+        Ok(self.principal)
+    }
+}
+
+impl Gateway {
+    /// Makes an app of an API key. Its secret is the operator's own, else 43 base64url characters of 32
+    /// random bytes.
+    pub async fn create_app(&self, key: ApiKeyId, secret: Option<&str>) -> Result<App, Refusal> {
+        let secret = match secret {
+            Some(text) => text.to_owned(),
+            None => BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?),
+        };
+        // The value is a secret: it is not repeated.
+        let secret = AppSecret::parse(&secret)
+            .map_err(|error| FieldFault::missing("app_secret", error.to_string()))?;
+        let app = App {
+            id: AppId::from_random(random()?),
+            key,
+            secret,
+            created_at: self.clock.now(),
+        };
+        self.catalog.create_app(&app).await?;
+        Ok(app)
+    }
+
+    /// The apps of one organization's API keys, or of all, oldest first.
+    pub async fn apps(&self, organization: Option<&OrganizationId>) -> Result<Vec<App>, Refusal> {
+        Ok(self.catalog.apps(organization).await?)
+    }
+
+    /// The app that says it signs. Its API key must work. Who calls is known only once the signature is
+    /// [verified](SigningApp::verify).
+    pub async fn signing_app(&self, id: &str) -> Result<SigningApp, Refusal> {
+        let id = AppId::parse(id).map_err(|_| Refusal::KeyUnknown)?;
+        let found = self.catalog.app(&id).await?;
+        let (app, key) = found.ok_or(Refusal::KeyUnknown)?;
+        Ok(SigningApp {
+            secret: app.secret,
+            principal: self.working(key)?,
+        })
+    }
+}

@@ -1,0 +1,125 @@
+//! Problems as KooDrive tells them: one envelope, one function; and the codes of single files.
+
+use hyper::{Response, StatusCode};
+
+use super::{headers, wire};
+use crate::gateway::batch::Outcome;
+use crate::gateway::refusal::{FOLDER, Refusal, SPACE};
+use crate::web::body::Body;
+use crate::web::problem::Problem;
+use crate::web::reply;
+use crate::web::trace::Trace;
+
+/// A code and its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Code(pub(super) u32, pub(super) &'static str);
+
+// The vendor's page "Error codes", in its own words.
+const BAD_REQUEST: Code = Code(13_000_101, "Bad Request");
+const VERIFY_FAILED: Code = Code(13_000_102, "Verify parameters failed.");
+const INTERNAL: Code = Code(13_000_201, "INNER_INVOKE_FAILURE");
+const SPACE_NOT_FOUND: Code = Code(13_000_301, "Space not found.");
+const NOT_IN_SPACE: Code = Code(13_000_302, "File is not in the specified space.");
+const IN_RECYCLE_BIN: Code = Code(13_000_306, "File is in the recycle bin.");
+const NOT_FOUND: Code = Code(13_000_309, "Resource not found.");
+// That page has these in Chinese only.
+const DOWNLOAD_FAILED: Code = Code(13_000_408, "File download failed.");
+const NO_PERMISSION: Code = Code(
+    13_000_410,
+    "The current user has no permission on this space.",
+);
+
+/// What a single file that succeeded says.
+const SUCCESS: Code = Code(0, "success");
+
+/// The answer to a problem.
+pub(in crate::web) fn answer(problem: &Problem, trace: &Trace) -> Response<Body> {
+    let (status, code) = fault(problem);
+    let mut response = reply::json(status, trace, wire::error(code));
+    headers::put_trace(&mut response, trace);
+    response
+}
+
+/// What became of a single file.
+pub(super) const fn of_outcome(outcome: &Outcome) -> Code {
+    match outcome {
+        Outcome::Minted(_) => SUCCESS,
+        Outcome::Exhausted(_) => DOWNLOAD_FAILED,
+        Outcome::Deleted(_) => IN_RECYCLE_BIN,
+        Outcome::Elsewhere => NOT_IN_SPACE,
+        Outcome::Unknown => NOT_FOUND,
+    }
+}
+
+fn fault(problem: &Problem) -> (StatusCode, Code) {
+    let bad_request = |code| (StatusCode::BAD_REQUEST, code);
+    match problem {
+        Problem::Refused(refusal) => refused(refusal),
+        Problem::BadBody(_) => bad_request(BAD_REQUEST),
+        Problem::UnsupportedBody(_) => bad_request(VERIFY_FAILED),
+        Problem::NoRoute => plain(StatusCode::NOT_FOUND),
+        Problem::MethodNotAllowed { .. } => plain(StatusCode::METHOD_NOT_ALLOWED),
+        Problem::UnknownMethod => plain(StatusCode::NOT_IMPLEMENTED),
+        Problem::TargetTooLong => plain(StatusCode::URI_TOO_LONG),
+        Problem::BodyTooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Problem::PurposeDenied => plain(StatusCode::FORBIDDEN),
+        Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
+        Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),
+    }
+}
+
+fn refused(refusal: &Refusal) -> (StatusCode, Code) {
+    let bad_request = |code| (StatusCode::BAD_REQUEST, code);
+    match refusal {
+        Refusal::Field(_) => bad_request(VERIFY_FAILED),
+        Refusal::Missing { what: SPACE } => bad_request(SPACE_NOT_FOUND),
+        Refusal::Missing { what: FOLDER } | Refusal::FileNotFound => bad_request(NOT_FOUND),
+        Refusal::ScopeMissing(_) | Refusal::OrganizationDenied => bad_request(NO_PERMISSION),
+        Refusal::KeyMissing
+        | Refusal::KeyUnknown
+        | Refusal::KeyExpired
+        | Refusal::KeyPaused
+        | Refusal::KeyDeactivated
+        | Refusal::Link(_) => plain(StatusCode::UNAUTHORIZED),
+        Refusal::Missing { .. } => plain(StatusCode::NOT_FOUND),
+        Refusal::Exists { .. } | Refusal::Limit { .. } => plain(StatusCode::CONFLICT),
+        Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),
+        Refusal::Unavailable(_) => plain(StatusCode::SERVICE_UNAVAILABLE),
+        Refusal::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
+    }
+}
+
+/// A status for which the vendor has no code: it stands for itself.
+fn plain(status: StatusCode) -> (StatusCode, Code) {
+    let reason = status.canonical_reason().unwrap_or_default();
+    (status, Code(status.as_u16().into(), reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::refusal::FieldFault;
+
+    #[test]
+    fn every_problem_has_its_code() {
+        let missing = |what| Problem::Refused(Refusal::Missing { what });
+        let cases = [
+            (FieldFault::missing("x", "y").into(), 400, 13_000_102),
+            (missing(SPACE), 400, 13_000_301),
+            (missing(FOLDER), 400, 13_000_309),
+            (missing("the organization"), 404, 404),
+            (Refusal::OrganizationDenied.into(), 400, 13_000_410),
+            (Refusal::KeyPaused.into(), 401, 401),
+            (Refusal::NoSpace.into(), 507, 507),
+            (Refusal::Unavailable("secret".into()).into(), 503, 503),
+            (Refusal::Internal("secret".into()).into(), 500, 13_000_201),
+            (Problem::RangeNotSatisfiable { size: 1 }, 416, 416),
+        ];
+        for (problem, status, code) in cases {
+            let (found, Code(number, message)) = fault(&problem);
+            assert_eq!((found.as_u16(), number), (status, code), "{problem}");
+            assert!(!message.is_empty() && message != "secret");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! KooDrive's JSON, field by field in the vendor's order (its page "Obtaining Download Links").
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Number, Value};
+
+use super::refusal::{self, Code};
+use crate::gateway::batch::Outcome;
+use crate::gateway::mint::MintOptions;
+use crate::gateway::refusal::FieldFault;
+use crate::web::problem::Problem;
+
+/// The most files in one call.
+const FILES_MAX: usize = 100;
+/// The longest id, in characters.
+const ID_CHARS_MAX: usize = 128;
+
+/// What a call asks for. Ids are texts of the right length, not yet ids.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) container: String,
+    pub(super) files: Vec<String>,
+    pub(super) options: MintOptions,
+}
+
+/// What a call answers, whatever became of its files.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Links<'a> {
+    downloads: Vec<Download<'a>>,
+    batch_code: u8,
+    code: u32,
+    msg: &'a str,
+}
+
+/// One file's link, or why it has none. The code is a text here.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Download<'a> {
+    file_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_name: Option<&'a str>,
+    code: String,
+    msg: &'a str,
+}
+
+/// The envelope of every error. The code is a number here.
+#[derive(Serialize)]
+struct Envelope<'a> {
+    code: u32,
+    msg: &'a str,
+}
+
+/// Reads the body of a call: one JSON object and nothing else, no key twice at any depth. Fields that
+/// nobody knows are ignored.
+pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
+    let not_json = |error: String| Problem::BadBody(format!("not JSON: {error}"));
+    let text = std::str::from_utf8(body).map_err(|error| not_json(error.to_string()))?;
+    let Strict(json) = serde_json::from_str(text).map_err(|error| not_json(error.to_string()))?;
+    let Value::Object(mut fields) = json else {
+        return Err(FieldFault::missing("body", "a JSON object").into());
+    };
+    let container = container(fields.remove("containerId"))?;
+    let files = files(fields.remove("fileIds"))?;
+    let mut options = MintOptions::default();
+    for (name, value) in &fields {
+        if let Some(text) = option_text(name, value)? {
+            options.take(name, &text)?;
+        }
+    }
+    Ok(Wanted {
+        container,
+        files,
+        options,
+    })
+}
+
+/// The answer to a call: the files in the order they were named in.
+pub(super) fn links(ids: &[String], outcomes: &[Outcome]) -> Vec<u8> {
+    let minted = |outcome: &&Outcome| matches!(outcome, Outcome::Minted(_));
+    let batch_code = match outcomes.iter().filter(minted).count() {
+        0 => 2,
+        count if count == outcomes.len() => 1,
+        _ => 0,
+    };
+    let downloads = ids.iter().zip(outcomes);
+    bytes(&Links {
+        downloads: downloads
+            .map(|(id, outcome)| download(id, outcome))
+            .collect(),
+        batch_code,
+        code: 0,
+        msg: "Success.",
+    })
+}
+
+/// An error.
+pub(super) fn error(Code(code, msg): Code) -> Vec<u8> {
+    bytes(&Envelope { code, msg })
+}
+
+fn download<'a>(file_id: &'a str, outcome: &'a Outcome) -> Download<'a> {
+    let Code(code, msg) = refusal::of_outcome(outcome);
+    let (url, file_name) = match outcome {
+        Outcome::Minted(minted) => (Some(minted.download_url.as_str()), Some(&minted.file.name)),
+        Outcome::Exhausted(name) | Outcome::Deleted(name) => (None, Some(name)),
+        Outcome::Elsewhere | Outcome::Unknown => (None, None),
+    };
+    Download {
+        file_id,
+        url,
+        file_name: file_name.map(|name| name.as_str()),
+        code: code.to_string(),
+        msg,
+    }
+}
+
+fn container(value: Option<Value>) -> Result<String, FieldFault> {
+    match value {
+        Some(Value::String(text)) if is_id_long(&text) => Ok(text),
+        _ => Err(FieldFault::missing(
+            "containerId",
+            "a text of 1 to 128 characters",
+        )),
+    }
+}
+
+fn files(value: Option<Value>) -> Result<Vec<String>, FieldFault> {
+    let fault = || FieldFault::missing("fileIds", "1 to 100 texts of 1 to 128 characters");
+    let Some(Value::Array(items)) = value else {
+        return Err(fault());
+    };
+    if !(1..=FILES_MAX).contains(&items.len()) {
+        return Err(fault());
+    }
+    let id = |item| match item {
+        Value::String(text) if is_id_long(&text) => Ok(text),
+        _ => Err(fault()),
+    };
+    items.into_iter().map(id).collect()
+}
+
+fn is_id_long(text: &str) -> bool {
+    !text.is_empty() && text.chars().count() <= ID_CHARS_MAX
+}
+
+/// The value of a mint option as a text; a number may be written as one. `None` where it is no option.
+fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> {
+    let is_number = match name {
+        "expires_in" | "expiry_window" | "not_before" => true,
+        "disposition" | "filename" | "content_type" | "ip" => false,
+        _ => return Ok(None),
+    };
+    match value {
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Number(number) if is_number => Ok(Some(number.to_string())),
+        _ if is_number => Err(FieldFault::missing(name, "a whole number")),
+        _ => Err(FieldFault::missing(name, "a text")),
+    }
+}
+
+/// Serialising these types cannot fail: they hold no map, and no number that JSON lacks.
+fn bytes(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// Any JSON in which no object has a key twice. Too deep a nesting is refused by `serde_json`.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(Anything).map(Self)
+    }
+}
+
+struct Anything;
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((key, Strict(value))) = pairs.next_entry::<String, _>()? {
+            if object.insert(key, value).is_some() {
+                return Err(A::Error::custom("a key is there twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &str) -> Result<Wanted, &'static str> {
+        wanted(body.as_bytes()).map_err(|problem| problem.label())
+    }
+
+    #[test]
+    fn options_are_numbers_or_texts() {
+        let with = |option: &str| {
+            let body = format!(r#"{{"containerId":"c","fileIds":["f"],{option}}}"#);
+            read(&body).map(|wanted| wanted.options)
+        };
+        assert_eq!(with(r#""expires_in":60"#).unwrap().expires_in, Some(60));
+        assert_eq!(with(r#""expires_in":"60""#).unwrap().expires_in, Some(60));
+        assert!(with(r#""disposition":"inline","unknown":[{"a":null}]"#).is_ok());
+        for bad in [
+            r#""expires_in":-1"#,
+            r#""expires_in":60.0"#,
+            r#""expires_in":1e30"#,
+            r#""expires_in":true"#,
+            r#""expires_in":null"#,
+            r#""not_before":[1]"#,
+            r#""filename":5"#,
+            r#""ip":null"#,
+            r#""disposition":"Inline""#,
+        ] {
+            assert_eq!(with(bad).err(), Some("field"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn anything_that_two_readers_could_read_in_two_ways_is_no_json() {
+        let deep = format!(
+            r#"{{"containerId":"c","fileIds":["f"],"x":{}{}}}"#,
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        );
+        for bad in [
+            "",
+            "{",
+            "nonsense",
+            "\u{feff}{}",
+            "{} {}",
+            r#"{"containerId":"c","fileIds":["f"]} x"#,
+            r#"{"containerId":"c","containerId":"c","fileIds":["f"]}"#,
+            r#"{"containerId":"c","fileIds":["f"],"x":{"a":{"b":1,"b":1}}}"#,
+            r#"{"containerId":"c","fileIds":["f"],"x":1e400}"#,
+            r#"{"containerId":"c","fileIds":["\ud800"]}"#,
+            r#"{"containerId":"c","fileIds":["f"],}"#,
+            "{'containerId':'c'}",
+            &deep,
+        ] {
+            assert_eq!(read(bad).err(), Some("bad_body"), "{bad:.80}");
+        }
+        let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for bad in [utf16.as_slice(), b"{\"x\":\"\xff\"}", b"\x1f\x8b\x08\x00"] {
+            assert!(matches!(wanted(bad), Err(Problem::BadBody(_))));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The Qoder Cloud Agents file API under `/v1/files`, and the same under `/api/v1/cloud/files` (the vendor's
+//! pages "Files" and "Conventions"): mint and redirect, list, upload, retrieve, delete. Keys come as a
+//! Bearer only, and the key's organization is the account.
+
+use hyper::header::LOCATION;
+use hyper::{Method, Response, StatusCode};
+
+use super::body::Body;
+use super::form::Fields;
+use super::problem::Problem;
+use super::{ContentStatus, Exchange, credential, query, reply, upload};
+use crate::gateway::principal::Principal;
+use crate::gateway::refusal::Refusal;
+use crate::model::disposition::Disposition;
+use crate::model::file::Purpose;
+use crate::model::id::FileId;
+use crate::model::key::Scope;
+
+pub(super) mod refusal;
+mod wire;
+
+/// Where the vendor's prose and where its samples have the API.
+const ROOTS: [&str; 2] = ["/v1/files", "/api/v1/cloud/files"];
+
+/// How many files a page has unless the caller says.
+const LIMIT_DEFAULT: u32 = 20;
+/// How many it has at most, whatever the caller says.
+const LIMIT_MAX: u32 = 100;
+
+/// What the parts of an upload are called.
+const UPLOAD_FIELDS: Fields = Fields {
+    file: &["file"],
+    texts: &["purpose", "metadata", "filename"],
+};
+
+/// A call of this API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// `…/files/{file}/content`: mint and redirect.
+    Content {
+        /// The file's segment.
+        file: &'a str,
+    },
+    /// `…/files/{file}`: retrieve and delete.
+    File {
+        /// The file's segment.
+        file: &'a str,
+    },
+    /// `…/files`: list and upload.
+    Files,
+}
+
+impl<'a> Call<'a> {
+    /// The call that the path names.
+    pub fn of_path(path: &'a str) -> Option<Self> {
+        let rest = ROOTS.iter().find_map(|root| path.strip_prefix(root))?;
+        if rest.is_empty() {
+            return Some(Self::Files);
+        }
+        let rest = rest.strip_prefix('/')?;
+        let (file, tail) = rest.split_once('/').unwrap_or((rest, ""));
+        match tail {
+            _ if file.is_empty() => None,
+            "content" => Some(Self::Content { file }),
+            "" if file == rest => Some(Self::File { file }),
+            _ => None,
+        }
+    }
+
+    /// The methods of the call, as `Allow` lists them.
+    pub const fn methods(&self) -> &'static [&'static str] {
+        match self {
+            Self::Content { .. } => &["GET", "HEAD"],
+            Self::File { .. } => &["GET", "HEAD", "DELETE"],
+            Self::Files => &["GET", "HEAD", "POST"],
+        }
+    }
+
+    /// The call's name in logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Content { .. } => "qoder_content",
+            Self::File { .. } => "qoder_file",
+            Self::Files => "qoder_files",
+        }
+    }
+}
+
+/// Answers a call.
+pub(super) async fn answer(
+    call: Call<'_>,
+    exchange: &mut Exchange<'_>,
+) -> Result<Response<Body>, Problem> {
+    match call {
+        Call::Content { file } => mint(exchange, file).await,
+        Call::File { file } => one_file(exchange, file).await,
+        Call::Files if exchange.request.method == Method::POST => take_in(exchange).await,
+        Call::Files => list(exchange).await,
+    }
+}
+
+/// `GET …/files/{file}/content`: mints a signed URL and redirects to it; the body says the same URL and
+/// when it ends. Unless asked for otherwise, browsers save the file under its name.
+async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Problem> {
+    let caller = caller(exchange, Scope::Mint).await?;
+    let options = query::mint_options(exchange.query())?;
+    let habit = Some(Disposition::Attachment);
+    let minted = exchange
+        .gateway
+        .mint(&caller, file, &options, habit)
+        .await?;
+    if !is_downloadable(minted.file.purpose) {
+        return Err(Problem::PurposeDenied);
+    }
+    exchange.log_minted(&caller, &minted);
+    let text = wire::content(&minted);
+    if exchange.settings.qoder_content_status == ContentStatus::Plain {
+        return Ok(reply::json(StatusCode::OK, exchange.trace, text));
+    }
+    let mut response = reply::json(StatusCode::FOUND, exchange.trace, text);
+    reply::set(&mut response, LOCATION, &minted.download_url);
+    Ok(response)
+}
+
+/// `POST …/files`: takes exactly one file in.
+async fn take_in(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let caller = caller(exchange, Scope::Write).await?;
+    let record = upload::take_in(exchange, caller, &UPLOAD_FIELDS).await?;
+    let text = wire::file(&record);
+    Ok(reply::json(StatusCode::CREATED, exchange.trace, text))
+}
+
+/// `GET …/files?purpose&limit&after&before`: a page, newest first.
+async fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
+    let caller = caller(exchange, Scope::Read).await?;
+    let wanted = query::list_wanted(exchange.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
+    let cursor = wanted.cursor.as_ref();
+    let page = exchange
+        .gateway
+        .cursor_page(&caller.organization, wanted.purpose, cursor, wanted.limit)
+        .await?;
+    Ok(reply::json(
+        StatusCode::OK,
+        exchange.trace,
+        wire::page(&page),
+    ))
+}
+
+/// `GET …/files/{file}`: one file object. `DELETE` there deletes it, 204.
+async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Problem> {
+    let delete = exchange.request.method == Method::DELETE;
+    let scope = if delete { Scope::Write } else { Scope::Read };
+    let caller = caller(exchange, scope).await?;
+    let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
+    if delete {
+        exchange.gateway.delete(&caller.organization, &id).await?;
+        return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
+    }
+    let record = exchange
+        .gateway
+        .ready_file(&caller.organization, &id)
+        .await?;
+    Ok(reply::json(
+        StatusCode::OK,
+        exchange.trace,
+        wire::file(&record),
+    ))
+}
+
+/// Who calls, and may.
+async fn caller(exchange: &Exchange<'_>, scope: Scope) -> Result<Principal, Refusal> {
+    let key = credential::bearer(&exchange.request.headers)?;
+    let caller = exchange.gateway.authenticate(key).await?;
+    caller.allows(scope)?;
+    Ok(caller)
+}
+
+/// The vendor's rule: what people and sessions brought in is not handed out again here.
+const fn is_downloadable(purpose: Purpose) -> bool {
+    matches!(purpose, Purpose::ToolOutput | Purpose::SkillOutput)
+}

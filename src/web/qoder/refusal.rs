@@ -1,0 +1,138 @@
+//! Problems as Qoder tells them: one envelope, one function.
+
+use hyper::{Response, StatusCode};
+
+use super::{Call, wire};
+use crate::gateway::refusal::{FieldFault, Refusal};
+use crate::web::body::Body;
+use crate::web::problem::Problem;
+use crate::web::reply;
+use crate::web::trace::Trace;
+
+/// How much of a file's id, or of a field's name, is repeated, in characters.
+const REPEATED_CHARS_MAX: usize = 128;
+
+const INVALID_REQUEST: &str = "invalid_request_error";
+const NOT_FOUND: &str = "not_found_error";
+const AUTHENTICATION: &str = "authentication_error";
+const PERMISSION: &str = "permission_error";
+const CONFLICT: &str = "conflict_error";
+const API: &str = "api_error";
+
+/// A problem in Qoder's words.
+pub(super) struct Fault<'a> {
+    pub(super) status: StatusCode,
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+    /// The parameter that is wrong, if one is.
+    pub(super) param: Option<&'a str>,
+}
+
+/// The answer to a problem with a call on `path`.
+pub(in crate::web) fn answer(problem: &Problem, path: &str, trace: &Trace) -> Response<Body> {
+    let fault = fault(problem, path);
+    reply::json(fault.status, trace, wire::error(&fault))
+}
+
+fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
+    let (status, kind, message) = match problem {
+        Problem::Refused(refusal) => return refused(refusal, path),
+        Problem::PurposeDenied => (
+            403,
+            PERMISSION,
+            "Only files with purpose 'tool_output' or 'skill_output' can be downloaded.",
+        ),
+        Problem::NoRoute => (404, NOT_FOUND, "There is nothing here."),
+        Problem::MethodNotAllowed { .. } => {
+            (405, INVALID_REQUEST, "The method is not allowed here.")
+        }
+        Problem::UnknownMethod => (501, API, "The method is not implemented."),
+        Problem::TargetTooLong => (414, INVALID_REQUEST, "The address is too long."),
+        Problem::BadBody(why) => {
+            return of(
+                400,
+                INVALID_REQUEST,
+                format!("The request body could not be read: {why}."),
+            );
+        }
+        Problem::UnsupportedBody(why) => {
+            return of(
+                415,
+                INVALID_REQUEST,
+                format!("The request body is not supported: {why}."),
+            );
+        }
+        Problem::BodyTooLarge { limit } => return too_large(*limit),
+        Problem::PreconditionFailed => (412, INVALID_REQUEST, "The file is another one."),
+        Problem::RangeNotSatisfiable { .. } => (416, INVALID_REQUEST, "There is no such range."),
+    };
+    of(status, kind, message)
+}
+
+fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
+    match refusal {
+        Refusal::KeyMissing
+        | Refusal::KeyUnknown
+        | Refusal::KeyExpired
+        | Refusal::KeyPaused
+        | Refusal::KeyDeactivated => of(401, AUTHENTICATION, "Invalid API key or token."),
+        Refusal::ScopeMissing(_) | Refusal::OrganizationDenied => of(
+            403,
+            PERMISSION,
+            "This API key does not have the required scope.",
+        ),
+        Refusal::Field(fault) => field_fault(fault),
+        Refusal::FileNotFound => not_found(path),
+        Refusal::Missing { .. } => of(404, NOT_FOUND, "There is nothing here."),
+        Refusal::Exists { .. } | Refusal::Limit { .. } => {
+            of(409, CONFLICT, "This contradicts what is there already.")
+        }
+        Refusal::TooLarge { limit } => too_large(*limit),
+        Refusal::NoSpace => of(507, API, "There is no room for the file."),
+        Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
+        // What went wrong inside is for the log alone. No call of this style opens a link.
+        Refusal::Internal(_) | Refusal::Link(_) => {
+            of(500, API, "Something went wrong on our side.")
+        }
+    }
+}
+
+/// Names the file as the path did.
+fn not_found(path: &str) -> Fault<'static> {
+    let file = match Call::of_path(path) {
+        Some(Call::Content { file } | Call::File { file }) => cut(file),
+        Some(Call::Files) | None => "",
+    };
+    of(404, NOT_FOUND, format!("File '{file}' was not found."))
+}
+
+fn field_fault(fault: &FieldFault) -> Fault<'_> {
+    let field = cut(&fault.field);
+    let message = format!("Field '{field}' {}.", fault.why);
+    Fault {
+        param: Some(field),
+        ..of(400, INVALID_REQUEST, message)
+    }
+}
+
+/// This style has no status of its own for what is too large.
+fn too_large(limit: u64) -> Fault<'static> {
+    let message = format!("The request is too large: the limit is {limit} bytes.");
+    of(400, INVALID_REQUEST, message)
+}
+
+fn of(status: u16, kind: &'static str, message: impl Into<String>) -> Fault<'static> {
+    Fault {
+        status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        kind,
+        message: message.into(),
+        param: None,
+    }
+}
+
+fn cut(text: &str) -> &str {
+    text.char_indices()
+        .nth(REPEATED_CHARS_MAX)
+        .and_then(|(end, _)| text.get(..end))
+        .unwrap_or(text)
+}

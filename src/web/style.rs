@@ -1,0 +1,116 @@
+//! Which API style speaks on a path. A call that cannot be answered, or that does not even exist, is told
+//! so in the envelope of the style whose paths it is among.
+
+use hyper::Response;
+use hyper::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+
+use super::body::Body;
+use super::problem::Problem;
+use super::trace::Trace;
+use super::{aitronos, koodrive, qoder, reply};
+use crate::gateway::refusal::Refusal;
+use crate::model::time::UnixSeconds;
+
+/// How many seconds to wait before trying again what is unavailable now.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// An API style.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// The style of every path that is no other's, the byte route's included.
+    Aitronos,
+    /// `/v1/files`, and all below it and below `/api/v1/cloud`.
+    Qoder,
+    /// All below `/koodrive`.
+    KooDrive,
+}
+
+impl Style {
+    /// The style of a path, whether or not there is a call.
+    pub fn of_path(path: &str) -> Self {
+        let below = |start: &str| {
+            let rest = path.strip_prefix(start);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        if path == "/v1/files" || below("/v1/files") || below("/api/v1/cloud") {
+            Self::Qoder
+        } else if below("/koodrive") {
+            Self::KooDrive
+        } else {
+            Self::Aitronos
+        }
+    }
+
+    /// The answer to a problem with a call on `path`: the style's own envelope, and the headers that mean
+    /// the same in every style.
+    pub(super) fn answer(
+        self,
+        problem: &Problem,
+        path: &str,
+        trace: &Trace,
+        now: UnixSeconds,
+    ) -> Response<Body> {
+        let mut response = match self {
+            Self::Aitronos => aitronos::refusal::answer(problem, trace, now),
+            Self::Qoder => qoder::refusal::answer(problem, path, trace),
+            Self::KooDrive => koodrive::refusal::answer(problem, trace),
+        };
+        explain(&mut response, problem);
+        response
+    }
+}
+
+/// Says in headers what a client can do about a problem.
+fn explain(response: &mut Response<Body>, problem: &Problem) {
+    let (name, value) = match problem {
+        Problem::Refused(Refusal::Link(_)) => (WWW_AUTHENTICATE, "SignedUrl".to_owned()),
+        Problem::Refused(refusal) if refusal.is_of_the_key() => {
+            (WWW_AUTHENTICATE, "Bearer realm=\"hallpass\"".to_owned())
+        }
+        Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),
+        Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),
+        Problem::RangeNotSatisfiable { size } => (CONTENT_RANGE, format!("bytes */{size}")),
+        _ => return,
+    };
+    reply::set(response, name, &value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_its_style() {
+        for path in [
+            "/v1/files",
+            "/v1/files/",
+            "/v1/files/x/content",
+            "/v1/files//x",
+            "/api/v1/cloud/",
+            "/api/v1/cloud/files",
+            "/api/v1/cloud/sessions/x",
+        ] {
+            assert_eq!(Style::of_path(path), Style::Qoder, "{path}");
+        }
+        for path in ["/koodrive/", "/koodrive/ose/v1/files/download"] {
+            assert_eq!(Style::of_path(path), Style::KooDrive, "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/filesystem",
+            "/v1/organizations/o/files",
+            "/V1/files",
+            "//v1/files",
+            "/api/v1/cloud",
+            "/api/v1/cloudy/files",
+            "/koodrive",
+            "/KooDrive/ose",
+            "/koodrives/x",
+        ] {
+            assert_eq!(Style::of_path(path), Style::Aitronos, "{path}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! App authentication, with a signer of its own, written from the vendor's pages.
+
+use hallpass::model::app::App;
+use hallpass::model::id::ApiKeyId;
+use hallpass::model::key::ApiKeyState;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+
+const SECRET: &str = "example-app-secret";
+
+/// The worked example: 2024-09-09T03:33:25Z, and what it is signed with.
+const EXAMPLE_TIME: u64 = 1_725_852_805;
+const EXAMPLE_MAC: &str = "d28c2ff2fde7482593cf9b3ad83357d5445d8f0112d5ef636530ae28b00ee086";
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A request that an app is about to sign.
+#[derive(Clone, Debug)]
+struct Unsigned<'a> {
+    query: &'a str,
+    headers: Vec<(&'a str, &'a str)>,
+    body: &'a str,
+}
+
+impl<'a> Unsigned<'a> {
+    fn new(body: &'a str) -> Self {
+        let headers = vec![("x-date", "20260518T153452Z"), ("x-user-id", "u")];
+        let query = "";
+        Self {
+            query,
+            headers,
+            body,
+        }
+    }
+
+    fn signed_headers(&self) -> String {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| *name).collect();
+        names.join(";")
+    }
+
+    fn mac(&self, secret: &str) -> String {
+        let headers: String = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}:{value}\n"))
+            .collect();
+        let canonical = format!(
+            "POST\n{PATH}/\n{}\n{headers}\n{}\n{}",
+            self.query,
+            self.signed_headers(),
+            hex(&Sha256::digest(self.body))
+        );
+        let message = format!(
+            "HMAC-SHA256\n{}",
+            hex(&Sha256::digest(canonical.as_bytes()))
+        );
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(message.as_bytes());
+        hex(&mac.finalize().into_bytes())
+    }
+
+    fn line(&self, app: &App) -> String {
+        let (id, signed, mac) = (&app.id, self.signed_headers(), self.mac(SECRET));
+        format!("HMAC-SHA256 AppId={id},SignedHeaders={signed},Signature={mac}")
+    }
+}
+
+impl Koo {
+    /// An app of a fresh key of `org_koo`.
+    async fn app(&self) -> App {
+        let key = self.0.api_key("org_koo", "of_an_app", Scopes::USUAL).await;
+        let key = ApiKeyId::parse(&key).unwrap();
+        let made = self.0.gateway.create_app(key, Some(SECRET));
+        made.await.unwrap()
+    }
+
+    async fn signed(&self, line: &str, changed: &[(&str, Option<&str>)], body: &str) -> Reply {
+        let mut all = vec![("Authorization", Some(line)), ("X-User-Id", Some("u"))];
+        all.extend_from_slice(changed);
+        self.call(&all, body.as_bytes()).await
+    }
+}
+
+#[tokio::test]
+async fn c72_the_worked_example_verifies() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    koo.0.clock.set(EXAMPLE_TIME * 1000);
+    let body = format!(r#"{{"containerId":"{SPACE}","fileIds":["{FILE}"]}}"#);
+    assert_eq!(body.len(), 113);
+    let send = async |mac: &str, date: &str, user: &str, body: &str| {
+        let request = format!(
+            "POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nX-Date: {date}\r\nX-User-Id: {user}\r\n\
+             Authorization: HMAC-SHA256 AppId={},SignedHeaders=host;x-date;x-user-id,Signature={mac}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            app.id,
+            body.len()
+        );
+        koo.0.client.send(request.as_bytes(), false).await
+    };
+    let (date, user) = ("20240909T033325Z", "1505084218764547200");
+    granted(&send(EXAMPLE_MAC, date, user, &body).await, 1);
+
+    let spaced = body.replace(':', ": ");
+    let flipped = EXAMPLE_MAC.replacen('d', "e", 1);
+    for reply in [
+        send(EXAMPLE_MAC, date, user, &spaced).await,
+        send(EXAMPLE_MAC, "20240909T033324Z", user, &body).await,
+        send(EXAMPLE_MAC, date, "1505084218764547201", &body).await,
+        send(&flipped, date, user, &body).await,
+        send(&EXAMPLE_MAC.to_uppercase(), date, user, &body).await,
+        send(&EXAMPLE_MAC[..62], date, user, &body).await,
+        send("", date, user, &body).await,
+    ] {
+        refused(&reply, 401, BAD_KEY);
+    }
+}
+
+#[tokio::test]
+async fn a_signature_holds_for_fifteen_minutes() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let text = body(SPACE, &[FILE]);
+    let line = Unsigned::new(&text).line(&app);
+    for (seconds, fine) in [(0, true), (900, true), (901, false), (-1, false)] {
+        koo.0.at(seconds);
+        let reply = koo.signed(&line, &[], &text).await;
+        if fine {
+            granted(&reply, 1);
+        } else {
+            refused(&reply, 400, BAD_FIELD);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_signed_cannot_be_changed_or_left_out() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let text = body(SPACE, &[FILE]);
+    let mut unsigned = Unsigned::new(&text);
+    unsigned
+        .headers
+        .insert(0, ("content-type", "application/json"));
+    unsigned.headers.push(("x-hw-share-folder-id", "never"));
+    let line = unsigned.line(&app);
+    let folder = ("x-hw-share-folder-id", Some("never"));
+    // The signature is good, the folder is not there.
+    refused(&koo.signed(&line, &[folder], &text).await, 400, NO_FOLDER);
+    for changed in [
+        vec![],
+        vec![("x-hw-share-folder-id", Some("other"))],
+        vec![folder, ("Content-Type", None)],
+        vec![folder, ("X-User-Id", Some("v"))],
+        vec![folder, ("X-Date", Some("20260518T153451Z"))],
+    ] {
+        let reply = koo.signed(&line, &changed, &text).await;
+        refused(&reply, 401, BAD_KEY);
+    }
+    for missing in ["X-User-Id", "X-Date"] {
+        let reply = koo.signed(&line, &[folder, (missing, None)], &text).await;
+        refused(&reply, 400, BAD_FIELD);
+    }
+    for line in [
+        Unsigned::new(&text).line(&app).replace("x-date;", ""),
+        Unsigned::new(&text)
+            .line(&app)
+            .replace(app.id.as_str(), "app_0"),
+        Unsigned::new(&text)
+            .line(&app)
+            .replace(app.id.as_str(), "no id!"),
+        Unsigned::new(&text)
+            .line(&app)
+            .replace("HMAC-SHA256 ", "HMAC-SHA512 "),
+        "HMAC-SHA256".into(),
+        "HMAC-SHA256 ".into(),
+        format!("HMAC-SHA256 {}", "A=,".repeat(10_000)),
+    ] {
+        refused(&koo.signed(&line, &[], &text).await, 401, BAD_KEY);
+    }
+}
+
+#[tokio::test]
+async fn a_query_is_signed_encoded_and_sorted() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let text = body(SPACE, &[FILE]);
+    let mut unsigned = Unsigned::new(&text);
+    unsigned.query = "a=x%20y%2F&b=&c=%C3%A9~";
+    let line = unsigned.line(&app);
+    let mut headers = HEADERS.to_vec();
+    headers[0].1 = &line;
+    headers[1].1 = "u";
+    for (query, status) in [
+        ("?b&c=%c3%a9%7e&a=x+y/", 200),
+        ("?a=x%20y%2F&b=&c=%C3%A9~", 200),
+        ("?a=x%20y%2F&b=&c=%C3%A9", 401),
+        ("", 401),
+        ("?a=%ff", 400),
+    ] {
+        let target = format!("{PATH}{query}");
+        let client = koo.0.client;
+        let reply = client
+            .request("POST", &target, &headers, text.as_bytes())
+            .await;
+        assert_eq!(reply.status, status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_is_as_good_as_its_key() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let text = body(SPACE, &[FILE]);
+    let line = Unsigned::new(&text).line(&app);
+    let gateway = &koo.0.gateway;
+    for (state, status) in [
+        (ApiKeyState::Active, 200),
+        (ApiKeyState::Paused, 401),
+        (ApiKeyState::Active, 200),
+        (ApiKeyState::Deactivated, 401),
+    ] {
+        gateway.set_api_key_state(&app.key, state).await.unwrap();
+        let reply = koo.signed(&line, &[], &text).await;
+        assert_eq!(reply.status, status, "{state:?}");
+    }
+    // An app's body is read before its signature can be checked; an unknown app's is not.
+    let large = " ".repeat((1 << 20) + 1);
+    let unknown = line.replace(app.id.as_str(), "app_0");
+    refused(&koo.signed(&unknown, &[], &large).await, 401, BAD_KEY);
+}
+
+#[tokio::test]
+async fn drawn_secrets_are_long_and_differ() {
+    let koo = Koo::start().await;
+    let key = koo.app().await.key;
+    let gateway = &koo.0.gateway;
+    let one = gateway.create_app(key.clone(), None).await.unwrap();
+    let two = gateway.create_app(key.clone(), None).await.unwrap();
+    assert_eq!(one.secret.reveal().len(), 43);
+    assert_ne!(one.secret.reveal(), two.secret.reveal());
+    assert!(one.id.as_str().starts_with("app_") && one.id.as_str().len() == 36);
+    let organization = OrganizationId::parse("org_koo").unwrap();
+    assert_eq!(gateway.apps(Some(&organization)).await.unwrap().len(), 3);
+    for bad in ["", "a b", &"x".repeat(257)] {
+        let refusal = gateway
+            .create_app(key.clone(), Some(bad))
+            .await
+            .unwrap_err();
+        assert_eq!(refusal.label(), "field");
+    }
+    let nobody = ApiKeyId::parse("key_never").unwrap();
+    let refusal = gateway.create_app(nobody, None).await.unwrap_err();
+    assert_eq!(refusal.label(), "missing");
+}
