@@ -33,6 +33,7 @@ pub mod cors;
 pub mod credential;
 mod download;
 mod form;
+mod framing;
 mod koodrive;
 pub mod ops;
 mod page;
@@ -165,6 +166,7 @@ impl Web {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<Response<Body>, Problem> {
+        framing::check(request)?;
         let target = request
             .uri
             .path_and_query()

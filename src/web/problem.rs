@@ -26,6 +26,12 @@ pub enum Problem {
     /// The request target is longer than [`super::TARGET_BYTES_MAX`].
     #[error("the request target is too long")]
     TargetTooLong,
+    /// The head says what no head may say, or says in two ways what it must say once.
+    #[error("bad request: {0}")]
+    BadHead(&'static str),
+    /// The body comes in a transfer coding that is not implemented.
+    #[error("the only transfer coding that is implemented is chunked")]
+    UnknownCoding,
     /// The body is not framed as it says it is, or broke off.
     #[error("bad request: {0}")]
     BadBody(String),
@@ -59,6 +65,8 @@ impl Problem {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnknownMethod => "unknown_method",
             Self::TargetTooLong => "target_too_long",
+            Self::BadHead(_) => "bad_head",
+            Self::UnknownCoding => "unknown_coding",
             Self::BadBody(_) => "bad_body",
             Self::UnsupportedBody(_) => "unsupported_body",
             Self::BodyTooLarge { .. } => "body_too_large",
