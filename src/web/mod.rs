@@ -81,7 +81,7 @@ pub struct Settings {
 pub struct Web {
     gateway: Arc<Gateway>,
     settings: Settings,
-    /// The path in `public_base_url`, stripped where a request has it; empty for none.
+    /// The path in `public_base_url`, which a proxy in front may strip or leave; empty for none.
     mount: String,
 }
 
@@ -143,7 +143,7 @@ impl Web {
     /// The answer to a problem, in the words of the API style or, for a person, as a page.
     fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
         let now = self.gateway.clock().now();
-        let path = self.unmounted(request.uri.path());
+        let path = self.path_of(request);
         let mut response = Style::of_path(path).answer(problem, path, trace, now);
         if self.is_byte_route(request) {
             if page::is_wanted(&request.headers) {
@@ -155,7 +155,7 @@ impl Web {
     }
 
     fn is_byte_route(&self, request: &Parts) -> bool {
-        FilePath::before(self.unmounted(request.uri.path()), "download").is_some()
+        FilePath::before(self.path_of(request), "download").is_some()
     }
 
     async fn answer(
@@ -174,7 +174,7 @@ impl Web {
         if target > TARGET_BYTES_MAX {
             return Err(Problem::TargetTooLong);
         }
-        let route = Route::parse(&request.method, self.unmounted(request.uri.path()))?;
+        let route = Route::parse(&request.method, self.path_of(request))?;
         seen.route = route.name();
         let gateway = &self.gateway;
         let mut exchange = Exchange {
@@ -192,10 +192,24 @@ impl Web {
         }
     }
 
-    fn unmounted<'a>(&self, path: &'a str) -> &'a str {
-        path.strip_prefix(self.mount.as_str())
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(path)
+    /// The path that names the call: the one sent, else what follows the mount in it. Where neither
+    /// names one, whichever is among some API's own paths, so that its envelope tells the caller so.
+    fn path_of<'a>(&self, request: &'a Parts) -> &'a str {
+        let sent = request.uri.path();
+        let below = sent
+            .strip_prefix(self.mount.as_str())
+            .filter(|rest| rest.starts_with('/'));
+        match below {
+            Some(below) if !Route::is_path(sent) => {
+                let anyones = Style::of_path(sent) == Style::Aitronos;
+                if anyones || Route::is_path(below) {
+                    below
+                } else {
+                    sent
+                }
+            }
+            _ => sent,
+        }
     }
 }
 
