@@ -139,7 +139,7 @@ pub(super) async fn whole(body: &mut Incoming, limit: u64) -> Result<Bytes, Prob
     match Limited::new(body, limit_bytes).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge { limit }),
-        Err(error) => Err(Problem::BadBody(format!("it broke off: {error}"))),
+        Err(error) => Err(Problem::unreadable_body("it broke off", &error)),
     }
 }
 

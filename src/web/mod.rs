@@ -317,7 +317,7 @@ fn log(
             tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, error = %refusal, "failed");
         }
         Some(problem) => {
-            let refusal = problem.label();
+            let (refusal, cause) = (problem.label(), problem.cause());
             tracing::info!(
                 route = seen.route,
                 method,
@@ -327,6 +327,7 @@ fn log(
                 request_id,
                 x_traceid,
                 refusal,
+                cause,
                 "refused"
             );
         }

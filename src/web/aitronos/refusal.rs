@@ -48,7 +48,7 @@ fn fault(problem: &Problem) -> Fault<'_> {
             (501, "NOT_IMPLEMENTED", "This cannot be done.")
         }
         Problem::TargetTooLong => (414, "URI_TOO_LONG", "The address is too long."),
-        Problem::BadHead(_) | Problem::BadBody(_) => {
+        Problem::BadHead(_) | Problem::BadBody { .. } => {
             (400, "BAD_REQUEST", "The request could not be read.")
         }
         Problem::UnsupportedBody(_) => (

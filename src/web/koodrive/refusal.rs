@@ -55,7 +55,7 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
     let bad_request = |code| (StatusCode::BAD_REQUEST, code);
     match problem {
         Problem::Refused(refusal) => refused(refusal),
-        Problem::BadHead(_) | Problem::BadBody(_) => bad_request(BAD_REQUEST),
+        Problem::BadHead(_) | Problem::BadBody { .. } => bad_request(BAD_REQUEST),
         Problem::UnsupportedBody(_) => bad_request(VERIFY_FAILED),
         Problem::NoRoute => plain(StatusCode::NOT_FOUND),
         Problem::MethodNotAllowed { .. } => plain(StatusCode::METHOD_NOT_ALLOWED),

@@ -53,7 +53,7 @@ fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
             let message = format!("The request could not be read: {why}.");
             return of(400, INVALID_REQUEST, message);
         }
-        Problem::BadBody(why) => {
+        Problem::BadBody { why, .. } => {
             return of(
                 400,
                 INVALID_REQUEST,
