@@ -187,10 +187,12 @@ fn check_length(gateway: &Gateway, headers: &HeaderMap, body_max: u64) -> Result
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
-    let line = headers
-        .get(CONTENT_TYPE)
-        .and_then(|line| line.to_str().ok())
-        .unwrap_or_default();
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let line = lines.next().and_then(|line| line.to_str().ok());
+    let line = line.unwrap_or_default();
+    if lines.next().is_some() {
+        return Err(Problem::bad_body("Content-Type is there twice"));
+    }
     match multer::parse_boundary(line) {
         Ok(boundary) if (1..=BOUNDARY_CHARS_MAX).contains(&boundary.len()) => Ok(boundary),
         Ok(_) => Err(Problem::bad_body(format!(

@@ -159,6 +159,12 @@ async fn content_types_that_are_no_form_are_refused() {
             "BAD_REQUEST",
         ),
         (vec![("Content-Type", long.as_str())], 400, "BAD_REQUEST"),
+        (vec![FORM, FORM], 400, "BAD_REQUEST"),
+        (
+            vec![("Content-Type", "text/plain"), FORM],
+            400,
+            "BAD_REQUEST",
+        ),
         (
             vec![FORM, ("Content-Encoding", "gzip")],
             415,
