@@ -20,7 +20,7 @@ use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
-use body::Body;
+use body::{Body, Reader};
 use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
@@ -267,9 +267,15 @@ async fn download(
         query,
         client,
     };
-    let opened = gateway.open_link(&link).await?;
-    seen.link_id = Some(opened.link_id.to_string());
-    download::answer(exchange, opened)
+    let verified = gateway.verify_link(&link).await?;
+    let link_id = verified.link_id().to_string();
+    seen.link_id = Some(link_id.clone());
+    let opened = gateway.open_verified(verified).await?;
+    let mut response = download::answer(exchange, opened)?;
+    let trace_id = exchange.trace.trace_id.clone();
+    let reader = Arc::new(Reader { trace_id, link_id });
+    response.body_mut().read_by(&reader);
+    Ok(response)
 }
 
 /// What the log line says of a request besides its outcome.
@@ -314,7 +320,7 @@ fn log(
         Some(Problem::Refused(
             refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
         )) => {
-            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, error = %refusal, "failed");
+            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, link_id, error = %refusal, "failed");
         }
         Some(problem) => {
             let (refusal, cause) = (problem.label(), problem.cause());
@@ -326,6 +332,7 @@ fn log(
                 trace_id,
                 request_id,
                 x_traceid,
+                link_id,
                 refusal,
                 cause,
                 "refused"
