@@ -111,3 +111,32 @@ fn an_aborted_download_names_its_request_and_its_link() {
         assert_eq!(aborted["link_id"], signed["link_id"], "{log}");
     }
 }
+
+#[test]
+fn what_broke_a_form_is_for_the_log_alone() {
+    let place = Place::new();
+    let key = text(&place.json(&["apikey", "create"]), "api_key");
+    let mut serve = start(&place);
+    let base = serve.url();
+    let form = "--b\r\nContent-Disposition: form-data; name=\"half a part\"\r\n\r\nx";
+    let host = base.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /v1/files HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{form}",
+        form.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && !answer.contains("half a part"),
+        "{answer}"
+    );
+    let (_, _, log) = serve.stop("TERM");
+    let refused = events(&log, "refused");
+    assert_eq!(refused[0]["refusal"], "bad_body");
+    assert!(text(&refused[0], "cause").contains("half a part"), "{log}");
+}
