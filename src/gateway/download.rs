@@ -10,7 +10,7 @@ use crate::blob::Blob;
 use crate::model::disposition::Disposition;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::media::MediaType;
-use crate::model::revocation::{LinkId, Revocations};
+use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Keyring;
 use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
@@ -39,8 +39,6 @@ pub struct Download {
     pub disposition: String,
     /// From when on the link no longer opens.
     pub expires: UnixSeconds,
-    /// Names the link in logs.
-    pub link_id: LinkId,
     /// The bytes.
     pub content: Content,
 }
@@ -58,20 +56,14 @@ impl Content {
 }
 
 impl Gateway {
-    /// Opens the file that a signed URL names: first the whole link is verified, in memory, and only
-    /// then the catalogue and the disk are asked, so a bad link costs no query and cannot learn whether
-    /// the file exists.
-    pub async fn open_link(&self, request: &LinkRequest<'_>) -> Result<Download, Refusal> {
-        let verified = self.verify_link(request).await?;
-        self.open_verified(verified).await
-    }
-
     /// Whether a query has a parameter that only a signed URL has, `token` or `expires`.
     pub fn names_a_link(&self, query: &str) -> bool {
         crate::sign::query::names_a_link(query)
     }
 
-    async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
+    /// Verifies a signed URL, in memory: neither the catalogue's files nor the disk are asked, so a bad
+    /// link costs no query and cannot learn whether the file exists.
+    pub async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
         let revocations = self.revocations().await?;
         self.judge(request, &revocations, Keyring::verify)
             .map_err(Refusal::Link)
@@ -100,8 +92,9 @@ impl Gateway {
         by(&self.keyring(), &attempt, &conditions)
     }
 
-    /// The only way to the bytes: it takes a link that the verifier let through.
-    async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
+    /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
+    /// through.
+    pub async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
         let found = self
             .catalog
             .file(verified.organization(), verified.file())
@@ -118,7 +111,6 @@ impl Gateway {
                 .content_disposition()
                 .map_or_else(own_disposition, str::to_owned),
             expires: verified.expires(),
-            link_id: verified.link_id(),
             content: Content(blob),
             file,
         })

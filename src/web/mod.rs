@@ -20,7 +20,7 @@ use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
-use body::Body;
+use body::{Body, Reader};
 use cors::Origins;
 use problem::Problem;
 use route::{FilePath, Route};
@@ -33,6 +33,7 @@ pub mod cors;
 pub mod credential;
 mod download;
 mod form;
+mod framing;
 mod koodrive;
 pub mod ops;
 mod page;
@@ -80,7 +81,7 @@ pub struct Settings {
 pub struct Web {
     gateway: Arc<Gateway>,
     settings: Settings,
-    /// The path in `public_base_url`, stripped where a request has it; empty for none.
+    /// The path in `public_base_url`, which a proxy in front may strip or leave; empty for none.
     mount: String,
 }
 
@@ -142,7 +143,7 @@ impl Web {
     /// The answer to a problem, in the words of the API style or, for a person, as a page.
     fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
         let now = self.gateway.clock().now();
-        let path = self.unmounted(request.uri.path());
+        let path = self.path_of(request);
         let mut response = Style::of_path(path).answer(problem, path, trace, now);
         if self.is_byte_route(request) {
             if page::is_wanted(&request.headers) {
@@ -154,7 +155,7 @@ impl Web {
     }
 
     fn is_byte_route(&self, request: &Parts) -> bool {
-        FilePath::before(self.unmounted(request.uri.path()), "download").is_some()
+        FilePath::before(self.path_of(request), "download").is_some()
     }
 
     async fn answer(
@@ -165,6 +166,7 @@ impl Web {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<Response<Body>, Problem> {
+        framing::check(request)?;
         let target = request
             .uri
             .path_and_query()
@@ -172,7 +174,7 @@ impl Web {
         if target > TARGET_BYTES_MAX {
             return Err(Problem::TargetTooLong);
         }
-        let route = Route::parse(&request.method, self.unmounted(request.uri.path()))?;
+        let route = Route::parse(&request.method, self.path_of(request))?;
         seen.route = route.name();
         let gateway = &self.gateway;
         let mut exchange = Exchange {
@@ -190,10 +192,24 @@ impl Web {
         }
     }
 
-    fn unmounted<'a>(&self, path: &'a str) -> &'a str {
-        path.strip_prefix(self.mount.as_str())
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(path)
+    /// The path that names the call: the one sent, else what follows the mount in it. Where neither
+    /// names one, whichever is among some API's own paths, so that its envelope tells the caller so.
+    fn path_of<'a>(&self, request: &'a Parts) -> &'a str {
+        let sent = request.uri.path();
+        let below = sent
+            .strip_prefix(self.mount.as_str())
+            .filter(|rest| rest.starts_with('/'));
+        match below {
+            Some(below) if !Route::is_path(sent) => {
+                let anyones = Style::of_path(sent) == Style::Aitronos;
+                if anyones || Route::is_path(below) {
+                    below
+                } else {
+                    sent
+                }
+            }
+            _ => sent,
+        }
     }
 }
 
@@ -251,9 +267,15 @@ async fn download(
         query,
         client,
     };
-    let opened = gateway.open_link(&link).await?;
-    seen.link_id = Some(opened.link_id.to_string());
-    download::answer(exchange, opened)
+    let verified = gateway.verify_link(&link).await?;
+    let link_id = verified.link_id().to_string();
+    seen.link_id = Some(link_id.clone());
+    let opened = gateway.open_verified(verified).await?;
+    let mut response = download::answer(exchange, opened)?;
+    let trace_id = exchange.trace.trace_id.clone();
+    let reader = Arc::new(Reader { trace_id, link_id });
+    response.body_mut().read_by(&reader);
+    Ok(response)
 }
 
 /// What the log line says of a request besides its outcome.
@@ -298,10 +320,10 @@ fn log(
         Some(Problem::Refused(
             refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
         )) => {
-            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, error = %refusal, "failed");
+            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, link_id, error = %refusal, "failed");
         }
         Some(problem) => {
-            let refusal = problem.label();
+            let (refusal, cause) = (problem.label(), problem.cause());
             tracing::info!(
                 route = seen.route,
                 method,
@@ -310,7 +332,9 @@ fn log(
                 trace_id,
                 request_id,
                 x_traceid,
+                link_id,
                 refusal,
+                cause,
                 "refused"
             );
         }

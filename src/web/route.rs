@@ -46,6 +46,11 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether the path names a call.
+    pub fn is_path(path: &str) -> bool {
+        Route::of_path(path).is_some()
+    }
+
     fn of_path(path: &'a str) -> Option<Self> {
         let download = || FilePath::before(path, "download").map(Self::Download);
         let aitronos = || aitronos::Call::of_path(path).map(Self::Aitronos);
