@@ -18,7 +18,7 @@ use crate::model::time::UnixSeconds;
 pub mod apps;
 pub mod batch;
 #[cfg(test)]
-mod contract;
+pub mod contract;
 pub mod memory;
 pub mod sqlite;
 
@@ -212,8 +212,10 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// A number that differs from the last one whenever another process or connection changed the
-    /// catalogue in between. Cheap enough to be asked four times a second.
+    /// A number that differs whenever what [`Catalog::revocations`] answers for one moment may differ,
+    /// whoever changed it. No other change moves it, so an upload does not. It means the same on every
+    /// handle to one catalogue. Costs the same however much was revoked, and is asked for each link that
+    /// is made.
     fn version(&self) -> Answer<'_, u64>;
 }
 

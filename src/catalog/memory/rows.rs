@@ -27,7 +27,8 @@ pub(super) struct Rows {
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
-    pub(super) version: u64,
+    /// Raised by every change after which [`Rows::revocations`] may answer otherwise.
+    pub(super) revocation_version: u64,
 }
 
 /// A folder with its files. Its members are here and not in `folder`.
@@ -62,6 +63,7 @@ impl Rows {
         }
         self.organizations
             .insert(organization.id.clone(), organization.clone());
+        self.revocation_version += u64::from(organization.epoch > 0);
         self.create_space(&default_space(organization))
     }
 
@@ -155,6 +157,7 @@ impl Rows {
                 .insert((file.organization.clone(), file.id.clone()), ready);
             let listed = self.ready.entry(file.organization.clone()).or_default();
             listed.insert(place(file), file.id.clone());
+            self.revocation_version += u64::from(file.link_revision > 0);
         }
         Ok(())
     }
@@ -240,7 +243,9 @@ impl Rows {
             .take(count(limit))
             .collect();
         for key in &forgotten {
-            self.files.remove(key);
+            let file = self.files.remove(key);
+            let revoked = file.is_some_and(|file| file.link_revision > 0);
+            self.revocation_version += u64::from(revoked);
             let (organization, id) = key;
             for folder in self.folders.get_mut(organization).into_iter().flatten() {
                 folder.1.files.remove(id);
@@ -300,7 +305,9 @@ impl Rows {
             });
         }
         file.link_revision += 1;
-        Ok(file.link_revision)
+        let revision = file.link_revision;
+        self.revocation_version += 1;
+        Ok(revision)
     }
 }
 

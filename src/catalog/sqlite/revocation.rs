@@ -52,6 +52,21 @@ pub(super) async fn all(
     Ok(all)
 }
 
+pub(super) async fn version(connection: &mut SqliteConnection) -> Result<u64, Fault> {
+    let version: i64 = query_scalar("SELECT version FROM revocation_version")
+        .fetch_one(connection)
+        .await?;
+    Ok(version.cast_unsigned())
+}
+
+/// Called by every change after which [`all`] may answer otherwise, in the same transaction.
+pub(super) async fn raise_version(connection: &mut SqliteConnection) -> Result<(), Fault> {
+    query("UPDATE revocation_version SET version = version + 1")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn raise_link_revision(
     connection: &mut SqliteConnection,
     organization: &OrganizationId,
@@ -80,8 +95,9 @@ pub(super) async fn raise_link_revision(
         .bind(rows::stored(revision)?)
         .bind(organization.as_str())
         .bind(id.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    raise_version(connection).await?;
     Ok(revision)
 }
 
@@ -102,8 +118,9 @@ pub(super) async fn raise_epoch(
         .await?;
     query("DELETE FROM denied_link WHERE organization = ?")
         .bind(organization.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    raise_version(connection).await?;
     Ok(epoch)
 }
 
@@ -121,9 +138,9 @@ pub(super) async fn deny_link(
     .bind(organization.as_str())
     .bind(link.as_str())
     .bind(rows::stored_time(expires))
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    raise_version(connection).await
 }
 
 pub(super) async fn forget_denied(
@@ -132,7 +149,11 @@ pub(super) async fn forget_denied(
 ) -> Result<u64, Fault> {
     let forgotten = query("DELETE FROM denied_link WHERE expires <= ?")
         .bind(rows::stored_time(now))
-        .execute(connection)
-        .await?;
-    Ok(forgotten.rows_affected())
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+    if forgotten > 0 {
+        raise_version(connection).await?;
+    }
+    Ok(forgotten)
 }
