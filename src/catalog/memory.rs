@@ -335,15 +335,9 @@ impl Catalog for Memory {
         organization: &'a OrganizationId,
         link: LinkId,
         expires: UnixSeconds,
+        denied_max: u64,
     ) -> Answer<'a, ()> {
-        self.change(move |rows| {
-            rows.know(organization)?;
-            let denied = rows.denied.entry(organization.clone()).or_default();
-            let until = denied.entry(link).or_insert(expires);
-            *until = expires.max(*until);
-            rows.revocation_version += 1;
-            Ok(())
-        })
+        self.change(move |rows| rows.deny_link(organization, link, expires, denied_max))
     }
 
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64> {

@@ -201,12 +201,15 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     fn raise_epoch<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, u64>;
 
     /// Denies one link of an existing organization until `expires`, when it is dead anyway; the later
-    /// of two such times counts.
+    /// of two such times counts. `Limit` if more than `denied_max` links, of all organizations, would
+    /// then be denied; those that are dead count until [`Catalog::forget_denied`]. The limit of an
+    /// installation is [`DENIED_LINKS_MAX`].
     fn deny_link<'a>(
         &'a self,
         organization: &'a OrganizationId,
         link: LinkId,
         expires: UnixSeconds,
+        denied_max: u64,
     ) -> Answer<'a, ()>;
 
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
@@ -221,6 +224,11 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
 
 /// The most files that are added at once: what a slow disk still writes in the time of one call.
 pub const FILES_ADDED_MAX: usize = 10_000;
+
+/// The most links that are denied one by one in an installation: as many as every process holds in
+/// memory, and reads again soon enough, besides the link revisions. Who needs more revokes all links of
+/// a file or of an organization.
+pub const DENIED_LINKS_MAX: u64 = 100_000;
 
 /// Where a page of a list of files begins, and which way it goes. Two lists have places: the one that
 /// is newest first, and the one by id alone, highest first, for texts that say nothing of a time.
@@ -264,6 +272,9 @@ pub const DELETED_FILE: &str = "the deleted file";
 
 /// What [`CatalogError::Limit`] counts where too many files are added at once.
 const FILES_AT_ONCE: &str = "files added at once";
+
+/// What it counts where too many links are denied.
+const DENIED_LINKS: &str = "revoked links";
 
 /// Why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]

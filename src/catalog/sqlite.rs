@@ -418,10 +418,11 @@ impl Catalog for Sqlite {
         organization: &'a OrganizationId,
         link: LinkId,
         expires: UnixSeconds,
+        denied_max: u64,
     ) -> Answer<'a, ()> {
         answer("revoking a link", async move {
             let mut change = self.change().await?;
-            revocation::deny_link(&mut change, organization, link, expires).await?;
+            revocation::deny_link(&mut change, organization, link, expires, denied_max).await?;
             Ok(change.commit().await?)
         })
     }

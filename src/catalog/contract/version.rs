@@ -55,7 +55,9 @@ async fn what_revokes_moves_it(one: &dyn Catalog, other: &dyn Catalog) {
         seen.push(version(one, other).await);
     }
     for expires in [500, 600] {
-        one.deny_link(&owner, link, at(expires)).await.unwrap();
+        one.deny_link(&owner, link, at(expires), 1_000)
+            .await
+            .unwrap();
         seen.push(version(one, other).await);
     }
     let mut distinct = seen.clone();
@@ -98,7 +100,7 @@ async fn what_forgets_a_revocation_moves_it(one: &dyn Catalog, other: &dyn Catal
     assert_ne!(swept, before);
 
     let link = LinkId::parse("eeeeeeeeeeee").unwrap();
-    one.deny_link(&owner, link, at(1)).await.unwrap();
+    one.deny_link(&owner, link, at(1), 1_000).await.unwrap();
     let denied = version(one, other).await;
     assert_eq!(one.forget_denied(at(1)).await.unwrap(), 1);
     assert_ne!(version(one, other).await, denied);

@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use crate::catalog::{
     CatalogError, FILES_ADDED_MAX, Place, Position, default_space, missing, taken,
 };
-use crate::catalog::{FILE, FILES_AT_ONCE};
+use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE};
 use crate::model::app::App;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
@@ -281,6 +281,28 @@ impl Rows {
             }
         }
         all
+    }
+
+    pub(super) fn deny_link(
+        &mut self,
+        organization: &OrganizationId,
+        link: LinkId,
+        expires: UnixSeconds,
+        denied_max: u64,
+    ) -> Result<(), CatalogError> {
+        self.know(organization)?;
+        let all: usize = self.denied.values().map(BTreeMap::len).sum();
+        let denied = self.denied.entry(organization.clone()).or_default();
+        let others = all - usize::from(denied.contains_key(&link));
+        if others as u64 >= denied_max {
+            let what = DENIED_LINKS;
+            let limit = denied_max;
+            return Err(CatalogError::Limit { what, limit });
+        }
+        let until = denied.entry(link).or_insert(expires);
+        *until = expires.max(*until);
+        self.revocation_version += 1;
+        Ok(())
     }
 
     pub(super) fn raise_link_revision(

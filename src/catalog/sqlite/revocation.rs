@@ -4,8 +4,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{files, rows, tenancy};
-use crate::catalog::FILE;
-use crate::catalog::{CatalogError, missing};
+use crate::catalog::{CatalogError, DENIED_LINKS, FILE, missing};
 use crate::model::file::FileState;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LinkId, Revocations};
@@ -129,8 +128,21 @@ pub(super) async fn deny_link(
     organization: &OrganizationId,
     link: LinkId,
     expires: UnixSeconds,
+    denied_max: u64,
 ) -> Result<(), Fault> {
     tenancy::know(connection, organization).await?;
+    // Counts at most as many as the limit.
+    let others: i64 =
+        query_scalar("SELECT count(*) FROM denied_link WHERE NOT (organization = ? AND link = ?)")
+            .bind(organization.as_str())
+            .bind(link.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+    if others.cast_unsigned() >= denied_max {
+        let what = DENIED_LINKS;
+        let limit = denied_max;
+        return Err(CatalogError::Limit { what, limit }.into());
+    }
     query(
         "INSERT INTO denied_link (organization, link, expires) VALUES (?, ?, ?) \
          ON CONFLICT (organization, link) DO UPDATE SET expires = max(expires, excluded.expires)",
