@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::keyring_file;
 use crate::gateway::Gateway;
+use crate::gateway::refusal::with_causes;
 
 /// Watches one keyring file.
 pub(super) struct KeyringWatch {
@@ -70,7 +71,7 @@ impl KeyringWatch {
                 }
             }
             Err(error) => {
-                tracing::error!(error = %crate::server::with_causes(&error), "the keyring cannot be used: the old one stays");
+                tracing::error!(error = %with_causes(&error), "the keyring cannot be used: the old one stays");
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, PublicBaseUrl};
 use crate::gateway::Gateway;
-use crate::gateway::refusal::Refusal;
+use crate::gateway::refusal::{Refusal, with_causes};
 use crate::gateway::revocations::LOOK_EVERY;
 use crate::web::{self, Web};
 
@@ -62,21 +62,6 @@ impl StartError {
     fn setup(doing: &str, error: impl std::error::Error) -> Self {
         Self::Setup(format!("{doing}: {}", with_causes(&error)))
     }
-}
-
-/// The error and everything that led to it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some libraries repeat the cause in their own text.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A gateway with its listeners bound.
