@@ -42,12 +42,7 @@ impl Memory {
         &'a self,
         change: impl FnOnce(&mut Rows) -> Result<T, CatalogError> + Send + 'a,
     ) -> Answer<'a, T> {
-        Box::pin(async move {
-            let mut rows = self.rows();
-            let answer = change(&mut rows)?;
-            rows.version += 1;
-            Ok(answer)
-        })
+        Box::pin(async move { change(&mut self.rows()) })
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -330,6 +325,7 @@ impl Catalog for Memory {
                 file.link_revision = 0;
             }
             rows.denied.remove(organization);
+            rows.revocation_version += 1;
             Ok(epoch)
         })
     }
@@ -339,14 +335,9 @@ impl Catalog for Memory {
         organization: &'a OrganizationId,
         link: LinkId,
         expires: UnixSeconds,
+        denied_max: u64,
     ) -> Answer<'a, ()> {
-        self.change(move |rows| {
-            rows.know(organization)?;
-            let denied = rows.denied.entry(organization.clone()).or_default();
-            let until = denied.entry(link).or_insert(expires);
-            *until = expires.max(*until);
-            Ok(())
-        })
+        self.change(move |rows| rows.deny_link(organization, link, expires, denied_max))
     }
 
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64> {
@@ -357,12 +348,13 @@ impl Catalog for Memory {
                 denied.retain(|_, expires| *expires > now);
                 forgotten += before - denied.len();
             }
+            rows.revocation_version += u64::from(forgotten > 0);
             Ok(forgotten as u64)
         })
     }
 
     fn version(&self) -> Answer<'_, u64> {
-        self.look(|rows| Ok(rows.version))
+        self.look(|rows| Ok(rows.revocation_version))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::time::UnixSeconds;
 pub mod apps;
 pub mod batch;
 #[cfg(test)]
-mod contract;
+pub mod contract;
 pub mod memory;
 pub mod sqlite;
 
@@ -201,24 +201,34 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     fn raise_epoch<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, u64>;
 
     /// Denies one link of an existing organization until `expires`, when it is dead anyway; the later
-    /// of two such times counts.
+    /// of two such times counts. `Limit` if more than `denied_max` links, of all organizations, would
+    /// then be denied; those that are dead count until [`Catalog::forget_denied`]. The limit of an
+    /// installation is [`DENIED_LINKS_MAX`].
     fn deny_link<'a>(
         &'a self,
         organization: &'a OrganizationId,
         link: LinkId,
         expires: UnixSeconds,
+        denied_max: u64,
     ) -> Answer<'a, ()>;
 
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// A number that differs from the last one whenever another process or connection changed the
-    /// catalogue in between. Cheap enough to be asked four times a second.
+    /// A number that differs whenever what [`Catalog::revocations`] answers for one moment may differ,
+    /// whoever changed it. No other change moves it, so an upload does not. It means the same on every
+    /// handle to one catalogue. Costs the same however much was revoked, and is asked for each link that
+    /// is made.
     fn version(&self) -> Answer<'_, u64>;
 }
 
 /// The most files that are added at once: what a slow disk still writes in the time of one call.
 pub const FILES_ADDED_MAX: usize = 10_000;
+
+/// The most links that are denied one by one in an installation: as many as every process holds in
+/// memory, and reads again soon enough, besides the link revisions. Who needs more revokes all links of
+/// a file or of an organization.
+pub const DENIED_LINKS_MAX: u64 = 100_000;
 
 /// Where a page of a list of files begins, and which way it goes. Two lists have places: the one that
 /// is newest first, and the one by id alone, highest first, for texts that say nothing of a time.
@@ -262,6 +272,9 @@ pub const DELETED_FILE: &str = "the deleted file";
 
 /// What [`CatalogError::Limit`] counts where too many files are added at once.
 const FILES_AT_ONCE: &str = "files added at once";
+
+/// What it counts where too many links are denied.
+const DENIED_LINKS: &str = "revoked links";
 
 /// Why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,8 @@
 //!    at its start, so it either waits for the others there or has all the rest to itself.
 //! 3. Every look is one statement, or one read transaction where several must agree, on one of a few
 //!    connections that only read. The write-ahead log lets them go on beside a writer.
-//! 4. One more connection does nothing but tell whether another one has committed.
+//! 4. One more connection does nothing but tell whether anything was revoked, so that no long look keeps
+//!    that waiting.
 //!
 //! The statements are in `tenancy`, `folders`, `files`, `keys` and `revocation`, the way from a row to
 //! a value in `rows`, and what SQLite's errors mean in `fault`.
@@ -57,8 +58,7 @@ pub const READERS_MAX: u32 = 4;
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
-    /// The connection that is asked for `data_version`. The number means something only compared with
-    /// an earlier one of the same connection, so this one is never replaced; `None` once closed.
+    /// The connection that is asked for the version; `None` once closed.
     watcher: Mutex<Option<SqliteConnection>>,
 }
 
@@ -418,10 +418,11 @@ impl Catalog for Sqlite {
         organization: &'a OrganizationId,
         link: LinkId,
         expires: UnixSeconds,
+        denied_max: u64,
     ) -> Answer<'a, ()> {
         answer("revoking a link", async move {
             let mut change = self.change().await?;
-            revocation::deny_link(&mut change, organization, link, expires).await?;
+            revocation::deny_link(&mut change, organization, link, expires, denied_max).await?;
             Ok(change.commit().await?)
         })
     }
@@ -439,10 +440,7 @@ impl Catalog for Sqlite {
         answer("looking for changes", async move {
             let mut watcher = self.watcher.lock().await;
             let watcher = watcher.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-            let version: i64 = sqlx::query_scalar("PRAGMA data_version")
-                .fetch_one(watcher)
-                .await?;
-            Ok(version.cast_unsigned())
+            revocation::version(watcher).await
         })
     }
 }

@@ -66,7 +66,7 @@ impl Gateway {
             Some(folder) => self.folder_place(caller, folder, batch.space, &ids).await?,
             None => self.space_place(caller, batch.space, &ids).await?,
         };
-        let revocations = self.look().await?;
+        let revocations = self.look_in_time().await?;
         let found = place.by_id();
         let mint_one = |text: &String| match place.fate(found.get(text.as_str()).copied()) {
             Fate::Ready(file) => {

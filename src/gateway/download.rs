@@ -10,9 +10,8 @@ use super::refusal::Refusal;
 use crate::blob::Blob;
 use crate::model::disposition::Disposition;
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
 use crate::model::media::MediaType;
-use crate::model::revocation::{LinkId, Revocations};
+use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Keyring;
 use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
@@ -41,21 +40,8 @@ pub struct Download {
     pub disposition: String,
     /// From when on the link no longer opens.
     pub expires: UnixSeconds,
-    /// Names the link in logs.
-    pub link_id: LinkId,
     /// The bytes.
     pub content: Content,
-}
-
-/// What a link would open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opens {
-    /// Whose file.
-    pub organization: OrganizationId,
-    /// Which file.
-    pub file: FileId,
-    /// Names the link in logs.
-    pub link_id: LinkId,
 }
 
 /// The bytes of an open file. Cloning is a reference count.
@@ -71,27 +57,6 @@ impl Content {
 }
 
 impl Gateway {
-    /// Opens the file that a signed URL names: first the whole link is verified, in memory, and only
-    /// then the catalogue and the disk are asked, so a bad link costs no query and cannot learn whether
-    /// the file exists.
-    pub async fn open_link(&self, request: &LinkRequest<'_>) -> Result<Download, Refusal> {
-        let verified = self.verify_link(request).await?;
-        self.open_verified(verified).await
-    }
-
-    /// Says what a link opens without opening it, by the same rules: a bad link costs no query.
-    pub async fn check_link(&self, request: &LinkRequest<'_>) -> Result<Opens, Refusal> {
-        let verified = self.verify_link(request).await?;
-        let file = self
-            .ready_file(verified.organization(), verified.file())
-            .await?;
-        Ok(Opens {
-            organization: file.organization,
-            file: file.id,
-            link_id: verified.link_id(),
-        })
-    }
-
     /// Where a file's bytes lie below the data directory, for a proxy that sends them itself. `None` of
     /// bytes that lie elsewhere.
     pub fn path_below_data_dir(&self, file: &FileRecord) -> Option<PathBuf> {
@@ -103,7 +68,9 @@ impl Gateway {
         crate::sign::query::names_a_link(query)
     }
 
-    async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
+    /// Verifies a signed URL, in memory: neither the catalogue's files nor the disk are asked, so a bad
+    /// link costs no query and cannot learn whether the file exists.
+    pub async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
         let revocations = self.revocations().await?;
         self.judge(request, &revocations, Keyring::verify)
             .map_err(Refusal::Link)
@@ -132,11 +99,16 @@ impl Gateway {
         by(&self.keyring(), &attempt, &conditions)
     }
 
-    /// The only way to the bytes: it takes a link that the verifier let through.
-    async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
-        let file = self
-            .ready_file(verified.organization(), verified.file())
-            .await?;
+    /// The file of a link, if it is there, without opening it.
+    pub async fn file_of(&self, verified: &Verified) -> Result<FileRecord, Refusal> {
+        self.ready_file(verified.organization(), verified.file())
+            .await
+    }
+
+    /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
+    /// through.
+    pub async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
+        let file = self.file_of(&verified).await?;
         let blob = self.blobs.open(&file.location, file.size).await?;
         let claims = verified.claims();
         let own_disposition = || Disposition::Inline.header(&file.name);
@@ -146,7 +118,6 @@ impl Gateway {
                 .content_disposition()
                 .map_or_else(own_disposition, str::to_owned),
             expires: verified.expires(),
-            link_id: verified.link_id(),
             content: Content(blob),
             file,
         })

@@ -115,11 +115,15 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let organization = &caller.organization;
-        self.mint_for(organization, file, options, habit).await
+        let (terms, file) = self.asked(&caller.organization, file, options).await?;
+        // A look of its own, so that a link is never made with a revision that was raised elsewhere
+        // a moment ago.
+        let revocations = self.look_in_time().await?;
+        self.seal(&terms, file, options, habit, &revocations)
     }
 
-    /// As [`Gateway::mint`], for an operator, who needs no API key.
+    /// As [`Gateway::mint`], for an operator, who needs no API key, and whose process may have all that
+    /// was revoked to read first: it waits for that as long as the catalogue takes.
     pub async fn mint_for(
         &self,
         organization: &OrganizationId,
@@ -127,13 +131,21 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
+        let (terms, file) = self.asked(organization, file, options).await?;
+        let revocations = self.look().await?;
+        self.seal(&terms, file, options, habit, &revocations)
+    }
+
+    /// Checks the options, and looks the file up.
+    async fn asked(
+        &self,
+        organization: &OrganizationId,
+        file: &str,
+        options: &MintOptions,
+    ) -> Result<(Terms, FileRecord), Refusal> {
         let terms = self.terms(options)?;
         let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
-        let record = self.ready_file(organization, &id).await?;
-        // A look of its own, so that a link is never made with a revision that was raised elsewhere
-        // a moment ago.
-        let revocations = self.look().await?;
-        self.seal(&terms, record, options, habit, &revocations)
+        Ok((terms, self.ready_file(organization, &id).await?))
     }
 
     /// Checks the options that do not need the file.

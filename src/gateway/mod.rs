@@ -34,6 +34,8 @@ pub mod refusal;
 pub mod revocations;
 pub mod sweep;
 pub mod tenants;
+#[cfg(test)]
+pub mod testing;
 pub mod upload;
 
 /// The gateway's own settings, checked.
@@ -61,7 +63,7 @@ pub struct Gateway {
     blobs: Arc<dyn BlobStore>,
     clock: Arc<dyn Clock>,
     keyring: RwLock<Arc<Keyring>>,
-    held: revocations::Held,
+    held: Arc<revocations::Held>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
     settings: Settings,
@@ -81,7 +83,7 @@ impl Gateway {
             blobs,
             clock,
             keyring: RwLock::new(Arc::new(keyring)),
-            held: revocations::Held::default(),
+            held: Arc::default(),
             file_ids: Mutex::new(ContextV7::new()),
             settings,
         }

@@ -128,6 +128,21 @@ impl FieldFault {
     }
 }
 
+/// The error and everything that led to it, on one line. Some libraries repeat the cause in their own
+/// text: what the line ends with already is not said again.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
 impl Refusal {
     /// What is no link at all.
     pub const fn no_link() -> Self {
@@ -197,14 +212,47 @@ impl From<BlobError> for Refusal {
     }
 }
 
-/// The error and everything that led to it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: io::Error,
     }
-    text
+
+    #[test]
+    fn every_cause_is_said_once() {
+        let cases = [
+            ("opening it failed", "opening it failed: disk on fire"),
+            (
+                "opening it failed: disk on fire",
+                "opening it failed: disk on fire",
+            ),
+        ];
+        for (text, wanted) in cases {
+            let source = io::Error::other("disk on fire");
+            assert_eq!(with_causes(&Layer { text, source }), wanted);
+        }
+    }
+
+    #[test]
+    fn what_the_stores_repeat_is_said_once_in_a_refusal() {
+        let source = Layer {
+            text: "no answer: disk on fire",
+            source: io::Error::other("disk on fire"),
+        };
+        let error = CatalogError::Unavailable {
+            doing: "testing",
+            source: source.into(),
+        };
+        assert_eq!(
+            Refusal::from(error).to_string(),
+            "unavailable: the catalogue is unavailable while testing: no answer: disk on fire"
+        );
+    }
 }

@@ -7,10 +7,14 @@ use std::path::PathBuf;
 
 use crate::config::keyring_file;
 use crate::gateway::Gateway;
+use crate::gateway::refusal::with_causes;
 
 /// Watches one keyring file.
 pub(super) struct KeyringWatch {
     path: PathBuf,
+    /// Whether there was a look already.
+    started: bool,
+    /// The file at the last look; `None` where there was none.
     seen: Option<Stamp>,
 }
 
@@ -29,7 +33,11 @@ impl KeyringWatch {
     /// Watches from now on: the file as it is counts as new, so that a change since it was first read is
     /// not missed.
     pub(super) const fn new(path: PathBuf) -> Self {
-        Self { path, seen: None }
+        Self {
+            path,
+            started: false,
+            seen: None,
+        }
     }
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
@@ -42,16 +50,14 @@ impl KeyringWatch {
             modified: (found.mtime(), found.mtime_nsec()),
             changed: (found.ctime(), found.ctime_nsec()),
         });
-        if stamp == self.seen && stamp.is_some() {
+        // A file that is missing is said once, too.
+        if self.started && stamp == self.seen {
             return;
         }
-        // A file that is missing for a moment is said once, too.
-        let first = self.seen.is_none() && stamp.is_some();
-        let gone_before = self.seen.is_none() && stamp.is_none();
+        let first = !self.started;
+        self.started = true;
         self.seen = stamp;
-        if !gone_before {
-            self.reload(gateway, first);
-        }
+        self.reload(gateway, first);
     }
 
     /// Reads the file again, changed or not.
@@ -65,8 +71,107 @@ impl KeyringWatch {
                 }
             }
             Err(error) => {
-                tracing::error!(error = %crate::server::with_causes(&error), "the keyring cannot be used: the old one stays");
+                tracing::error!(error = %with_causes(&error), "the keyring cannot be used: the old one stays");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::catalog::memory::Memory;
+    use crate::gateway::testing;
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        /// The lines since the last call.
+        fn take(&self) -> Vec<String> {
+            let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+            let text = String::from_utf8(bytes).unwrap();
+            text.lines().map(str::to_owned).collect()
+        }
+    }
+
+    fn put(path: &std::path::Path, kid: &str) {
+        keyring_file::write(path, &testing::keyring(kid)).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_gone_is_said_once_and_said_again_when_it_is_back() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _logged = tracing::subscriber::set_default(subscriber);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keyring.toml");
+        let gateway = testing::gateway(Arc::new(Memory::new()), testing::memory_blobs());
+        let mut watch = KeyringWatch::new(path.clone());
+
+        watch.look(&gateway);
+        let said = log.take();
+        assert!(
+            said.len() == 1 && said[0].contains("the old one stays"),
+            "{said:?}"
+        );
+        watch.look(&gateway);
+        assert_eq!(log.take(), [""; 0]);
+        put(&path, "b");
+        watch.look(&gateway);
+        let said = log.take();
+        assert!(
+            said.len() == 1 && said[0].contains("was read again"),
+            "{said:?}"
+        );
+        assert_eq!(gateway.keyring().active().as_str(), "b");
+
+        fs::remove_file(&path).unwrap();
+        watch.look(&gateway);
+        watch.look(&gateway);
+        assert_eq!(log.take().len(), 1);
+        put(&path, "c");
+        watch.look(&gateway);
+        let said = log.take();
+        assert!(
+            said.len() == 1 && said[0].contains("was read again"),
+            "{said:?}"
+        );
+        assert_eq!(gateway.keyring().active().as_str(), "c");
+    }
+
+    #[test]
+    fn the_first_look_at_a_good_file_says_nothing() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .finish();
+        let _logged = tracing::subscriber::set_default(subscriber);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keyring.toml");
+        put(&path, "b");
+        let gateway = testing::gateway(Arc::new(Memory::new()), testing::memory_blobs());
+        KeyringWatch::new(path).look(&gateway);
+        assert_eq!(log.take(), [""; 0]);
+        assert_eq!(gateway.keyring().active().as_str(), "b");
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, Handover as Handed, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
-use crate::gateway::refusal::Refusal;
+use crate::gateway::refusal::{Refusal, with_causes};
 use crate::gateway::revocations::LOOK_EVERY;
 use crate::web::client::TrustedProxies;
 use crate::web::handover::Handover;
@@ -68,21 +68,6 @@ impl StartError {
     fn setup(doing: &str, error: impl std::error::Error) -> Self {
         Self::Setup(format!("{doing}: {}", with_causes(&error)))
     }
-}
-
-/// The error and everything that led to it, on one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Some libraries repeat the cause in their own text.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// A gateway with its listeners bound.
@@ -167,8 +152,7 @@ impl App {
         };
         let connections = Arc::new(GracefulShutdown::new());
         let mut tasks = JoinSet::new();
-        tasks.spawn(keep_current(Arc::clone(&self.gateway), self.keyring_watch));
-        tasks.spawn(keep_swept(Arc::clone(&self.gateway)));
+        keep_up(&mut tasks, &self.gateway, self.keyring_watch);
         for listener in self.listeners {
             let (public, connections) = (public.clone(), Arc::clone(&connections));
             tasks.spawn(async move {
@@ -237,12 +221,39 @@ fn handover(config: &Config) -> Result<Option<Handover>, StartError> {
     Ok(Handover::new(*mode, prefix.as_deref(), &data_dir))
 }
 
-/// Takes up what others change: the catalogue's revocations and the keyring file. Ends with its task.
-async fn keep_current(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWatch>) {
+/// Starts what goes on behind the requests.
+fn keep_up(tasks: &mut JoinSet<()>, gateway: &Arc<Gateway>, keyring_watch: Option<KeyringWatch>) {
+    tasks.spawn(keep_current(Arc::clone(gateway)));
+    tasks.spawn(keep_keyring(Arc::clone(gateway), keyring_watch));
+    tasks.spawn(keep_swept(Arc::clone(gateway)));
+}
+
+/// Takes up what others revoked. Ends with its task.
+async fn keep_current(gateway: Arc<Gateway>) {
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut hang_up = shutdown::HangUp::listen();
     let mut could_look = true;
+    loop {
+        tick.tick().await;
+        match gateway.look_in_time().await {
+            Ok(_) => could_look = true,
+            // Said once, not four times a second.
+            Err(refusal) if could_look => {
+                could_look = false;
+                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes up a changed keyring file, and reads it again when asked to. A task of its own, so that it waits
+/// for no catalogue.
+async fn keep_keyring(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWatch>) {
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Also where there is no file: without a listener the signal would end the process.
+    let mut hang_up = shutdown::HangUp::listen();
     loop {
         tokio::select! {
             _ = tick.tick() => {
@@ -255,15 +266,6 @@ async fn keep_current(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWa
                     watch.reload(&gateway, false);
                 }
             }
-        }
-        match gateway.look_in_time().await {
-            Ok(_) => could_look = true,
-            // Said once, not four times a second.
-            Err(refusal) if could_look => {
-                could_look = false;
-                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
-            }
-            Err(_) => {}
         }
     }
 }
@@ -278,6 +280,33 @@ async fn keep_swept(gateway: Arc<Gateway>) {
             Ok(swept) => tracing::debug!(?swept, "swept"),
             Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
             Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::memory::Memory;
+    use crate::config::keyring_file;
+    use crate::gateway::testing;
+
+    #[tokio::test]
+    async fn a_changed_keyring_is_used_within_a_second_while_the_catalogue_hangs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keyring.toml");
+        keyring_file::write(&path, &testing::keyring("b")).unwrap();
+        let catalog = Arc::new(Memory::new());
+        let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
+        let _stalled = gateway.stall_looks().await;
+        let mut tasks = JoinSet::new();
+        keep_up(&mut tasks, &gateway, Some(KeyringWatch::new(path.clone())));
+        for kid in ["c", "d"] {
+            // Long enough for the tasks to be at whatever they wait for.
+            tokio::time::sleep(LOOK_EVERY * 2).await;
+            keyring_file::write(&path, &testing::keyring(kid)).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(gateway.keyring().active().as_str(), kid);
         }
     }
 }

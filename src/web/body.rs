@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -33,9 +34,18 @@ pub enum Body {
 /// when it is not.
 pub struct Region {
     content: Content,
+    reader: Option<Arc<Reader>>,
     next: u64,
     end: u64,
     reading: Option<Reading>,
+}
+
+/// Who reads a file, as the log names them.
+pub(super) struct Reader {
+    /// The request.
+    pub(super) trace_id: String,
+    /// The link that opened the file.
+    pub(super) link_id: String,
 }
 
 type Reading = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
@@ -45,10 +55,20 @@ impl Body {
     pub const fn region(content: Content, start: u64, end: u64) -> Self {
         Self::Region(Region {
             content,
+            reader: None,
             next: start,
             end,
             reading: None,
         })
+    }
+
+    /// Says who reads the files in this body, for the log to name them where a read fails.
+    pub(super) fn read_by(&mut self, reader: &Arc<Reader>) {
+        match self {
+            Self::Empty | Self::Full(_) => {}
+            Self::Region(region) => region.reader = Some(Arc::clone(reader)),
+            Self::Sequence(bodies) => bodies.iter_mut().for_each(|body| body.read_by(reader)),
+        }
     }
 }
 
@@ -121,7 +141,13 @@ impl Region {
         match &chunk {
             Ok(bytes) => self.next += bytes.len() as u64,
             Err(refusal) => {
-                tracing::error!(error = %refusal, "a download was aborted");
+                let reader = self.reader.as_deref();
+                tracing::error!(
+                    trace_id = reader.map(|reader| reader.trace_id.as_str()),
+                    link_id = reader.map(|reader| reader.link_id.as_str()),
+                    error = %refusal,
+                    "a download was aborted"
+                );
                 self.next = self.end;
             }
         }
@@ -139,7 +165,7 @@ pub(super) async fn whole(body: &mut Incoming, limit: u64) -> Result<Bytes, Prob
     match Limited::new(body, limit_bytes).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge { limit }),
-        Err(error) => Err(Problem::BadBody(format!("it broke off: {error}"))),
+        Err(error) => Err(Problem::unreadable_body("it broke off", &error)),
     }
 }
 

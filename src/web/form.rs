@@ -32,6 +32,8 @@ const PARTS_MAX: usize = 64;
 const PART_HEAD_BYTES_MAX: u64 = 16 * 1024;
 /// The longest text field; the largest that any style knows is metadata, 8 KiB.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// What a client reads, if it still reads, whose body ended before its end.
+const BROKE_OFF: &str = "the body broke off";
 /// All of a body that is not the file.
 const OVERHEAD_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -98,7 +100,7 @@ impl Form {
             head_budget.store(u64::MAX, Ordering::Relaxed);
             form.take(gateway, part, fields).await?;
         }
-        Err(Problem::BadBody(format!("more than {PARTS_MAX} parts")))
+        Err(Problem::bad_body(format!("more than {PARTS_MAX} parts")))
     }
 
     /// The text of a field, if it was there.
@@ -117,10 +119,10 @@ impl Form {
     ) -> Result<(), Problem> {
         check_encoding(&part)?;
         let head =
-            PartHead::read(part.headers()).map_err(|error| Problem::BadBody(error.to_string()))?;
+            PartHead::read(part.headers()).map_err(|error| Problem::bad_body(error.to_string()))?;
         let name = head
             .name
-            .ok_or_else(|| Problem::BadBody("a part has no name".into()))?;
+            .ok_or_else(|| Problem::bad_body("a part has no name"))?;
         if fields.file.contains(&name.as_str()) {
             return self
                 .take_file(gateway, part, name, head.filename.unwrap_or_default())
@@ -185,18 +187,18 @@ fn check_length(gateway: &Gateway, headers: &HeaderMap, body_max: u64) -> Result
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
-    let line = headers
-        .get(CONTENT_TYPE)
-        .and_then(|line| line.to_str().ok())
-        .unwrap_or_default();
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let line = lines.next().and_then(|line| line.to_str().ok());
+    let line = line.unwrap_or_default();
+    if lines.next().is_some() {
+        return Err(Problem::bad_body("Content-Type is there twice"));
+    }
     match multer::parse_boundary(line) {
         Ok(boundary) if (1..=BOUNDARY_CHARS_MAX).contains(&boundary.len()) => Ok(boundary),
-        Ok(_) => Err(Problem::BadBody(format!(
+        Ok(_) => Err(Problem::bad_body(format!(
             "the boundary is not 1 to {BOUNDARY_CHARS_MAX} characters"
         ))),
-        Err(multer::Error::NoBoundary) => {
-            Err(Problem::BadBody("Content-Type names no boundary".into()))
-        }
+        Err(multer::Error::NoBoundary) => Err(Problem::bad_body("Content-Type names no boundary")),
         Err(_) => Err(Problem::UnsupportedBody(
             "the Content-Type is not multipart/form-data",
         )),
@@ -217,12 +219,10 @@ fn check_encoding(part: &Field<'_>) -> Result<(), Problem> {
         line(CONTENT_TRANSFER_ENCODING).as_str(),
         "" | "7bit" | "8bit" | "binary"
     ) {
-        return Err(Problem::BadBody(
-            "a part has a Content-Transfer-Encoding".into(),
-        ));
+        return Err(Problem::bad_body("a part has a Content-Transfer-Encoding"));
     }
     if line(CONTENT_TYPE).starts_with("multipart/") {
-        return Err(Problem::BadBody("a part is a multipart of its own".into()));
+        return Err(Problem::bad_body("a part is a multipart of its own"));
     }
     Ok(())
 }
@@ -255,8 +255,7 @@ async fn read_past(mut part: Field<'_>) -> Result<(), Problem> {
 async fn read_to_end(body: &mut Incoming) -> Result<(), Problem> {
     let mut left = OVERHEAD_BYTES_MAX;
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| Problem::BadBody(format!("the body broke off: {error}")))?;
+        let frame = frame.map_err(|error| Problem::unreadable_body(BROKE_OFF, &error))?;
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
             limit: OVERHEAD_BYTES_MAX,
@@ -333,7 +332,7 @@ enum BodyFault {
 impl fmt::Display for BodyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Broken(why) => write!(f, "the body broke off: {why}"),
+            Self::Broken(cause) => write!(f, "{BROKE_OFF}: {cause}"),
             Self::HeadTooLong => write!(
                 f,
                 "a part's head is longer than {PART_HEAD_BYTES_MAX} bytes"
@@ -345,13 +344,22 @@ impl fmt::Display for BodyFault {
 
 impl StdError for BodyFault {}
 
+/// The parser's fault in our own words: its own repeat what the client sent.
 fn broken(error: multer::Error) -> Problem {
-    if let multer::Error::StreamReadFailed(cause) = &error {
-        return match cause.downcast_ref::<BodyFault>() {
-            Some(BodyFault::TooLarge { limit }) => Problem::BodyTooLarge { limit: *limit },
-            Some(fault) => Problem::BadBody(fault.to_string()),
-            None => Problem::BadBody(cause.to_string()),
-        };
-    }
-    Problem::BadBody(error.to_string())
+    use multer::Error as Fault;
+    let why = match &error {
+        Fault::StreamReadFailed(cause) => match cause.downcast_ref::<BodyFault>() {
+            Some(BodyFault::TooLarge { limit }) => return Problem::BodyTooLarge { limit: *limit },
+            Some(fault @ BodyFault::HeadTooLong) => return Problem::bad_body(fault.to_string()),
+            Some(BodyFault::Broken(cause)) => return Problem::unreadable_body(BROKE_OFF, cause),
+            None => BROKE_OFF,
+        },
+        Fault::IncompleteFieldData { .. } | Fault::IncompleteStream => "the form has no end",
+        Fault::IncompleteHeaders => "a part's head has no end",
+        Fault::ReadHeaderFailed(_)
+        | Fault::DecodeHeaderName { .. }
+        | Fault::DecodeHeaderValue { .. } => "a part's head cannot be read",
+        _ => "it is not a form",
+    };
+    Problem::unreadable_body(why, &error)
 }

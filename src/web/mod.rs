@@ -20,7 +20,7 @@ use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 
-use body::Body;
+use body::{Body, Reader};
 use client::{Peer, TrustedProxies};
 use cors::Origins;
 use handover::Handover;
@@ -37,6 +37,7 @@ pub mod cors;
 pub mod credential;
 mod download;
 mod form;
+mod framing;
 pub mod handover;
 mod koodrive;
 pub mod ops;
@@ -93,7 +94,7 @@ pub struct Settings {
 pub struct Web {
     gateway: Arc<Gateway>,
     settings: Settings,
-    /// The path in `public_base_url`, stripped where a request has it; empty for none.
+    /// The path in `public_base_url`, which a proxy in front may strip or leave; empty for none.
     mount: String,
 }
 
@@ -157,7 +158,7 @@ impl Web {
             .then(|| verify::told(problem))
             .flatten();
         let problem = told.as_ref().unwrap_or(problem);
-        let path = self.unmounted(request.uri.path());
+        let path = self.path_of(request);
         let mut response = Style::of_path(path).answer(problem, path, trace, now);
         if self.is_about_a_link(request) {
             if page::is_wanted(&request.headers) {
@@ -170,12 +171,12 @@ impl Web {
 
     /// Whether the answer may be shown to whoever opened a link: a proxy passes that of `/verify` on.
     fn is_about_a_link(&self, request: &Parts) -> bool {
-        let path = self.unmounted(request.uri.path());
+        let path = self.path_of(request);
         FilePath::before(path, "download").is_some() || self.is_verify(request)
     }
 
     fn is_verify(&self, request: &Parts) -> bool {
-        let path = self.unmounted(request.uri.path());
+        let path = self.path_of(request);
         path == verify::PATH && self.settings.verify_header.is_some()
     }
 
@@ -187,6 +188,7 @@ impl Web {
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<Response<Body>, Problem> {
+        framing::check(request)?;
         let target = request
             .uri
             .path_and_query()
@@ -194,7 +196,7 @@ impl Web {
         if target > TARGET_BYTES_MAX {
             return Err(Problem::TargetTooLong);
         }
-        let path = self.unmounted(request.uri.path());
+        let path = self.path_of(request);
         let verify_header = self.settings.verify_header.as_ref();
         if path == verify::PATH && verify_header.is_none() {
             return Err(Problem::NoRoute);
@@ -213,7 +215,7 @@ impl Web {
             Route::Download(at) => download(&exchange, at, client, seen).await,
             Route::Verify => {
                 let header = verify_header.ok_or(Problem::NoRoute)?;
-                let link = header.link(&request.headers, |path| self.unmounted(path));
+                let link = header.link(&request.headers, |path| self.path_in(path));
                 verify::answer(&exchange, link, client, seen).await
             }
             Route::Aitronos(call) => aitronos::answer(call, &mut exchange).await,
@@ -222,10 +224,27 @@ impl Web {
         }
     }
 
-    fn unmounted<'a>(&self, path: &'a str) -> &'a str {
-        path.strip_prefix(self.mount.as_str())
-            .filter(|rest| rest.starts_with('/'))
-            .unwrap_or(path)
+    fn path_of<'a>(&self, request: &'a Parts) -> &'a str {
+        self.path_in(request.uri.path())
+    }
+
+    /// The path that names the call: the one sent, else what follows the mount in it. Where neither
+    /// names one, whichever is among some API's own paths, so that its envelope tells the caller so.
+    fn path_in<'a>(&self, sent: &'a str) -> &'a str {
+        let below = sent
+            .strip_prefix(self.mount.as_str())
+            .filter(|rest| rest.starts_with('/'));
+        match below {
+            Some(below) if !Route::is_path(sent) => {
+                let anyones = Style::of_path(sent) == Style::Aitronos;
+                if anyones || Route::is_path(below) {
+                    below
+                } else {
+                    sent
+                }
+            }
+            _ => sent,
+        }
     }
 }
 
@@ -283,9 +302,15 @@ async fn download(
         query,
         client,
     };
-    let opened = gateway.open_link(&link).await?;
-    seen.link_id = Some(opened.link_id.to_string());
-    download::answer(exchange, opened)
+    let verified = gateway.verify_link(&link).await?;
+    let link_id = verified.link_id().to_string();
+    seen.link_id = Some(link_id.clone());
+    let opened = gateway.open_verified(verified).await?;
+    let mut response = download::answer(exchange, opened)?;
+    let trace_id = exchange.trace.trace_id.clone();
+    let reader = Arc::new(Reader { trace_id, link_id });
+    response.body_mut().read_by(&reader);
+    Ok(response)
 }
 
 /// What the log line says of a request besides its outcome.
@@ -330,10 +355,10 @@ fn log(
         Some(Problem::Refused(
             refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
         )) => {
-            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, error = %refusal, "failed");
+            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, link_id, error = %refusal, "failed");
         }
         Some(problem) => {
-            let refusal = problem.label();
+            let (refusal, cause) = (problem.label(), problem.cause());
             tracing::info!(
                 route = seen.route,
                 method,
@@ -342,7 +367,9 @@ fn log(
                 trace_id,
                 request_id,
                 x_traceid,
+                link_id,
                 refusal,
+                cause,
                 "refused"
             );
         }

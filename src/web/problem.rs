@@ -1,5 +1,7 @@
 //! Everything that can end a request early: what the gateway refused, and what HTTP itself forbids.
 
+use std::fmt;
+
 use crate::gateway::refusal::{FieldFault, Refusal};
 
 /// Why a request was not answered as asked. Each API style maps these to its own envelope.
@@ -26,9 +28,20 @@ pub enum Problem {
     /// The request target is longer than [`super::TARGET_BYTES_MAX`].
     #[error("the request target is too long")]
     TargetTooLong,
-    /// The body is not framed as it says it is, or broke off.
+    /// The head says what no head may say, or says in two ways what it must say once.
     #[error("bad request: {0}")]
-    BadBody(String),
+    BadHead(&'static str),
+    /// The body comes in a transfer coding that is not implemented.
+    #[error("the only transfer coding that is implemented is chunked")]
+    UnknownCoding,
+    /// The body is not framed as it says it is, or broke off.
+    #[error("bad request: {why}")]
+    BadBody {
+        /// What a client is told, in our own words.
+        why: String,
+        /// What a library said, which may repeat the body: for the log alone.
+        cause: Option<String>,
+    },
     /// The body is of a type, or in an encoding, that the call does not take.
     #[error("the body's type is not supported: {0}")]
     UnsupportedBody(&'static str),
@@ -49,7 +62,33 @@ pub enum Problem {
     },
 }
 
+/// How much of a cause is logged, in characters.
+const CAUSE_CHARS_MAX: usize = 256;
+
 impl Problem {
+    /// A body that is wrong in a way that we found ourselves.
+    pub(super) fn bad_body(why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self::BadBody { why, cause: None }
+    }
+
+    /// A body that some library could not read. The cause is cut, since it may repeat what was sent.
+    pub(super) fn unreadable_body(why: impl Into<String>, cause: &dyn fmt::Display) -> Self {
+        let cause: String = cause.to_string().chars().take(CAUSE_CHARS_MAX).collect();
+        Self::BadBody {
+            why: why.into(),
+            cause: Some(cause),
+        }
+    }
+
+    /// What the log says besides the label.
+    pub(super) fn cause(&self) -> Option<&str> {
+        match self {
+            Self::BadBody { cause, .. } => cause.as_deref(),
+            _ => None,
+        }
+    }
+
     /// A short, stable word for logs and metrics.
     pub const fn label(&self) -> &'static str {
         match self {
@@ -59,7 +98,9 @@ impl Problem {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnknownMethod => "unknown_method",
             Self::TargetTooLong => "target_too_long",
-            Self::BadBody(_) => "bad_body",
+            Self::BadHead(_) => "bad_head",
+            Self::UnknownCoding => "unknown_coding",
+            Self::BadBody { .. } => "bad_body",
             Self::UnsupportedBody(_) => "unsupported_body",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::PreconditionFailed => "precondition_failed",

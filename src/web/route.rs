@@ -48,6 +48,11 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether the path names a call.
+    pub fn is_path(path: &str) -> bool {
+        Route::of_path(path).is_some()
+    }
+
     fn of_path(path: &'a str) -> Option<Self> {
         if path == verify::PATH {
             return Some(Self::Verify);

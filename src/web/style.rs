@@ -2,7 +2,7 @@
 //! so in the envelope of the style whose paths it is among.
 
 use hyper::Response;
-use hyper::header::{ALLOW, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::body::Body;
 use super::problem::Problem;
@@ -69,6 +69,8 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
         }
         Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),
         Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),
+        // Where such a request ends is a guess, so nothing behind it is read as one.
+        Problem::BadHead(_) | Problem::UnknownCoding => (CONNECTION, "close".to_owned()),
         Problem::RangeNotSatisfiable { size } => (CONTENT_RANGE, format!("bytes */{size}")),
         _ => return,
     };

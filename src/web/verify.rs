@@ -73,12 +73,14 @@ pub(super) async fn answer(
         query,
         client,
     };
-    let opens = exchange.gateway.check_link(&link).await?;
-    seen.link_id = Some(opens.link_id.to_string());
+    let verified = exchange.gateway.verify_link(&link).await?;
+    let link_id = verified.link_id().to_string();
+    seen.link_id = Some(link_id.clone());
+    let file = exchange.gateway.file_of(&verified).await?;
     let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
-    reply::set(&mut response, ORGANIZATION, opens.organization.as_str());
-    reply::set(&mut response, FILE, opens.file.as_str());
-    reply::set(&mut response, LINK_ID, &opens.link_id.to_string());
+    reply::set(&mut response, ORGANIZATION, file.organization.as_str());
+    reply::set(&mut response, FILE, file.id.as_str());
+    reply::set(&mut response, LINK_ID, &link_id);
     Ok(response)
 }
 

@@ -763,3 +763,38 @@ async fn a_link_opens_ten_thousand_times_at_once() {
         ended.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_mount_is_taken_off_where_a_proxy_left_it_and_only_there() {
+    for mount in ["/v1", "/share", "/koodrive"] {
+        let base = format!("http://x{mount}");
+        let app = TestApp::start_with(&[("server.public_base_url", &base)]).await;
+        let app = app.with_org_123().await;
+        let key = [("X-API-Key", "k1"), ("Authorization", "Bearer k1")];
+        for calls in [CONTENT, "/v1/files", "/v1/organizations/org_123/files"] {
+            for target in [calls.to_owned(), format!("{mount}{calls}")] {
+                let reply = app.client.get(&target, &key).await;
+                assert_eq!(reply.status, 200, "{target}");
+            }
+        }
+        let link = app.link("file_abc123", "").await;
+        let stripped = link.strip_prefix(mount).expect("the mount");
+        for target in [link.as_str(), stripped] {
+            assert_eq!(app.client.get(target, &[]).await.body, PNG, "{target}");
+            let dead = target.replace("token=", "token=x");
+            app.client.get(&dead, &[]).await.is_dead_link();
+        }
+        for sent in ["", mount] {
+            let qoder = format!("{sent}/v1/files/file_none");
+            let reply = app.client.get(&qoder, &key).await;
+            assert_eq!(reply.json()["error"]["type"], "not_found_error", "{qoder}");
+            let koodrive = format!("{sent}/koodrive/ose/v1/files/download");
+            let reply = app.client.get(&koodrive, &[]).await;
+            assert_eq!(reply.json()["code"], 405, "{koodrive}");
+        }
+        for nowhere in ["/v1/nowhere".to_owned(), "/share/v1/nowhere".to_owned()] {
+            let reply = app.client.get(&nowhere, &[]).await;
+            reply.refused(404, "NOT_FOUND");
+        }
+    }
+}

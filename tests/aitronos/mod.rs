@@ -1,6 +1,7 @@
 //! The Aitronos API, check by check of its contract, over a real socket.
 
 mod files;
+mod framing;
 mod links;
 mod refusals;
 mod upload_faults;

@@ -159,6 +159,12 @@ async fn content_types_that_are_no_form_are_refused() {
             "BAD_REQUEST",
         ),
         (vec![("Content-Type", long.as_str())], 400, "BAD_REQUEST"),
+        (vec![FORM, FORM], 400, "BAD_REQUEST"),
+        (
+            vec![("Content-Type", "text/plain"), FORM],
+            400,
+            "BAD_REQUEST",
+        ),
         (
             vec![FORM, ("Content-Encoding", "gzip")],
             415,
@@ -361,4 +367,62 @@ async fn uploads_need_a_key_that_may_write() {
         .refused(401, "AUTHENTICATION_REQUIRED");
     nothing_is_left(&app).await;
     assert!(BOUNDARY.len() < 70);
+}
+
+#[tokio::test]
+async fn broken_forms_are_told_in_our_own_words() {
+    let app = fixture().await;
+    let long = "n".repeat(5_000);
+    let cut = |name: &str| {
+        let form = Form::default().text(name, "x").open();
+        form[..form.len() - 2].to_vec()
+    };
+    let head = |line: &str| Form::default().part(line, b"x").close();
+    let good = "Content-Disposition: form-data; name=\"file\"; filename=\"x\"";
+    for (body, why) in [
+        (cut(&long), "the form has no end"),
+        (cut("file"), "the form has no end"),
+        (
+            Form::default().file("x", b"x").open(),
+            "the form has no end",
+        ),
+        (
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data").into_bytes(),
+            "the form has no end",
+        ),
+        (
+            head(&format!("{good}\r\nsecret line")),
+            "a part's head cannot be read",
+        ),
+        (
+            head(&format!("{good}{}", "\r\nX-Many: x".repeat(100))),
+            "a part's head cannot be read",
+        ),
+    ] {
+        let error = post(&app, &[KEY, FORM], &body)
+            .await
+            .refused(400, "BAD_REQUEST");
+        assert_eq!(error["system_message"], format!("bad request: {why}"));
+        let headers = [("Authorization", "Bearer k1"), FORM];
+        let reply = app
+            .client
+            .request("POST", "/v1/files", &headers, &body)
+            .await;
+        let message = format!("The request body could not be read: {why}.");
+        assert_eq!(
+            (reply.status, &reply.json()["error"]["message"]),
+            (400, &message.into())
+        );
+    }
+    let request = format!(
+        "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nX-API-Key: k1\r\n{}: {}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        FORM.0, FORM.1
+    );
+    let answer = app.client.exchange(request.as_bytes(), false).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.contains("bad request: the body broke off\""),
+        "{answer}"
+    );
+    nothing_is_left(&app).await;
 }

@@ -151,6 +151,14 @@ async fn what_could_run_in_a_browser_is_shown_in_a_sandbox() {
         ("x.gif", "image/gif", false),
         ("x.pdf", "application/pdf", false),
         ("x.mp4", "video/mp4", false),
+        ("x.png", "image/x+xml", true),
+        // What is no media type counts as not said, and the name as all there is.
+        ("x.html", "image/png; ,text/html", true),
+        ("x.html", "image/png;,text/html", true),
+        ("x.html", "image/png; a=b,text/html", true),
+        ("x.html", "image/png; a=\"b,text/html\"", true),
+        ("x.svg", "font/x;, image/svg+xml", true),
+        ("x.png", "image/png;,text/html", false),
     ] {
         let head = format!(
             "Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {declared}"
@@ -169,6 +177,8 @@ async fn what_could_run_in_a_browser_is_shown_in_a_sandbox() {
             policy,
             "{declared}"
         );
+        let kind = reply.header("content-type").unwrap();
+        assert!(!kind.contains(','), "{kind}");
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::app::TestApp;
+use crate::support::form::{FORM, Form};
 
 /// How long the browser may take over one page.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -130,13 +131,27 @@ async fn a_link_that_stays_the_same_is_answered_from_the_browsers_cache() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
+const SCRIPT: &[u8] = b"<!doctype html><title>plain</title><script>document.title = 'ran'</script>";
+const SVG: &[u8] =
+    b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"document.documentElement.id = 'ran'\"/>";
+
+/// Uploads bytes under the type that a stranger says they have, and answers a link to them.
+async fn uploaded(app: &TestApp, name: &str, declared: &str, bytes: &[u8]) -> String {
+    let head = format!(
+        "Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: {declared}"
+    );
+    let form = Form::default().part(&head, bytes).close();
+    let path = "/v1/organizations/org_123/files/upload";
+    let headers = [("X-API-Key", "k1"), FORM];
+    let reply = app.client.request("POST", path, &headers, &form).await;
+    app.link(reply.json()["id"].as_str().unwrap(), "").await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_in_uploads_do_not_run_and_dead_links_are_a_page() {
     let app = TestApp::start().await.with_org_123().await;
-    let script = b"<!doctype html><title>plain</title><script>document.title = 'ran'</script>";
-    app.add("file_html", "x.html", script).await;
-    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"document.documentElement.id = 'ran'\"/>";
-    app.add("file_svg", "x.svg", svg).await;
+    app.add("file_html", "x.html", SCRIPT).await;
+    app.add("file_svg", "x.svg", SVG).await;
     let profile = tempfile::tempdir().unwrap();
     let base = format!("http://{}", app.client.0);
     let html = load(
@@ -151,6 +166,23 @@ async fn scripts_in_uploads_do_not_run_and_dead_links_are_a_page() {
     )
     .await;
     assert!(svg.contains("<svg") && !svg.contains("id=\"ran\""), "{svg}");
+    for declared in [
+        "image/png; ,text/html",
+        "image/png;,text/html",
+        "image/png; a=b,text/html",
+        "font/x;, image/svg+xml",
+    ] {
+        let (name, bytes) = match declared.contains("svg") {
+            true => ("x.svg", SVG),
+            false => ("x.html", SCRIPT),
+        };
+        let link = uploaded(&app, name, declared, bytes).await;
+        let shown = load(profile.path(), &format!("{base}{link}")).await;
+        assert!(
+            !shown.contains("ran</title>") && !shown.contains("id=\"ran\""),
+            "{declared}: {shown}"
+        );
+    }
     let dead = app.link("file_html", "").await.replace("token=", "token=x");
     let dead = load(profile.path(), &format!("{base}{dead}")).await;
     assert!(dead.contains("<h1>This link does not open</h1>"), "{dead}");

@@ -4,6 +4,7 @@ mod files;
 mod keys;
 mod koodrive;
 mod links;
+mod log;
 mod serving;
 mod support;
 mod vendors;

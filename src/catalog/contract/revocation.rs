@@ -12,6 +12,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     revisions_go_up_by_one(catalog).await;
     revisions_have_a_limit(catalog).await;
     denied_links_die_with_the_link(catalog).await;
+    denied_links_have_a_limit(catalog).await;
     an_epoch_takes_revisions_and_denials_with_it(catalog).await;
     imported_numbers_count_as_raised(catalog).await;
 }
@@ -106,11 +107,11 @@ async fn denied_links_die_with_the_link(catalog: &dyn Catalog) {
     let owner = organization(catalog, "revocation_deny").await;
     let nobody = organization_id("revocation_nobody");
     let (one, two) = (link("aaaaaaaaaaaa"), link("bbbb-bbbb_bb"));
-    assert_missing(catalog.deny_link(&nobody, one, at(100)).await);
-    catalog.deny_link(&owner, one, at(100)).await.unwrap();
-    catalog.deny_link(&owner, one, at(90)).await.unwrap();
-    catalog.deny_link(&owner, two, at(90)).await.unwrap();
-    catalog.deny_link(&owner, two, at(110)).await.unwrap();
+    assert_missing(catalog.deny_link(&nobody, one, at(100), MANY).await);
+    catalog.deny_link(&owner, one, at(100), MANY).await.unwrap();
+    catalog.deny_link(&owner, one, at(90), MANY).await.unwrap();
+    catalog.deny_link(&owner, two, at(90), MANY).await.unwrap();
+    catalog.deny_link(&owner, two, at(110), MANY).await.unwrap();
     let denied = async |now| {
         let all = catalog.revocations(at(now)).await.unwrap();
         [one, two].map(|link| all.denied.get(&owner).and_then(|of| of.get(&link)).copied())
@@ -134,6 +135,41 @@ async fn denied_links_die_with_the_link(catalog: &dyn Catalog) {
     assert_eq!(denied(0).await, [None, Some(at(110))]);
 }
 
+async fn denied_links_have_a_limit(catalog: &dyn Catalog) {
+    let owners = [
+        organization(catalog, "revocation_denials").await,
+        organization(catalog, "revocation_denials_other").await,
+    ];
+    // What the checks before left.
+    catalog.forget_denied(at(9_999)).await.unwrap();
+    let [one, two, three] = ["1", "2", "3"].map(|end| link(&format!("dddddddddd-{end}")));
+    let deny = async |owner, link, until, max| {
+        let outcome = catalog.deny_link(owner, link, at(until), max).await;
+        match outcome {
+            Ok(()) => true,
+            Err(CatalogError::Limit { limit, .. }) => {
+                assert_eq!(limit, max);
+                false
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let [owner, other] = &owners;
+    assert!(!deny(owner, one, 200, 0).await);
+    assert!(deny(owner, one, 200, 2).await);
+    assert!(deny(other, one, 200, 2).await, "the same id of another one");
+    assert!(!deny(owner, two, 200, 2).await, "all organizations count");
+    assert!(deny(owner, one, 300, 2).await, "one that is denied already");
+    assert!(!deny(owner, one, 400, 1).await, "unless there are too many");
+    let all = catalog.revocations(at(0)).await.unwrap();
+    assert_eq!(all.denied[owner].get(&one), Some(&at(300)));
+    assert!(!all.is_denied(owner, two));
+    assert_eq!(catalog.forget_denied(at(200)).await.unwrap(), 1);
+    assert!(deny(owner, three, 200, 2).await, "a dead one made room");
+    catalog.raise_epoch(owner).await.unwrap();
+    assert!(deny(other, two, 200, 1).await, "and so does an epoch");
+}
+
 async fn an_epoch_takes_revisions_and_denials_with_it(catalog: &dyn Catalog) {
     let owner = organization(catalog, "revocation_epoch").await;
     let other = organization(catalog, "revocation_epoch_other").await;
@@ -149,7 +185,10 @@ async fn an_epoch_takes_revisions_and_denials_with_it(catalog: &dyn Catalog) {
             .raise_link_revision(tenant, &id, MANY)
             .await
             .unwrap();
-        catalog.deny_link(tenant, denied, at(500)).await.unwrap();
+        catalog
+            .deny_link(tenant, denied, at(500), MANY)
+            .await
+            .unwrap();
     }
     assert_eq!(catalog.raise_epoch(&owner).await.unwrap(), 1);
     assert_eq!(catalog.raise_epoch(&owner).await.unwrap(), 2);

@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use crate::catalog::{
     CatalogError, FILES_ADDED_MAX, Place, Position, default_space, missing, taken,
 };
-use crate::catalog::{FILE, FILES_AT_ONCE};
+use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE};
 use crate::model::app::App;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
@@ -27,7 +27,8 @@ pub(super) struct Rows {
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
-    pub(super) version: u64,
+    /// Raised by every change after which [`Rows::revocations`] may answer otherwise.
+    pub(super) revocation_version: u64,
 }
 
 /// A folder with its files. Its members are here and not in `folder`.
@@ -62,6 +63,7 @@ impl Rows {
         }
         self.organizations
             .insert(organization.id.clone(), organization.clone());
+        self.revocation_version += u64::from(organization.epoch > 0);
         self.create_space(&default_space(organization))
     }
 
@@ -155,6 +157,7 @@ impl Rows {
                 .insert((file.organization.clone(), file.id.clone()), ready);
             let listed = self.ready.entry(file.organization.clone()).or_default();
             listed.insert(place(file), file.id.clone());
+            self.revocation_version += u64::from(file.link_revision > 0);
         }
         Ok(())
     }
@@ -240,7 +243,9 @@ impl Rows {
             .take(count(limit))
             .collect();
         for key in &forgotten {
-            self.files.remove(key);
+            let file = self.files.remove(key);
+            let revoked = file.is_some_and(|file| file.link_revision > 0);
+            self.revocation_version += u64::from(revoked);
             let (organization, id) = key;
             for folder in self.folders.get_mut(organization).into_iter().flatten() {
                 folder.1.files.remove(id);
@@ -278,6 +283,28 @@ impl Rows {
         all
     }
 
+    pub(super) fn deny_link(
+        &mut self,
+        organization: &OrganizationId,
+        link: LinkId,
+        expires: UnixSeconds,
+        denied_max: u64,
+    ) -> Result<(), CatalogError> {
+        self.know(organization)?;
+        let all: usize = self.denied.values().map(BTreeMap::len).sum();
+        let denied = self.denied.entry(organization.clone()).or_default();
+        let others = all - usize::from(denied.contains_key(&link));
+        if others as u64 >= denied_max {
+            let what = DENIED_LINKS;
+            let limit = denied_max;
+            return Err(CatalogError::Limit { what, limit });
+        }
+        let until = denied.entry(link).or_insert(expires);
+        *until = expires.max(*until);
+        self.revocation_version += 1;
+        Ok(())
+    }
+
     pub(super) fn raise_link_revision(
         &mut self,
         organization: &OrganizationId,
@@ -300,7 +327,9 @@ impl Rows {
             });
         }
         file.link_revision += 1;
-        Ok(file.link_revision)
+        let revision = file.link_revision;
+        self.revocation_version += 1;
+        Ok(revision)
     }
 }
 

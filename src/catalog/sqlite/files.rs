@@ -2,10 +2,10 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use sqlx::{SqliteConnection, query};
+use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{rows, tenancy};
+use super::{revocation, rows, tenancy};
 use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
 use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -119,6 +119,9 @@ pub(super) async fn add(
         }
         let more = i64::try_from(neighbours.len()).unwrap_or(i64::MAX);
         count_ready(connection, organization, more).await?;
+    }
+    if files.iter().any(|file| file.link_revision > 0) {
+        revocation::raise_version(connection).await?;
     }
     Ok(())
 }
@@ -254,15 +257,19 @@ pub(super) async fn forget_swept(
     before: UnixSeconds,
     limit: u32,
 ) -> Result<u64, Fault> {
-    let forgotten = query(
+    let forgotten: Vec<bool> = query_scalar(
         "DELETE FROM file WHERE rowid IN \
-         (SELECT rowid FROM file WHERE state = 'swept' AND deleted_at <= ? LIMIT ?)",
+         (SELECT rowid FROM file WHERE state = 'swept' AND deleted_at <= ? LIMIT ?) \
+         RETURNING link_revision > 0",
     )
     .bind(rows::stored_time(before))
     .bind(i64::from(limit))
-    .execute(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(forgotten.rows_affected())
+    if forgotten.contains(&true) {
+        revocation::raise_version(connection).await?;
+    }
+    Ok(forgotten.len() as u64)
 }
 
 pub(super) async fn blobs_in_use(

@@ -4,8 +4,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{files, rows, tenancy};
-use crate::catalog::FILE;
-use crate::catalog::{CatalogError, missing};
+use crate::catalog::{CatalogError, DENIED_LINKS, FILE, missing};
 use crate::model::file::FileState;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LinkId, Revocations};
@@ -52,6 +51,21 @@ pub(super) async fn all(
     Ok(all)
 }
 
+pub(super) async fn version(connection: &mut SqliteConnection) -> Result<u64, Fault> {
+    let version: i64 = query_scalar("SELECT version FROM revocation_version")
+        .fetch_one(connection)
+        .await?;
+    Ok(version.cast_unsigned())
+}
+
+/// Called by every change after which [`all`] may answer otherwise, in the same transaction.
+pub(super) async fn raise_version(connection: &mut SqliteConnection) -> Result<(), Fault> {
+    query("UPDATE revocation_version SET version = version + 1")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 pub(super) async fn raise_link_revision(
     connection: &mut SqliteConnection,
     organization: &OrganizationId,
@@ -80,8 +94,9 @@ pub(super) async fn raise_link_revision(
         .bind(rows::stored(revision)?)
         .bind(organization.as_str())
         .bind(id.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    raise_version(connection).await?;
     Ok(revision)
 }
 
@@ -102,8 +117,9 @@ pub(super) async fn raise_epoch(
         .await?;
     query("DELETE FROM denied_link WHERE organization = ?")
         .bind(organization.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    raise_version(connection).await?;
     Ok(epoch)
 }
 
@@ -112,8 +128,21 @@ pub(super) async fn deny_link(
     organization: &OrganizationId,
     link: LinkId,
     expires: UnixSeconds,
+    denied_max: u64,
 ) -> Result<(), Fault> {
     tenancy::know(connection, organization).await?;
+    // Counts at most as many as the limit.
+    let others: i64 =
+        query_scalar("SELECT count(*) FROM denied_link WHERE NOT (organization = ? AND link = ?)")
+            .bind(organization.as_str())
+            .bind(link.as_str())
+            .fetch_one(&mut *connection)
+            .await?;
+    if others.cast_unsigned() >= denied_max {
+        let what = DENIED_LINKS;
+        let limit = denied_max;
+        return Err(CatalogError::Limit { what, limit }.into());
+    }
     query(
         "INSERT INTO denied_link (organization, link, expires) VALUES (?, ?, ?) \
          ON CONFLICT (organization, link) DO UPDATE SET expires = max(expires, excluded.expires)",
@@ -121,9 +150,9 @@ pub(super) async fn deny_link(
     .bind(organization.as_str())
     .bind(link.as_str())
     .bind(rows::stored_time(expires))
-    .execute(connection)
+    .execute(&mut *connection)
     .await?;
-    Ok(())
+    raise_version(connection).await
 }
 
 pub(super) async fn forget_denied(
@@ -132,7 +161,11 @@ pub(super) async fn forget_denied(
 ) -> Result<u64, Fault> {
     let forgotten = query("DELETE FROM denied_link WHERE expires <= ?")
         .bind(rows::stored_time(now))
-        .execute(connection)
-        .await?;
-    Ok(forgotten.rows_affected())
+        .execute(&mut *connection)
+        .await?
+        .rows_affected();
+    if forgotten > 0 {
+        raise_version(connection).await?;
+    }
+    Ok(forgotten)
 }

@@ -3,7 +3,7 @@
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::rows;
+use super::{revocation, rows};
 use crate::catalog::{default_space, missing, taken};
 use crate::model::id::{OrganizationId, SpaceId};
 use crate::model::tenancy::{Organization, Space};
@@ -46,6 +46,9 @@ pub(super) async fn create_organization(
         .bind(rows::stored_time(organization.created_at))
         .execute(&mut *connection)
         .await?;
+    if organization.epoch > 0 {
+        revocation::raise_version(connection).await?;
+    }
     create_space(connection, &default_space(organization)).await
 }
 

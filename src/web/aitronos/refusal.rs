@@ -44,9 +44,13 @@ fn fault(problem: &Problem) -> Fault<'_> {
         Problem::MethodNotAllowed { .. } => {
             (405, "METHOD_NOT_ALLOWED", "This cannot be done here.")
         }
-        Problem::UnknownMethod => (501, "NOT_IMPLEMENTED", "This cannot be done."),
+        Problem::UnknownMethod | Problem::UnknownCoding => {
+            (501, "NOT_IMPLEMENTED", "This cannot be done.")
+        }
         Problem::TargetTooLong => (414, "URI_TOO_LONG", "The address is too long."),
-        Problem::BadBody(_) => (400, "BAD_REQUEST", "The request could not be read."),
+        Problem::BadHead(_) | Problem::BadBody { .. } => {
+            (400, "BAD_REQUEST", "The request could not be read.")
+        }
         Problem::UnsupportedBody(_) => (
             415,
             "UNSUPPORTED_MEDIA_TYPE",

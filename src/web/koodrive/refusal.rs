@@ -55,11 +55,11 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
     let bad_request = |code| (StatusCode::BAD_REQUEST, code);
     match problem {
         Problem::Refused(refusal) => refused(refusal),
-        Problem::BadBody(_) => bad_request(BAD_REQUEST),
+        Problem::BadHead(_) | Problem::BadBody { .. } => bad_request(BAD_REQUEST),
         Problem::UnsupportedBody(_) => bad_request(VERIFY_FAILED),
         Problem::NoRoute => plain(StatusCode::NOT_FOUND),
         Problem::MethodNotAllowed { .. } => plain(StatusCode::METHOD_NOT_ALLOWED),
-        Problem::UnknownMethod => plain(StatusCode::NOT_IMPLEMENTED),
+        Problem::UnknownMethod | Problem::UnknownCoding => plain(StatusCode::NOT_IMPLEMENTED),
         Problem::TargetTooLong => plain(StatusCode::URI_TOO_LONG),
         Problem::BodyTooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Problem::PurposeDenied => plain(StatusCode::FORBIDDEN),

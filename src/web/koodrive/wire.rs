@@ -58,9 +58,11 @@ struct Envelope<'a> {
 /// Reads the body of a call: one JSON object and nothing else, no key twice at any depth. Fields that
 /// nobody knows are ignored.
 pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
-    let not_json = |error: String| Problem::BadBody(format!("not JSON: {error}"));
-    let text = std::str::from_utf8(body).map_err(|error| not_json(error.to_string()))?;
-    let Strict(json) = serde_json::from_str(text).map_err(|error| not_json(error.to_string()))?;
+    const NOT_JSON: &str = "it is not JSON";
+    let text =
+        std::str::from_utf8(body).map_err(|error| Problem::unreadable_body(NOT_JSON, &error))?;
+    let Strict(json) =
+        serde_json::from_str(text).map_err(|error| Problem::unreadable_body(NOT_JSON, &error))?;
     let Value::Object(mut fields) = json else {
         return Err(FieldFault::missing("body", "a JSON object").into());
     };
@@ -287,7 +289,7 @@ mod tests {
         }
         let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
         for bad in [utf16.as_slice(), b"{\"x\":\"\xff\"}", b"\x1f\x8b\x08\x00"] {
-            assert!(matches!(wanted(bad), Err(Problem::BadBody(_))));
+            assert!(matches!(wanted(bad), Err(Problem::BadBody { .. })));
         }
     }
 }

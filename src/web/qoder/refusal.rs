@@ -47,8 +47,13 @@ fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
             (405, INVALID_REQUEST, "The method is not allowed here.")
         }
         Problem::UnknownMethod => (501, API, "The method is not implemented."),
+        Problem::UnknownCoding => (501, API, "The transfer coding is not implemented."),
         Problem::TargetTooLong => (414, INVALID_REQUEST, "The address is too long."),
-        Problem::BadBody(why) => {
+        Problem::BadHead(why) => {
+            let message = format!("The request could not be read: {why}.");
+            return of(400, INVALID_REQUEST, message);
+        }
+        Problem::BadBody { why, .. } => {
             return of(
                 400,
                 INVALID_REQUEST,

@@ -14,8 +14,8 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TABLE app; DROP INDEX folder_member_member; \
-         DELETE FROM _sqlx_migrations WHERE version = 3",
+        "DROP TABLE app; DROP INDEX folder_member_member; DROP TABLE revocation_version; \
+         DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
     let catalog = Sqlite::open_existing(&place.path).await.unwrap();
@@ -23,6 +23,9 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     assert!(kept.unwrap().is_some());
     let unknown = AppId::from_random([1; 16]);
     assert!(catalog.app(&unknown).await.unwrap().is_none());
+    let before = catalog.version().await.unwrap();
+    catalog.raise_epoch(&organization_id("kept")).await.unwrap();
+    assert_ne!(catalog.version().await.unwrap(), before);
 }
 
 /// A batch costs as much as it has files, however many there are besides.

@@ -1,0 +1,46 @@
+//! What tests of the gateway stand on.
+
+use std::sync::Arc;
+
+use super::clock::ManualClock;
+use super::{Gateway, Settings};
+use crate::blob::BlobStore;
+use crate::catalog::Catalog;
+use crate::model::time::UnixSeconds;
+use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
+use crate::sign::secret::Secret;
+
+/// When every test is.
+pub(crate) const NOW: u64 = 1_779_118_492;
+
+/// One active key of this name.
+pub(crate) fn keyring(kid: &str) -> Keyring {
+    let key = SigningKey {
+        kid: Kid::parse(kid).unwrap(),
+        state: KeyState::Active,
+        secret: Some(Secret::new((0..32).collect()).unwrap()),
+        created_at: UnixSeconds::new(NOW).unwrap(),
+    };
+    Keyring::new(vec![key]).unwrap()
+}
+
+pub(crate) fn memory_blobs() -> Arc<dyn BlobStore> {
+    Arc::new(crate::blob::memory::Memory::new(|| {
+        UnixSeconds::new(NOW).unwrap()
+    }))
+}
+
+/// A gateway whose recycle bin keeps nothing.
+pub(crate) fn gateway(catalog: Arc<dyn Catalog>, blobs: Arc<dyn BlobStore>) -> Gateway {
+    let settings = Settings {
+        public_base_url: "http://localhost".into(),
+        lifetime: 3_600,
+        lifetime_max: 604_800,
+        expiry_window: 0,
+        not_before_leeway: 0,
+        upload_size_max: 1 << 20,
+        recycle_days: 0,
+    };
+    let clock = Arc::new(ManualClock::at(NOW * 1_000));
+    Gateway::new(catalog, blobs, clock, keyring("a"), settings)
+}

@@ -1,0 +1,164 @@
+//! What HTTP/1.1 demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1).
+//! A proxy may read what is wrong here in another way than we do, and then we would answer a request that
+//! it never saw.
+
+use std::net::Ipv6Addr;
+
+use hyper::Version;
+use hyper::header::{HOST, HeaderMap, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+
+use super::problem::Problem;
+
+/// Refuses a head with a `Host` that is missing, doubled or malformed, or with any `Transfer-Encoding`
+/// other than `chunked` alone.
+pub(super) fn check(request: &Parts) -> Result<(), Problem> {
+    check_coding(&request.headers)?;
+    check_host(request)
+}
+
+/// The HTTP library takes off the last `chunked` and hands out what is below it as if it were the bytes.
+fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let mut codings: Vec<&str> = Vec::new();
+    for line in headers.get_all(TRANSFER_ENCODING) {
+        let line = line.to_str().map_err(|_| Problem::UnknownCoding)?;
+        codings.extend(
+            line.split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty()),
+        );
+    }
+    let is_chunked = |coding: &&str| coding.eq_ignore_ascii_case("chunked");
+    match codings.split_last() {
+        None => Ok(()),
+        Some((last, _)) if !is_chunked(last) => {
+            Err(Problem::BadHead("its last transfer coding is not chunked"))
+        }
+        Some((_, others)) if others.iter().any(is_chunked) => {
+            Err(Problem::BadHead("it is chunked more than once"))
+        }
+        Some((_, [])) => Ok(()),
+        Some(_) => Err(Problem::UnknownCoding),
+    }
+}
+
+fn check_host(request: &Parts) -> Result<(), Problem> {
+    let mut lines = request.headers.get_all(HOST).iter();
+    let line = match (lines.next(), lines.next()) {
+        (None, _) if request.version < Version::HTTP_11 => return Ok(()),
+        (None, _) => return Err(Problem::BadHead("it has no Host")),
+        (Some(line), None) => line,
+        (Some(_), Some(_)) => return Err(Problem::BadHead("it has more than one Host")),
+    };
+    if line.to_str().is_ok_and(is_host) {
+        Ok(())
+    } else {
+        Err(Problem::BadHead("its Host is malformed"))
+    }
+}
+
+/// `host [ ":" port ]` (RFC 9110, §7.2), and nobody's name before it.
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let port = text.strip_prefix(host);
+    let is_port = |port: &str| {
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        port.is_empty() || (digits && port.parse::<u16>().is_ok())
+    };
+    let is_literal = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    !host.is_empty()
+        && literal.is_none_or(is_literal)
+        && port.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+
+    fn checked(version: Version, lines: &[(&str, &str)]) -> Result<(), &'static str> {
+        let mut request = Request::builder().version(version);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        check(&parts).map_err(|problem| problem.label())
+    }
+
+    #[test]
+    fn chunked_is_the_only_coding_and_is_there_once() {
+        let coded = |lines: &[&'static str]| {
+            let mut all = vec![("host", "x")];
+            all.extend(lines.iter().map(|line| ("transfer-encoding", *line)));
+            checked(Version::HTTP_11, &all)
+        };
+        for good in [&[][..], &["chunked"], &["CHUNKED"], &[" , chunked,"]] {
+            assert_eq!(coded(good), Ok(()), "{good:?}");
+        }
+        for bad in [
+            &["chunked, chunked"][..],
+            &["chunked", "Chunked"],
+            &["gzip, chunked, chunked"],
+            &["chunked, gzip"],
+            &["identity"],
+            &["chunked;q=1"],
+            &["x chunked"],
+        ] {
+            assert_eq!(coded(bad), Err("bad_head"), "{bad:?}");
+        }
+        for other in [
+            &["gzip, chunked"][..],
+            &["gzip", "chunked"],
+            &["identity, chunked"],
+        ] {
+            assert_eq!(coded(other), Err("unknown_coding"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_host_is_there_once_and_is_one() {
+        for good in [
+            "x",
+            "a.example:80",
+            "a_b",
+            "127.0.0.1:1",
+            "[::1]",
+            "[::1]:8080",
+            "x:",
+        ] {
+            assert_eq!(
+                checked(Version::HTTP_11, &[("host", good)]),
+                Ok(()),
+                "{good}"
+            );
+        }
+        for bad in [
+            "", " ", ":80", "a b", "user@a", "@a", "a/b", "http://a", "a:b", "a:1:2", "a:65536",
+            "a:+1", "a?b", "a#b", "[::1", "[x]", "[::1]x", "::1", "a\tb",
+        ] {
+            assert_eq!(
+                checked(Version::HTTP_11, &[("host", bad)]),
+                Err("bad_head"),
+                "{bad}"
+            );
+            assert_eq!(
+                checked(Version::HTTP_10, &[("host", bad)]),
+                Err("bad_head"),
+                "{bad}"
+            );
+        }
+        let twice = [("host", "x"), ("host", "x")];
+        assert_eq!(checked(Version::HTTP_11, &twice), Err("bad_head"));
+        assert_eq!(checked(Version::HTTP_10, &twice), Err("bad_head"));
+        assert_eq!(checked(Version::HTTP_11, &[]), Err("bad_head"));
+        assert_eq!(checked(Version::HTTP_10, &[]), Ok(()));
+    }
+}
