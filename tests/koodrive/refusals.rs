@@ -125,6 +125,8 @@ async fn c63_a_call_needs_a_key_that_works() {
         Some("Bearer+wrong"),
         Some("Bearer wrong"),
         Some("Bearer++tok"),
+        Some("Bearer+ tok"),
+        Some("Bearer+ pt-a"),
         Some("Bearer+tok x"),
         Some("Bearer+TOK"),
         Some("BearerX+tok"),
