@@ -125,7 +125,8 @@ impl Web {
         }
         // A client that is still sending must read the answer, not a reset. One that waits for our
         // `100 Continue` sends nothing, and would be told to go on.
-        if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+        let had_its_time = matches!(problem, Some(Problem::BodyTooSlow { .. }));
+        if !had_its_time && !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
             body::drain(&mut body).await;
         }
         let took = self.gateway.clock().elapsed().saturating_sub(started);

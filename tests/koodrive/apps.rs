@@ -200,7 +200,7 @@ async fn a_query_is_signed_encoded_and_sorted() {
         ("?a=x%20y%2F&b=&c=%C3%A9~", 200),
         ("?a=x%20y%2F&b=&c=%C3%A9", 401),
         ("", 401),
-        ("?a=%ff", 400),
+        ("?a=%ff", 401),
     ] {
         let target = format!("{PATH}{query}");
         let client = koo.0.client;
@@ -228,10 +228,44 @@ async fn an_app_is_as_good_as_its_key() {
         let reply = koo.signed(&line, &[], &text).await;
         assert_eq!(reply.status, status, "{state:?}");
     }
-    // An app's body is read before its signature can be checked; an unknown app's is not.
+}
+
+#[tokio::test]
+async fn an_unknown_app_is_told_what_a_known_one_is() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let text = body(SPACE, &[FILE]);
+    let known = Unsigned::new("another body").line(&app);
     let large = " ".repeat((1 << 20) + 1);
-    let unknown = line.replace(app.id.as_str(), "app_0");
-    refused(&koo.signed(&unknown, &[], &large).await, 401, BAD_KEY);
+    let late = [("X-Date", Some("20260518T150000Z"))];
+    let odd = [("X-Date", Some("yesterday"))];
+    let kind = [("Content-Type", Some("text/plain"))];
+    let too_large = r#"{"code":413,"msg":"Payload Too Large"}"#;
+    for id in [app.id.as_str(), "app_0", "no-id!"] {
+        let line = known.replace(app.id.as_str(), id);
+        refused(&koo.signed(&line, &[], &text).await, 401, BAD_KEY);
+        refused(&koo.signed(&line, &[], &large).await, 413, too_large);
+        for wrong in [&late, &odd, &kind] {
+            refused(&koo.signed(&line, wrong, &text).await, 400, BAD_FIELD);
+        }
+        // All of that is said before the body is waited for.
+        let head = format!(
+            "POST {PATH} HTTP/1.1\r\nHost: x\r\nX-User-Id: u\r\nConnection: close\r\n\
+             Content-Length: 100\r\nExpect: 100-continue\r\nAuthorization: {line}\r\n"
+        );
+        for (date, status, said) in [
+            ("X-Date: 20260518T150000Z\r\n", 400, BAD_FIELD),
+            ("", 400, BAD_FIELD),
+        ] {
+            let reply = format!("{head}{date}\r\n");
+            let reply = koo.0.client.send(reply.as_bytes(), false).await;
+            refused(&reply, status, said);
+        }
+        let unsent = head.replace("SignedHeaders=", "SignedHeaders=x-unsent;");
+        let reply = format!("{unsent}X-Date: 20260518T153452Z\r\n\r\n");
+        let reply = koo.0.client.send(reply.as_bytes(), false).await;
+        refused(&reply, 401, BAD_KEY);
+    }
 }
 
 #[tokio::test]

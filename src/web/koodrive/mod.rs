@@ -66,13 +66,7 @@ pub(super) async fn answer(
 /// `POST …/files/download`: mints a signed URL for each file, to save it under its own name unless told
 /// otherwise. The call succeeds also where single files fail; each has a code of its own.
 async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let (caller, signed_body) = caller(exchange).await?;
-    caller.may(Scope::Mint, caller.organization.as_str())?;
-    let headers = Headers::read(exchange)?;
-    let text = match signed_body {
-        Some(text) => text,
-        None => body::whole(exchange.body, BODY_BYTES_MAX).await?,
-    };
+    let (caller, headers, text) = called(exchange).await?;
     let wanted = wire::wanted(&text)?;
     let batch = BatchRequest {
         folder: headers.folder,
@@ -93,18 +87,43 @@ async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
     Ok(response)
 }
 
-/// Who calls. An app signs the body, too, so it was read then.
-async fn caller(exchange: &mut Exchange<'_>) -> Result<(Principal, Option<Bytes>), Problem> {
-    let request = exchange.request;
-    let line = credential::only_line(&request.headers, AUTHORIZATION.as_str())?;
-    let Some(signature) = AppSignature::of_line(line)? else {
-        let key = credential::bearer_or_plus(line)?;
-        return Ok((exchange.gateway.authenticate(key).await?, None));
-    };
-    let app = exchange.gateway.signing_app(signature.app).await?;
+/// Who calls, with which headers and which body. A key counts before the headers do, and they before
+/// the body.
+async fn called<'a>(
+    exchange: &mut Exchange<'a>,
+) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
+    let line = credential::only_line(&exchange.request.headers, AUTHORIZATION.as_str())?;
+    if let Some(signature) = AppSignature::of_line(line)? {
+        return signed(exchange, &signature).await;
+    }
+    let key = credential::bearer_or_plus(line)?;
+    let caller = exchange.gateway.authenticate(key).await?;
+    caller.allows(Scope::Mint)?;
+    let headers = Headers::read(exchange)?;
     let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
-    let message = signature.string_to_sign(request, &text)?;
-    Ok((app.verify(&message, &signature.mac)?, Some(text)))
+    Ok((caller, headers, text))
+}
+
+/// An app signs the body, too, so that is read before anybody knows who calls: only where the headers are
+/// good. An app that is none is told so as late as one that signed wrongly, and its body is not kept.
+async fn signed<'a>(
+    exchange: &mut Exchange<'a>,
+    signature: &AppSignature<'_>,
+) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
+    signature.expect_headers(exchange.request)?;
+    let headers = Headers::read(exchange)?;
+    let app = match exchange.gateway.signing_app(signature.app).await {
+        Ok(app) => app,
+        Err(refusal) => {
+            body::none(exchange.body, BODY_BYTES_MAX).await?;
+            return Err(refusal.into());
+        }
+    };
+    let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
+    let message = signature.string_to_sign(exchange.request, &text)?;
+    let caller = app.verify(&message, &signature.mac)?;
+    caller.allows(Scope::Mint)?;
+    Ok((caller, headers, text))
 }
 
 /// As [`Exchange::log_minted`], with the vendor's user.
