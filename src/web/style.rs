@@ -85,6 +85,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_slow_body_is_a_408_in_every_style_and_ends_the_connection() {
+        let trace = Trace::of(&hyper::HeaderMap::new());
+        let problem = Problem::BodyTooSlow { seconds: 30 };
+        for style in [Style::Aitronos, Style::Qoder, Style::KooDrive] {
+            let answer = style.answer(&problem, "/", &trace, UnixSeconds::EPOCH);
+            assert_eq!(answer.status().as_u16(), 408, "{style:?}");
+            assert_eq!(answer.headers().get(CONNECTION).unwrap(), "close");
+        }
+    }
+
+    #[test]
     fn every_path_has_its_style() {
         for path in [
             "/v1/files",
