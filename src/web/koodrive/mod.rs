@@ -81,7 +81,7 @@ async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
             log_minted(exchange, &caller, headers.user, minted);
         }
     }
-    let text = wire::links(&wanted.files, &outcomes);
+    let text = wire::links(&wanted, &outcomes);
     let mut response = reply::json(StatusCode::OK, exchange.trace, text);
     headers::put_trace(&mut response, exchange.trace);
     Ok(response)
