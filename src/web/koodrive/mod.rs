@@ -11,6 +11,7 @@ use super::{Exchange, credential, reply};
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
+use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
 use crate::model::key::Scope;
 
@@ -75,7 +76,15 @@ async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
         options: &wanted.options,
         habit: Some(Disposition::Attachment),
     };
-    let outcomes = exchange.gateway.mint_batch(&caller, &batch).await?;
+    let outcomes = exchange.gateway.mint_batch(&caller, &batch).await;
+    log_call(
+        exchange,
+        &caller,
+        &headers,
+        &batch,
+        outcomes.as_ref().map(Vec::as_slice),
+    );
+    let outcomes = outcomes?;
     for outcome in &outcomes {
         if let Outcome::Minted(minted) = outcome {
             log_minted(exchange, &caller, headers.user, minted);
@@ -126,10 +135,41 @@ async fn signed<'a>(
     Ok((caller, headers, text))
 }
 
+/// Says in the log who asked for what, whatever became of it: without a `batch_code`, the request's own
+/// line says why.
+fn log_call(
+    exchange: &Exchange<'_>,
+    caller: &Principal,
+    headers: &Headers<'_>,
+    batch: &BatchRequest<'_>,
+    outcomes: Result<&[Outcome], &Refusal>,
+) {
+    tracing::info!(
+        trace_id = exchange.trace.trace_id,
+        request_id = exchange.trace.request_id(),
+        x_traceid = exchange.trace.traceid(),
+        api_key_id = %caller.key,
+        organization_id = %caller.organization,
+        koodrive_user_id = headers.user,
+        folder = headers.folder.map(cut),
+        container = batch.space,
+        files = batch.files.len(),
+        batch_code = outcomes.ok().map(wire::batch_code),
+        "asked for a batch of signed URLs"
+    );
+}
+
+/// A folder that is longer than any id is in the log by its beginning.
+fn cut(text: &str) -> &str {
+    text.get(..wire::ID_CHARS_MAX).unwrap_or(text)
+}
+
 /// As [`Exchange::log_minted`], with the vendor's user.
 fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
     tracing::info!(
         trace_id = exchange.trace.trace_id,
+        request_id = exchange.trace.request_id(),
+        x_traceid = exchange.trace.traceid(),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,

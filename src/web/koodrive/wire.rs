@@ -16,7 +16,7 @@ use crate::web::problem::Problem;
 /// The most files in one call.
 const FILES_MAX: usize = 100;
 /// The longest id, in characters.
-const ID_CHARS_MAX: usize = 128;
+pub(super) const ID_CHARS_MAX: usize = 128;
 
 /// What a call asks for. Ids are texts of the right length, not yet ids.
 #[derive(Debug)]
