@@ -54,15 +54,18 @@ impl Batch for Counting {
 }
 
 impl Apps for Counting {
-    fn create_app<'a>(&'a self, app: &'a App) -> Answer<'a, ()> {
-        self.counted().create_app(app)
+    fn create_app<'a>(&'a self, key: &'a ApiKey, app: &'a App) -> Answer<'a, ()> {
+        self.counted().create_app(key, app)
     }
 
     fn app<'a>(&'a self, id: &'a AppId) -> Answer<'a, Option<(App, ApiKey)>> {
         self.counted().app(id)
     }
 
-    fn apps<'a>(&'a self, organization: Option<&'a OrganizationId>) -> Answer<'a, Vec<App>> {
+    fn apps<'a>(
+        &'a self,
+        organization: Option<&'a OrganizationId>,
+    ) -> Answer<'a, Vec<(AppId, ApiKeyId)>> {
         self.counted().apps(organization)
     }
 }
