@@ -2,18 +2,23 @@
 
 use super::Answer;
 use crate::model::app::App;
-use crate::model::id::{AppId, OrganizationId};
+use crate::model::id::{ApiKeyId, AppId, OrganizationId};
 use crate::model::key::ApiKey;
 
 /// Where apps are kept, under the contract of [`Catalog`](super::Catalog).
 pub trait Apps: Send + Sync {
-    /// Adds an app to an existing API key, which may have several. `NotFound` for an unknown key,
-    /// `Conflict` if the id is there already.
-    fn create_app<'a>(&'a self, app: &'a App) -> Answer<'a, ()>;
+    /// Adds an API key as [`Catalog::create_api_key`](super::Catalog::create_api_key) does, and the app
+    /// that acts as it: both or neither. `Conflict` also if the app's id is there already, `NotFound`
+    /// if the app names another key.
+    fn create_app<'a>(&'a self, key: &'a ApiKey, app: &'a App) -> Answer<'a, ()>;
 
     /// The app of this id, and the API key that it acts as, in whatever state.
     fn app<'a>(&'a self, id: &'a AppId) -> Answer<'a, Option<(App, ApiKey)>>;
 
-    /// The apps of one organization's API keys, or of all; ordered by creation, then by id.
-    fn apps<'a>(&'a self, organization: Option<&'a OrganizationId>) -> Answer<'a, Vec<App>>;
+    /// The apps of one organization's API keys, or of all, each with the key that it acts as; ordered by
+    /// the app's creation, then by its id. Their secrets are not read.
+    fn apps<'a>(
+        &'a self,
+        organization: Option<&'a OrganizationId>,
+    ) -> Answer<'a, Vec<(AppId, ApiKeyId)>>;
 }

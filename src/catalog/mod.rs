@@ -267,7 +267,11 @@ pub struct NumberedPage {
 
 /// What [`CatalogError::NotFound`] calls a file that is not there, or is deleted.
 pub const FILE: &str = "the file";
-/// What it calls a file that is not deleted, or is swept, where a deleted one was meant.
+/// What it calls a space that is not there, and [`CatalogError::Conflict`] one that is.
+pub const SPACE: &str = "the space";
+/// What they call a folder.
+pub const FOLDER: &str = "the folder";
+/// What `NotFound` calls a file that is not deleted, or is swept, where a deleted one was meant.
 pub const DELETED_FILE: &str = "the deleted file";
 
 /// What [`CatalogError::Limit`] counts where too many files are added at once.

@@ -92,7 +92,6 @@ impl Create {
         }
         let text = self.api_key_file.as_deref().map(texts::key_file);
         let text = text.transpose()?;
-        // Looked at before anything is made: a key without its app is half of what was asked for.
         let secret = self
             .app_secret_file
             .as_deref()
@@ -111,13 +110,13 @@ impl Create {
             expires_in: self.expires_in,
             text,
         };
-        let (key, text) = gateway.create_api_key(new).await?;
-        let app = match self.app {
-            true => {
-                let secret = secret.as_ref().map(AppSecret::reveal);
-                Some(gateway.create_app(key.id.clone(), secret).await?)
-            }
-            false => None,
+        let (key, text, app) = if self.app {
+            let secret = secret.as_ref().map(AppSecret::reveal);
+            let (key, text, app) = gateway.create_app(new, secret).await?;
+            (key, text, Some(app))
+        } else {
+            let (key, text) = gateway.create_api_key(new).await?;
+            (key, text, None)
         };
         session
             .output

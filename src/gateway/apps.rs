@@ -8,9 +8,10 @@ use sha2::Sha256;
 use super::Gateway;
 use super::principal::Principal;
 use super::refusal::{FieldFault, Refusal};
-use super::tenants::random;
+use super::tenants::{NewApiKey, random};
 use crate::model::app::{App, AppSecret};
 use crate::model::id::{ApiKeyId, AppId, OrganizationId};
+use crate::model::key::ApiKey;
 
 /// An app that may sign, its signature not yet seen.
 #[derive(Debug)]
@@ -34,9 +35,14 @@ impl SigningApp {
 }
 
 impl Gateway {
-    /// Makes an app of an API key. Its secret is the operator's own, else 43 base64url characters of 32
-    /// random bytes.
-    pub async fn create_app(&self, key: ApiKeyId, secret: Option<&str>) -> Result<App, Refusal> {
+    /// Makes an API key and an app that acts as it, and answers both with the key's text; where it fails,
+    /// neither is made. The app's secret is the operator's own, else 43 base64url characters of 32 random
+    /// bytes.
+    pub async fn create_app(
+        &self,
+        new: NewApiKey,
+        secret: Option<&str>,
+    ) -> Result<(ApiKey, String, App), Refusal> {
         let secret = match secret {
             Some(text) => text.to_owned(),
             None => BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?),
@@ -44,18 +50,23 @@ impl Gateway {
         // The value is a secret: it is not repeated.
         let secret = AppSecret::parse(&secret)
             .map_err(|error| FieldFault::missing("app_secret", error.to_string()))?;
+        let (key, text) = self.new_api_key(new).await?;
         let app = App {
             id: AppId::from_random(random()?),
-            key,
+            key: key.id.clone(),
             secret,
             created_at: self.clock.now(),
         };
-        self.catalog.create_app(&app).await?;
-        Ok(app)
+        self.catalog.create_app(&key, &app).await?;
+        Ok((key, text, app))
     }
 
-    /// The apps of one organization's API keys, or of all, oldest first.
-    pub async fn apps(&self, organization: Option<&OrganizationId>) -> Result<Vec<App>, Refusal> {
+    /// The apps of one organization's API keys, or of all, oldest first, each with its key. Their secrets
+    /// are not read.
+    pub async fn apps(
+        &self,
+        organization: Option<&OrganizationId>,
+    ) -> Result<Vec<(AppId, ApiKeyId)>, Refusal> {
         Ok(self.catalog.apps(organization).await?)
     }
 

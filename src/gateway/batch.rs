@@ -50,7 +50,8 @@ enum Place {
 
 impl Gateway {
     /// Mints a signed URL for each file, each for the organization that the file belongs to. The
-    /// catalogue is asked once for all of them, and once for what was revoked.
+    /// catalogue is asked for the place, for all the files at once, and for what was revoked: as often
+    /// for a hundred files as for one.
     ///
     /// A wrong option, and a folder or a space that the caller cannot see, refuse the call as a whole;
     /// one file's outcome never touches another's.
@@ -154,6 +155,110 @@ impl Place {
             (Self::Space(space, _), Some(file)) if file.space != *space => Fate::Elsewhere,
             (_, Some(file)) if file.state == FileState::Ready => Fate::Ready(file),
             (_, Some(file)) => Fate::Deleted(file),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::catalog::Catalog as _;
+    use crate::gateway::testing::counting::Counting;
+    use crate::gateway::testing::{NOW, gateway, memory_blobs};
+    use crate::model::digest::Sha256Digest;
+    use crate::model::file::{BlobLocation, Purpose};
+    use crate::model::id::{ApiKeyId, BlobKey};
+    use crate::model::key::Scopes;
+    use crate::model::media::MediaType;
+    use crate::model::metadata::Metadata;
+    use crate::model::tenancy::{Folder, Organization};
+    use crate::model::time::UnixSeconds;
+
+    fn organization(id: &str) -> OrganizationId {
+        OrganizationId::parse(id).unwrap()
+    }
+
+    fn caller(id: &str) -> Principal {
+        Principal {
+            key: ApiKeyId::from_random([1; 16]),
+            organization: organization(id),
+            scopes: Scopes::USUAL,
+        }
+    }
+
+    /// Files `f0` to `f99` of `owner`, all in a folder that is shared with `friend`.
+    async fn filled() -> (Arc<Counting>, Vec<String>) {
+        let catalog = Arc::new(Counting::default());
+        let now = UnixSeconds::new(NOW).unwrap();
+        for id in ["owner", "friend"] {
+            let made = Organization {
+                id: organization(id),
+                name: String::new(),
+                created_at: now,
+                epoch: 0,
+            };
+            catalog.create_organization(&made).await.unwrap();
+        }
+        let ids: Vec<String> = (0..100).map(|number| format!("f{number}")).collect();
+        let record = |id: &String| FileRecord {
+            organization: organization("owner"),
+            id: FileId::parse(id).unwrap(),
+            space: SpaceId::default_space(),
+            name: FileName::from_client("x.txt").unwrap(),
+            media_type: MediaType::parse("text/plain").unwrap(),
+            purpose: Purpose::UserUpload,
+            metadata: Metadata::default(),
+            size: 1,
+            sha256: Sha256Digest::new([0; 32]),
+            location: BlobLocation::Stored(BlobKey::from_random([0; 16])),
+            created_at: now,
+            updated_at: now,
+            state: FileState::Ready,
+            link_revision: 0,
+            uploaded_by: None,
+        };
+        let files: Vec<FileRecord> = ids.iter().map(record).collect();
+        catalog.add_files(&files).await.unwrap();
+        let folder = Folder {
+            organization: organization("owner"),
+            id: FolderId::parse("folder").unwrap(),
+            name: String::new(),
+            members: vec![organization("friend")],
+            created_at: now,
+        };
+        catalog.create_folder(&folder).await.unwrap();
+        let all: Vec<FileId> = files.into_iter().map(|file| file.id).collect();
+        let put = catalog.add_to_folder(&folder.organization, &folder.id, &all);
+        put.await.unwrap();
+        (catalog, ids)
+    }
+
+    #[tokio::test]
+    async fn a_hundred_files_cost_the_catalogue_as_many_calls_as_one() {
+        let (catalog, ids) = filled().await;
+        let gateway = gateway(Arc::clone(&catalog) as _, memory_blobs());
+        let calls = async |who: &str, folder: Option<&str>, files: &[String]| {
+            let batch = BatchRequest {
+                folder,
+                space: "space_default",
+                files,
+                options: &MintOptions::default(),
+                habit: None,
+            };
+            catalog.calls();
+            let outcomes = gateway.mint_batch(&caller(who), &batch).await.unwrap();
+            let minted = |outcome: &Outcome| matches!(outcome, Outcome::Minted(_));
+            assert!(outcomes.len() == files.len() && outcomes.iter().all(minted));
+            catalog.calls()
+        };
+        // The first look at what was revoked reads it; the others find that nothing changed.
+        calls("owner", None, &ids[..1]).await;
+        for (who, folder) in [("owner", None), ("friend", Some("folder"))] {
+            let one = calls(who, folder, &ids[..1]).await;
+            assert!((1..=4).contains(&one), "{one}");
+            assert_eq!(calls(who, folder, &ids).await, one, "{who}");
         }
     }
 }

@@ -6,10 +6,8 @@ use crate::catalog::{self, CatalogError};
 use crate::model::key::Scope;
 use crate::sign::verify::Rejection;
 
-/// What [`Refusal::Missing`] calls a space that the caller cannot see.
-pub const SPACE: &str = "the space";
-/// What it calls a folder that the caller cannot see.
-pub const FOLDER: &str = "the folder";
+/// What [`Refusal::Missing`] calls a space, and a folder, that the caller cannot see.
+pub use crate::catalog::{FOLDER, SPACE};
 
 /// Why the gateway did not do as asked. `Display` is for the log and the command line; what a client
 /// may see is each style's own decision.

@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::principal::{api_key_digest, is_api_key};
-use super::refusal::{FieldFault, Refusal};
+use super::refusal::{FieldFault, Refusal, SPACE};
 use crate::catalog::{Catalog, CatalogError};
 use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
@@ -103,7 +103,7 @@ impl Gateway {
         id: &SpaceId,
     ) -> Result<Space, Refusal> {
         let found = self.catalog.space(organization, id).await?;
-        found.ok_or(Refusal::Missing { what: "the space" })
+        found.ok_or(Refusal::Missing { what: SPACE })
     }
 
     /// The spaces of an organization, ordered by id.
@@ -204,6 +204,13 @@ impl Gateway {
 
     /// Makes an API key and answers it with its text, which is kept nowhere.
     pub async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, String), Refusal> {
+        let (key, text) = self.new_api_key(new).await?;
+        self.catalog.create_api_key(&key).await?;
+        Ok((key, text))
+    }
+
+    /// An API key that is not in the catalogue yet, and its text.
+    pub(super) async fn new_api_key(&self, new: NewApiKey) -> Result<(ApiKey, String), Refusal> {
         self.organization(&new.organization).await?;
         let text = match new.text {
             Some(text) => text,
@@ -225,7 +232,6 @@ impl Gateway {
             created_at: now,
             expires_at: new.expires_in.map(|seconds| now.plus(seconds)),
         };
-        self.catalog.create_api_key(&key).await?;
         Ok((key, text))
     }
 

@@ -10,6 +10,8 @@ use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
 
+pub(crate) mod counting;
+
 /// When every test is.
 pub(crate) const NOW: u64 = 1_779_118_492;
 

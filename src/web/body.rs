@@ -1,14 +1,15 @@
 //! The one response body, and what is done with a request body that nobody wants.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::problem::Problem;
@@ -155,18 +156,61 @@ impl Region {
     }
 }
 
+/// How long a request body may take that is read as a whole, from the first look at it to its end.
+const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Reads a request body that is no longer than `limit` bytes. A longer one is refused at its first byte
-/// too many, or before any where it says so itself; one that breaks off is a bad body.
-pub(super) async fn whole(body: &mut Incoming, limit: u64) -> Result<Bytes, Problem> {
+/// too many, or before any where it says so itself; one that breaks off is a bad body, and one that takes
+/// longer than 30 seconds is too slow.
+pub(super) async fn whole<B>(body: &mut B, limit: u64) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes, Error: fmt::Display> + Unpin,
+{
+    let mut whole = BytesMut::new();
+    each(body, limit, WHOLE_TIME_MAX, |bytes| {
+        whole.extend_from_slice(bytes)
+    })
+    .await?;
+    Ok(whole.freeze())
+}
+
+/// Reads as [`whole`] does, with the same faults at the same moments, and keeps nothing.
+pub(super) async fn none<B>(body: &mut B, limit: u64) -> Result<(), Problem>
+where
+    B: HttpBody<Data = Bytes, Error: fmt::Display> + Unpin,
+{
+    each(body, limit, WHOLE_TIME_MAX, |_| ()).await
+}
+
+async fn each<B>(
+    body: &mut B,
+    limit: u64,
+    time: Duration,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), Problem>
+where
+    B: HttpBody<Data = Bytes, Error: fmt::Display> + Unpin,
+{
     if body.size_hint().lower() > limit {
         return Err(Problem::BodyTooLarge { limit });
     }
-    let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
-    match Limited::new(body, limit_bytes).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::BodyTooLarge { limit }),
-        Err(error) => Err(Problem::unreadable_body("it broke off", &error)),
-    }
+    let reading = async {
+        let mut left = limit;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Problem::unreadable_body("it broke off", &error))?;
+            let Some(bytes) = frame.data_ref() else {
+                continue;
+            };
+            left = left
+                .checked_sub(bytes.len() as u64)
+                .ok_or(Problem::BodyTooLarge { limit })?;
+            take(bytes);
+        }
+        Ok(())
+    };
+    let seconds = time.as_secs();
+    let read = tokio::time::timeout(time, reading).await;
+    read.unwrap_or(Err(Problem::BodyTooSlow { seconds }))
 }
 
 /// How much of an unwanted request body is read before the answer, so that the client reads the answer
@@ -190,4 +234,42 @@ pub(super) async fn drain(body: &mut Incoming) {
     };
     // Running out of time is no fault: the connection is closed after the answer.
     let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    /// A body that sends one byte every so often, and never ends.
+    struct Dripping(Pin<Box<tokio::time::Sleep>>, Duration);
+
+    impl HttpBody for Dripping {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            ready!(self.0.as_mut().poll(context));
+            self.0 = Box::pin(tokio::time::sleep(self.1));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+        }
+    }
+
+    /// Any wait between its bytes is short, and there is always a next one.
+    #[tokio::test]
+    async fn a_body_has_a_time_for_all_of_it() {
+        let every = Duration::from_millis(2);
+        let read = async |limit| {
+            let mut body = Dripping(Box::pin(tokio::time::sleep(every)), every);
+            let time = Duration::from_millis(100);
+            let read = each(&mut body, limit, time, |_| ()).await;
+            read.unwrap_err().label()
+        };
+        assert_eq!(read(1 << 20).await, "request_timeout");
+        assert_eq!(read(2).await, "body_too_large");
+    }
 }

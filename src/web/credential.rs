@@ -36,7 +36,9 @@ pub fn bearer_or_plus(line: &str) -> Result<&str, Refusal> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Refusal::KeyMissing);
     }
-    Ok(key.trim_matches(' '))
+    // A plus is no space: what follows it is the key, whole.
+    let is_plus = line.as_bytes().get(scheme.len()) == Some(&b'+');
+    Ok(if is_plus { key } else { key.trim_matches(' ') })
 }
 
 /// The one line of a header. None is a missing key; two, or one that is not visible ASCII, could be read
@@ -84,6 +86,8 @@ mod tests {
         assert_eq!(found("bEARER tok"), Ok("tok"));
         assert_eq!(found("Bearer a+b"), Ok("a+b"));
         assert_eq!(found("Bearer+"), Ok(""));
+        assert_eq!(found("Bearer  tok "), Ok("tok"));
+        assert_eq!(found("Bearer+ tok"), Ok(" tok"));
         for other in ["tok", "", "Basic+tok", "Bearer:tok", "BearerX+tok", "+tok"] {
             assert_eq!(found(other), Err("key_missing"), "{other}");
         }

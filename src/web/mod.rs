@@ -120,7 +120,11 @@ impl Web {
         let (parts, mut body) = request.into_parts();
         let trace = Trace::of(&parts.headers);
         let client = self.settings.trusted_proxies.client(peer, &parts.headers);
-        let mut seen = Seen::default();
+        let is_koodrive = Style::of_path(self.path_of(&parts)) == Style::KooDrive;
+        let mut seen = Seen {
+            x_traceid: is_koodrive.then(|| trace.traceid().to_owned()),
+            ..Seen::default()
+        };
         let answered = self
             .answer(&parts, &mut body, client, &trace, &mut seen)
             .await;
@@ -135,7 +139,8 @@ impl Web {
         }
         // A client that is still sending must read the answer, not a reset. One that waits for our
         // `100 Continue` sends nothing, and would be told to go on.
-        if !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
+        let had_its_time = matches!(problem, Some(Problem::BodyTooSlow { .. }));
+        if !had_its_time && !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
             body::drain(&mut body).await;
         }
         let took = self.gateway.clock().elapsed().saturating_sub(started);
@@ -318,6 +323,7 @@ async fn download(
 struct Seen {
     route: &'static str,
     link_id: Option<String>,
+    x_traceid: Option<String>,
 }
 
 /// The one line about a request. What is broken on our side is an error; a plain no is not.
@@ -339,7 +345,7 @@ fn log(
     let (trace_id, request_id) = (trace.trace_id.as_str(), trace.request_id());
     let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let link_id = seen.link_id.as_deref();
-    let x_traceid = trace.traceid();
+    let x_traceid = seen.x_traceid.as_deref();
     match problem {
         None => tracing::info!(
             route = seen.route,

@@ -51,6 +51,12 @@ pub enum Problem {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The body did not end in time.
+    #[error("the body took longer than {seconds} seconds")]
+    BodyTooSlow {
+        /// How long it might have taken.
+        seconds: u64,
+    },
     /// The file is not the one that the request's conditions name.
     #[error("a condition of the request does not hold")]
     PreconditionFailed,
@@ -103,6 +109,7 @@ impl Problem {
             Self::BadBody { .. } => "bad_body",
             Self::UnsupportedBody(_) => "unsupported_body",
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyTooSlow { .. } => "request_timeout",
             Self::PreconditionFailed => "precondition_failed",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
         }

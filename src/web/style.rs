@@ -70,7 +70,10 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
         Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),
         Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),
         // Where such a request ends is a guess, so nothing behind it is read as one.
-        Problem::BadHead(_) | Problem::UnknownCoding => (CONNECTION, "close".to_owned()),
+        // Nor is one read where we stopped reading.
+        Problem::BadHead(_) | Problem::UnknownCoding | Problem::BodyTooSlow { .. } => {
+            (CONNECTION, "close".to_owned())
+        }
         Problem::RangeNotSatisfiable { size } => (CONTENT_RANGE, format!("bytes */{size}")),
         _ => return,
     };
@@ -80,6 +83,17 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_body_is_a_408_in_every_style_and_ends_the_connection() {
+        let trace = Trace::of(&hyper::HeaderMap::new());
+        let problem = Problem::BodyTooSlow { seconds: 30 };
+        for style in [Style::Aitronos, Style::Qoder, Style::KooDrive] {
+            let answer = style.answer(&problem, "/", &trace, UnixSeconds::EPOCH);
+            assert_eq!(answer.status().as_u16(), 408, "{style:?}");
+            assert_eq!(answer.headers().get(CONNECTION).unwrap(), "close");
+        }
+    }
 
     #[test]
     fn every_path_has_its_style() {

@@ -20,8 +20,11 @@ pub struct Trace {
     pub trace_id: String,
     /// What `X-Request-Id` answers: the caller's own if it can be repeated, else the trace id.
     pub request_id: HeaderValue,
-    /// What the caller sent as `X-Traceid`, if it is one. Only KooDrive asks for it and repeats it.
-    pub traceid: Option<HeaderValue>,
+    /// What `X-Traceid` answers, which is KooDrive's alone: the caller's own if it is one, else one made
+    /// of the trace id.
+    pub traceid: HeaderValue,
+    /// Whether that is the caller's own.
+    pub is_own_traceid: bool,
 }
 
 impl Trace {
@@ -34,9 +37,11 @@ impl Trace {
         let request_id = own
             .cloned()
             .or_else(|| HeaderValue::from_str(&trace_id).ok());
+        let own_traceid = traceid(headers);
         Self {
             request_id: request_id.unwrap_or_else(|| HeaderValue::from_static("-")),
-            traceid: traceid(headers),
+            is_own_traceid: own_traceid.is_some(),
+            traceid: own_traceid.unwrap_or_else(|| made_traceid(&trace_id)),
             trace_id,
         }
     }
@@ -46,10 +51,17 @@ impl Trace {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    /// The caller's `X-Traceid` as text.
-    pub fn traceid(&self) -> Option<&str> {
-        self.traceid.as_ref()?.to_str().ok()
+    /// The `X-Traceid` as text.
+    pub fn traceid(&self) -> &str {
+        self.traceid.to_str().unwrap_or_default()
     }
+}
+
+/// Its first 32 characters are the trace id, the others are zeros.
+fn made_traceid(trace_id: &str) -> HeaderValue {
+    let hex = trace_id.replace('-', "");
+    let made = HeaderValue::from_str(&format!("{hex:0<TRACEID_CHARS$}"));
+    made.unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 /// 58 letters, digits and underscores on one line.

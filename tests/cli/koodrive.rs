@@ -2,31 +2,24 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::support::{Place, open, said, text};
 
-/// As in the README, but for the base URL.
-const SIGNER: &str = r#"
-import hashlib, hmac, json, os, time
-from urllib.request import Request, urlopen
+/// The README's Python block that signs as an app.
+fn signer() -> &'static str {
+    let readme = include_str!("../../README.md");
+    let blocks = readme.split("```python\n").skip(1);
+    let mut blocks = blocks.map(|block| block.split("```").next().unwrap());
+    let signer = blocks.find(|block| block.contains("HMAC-SHA256 AppId="));
+    signer.expect("the README has a signer")
+}
 
-path = "/koodrive/ose/v1/files/download"
-headers = {"x-date": time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), "x-user-id": "1505084218764547200"}
-body = json.dumps({
-    "containerId": "IAADfsBFCO6WtAtuA9add2fea594e4e75b8feb8474ef236",
-    "fileIds": ["Fn1bTLIOomJkTCAe9DEVBRY4U6IkuqkMZ"],
-    "expires_in": 60,
-}).encode()
-
-signed = ";".join(headers)
-lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-canonical = "\n".join(["POST", path + "/", "", lines, signed, hashlib.sha256(body).hexdigest()])
-message = "HMAC-SHA256\n" + hashlib.sha256(canonical.encode()).hexdigest()
-signature = hmac.digest(os.environ["APP_SECRET"].encode(), message.encode(), "sha256").hex()
-
-headers["Authorization"] = f"HMAC-SHA256 AppId={os.environ['APP']},SignedHeaders={signed},Signature={signature}"
-headers["Content-Type"] = "application/json"
-print(urlopen(Request("http://127.0.0.1:8080" + path, body, headers)).read().decode())
-"#;
+fn output_of(command: &mut Command) -> Vec<u8> {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    output.stdout
+}
 
 #[test]
 fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
@@ -39,29 +32,46 @@ fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
     place.good(&["add", "--space", space, "--id", file, path]);
     let made = place.json(&["apikey", "create", "--app"]);
     let [key, app, secret] = ["api_key", "app_id", "app_secret"].map(|name| text(&made, name));
-    let config = place.file("trace.toml", b"[log]\nlevel = \"trace\"\n");
+    let config = b"[log]\nlevel = \"trace\"\nformat = \"json\"\n";
+    let config = place.file("trace.toml", config);
     let config = config.to_str().unwrap();
     let mut serve = place.start(&["serve", "--listen", "127.0.0.1:0", "--config", config]);
     let base = serve.url();
 
     let mut python = Command::new("python3");
-    let script = SIGNER.replace("http://127.0.0.1:8080", &base);
+    let script = signer().replace("http://127.0.0.1:8080", &base);
     python
         .args(["-c", &script])
         .envs([("APP", &app), ("APP_SECRET", &secret)]);
-    let output = python.output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let answer: Value = serde_json::from_slice(&output_of(&mut python)).unwrap();
     let link = text(&answer["downloads"][0], "url");
     assert_eq!(open(&link).1, b"an invoice");
 
     let url = format!("{base}/koodrive/ose/v1/files/download");
-    for credential in [format!("Bearer+{key}"), "Bearer+wrong-secret-key".into()] {
+    let date = output_of(Command::new("date").args(["-u", "+X-Date: %Y%m%dT%H%M%SZ"]));
+    let date = String::from_utf8(date).unwrap();
+    let call = |credential: &str, body: &str| {
         let header = format!("Authorization: {credential}");
-        let words = ["-s", "-m", "10", "-H", &header, "-d", "{}", &url];
-        let output = Command::new("curl").args(words).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
-    }
+        let words = ["-s", "-m", "10", "-D", "-", "-H", &header, "-d", body, &url];
+        let mut curl = Command::new("curl");
+        curl.args(words)
+            .args(["-H", date.trim(), "-H", "X-User-Id: u7"]);
+        curl.args(["-H", "Content-Type: application/json"]);
+        let answer = String::from_utf8(output_of(&mut curl)).unwrap();
+        let mut lines = answer.lines();
+        let traceid = lines.find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("x-traceid").then_some(value)
+        });
+        traceid.expect("every answer has one").to_owned()
+    };
+    let good = format!("Bearer+{key}");
+    call("Bearer+wrong-secret-key", "{}");
+    let failed = call(
+        &good,
+        r#"{"containerId":"space_default","fileIds":["never"]}"#,
+    );
+    let refused = call(&good, r#"{"containerId":"never","fileIds":["never"]}"#);
     let (_, _, log) = serve.stop("TERM");
     let token = link.split_once("&token=").unwrap().1;
     for secret in [&secret, &key[3..], token, "wrong-secret-key", "Signature="] {
@@ -74,4 +84,46 @@ fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
     ] {
         assert!(log.contains(said), "{said} is in the log:\n{log}");
     }
+    let id = text(&made, "api_key_id");
+    let calls = events(&log, "asked for a batch of signed URLs");
+    assert_eq!(calls.len(), 3, "{log}");
+    for call in &calls {
+        assert_eq!(call["api_key_id"], id);
+        assert_eq!(call["organization_id"], "org_default");
+        assert!(call["request_id"].is_string() && call["trace_id"].is_string());
+    }
+    let [signed, none, whole] = [0, 1, 2].map(|at| &calls[at]);
+    assert_eq!(
+        (&signed["batch_code"], &signed["container"]),
+        (&1.into(), &space.into())
+    );
+    assert_eq!(
+        (&none["batch_code"], &none["container"]),
+        (&2.into(), &"space_default".into())
+    );
+    assert_eq!(
+        (&whole["batch_code"], &whole["container"]),
+        (&Value::Null, &"never".into())
+    );
+    // The trace id that an answer made up is on the lines of its request.
+    assert_eq!(
+        (&none["x_traceid"], &whole["x_traceid"]),
+        (&failed.into(), &refused.as_str().into())
+    );
+    assert_eq!(none["koodrive_user_id"], "u7");
+    let minted = &events(&log, "minted a signed URL")[0];
+    assert_eq!(minted["x_traceid"], signed["x_traceid"]);
+    let ended = events(&log, "refused");
+    assert!(
+        ended.iter().any(|event| event["x_traceid"] == refused),
+        "{log}"
+    );
+}
+
+/// The events that have these words.
+fn events(log: &str, words: &str) -> Vec<Value> {
+    let events = log.lines().map(|line| serde_json::from_str(line).unwrap());
+    events
+        .filter(|event: &Value| event["message"] == words)
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! App authentication, with a signer of its own, written from the vendor's pages.
 
+use hallpass::gateway::tenants::NewApiKey;
 use hallpass::model::app::App;
-use hallpass::model::id::ApiKeyId;
 use hallpass::model::key::ApiKeyState;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -69,13 +69,22 @@ impl<'a> Unsigned<'a> {
     }
 }
 
+/// A key of `org_koo` whose text nobody needs.
+fn new_key() -> NewApiKey {
+    NewApiKey {
+        organization: OrganizationId::parse("org_koo").unwrap(),
+        name: String::new(),
+        scopes: Scopes::USUAL,
+        expires_in: None,
+        text: None,
+    }
+}
+
 impl Koo {
     /// An app of a fresh key of `org_koo`.
     async fn app(&self) -> App {
-        let key = self.0.api_key("org_koo", "of_an_app", Scopes::USUAL).await;
-        let key = ApiKeyId::parse(&key).unwrap();
-        let made = self.0.gateway.create_app(key, Some(SECRET));
-        made.await.unwrap()
+        let made = self.0.gateway.create_app(new_key(), Some(SECRET));
+        made.await.unwrap().2
     }
 
     async fn signed(&self, line: &str, changed: &[(&str, Option<&str>)], body: &str) -> Reply {
@@ -200,7 +209,7 @@ async fn a_query_is_signed_encoded_and_sorted() {
         ("?a=x%20y%2F&b=&c=%C3%A9~", 200),
         ("?a=x%20y%2F&b=&c=%C3%A9", 401),
         ("", 401),
-        ("?a=%ff", 400),
+        ("?a=%ff", 401),
     ] {
         let target = format!("{PATH}{query}");
         let client = koo.0.client;
@@ -228,32 +237,67 @@ async fn an_app_is_as_good_as_its_key() {
         let reply = koo.signed(&line, &[], &text).await;
         assert_eq!(reply.status, status, "{state:?}");
     }
-    // An app's body is read before its signature can be checked; an unknown app's is not.
+}
+
+#[tokio::test]
+async fn an_unknown_app_is_told_what_a_known_one_is() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let text = body(SPACE, &[FILE]);
+    let known = Unsigned::new("another body").line(&app);
     let large = " ".repeat((1 << 20) + 1);
-    let unknown = line.replace(app.id.as_str(), "app_0");
-    refused(&koo.signed(&unknown, &[], &large).await, 401, BAD_KEY);
+    let late = [("X-Date", Some("20260518T150000Z"))];
+    let odd = [("X-Date", Some("yesterday"))];
+    let kind = [("Content-Type", Some("text/plain"))];
+    let too_large = r#"{"code":413,"msg":"Payload Too Large"}"#;
+    for id in [app.id.as_str(), "app_0", "no-id!"] {
+        let line = known.replace(app.id.as_str(), id);
+        refused(&koo.signed(&line, &[], &text).await, 401, BAD_KEY);
+        refused(&koo.signed(&line, &[], &large).await, 413, too_large);
+        for wrong in [&late, &odd, &kind] {
+            refused(&koo.signed(&line, wrong, &text).await, 400, BAD_FIELD);
+        }
+        // All of that is said before the body is waited for.
+        let head = format!(
+            "POST {PATH} HTTP/1.1\r\nHost: x\r\nX-User-Id: u\r\nConnection: close\r\n\
+             Content-Length: 100\r\nExpect: 100-continue\r\nAuthorization: {line}\r\n"
+        );
+        for (date, status, said) in [
+            ("X-Date: 20260518T150000Z\r\n", 400, BAD_FIELD),
+            ("", 400, BAD_FIELD),
+        ] {
+            let reply = format!("{head}{date}\r\n");
+            let reply = koo.0.client.send(reply.as_bytes(), false).await;
+            refused(&reply, status, said);
+        }
+        let unsent = head.replace("SignedHeaders=", "SignedHeaders=x-unsent;");
+        let reply = format!("{unsent}X-Date: 20260518T153452Z\r\n\r\n");
+        let reply = koo.0.client.send(reply.as_bytes(), false).await;
+        refused(&reply, 401, BAD_KEY);
+    }
 }
 
 #[tokio::test]
 async fn drawn_secrets_are_long_and_differ() {
     let koo = Koo::start().await;
-    let key = koo.app().await.key;
     let gateway = &koo.0.gateway;
-    let one = gateway.create_app(key.clone(), None).await.unwrap();
-    let two = gateway.create_app(key.clone(), None).await.unwrap();
+    let (key, text, one) = gateway.create_app(new_key(), None).await.unwrap();
+    assert_eq!(gateway.authenticate(&text).await.unwrap().key, key.id);
+    let (_, _, two) = gateway.create_app(new_key(), None).await.unwrap();
     assert_eq!(one.secret.reveal().len(), 43);
     assert_ne!(one.secret.reveal(), two.secret.reveal());
     assert!(one.id.as_str().starts_with("app_") && one.id.as_str().len() == 36);
     let organization = OrganizationId::parse("org_koo").unwrap();
-    assert_eq!(gateway.apps(Some(&organization)).await.unwrap().len(), 3);
+    assert_eq!(gateway.apps(Some(&organization)).await.unwrap().len(), 2);
+    let before = gateway.api_keys(None).await.unwrap().len();
     for bad in ["", "a b", &"x".repeat(257)] {
-        let refusal = gateway
-            .create_app(key.clone(), Some(bad))
-            .await
-            .unwrap_err();
+        let refusal = gateway.create_app(new_key(), Some(bad)).await.unwrap_err();
         assert_eq!(refusal.label(), "field");
     }
-    let nobody = ApiKeyId::parse("key_never").unwrap();
-    let refusal = gateway.create_app(nobody, None).await.unwrap_err();
+    let mut nobodys = new_key();
+    nobodys.organization = OrganizationId::parse("org_never").unwrap();
+    let refusal = gateway.create_app(nobodys, None).await.unwrap_err();
     assert_eq!(refusal.label(), "missing");
+    // Nothing is left of an app that was not made, its key least of all.
+    assert_eq!(gateway.api_keys(None).await.unwrap().len(), before);
 }

@@ -209,6 +209,26 @@ async fn options_are_extra_fields() {
 }
 
 #[tokio::test]
+async fn a_name_of_ones_own_is_answered_and_names_one_file() {
+    let koo = Koo::start().await;
+    let ask = async |ids: &[&str], name: &str| {
+        let body = json!({"containerId": SPACE, "fileIds": ids, "filename": name});
+        koo.call(&[], body.to_string().as_bytes()).await
+    };
+    let json = granted(&ask(&[FILE], "other.pdf").await, 1);
+    assert_eq!(json["downloads"][0]["fileName"], "other.pdf");
+    let link = target(json["downloads"][0]["url"].as_str().unwrap());
+    let reply = koo.0.client.get(&link, &[]).await;
+    assert_eq!(
+        reply.header("content-disposition"),
+        Some("attachment; filename=\"other.pdf\"")
+    );
+    for ids in [[FILE, "Fnever"], [FILE, FILE]] {
+        refused(&ask(&ids, "other.pdf").await, 400, BAD_FIELD);
+    }
+}
+
+#[tokio::test]
 async fn names_never_leave_their_quotes() {
     let koo = Koo::start().await;
     koo.add("org_koo", SPACE, "odd", "a\"; x=\"%41 发票1.pdf", b"x")

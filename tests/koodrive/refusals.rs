@@ -125,6 +125,8 @@ async fn c63_a_call_needs_a_key_that_works() {
         Some("Bearer+wrong"),
         Some("Bearer wrong"),
         Some("Bearer++tok"),
+        Some("Bearer+ tok"),
+        Some("Bearer+ pt-a"),
         Some("Bearer+tok x"),
         Some("Bearer+TOK"),
         Some("BearerX+tok"),
@@ -426,6 +428,9 @@ async fn a_body_is_json_in_the_clear_and_at_most_a_mebibyte() {
         "text/plain",
         "application/x-www-form-urlencoded",
         "application/jsonx",
+        "application/json; charset=utf-16",
+        "application/json;charset=\"latin1\"",
+        "application/json; charset=utf-8; charset=utf-16",
         "",
     ] {
         let reply = koo
@@ -440,6 +445,8 @@ async fn a_body_is_json_in_the_clear_and_at_most_a_mebibyte() {
     for kind in [
         None,
         Some("application/json; charset=utf-8"),
+        Some("application/json;Charset=\"UTF-8\""),
+        Some("application/json; v=1"),
         Some("Application/JSON"),
     ] {
         let reply = koo.call(&[("Content-Type", kind)], good.as_bytes()).await;

@@ -15,10 +15,11 @@ async fn apps_read_back_with_their_key(catalog: &dyn Catalog) {
     let key = api_key(&owner, 100, 10);
     let longest: String = ('!'..='~').cycle().take(256).collect();
     let made = app(&key, 1, 11, &longest);
-    assert_missing(catalog.create_app(&made).await);
-    catalog.create_api_key(&key).await.unwrap();
+    let other = api_key(&owner, 105, 10);
+    assert_missing(catalog.create_app(&other, &made).await);
+    assert_eq!(catalog.api_key(&other.digest).await.unwrap(), None);
     assert!(catalog.app(&made.id).await.unwrap().is_none());
-    catalog.create_app(&made).await.unwrap();
+    catalog.create_app(&key, &made).await.unwrap();
     let (found, found_key) = catalog.app(&made.id).await.unwrap().unwrap();
     assert_eq!(parts(&found), parts(&made));
     assert_eq!(found_key, key);
@@ -33,14 +34,16 @@ async fn apps_read_back_with_their_key(catalog: &dyn Catalog) {
 
 async fn app_ids_are_taken_once(catalog: &dyn Catalog) {
     let owner = organization(catalog, "apps_once").await;
-    let keys = [api_key(&owner, 101, 1), api_key(&owner, 102, 1)];
-    for key in &keys {
-        catalog.create_api_key(key).await.unwrap();
-    }
-    let first = app(&keys[0], 2, 1, "first");
-    catalog.create_app(&first).await.unwrap();
-    assert_taken(catalog.create_app(&first).await);
-    assert_taken(catalog.create_app(&app(&keys[1], 2, 1, "second")).await);
+    let [key, other] = [api_key(&owner, 101, 1), api_key(&owner, 102, 1)];
+    let first = app(&key, 2, 1, "first");
+    catalog.create_app(&key, &first).await.unwrap();
+    let again = app(&key, 3, 1, "again");
+    assert_taken(catalog.create_app(&key, &again).await);
+    assert!(catalog.app(&again.id).await.unwrap().is_none());
+    // An id that is taken leaves no key without its app.
+    let second = app(&other, 2, 1, "second");
+    assert_taken(catalog.create_app(&other, &second).await);
+    assert_eq!(catalog.api_key(&other.digest).await.unwrap(), None);
     let (found, _) = catalog.app(&first.id).await.unwrap().unwrap();
     assert_eq!(parts(&found), parts(&first));
 }
@@ -48,24 +51,22 @@ async fn app_ids_are_taken_once(catalog: &dyn Catalog) {
 async fn apps_are_listed_by_creation(catalog: &dyn Catalog) {
     let owner = organization(catalog, "apps_list").await;
     let other = organization(catalog, "apps_list_other").await;
-    let [mine, theirs] = [api_key(&owner, 103, 1), api_key(&other, 104, 1)];
-    for key in [&mine, &theirs] {
-        catalog.create_api_key(key).await.unwrap();
-    }
-    let late = app(&mine, 10, 9, "a");
-    let second = app(&mine, 12, 8, "b");
-    let first = app(&mine, 11, 8, "c");
-    for app in [&late, &second, &first, &app(&theirs, 13, 1, "d")] {
-        catalog.create_app(app).await.unwrap();
+    let mine = [103, 106, 107].map(|id| api_key(&owner, id, 1));
+    let theirs = api_key(&other, 104, 1);
+    let late = app(&mine[0], 10, 9, "a");
+    let second = app(&mine[1], 12, 8, "b");
+    let first = app(&mine[2], 11, 8, "c");
+    let keys = mine.iter().chain([&theirs]);
+    for (key, app) in keys.zip([&late, &second, &first, &app(&theirs, 13, 1, "d")]) {
+        catalog.create_app(key, app).await.unwrap();
     }
     let listed = catalog.apps(Some(&owner)).await.unwrap();
-    let listed: Vec<_> = listed.iter().map(parts).collect();
-    assert_eq!(listed, [parts(&first), parts(&second), parts(&late)]);
+    let wanted = [&first, &second, &late].map(|app| (app.id.clone(), app.key.clone()));
+    assert_eq!(listed, wanted);
     let nobody = organization_id("apps_nobody");
     assert!(catalog.apps(Some(&nobody)).await.unwrap().is_empty());
     let everyones = catalog.apps(None).await.unwrap();
-    assert!(everyones.iter().any(|app| app.key == theirs.id));
-    assert!(everyones.is_sorted_by_key(|app| (app.created_at, app.id.clone())));
+    assert!(everyones.iter().any(|(_, key)| *key == theirs.id));
 }
 
 fn app(key: &ApiKey, id: u8, created_at: u64, secret: &str) -> App {

@@ -51,7 +51,10 @@ async fn files_need_an_organization_and_a_space(catalog: &dyn Catalog) {
         Err(CatalogError::NotFound { what }) => what,
         other => panic!("{other:?}"),
     };
-    assert_eq!(what(catalog.add_file(&nowhere).await), "the space");
+    assert_eq!(
+        what(catalog.add_file(&nowhere).await),
+        crate::catalog::SPACE
+    );
     let nobodys = file(&organization_id("files_nobody"), "f", 1);
     assert_eq!(what(catalog.add_file(&nobodys).await), "the organization");
     assert_eq!(catalog.numbered_page(&owner, 0, 10).await.unwrap().total, 0);

@@ -6,7 +6,7 @@ use std::ops::{Bound, RangeBounds};
 use crate::catalog::{
     CatalogError, FILES_ADDED_MAX, Place, Position, default_space, missing, taken,
 };
-use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE};
+use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE, FOLDER, SPACE};
 use crate::model::app::App;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
@@ -71,7 +71,7 @@ impl Rows {
         self.know(&space.organization)?;
         let spaces = self.spaces.entry(space.organization.clone()).or_default();
         if spaces.contains_key(&space.id) {
-            return Err(taken("the space"));
+            return Err(taken(SPACE));
         }
         spaces.insert(space.id.clone(), space.clone());
         Ok(())
@@ -82,7 +82,7 @@ impl Rows {
         self.know_members(&folder.members)?;
         let folders = self.folders.entry(folder.organization.clone()).or_default();
         if folders.contains_key(&folder.id) {
-            return Err(taken("the folder"));
+            return Err(taken(FOLDER));
         }
         let shared = SharedFolder {
             folder: folder.clone(),
@@ -101,7 +101,7 @@ impl Rows {
         let folders = self.folders.get(organization);
         folders
             .and_then(|folders| folders.get(id))
-            .ok_or(missing("the folder"))
+            .ok_or(missing(FOLDER))
     }
 
     pub(super) fn folder_mut(
@@ -112,7 +112,7 @@ impl Rows {
         let folders = self.folders.get_mut(organization);
         folders
             .and_then(|folders| folders.get_mut(id))
-            .ok_or(missing("the folder"))
+            .ok_or(missing(FOLDER))
     }
 
     pub(super) fn file_mut(
@@ -141,7 +141,7 @@ impl Rows {
             self.know(&file.organization)?;
             let spaces = self.spaces.get(&file.organization);
             if !spaces.is_some_and(|spaces| spaces.contains_key(&file.space)) {
-                return Err(missing("the space"));
+                return Err(missing(SPACE));
             }
             let key = (file.organization.clone(), file.id.clone());
             if self.files.contains_key(&key) || !added.insert(key) {

@@ -7,7 +7,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 use super::fault::Fault;
 use super::{revocation, rows, tenancy};
 use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
-use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE};
+use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
@@ -112,7 +112,7 @@ pub(super) async fn add(
             .await?
             .is_none()
         {
-            return Err(missing("the space").into());
+            return Err(missing(SPACE).into());
         }
         for file in neighbours {
             insert(connection, file).await?;

@@ -6,7 +6,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{files, rows, tenancy};
-use crate::catalog::FILE;
+use crate::catalog::{FILE, FOLDER};
 use crate::catalog::{missing, taken};
 use crate::model::file::FileState;
 use crate::model::id::{FileId, FolderId, OrganizationId};
@@ -18,7 +18,7 @@ pub(super) async fn create(
 ) -> Result<(), Fault> {
     tenancy::know(connection, &folder.organization).await?;
     if is_known(connection, &folder.organization, &folder.id).await? {
-        return Err(taken("the folder").into());
+        return Err(taken(FOLDER).into());
     }
     query("INSERT INTO folder (organization, id, name, created_at) VALUES (?, ?, ?, ?)")
         .bind(folder.organization.as_str())
@@ -168,7 +168,7 @@ async fn know(
     if is_known(connection, organization, folder).await? {
         Ok(())
     } else {
-        Err(missing("the folder").into())
+        Err(missing(FOLDER).into())
     }
 }
 

@@ -171,6 +171,14 @@ pub(super) fn app(row: &SqliteRow) -> Result<App, Fault> {
     })
 }
 
+/// A row of `app` and its key, by their ids alone.
+pub(super) fn app_of_key(row: &SqliteRow) -> Result<(AppId, ApiKeyId), Fault> {
+    Ok((
+        value(row, "app", |text: &str| AppId::parse(text).ok())?,
+        value(row, "id", |text: &str| ApiKeyId::parse(text).ok())?,
+    ))
+}
+
 /// A row of `file`.
 pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
     Ok(FileRecord {

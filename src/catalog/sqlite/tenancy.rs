@@ -4,7 +4,7 @@ use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
 use super::{revocation, rows};
-use crate::catalog::{default_space, missing, taken};
+use crate::catalog::{SPACE, default_space, missing, taken};
 use crate::model::id::{OrganizationId, SpaceId};
 use crate::model::tenancy::{Organization, Space};
 
@@ -81,7 +81,7 @@ pub(super) async fn create_space(
         .await?
         .is_some()
     {
-        return Err(taken("the space").into());
+        return Err(taken(SPACE).into());
     }
     query("INSERT INTO space (organization, id, name, created_at) VALUES (?, ?, ?, ?)")
         .bind(wanted.organization.as_str())

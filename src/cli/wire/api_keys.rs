@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::cli::output::Show;
 use crate::model::app::App;
+use crate::model::id::{ApiKeyId, AppId};
 use crate::model::key::ApiKey;
 
 /// An API key, without its text.
@@ -35,10 +36,10 @@ impl From<&ApiKey> for ListedApiKey {
 
 impl ListedApiKey {
     /// The key and those of the apps that are its own.
-    pub(in crate::cli) fn with_apps(key: &ApiKey, apps: &[App]) -> Self {
-        let own = apps.iter().filter(|app| app.key == key.id);
+    pub(in crate::cli) fn with_apps(key: &ApiKey, apps: &[(AppId, ApiKeyId)]) -> Self {
+        let own = apps.iter().filter(|(_, of)| *of == key.id);
         Self {
-            app_ids: own.map(|app| app.id.to_string()).collect(),
+            app_ids: own.map(|(id, _)| id.to_string()).collect(),
             ..key.into()
         }
     }

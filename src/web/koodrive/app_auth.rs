@@ -82,7 +82,14 @@ impl<'a> AppSignature<'a> {
         }))
     }
 
-    /// What the app must have signed. A missing `X-Date` or `X-User-Id` is a fault of that header.
+    /// Says no unless every header that the app says it signed is there once. A missing `X-Date` or
+    /// `X-User-Id` is a fault of that header.
+    pub(super) fn expect_headers(&self, request: &Parts) -> Result<(), Problem> {
+        let mut names = self.signed_headers.split(';');
+        names.try_for_each(|name| signed_header(request, name).map(drop))
+    }
+
+    /// What the app must have signed. Its query is text, or nobody signed it.
     pub(super) fn string_to_sign(&self, request: &Parts, body: &[u8]) -> Result<String, Problem> {
         let method = request.method.as_str();
         let mut path = request.uri.path().to_owned();
@@ -92,10 +99,7 @@ impl<'a> AppSignature<'a> {
         let query = canonical_query(request.uri.query().unwrap_or_default())?;
         let mut canonical = format!("{method}\n{path}\n{query}\n");
         for name in self.signed_headers.split(';') {
-            let value = match name {
-                X_DATE | X_USER_ID => required(&request.headers, name)?,
-                name => signed_header(request, name)?,
-            };
+            let value = signed_header(request, name)?;
             canonical.push_str(&format!("{name}:{}\n", value.trim_matches([' ', '\t'])));
         }
         let body = hex(&Sha256::digest(body));
@@ -106,16 +110,20 @@ impl<'a> AppSignature<'a> {
 }
 
 /// A header that the app says it signed: its name in lower case, there once.
-fn signed_header<'a>(request: &'a Parts, name: &str) -> Result<&'a str, Refusal> {
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(Refusal::KeyUnknown);
+fn signed_header<'a>(request: &'a Parts, name: &str) -> Result<&'a str, Problem> {
+    if matches!(name, X_DATE | X_USER_ID) {
+        return required(&request.headers, name);
     }
-    credential::only_line(&request.headers, name).map_err(|_| Refusal::KeyUnknown)
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(Refusal::KeyUnknown.into());
+    }
+    credential::only_line(&request.headers, name).map_err(|_| Refusal::KeyUnknown.into())
 }
 
-fn canonical_query(query: &str) -> Result<String, Problem> {
+fn canonical_query(query: &str) -> Result<String, Refusal> {
     let encode = |text: &str| utf8_percent_encode(text, NOT_UNRESERVED).to_string();
-    let pairs = query::pairs(query)?.into_iter();
+    let pairs = query::pairs(query).map_err(|_| Refusal::KeyUnknown)?;
+    let pairs = pairs.into_iter();
     let mut pairs: Vec<_> = pairs
         .map(|(name, value)| (encode(&name), encode(&value)))
         .collect();

@@ -6,10 +6,10 @@ use hyper::{HeaderMap, Response};
 
 use crate::gateway::refusal::FieldFault;
 use crate::model::time::UnixSeconds;
+use crate::web::Exchange;
 use crate::web::body::Body;
 use crate::web::problem::Problem;
 use crate::web::trace::{TRACEID_CHARS, Trace, X_TRACEID};
-use crate::web::{Exchange, reply};
 
 pub(super) const X_USER_ID: &str = "x-user-id";
 pub(super) const X_DATE: &str = "x-date";
@@ -48,7 +48,7 @@ impl<'a> Headers<'a> {
         }
         // One that can be echoed is one that is good.
         if let Some(traceid) = optional(headers, X_TRACEID.as_str())?
-            && exchange.trace.traceid.is_none()
+            && !exchange.trace.is_own_traceid
         {
             let why = format!("{TRACEID_CHARS} letters, digits and underscores");
             return Err(FieldFault::new(X_TRACEID.as_str(), traceid, why).into());
@@ -66,14 +66,8 @@ impl<'a> Headers<'a> {
 
 /// Says which trace this was: the caller's own, or the one that we made.
 pub(super) fn put_trace(response: &mut Response<Body>, trace: &Trace) {
-    match &trace.traceid {
-        Some(own) => drop(response.headers_mut().insert(X_TRACEID, own.clone())),
-        // Its first 32 characters are the trace id, by which the log finds the request.
-        None => {
-            let hex = trace.trace_id.replace('-', "");
-            reply::set(response, X_TRACEID, &format!("{hex:0<TRACEID_CHARS$}"));
-        }
-    }
+    let traceid = trace.traceid.clone();
+    response.headers_mut().insert(X_TRACEID, traceid);
 }
 
 /// The one line of a header that must be there.
@@ -95,15 +89,30 @@ fn optional<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, P
 
 fn takes_json(headers: &HeaderMap) -> Result<(), Problem> {
     let text = |name: HeaderName| optional(headers, name.as_str());
-    let essence = text(CONTENT_TYPE)?.map(|line| line.split(';').next().unwrap_or(line).trim());
-    if essence.is_some_and(|kind| !kind.eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::UnsupportedBody("it is not application/json"));
+    if text(CONTENT_TYPE)?.is_some_and(|line| !is_json(line)) {
+        return Err(Problem::UnsupportedBody(
+            "it is not application/json in UTF-8",
+        ));
     }
     let encoding = text(CONTENT_ENCODING)?;
     if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
         return Err(Problem::UnsupportedBody("it is encoded"));
     }
     Ok(())
+}
+
+/// Whether a `Content-Type` is JSON, in UTF-8 if it says in what (RFC 8259, §8.1). Other parameters say
+/// nothing about JSON.
+fn is_json(line: &str) -> bool {
+    let mut parts = line.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let mut charsets = parts.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim_matches('"');
+        name.eq_ignore_ascii_case("charset").then_some(value)
+    });
+    kind.eq_ignore_ascii_case("application/json")
+        && charsets.all(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 fn fault(name: &str, value: &str, why: &str) -> Problem {

@@ -11,6 +11,7 @@ use super::{Exchange, credential, reply};
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
+use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
 use crate::model::key::Scope;
 
@@ -66,13 +67,7 @@ pub(super) async fn answer(
 /// `POST …/files/download`: mints a signed URL for each file, to save it under its own name unless told
 /// otherwise. The call succeeds also where single files fail; each has a code of its own.
 async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let (caller, signed_body) = caller(exchange).await?;
-    caller.may(Scope::Mint, caller.organization.as_str())?;
-    let headers = Headers::read(exchange)?;
-    let text = match signed_body {
-        Some(text) => text,
-        None => body::whole(exchange.body, BODY_BYTES_MAX).await?,
-    };
+    let (caller, headers, text) = called(exchange).await?;
     let wanted = wire::wanted(&text)?;
     let batch = BatchRequest {
         folder: headers.folder,
@@ -81,36 +76,100 @@ async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
         options: &wanted.options,
         habit: Some(Disposition::Attachment),
     };
-    let outcomes = exchange.gateway.mint_batch(&caller, &batch).await?;
+    let outcomes = exchange.gateway.mint_batch(&caller, &batch).await;
+    log_call(
+        exchange,
+        &caller,
+        &headers,
+        &batch,
+        outcomes.as_ref().map(Vec::as_slice),
+    );
+    let outcomes = outcomes?;
     for outcome in &outcomes {
         if let Outcome::Minted(minted) = outcome {
             log_minted(exchange, &caller, headers.user, minted);
         }
     }
-    let text = wire::links(&wanted.files, &outcomes);
+    let text = wire::links(&wanted, &outcomes);
     let mut response = reply::json(StatusCode::OK, exchange.trace, text);
     headers::put_trace(&mut response, exchange.trace);
     Ok(response)
 }
 
-/// Who calls. An app signs the body, too, so it was read then.
-async fn caller(exchange: &mut Exchange<'_>) -> Result<(Principal, Option<Bytes>), Problem> {
-    let request = exchange.request;
-    let line = credential::only_line(&request.headers, AUTHORIZATION.as_str())?;
-    let Some(signature) = AppSignature::of_line(line)? else {
-        let key = credential::bearer_or_plus(line)?;
-        return Ok((exchange.gateway.authenticate(key).await?, None));
-    };
-    let app = exchange.gateway.signing_app(signature.app).await?;
+/// Who calls, with which headers and which body. A key counts before the headers do, and they before
+/// the body.
+async fn called<'a>(
+    exchange: &mut Exchange<'a>,
+) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
+    let line = credential::only_line(&exchange.request.headers, AUTHORIZATION.as_str())?;
+    if let Some(signature) = AppSignature::of_line(line)? {
+        return signed(exchange, &signature).await;
+    }
+    let key = credential::bearer_or_plus(line)?;
+    let caller = exchange.gateway.authenticate(key).await?;
+    caller.allows(Scope::Mint)?;
+    let headers = Headers::read(exchange)?;
     let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
-    let message = signature.string_to_sign(request, &text)?;
-    Ok((app.verify(&message, &signature.mac)?, Some(text)))
+    Ok((caller, headers, text))
+}
+
+/// An app signs the body, too, so that is read before anybody knows who calls: only where the headers are
+/// good. An app that is none is told so as late as one that signed wrongly, and its body is not kept.
+async fn signed<'a>(
+    exchange: &mut Exchange<'a>,
+    signature: &AppSignature<'_>,
+) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
+    signature.expect_headers(exchange.request)?;
+    let headers = Headers::read(exchange)?;
+    let app = match exchange.gateway.signing_app(signature.app).await {
+        Ok(app) => app,
+        Err(refusal) => {
+            body::none(exchange.body, BODY_BYTES_MAX).await?;
+            return Err(refusal.into());
+        }
+    };
+    let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
+    let message = signature.string_to_sign(exchange.request, &text)?;
+    let caller = app.verify(&message, &signature.mac)?;
+    caller.allows(Scope::Mint)?;
+    Ok((caller, headers, text))
+}
+
+/// Says in the log who asked for what, whatever became of it: without a `batch_code`, the request's own
+/// line says why.
+fn log_call(
+    exchange: &Exchange<'_>,
+    caller: &Principal,
+    headers: &Headers<'_>,
+    batch: &BatchRequest<'_>,
+    outcomes: Result<&[Outcome], &Refusal>,
+) {
+    tracing::info!(
+        trace_id = exchange.trace.trace_id,
+        request_id = exchange.trace.request_id(),
+        x_traceid = exchange.trace.traceid(),
+        api_key_id = %caller.key,
+        organization_id = %caller.organization,
+        koodrive_user_id = headers.user,
+        folder = headers.folder.map(cut),
+        container = batch.space,
+        files = batch.files.len(),
+        batch_code = outcomes.ok().map(wire::batch_code),
+        "asked for a batch of signed URLs"
+    );
+}
+
+/// A folder that is longer than any id is in the log by its beginning.
+fn cut(text: &str) -> &str {
+    text.get(..wire::ID_CHARS_MAX).unwrap_or(text)
 }
 
 /// As [`Exchange::log_minted`], with the vendor's user.
 fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
     tracing::info!(
         trace_id = exchange.trace.trace_id,
+        request_id = exchange.trace.request_id(),
+        x_traceid = exchange.trace.traceid(),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,

@@ -62,6 +62,7 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
         Problem::UnknownMethod | Problem::UnknownCoding => plain(StatusCode::NOT_IMPLEMENTED),
         Problem::TargetTooLong => plain(StatusCode::URI_TOO_LONG),
         Problem::BodyTooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Problem::BodyTooSlow { .. } => plain(StatusCode::REQUEST_TIMEOUT),
         Problem::PurposeDenied => plain(StatusCode::FORBIDDEN),
         Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
         Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),
@@ -115,6 +116,7 @@ mod tests {
             (Refusal::Unavailable("secret".into()).into(), 503, 503),
             (Refusal::Internal("secret".into()).into(), 500, 13_000_201),
             (Problem::RangeNotSatisfiable { size: 1 }, 416, 416),
+            (Problem::BodyTooSlow { seconds: 1 }, 408, 408),
         ];
         for (problem, status, code) in cases {
             let (found, Code(number, message)) = fault(&problem);

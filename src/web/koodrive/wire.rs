@@ -10,12 +10,13 @@ use super::refusal::{self, Code};
 use crate::gateway::batch::Outcome;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
+use crate::model::name::FileName;
 use crate::web::problem::Problem;
 
 /// The most files in one call.
 const FILES_MAX: usize = 100;
 /// The longest id, in characters.
-const ID_CHARS_MAX: usize = 128;
+pub(super) const ID_CHARS_MAX: usize = 128;
 
 /// What a call asks for. Ids are texts of the right length, not yet ids.
 #[derive(Debug)]
@@ -74,6 +75,9 @@ pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
             options.take(name, &text)?;
         }
     }
+    if options.filename.is_some() && files.len() > 1 {
+        return Err(FieldFault::missing("filename", "the name of one file, and no more").into());
+    }
     Ok(Wanted {
         container,
         files,
@@ -81,20 +85,25 @@ pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
     })
 }
 
-/// The answer to a call: the files in the order they were named in.
-pub(super) fn links(ids: &[String], outcomes: &[Outcome]) -> Vec<u8> {
+/// What the vendor's `batchCode` says of all files together: 1 if each has a link, 2 if none does, else 0.
+pub(super) fn batch_code(outcomes: &[Outcome]) -> u8 {
     let minted = |outcome: &&Outcome| matches!(outcome, Outcome::Minted(_));
-    let batch_code = match outcomes.iter().filter(minted).count() {
+    match outcomes.iter().filter(minted).count() {
         0 => 2,
         count if count == outcomes.len() => 1,
         _ => 0,
-    };
-    let downloads = ids.iter().zip(outcomes);
+    }
+}
+
+/// The answer to a call: the files in the order they were named in.
+pub(super) fn links(wanted: &Wanted, outcomes: &[Outcome]) -> Vec<u8> {
+    let own_name = wanted.options.filename.as_ref();
+    let downloads = wanted.files.iter().zip(outcomes);
     bytes(&Links {
         downloads: downloads
-            .map(|(id, outcome)| download(id, outcome))
+            .map(|(id, outcome)| download(id, own_name, outcome))
             .collect(),
-        batch_code,
+        batch_code: batch_code(outcomes),
         code: 0,
         msg: "Success.",
     })
@@ -105,10 +114,18 @@ pub(super) fn error(Code(code, msg): Code) -> Vec<u8> {
     bytes(&Envelope { code, msg })
 }
 
-fn download<'a>(file_id: &'a str, outcome: &'a Outcome) -> Download<'a> {
+/// A link's name is the one that it saves the file under.
+fn download<'a>(
+    file_id: &'a str,
+    own_name: Option<&'a FileName>,
+    outcome: &'a Outcome,
+) -> Download<'a> {
     let Code(code, msg) = refusal::of_outcome(outcome);
     let (url, file_name) = match outcome {
-        Outcome::Minted(minted) => (Some(minted.download_url.as_str()), Some(&minted.file.name)),
+        Outcome::Minted(minted) => {
+            let name = own_name.unwrap_or(&minted.file.name);
+            (Some(minted.download_url.as_str()), Some(name))
+        }
         Outcome::Exhausted(name) | Outcome::Deleted(name) => (None, Some(name)),
         Outcome::Elsewhere | Outcome::Unknown => (None, None),
     };

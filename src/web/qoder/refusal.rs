@@ -68,6 +68,7 @@ fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
             );
         }
         Problem::BodyTooLarge { limit } => return too_large(*limit),
+        Problem::BodyTooSlow { .. } => (408, INVALID_REQUEST, "The request took too long."),
         Problem::PreconditionFailed => (412, INVALID_REQUEST, "The file is another one."),
         Problem::RangeNotSatisfiable { .. } => (416, INVALID_REQUEST, "There is no such range."),
     };

@@ -1,0 +1,271 @@
+//! A catalogue that counts how often it is asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::catalog::apps::Apps;
+use crate::catalog::batch::{Batch, SharedFiles};
+use crate::catalog::memory::Memory;
+use crate::catalog::{Answer, Catalog, NumberedPage, Place};
+use crate::model::app::App;
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{FileRecord, Purpose};
+use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::key::{ApiKey, ApiKeyState};
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::model::time::UnixSeconds;
+
+/// The catalogue in memory, and how many calls of its port there were.
+#[derive(Default)]
+pub(crate) struct Counting {
+    kept: Memory,
+    calls: AtomicU64,
+}
+
+impl Counting {
+    /// How many calls there were since this was asked last.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    fn counted(&self) -> &Memory {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        &self.kept
+    }
+}
+
+impl Batch for Counting {
+    fn files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        ids: &'a [FileId],
+    ) -> Answer<'a, Vec<FileRecord>> {
+        self.counted().files(organization, ids)
+    }
+
+    fn shared_files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        ids: &'a [FileId],
+    ) -> Answer<'a, Option<SharedFiles>> {
+        self.counted().shared_files(organization, folder, ids)
+    }
+}
+
+impl Apps for Counting {
+    fn create_app<'a>(&'a self, key: &'a ApiKey, app: &'a App) -> Answer<'a, ()> {
+        self.counted().create_app(key, app)
+    }
+
+    fn app<'a>(&'a self, id: &'a AppId) -> Answer<'a, Option<(App, ApiKey)>> {
+        self.counted().app(id)
+    }
+
+    fn apps<'a>(
+        &'a self,
+        organization: Option<&'a OrganizationId>,
+    ) -> Answer<'a, Vec<(AppId, ApiKeyId)>> {
+        self.counted().apps(organization)
+    }
+}
+
+impl Catalog for Counting {
+    fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()> {
+        self.counted().create_organization(organization)
+    }
+
+    fn organization<'a>(&'a self, id: &'a OrganizationId) -> Answer<'a, Option<Organization>> {
+        self.counted().organization(id)
+    }
+
+    fn organizations(&self) -> Answer<'_, Vec<Organization>> {
+        self.counted().organizations()
+    }
+
+    fn create_space<'a>(&'a self, space: &'a Space) -> Answer<'a, ()> {
+        self.counted().create_space(space)
+    }
+
+    fn space<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a SpaceId,
+    ) -> Answer<'a, Option<Space>> {
+        self.counted().space(organization, id)
+    }
+
+    fn spaces<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Vec<Space>> {
+        self.counted().spaces(organization)
+    }
+
+    fn create_folder<'a>(&'a self, folder: &'a Folder) -> Answer<'a, ()> {
+        self.counted().create_folder(folder)
+    }
+
+    fn folders<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Vec<Folder>> {
+        self.counted().folders(organization)
+    }
+
+    fn add_to_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        files: &'a [FileId],
+    ) -> Answer<'a, ()> {
+        self.counted().add_to_folder(organization, folder, files)
+    }
+
+    fn remove_from_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        files: &'a [FileId],
+    ) -> Answer<'a, ()> {
+        self.counted()
+            .remove_from_folder(organization, folder, files)
+    }
+
+    fn folder_files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+    ) -> Answer<'a, Vec<FileId>> {
+        self.counted().folder_files(organization, folder)
+    }
+
+    fn share_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        members: &'a [OrganizationId],
+    ) -> Answer<'a, ()> {
+        self.counted().share_folder(organization, folder, members)
+    }
+
+    fn unshare_folder<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        folder: &'a FolderId,
+        members: &'a [OrganizationId],
+    ) -> Answer<'a, ()> {
+        self.counted().unshare_folder(organization, folder, members)
+    }
+
+    fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()> {
+        self.counted().add_file(file)
+    }
+
+    fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
+        self.counted().add_files(files)
+    }
+
+    fn file<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+    ) -> Answer<'a, Option<FileRecord>> {
+        self.counted().file(organization, id)
+    }
+
+    fn page<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        purpose: Option<Purpose>,
+        place: Place<'a>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>> {
+        self.counted().page(organization, purpose, place, limit)
+    }
+
+    fn numbered_page<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        offset: u64,
+        limit: u32,
+    ) -> Answer<'a, NumberedPage> {
+        self.counted().numbered_page(organization, offset, limit)
+    }
+
+    fn delete_file<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        now: UnixSeconds,
+    ) -> Answer<'a, FileRecord> {
+        self.counted().delete_file(organization, id, now)
+    }
+
+    fn deleted_files(&self, before: UnixSeconds, limit: u32) -> Answer<'_, Vec<FileRecord>> {
+        self.counted().deleted_files(before, limit)
+    }
+
+    fn mark_swept<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+    ) -> Answer<'a, ()> {
+        self.counted().mark_swept(organization, id)
+    }
+
+    fn forget_swept(&self, before: UnixSeconds, limit: u32) -> Answer<'_, u64> {
+        self.counted().forget_swept(before, limit)
+    }
+
+    fn blobs_in_use<'a>(&'a self, keys: &'a [BlobKey]) -> Answer<'a, Vec<BlobKey>> {
+        self.counted().blobs_in_use(keys)
+    }
+
+    fn create_api_key<'a>(&'a self, key: &'a ApiKey) -> Answer<'a, ()> {
+        self.counted().create_api_key(key)
+    }
+
+    fn api_key<'a>(&'a self, digest: &'a Sha256Digest) -> Answer<'a, Option<ApiKey>> {
+        self.counted().api_key(digest)
+    }
+
+    fn api_keys<'a>(&'a self, organization: Option<&'a OrganizationId>) -> Answer<'a, Vec<ApiKey>> {
+        self.counted().api_keys(organization)
+    }
+
+    fn set_api_key_state<'a>(&'a self, id: &'a ApiKeyId, state: ApiKeyState) -> Answer<'a, ApiKey> {
+        self.counted().set_api_key_state(id, state)
+    }
+
+    fn revocations(&self, now: UnixSeconds) -> Answer<'_, Revocations> {
+        self.counted().revocations(now)
+    }
+
+    fn raise_link_revision<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        revisions_max: u64,
+    ) -> Answer<'a, u64> {
+        self.counted()
+            .raise_link_revision(organization, id, revisions_max)
+    }
+
+    fn raise_epoch<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, u64> {
+        self.counted().raise_epoch(organization)
+    }
+
+    fn deny_link<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        link: LinkId,
+        expires: UnixSeconds,
+        denied_max: u64,
+    ) -> Answer<'a, ()> {
+        self.counted()
+            .deny_link(organization, link, expires, denied_max)
+    }
+
+    fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64> {
+        self.counted().forget_denied(now)
+    }
+
+    fn version(&self) -> Answer<'_, u64> {
+        self.counted().version()
+    }
+}
