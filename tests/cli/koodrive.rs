@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use super::support::{Place, open, said, text};
 
+/// The README's space.
+const SPACE: &str = "IAADfsBFCO6WtAtuA9add2fea594e4e75b8feb8474ef236";
+
 /// The README's Python block that signs as an app.
 fn signer() -> &'static str {
     let readme = include_str!("../../README.md");
@@ -21,9 +24,28 @@ fn output_of(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
+/// Calls with curl, and answers the trace id that came back.
+fn traceid_of(url: &str, credential: &str, body: &str) -> String {
+    let date = output_of(Command::new("date").args(["-u", "+X-Date: %Y%m%dT%H%M%SZ"]));
+    let date = String::from_utf8(date).unwrap();
+    let header = format!("Authorization: {credential}");
+    let words = ["-s", "-m", "10", "-D", "-", "-H", &header, "-d", body, url];
+    let mut curl = Command::new("curl");
+    curl.args(words)
+        .args(["-H", date.trim(), "-H", "X-User-Id: u7"]);
+    curl.args(["-H", "Content-Type: application/json"]);
+    let answer = String::from_utf8(output_of(&mut curl)).unwrap();
+    let mut lines = answer.lines();
+    let traceid = lines.find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("x-traceid").then_some(value)
+    });
+    traceid.expect("every answer has one").to_owned()
+}
+
 #[test]
 fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
-    let space = "IAADfsBFCO6WtAtuA9add2fea594e4e75b8feb8474ef236";
+    let space = SPACE;
     let file = "Fn1bTLIOomJkTCAe9DEVBRY4U6IkuqkMZ";
     let place = Place::new();
     place.good(&["space", "create", "--id", space]);
@@ -48,23 +70,7 @@ fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
     assert_eq!(open(&link).1, b"an invoice");
 
     let url = format!("{base}/koodrive/ose/v1/files/download");
-    let date = output_of(Command::new("date").args(["-u", "+X-Date: %Y%m%dT%H%M%SZ"]));
-    let date = String::from_utf8(date).unwrap();
-    let call = |credential: &str, body: &str| {
-        let header = format!("Authorization: {credential}");
-        let words = ["-s", "-m", "10", "-D", "-", "-H", &header, "-d", body, &url];
-        let mut curl = Command::new("curl");
-        curl.args(words)
-            .args(["-H", date.trim(), "-H", "X-User-Id: u7"]);
-        curl.args(["-H", "Content-Type: application/json"]);
-        let answer = String::from_utf8(output_of(&mut curl)).unwrap();
-        let mut lines = answer.lines();
-        let traceid = lines.find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("x-traceid").then_some(value)
-        });
-        traceid.expect("every answer has one").to_owned()
-    };
+    let call = |credential: &str, body: &str| traceid_of(&url, credential, body);
     let good = format!("Bearer+{key}");
     call("Bearer+wrong-secret-key", "{}");
     let failed = call(
@@ -84,18 +90,23 @@ fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
     ] {
         assert!(log.contains(said), "{said} is in the log:\n{log}");
     }
-    let id = text(&made, "api_key_id");
-    let calls = events(&log, "asked for a batch of signed URLs");
+    says_whose_call_it_was(&log, &text(&made, "api_key_id"), &failed, &refused);
+}
+
+/// Three calls: one that minted, one where every file failed, one that was refused as a whole. The trace
+/// ids that the answers to the last two made up are in the log.
+fn says_whose_call_it_was(log: &str, key: &str, failed: &str, refused: &str) {
+    let calls = events(log, "asked for a batch of signed URLs");
     assert_eq!(calls.len(), 3, "{log}");
     for call in &calls {
-        assert_eq!(call["api_key_id"], id);
+        assert_eq!(call["api_key_id"], key);
         assert_eq!(call["organization_id"], "org_default");
         assert!(call["request_id"].is_string() && call["trace_id"].is_string());
     }
     let [signed, none, whole] = [0, 1, 2].map(|at| &calls[at]);
     assert_eq!(
         (&signed["batch_code"], &signed["container"]),
-        (&1.into(), &space.into())
+        (&1.into(), &SPACE.into())
     );
     assert_eq!(
         (&none["batch_code"], &none["container"]),
@@ -105,15 +116,14 @@ fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
         (&whole["batch_code"], &whole["container"]),
         (&Value::Null, &"never".into())
     );
-    // The trace id that an answer made up is on the lines of its request.
     assert_eq!(
         (&none["x_traceid"], &whole["x_traceid"]),
-        (&failed.into(), &refused.as_str().into())
+        (&failed.into(), &refused.into())
     );
     assert_eq!(none["koodrive_user_id"], "u7");
-    let minted = &events(&log, "minted a signed URL")[0];
+    let minted = &events(log, "minted a signed URL")[0];
     assert_eq!(minted["x_traceid"], signed["x_traceid"]);
-    let ended = events(&log, "refused");
+    let ended = events(log, "refused");
     assert!(
         ended.iter().any(|event| event["x_traceid"] == refused),
         "{log}"

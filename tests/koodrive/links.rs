@@ -340,7 +340,7 @@ async fn the_vendors_sample_runs_with_curl() {
 }
 
 #[tokio::test]
-async fn c77_many_batches_at_once_are_all_whole() {
+async fn c77_a_hundred_batches_of_ten_at_once_are_all_whole() {
     let koo = Koo::start().await;
     let calls = (0..100).map(|_| koo.ask(&[FILE; 10]));
     for reply in futures_util::future::join_all(calls).await {
