@@ -90,13 +90,16 @@ impl Form {
             file: None,
             texts: Vec::new(),
         };
-        for _ in 0..PARTS_MAX {
+        for parts_before in 0..=PARTS_MAX {
             head_budget.store(PART_HEAD_BYTES_MAX, Ordering::Relaxed);
             let Some(part) = parts.next_field().await.map_err(broken)? else {
                 drop(parts);
                 read_to_end(exchange.body).await?;
                 return Ok(form);
             };
+            if parts_before == PARTS_MAX {
+                break;
+            }
             head_budget.store(u64::MAX, Ordering::Relaxed);
             form.take(gateway, part, fields).await?;
         }

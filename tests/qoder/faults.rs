@@ -83,6 +83,21 @@ async fn forms_that_are_broken_are_400() {
 }
 
 #[tokio::test]
+async fn a_form_may_have_64_parts() {
+    let app = small_uploads().await;
+    let form = |texts: usize| {
+        let file = Form::default().file("x.txt", b"x");
+        let form = (0..texts).fold(file, |form, i| form.text(&format!("f{i}"), "x"));
+        form.close()
+    };
+    let reply = post(&app, &[PAT_A, FORM], &form(64)).await;
+    let why = "The request body could not be read: more than 64 parts.";
+    refused_as(&reply, 400, "invalid_request_error", why);
+    nothing_is_left(&app).await;
+    assert_eq!(post(&app, &[PAT_A, FORM], &form(63)).await.status, 201);
+}
+
+#[tokio::test]
 async fn other_types_of_body_are_415() {
     let app = small_uploads().await;
     let body = Form::default().file("x.txt", b"x").close();
