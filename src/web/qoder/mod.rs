@@ -105,13 +105,11 @@ async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Pro
     let caller = caller(exchange, Scope::Mint).await?;
     let options = query::mint_options(exchange.query())?;
     let habit = Some(Disposition::Attachment);
-    let minted = exchange
-        .gateway
-        .mint(&caller, file, &options, habit)
-        .await?;
-    if !is_downloadable(minted.file.purpose) {
+    let asked = exchange.gateway.mintable(&caller, file, &options).await?;
+    if !is_downloadable(asked.file.purpose) {
         return Err(Problem::PurposeDenied);
     }
+    let minted = exchange.gateway.mint_asked(asked, habit).await?;
     exchange.log_minted(&caller, &minted);
     let text = wire::content(&minted);
     if exchange.settings.qoder_content_status == ContentStatus::Plain {
