@@ -19,9 +19,12 @@ use multer::{Field, Multipart};
 use super::Exchange;
 use super::part::PartHead;
 use super::problem::Problem;
+use super::{query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::gateway::upload::Upload;
+use crate::model::file::Purpose;
+use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 
 /// The longest boundary (RFC 2046, §5.1.1).
@@ -43,7 +46,20 @@ const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-t
 pub(super) struct Form {
     /// The file, its bytes staged.
     pub(super) file: Option<FilePart>,
-    texts: Vec<(String, String)>,
+    /// Its text fields.
+    pub(super) texts: Texts,
+}
+
+/// The text fields of a form, each read as soon as its part is, so that a form with a wrong one is not
+/// read further.
+#[derive(Default)]
+pub(super) struct Texts {
+    /// What the file is for.
+    pub(super) purpose: Option<Purpose>,
+    /// The caller's own pairs.
+    pub(super) metadata: Option<Metadata>,
+    /// The file's name, in a field of its own.
+    pub(super) filename: Option<FileName>,
 }
 
 /// The part that is the file.
@@ -56,12 +72,23 @@ pub(super) struct FilePart {
     pub(super) declared_type: Option<String>,
 }
 
+/// A text part that a style may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TextField {
+    /// `purpose`: what the file is for.
+    Purpose,
+    /// `metadata`: a JSON object.
+    Metadata,
+    /// `filename`: the file's name, which counts before the file part's.
+    Filename,
+}
+
 /// What a style calls the parts. Parts under other names are read past.
 pub(super) struct Fields {
     /// Names of the one file part.
     pub(super) file: &'static [&'static str],
-    /// Names of text parts, each at most once.
-    pub(super) texts: &'static [&'static str],
+    /// The text parts, each at most once.
+    pub(super) texts: &'static [TextField],
 }
 
 impl Form {
@@ -88,7 +115,7 @@ impl Form {
         let mut parts = Multipart::new(chunks, boundary);
         let mut form = Self {
             file: None,
-            texts: Vec::new(),
+            texts: Texts::default(),
         };
         for parts_before in 0..=PARTS_MAX {
             head_budget.store(PART_HEAD_BYTES_MAX, Ordering::Relaxed);
@@ -104,14 +131,6 @@ impl Form {
             form.take(gateway, part, fields).await?;
         }
         Err(Problem::bad_body(format!("more than {PARTS_MAX} parts")))
-    }
-
-    /// The text of a field, if it was there.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.texts
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, text)| text.as_str())
     }
 
     async fn take(
@@ -131,15 +150,12 @@ impl Form {
                 .take_file(gateway, part, name, head.filename.unwrap_or_default())
                 .await;
         }
-        if !fields.texts.contains(&name.as_str()) {
+        let known = fields.texts.iter().find(|field| field.name() == name);
+        let Some(field) = known else {
             return read_past(part).await;
-        }
-        if self.text(&name).is_some() {
-            return Err(FieldFault::missing(name, "must not be given twice").into());
-        }
+        };
         let text = text_of(part, &name).await?;
-        self.texts.push((name, text));
-        Ok(())
+        Ok(self.texts.take(*field, &text)?)
     }
 
     async fn take_file(
@@ -169,6 +185,34 @@ impl Form {
             declared_type,
         });
         Ok(())
+    }
+}
+
+impl Texts {
+    fn take(&mut self, field: TextField, text: &str) -> Result<(), FieldFault> {
+        let again = match field {
+            TextField::Purpose => self.purpose.replace(query::purpose(text)?).is_some(),
+            TextField::Metadata => self.metadata.replace(wire::metadata(text)?).is_some(),
+            TextField::Filename => {
+                let name = FileName::from_client(text)
+                    .map_err(|error| FieldFault::invalid(field.name(), text, error))?;
+                self.filename.replace(name).is_some()
+            }
+        };
+        if again {
+            return Err(FieldFault::missing(field.name(), "must not be given twice"));
+        }
+        Ok(())
+    }
+}
+
+impl TextField {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Purpose => "purpose",
+            Self::Metadata => "metadata",
+            Self::Filename => "filename",
+        }
     }
 }
 

@@ -426,3 +426,22 @@ async fn broken_forms_are_told_in_our_own_words() {
     );
     nothing_is_left(&app).await;
 }
+
+#[tokio::test]
+async fn a_wrong_field_before_the_file_is_refused_at_once() {
+    let app = fixture().await;
+    for (field, text) in [("purpose", "nonsense"), ("metadata", "[1]")] {
+        let file = Form::default().text(field, text).file("x.bin", &[7; 500]);
+        let head = format!(
+            "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nX-API-Key: k1\r\n\
+             Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 1000000\r\n\
+             Connection: close\r\n\r\n"
+        );
+        // The rest of the file never comes, so whoever waits for it does not answer.
+        let begun = [head.as_bytes(), &file.open()].concat();
+        let reply = app.client.send(&begun, false).await;
+        let error = reply.refused(422, "VALIDATION_ERROR");
+        assert_eq!(error["details"]["field"], field);
+        nothing_is_left(&app).await;
+    }
+}

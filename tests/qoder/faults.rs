@@ -213,3 +213,21 @@ async fn a_length_that_lies_stores_nothing() {
         nothing_is_left(&app).await;
     }
 }
+
+#[tokio::test]
+async fn a_wrong_field_before_the_file_is_refused_at_once() {
+    let app = small_uploads().await;
+    for (field, text) in [("purpose", "nonsense"), ("metadata", "[1]")] {
+        let file = Form::default().text(field, text).file("x.bin", &[7; 500]);
+        let head = format!(
+            "POST {FILES} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pt-a\r\n\
+             Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 1000000\r\n\
+             Connection: close\r\n\r\n"
+        );
+        // The rest of the file never comes, so whoever waits for it does not answer.
+        let begun = [head.as_bytes(), &file.open()].concat();
+        let reply = app.client.send(&begun, false).await;
+        is_fault_of(&reply, field);
+        nothing_is_left(&app).await;
+    }
+}

@@ -6,7 +6,7 @@ use hyper::header::LOCATION;
 use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
-use super::form::Fields;
+use super::form::{Fields, TextField};
 use super::problem::Problem;
 use super::{ContentStatus, Exchange, credential, query, reply, upload};
 use crate::gateway::principal::Principal;
@@ -30,7 +30,7 @@ const LIMIT_MAX: u32 = 100;
 /// What the parts of an upload are called.
 const UPLOAD_FIELDS: Fields = Fields {
     file: &["file"],
-    texts: &["purpose", "metadata", "filename"],
+    texts: &[TextField::Purpose, TextField::Metadata, TextField::Filename],
 };
 
 /// A call of this API.
