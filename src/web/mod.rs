@@ -35,6 +35,7 @@ mod download;
 mod form;
 mod framing;
 mod koodrive;
+pub mod multipart;
 pub mod ops;
 mod page;
 pub mod part;

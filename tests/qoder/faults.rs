@@ -83,6 +83,30 @@ async fn forms_that_are_broken_are_400() {
 }
 
 #[tokio::test]
+async fn heads_that_could_be_read_in_two_ways_are_400() {
+    let app = small_uploads().await;
+    let good = "Content-Disposition: form-data; name=\"file\"; filename=\"x.txt\"";
+    for more in [
+        "Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: binary",
+        "content-disposition: form-data; name=\"x\"",
+        "Content-Type: multipart/mixed\r\nContent-Type: text/plain",
+        "Content-Transfer-Encoding: b\u{e9}",
+        " folded: x",
+    ] {
+        let body = Form::default()
+            .part(&format!("{good}\r\n{more}"), b"eA==")
+            .close();
+        let reply = post(&app, &[PAT_A, FORM], &body).await;
+        refused_as(&reply, 400, "invalid_request_error", "The request body");
+    }
+    let preamble = "x".repeat(1_000_000).into_bytes();
+    let body = [preamble, Form::default().file("x.txt", b"x").close()].concat();
+    let reply = post(&app, &[PAT_A, FORM], &body).await;
+    refused_as(&reply, 400, "invalid_request_error", "The request body");
+    nothing_is_left(&app).await;
+}
+
+#[tokio::test]
 async fn a_form_may_have_64_parts() {
     let app = small_uploads().await;
     let form = |texts: usize| {
