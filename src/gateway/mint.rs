@@ -31,6 +31,14 @@ pub struct Minted {
     pub kid: Kid,
 }
 
+/// A file that was looked up and may be minted for, and what was asked for.
+pub struct Mintable<'a> {
+    /// The file.
+    pub file: FileRecord,
+    options: &'a MintOptions,
+    terms: Terms,
+}
+
 /// What links that are minted now have in common, whatever their file.
 pub(super) struct Terms {
     now: UnixSeconds,
@@ -115,10 +123,35 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let (terms, file) = self.asked(&caller.organization, file, options).await?;
+        let asked = self.mintable(caller, file, options).await?;
+        self.mint_asked(asked, habit).await
+    }
+
+    /// The first half of [`Gateway::mint`], for a caller that has a look at the file before a link for it
+    /// is made: checks the options, and looks the file up.
+    pub async fn mintable<'a>(
+        &self,
+        caller: &Principal,
+        file: &str,
+        options: &'a MintOptions,
+    ) -> Result<Mintable<'a>, Refusal> {
+        self.asked(&caller.organization, file, options).await
+    }
+
+    /// The second half of [`Gateway::mint`]: makes the link.
+    pub async fn mint_asked(
+        &self,
+        asked: Mintable<'_>,
+        habit: Option<Disposition>,
+    ) -> Result<Minted, Refusal> {
         // A look of its own, so that a link is never made with a revision that was raised elsewhere
         // a moment ago.
         let revocations = self.look_in_time().await?;
+        let Mintable {
+            file,
+            options,
+            terms,
+        } = asked;
         self.seal(&terms, file, options, habit, &revocations)
     }
 
@@ -131,21 +164,25 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let (terms, file) = self.asked(organization, file, options).await?;
+        let Mintable { file, terms, .. } = self.asked(organization, file, options).await?;
         let revocations = self.look().await?;
         self.seal(&terms, file, options, habit, &revocations)
     }
 
     /// Checks the options, and looks the file up.
-    async fn asked(
+    async fn asked<'a>(
         &self,
         organization: &OrganizationId,
         file: &str,
-        options: &MintOptions,
-    ) -> Result<(Terms, FileRecord), Refusal> {
+        options: &'a MintOptions,
+    ) -> Result<Mintable<'a>, Refusal> {
         let terms = self.terms(options)?;
         let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
-        Ok((terms, self.ready_file(organization, &id).await?))
+        Ok(Mintable {
+            file: self.ready_file(organization, &id).await?,
+            options,
+            terms,
+        })
     }
 
     /// Checks the options that do not need the file.

@@ -40,6 +40,7 @@ mod form;
 mod framing;
 pub mod handover;
 mod koodrive;
+pub mod multipart;
 pub mod ops;
 mod page;
 pub mod part;

@@ -54,6 +54,19 @@ impl PartHead {
     }
 }
 
+/// The `boundary` among a content type's parameters, which stand behind its first `;`.
+pub fn boundary(parameters: &str) -> Result<Option<String>, UnreadableHead> {
+    let (mut rest, mut boundary) = (parameters, None);
+    while !rest.trim().is_empty() {
+        let (name, value, after) = parameter(rest)?;
+        if name.eq_ignore_ascii_case("boundary") && boundary.replace(value).is_some() {
+            return Err(UnreadableHead("a parameter is there twice"));
+        }
+        rest = after;
+    }
+    Ok(boundary)
+}
+
 /// The next `name=value`, and what follows its `;`.
 fn parameter(text: &str) -> Result<(&str, String, &str), UnreadableHead> {
     let (name, value) = text

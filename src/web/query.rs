@@ -10,30 +10,53 @@ use crate::model::file::Purpose;
 /// Splits a query at `&` and decodes each name and value once, `+` as a space. A piece that is no UTF-8
 /// after decoding is a fault of the field as it was sent.
 pub fn pairs(query: &str) -> Result<Vec<(String, String)>, FieldFault> {
-    query
-        .split('&')
-        .filter(|piece| !piece.is_empty())
-        .map(pair)
+    let pair = |(name, value): (&str, &str)| {
+        let name = decoded(name).ok_or_else(|| not_utf8(name, value))?;
+        let value = decoded(value).ok_or_else(|| not_utf8(&name, value))?;
+        Ok((name, value))
+    };
+    pieces(query).map(pair).collect()
+}
+
+/// As [`pairs`], but only those whose name is one of `known`. Others are ignored, whatever they hold.
+fn known_pairs(query: &str, known: &[&str]) -> Result<Vec<(String, String)>, FieldFault> {
+    named_pieces(query)
+        .filter(|(name, _)| known.contains(&name.as_str()))
+        .map(|(name, value)| {
+            let value = decoded(value).ok_or_else(|| not_utf8(&name, value))?;
+            Ok((name, value))
+        })
         .collect()
 }
 
-fn pair(piece: &str) -> Result<(String, String), FieldFault> {
-    let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-    let decode = |text: &str| {
-        let spaced = text.replace('+', " ");
-        let decoded = percent_decode_str(&spaced)
-            .decode_utf8()
-            .map(|text| text.into_owned());
-        decoded.map_err(|_| FieldFault::new(name, value, "must be text in UTF-8, percent-encoded"))
-    };
-    Ok((decode(name)?, decode(value)?))
+/// Each piece whose name is text, with its value as it was sent. A name that is none is no name that
+/// anybody knows.
+fn named_pieces(query: &str) -> impl Iterator<Item = (String, &str)> {
+    pieces(query).filter_map(|(name, value)| Some((decoded(name)?, value)))
+}
+
+fn pieces(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query
+        .split('&')
+        .filter(|piece| !piece.is_empty())
+        .map(|piece| piece.split_once('=').unwrap_or((piece, "")))
+}
+
+fn decoded(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    let decoded = percent_decode_str(&spaced).decode_utf8();
+    decoded.ok().map(Into::into)
+}
+
+fn not_utf8(name: &str, value: &str) -> FieldFault {
+    FieldFault::new(name, value, "must be text in UTF-8, percent-encoded")
 }
 
 /// Reads mint options from a query. Parameters that are no option are ignored, but for `token` and
 /// `expires`: they belong to a link, and their being here means that somebody mixed the two up.
 pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
     let mut options = MintOptions::default();
-    for (name, value) in pairs(query)? {
+    for (name, value) in named_pieces(query) {
         if name == "token" || name == "expires" {
             return Err(FieldFault::new(
                 name,
@@ -41,7 +64,14 @@ pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
                 "is a link's parameter, not an option of its minting",
             ));
         }
-        options.take(&name, &value)?;
+        let Some(text) = decoded(value) else {
+            // Whatever comes of taking nothing: there is such an option, and its text is wrong.
+            match options.take(&name, "") {
+                Ok(false) => continue,
+                Ok(true) | Err(_) => return Err(not_utf8(&name, value)),
+            }
+        };
+        options.take(&name, &text)?;
     }
     Ok(options)
 }
@@ -62,7 +92,7 @@ pub fn page_wanted(
     limit_max: u32,
 ) -> Result<PageWanted, FieldFault> {
     let (mut page, mut limit) = (None, None);
-    for (name, value) in pairs(query)? {
+    for (name, value) in known_pairs(query, &["page", "limit"])? {
         let (slot, max) = match name.as_str() {
             "page" => (&mut page, u64::MAX),
             "limit" => (&mut limit, u64::from(limit_max)),
@@ -114,6 +144,15 @@ pub struct ListWanted {
     pub cursor: Option<Cursor>,
 }
 
+const LIST_PARAMETERS: [&str; 6] = [
+    "purpose",
+    "limit",
+    "after",
+    "after_id",
+    "before",
+    "before_id",
+];
+
 /// Reads `purpose`, `limit` and one cursor: `after` or `before`, also called `after_id` and `before_id`.
 /// A limit above the maximum is the maximum. Other parameters are ignored.
 pub fn list_wanted(
@@ -121,7 +160,7 @@ pub fn list_wanted(
     limit_default: u32,
     limit_max: u32,
 ) -> Result<ListWanted, FieldFault> {
-    let pairs = pairs(query)?;
+    let pairs = known_pairs(query, &LIST_PARAMETERS)?;
     let only = |wanted: &str| {
         let mut values = pairs.iter().filter(|(name, _)| name == wanted);
         let value = values.next().map(|(_, value)| value.as_str());
@@ -233,10 +272,31 @@ mod tests {
             ("purpose=", "purpose"),
             ("purpose=tool_output&purpose=tool_output", "purpose"),
             ("after=%ff", "after"),
+            ("x=%ff&%70urpose=%ff", "purpose"),
         ] {
             let fault = wanted(query).unwrap_err();
             assert_eq!(fault.field, field, "{query}");
         }
+    }
+
+    #[test]
+    fn what_is_unknown_need_not_be_text() {
+        for query in ["x=%ff", "%ff=1", "limit%ff=0&page%ff", "%ff"] {
+            assert_eq!(list_wanted(query, 20, 100), list_wanted("", 20, 100));
+            assert_eq!(page_wanted(query, 20, 100), page_wanted("", 20, 100));
+            assert!(mint_options(query).is_ok(), "{query}");
+        }
+        for name in [
+            "expires_in",
+            "disposition",
+            "filename",
+            "content_type",
+            "ip",
+        ] {
+            let fault = mint_options(&format!("x=%ff&{name}=%ff")).unwrap_err();
+            assert_eq!(fault, not_utf8(name, "%ff"));
+        }
+        assert_eq!(pairs("x=%ff"), Err(not_utf8("x", "%ff")));
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! Uploading: what every API style does once it knows its caller.
 
+use super::Exchange;
 use super::form::{Fields, Form};
 use super::problem::Problem;
-use super::{Exchange, query, wire};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::FieldFault;
 use crate::gateway::upload::NewFile;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::SpaceId;
 use crate::model::media::MediaType;
-use crate::model::name::FileName;
 
 /// Reads a form with exactly one file, and with `purpose`, `metadata` and `filename` where the style has
 /// these fields; stores the file in the caller's default space and answers its record. A name in a field
@@ -20,23 +19,17 @@ pub(super) async fn take_in(
     fields: &Fields,
 ) -> Result<FileRecord, Problem> {
     let form = Form::read(exchange, fields).await?;
-    let purpose = form
-        .text("purpose")
-        .map_or(Ok(Purpose::UserUpload), query::purpose)?;
-    let metadata = wire::metadata(form.text("metadata"))?;
-    let named = form.text("filename").map(|text| {
-        FileName::from_client(text).map_err(|error| FieldFault::invalid("filename", text, error))
-    });
-    let file = form.file.ok_or_else(|| FieldFault::required("file"))?;
-    let name = named.unwrap_or(file.name)?;
+    let (texts, file) = (form.texts, form.file);
+    let file = file.ok_or_else(|| FieldFault::required("file"))?;
+    let name = texts.filename.map_or(file.name, Ok)?;
     let new = NewFile {
         organization: caller.organization,
         space: SpaceId::default_space(),
         id: None,
         media_type: MediaType::of_upload(file.declared_type.as_deref(), &name),
         name,
-        purpose,
-        metadata,
+        purpose: texts.purpose.unwrap_or(Purpose::UserUpload),
+        metadata: texts.metadata.unwrap_or_default(),
         created_at: None,
         uploaded_by: Some(caller.key),
     };

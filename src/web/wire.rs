@@ -7,12 +7,8 @@ use serde::de::{Deserializer as _, MapAccess, Visitor};
 use crate::gateway::refusal::FieldFault;
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
 
-/// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB. Nothing at all
-/// is an empty object.
-pub(super) fn metadata(text: Option<&str>) -> Result<Metadata, FieldFault> {
-    let Some(text) = text else {
-        return Ok(Metadata::default());
-    };
+/// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB.
+pub(super) fn metadata(text: &str) -> Result<Metadata, FieldFault> {
     let fault = |why: String| FieldFault::new("metadata", text, why);
     if text.len() > METADATA_TEXT_BYTES_MAX {
         return Err(fault(format!(
@@ -53,12 +49,7 @@ mod tests {
 
     #[test]
     fn metadata_is_one_flat_object_of_strings() {
-        let pairs = |text| {
-            metadata(Some(text))
-                .map(|metadata| metadata.pairs().count())
-                .ok()
-        };
-        assert_eq!(metadata(None), Ok(Metadata::default()));
+        let pairs = |text| metadata(text).map(|metadata| metadata.pairs().count()).ok();
         assert_eq!(pairs(r#"{"project":"demo","a":""}"#), Some(2));
         assert_eq!(pairs(" {} "), Some(0));
         for bad in [

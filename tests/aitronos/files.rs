@@ -147,6 +147,20 @@ async fn pages_are_numbered_newest_first_and_know_the_total() {
 }
 
 #[tokio::test]
+async fn unknown_parameters_are_ignored() {
+    let app = TestApp::start().await.with_org_123().await;
+    let plain = app.client.get(FILES, KEY).await.json();
+    for query in ["utm_source=x", "x=%ff", "%ff=1", "%ff"] {
+        let reply = app.client.get(&format!("{FILES}?{query}"), KEY).await;
+        assert_eq!(
+            (reply.status, reply.json()),
+            (200, plain.clone()),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn wrong_pages_are_field_faults() {
     let app = TestApp::start().await.with_org_123().await;
     for (query, field) in [
@@ -162,6 +176,7 @@ async fn wrong_pages_are_field_faults() {
         ("page=0", "page"),
         ("page=x", "page"),
         ("page=1&page=1", "page"),
+        ("page=%ff", "page"),
     ] {
         let reply = app.client.get(&format!("{FILES}?{query}"), KEY).await;
         let error = reply.refused(422, "VALIDATION_ERROR");

@@ -132,6 +132,32 @@ async fn forms_that_are_broken_are_400() {
 }
 
 #[tokio::test]
+async fn heads_that_could_be_read_in_two_ways_are_400() {
+    let app = fixture().await;
+    let good = "Content-Disposition: form-data; name=\"file\"; filename=\"x.txt\"";
+    for more in [
+        "Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: binary",
+        "content-disposition: form-data; name=\"x\"",
+        "Content-Type: multipart/mixed\r\nContent-Type: text/plain",
+        "Content-Transfer-Encoding: b\u{e9}",
+        " folded: x",
+    ] {
+        let body = Form::default()
+            .part(&format!("{good}\r\n{more}"), b"eA==")
+            .close();
+        post(&app, &[KEY, FORM], &body)
+            .await
+            .refused(400, "BAD_REQUEST");
+    }
+    let preamble = "x".repeat(1_000_000).into_bytes();
+    let body = [preamble, Form::default().file("x.txt", b"x").close()].concat();
+    post(&app, &[KEY, FORM], &body)
+        .await
+        .refused(400, "BAD_REQUEST");
+    nothing_is_left(&app).await;
+}
+
+#[tokio::test]
 async fn content_types_that_are_no_form_are_refused() {
     let app = fixture().await;
     let body = Form::default().file("x.txt", b"x").close();
@@ -396,7 +422,7 @@ async fn broken_forms_are_told_in_our_own_words() {
         ),
         (
             head(&format!("{good}{}", "\r\nX-Many: x".repeat(100))),
-            "a part's head cannot be read",
+            "a line is there twice in a part's head",
         ),
     ] {
         let error = post(&app, &[KEY, FORM], &body)
@@ -425,4 +451,23 @@ async fn broken_forms_are_told_in_our_own_words() {
         "{answer}"
     );
     nothing_is_left(&app).await;
+}
+
+#[tokio::test]
+async fn a_wrong_field_before_the_file_is_refused_at_once() {
+    let app = fixture().await;
+    for (field, text) in [("purpose", "nonsense"), ("metadata", "[1]")] {
+        let file = Form::default().text(field, text).file("x.bin", &[7; 500]);
+        let head = format!(
+            "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\nX-API-Key: k1\r\n\
+             Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 1000000\r\n\
+             Connection: close\r\n\r\n"
+        );
+        // The rest of the file never comes, so whoever waits for it does not answer.
+        let begun = [head.as_bytes(), &file.open()].concat();
+        let reply = app.client.send(&begun, false).await;
+        let error = reply.refused(422, "VALIDATION_ERROR");
+        assert_eq!(error["details"]["field"], field);
+        nothing_is_left(&app).await;
+    }
 }

@@ -205,6 +205,22 @@ async fn c11_only_outputs_of_tools_and_skills_are_handed_out() {
 }
 
 #[tokio::test]
+async fn c11_the_purpose_is_looked_at_before_a_link_is_made() {
+    let app = fixture().await;
+    // Without this table no link can be made.
+    let catalogue = app.directory.path().join("data/catalogue.sqlite3");
+    let done = std::process::Command::new("sqlite3")
+        .arg(&catalogue)
+        .arg("ALTER TABLE revocation_version RENAME TO revocation_version_that_was")
+        .status();
+    assert!(done.expect("sqlite3 runs").success());
+    assert!(matches!(mint(&app).await.status, 500 | 503));
+    let path = format!("{FILES}/{F2}/content");
+    let reply = app.client.get(&path, &[PAT_A]).await;
+    refused(&reply, 403, golden!("not_downloadable"));
+}
+
+#[tokio::test]
 async fn c12_a_file_that_is_not_there_is_named() {
     let app = fixture().await;
     let reply = app

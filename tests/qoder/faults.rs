@@ -83,6 +83,45 @@ async fn forms_that_are_broken_are_400() {
 }
 
 #[tokio::test]
+async fn heads_that_could_be_read_in_two_ways_are_400() {
+    let app = small_uploads().await;
+    let good = "Content-Disposition: form-data; name=\"file\"; filename=\"x.txt\"";
+    for more in [
+        "Content-Transfer-Encoding: base64\r\nContent-Transfer-Encoding: binary",
+        "content-disposition: form-data; name=\"x\"",
+        "Content-Type: multipart/mixed\r\nContent-Type: text/plain",
+        "Content-Transfer-Encoding: b\u{e9}",
+        " folded: x",
+    ] {
+        let body = Form::default()
+            .part(&format!("{good}\r\n{more}"), b"eA==")
+            .close();
+        let reply = post(&app, &[PAT_A, FORM], &body).await;
+        refused_as(&reply, 400, "invalid_request_error", "The request body");
+    }
+    let preamble = "x".repeat(1_000_000).into_bytes();
+    let body = [preamble, Form::default().file("x.txt", b"x").close()].concat();
+    let reply = post(&app, &[PAT_A, FORM], &body).await;
+    refused_as(&reply, 400, "invalid_request_error", "The request body");
+    nothing_is_left(&app).await;
+}
+
+#[tokio::test]
+async fn a_form_may_have_64_parts() {
+    let app = small_uploads().await;
+    let form = |texts: usize| {
+        let file = Form::default().file("x.txt", b"x");
+        let form = (0..texts).fold(file, |form, i| form.text(&format!("f{i}"), "x"));
+        form.close()
+    };
+    let reply = post(&app, &[PAT_A, FORM], &form(64)).await;
+    let why = "The request body could not be read: more than 64 parts.";
+    refused_as(&reply, 400, "invalid_request_error", why);
+    nothing_is_left(&app).await;
+    assert_eq!(post(&app, &[PAT_A, FORM], &form(63)).await.status, 201);
+}
+
+#[tokio::test]
 async fn other_types_of_body_are_415() {
     let app = small_uploads().await;
     let body = Form::default().file("x.txt", b"x").close();
@@ -195,6 +234,24 @@ async fn a_length_that_lies_stores_nothing() {
             answer.is_empty() || answer.starts_with(b"HTTP/1.1 400 "),
             "{length}"
         );
+        nothing_is_left(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_field_before_the_file_is_refused_at_once() {
+    let app = small_uploads().await;
+    for (field, text) in [("purpose", "nonsense"), ("metadata", "[1]")] {
+        let file = Form::default().text(field, text).file("x.bin", &[7; 500]);
+        let head = format!(
+            "POST {FILES} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer pt-a\r\n\
+             Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: 1000000\r\n\
+             Connection: close\r\n\r\n"
+        );
+        // The rest of the file never comes, so whoever waits for it does not answer.
+        let begun = [head.as_bytes(), &file.open()].concat();
+        let reply = app.client.send(&begun, false).await;
+        is_fault_of(&reply, field);
         nothing_is_left(&app).await;
     }
 }

@@ -145,7 +145,18 @@ async fn c36_unknown_parameters_are_ignored() {
         "order=asc&name=x&page=9",
         "&&=&=x",
         "Limit=0&x%00",
+        "x=%ff",
+        "%ff=1",
+        "%ff",
     ] {
         assert_eq!(page(&app, query).await, plain, "{query}");
+    }
+    for query in ["x=%ff", "%ff=1", "%ff"] {
+        let path = format!("{FILES}/{F1}/content?{query}");
+        assert_eq!(app.client.get(&path, &[PAT_A]).await.status, 302, "{query}");
+    }
+    for field in ["purpose", "limit", "after", "before_id"] {
+        let path = format!("{FILES}?x=%ff&{field}=%ff");
+        is_fault_of(&app.client.get(&path, &[PAT_A]).await, field);
     }
 }

@@ -4,7 +4,7 @@
 use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
-use super::form::Fields;
+use super::form::{Fields, TextField};
 use super::problem::Problem;
 use super::route::FilePath;
 use super::{Exchange, credential, query, reply, upload};
@@ -24,7 +24,7 @@ const LIMIT_MAX: u32 = 100;
 /// What the parts of an upload are called. The newest page of the vendor says `files`, the older `file`.
 const UPLOAD_FIELDS: Fields = Fields {
     file: &["file", "files"],
-    texts: &["purpose", "metadata"],
+    texts: &[TextField::Purpose, TextField::Metadata],
 };
 
 /// A call of this API.

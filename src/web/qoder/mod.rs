@@ -6,7 +6,7 @@ use hyper::header::LOCATION;
 use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
-use super::form::Fields;
+use super::form::{Fields, TextField};
 use super::problem::Problem;
 use super::{ContentStatus, Exchange, credential, query, reply, upload};
 use crate::gateway::principal::Principal;
@@ -30,7 +30,7 @@ const LIMIT_MAX: u32 = 100;
 /// What the parts of an upload are called.
 const UPLOAD_FIELDS: Fields = Fields {
     file: &["file"],
-    texts: &["purpose", "metadata", "filename"],
+    texts: &[TextField::Purpose, TextField::Metadata, TextField::Filename],
 };
 
 /// A call of this API.
@@ -105,13 +105,11 @@ async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Pro
     let caller = caller(exchange, Scope::Mint).await?;
     let options = query::mint_options(exchange.query())?;
     let habit = Some(Disposition::Attachment);
-    let minted = exchange
-        .gateway
-        .mint(&caller, file, &options, habit)
-        .await?;
-    if !is_downloadable(minted.file.purpose) {
+    let asked = exchange.gateway.mintable(&caller, file, &options).await?;
+    if !is_downloadable(asked.file.purpose) {
         return Err(Problem::PurposeDenied);
     }
+    let minted = exchange.gateway.mint_asked(asked, habit).await?;
     exchange.log_minted(&caller, &minted);
     let text = wire::content(&minted);
     if exchange.settings.qoder_content_status == ContentStatus::Plain {
