@@ -43,6 +43,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,6 +70,13 @@ static BLOCK: [u8; REGION_BYTES_MAX + PLACES] = [0; REGION_BYTES_MAX + PLACES];
 #[derive(Clone, Debug, Default)]
 pub struct Regions(Arc<Mutex<Queue>>);
 
+/// On whose behalf a file is sent.
+pub trait Owner: fmt::Debug + Send + Sync {
+    /// The file could not be sent to the end of its region; the connection is ended for it. Not called
+    /// where it was the client that went away.
+    fn note_fault(&self, fault: &io::Error);
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Region>,
@@ -82,6 +90,7 @@ struct Region {
     offset: u64,
     left: usize,
     place: usize,
+    owner: Arc<dyn Owner>,
 }
 
 /// What a response body yields: bytes, or a region of a file that the connection's [`Wire`] sends.
@@ -104,7 +113,13 @@ impl Regions {
     /// the rest is cut off. The caller sees to it that the file has them, and yields the piece as the next
     /// frame of the response that this connection sends: what is handed over and then not sent ends the
     /// connection.
-    pub fn hand_over(&self, file: Arc<File>, offset: u64, length: usize) -> Piece {
+    pub fn hand_over(
+        &self,
+        file: Arc<File>,
+        offset: u64,
+        length: usize,
+        owner: Arc<dyn Owner>,
+    ) -> Piece {
         let left = length.min(REGION_BYTES_MAX);
         if left == 0 {
             return Piece::from(Bytes::new());
@@ -117,6 +132,7 @@ impl Regions {
             offset,
             left,
             place,
+            owner,
         });
         Piece(Kind::Region { place, left })
     }

@@ -22,6 +22,15 @@ fn file(length: usize) -> (Arc<File>, Vec<u8>) {
     (Arc::new(file), bytes)
 }
 
+#[derive(Debug)]
+struct Nobody;
+
+impl Owner for Nobody {
+    fn note_fault(&self, fault: &io::Error) {
+        assert_eq!(fault.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}
+
 /// What one response is made of: text, or a part of the file.
 #[derive(Clone, Copy, Debug)]
 enum Part {
@@ -68,7 +77,7 @@ async fn serve(
             let piece = match part {
                 Part::Text(text) => Piece::from(Bytes::from_static(text.as_bytes())),
                 Part::Region(offset, length) => {
-                    regions.hand_over(Arc::clone(&file), offset as u64, length)
+                    regions.hand_over(Arc::clone(&file), offset as u64, length, Arc::new(Nobody))
                 }
             };
             Ok::<_, Infallible>(Frame::data(piece))
@@ -238,7 +247,7 @@ fn only_what_was_handed_over_is_let_through() {
     let regions = Regions::new();
     let own = |count: usize| -> Vec<Piece> {
         (0..count)
-            .map(|_| regions.hand_over(Arc::clone(&file), 0, 5))
+            .map(|_| regions.hand_over(Arc::clone(&file), 0, 5, Arc::new(Nobody)))
             .collect()
     };
     let check = |slices: &[&[u8]]| {
@@ -265,7 +274,7 @@ fn only_what_was_handed_over_is_let_through() {
         assert_eq!(check(wrong), None, "{wrong:?}");
     }
     let other = Regions::new();
-    let stray = other.hand_over(Arc::clone(&file), 0, 5);
+    let stray = other.hand_over(Arc::clone(&file), 0, 5, Arc::new(Nobody));
     assert_eq!(check(&[first, second, stray.chunk()]), None);
     regions.lock().advance(5);
     regions.lock().advance(2);

@@ -72,20 +72,26 @@ impl Wire {
             let mut offset = region.offset;
             sendfile(socket, &region.file, Some(&mut offset), region.left)
         });
-        match ready!(sent)? {
-            0 => {
-                tracing::error!(
-                    offset = region.offset,
-                    "a download was aborted: its file ended early"
-                );
-                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
-            }
-            sent => {
+        let fault = match ready!(sent) {
+            Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early"),
+            Ok(sent) => {
                 queue.advance(sent);
-                Poll::Ready(Ok(sent))
+                return Poll::Ready(Ok(sent));
             }
-        }
+            Err(error) if is_of_the_client(&error) => return Poll::Ready(Err(error)),
+            Err(error) => error,
+        };
+        region.owner.note_fault(&fault);
+        Poll::Ready(Err(fault))
     }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
+    )
 }
 
 impl Write for Wire {

@@ -1,8 +1,10 @@
 //! The one response body.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,7 +14,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::gateway::download::{Content, Stamp};
 use crate::gateway::refusal::Refusal;
-use crate::handover::{Piece, REGION_BYTES_MAX, Regions};
+use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;
@@ -47,6 +49,7 @@ pub struct Region {
 }
 
 /// Who reads a file: where it goes, and as whom the log names them.
+#[derive(Debug)]
 pub(super) struct Reader {
     /// The connection's own queue, if it can send files.
     pub(super) regions: Option<Regions>,
@@ -54,6 +57,19 @@ pub(super) struct Reader {
     pub(super) trace_id: String,
     /// The link that opened the file.
     pub(super) link_id: String,
+}
+
+impl Reader {
+    fn note_aborted(&self, error: &dyn fmt::Display) {
+        let (trace_id, link_id) = (&self.trace_id, &self.link_id);
+        tracing::error!(trace_id, link_id, %error, "a download was aborted");
+    }
+}
+
+impl Owner for Reader {
+    fn note_fault(&self, fault: &io::Error) {
+        self.note_aborted(fault);
+    }
 }
 
 /// What a region waits for: its next bytes, or (`None`) that so many of them are in memory.
@@ -145,13 +161,9 @@ impl Region {
         match &piece {
             Ok(piece) => self.next += piece.remaining() as u64,
             Err(refusal) => {
-                let reader = self.reader.as_deref();
-                tracing::error!(
-                    trace_id = reader.map(|reader| reader.trace_id.as_str()),
-                    link_id = reader.map(|reader| reader.link_id.as_str()),
-                    error = %refusal,
-                    "a download was aborted"
-                );
+                if let Some(reader) = &self.reader {
+                    reader.note_aborted(refusal);
+                }
                 self.next = self.end;
             }
         }
@@ -200,15 +212,18 @@ impl Region {
     }
 
     /// The queue of a connection that can send this file itself, and the file.
-    fn queue(&self) -> Option<(&Regions, &Arc<File>)> {
-        let regions = self.reader.as_deref()?.regions.as_ref()?;
-        Some((regions, self.content.file()?))
+    fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<Reader>)> {
+        let reader = self.reader.as_ref()?;
+        Some((reader.regions.as_ref()?, self.content.file()?, reader))
     }
 
     fn hand_over(&self) -> Piece {
         let length = self.length(REGION_BYTES_MAX);
         match self.queue() {
-            Some((regions, file)) => regions.hand_over(Arc::clone(file), self.next, length),
+            Some((regions, file, reader)) => {
+                let owner = Arc::clone(reader) as Arc<dyn Owner>;
+                regions.hand_over(Arc::clone(file), self.next, length, owner)
+            }
             // Only what has a queue is ever handed over; no piece at all ends the response too early,
             // and with it the connection.
             None => Piece::from(Bytes::new()),
