@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::gateway::download::{Content, Stamp};
@@ -18,6 +19,9 @@ use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;
+
+/// The same of HTTP/2, where one client may read a hundred files slowly at once: its largest frame.
+const READ_BYTES_OF_MANY: usize = 16 * 1024;
 
 /// What a response carries.
 pub enum Body {
@@ -52,14 +56,37 @@ pub struct Region {
 #[derive(Debug)]
 pub(super) struct Reader {
     /// The connection's own queue, if it can send files.
-    pub(super) regions: Option<Regions>,
+    regions: Option<Regions>,
+    /// How much of it is read at once, elsewhere.
+    read_bytes: usize,
     /// The request.
-    pub(super) trace_id: String,
+    trace_id: String,
     /// The link that opened the file.
-    pub(super) link_id: String,
+    link_id: String,
 }
 
 impl Reader {
+    /// The reader of a request of this version. The kernel sends files to HTTP/1 only: what HTTP/2 sends
+    /// is framed.
+    pub(super) fn new(
+        version: Version,
+        regions: Option<Regions>,
+        trace_id: String,
+        link_id: String,
+    ) -> Self {
+        let is_http1 = version <= Version::HTTP_11;
+        Self {
+            regions: regions.filter(|_| is_http1),
+            read_bytes: if is_http1 {
+                READ_BYTES
+            } else {
+                READ_BYTES_OF_MANY
+            },
+            trace_id,
+            link_id,
+        }
+    }
+
     fn note_aborted(&self, error: &dyn fmt::Display) {
         let (trace_id, link_id) = (&self.trace_id, &self.link_id);
         tracing::error!(trace_id, link_id, %error, "a download was aborted");
@@ -190,7 +217,8 @@ impl Region {
     fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
         let (content, start) = (self.content.clone(), self.next);
         if self.queue().is_none() {
-            let length = self.length(READ_BYTES);
+            let at_once = self.reader.as_ref().map(|reader| reader.read_bytes);
+            let length = self.length(at_once.unwrap_or(READ_BYTES));
             return Ok(Some(Box::pin(async move {
                 content.read(start, length).await.map(Some)
             })));

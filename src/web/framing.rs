@@ -1,18 +1,20 @@
-//! What HTTP/1.1 demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1).
+//! What HTTP demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1; RFC 9113,
+//! §8.3.1).
 //! A proxy may read what is wrong here in another way than we do, and then we would answer a request that
 //! it never saw.
 
 use std::net::Ipv6Addr;
 
 use hyper::Version;
-use hyper::header::{HOST, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
 use super::problem::Problem;
 
 /// Refuses a head with a `Host` that is missing, doubled or malformed, or with any `Transfer-Encoding`
-/// other than `chunked` alone.
+/// other than `chunked` alone. In HTTP/2 the `:authority` takes the place of the `Host`; one that is
+/// there beside it must be the same.
 pub(super) fn check(request: &Parts) -> Result<(), Problem> {
     check_coding(&request.headers)?;
     check_host(request)
@@ -46,6 +48,9 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
 fn check_host(request: &Parts) -> Result<(), Problem> {
     let mut lines = request.headers.get_all(HOST).iter();
     let line = match (lines.next(), lines.next()) {
+        (first, None) if request.version == Version::HTTP_2 => {
+            return check_authority(request, first);
+        }
         (None, _) if request.version < Version::HTTP_11 => return Ok(()),
         (None, _) => return Err(Problem::BadHead("it has no Host")),
         (Some(line), None) => line,
@@ -55,6 +60,19 @@ fn check_host(request: &Parts) -> Result<(), Problem> {
         Ok(())
     } else {
         Err(Problem::BadHead("its Host is malformed"))
+    }
+}
+
+fn check_authority(request: &Parts, host: Option<&HeaderValue>) -> Result<(), Problem> {
+    let authority = request.uri.authority().map(Authority::as_str);
+    let host = host.map(|line| line.to_str().unwrap_or_default());
+    match (authority, host) {
+        (None, None) => Err(Problem::BadHead("it has no :authority")),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            Err(Problem::BadHead("its Host is another than its :authority"))
+        }
+        (Some(one), _) | (None, Some(one)) if is_host(one) => Ok(()),
+        _ => Err(Problem::BadHead("its :authority is malformed")),
     }
 }
 
@@ -120,6 +138,48 @@ mod tests {
             &["identity, chunked"],
         ] {
             assert_eq!(coded(other), Err("unknown_coding"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_authority_takes_the_place_of_the_host() {
+        let checked = |authority: &str, hosts: &[&str]| {
+            let mut request = Request::builder().version(Version::HTTP_2);
+            request = match authority {
+                "" => request.uri("/"),
+                _ => request.uri(format!("https://{authority}/")),
+            };
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            check(&parts).map_err(|problem| problem.label())
+        };
+        for (authority, hosts) in [
+            ("a.example", &[][..]),
+            ("a.example:443", &[]),
+            ("[::1]:8443", &["[::1]:8443"]),
+            ("a.example", &["A.example"]),
+            ("", &["a.example:443"]),
+        ] {
+            assert_eq!(checked(authority, hosts), Ok(()), "{authority} {hosts:?}");
+        }
+        for (authority, hosts) in [
+            ("", &[][..]),
+            ("", &[""]),
+            ("", &["a b"]),
+            ("", &["a", "a"]),
+            ("a", &["b"]),
+            ("a", &["a:80"]),
+            ("a", &["a", "a"]),
+            ("user@a", &[]),
+            ("[x]", &[]),
+        ] {
+            assert_eq!(
+                checked(authority, hosts),
+                Err("bad_head"),
+                "{authority} {hosts:?}"
+            );
         }
     }
 

@@ -6,6 +6,6 @@ mod koodrive;
 mod links;
 mod log;
 mod serving;
-mod support;
+pub(crate) mod support;
 mod vendors;
 mod words;

@@ -46,6 +46,10 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ),
     ("server.connections_max", "1", "2", "3"),
     ("server.connections_per_address_max", "1", "2", "3"),
+    ("server.tls_certificate", "'/a'", "b", "c,d"),
+    ("server.tls_key", "'/a'", "b", "c,d"),
+    ("server.http2", "'off'", "on", "off"),
+    ("server.reuse_port", "true", "true", "true"),
     ("links.lifetime", "60", "2m", "180"),
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
@@ -98,9 +102,13 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
             "server.proxy_protocol" => {
                 Given::default().variable("HALLPASS_SERVER_TRUSTED_PROXIES", "unix")
             }
+            "server.tls_certificate" => with_tls("HALLPASS_SERVER_TLS_KEY"),
+            "server.tls_key" => with_tls("HALLPASS_SERVER_TLS_CERTIFICATE"),
             _ => Given::default(),
         };
-        let default = values(&bare().loaded());
+        // Half a pair cannot be loaded.
+        let default = bare().load();
+        let default = values(&default.unwrap_or_else(|_| Given::default().loaded()));
         let file = || bare().file(setting(key, in_file));
         let variable = |given: Given| given.variable(&variable_of(key), in_environment);
         let flag = |given: Given| given.flag(key, "--flag", as_flag);
@@ -125,6 +133,13 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
         let all = flag(variable(file())).loaded();
         assert_eq!(values(&all), alone[2], "{key}: flag over all");
     }
+}
+
+/// A listener that speaks TLS, half of what it needs, and something in place of the other half.
+fn with_tls(other: &str) -> Given {
+    Given::default()
+        .variable("HALLPASS_SERVER_LISTEN", "tls:127.0.0.1:1")
+        .variable(other, "/other")
 }
 
 #[test]

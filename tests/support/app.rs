@@ -70,7 +70,7 @@ impl TestApp {
             .expect("an installation");
         let app = App::build(&config, installation).await.expect("a gateway");
         let listeners = app.listeners();
-        let tcp = listeners.iter().find_map(Listen::tcp);
+        let tcp = listeners.iter().find_map(Listen::address);
         let client = Client(tcp.expect("a TCP listener"));
         let gateway = Arc::clone(app.gateway());
         let (stop, stopped) = oneshot::channel::<()>();
