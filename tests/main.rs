@@ -9,6 +9,8 @@ mod sign;
 
 /// The Aitronos API over a real socket, and what its links open.
 mod aitronos;
+/// Connections themselves: every byte on them, their deadlines, how they end.
+mod connections;
 /// The byte route: ranges, conditions, other origins, pages for people.
 mod download;
 /// The KooDrive API over a real socket, and what its links open.
