@@ -1,5 +1,6 @@
 //! The byte route for browsers, downloaders and people, over a real socket.
 
+mod answers;
 mod conditions;
 mod origins;
 mod pages;
