@@ -2,6 +2,7 @@
 
 mod answers;
 mod conditions;
+mod downloaders;
 mod origins;
 mod pages;
 mod ranges;
