@@ -61,6 +61,16 @@ impl Front {
         heads.iter().filter(of_bytes).cloned().collect()
     }
 
+    /// Where the ranges begin that were asked for, in their order.
+    pub(crate) fn ranges(&self) -> Vec<usize> {
+        let heads = self.asked();
+        let ranges = heads
+            .iter()
+            .filter_map(|head| head.split_once("Range: bytes="));
+        let firsts = ranges.map(|(_, range)| range.split_once('-').unwrap().0);
+        firsts.map(|first| first.parse().unwrap()).collect()
+    }
+
     /// How many bytes of answers have passed.
     pub(crate) fn passed(&self) -> usize {
         self.passing.passed.load(Ordering::SeqCst)
