@@ -43,7 +43,8 @@ const scenes = {
         return seen;
     },
 
-    // Where a page's video was and where it came to after it was sent to a place, all in seconds.
+    // Where a page's video was and where it came to after it was sent to a place, all in
+    // seconds. From there it plays.
     async video(page, { url, to }) {
         await page.goto(url);
         return page.locator("video").evaluate(async (video, to) => {
@@ -58,8 +59,8 @@ const scenes = {
             await once("seeked");
             const after = video.currentTime;
             await video.play();
-            await once("timeupdate");
-            return { duration, width, before, after, played: video.currentTime > after };
+            while (video.currentTime <= after) await once("timeupdate");
+            return { duration, width, before, after };
         }, to);
     },
 

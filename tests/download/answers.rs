@@ -168,13 +168,8 @@ fn described(reply: &Reply, bytes: &[u8], to_head: bool) -> String {
     match (status, reply.header("content-range")) {
         (200, None) => {
             assert!(to_head || reply.body == bytes);
-            assert_eq!(kind, TYPE);
-            if length == Some(bytes.len()) {
-                "200 whole"
-            } else {
-                "200 of no length"
-            }
-            .into()
+            assert_eq!((kind, length), (TYPE, Some(bytes.len())));
+            "200 whole".into()
         }
         (206, Some(place)) => {
             let range = part(place, bytes.len());
