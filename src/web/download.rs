@@ -188,7 +188,7 @@ fn send(
     let body = match selection {
         Selection::Whole => {
             if size == 0 {
-                // hyper says no length of nothing in its answer to HEAD, and GET does.
+                // hyper leaves a length of 0 out of its answer to HEAD.
                 set(response, CONTENT_LENGTH, "0");
             }
             Body::region(download.content, 0, size)

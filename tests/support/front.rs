@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 /// More bytes than any test moves.
 const ALL: usize = 1 << 40;
 
+/// Where clients connect instead.
 pub(crate) struct Front {
     pub(crate) address: SocketAddr,
     passing: Arc<Passing>,
