@@ -409,3 +409,6 @@ impl<S: Read + Write + Unpin> Write for Paced<S> {
         this.poll_linger(context)
     }
 }
+
+#[cfg(test)]
+mod tests;

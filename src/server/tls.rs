@@ -83,6 +83,8 @@ pub(super) struct TlsWatch {
     /// The files at the last look, and whether they were read as they are.
     seen: [Option<Stamp>; 2],
     is_read: bool,
+    /// Whether nothing was read but what the start has read.
+    is_quiet: bool,
 }
 
 impl Tls {
@@ -125,16 +127,10 @@ impl Tls {
     }
 
     /// Reads the pair again. Blocks on two small local files.
-    fn reload(&self) {
-        match self.files.read() {
-            Ok(read) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
-                tracing::info!("the certificate was read again");
-            }
-            Err(error) => {
-                tracing::error!(error = %with_causes(&error), "the certificate cannot be used: the old one stays");
-            }
-        }
+    fn reload(&self) -> Result<(), TlsError> {
+        let read = Arc::new(self.files.read()?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
     }
 }
 
@@ -145,6 +141,7 @@ impl TlsWatch {
             tls,
             seen: [None; 2],
             is_read: false,
+            is_quiet: true,
         }
     }
 
@@ -164,7 +161,14 @@ impl TlsWatch {
     /// Reads the pair again, changed or not.
     pub(super) fn reload(&mut self) {
         self.is_read = true;
-        self.tls.reload();
+        match self.tls.reload() {
+            Ok(()) if self.is_quiet => {}
+            Ok(()) => tracing::info!("the certificate was read again"),
+            Err(error) => {
+                tracing::error!(error = %with_causes(&error), "the certificate cannot be used: the old one stays");
+            }
+        }
+        self.is_quiet = false;
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Body {
 pub struct Region {
     content: Content,
     reader: Option<Arc<Reader>>,
+    /// The connection's own queue, if it can send files.
+    regions: Option<Regions>,
     start: u64,
     next: u64,
     end: u64,
@@ -52,12 +54,10 @@ pub struct Region {
     waiting: Option<Waiting>,
 }
 
-/// Who reads a file: where it goes, and as whom the log names them.
+/// Who reads a file, as the log names them.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// The connection's own queue, if it can send files.
-    regions: Option<Regions>,
-    /// How much of it is read at once, elsewhere.
+    /// How much is read at once where the kernel does not send the file.
     read_bytes: usize,
     /// The request.
     trace_id: String,
@@ -66,22 +66,15 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// The reader of a request of this version. The kernel sends files to HTTP/1 only: what HTTP/2 sends
-    /// is framed.
-    pub(super) fn new(
-        version: Version,
-        regions: Option<Regions>,
-        trace_id: String,
-        link_id: String,
-    ) -> Self {
-        let is_http1 = version <= Version::HTTP_11;
+    /// The reader of a request of this version.
+    pub(super) fn new(version: Version, trace_id: String, link_id: String) -> Self {
+        let read_bytes = if version <= Version::HTTP_11 {
+            READ_BYTES
+        } else {
+            READ_BYTES_OF_MANY
+        };
         Self {
-            regions: regions.filter(|_| is_http1),
-            read_bytes: if is_http1 {
-                READ_BYTES
-            } else {
-                READ_BYTES_OF_MANY
-            },
+            read_bytes,
             trace_id,
             link_id,
         }
@@ -108,6 +101,7 @@ impl Body {
         Self::Region(Region {
             content,
             reader: None,
+            regions: None,
             start,
             next: start,
             end,
@@ -116,12 +110,20 @@ impl Body {
         })
     }
 
-    /// Says who reads the files in this body, for the log to name them where a read fails.
-    pub(super) fn read_by(&mut self, reader: &Arc<Reader>) {
+    /// Says who reads the files in this body, for the log to name them where that fails, and by which
+    /// queue the connection sends files, if it can.
+    pub(super) fn read_by(&mut self, reader: &Arc<Reader>, regions: Option<&Regions>) {
         match self {
             Self::Empty | Self::Full(_) => {}
-            Self::Region(region) => region.reader = Some(Arc::clone(reader)),
-            Self::Sequence(bodies) => bodies.iter_mut().for_each(|body| body.read_by(reader)),
+            Self::Region(region) => {
+                region.reader = Some(Arc::clone(reader));
+                region.regions = regions.cloned();
+            }
+            Self::Sequence(bodies) => {
+                for body in bodies {
+                    body.read_by(reader, regions);
+                }
+            }
         }
     }
 }
@@ -241,8 +243,8 @@ impl Region {
 
     /// The queue of a connection that can send this file itself, and the file.
     fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<Reader>)> {
-        let reader = self.reader.as_ref()?;
-        Some((reader.regions.as_ref()?, self.content.file()?, reader))
+        let (regions, reader) = (self.regions.as_ref()?, self.reader.as_ref()?);
+        Some((regions, self.content.file()?, reader))
     }
 
     fn hand_over(&self) -> Piece {

@@ -332,9 +332,11 @@ async fn download(
     let opened = gateway.open_verified(verified).await?;
     let mut response = download::answer(exchange, opened)?;
     let trace_id = exchange.trace.trace_id.clone();
-    let regions = arrival.regions.clone();
-    let reader = Arc::new(Reader::new(request.version, regions, trace_id, link_id));
-    response.body_mut().read_by(&reader);
+    let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
+    // What HTTP/2 sends is framed, so the kernel cannot send it.
+    let is_http1 = request.version <= Version::HTTP_11;
+    let regions = arrival.regions.as_ref().filter(|_| is_http1);
+    response.body_mut().read_by(&reader, regions);
     Ok(response)
 }
 

@@ -13,7 +13,8 @@ const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB
 const ORIGINS: &str = "must hold origins such as https://app.example.com, or * alone";
 const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
 
-const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
+const LISTEN: &str =
+    "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH";
 const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
 const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
 
@@ -36,6 +37,33 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "unix:/a,unix:/a",
         "must not name an address twice",
     ),
+    ("server.listen", "tls:", LISTEN),
+    ("server.listen", "tls:unix:/a", LISTEN),
+    ("server.listen", "TLS:127.0.0.1:1", LISTEN),
+    (
+        "server.listen",
+        "tls:127.0.0.1:1,127.0.0.1:1",
+        "must not name an address twice",
+    ),
+    (
+        "server.listen",
+        "tls:127.0.0.1:1",
+        "must have a certificate for its tls: addresses: set server.tls_certificate and server.tls_key",
+    ),
+    ("server.tls_certificate", "a\0b", "must be a path"),
+    (
+        "server.tls_certificate",
+        "/a",
+        "must be set together with server.tls_key",
+    ),
+    ("server.tls_key", "a\0b", "must be a path"),
+    (
+        "server.tls_key",
+        "/a",
+        "must be set together with server.tls_certificate",
+    ),
+    ("server.http2", "h2c", "must be one of off, tls, on"),
+    ("server.reuse_port", "1", "must be true or false"),
     ("server.admin_listen", "9090", ADDRESS),
     ("server.admin_listen", "unix:/a", ADDRESS),
     ("server.public_base_url", "files.example.com", NOT_A_URL),
@@ -161,7 +189,8 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
     ];
     for key in KEYS {
         for (value, kind) in wrong {
-            if key.name == "links.cap_cache_to_expiry" && kind == "a boolean" {
+            let is_boolean = ["links.cap_cache_to_expiry", "server.reuse_port"];
+            if is_boolean.contains(&key.name) && kind == "a boolean" {
                 continue;
             }
             let given = Given::default().file(setting(key.name, value));
@@ -261,6 +290,26 @@ fn values_that_contradict_each_other_are_refused() {
         given.refused(),
         [
             "server.admin_listen (flag --admin-listen): must be another address than those of server.listen"
+        ]
+    );
+    let given = Given::default()
+        .variable("HALLPASS_SERVER_TLS_CERTIFICATE", "/c")
+        .variable("HALLPASS_SERVER_TLS_KEY", "/k");
+    assert_eq!(
+        given.refused(),
+        [
+            "server.tls_certificate (environment HALLPASS_SERVER_TLS_CERTIFICATE): must not be set where no address of server.listen begins with tls:"
+        ]
+    );
+    let given = Given::default()
+        .flag("server.listen", "--listen", "tls:127.0.0.1:1")
+        .flag("server.admin_listen", "--admin-listen", "127.0.0.1:1")
+        .variable("HALLPASS_SERVER_TLS_CERTIFICATE", "/c")
+        .variable("HALLPASS_SERVER_TLS_KEY", "/k");
+    assert_eq!(
+        given.refused(),
+        [
+            "server.admin_listen (flag --admin-listen): must be another address than those of server.listen (flag --listen)"
         ]
     );
     let given = Given::default()
@@ -415,7 +464,11 @@ fn no_refusal_repeats_a_value() {
     for key in KEYS.iter().filter(|key| {
         !matches!(
             key.name,
-            "server.data_dir" | "keyring.file" | "verify.header"
+            "server.data_dir"
+                | "server.tls_certificate"
+                | "server.tls_key"
+                | "keyring.file"
+                | "verify.header"
         )
     }) {
         let given = Given::default()
