@@ -67,6 +67,8 @@ pub(super) enum TlsError {
 #[derive(Debug)]
 pub(super) struct Tls {
     files: Files,
+    /// The files just before they were first read.
+    at_start: [Option<Stamp>; 2],
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -83,8 +85,6 @@ pub(super) struct TlsWatch {
     /// The files at the last look, and whether they were read as they are.
     seen: [Option<Stamp>; 2],
     is_read: bool,
-    /// Whether nothing was read but what the start has read.
-    is_quiet: bool,
 }
 
 impl Tls {
@@ -103,8 +103,13 @@ impl Tls {
             key: key.clone(),
             protocols,
         };
+        let at_start = files.stamps();
         let current = RwLock::new(Arc::new(files.read()?));
-        Ok(Some(Self { files, current }))
+        Ok(Some(Self {
+            files,
+            at_start,
+            current,
+        }))
     }
 
     /// Shakes hands, and answers which HTTP the client chose. It is for the caller to bound the time.
@@ -136,20 +141,18 @@ impl Tls {
 
 impl TlsWatch {
     /// Watches from now on. What changed since the pair was read is seen at the first look.
-    pub(super) const fn new(tls: Arc<Tls>) -> Self {
+    pub(super) fn new(tls: Arc<Tls>) -> Self {
         Self {
+            seen: tls.at_start,
+            is_read: true,
             tls,
-            seen: [None; 2],
-            is_read: false,
-            is_quiet: true,
         }
     }
 
     /// Reads the pair again if it changed, once it has stayed the same from one look to the next: the two
     /// files are not replaced in one moment.
     pub(super) fn look(&mut self) {
-        let files = &self.tls.files;
-        let found = [Stamp::of(&files.certificate), Stamp::of(&files.key)];
+        let found = self.tls.files.stamps();
         if found != self.seen {
             self.seen = found;
             self.is_read = false;
@@ -162,17 +165,19 @@ impl TlsWatch {
     pub(super) fn reload(&mut self) {
         self.is_read = true;
         match self.tls.reload() {
-            Ok(()) if self.is_quiet => {}
             Ok(()) => tracing::info!("the certificate was read again"),
             Err(error) => {
                 tracing::error!(error = %with_causes(&error), "the certificate cannot be used: the old one stays");
             }
         }
-        self.is_quiet = false;
     }
 }
 
 impl Files {
+    fn stamps(&self) -> [Option<Stamp>; 2] {
+        [Stamp::of(&self.certificate), Stamp::of(&self.key)]
+    }
+
     fn read(&self) -> Result<ServerConfig, TlsError> {
         let chain = self.chain()?;
         let key = self.key()?;

@@ -255,7 +255,7 @@ fn everything_is_reported_at_once() {
             "links.lifetime (file hallpass.toml): must be a number of seconds, or a number with s, m, h or d",
             "links.lifetme (file hallpass.toml): unknown key; did you mean links.lifetime?",
             "log.level (file hallpass.toml): must be one of error, warn, info, debug, trace",
-            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH",
+            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH",
             "sever (file hallpass.toml): unknown section; did you mean server?",
             "uploads.size_max (environment HALLPASS_UPLOADS_SIZE_MAX): must be a number of bytes, or a number with KiB, MiB or GiB",
         ]
