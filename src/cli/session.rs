@@ -33,7 +33,7 @@ pub(super) struct Global {
 /// The flags of the commands that listen.
 #[derive(Args, Debug)]
 pub(super) struct Listening {
-    /// Address of a public listener, or unix:PATH; may be repeated; port 0 is any free one [default: 127.0.0.1:8080]
+    /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<String>,
     /// Address of the private listener with health and metrics [default: none]
@@ -46,7 +46,7 @@ pub(super) struct Listening {
 /// What links begin with.
 #[derive(Args, Debug)]
 pub(super) struct PublicBase {
-    /// What links begin with [default: http:// and the first listener]
+    /// What links begin with [default: http:// or https:// and the first listener]
     #[arg(long, value_name = "URL")]
     pub(super) public_base_url: Option<String>,
 }
