@@ -10,7 +10,9 @@ use sqlx::{ConnectOptions, Connection, Row, query};
 use tempfile::TempDir;
 
 use super::*;
+use crate::catalog::Catalog as _;
 use crate::catalog::contract::{assert_missing, at, file, organization};
+use crate::model::id::FileId;
 
 mod damage;
 mod schema;
