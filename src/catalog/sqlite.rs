@@ -5,7 +5,7 @@
 //!    at its start, so it either waits for the others there or has all the rest to itself.
 //! 3. Every look is one statement, or one read transaction where several must agree, on one of a few
 //!    connections that only read. The write-ahead log lets them go on beside a writer.
-//! 4. One more connection does nothing but tell whether anything was revoked, so that no long look keeps
+//! 4. One more connection does nothing but tell whether anything was revoked or taken away, so that no long look keeps
 //!    that waiting.
 //!
 //! The calls are in `port`, their statements in `tenancy`, `folders`, `files`, `keys` and `revocation`,
@@ -32,6 +32,7 @@ mod port;
 mod revocation;
 mod rows;
 mod tenancy;
+mod versions;
 #[cfg(test)]
 mod tests;
 

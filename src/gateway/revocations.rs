@@ -61,7 +61,7 @@ impl Gateway {
     pub async fn look(&self) -> Result<Arc<Revocations>, Refusal> {
         let one_at_a_time = Arc::clone(&self.held.looking).lock_owned().await;
         let confirmed = self.clock.elapsed();
-        let version = self.catalog.version().await?;
+        let version = self.catalog.versions().await?.revocations;
         if let Some(memory) = self.held.memory()
             && memory.version == version
         {

@@ -1,7 +1,7 @@
 //! Each call of the port: which statements it is made of, and what is said where it fails.
 
-use super::{Sqlite, answer, files, folders, keys, revocation, tenancy};
-use crate::catalog::{Answer, Catalog, NumberedPage, Place};
+use super::{Sqlite, answer, files, folders, keys, revocation, tenancy, versions};
+use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -324,11 +324,11 @@ impl Catalog for Sqlite {
         })
     }
 
-    fn version(&self) -> Answer<'_, u64> {
+    fn versions(&self) -> Answer<'_, Versions> {
         answer("looking for changes", async move {
             let mut watcher = self.watcher.lock().await;
             let watcher = watcher.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-            revocation::version(watcher).await
+            versions::now(watcher).await
         })
     }
 }
