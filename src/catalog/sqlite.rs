@@ -32,9 +32,9 @@ mod port;
 mod revocation;
 mod rows;
 mod tenancy;
-mod versions;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 /// How long a call waits for a connection, and again for another process's write lock. Long enough for
 /// a queue of commits on a slow disk, short enough for a client that waits.

@@ -70,7 +70,10 @@ impl Gateway {
 
     /// Verifies a signed URL, in memory: neither the catalogue's files nor the disk are asked, so a bad
     /// link costs no query and cannot learn whether the file exists.
-    pub async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
+    pub async fn verify_link<'a>(
+        &self,
+        request: &LinkRequest<'a>,
+    ) -> Result<Verified<'a>, Refusal> {
         let revocations = self.revocations().await?;
         self.judge(request, &revocations, Keyring::verify)
             .map_err(Refusal::Link)
@@ -78,12 +81,12 @@ impl Gateway {
 
     /// Holds a link against this moment. `by` is [`Keyring::verify`], or for an operator
     /// [`Keyring::explain`].
-    pub(super) fn judge(
+    pub(super) fn judge<'a>(
         &self,
-        request: &LinkRequest<'_>,
+        request: &LinkRequest<'a>,
         revocations: &Revocations,
-        by: fn(&Keyring, &Attempt<'_>, &Conditions<'_>) -> Result<Verified, Rejection>,
-    ) -> Result<Verified, Rejection> {
+        by: fn(&Keyring, &Attempt<'a>, &Conditions<'_>) -> Result<Verified<'a>, Rejection>,
+    ) -> Result<Verified<'a>, Rejection> {
         let attempt = Attempt {
             organization: request.organization,
             file: request.file,
@@ -100,14 +103,14 @@ impl Gateway {
     }
 
     /// The file of a link, if it is there, without opening it.
-    pub async fn file_of(&self, verified: &Verified) -> Result<FileRecord, Refusal> {
-        self.ready_file(verified.organization(), verified.file())
-            .await
+    pub async fn file_of(&self, verified: &Verified<'_>) -> Result<FileRecord, Refusal> {
+        let at = verified.file().to_address();
+        self.ready_file(&at.organization, &at.file).await
     }
 
     /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
     /// through.
-    pub async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
+    pub async fn open_verified(&self, verified: Verified<'_>) -> Result<Download, Refusal> {
         let file = self.file_of(&verified).await?;
         let blob = self.blobs.open(&file.location, file.size).await?;
         let claims = verified.claims();
