@@ -1,18 +1,25 @@
 //! Opening a signed URL.
 
+use std::borrow::Cow;
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::Gateway;
 use super::refusal::Refusal;
+use super::revocations::{RowsAt, TRUSTED_FOR};
 use crate::blob::Blob;
+use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
-use crate::model::file::FileRecord;
+use crate::model::file::{BlobLocation, FileRecord};
 use crate::model::media::MediaType;
 use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
+use crate::sign::claims::Claims;
 use crate::sign::keyring::Keyring;
 use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
 
@@ -32,16 +39,29 @@ pub struct LinkRequest<'a> {
 /// A file that a link opened.
 #[derive(Debug)]
 pub struct Download {
-    /// The file.
-    pub file: FileRecord,
-    /// What to serve it as: the link's own claim, else the file's type.
-    pub media_type: MediaType,
-    /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
-    pub disposition: String,
+    /// The file: the same `Arc` as long as it is kept in memory and nothing of it changed.
+    pub file: Arc<FileRecord>,
+    /// What the link says of the answer.
+    pub claims: Claims,
     /// From when on the link no longer opens.
     pub expires: UnixSeconds,
     /// The bytes.
     pub content: Content,
+}
+
+impl Download {
+    /// What to serve it as: the link's own claim, else the file's type.
+    pub fn media_type(&self) -> &MediaType {
+        self.claims.content_type().unwrap_or(&self.file.media_type)
+    }
+
+    /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
+    pub fn disposition(&self) -> Cow<'_, str> {
+        match self.claims.content_disposition() {
+            Some(claim) => claim.into(),
+            None => Disposition::Inline.header(&self.file.name).into(),
+        }
+    }
 }
 
 /// The bytes of an open file. Cloning is a reference count.
@@ -54,6 +74,31 @@ impl Content {
     pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
         Ok(self.0.read_at(offset, length).await?)
     }
+
+    /// The open file, where the bytes are in one.
+    pub const fn file(&self) -> Option<&Arc<File>> {
+        match &self.0 {
+            Blob::File { file, .. } => Some(file),
+            Blob::Memory(_) => None,
+        }
+    }
+
+    /// All of the bytes, where they are in memory.
+    pub const fn bytes(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Blob::Memory(bytes) => Some(bytes),
+            Blob::File { .. } => None,
+        }
+    }
+}
+
+/// A file that stays open, or whose bytes stay in memory.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) record: Arc<FileRecord>,
+    pub(super) content: Content,
+    /// When the open file was last seen whole, in milliseconds of the gateway's clock.
+    checked: AtomicU64,
 }
 
 impl Gateway {
@@ -74,8 +119,8 @@ impl Gateway {
         &self,
         request: &LinkRequest<'a>,
     ) -> Result<Verified<'a>, Refusal> {
-        let revocations = self.revocations().await?;
-        self.judge(request, &revocations, Keyring::verify)
+        let known = self.known().await?;
+        self.judge(request, &known.revocations, Keyring::verify)
             .map_err(Refusal::Link)
     }
 
@@ -103,26 +148,71 @@ impl Gateway {
     }
 
     /// The file of a link, if it is there, without opening it.
-    pub async fn file_of(&self, verified: &Verified<'_>) -> Result<FileRecord, Refusal> {
-        let at = verified.file().to_address();
-        self.ready_file(&at.organization, &at.file).await
+    pub async fn file_of(&self, verified: &Verified<'_>) -> Result<Arc<FileRecord>, Refusal> {
+        let at = self.known().await?.rows_at();
+        self.row(verified.file(), at).await
     }
 
     /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
     /// through.
+    ///
+    /// A stored file stays open, or its bytes stay in memory, within the limits of `cache.…`. An open one is
+    /// looked at again when that was last done [`TRUSTED_FOR`] ago: one that was cut or removed is damage
+    /// then, and aborts an answer until then. Bytes in memory go on being right whatever becomes of the
+    /// disk. A file that was registered in place is opened anew every time, and held to what it was.
     pub async fn open_verified(&self, verified: Verified<'_>) -> Result<Download, Refusal> {
-        let file = self.file_of(&verified).await?;
-        let blob = self.blobs.open(&file.location, file.size).await?;
-        let claims = verified.claims();
-        let own_disposition = || Disposition::Inline.header(&file.name);
+        let file = verified.file();
+        let at = self.known().await?.rows_at();
+        let opened = match self.cache.open_file(file, at) {
+            Some(kept) if self.is_whole(&kept).await => kept,
+            _ => self.open(file, at).await?,
+        };
         Ok(Download {
-            media_type: claims.content_type().unwrap_or(&file.media_type).clone(),
-            disposition: claims
-                .content_disposition()
-                .map_or_else(own_disposition, str::to_owned),
+            file: Arc::clone(&opened.record),
             expires: verified.expires(),
-            content: Content(blob),
-            file,
+            claims: verified.into_claims(),
+            content: opened.content.clone(),
         })
+    }
+
+    async fn open(&self, file: FileRef<'_>, at: RowsAt) -> Result<Arc<OpenFile>, Refusal> {
+        let record = self.row(file, at).await?;
+        let opened = self.blobs.open(&record.location, record.size).await;
+        let mut blob = opened.inspect_err(|_| self.cache.forget_open_file(file))?;
+        let is_ours = matches!(record.location, BlobLocation::Stored(_));
+        if is_ours && self.cache.is_small(record.size) {
+            let length = usize::try_from(record.size).unwrap_or(usize::MAX);
+            blob = Blob::Memory(blob.read_at(0, length).await?);
+        }
+        let opened = Arc::new(OpenFile {
+            record,
+            content: Content(blob),
+            checked: AtomicU64::new(self.millis()),
+        });
+        if is_ours {
+            self.cache.keep_open_file(&opened, at);
+        }
+        Ok(opened)
+    }
+
+    /// Whether an open file is still what it was. Looks at the disk at most once in [`TRUSTED_FOR`].
+    async fn is_whole(&self, opened: &OpenFile) -> bool {
+        let Blob::File { .. } = &opened.content.0 else {
+            return true;
+        };
+        let now = self.millis();
+        let last = opened.checked.load(Ordering::Relaxed);
+        if u128::from(now.saturating_sub(last)) < TRUSTED_FOR.as_millis() {
+            return true;
+        }
+        let is_whole = opened.content.0.check().await.is_ok();
+        if is_whole {
+            opened.checked.store(now, Ordering::Relaxed);
+        }
+        is_whole
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -75,6 +75,11 @@ impl<'a> Verified<'a> {
         &self.claims
     }
 
+    /// What else the link says, and no longer a proof of it.
+    pub fn into_claims(self) -> Claims {
+        self.claims
+    }
+
     /// The link's name in logs.
     pub fn link_id(&self) -> LinkId {
         self.link_id

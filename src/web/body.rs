@@ -13,8 +13,10 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 
 use super::problem::Problem;
+use super::trace::TraceId;
 use crate::gateway::download::Content;
 use crate::gateway::refusal::Refusal;
+use crate::model::revocation::LinkId;
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: u64 = 128 * 1024;
@@ -44,16 +46,21 @@ pub struct Region {
 /// Who reads a file, as the log names them.
 pub(super) struct Reader {
     /// The request.
-    pub(super) trace_id: String,
+    pub(super) trace_id: TraceId,
     /// The link that opened the file.
-    pub(super) link_id: String,
+    pub(super) link_id: LinkId,
 }
 
 type Reading = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
 
 impl Body {
-    /// The bytes from `start` up to `end` of an open file.
-    pub const fn region(content: Content, start: u64, end: u64) -> Self {
+    /// The bytes from `start` up to `end` of an open file, which has them.
+    pub fn region(content: Content, start: u64, end: u64) -> Self {
+        if let Some(bytes) = content.bytes() {
+            // They lie in memory, so it fits.
+            let [start, end] = [start, end].map(|at| usize::try_from(at).unwrap_or(bytes.len()));
+            return Self::Full(bytes.slice(start..end));
+        }
         Self::Region(Region {
             content,
             reader: None,
