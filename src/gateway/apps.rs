@@ -77,7 +77,7 @@ impl Gateway {
     /// [verified](SigningApp::verify).
     pub async fn signing_app(&self, id: &str) -> Result<SigningApp, Refusal> {
         let id = AppId::parse(id).map_err(|_| Refusal::KeyUnknown)?;
-        let at = self.known().await?.rows_at();
+        let at = self.rows_at();
         let found = match self.cache.apps.get(&id, at) {
             Some(kept) => kept,
             None => {

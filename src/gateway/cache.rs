@@ -107,13 +107,13 @@ impl Cache {
     }
 
     /// A file that is open, or whose bytes are here.
-    pub(super) fn open_file(&self, file: FileRef<'_>, at: RowsAt) -> Option<Arc<OpenFile>> {
+    pub(super) fn open_file(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Option<Arc<OpenFile>> {
         self.small
             .get(&file, at)
             .or_else(|| self.open.get(&file, at))
     }
 
-    pub(super) fn keep_open_file(&self, file: &Arc<OpenFile>, at: RowsAt) {
+    pub(super) fn keep_open_file(&self, file: &Arc<OpenFile>, at: Option<RowsAt>) {
         let address = file.record.address();
         match file.content.bytes() {
             Some(bytes) => {
@@ -129,7 +129,7 @@ impl Cache {
         self.open.forget(&file);
     }
 
-    pub(super) fn keep_file(&self, file: &Arc<FileRecord>, at: RowsAt) {
+    pub(super) fn keep_file(&self, file: &Arc<FileRecord>, at: Option<RowsAt>) {
         let weight = row_weight(file);
         self.files
             .keep(file.address(), Arc::clone(file), at, weight);
@@ -154,23 +154,23 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
     }
 
     /// The value, if it is still true.
-    pub(super) fn get<Q>(&self, key: &Q, at: RowsAt) -> Option<V>
+    pub(super) fn get<Q>(&self, key: &Q, at: Option<RowsAt>) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let entry = self.0.as_ref()?.get(key)?;
-        (entry.at == at).then_some(entry.value)
+        (Some(entry.at) == at).then_some(entry.value)
     }
 
-    /// Keeps a value that was read no earlier than `at`.
-    pub(super) fn keep(&self, key: K, value: V, at: RowsAt, weight: u64) {
-        if let Some(cache) = &self.0 {
+    /// Keeps a value that was read no earlier than `at`, if that is known.
+    pub(super) fn keep(&self, key: K, value: V, at: Option<RowsAt>, weight: u64) {
+        if let (Some(cache), Some(at)) = (&self.0, at) {
             cache.insert(key, Entry { value, at, weight });
         }
     }
 
     /// As [`Kept::keep`], a row without texts of any length.
-    pub(super) fn keep_row(&self, key: K, value: V, at: RowsAt) {
+    pub(super) fn keep_row(&self, key: K, value: V, at: Option<RowsAt>) {
         self.keep(key, value, at, ROW_BYTES);
     }
 

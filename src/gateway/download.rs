@@ -149,7 +149,7 @@ impl Gateway {
 
     /// The file of a link, if it is there, without opening it.
     pub async fn file_of(&self, verified: &Verified<'_>) -> Result<Arc<FileRecord>, Refusal> {
-        let at = self.known().await?.rows_at();
+        let at = self.rows_at();
         self.row(verified.file(), at).await
     }
 
@@ -162,7 +162,7 @@ impl Gateway {
     /// disk. A file that was registered in place is opened anew every time, and held to what it was.
     pub async fn open_verified(&self, verified: Verified<'_>) -> Result<Download, Refusal> {
         let file = verified.file();
-        let at = self.known().await?.rows_at();
+        let at = self.rows_at();
         let opened = match self.cache.open_file(file, at) {
             Some(kept) if self.is_whole(&kept).await => kept,
             _ => self.open(file, at).await?,
@@ -175,7 +175,7 @@ impl Gateway {
         })
     }
 
-    async fn open(&self, file: FileRef<'_>, at: RowsAt) -> Result<Arc<OpenFile>, Refusal> {
+    async fn open(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Result<Arc<OpenFile>, Refusal> {
         let record = self.row(file, at).await?;
         let opened = self.blobs.open(&record.location, record.size).await;
         let mut blob = opened.inspect_err(|_| self.cache.forget_open_file(file))?;

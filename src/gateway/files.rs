@@ -46,7 +46,7 @@ impl Gateway {
     pub(super) async fn row(
         &self,
         file: FileRef<'_>,
-        at: RowsAt,
+        at: Option<RowsAt>,
     ) -> Result<Arc<FileRecord>, Refusal> {
         if let Some(kept) = self.cache.files.get(&file, at) {
             return Ok(kept);

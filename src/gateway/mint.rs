@@ -180,7 +180,7 @@ impl Gateway {
         let terms = self.terms(options)?;
         let file = FileRef::parse(organization.as_str(), file);
         let file = file.map_err(|_| Refusal::FileNotFound)?;
-        let at = self.known().await?.rows_at();
+        let at = self.rows_at();
         Ok(Mintable {
             file: self.row(file, at).await?,
             options,

@@ -4,8 +4,8 @@
 //! memory; rows are kept there as they are asked for ([`super::cache`]). Whoever runs a gateway calls
 //! [`Gateway::look_in_time`] every [`LOOK_EVERY`]; it reloads what was revoked when anybody revoked
 //! something, and lets go of the rows when anybody changed one. Memory that nobody compared for
-//! [`TRUSTED_FOR`] is not answered from: the request looks by itself, and is refused as unavailable if
-//! that fails. So does the first request after this process changed something itself.
+//! [`TRUSTED_FOR`] is not answered from: a request that opens or makes a link looks by itself, and is
+//! refused as unavailable if that fails. So does the first one after this process changed something.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,23 +50,12 @@ pub(super) struct Memory {
     own_changes: u64,
 }
 
-/// A moment between two changes of rows. A row that was read at one may be answered with as long as it is
-/// the same one.
+/// A moment between two changes of rows. A row that was read at one may be answered with as long as that
+/// lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RowsAt {
     version: u64,
     own_changes: u64,
-}
-
-impl Memory {
-    /// Between which changes of rows this is true. To be taken before a row is read, so that a change
-    /// while it is read makes what was read old.
-    pub(super) const fn rows_at(&self) -> RowsAt {
-        RowsAt {
-            version: self.versions.rows,
-            own_changes: self.own_changes,
-        }
-    }
 }
 
 /// Notes a change by this process when it is dropped: when it was answered for, and also when its caller
@@ -109,15 +98,29 @@ impl Gateway {
     }
 
     /// What may be answered from now: at most [`TRUSTED_FOR`] old, and not older than what this process
-    /// changed last.
+    /// changed last. Looks where that is due.
     pub(super) async fn known(&self) -> Result<Guard<Arc<Memory>>, Refusal> {
+        match self.trusted() {
+            Some(memory) => Ok(memory),
+            None => self.compare_in_time().await.map(Guard::from_inner),
+        }
+    }
+
+    /// Which rows in memory may be answered with now, if any may: to be asked before a row is looked for,
+    /// so that a change while it is read makes what was read old. Where a look is due, none may, and
+    /// whoever needs a row asks the catalogue.
+    pub(super) fn rows_at(&self) -> Option<RowsAt> {
+        self.trusted().map(|memory| RowsAt {
+            version: memory.versions.rows,
+            own_changes: memory.own_changes,
+        })
+    }
+
+    fn trusted(&self) -> Option<Guard<Arc<Memory>>> {
         let memory = self.held.memory.load();
         let is_fresh = |confirmed| self.clock.elapsed().saturating_sub(confirmed) < TRUSTED_FOR;
         let is_own = memory.own_changes == self.held.own_changes();
-        if is_own && memory.confirmed.is_some_and(is_fresh) {
-            return Ok(memory);
-        }
-        self.compare_in_time().await.map(Guard::from_inner)
+        (is_own && memory.confirmed.is_some_and(is_fresh)).then_some(memory)
     }
 
     /// Waits for a change of what may be in memory: whoever asks after it answered is answered as it is
@@ -279,7 +282,7 @@ mod tests {
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "never ready");
         };
-        assert_eq!(known.revision(&place.owner, &file_id("f0")), 1);
+        assert_eq!(known.revision(&place.owner, file_id("f0")), 1);
     }
 
     #[tokio::test]
