@@ -61,6 +61,9 @@ pub const OPEN_FILES_MAX: u64 = 524_288;
 /// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
 pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The most connections that may be allowed, more than a process can have descriptors for.
+pub const CONNECTIONS_MAX: u64 = 10_000_000;
+
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -142,6 +145,10 @@ settings! {
         trusted_proxies: TrustedProxies = "", trusted_proxies;
         /// Whether every connection begins with a PROXY protocol header: `off` or `required`.
         proxy_protocol: bool = "off", word(&[("off", false), ("required", true)]);
+        /// The most connections at once. The one that is idle longest makes room for the next.
+        connections_max: u64 = "10000", count(1, CONNECTIONS_MAX);
+        /// The most connections of one address; 0 is any number. Loopback and trusted proxies are not counted.
+        connections_per_address_max: u64 = "0", count(0, CONNECTIONS_MAX);
     }
     /// How long links live, and how they are revoked.
     links: Links {

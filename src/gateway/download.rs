@@ -13,6 +13,7 @@ use super::Gateway;
 use super::refusal::Refusal;
 use super::revocations::{RowsAt, TRUSTED_FOR};
 use crate::blob::Blob;
+pub use crate::blob::Stamp;
 use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
 use crate::model::file::{BlobLocation, FileRecord};
@@ -75,7 +76,7 @@ impl Content {
         Ok(self.0.read_at(offset, length).await?)
     }
 
-    /// The open file, where the bytes are in one.
+    /// The open file, if the bytes are one's.
     pub const fn file(&self) -> Option<&Arc<File>> {
         match &self.0 {
             Blob::File { file, .. } => Some(file),
@@ -83,12 +84,28 @@ impl Content {
         }
     }
 
-    /// All of the bytes, where they are in memory.
+    /// The bytes, if they are in memory.
     pub const fn bytes(&self) -> Option<&Bytes> {
         match &self.0 {
-            Blob::Memory(bytes) => Some(bytes),
             Blob::File { .. } => None,
+            Blob::Memory(bytes) => Some(bytes),
         }
+    }
+
+    /// Whether this part can be sent without waiting for a disk, as far as can be told at once.
+    pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
+        self.0.is_at_hand(offset, length)
+    }
+
+    /// Brings this part into memory, for [`Content::is_at_hand`] to be true for now.
+    pub async fn fetch(&self, offset: u64, length: usize) -> Result<(), Refusal> {
+        Ok(self.0.fetch(offset, length).await?)
+    }
+
+    /// What tells that the bytes have changed under us. An error where they are fewer, or more, than
+    /// they were when they were opened.
+    pub fn stamp(&self) -> Result<Stamp, Refusal> {
+        Ok(self.0.stamp()?)
     }
 }
 
