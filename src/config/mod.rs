@@ -54,6 +54,12 @@ pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
 /// The longest time that the bytes of deleted files are kept: ten years.
 pub const RECYCLE_DAYS_MAX: u64 = 3660;
+/// The largest cache: more than any machine's memory that this is for.
+pub const CACHE_BYTES_MAX: u64 = 1 << 40;
+/// The most files that stay open: as many as Linux lets a process have by default, if it asks.
+pub const OPEN_FILES_MAX: u64 = 524_288;
+/// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
+pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -180,6 +186,17 @@ settings! {
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
         /// Mode of the stored bytes: `0600`, or `0640` for a proxy that sends them itself.
         mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
+    }
+    /// What is kept in memory and open. 0 of anything: it is not.
+    cache: Cache {
+        /// Bytes of the rows of files and API keys that are kept in memory.
+        rows_bytes: u64 = "8MiB", bytes(0, CACHE_BYTES_MAX);
+        /// Files that stay open; each takes a file descriptor.
+        open_files: u64 = "256", count(0, OPEN_FILES_MAX);
+        /// Bytes of small files that are kept in memory whole.
+        small_files_bytes: u64 = "16MiB", bytes(0, CACHE_BYTES_MAX);
+        /// The most bytes of a small file.
+        small_file_max: u64 = "16KiB", bytes(0, SMALL_FILE_BYTES_MAX);
     }
     /// The Qoder API.
     qoder: Qoder {

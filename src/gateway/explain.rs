@@ -47,8 +47,9 @@ impl Gateway {
             Ok(verified) => verified,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (organization, file) = (verified.organization(), verified.file());
-        let Some(file) = self.file_in_any_state(organization, file).await? else {
+        let at = verified.file().to_address();
+        let found = self.file_in_any_state(&at.organization, &at.file).await?;
+        let Some(file) = found else {
             return Ok(Verdict::FileMissing);
         };
         if file.state != FileState::Ready {

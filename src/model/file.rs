@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::address::FileAddress;
 use super::digest::Sha256Digest;
 use super::id::{ApiKeyId, BlobKey, FileId, OrganizationId, SpaceId};
 use super::media::MediaType;
@@ -42,6 +43,16 @@ pub struct FileRecord {
     pub link_revision: u64,
     /// Where the bytes are.
     pub location: BlobLocation,
+}
+
+impl FileRecord {
+    /// Where the file is in the whole installation.
+    pub fn address(&self) -> FileAddress {
+        FileAddress {
+            organization: self.organization.clone(),
+            file: self.id.clone(),
+        }
+    }
 }
 
 /// Whether a file can be had.

@@ -6,6 +6,7 @@ mod keys;
 mod koodrive;
 mod links;
 mod log;
+mod memory;
 mod serving;
 mod support;
 mod vendors;

@@ -67,6 +67,10 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
+    ("cache.rows_bytes", "0", "1", "2KiB"),
+    ("cache.open_files", "0", "1", "2"),
+    ("cache.small_files_bytes", "0", "1", "2KiB"),
+    ("cache.small_file_max", "0", "1", "2KiB"),
     ("qoder.content_status", "200", "200", "200"),
     ("keyring.file", "'/a'", "b", "c"),
     (
@@ -161,6 +165,10 @@ fn the_defaults_are_these() {
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
+    assert_eq!(config.cache.rows_bytes, 8 << 20);
+    assert_eq!(config.cache.open_files, 256);
+    assert_eq!(config.cache.small_files_bytes, 16 << 20);
+    assert_eq!(config.cache.small_file_max, 16 << 10);
     assert_eq!(config.koodrive.date_skew_secs, 0);
     assert_eq!(
         (config.log.format, config.log.level),

@@ -3,7 +3,7 @@
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{files, rows, tenancy};
+use super::{files, rows, tenancy, versions};
 use crate::catalog::{CatalogError, DENIED_LINKS, FILE, missing};
 use crate::model::file::FileState;
 use crate::model::id::{FileId, OrganizationId};
@@ -51,21 +51,6 @@ pub(super) async fn all(
     Ok(all)
 }
 
-pub(super) async fn version(connection: &mut SqliteConnection) -> Result<u64, Fault> {
-    let version: i64 = query_scalar("SELECT version FROM revocation_version")
-        .fetch_one(connection)
-        .await?;
-    Ok(version.cast_unsigned())
-}
-
-/// Called by every change after which [`all`] may answer otherwise, in the same transaction.
-pub(super) async fn raise_version(connection: &mut SqliteConnection) -> Result<(), Fault> {
-    query("UPDATE revocation_version SET version = version + 1")
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 pub(super) async fn raise_link_revision(
     connection: &mut SqliteConnection,
     organization: &OrganizationId,
@@ -96,7 +81,7 @@ pub(super) async fn raise_link_revision(
         .bind(id.as_str())
         .execute(&mut *connection)
         .await?;
-    raise_version(connection).await?;
+    versions::raise_revocations(connection).await?;
     Ok(revision)
 }
 
@@ -119,7 +104,7 @@ pub(super) async fn raise_epoch(
         .bind(organization.as_str())
         .execute(&mut *connection)
         .await?;
-    raise_version(connection).await?;
+    versions::raise_revocations(connection).await?;
     Ok(epoch)
 }
 
@@ -152,7 +137,7 @@ pub(super) async fn deny_link(
     .bind(rows::stored_time(expires))
     .execute(&mut *connection)
     .await?;
-    raise_version(connection).await
+    versions::raise_revocations(connection).await
 }
 
 pub(super) async fn forget_denied(
@@ -165,7 +150,7 @@ pub(super) async fn forget_denied(
         .await?
         .rows_affected();
     if forgotten > 0 {
-        raise_version(connection).await?;
+        versions::raise_revocations(connection).await?;
     }
     Ok(forgotten)
 }

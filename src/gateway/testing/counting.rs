@@ -1,11 +1,14 @@
 //! A catalogue that counts how often it is asked.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
 
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::memory::Memory;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place};
+use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -18,14 +21,30 @@ use crate::model::time::UnixSeconds;
 /// The catalogue in memory, and how many calls of its port there were.
 #[derive(Default)]
 pub(crate) struct Counting {
-    kept: Memory,
+    /// The same catalogue as another process has it: not counted.
+    pub(crate) kept: Memory,
     calls: AtomicU64,
+    hesitation: Mutex<Option<Hesitation>>,
+}
+
+/// What the next look for a file does when it has seen the row: says so, and waits before it answers.
+struct Hesitation {
+    seen: oneshot::Sender<()>,
+    go_on: oneshot::Receiver<()>,
 }
 
 impl Counting {
     /// How many calls there were since this was asked last.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// Has the next look for a file hesitate. Answers when it has seen the row, and lets it answer.
+    pub(crate) fn hesitate(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let (seen, is_seen) = oneshot::channel();
+        let (let_go, go_on) = oneshot::channel();
+        *self.hesitation.lock().unwrap() = Some(Hesitation { seen, go_on });
+        (is_seen, let_go)
     }
 
     fn counted(&self) -> &Memory {
@@ -165,7 +184,15 @@ impl Catalog for Counting {
         organization: &'a OrganizationId,
         id: &'a FileId,
     ) -> Answer<'a, Option<FileRecord>> {
-        self.counted().file(organization, id)
+        let hesitation = self.hesitation.lock().unwrap().take();
+        Box::pin(async move {
+            let found = self.counted().file(organization, id).await;
+            if let Some(Hesitation { seen, go_on }) = hesitation {
+                seen.send(()).unwrap();
+                go_on.await.unwrap();
+            }
+            found
+        })
     }
 
     fn page<'a>(
@@ -265,7 +292,7 @@ impl Catalog for Counting {
         self.counted().forget_denied(now)
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        self.counted().version()
+    fn versions(&self) -> Answer<'_, Versions> {
+        self.counted().versions()
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Fault<'a> {
 /// The answer to a problem.
 pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {
     let fault = fault(problem);
-    let text = wire::error(&fault, &trace.trace_id, now.to_string());
+    let text = wire::error(&fault, trace.trace_id.as_str(), now.to_string());
     reply::json(fault.status, trace, text)
 }
 

@@ -48,7 +48,7 @@ impl<'a> Headers<'a> {
         }
         // One that can be echoed is one that is good.
         if let Some(traceid) = optional(headers, X_TRACEID.as_str())?
-            && !exchange.trace.is_own_traceid
+            && !exchange.trace.is_own_traceid()
         {
             let why = format!("{TRACEID_CHARS} letters, digits and underscores");
             return Err(FieldFault::new(X_TRACEID.as_str(), traceid, why).into());
@@ -66,7 +66,7 @@ impl<'a> Headers<'a> {
 
 /// Says which trace this was: the caller's own, or the one that we made.
 pub(super) fn put_trace(response: &mut Response<Body>, trace: &Trace) {
-    let traceid = trace.traceid.clone();
+    let traceid = trace.traceid();
     response.headers_mut().insert(X_TRACEID, traceid);
 }
 

@@ -145,9 +145,9 @@ fn log_call(
     outcomes: Result<&[Outcome], &Refusal>,
 ) {
     tracing::info!(
-        trace_id = exchange.trace.trace_id,
+        trace_id = exchange.trace.trace_id.as_str(),
         request_id = exchange.trace.request_id(),
-        x_traceid = exchange.trace.traceid(),
+        x_traceid = exchange.trace.traceid().to_str().ok(),
         api_key_id = %caller.key,
         organization_id = %caller.organization,
         koodrive_user_id = headers.user,
@@ -167,9 +167,9 @@ fn cut(text: &str) -> &str {
 /// As [`Exchange::log_minted`], with the vendor's user.
 fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
     tracing::info!(
-        trace_id = exchange.trace.trace_id,
+        trace_id = exchange.trace.trace_id.as_str(),
         request_id = exchange.trace.request_id(),
-        x_traceid = exchange.trace.traceid(),
+        x_traceid = exchange.trace.traceid().to_str().ok(),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,
