@@ -30,6 +30,7 @@ mod key;
 mod ls;
 mod organization;
 mod output;
+mod revoke;
 mod rm;
 mod serve;
 mod session;
@@ -74,6 +75,8 @@ enum Command {
     Sign(sign::Sign),
     /// Say exactly why a signed URL opens or not
     Verify(verify::Verify),
+    /// Revoke a link, all links of a file, or all links of an organization
+    Revoke(revoke::Revoke),
     /// Make, list, rotate, retire and derive signing keys
     #[command(subcommand)]
     Key(key::Key),
@@ -133,6 +136,7 @@ impl Command {
             Self::Rm(rm) => block_on(rm.run(global)),
             Self::Sign(sign) => block_on(sign.run(global)),
             Self::Verify(verify) => block_on(verify.run(global)),
+            Self::Revoke(revoke) => block_on(revoke.run(global)),
             Self::Key(key) => block_on(key.run(global)),
             Self::ApiKey(key) => block_on(key.run(global)),
             Self::Organization(organization) => block_on(organization.run(global)),

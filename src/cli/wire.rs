@@ -12,8 +12,10 @@ use crate::model::tenancy::{Folder, Organization, Space};
 use crate::sign::keyring::SigningKey;
 
 pub(super) use api_keys::{ListedApiKey, NewApiKey};
+pub(super) use revoked::Revoked;
 
 mod api_keys;
+mod revoked;
 
 /// A file, in a list.
 #[derive(Serialize)]

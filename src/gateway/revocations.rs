@@ -5,6 +5,7 @@
 //! when anybody revoked something. Memory that nobody compared for [`TRUSTED_FOR`] is not answered from:
 //! the request looks by itself, and is refused as unavailable if that fails.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub(super) struct Held {
     memory: RwLock<Option<Memory>>,
     /// Only one look at a time: the others wait for it and find its result. A reload holds this too.
     looking: Arc<tokio::sync::Mutex<()>>,
+    /// How often this process revoked something: memory of before is not answered from.
+    own_changes: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -36,6 +39,8 @@ struct Memory {
     version: u64,
     /// On the gateway's own clock: when the look that confirmed them began.
     confirmed: Duration,
+    /// How often this process had revoked something by then.
+    own_changes: u64,
 }
 
 impl Held {
@@ -49,6 +54,15 @@ impl Held {
     fn remember(&self, memory: Memory) {
         *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Some(memory);
     }
+
+    /// This process revoked something: whoever asks from now on looks first.
+    pub(super) fn note_own_change(&self) {
+        self.own_changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn own_changes(&self) -> u64 {
+        self.own_changes.load(Ordering::SeqCst)
+    }
 }
 
 impl Gateway {
@@ -61,6 +75,7 @@ impl Gateway {
     pub async fn look(&self) -> Result<Arc<Revocations>, Refusal> {
         let one_at_a_time = Arc::clone(&self.held.looking).lock_owned().await;
         let confirmed = self.clock.elapsed();
+        let own_changes = self.held.own_changes();
         let version = self.catalog.version().await?;
         if let Some(memory) = self.held.memory()
             && memory.version == version
@@ -68,6 +83,7 @@ impl Gateway {
             let revocations = Arc::clone(&memory.revocations);
             self.held.remember(Memory {
                 confirmed,
+                own_changes,
                 ..memory
             });
             return Ok(revocations);
@@ -80,6 +96,7 @@ impl Gateway {
                 revocations: Arc::clone(&revocations),
                 version,
                 confirmed,
+                own_changes,
             });
             drop(one_at_a_time);
             Ok(revocations)
@@ -92,6 +109,7 @@ impl Gateway {
     pub(super) async fn revocations(&self) -> Result<Arc<Revocations>, Refusal> {
         if let Some(memory) = self.held.memory()
             && self.clock.elapsed().saturating_sub(memory.confirmed) < TRUSTED_FOR
+            && memory.own_changes == self.held.own_changes()
         {
             return Ok(memory.revocations);
         }

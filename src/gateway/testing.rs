@@ -39,6 +39,7 @@ pub(crate) fn gateway(catalog: Arc<dyn Catalog>, blobs: Arc<dyn BlobStore>) -> G
         lifetime: 3_600,
         lifetime_max: 604_800,
         expiry_window: 0,
+        revisions_max: 100_000,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
         recycle_days: 0,

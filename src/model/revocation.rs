@@ -69,8 +69,11 @@ impl Revocations {
 
     /// Whether this one link was revoked.
     pub fn is_denied(&self, organization: &OrganizationId, link: LinkId) -> bool {
-        self.denied
-            .get(organization)
-            .is_some_and(|of| of.contains_key(&link))
+        self.denied_until(organization, link).is_some()
+    }
+
+    /// From when on this one link, which was revoked, is dead anyway.
+    pub fn denied_until(&self, organization: &OrganizationId, link: LinkId) -> Option<UnixSeconds> {
+        self.denied.get(organization)?.get(&link).copied()
     }
 }

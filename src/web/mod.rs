@@ -39,6 +39,7 @@ mod download;
 mod form;
 mod framing;
 pub mod handover;
+mod header;
 mod koodrive;
 pub mod multipart;
 pub mod ops;
