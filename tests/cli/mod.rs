@@ -5,6 +5,8 @@ mod keys;
 mod koodrive;
 mod links;
 mod log;
+mod revoke;
+mod rotation;
 mod serving;
 mod support;
 mod vendors;
