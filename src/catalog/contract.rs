@@ -24,7 +24,7 @@ mod lists;
 mod revocation;
 mod sweeping;
 mod tenancy;
-pub(super) mod version;
+pub(super) mod versions;
 
 /// Runs every check on a catalogue that nothing else uses meanwhile.
 pub(crate) async fn all(catalog: &dyn Catalog) {
@@ -36,7 +36,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     revocation::all(catalog).await;
     batch::all(catalog).await;
     apps::all(catalog).await;
-    version::all(catalog, catalog).await;
+    versions::all(catalog, catalog).await;
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {

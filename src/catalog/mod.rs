@@ -215,11 +215,23 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// A number that differs whenever what [`Catalog::revocations`] answers for one moment may differ,
-    /// whoever changed it. No other change moves it, so an upload does not. It means the same on every
-    /// handle to one catalogue. Costs the same however much was revoked, and is asked for each link that
-    /// is made.
-    fn version(&self) -> Answer<'_, u64>;
+    /// Two numbers that tell whoever keeps something of the catalogue in memory whether it may be old,
+    /// both of one moment. They mean the same on every handle to one catalogue, whoever changed it. Costs
+    /// the same however much there is.
+    fn versions(&self) -> Answer<'_, Versions>;
+}
+
+/// How far a catalogue has come. The numbers never fall; what they are says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Differs whenever what [`Catalog::revocations`] answers for one moment may differ. No other change
+    /// moves it, so an upload does not.
+    pub revocations: u64,
+    /// Differs whenever a file that was `Ready`, or an API key or an app, may be answered otherwise than
+    /// before, but for the link revision in a file's record, which is for `revocations`. What only adds
+    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; whoever
+    /// keeps that something is not there cannot go by it.
+    pub rows: u64,
 }
 
 /// The most files that are added at once: what a slow disk still writes in the time of one call.

@@ -76,7 +76,7 @@ impl Gateway {
         let one_at_a_time = Arc::clone(&self.held.looking).lock_owned().await;
         let confirmed = self.clock.elapsed();
         let own_changes = self.held.own_changes();
-        let version = self.catalog.version().await?;
+        let version = self.catalog.versions().await?.revocations;
         if let Some(memory) = self.held.memory()
             && memory.version == version
         {

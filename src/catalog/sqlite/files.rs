@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{revocation, rows, tenancy};
+use super::{rows, tenancy, versions};
 use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
 use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -121,7 +121,7 @@ pub(super) async fn add(
         count_ready(connection, organization, more).await?;
     }
     if files.iter().any(|file| file.link_revision > 0) {
-        revocation::raise_version(connection).await?;
+        versions::raise_revocations(connection).await?;
     }
     Ok(())
 }
@@ -215,6 +215,7 @@ pub(super) async fn delete(
         .execute(&mut *connection)
         .await?;
     count_ready(connection, organization, -1).await?;
+    versions::raise_rows(connection).await?;
     Ok(FileRecord {
         state: FileState::Deleted { at: now },
         ..file
@@ -267,7 +268,7 @@ pub(super) async fn forget_swept(
     .fetch_all(&mut *connection)
     .await?;
     if forgotten.contains(&true) {
-        revocation::raise_version(connection).await?;
+        versions::raise_revocations(connection).await?;
     }
     Ok(forgotten.len() as u64)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::memory::Memory;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place};
+use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -265,7 +265,7 @@ impl Catalog for Counting {
         self.counted().forget_denied(now)
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        self.counted().version()
+    fn versions(&self) -> Answer<'_, Versions> {
+        self.counted().versions()
     }
 }
