@@ -24,6 +24,7 @@ use session::Global;
 mod add;
 mod apikey;
 mod config;
+mod doctor;
 mod failure;
 mod folder;
 mod key;
@@ -77,6 +78,8 @@ enum Command {
     Verify(verify::Verify),
     /// Revoke a link, all links of a file, or all links of an organization
     Revoke(revoke::Revoke),
+    /// Check every file's bytes, and look for leftovers
+    Doctor(doctor::Doctor),
     /// Make, list, rotate, retire and derive signing keys
     #[command(subcommand)]
     Key(key::Key),
@@ -137,6 +140,7 @@ impl Command {
             Self::Sign(sign) => block_on(sign.run(global)),
             Self::Verify(verify) => block_on(verify.run(global)),
             Self::Revoke(revoke) => block_on(revoke.run(global)),
+            Self::Doctor(doctor) => block_on(doctor.run(global)),
             Self::Key(key) => block_on(key.run(global)),
             Self::ApiKey(key) => block_on(key.run(global)),
             Self::Organization(organization) => block_on(organization.run(global)),

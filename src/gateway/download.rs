@@ -99,10 +99,17 @@ impl Gateway {
         by(&self.keyring(), &attempt, &conditions)
     }
 
-    /// The file of a link, if it is there, without opening it.
+    /// The file of a link, if it is there, without opening it. One whose bytes are known to be damaged is
+    /// broken on our side.
     pub async fn file_of(&self, verified: &Verified) -> Result<FileRecord, Refusal> {
-        self.ready_file(verified.organization(), verified.file())
-            .await
+        let (organization, id) = (verified.organization(), verified.file());
+        let file = self.ready_file(organization, id).await?;
+        match file.damaged_at {
+            None => Ok(file),
+            Some(since) => Err(Refusal::Internal(format!(
+                "file {id} of {organization} is marked as damaged since {since}"
+            ))),
+        }
     }
 
     /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let

@@ -25,6 +25,7 @@ use refusal::Refusal;
 pub mod apps;
 pub mod batch;
 pub mod clock;
+pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;

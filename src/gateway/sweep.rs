@@ -160,7 +160,7 @@ impl Gateway {
     }
 
     /// Looks at the blobs after `after`: the last of them, and those without a row; `None` at the end.
-    async fn orphans(
+    pub(super) async fn orphans(
         &self,
         after: Option<BlobKey>,
     ) -> Result<Option<(BlobKey, Vec<BlobKey>)>, Refusal> {
@@ -363,6 +363,10 @@ mod tests {
                 return failure();
             }
             self.inner.sweep_stages(limit)
+        }
+
+        fn abandoned_stages(&self) -> blob::Answer<'_, usize> {
+            self.inner.abandoned_stages()
         }
 
         fn list(

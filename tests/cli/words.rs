@@ -13,6 +13,8 @@ fn commands_that_read_refuse_an_empty_directory_and_make_nothing() {
         &["verify", "http://h/v1/organizations/o/files/f/download"],
         &["revoke", "http://h/v1/organizations/o/files/f/download"],
         &["revoke", "--file", "f"],
+        &["doctor"],
+        &["doctor", "--mend"],
         &["revoke", "--organization", "o"],
         &["key", "list"],
         &["key", "rotate"],

@@ -189,6 +189,7 @@ pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
         uploaded_by: optional(row, "uploaded_by", |text: &str| ApiKeyId::parse(text).ok())?,
+        damaged_at: optional(row, "damaged_at", unix_seconds)?,
         link_revision: number(row, "link_revision")?,
         location: location(row)?,
     })
