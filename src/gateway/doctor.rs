@@ -193,3 +193,102 @@ async fn digest(
     }
     Ok(Sha256Digest::new(hasher.finalize().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::blob::memory::Memory as MemoryBlobs;
+    use crate::catalog::Catalog;
+    use crate::catalog::checkup::Checkup;
+    use crate::catalog::contract::{file, organization};
+    use crate::catalog::memory::Memory;
+    use crate::gateway::testing::stubborn::Stubborn;
+    use crate::gateway::testing::{NOW, gateway};
+    use crate::model::file::BlobLocation;
+    use crate::model::id::BlobKey;
+    use crate::model::time::UnixSeconds;
+
+    fn key(number: u8) -> BlobKey {
+        BlobKey::from_random([number; 16])
+    }
+
+    /// So many files with bytes of their own, of which those with these numbers cannot be read.
+    async fn place(count: u8, fails: &[u8]) -> (Arc<Memory>, Gateway) {
+        let blobs = Stubborn {
+            inner: MemoryBlobs::new(|| UnixSeconds::EPOCH.plus(NOW)),
+            fails: fails.iter().map(|number| key(*number)).collect(),
+            stages: false,
+        };
+        let catalog = Arc::new(Memory::new());
+        let owner = organization(catalog.as_ref(), "a").await;
+        for number in 0..count {
+            let mut stage = blobs.stage(key(number)).await.unwrap();
+            let bytes = vec![number; 3 * usize::from(number)];
+            stage.write(Bytes::from(bytes)).await.unwrap();
+            let stored = stage.commit().await.unwrap();
+            let made = FileRecord {
+                size: stored.size,
+                sha256: stored.sha256,
+                location: BlobLocation::Stored(key(number)),
+                ..file(&owner, &format!("f{number:03}"), 1)
+            };
+            catalog.add_file(&made).await.unwrap();
+        }
+        let gateway = gateway(Arc::clone(&catalog) as _, Arc::new(blobs));
+        (catalog, gateway)
+    }
+
+    async fn findings(gateway: &Gateway, at_once: usize) -> (Vec<Finding>, Arc<Tally>) {
+        let tally = Arc::default();
+        let mut found = Vec::new();
+        let report = |finding| found.push(finding);
+        gateway
+            .check_files(true, at_once, &tally, report)
+            .await
+            .unwrap();
+        (found, tally)
+    }
+
+    #[tokio::test]
+    async fn every_file_is_read_however_many_at_once() {
+        let (_, gateway) = place(250, &[]).await;
+        for at_once in [0, 1, 7, 1_000] {
+            let (found, tally) = findings(&gateway, at_once).await;
+            assert_eq!(found, []);
+            let bytes = (0..250).map(|number| number * 3).sum();
+            assert_eq!((tally.files(), tally.bytes()), (250, bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_give_is_said_and_not_marked() {
+        let (catalog, gateway) = place(9, &[2, 5]).await;
+        let (found, _) = findings(&gateway, 3).await;
+        let ids: BTreeSet<String> = found.iter().map(|one| one.file.id.to_string()).collect();
+        assert_eq!(ids, ["f002", "f005"].map(str::to_owned).into());
+        for one in &found {
+            assert!(matches!(one.complaint, Complaint::Unreadable(_)), "{one:?}");
+            let file = catalog.file(&one.file.organization, &one.file.id).await;
+            assert_eq!(file.unwrap().unwrap().damaged_at, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_went_meanwhile_is_no_finding() {
+        let (catalog, gateway) = place(2, &[]).await;
+        let page = catalog.files_with_bytes(None, 9).await.unwrap();
+        let complaint = || Some(Complaint::Damaged("gone".into()));
+        let [first, second] = [0, 1].map(|at: usize| page[at].clone());
+        let id = second.id.clone();
+        gateway.purge(&second.organization, &id).await.unwrap();
+        let settled = gateway.settle(true, Ok((second, complaint()))).await;
+        assert_eq!(settled.unwrap(), None);
+        let finding = gateway.settle(true, Ok((first, complaint()))).await;
+        let finding = finding.unwrap().unwrap();
+        assert_eq!(finding.file.damaged_at.map(UnixSeconds::get), Some(NOW));
+    }
+}

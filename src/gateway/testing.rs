@@ -11,6 +11,7 @@ use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
 
 pub(crate) mod counting;
+pub(crate) mod stubborn;
 
 /// When every test is.
 pub(crate) const NOW: u64 = 1_779_118_492;

@@ -75,7 +75,8 @@ pub(in crate::cli) struct Checkup {
 impl Show for Checkup {
     /// The sum: the files were printed when they were found.
     fn lines(&self) -> Vec<String> {
-        let removed = if self.mended { ", removed" } else { "" };
+        let any = self.orphans + self.stages > 0;
+        let removed = if self.mended && any { ", removed" } else { "" };
         vec![
             format!(
                 "{} files checked, {} bytes: {} damaged",
