@@ -178,7 +178,7 @@ impl TestApp {
     }
 
     /// The catalogue and a file of `org_123`, as another process has them.
-    async fn from_outside(&self, id: &str) -> (Sqlite, OrganizationId, FileId) {
+    async fn seen_from_outside(&self, id: &str) -> (Sqlite, OrganizationId, FileId) {
         let catalogue = self.directory.path().join("data/catalogue.sqlite3");
         let catalogue = Sqlite::open_existing(&catalogue).await.unwrap();
         let organization = OrganizationId::parse("org_123").unwrap();
@@ -187,14 +187,14 @@ impl TestApp {
 
     /// Revokes all links of a file of `org_123`, as another process would.
     pub(crate) async fn revoke_links_of(&self, id: &str) {
-        let (catalogue, organization, id) = self.from_outside(id).await;
+        let (catalogue, organization, id) = self.seen_from_outside(id).await;
         let raised = catalogue.raise_link_revision(&organization, &id, 10);
         raised.await.unwrap();
     }
 
     /// Marks a file of `org_123`, as `doctor` would, and waits until every gateway must know.
     pub(crate) async fn mark_as_damaged(&self, id: &str) {
-        let (catalogue, organization, id) = self.from_outside(id).await;
+        let (catalogue, organization, id) = self.seen_from_outside(id).await;
         let since = UnixSeconds::new(T0);
         let marked = catalogue.mark_damaged(&organization, &id, since);
         marked.await.unwrap();

@@ -9,7 +9,7 @@ use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::model::revocation::LinkId;
-use crate::web::body::{self, Body};
+use crate::web::body::Body;
 use crate::web::header::takes_json;
 use crate::web::problem::Problem;
 use crate::web::route::FilePath;
@@ -25,7 +25,7 @@ pub(super) async fn link(
 ) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, organization, Scope::Admin).await?;
     takes_json(&exchange.request.headers)?;
-    let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
+    let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     let gateway = exchange.gateway;
     let revoked = match wire::link_named(&text)? {
         wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&caller.organization), &url).await?,
@@ -100,7 +100,7 @@ async fn caller_without_body(
     organization: &str,
 ) -> Result<Principal, Problem> {
     let caller = caller(exchange, organization, Scope::Admin).await?;
-    let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
+    let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     if matches!(text.trim_ascii(), b"" | b"{}") {
         return Ok(caller);
     }
