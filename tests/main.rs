@@ -9,7 +9,9 @@ mod sign;
 
 /// The Aitronos API over a real socket, and what its links open.
 mod aitronos;
-/// The byte route: ranges, conditions, other origins, pages for people.
+/// Connections themselves: every byte on them, their deadlines, how they end.
+mod connections;
+/// The byte route: ranges, conditions, other origins, downloaders, pages for people.
 mod download;
 /// The KooDrive API over a real socket, and what its links open.
 mod koodrive;
@@ -19,7 +21,7 @@ mod qoder;
 /// Revoking: by calls over a real socket.
 mod revoke;
 
-/// A real browser shows what links open, and asks for nothing twice.
+/// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;
 /// A real nginx in front.
 mod proxy;

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod files;
+mod kernel;
 mod keys;
 mod koodrive;
 mod links;
