@@ -154,6 +154,16 @@ impl Gateway {
     }
 }
 
+/// Says no to a file that a check marked: its bytes may be there, and are not what they were.
+pub(super) fn expect_whole(file: &FileRecord) -> Result<(), Refusal> {
+    let Some(since) = file.damaged_at else {
+        return Ok(());
+    };
+    let (organization, id) = (&file.organization, &file.id);
+    let why = format!("file {id} of {organization} is marked as damaged since {since}");
+    Err(Refusal::Internal(why))
+}
+
 /// Reads a file's bytes to their end, and says what is the matter with them.
 async fn check(
     blobs: Arc<dyn BlobStore>,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Gateway;
+use super::doctor::expect_whole;
 use super::refusal::Refusal;
 use crate::blob::Blob;
 pub use crate::blob::Stamp;
@@ -137,14 +138,11 @@ impl Gateway {
     /// The file of a link, if it is there, without opening it. One whose bytes are known to be damaged is
     /// broken on our side.
     pub async fn file_of(&self, verified: &Verified) -> Result<FileRecord, Refusal> {
-        let (organization, id) = (verified.organization(), verified.file());
-        let file = self.ready_file(organization, id).await?;
-        match file.damaged_at {
-            None => Ok(file),
-            Some(since) => Err(Refusal::Internal(format!(
-                "file {id} of {organization} is marked as damaged since {since}"
-            ))),
-        }
+        let file = self
+            .ready_file(verified.organization(), verified.file())
+            .await?;
+        expect_whole(&file)?;
+        Ok(file)
     }
 
     /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
