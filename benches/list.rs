@@ -205,6 +205,7 @@ fn record(number: u64) -> FileRecord {
         created_at,
         updated_at: created_at,
         uploaded_by: None,
+        damaged_at: None,
         link_revision: 0,
         location: BlobLocation::Stored(BlobKey::from_random(spread(number))),
     }

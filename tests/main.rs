@@ -19,6 +19,9 @@ mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
 
+/// Revoking: by calls over a real socket.
+mod revoke;
+
 /// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;
 /// A real nginx in front.

@@ -16,6 +16,7 @@ use crate::model::time::UnixSeconds;
 
 mod apps;
 mod batch;
+mod checkup;
 mod rows;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.

@@ -23,6 +23,7 @@ use super::{Answer, CatalogError};
 
 mod apps;
 mod batch;
+mod checkup;
 mod fault;
 mod files;
 mod folders;

@@ -52,6 +52,8 @@ pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
+/// The most files with revoked links: what every gateway holds in memory, and reads again within a second.
+pub const REVISIONS_MAX: u64 = 1_000_000;
 /// The longest time that the bytes of deleted files are kept: ten years.
 pub const RECYCLE_DAYS_MAX: u64 = 3660;
 /// The largest cache: more than any machine's memory that this is for.
@@ -162,6 +164,8 @@ settings! {
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
         /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
+        /// The most files whose links may have been revoked, of all organizations.
+        revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
     }
     /// Which other sites may use the bytes.
     cors: Cors {

@@ -264,6 +264,7 @@ mod tests {
             updated_at: now,
             state: FileState::Ready,
             link_revision: 0,
+            damaged_at: None,
             uploaded_by: None,
         };
         let files: Vec<FileRecord> = ids.iter().map(record).collect();

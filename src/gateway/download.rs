@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use super::Gateway;
+use super::doctor::expect_whole;
 use super::refusal::Refusal;
 use super::revocations::{RowsAt, TRUSTED_FOR};
 use crate::blob::Blob;
@@ -164,10 +165,13 @@ impl Gateway {
         by(&self.keyring(), &attempt, &conditions)
     }
 
-    /// The file of a link, if it is there, without opening it.
+    /// The file of a link, if it is there, without opening it. One whose bytes are known to be damaged is
+    /// broken on our side.
     pub async fn file_of(&self, verified: &Verified<'_>) -> Result<Arc<FileRecord>, Refusal> {
         let at = self.rows_at();
-        self.row(verified.file(), at).await
+        let file = self.row(verified.file(), at).await?;
+        expect_whole(&file)?;
+        Ok(file)
     }
 
     /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
@@ -194,6 +198,7 @@ impl Gateway {
 
     async fn open(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Result<Arc<OpenFile>, Refusal> {
         let record = self.row(file, at).await?;
+        expect_whole(&record)?;
         let opened = self.blobs.open(&record.location, record.size).await;
         let mut blob = opened.inspect_err(|_| self.cache.forget_open_file(file))?;
         let is_ours = matches!(record.location, BlobLocation::Stored(_));

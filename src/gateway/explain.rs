@@ -21,7 +21,7 @@ pub enum Verdict {
     FileMissing,
     /// It is good, and its file was deleted.
     FileDeleted,
-    /// It is good, and the bytes are not what they were: gone, cut, or changed where they lie.
+    /// It is good, and the bytes are not what they were: gone, cut, changed where they lie, or marked.
     FileDamaged,
 }
 
@@ -54,6 +54,9 @@ impl Gateway {
         };
         if file.state != FileState::Ready {
             return Ok(Verdict::FileDeleted);
+        }
+        if file.damaged_at.is_some() {
+            return Ok(Verdict::FileDamaged);
         }
         match self.blobs.open(&file.location, file.size).await {
             Ok(_) => Ok(Verdict::Opens),

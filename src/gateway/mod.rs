@@ -27,6 +27,7 @@ pub mod apps;
 pub mod batch;
 pub mod cache;
 pub mod clock;
+pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;
@@ -34,6 +35,7 @@ pub mod mint;
 pub mod principal;
 pub mod refusal;
 pub mod revocations;
+pub mod revoke;
 pub mod sweep;
 pub mod tenants;
 #[cfg(test)]
@@ -51,6 +53,8 @@ pub struct Settings {
     pub lifetime_max: u64,
     /// `links.expiry_window`, seconds; 0 is off.
     pub expiry_window: u64,
+    /// `links.revisions_max`, files.
+    pub revisions_max: u64,
     /// `links.not_before_leeway`, seconds.
     pub not_before_leeway: u64,
     /// `uploads.size_max`, bytes.

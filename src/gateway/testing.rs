@@ -12,6 +12,7 @@ use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
 
 pub(crate) mod counting;
+pub(crate) mod stubborn;
 
 /// When every test is.
 pub(crate) const NOW: u64 = 1_779_118_492;
@@ -57,6 +58,7 @@ pub(crate) fn gateway_with(
         lifetime: 3_600,
         lifetime_max: 604_800,
         expiry_window: 0,
+        revisions_max: 100_000,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
         recycle_days: 0,

@@ -147,6 +147,7 @@ impl Gateway {
             created_at: new.created_at.unwrap_or(own_time),
             updated_at: now,
             uploaded_by: new.uploaded_by,
+            damaged_at: None,
             link_revision: 0,
             location,
         })

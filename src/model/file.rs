@@ -39,6 +39,8 @@ pub struct FileRecord {
     pub updated_at: UnixSeconds,
     /// The API key that uploaded it; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
+    /// Since when its bytes are known to be damaged: it is not served until they are found whole again.
+    pub damaged_at: Option<UnixSeconds>,
     /// How often all links of the file were revoked. It is under every link's MAC.
     pub link_revision: u64,
     /// Where the bytes are.

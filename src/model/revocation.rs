@@ -72,8 +72,11 @@ impl Revocations {
 
     /// Whether this one link was revoked.
     pub fn is_denied(&self, organization: impl AsRef<str>, link: LinkId) -> bool {
-        self.denied
-            .get(organization.as_ref())
-            .is_some_and(|of| of.contains_key(&link))
+        self.denied_until(organization, link).is_some()
+    }
+
+    /// From when on this one link, which was revoked, is dead anyway.
+    pub fn denied_until(&self, organization: impl AsRef<str>, link: LinkId) -> Option<UnixSeconds> {
+        self.denied.get(organization.as_ref())?.get(&link).copied()
     }
 }

@@ -15,6 +15,7 @@ use super::organization_key::derive;
 use super::query::Parameters;
 use super::token::Token;
 use crate::model::address::FileRef;
+use crate::model::id::OrganizationId;
 use crate::model::network::Network;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
@@ -91,6 +92,18 @@ impl<'a> Verified<'a> {
     }
 }
 
+/// A link whose MAC is good, whatever else may keep it from opening. It opens nothing: it says which link
+/// somebody means who wants it revoked.
+#[derive(Debug)]
+pub struct Recognized {
+    /// Whose file the link is for.
+    pub organization: OrganizationId,
+    /// Names the link.
+    pub link_id: LinkId,
+    /// The first second at which the link is dead.
+    pub expires: UnixSeconds,
+}
+
 /// Why a link opens nothing. For logs, metrics and the operator; a client is never told which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
@@ -159,6 +172,23 @@ impl Keyring {
         let (epoch, revision) = link.in_force(conditions.revocations);
         self.check_mac(&link, epoch, revision)?;
         link.check_the_rest(conditions)
+    }
+
+    /// Checks 1 to 3 alone: whether a link is one of ours under the epoch and the link revision in force,
+    /// also where its time is over or has not come, or its claims mean nothing.
+    pub fn recognize(
+        &self,
+        attempt: &Attempt<'_>,
+        revocations: &Revocations,
+    ) -> Result<Recognized, Rejection> {
+        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
+        let (epoch, revision) = link.in_force(revocations);
+        self.check_mac(&link, epoch, revision)?;
+        Ok(Recognized {
+            organization: link.file.to_address().organization,
+            link_id: link.token.link_id,
+            expires: link.expires,
+        })
     }
 
     /// As [`Keyring::verify`], but looks for the reason behind a MAC that does not match: whether it

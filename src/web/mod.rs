@@ -46,6 +46,7 @@ mod form;
 mod framing;
 pub mod handover;
 mod head;
+mod header;
 mod koodrive;
 pub mod multipart;
 pub mod ops;

@@ -1,5 +1,6 @@
 //! What the command line promises, kept by the real binary.
 
+mod doctor;
 mod files;
 mod kernel;
 mod keys;
@@ -7,6 +8,8 @@ mod koodrive;
 mod links;
 mod log;
 mod memory;
+mod revoke;
+mod rotation;
 mod serving;
 mod support;
 mod vendors;

@@ -51,6 +51,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.expiry_window", "1", "2", "3s"),
     ("links.not_before_leeway", "1", "2", "3"),
     ("links.cap_cache_to_expiry", "true", "true", "true"),
+    ("links.revisions_max", "1", "2", "3"),
     (
         "cors.origins",
         "['https://a']",
@@ -160,6 +161,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.expiry_window, 0);
     assert_eq!(config.links.not_before_leeway, 0);
     assert!(!config.links.cap_cache_to_expiry);
+    assert_eq!(config.links.revisions_max, 100_000);
     assert_eq!(config.cors.origins, Origins::Any);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);

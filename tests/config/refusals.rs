@@ -82,6 +82,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
+    ("links.revisions_max", "0", "must be 1 to 1000000"),
+    ("links.revisions_max", "many", "must be a whole number"),
     ("cors.origins", "app.example.com", ORIGINS),
     ("cors.origins", "https://app.example.com/", ORIGINS),
     ("cors.origins", "https://app.example.com/x", ORIGINS),

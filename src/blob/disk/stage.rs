@@ -226,24 +226,39 @@ pub(super) fn sweep(stages: &File, limit: usize) -> Result<usize, BlobError> {
     Ok(removed)
 }
 
-/// Removes one stage if nobody holds it. Whether the name still is the file is asked under the lock:
-/// before, it may have been committed, or swept and made anew.
+/// How many stages [`sweep`] would remove.
+pub(super) fn abandoned(stages: &File) -> Result<usize, BlobError> {
+    let mut abandoned = 0;
+    for key in beneath::names(stages, BlobKey::parse).map_err(failed(SWEEPING))? {
+        abandoned += usize::from(held(stages, &key.to_string())?.is_some());
+    }
+    Ok(abandoned)
+}
+
+/// Removes one stage if nobody holds it.
 pub(super) fn sweep_one(stages: &File, name: &str) -> Result<bool, BlobError> {
+    let Some(_held) = held(stages, name)? else {
+        return Ok(false);
+    };
+    unlinkat(stages, name, AtFlags::empty()).map_err(failed(SWEEPING))?;
+    Ok(true)
+}
+
+/// Takes the lock of one stage, if nobody has it. Whether the name still is the file is asked under the
+/// lock: before, it may have been committed, or swept and made anew.
+fn held(stages: &File, name: &str) -> Result<Option<File>, BlobError> {
     let file = match beneath::regular(stages, Path::new(name)) {
         Ok((file, _)) => file,
-        Err(Unfit::Odd(_)) => return Ok(false),
+        Err(Unfit::Odd(_)) => return Ok(None),
         Err(Unfit::Failed(error)) => return Err(failed(SWEEPING)(error)),
     };
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(false),
+        Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(failed(SWEEPING)(error)),
     }
-    if !beneath::is_named(stages, name, &file).map_err(failed(SWEEPING))? {
-        return Ok(false);
-    }
-    unlinkat(stages, name, AtFlags::empty()).map_err(failed(SWEEPING))?;
-    Ok(true)
+    let is_named = beneath::is_named(stages, name, &file).map_err(failed(SWEEPING))?;
+    Ok(is_named.then_some(file))
 }
 
 fn time(nanoseconds: i64) -> Timespec {

@@ -150,6 +150,7 @@ impl Rows {
         for file in files {
             let ready = FileRecord {
                 state: FileState::Ready,
+                damaged_at: None,
                 ..file.clone()
             };
             self.files

@@ -17,8 +17,8 @@ macro_rules! files {
     ($($rest:literal),+) => {
         concat!(
             "SELECT organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, \
-             metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, \
-             modified_nanos FROM file ",
+             metadata, created_at, updated_at, uploaded_by, damaged_at, link_revision, blob, path, \
+             inode, modified_nanos FROM file ",
             $($rest),+
         )
     };
@@ -71,6 +71,10 @@ pub(super) const NUMBERED_PAGE: &str = files!(
 /// What the recycle bin's sweeper asks for.
 pub(super) const DELETED: &str = files!(
     "WHERE state = 'deleted' AND deleted_at <= ? ORDER BY deleted_at, organization, id LIMIT ?"
+);
+/// What a check of all rows asks for.
+pub(super) const WITH_BYTES: &str = files!(
+    "WHERE (organization, id) > (?, ?) AND state <> 'swept' ORDER BY organization, id LIMIT ?"
 );
 /// As the ids come: one JSON array.
 pub(super) const OF_IDS: &str =

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
+use crate::catalog::checkup::Checkup;
 use crate::catalog::memory::Memory;
 use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
 use crate::model::app::App;
@@ -69,6 +70,25 @@ impl Batch for Counting {
         ids: &'a [FileId],
     ) -> Answer<'a, Option<SharedFiles>> {
         self.counted().shared_files(organization, folder, ids)
+    }
+}
+
+impl Checkup for Counting {
+    fn files_with_bytes<'a>(
+        &'a self,
+        after: Option<&'a (OrganizationId, FileId)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>> {
+        self.counted().files_with_bytes(after, limit)
+    }
+
+    fn mark_damaged<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        since: Option<UnixSeconds>,
+    ) -> Answer<'a, ()> {
+        self.counted().mark_damaged(organization, id, since)
     }
 }
 

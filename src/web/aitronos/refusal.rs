@@ -101,7 +101,7 @@ fn refused(refusal: &Refusal) -> Fault<'_> {
         ),
         Refusal::Field(fault) => return field_fault(fault),
         Refusal::TooLarge { .. } => (413, "PAYLOAD_TOO_LARGE", "The file is too large."),
-        Refusal::Exists { .. } | Refusal::Limit { .. } => {
+        Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::RevocationsFull { .. } => {
             (409, "CONFLICT", "This contradicts what is there already.")
         }
         Refusal::Missing { .. } => (404, "NOT_FOUND", "There is nothing here."),
