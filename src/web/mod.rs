@@ -338,12 +338,10 @@ async fn download(
     let is_read = opened.content.file().is_some();
     let mut response = download::answer(exchange, opened)?;
     if is_read {
-        let reader = Arc::new(Reader {
-            regions: arrival.regions.clone(),
-            trace_id: exchange.trace.trace_id,
-            link_id,
-        });
-        response.body_mut().read_by(&reader);
+        let trace_id = exchange.trace.trace_id;
+        let reader = Arc::new(Reader { trace_id, link_id });
+        let regions = arrival.regions.as_ref();
+        response.body_mut().read_by(&reader, regions);
     }
     Ok(response)
 }

@@ -1,6 +1,7 @@
 //! What the command line promises, kept by the real binary.
 
 mod files;
+mod kernel;
 mod keys;
 mod koodrive;
 mod links;
