@@ -1,7 +1,7 @@
 //! What is kept in memory of rows and bytes, so that a request for a hot file asks neither the catalogue
 //! nor the disk.
 //!
-//! Every entry knows between which changes of rows it was read ([`RowsAt`], taken before the reading
+//! Every entry knows between which changes of rows it was read (`RowsAt`, taken before the reading
 //! began), and is answered with only while no row was changed since: by this process or, as far as a look
 //! has found, by another. So a change that comes while a row is being read can never be lost: the row is
 //! old as soon as it is kept. What is not there is never kept.

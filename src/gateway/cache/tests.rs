@@ -55,6 +55,8 @@ async fn place_with(blobs: Arc<dyn BlobStore>, limits: Limits) -> Place {
         text: None,
     };
     let key = gateway.create_api_key(new).await.unwrap();
+    // As a running gateway does all the time.
+    gateway.look().await.unwrap();
     Place {
         catalog,
         blobs,
