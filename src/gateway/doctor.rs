@@ -147,7 +147,8 @@ impl Gateway {
             Complaint::Healed => None,
         };
         if mend && mark != file.damaged_at {
-            self.catalog.mark_damaged(organization, id, mark).await?;
+            let marking = self.catalog.mark_damaged(organization, id, mark);
+            self.changing(marking).await?;
             file.damaged_at = mark;
         }
         Ok(Some(Finding { file, complaint }))

@@ -83,7 +83,10 @@ impl Ward {
         let place = Place::new();
         let root = fs::canonicalize(place.file("kept/x", b"")).unwrap();
         let root = root.parent().unwrap().to_owned();
-        let config = format!("[blobs]\nin_place_roots = [{root:?}]\n");
+        // What is kept in memory goes on being right whatever becomes of the disk: here nothing is.
+        let config = format!(
+            "[blobs]\nin_place_roots = [{root:?}]\n[cache]\nsmall_files_bytes = 0\nopen_files = 0\n"
+        );
         place.file("h.toml", config.as_bytes());
         let mut serve = place.start(&["serve", "--listen", "127.0.0.1:0", "--config", "h.toml"]);
         let base = serve.url();
