@@ -38,6 +38,7 @@ mod show;
 mod sign;
 mod space;
 mod store;
+mod taking;
 mod texts;
 mod verify;
 mod walk;

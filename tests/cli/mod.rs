@@ -1,5 +1,6 @@
 //! What the command line promises, kept by the real binary.
 
+mod adding;
 mod files;
 mod keys;
 mod koodrive;

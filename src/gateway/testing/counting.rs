@@ -1,11 +1,11 @@
 //! A catalogue that counts how often it is asked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::memory::Memory;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place};
+use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -20,12 +20,19 @@ use crate::model::time::UnixSeconds;
 pub(crate) struct Counting {
     kept: Memory,
     calls: AtomicU64,
+    /// Whether files that are added together are added, and nobody is told.
+    silent: AtomicBool,
 }
 
 impl Counting {
     /// How many calls there were since this was asked last.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// From now on files that are added together are added, and the answer is that nobody knows.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
     }
 
     fn counted(&self) -> &Memory {
@@ -157,7 +164,15 @@ impl Catalog for Counting {
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
-        self.counted().add_files(files)
+        Box::pin(async move {
+            self.counted().add_files(files).await?;
+            if self.silent.load(Ordering::Relaxed) {
+                let doing = "adding files";
+                let source = "it fell silent".into();
+                return Err(CatalogError::Unavailable { doing, source });
+            }
+            Ok(())
+        })
     }
 
     fn file<'a>(
