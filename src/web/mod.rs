@@ -39,7 +39,7 @@ mod download;
 mod form;
 mod framing;
 pub mod handover;
-mod koodrive;
+pub mod koodrive;
 pub mod multipart;
 pub mod ops;
 mod page;
