@@ -14,6 +14,7 @@
 //!           gateway/             the rules: mint, download, upload, files, tenants; no HTTP, no SQL, no disk
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification
+//!           handover/            bytes of a file from the page cache to the socket, under hyper
 //!           model/               ids, times, ranges, names, file records: pure values
 //! ```
 //!
@@ -40,6 +41,7 @@ pub mod sign;
 
 pub mod blob;
 pub mod catalog;
+pub mod handover;
 
 pub mod gateway;
 

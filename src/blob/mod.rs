@@ -23,6 +23,8 @@ pub mod disk;
 pub mod memory;
 mod read;
 
+pub use read::Stamp;
+
 /// What every call answers with: a boxed future, so that the gateway can hold any adapter.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
 

@@ -1,14 +1,40 @@
 //! Reading from an open blob.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::FileExt as _;
 
 use bytes::Bytes;
+use rustix::fs::{fstat, fstatfs};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use tokio::sync::Semaphore;
 
 use super::blocking::blocking;
 use super::{Answer, Blob, BlobError};
 
 const READING: &str = "reading a blob";
+
+/// How many reads may wait for a disk at once, in the whole process. They wait on threads that others need,
+/// too.
+const WAITING_MAX: usize = 64;
+
+static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
+
+/// How far apart a part is looked at to tell whether it is in memory: what a kernel commonly reads ahead.
+const PROBE_BYTES: u64 = 256 * 1024;
+
+/// How much is read at once of what is only brought into memory.
+const FETCH_BYTES: usize = 128 * 1024;
+
+/// The file system that is memory, and does not say of a part that it is.
+const TMPFS: u64 = 0x0102_1994;
+
+/// What tells that an open file was changed. Equal for bytes in memory, always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamp {
+    modified_seconds: i64,
+    modified_nanos: u64,
+}
 
 impl Blob {
     /// Length in bytes, as it was when the blob was opened.
@@ -28,23 +54,118 @@ impl Blob {
         let blob = self.clone();
         Box::pin(async move {
             check_inside(blob.size(), offset, length)?;
-            match blob {
+            let file = match blob {
                 Self::Memory(bytes) => {
                     // Inside the bytes, so it fits.
                     let start = usize::try_from(offset).unwrap_or(bytes.len());
-                    Ok(bytes.slice(start..start + length))
+                    return Ok(bytes.slice(start..start + length));
                 }
-                Self::File { file, .. } => {
-                    blocking(READING, move || {
-                        let mut bytes = vec![0; length];
-                        file.read_exact_at(&mut bytes, offset)
-                            .map_err(|error| unread(error, offset, length))?;
-                        Ok(bytes.into())
-                    })
-                    .await
-                }
+                Self::File { file, .. } => file,
+            };
+            let mut bytes = vec![0; length];
+            // What is in memory is read here and now.
+            let at_hand = read_now(&file, &mut bytes, offset).unwrap_or(0);
+            if at_hand == length {
+                return Ok(bytes.into());
             }
+            waiting(move || {
+                let (rest, missing) = (offset + at_hand as u64, bytes.get_mut(at_hand..));
+                file.read_exact_at(missing.unwrap_or_default(), rest)
+                    .map_err(|error| unread(error, offset, length))?;
+                Ok(bytes.into())
+            })
+            .await
         })
+    }
+
+    /// Whether a part can be sent without waiting for a disk, as far as a look here and there tells. Never
+    /// waits itself.
+    pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
+        let Self::File { file, .. } = self else {
+            return true;
+        };
+        let Some(last) = (offset + length as u64).checked_sub(1) else {
+            return true;
+        };
+        let step = usize::try_from(PROBE_BYTES).unwrap_or(usize::MAX);
+        (offset..last)
+            .step_by(step)
+            .chain([last])
+            .all(|at| is_byte_at_hand(file, at))
+    }
+
+    /// Brings a part that lies inside the blob into memory. A file that was cut short after it was opened
+    /// is `Damaged`. Dropping the answer lets a read that has begun run to its end.
+    pub fn fetch(&self, offset: u64, length: usize) -> Answer<'static, ()> {
+        let blob = self.clone();
+        Box::pin(async move {
+            let Self::File { file, .. } = blob else {
+                return Ok(());
+            };
+            waiting(move || {
+                let (mut bytes, mut next) = (vec![0; FETCH_BYTES.min(length)], offset);
+                let end = offset + length as u64;
+                while next < end {
+                    let read = file.read_at(&mut bytes, next);
+                    let read = read.map_err(|error| unread(error, offset, length))?;
+                    if read == 0 {
+                        return Err(unread(io::ErrorKind::UnexpectedEof.into(), offset, length));
+                    }
+                    next += read as u64;
+                }
+                Ok(())
+            })
+            .await
+        })
+    }
+
+    /// What the open file is like now. One that is longer or shorter than it was is `Damaged`.
+    pub fn stamp(&self) -> Result<Stamp, BlobError> {
+        let Self::File { file, size } = self else {
+            return Ok(Stamp::default());
+        };
+        let found = fstat(file).map_err(|source| BlobError::Io {
+            doing: "looking at an open blob",
+            source: source.into(),
+        })?;
+        if u64::try_from(found.st_size) != Ok(*size) {
+            let what = format!("an open file of {size} bytes now has {}", found.st_size);
+            return Err(BlobError::Damaged { what });
+        }
+        Ok(Stamp {
+            modified_seconds: found.st_mtime,
+            modified_nanos: found.st_mtime_nsec,
+        })
+    }
+}
+
+/// Waits for a disk where that is no harm to others, when it is our turn.
+async fn waiting<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    // It is never closed.
+    let _turn = WAITING.acquire().await.ok();
+    blocking(READING, read).await
+}
+
+/// Reads what is in memory.
+fn read_now(file: &File, bytes: &mut [u8], offset: u64) -> rustix::io::Result<usize> {
+    preadv2(
+        file,
+        &mut [IoSliceMut::new(bytes)],
+        offset,
+        ReadWriteFlags::NOWAIT,
+    )
+}
+
+fn is_byte_at_hand(file: &File, offset: u64) -> bool {
+    match read_now(file, &mut [0], offset) {
+        // Behind the end nothing is waited for.
+        Ok(_) => true,
+        Err(Errno::OPNOTSUPP) => {
+            fstatfs(file).is_ok_and(|found| found.f_type.cast_unsigned() == TMPFS)
+        }
+        Err(_) => false,
     }
 }
 

@@ -55,6 +55,9 @@ pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
 /// The longest time that the bytes of deleted files are kept: ten years.
 pub const RECYCLE_DAYS_MAX: u64 = 3660;
 
+/// The most connections that may be allowed, more than a process can have descriptors for.
+pub const CONNECTIONS_MAX: u64 = 10_000_000;
+
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -136,6 +139,10 @@ settings! {
         trusted_proxies: TrustedProxies = "", trusted_proxies;
         /// Whether every connection begins with a PROXY protocol header: `off` or `required`.
         proxy_protocol: bool = "off", word(&[("off", false), ("required", true)]);
+        /// The most connections at once. The one that is idle longest makes room for the next.
+        connections_max: u64 = "10000", count(1, CONNECTIONS_MAX);
+        /// The most connections of one address; 0 is any number. Loopback and trusted proxies are not counted.
+        connections_per_address_max: u64 = "0", count(0, CONNECTIONS_MAX);
     }
     /// How long links live, and how they are revoked.
     links: Links {

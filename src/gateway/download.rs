@@ -1,13 +1,16 @@
 //! Opening a signed URL.
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::Gateway;
 use super::refusal::Refusal;
 use crate::blob::Blob;
+pub use crate::blob::Stamp;
 use crate::model::disposition::Disposition;
 use crate::model::file::FileRecord;
 use crate::model::media::MediaType;
@@ -53,6 +56,38 @@ impl Content {
     /// short answer. Dropping the future gives the bytes up.
     pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
         Ok(self.0.read_at(offset, length).await?)
+    }
+
+    /// The open file, if the bytes are one's.
+    pub const fn file(&self) -> Option<&Arc<File>> {
+        match &self.0 {
+            Blob::File { file, .. } => Some(file),
+            Blob::Memory(_) => None,
+        }
+    }
+
+    /// The bytes, if they are in memory.
+    pub const fn bytes(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Blob::File { .. } => None,
+            Blob::Memory(bytes) => Some(bytes),
+        }
+    }
+
+    /// Whether this part can be sent without waiting for a disk, as far as can be told at once.
+    pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
+        self.0.is_at_hand(offset, length)
+    }
+
+    /// Brings this part into memory, for [`Content::is_at_hand`] to be true for now.
+    pub async fn fetch(&self, offset: u64, length: usize) -> Result<(), Refusal> {
+        Ok(self.0.fetch(offset, length).await?)
+    }
+
+    /// What tells that the bytes have changed under us. An error where they are fewer, or more, than
+    /// they were when they were opened.
+    pub fn stamp(&self) -> Result<Stamp, Refusal> {
+        Ok(self.0.stamp()?)
     }
 }
 

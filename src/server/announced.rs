@@ -4,7 +4,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+use bytes::{Buf as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::web::client::Peer;
 
@@ -12,42 +13,77 @@ use crate::web::client::Peer;
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The longest line of version 1, its end included.
-const LINE_BYTES_MAX: u64 = 107;
+const LINE_BYTES_MAX: usize = 107;
 
 /// The most bytes behind the fixed head of version 2: addresses and extensions. Proxies send some
 /// hundred; the format would allow 64 KiB.
 const BODY_BYTES_MAX: u16 = 4096;
 
+/// How much is read at once, while there is room.
+const READ_BYTES: usize = 512;
+
 /// The length of two Unix socket addresses.
 const UNIX_BYTES: usize = 216;
 
-/// Reads the announcement that a connection begins with, and no byte more. Answers who is behind the
-/// proxy; `own`, who the proxy itself is, where it speaks for itself. What is malformed, or longer than
-/// any announcement, is an error; it is for the caller to bound the time.
-pub(super) async fn read(stream: &mut (impl AsyncBufRead + Unpin), own: Peer) -> io::Result<Peer> {
-    let mut start = [0; SIGNATURE.len()];
-    stream.read_exact(&mut start).await?;
-    if start == SIGNATURE {
-        let mut head = [0; 4];
-        stream.read_exact(&mut head).await?;
-        let [command, family, high, low] = head;
-        let length = u16::from_be_bytes([high, low]);
-        if length > BODY_BYTES_MAX {
-            return Err(malformed());
+/// Reads the announcement that a connection begins with. Answers who is behind the proxy; `own`, who the
+/// proxy itself is, where it speaks for itself. What was read behind it is left in `begun`. What is
+/// malformed, or longer than any announcement, is an error; it is for the caller to bound the time.
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    begun: &mut BytesMut,
+    own: Peer,
+) -> io::Result<Peer> {
+    begun.reserve(READ_BYTES);
+    loop {
+        if let Some((peer, length)) = announcement(begun, own)? {
+            begun.advance(length);
+            return Ok(peer);
         }
-        let mut body = vec![0; usize::from(length)];
-        stream.read_exact(&mut body).await?;
-        version_2(command, family, &body, own).ok_or_else(malformed)
-    } else {
-        // The shortest line is longer than the start that was read.
-        let mut line = start.to_vec();
-        if line.contains(&b'\n') {
-            return Err(malformed());
+        if stream.read_buf(begun).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let rest = LINE_BYTES_MAX - SIGNATURE.len() as u64;
-        stream.take(rest).read_until(b'\n', &mut line).await?;
-        version_1(&line).ok_or_else(malformed)
     }
+}
+
+/// Who is announced, and how long the announcement is; nothing, as long as it is not there whole.
+fn announcement(begun: &[u8], own: Peer) -> io::Result<Option<(Peer, usize)>> {
+    let start = begun.get(..SIGNATURE.len()).unwrap_or(begun);
+    if SIGNATURE.starts_with(start) {
+        binary_announcement(begun, own)
+    } else {
+        line_announcement(begun)
+    }
+}
+
+fn binary_announcement(begun: &[u8], own: Peer) -> io::Result<Option<(Peer, usize)>> {
+    let rest = begun.get(SIGNATURE.len()..).unwrap_or_default();
+    let Some(([command, family, high, low], body)) = rest.split_first_chunk() else {
+        return Ok(None);
+    };
+    let length = u16::from_be_bytes([*high, *low]);
+    if length > BODY_BYTES_MAX {
+        return Err(malformed());
+    }
+    let Some(body) = body.get(..usize::from(length)) else {
+        return Ok(None);
+    };
+    let peer = version_2(*command, *family, body, own).ok_or_else(malformed)?;
+    Ok(Some((peer, SIGNATURE.len() + 4 + body.len())))
+}
+
+fn line_announcement(begun: &[u8]) -> io::Result<Option<(Peer, usize)>> {
+    let within = begun.get(..LINE_BYTES_MAX).unwrap_or(begun);
+    let Some(end) = memchr::memchr(b'\n', within) else {
+        let is_too_long = begun.len() >= LINE_BYTES_MAX;
+        return if is_too_long {
+            Err(malformed())
+        } else {
+            Ok(None)
+        };
+    };
+    let line = within.get(..=end).unwrap_or_default();
+    let peer = version_1(line).ok_or_else(malformed)?;
+    Ok(Some((peer, line.len())))
 }
 
 fn version_1(line: &[u8]) -> Option<Peer> {
@@ -120,9 +156,9 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut stream = bytes;
-            let peer = read(&mut stream, OWN).await.ok()?;
-            Some((peer, stream.to_vec()))
+            let (mut stream, mut begun) = (bytes, BytesMut::new());
+            let peer = read(&mut stream, &mut begun, OWN).await.ok()?;
+            Some((peer, [&begun, stream].concat()))
         })
     }
 
@@ -138,7 +174,7 @@ mod tests {
     #[test]
     fn lines_are_read_to_their_end_and_not_further() {
         let longest = format!("PROXY UNKNOWN {}\r\n", "f".repeat(91));
-        assert_eq!(longest.len() as u64, LINE_BYTES_MAX);
+        assert_eq!(longest.len(), LINE_BYTES_MAX);
         let v6 = "2001:db8:1111:2222:3333:4444:5555:6666";
         for (line, peer) in [
             (

@@ -1,34 +1,29 @@
 //! One connection, from its first byte to its last.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::body::Incoming;
+use bytes::{Bytes, BytesMut};
+use hyper::body::{Body as HttpBody, Incoming};
+use hyper::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::Watcher;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::announced;
+use super::connections::Lease;
 use super::listen::Accepted;
+use super::pace::{Ending, Paced};
 use crate::gateway::Gateway;
-use crate::web::Web;
-use crate::web::client::{Peer, TrustedProxies};
-
-/// How long a client may take over the head of a request, and stay idle before one.
-const HEADER_TIME_MAX: Duration = Duration::from_secs(30);
+use crate::handover::{Regions, Wire};
+use crate::web::client::TrustedProxies;
+use crate::web::{Arrival, Web};
 
 /// The largest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-/// How much is read at once while a proxy announces a connection.
-const ANNOUNCED_BYTES: usize = 512;
 
 /// What every public connection is served with.
 #[derive(Clone)]
@@ -36,71 +31,92 @@ pub(super) struct Public {
     pub(super) web: Arc<Web>,
     /// Where every connection begins with a PROXY protocol header: whose is read.
     pub(super) announced_by: Option<TrustedProxies>,
-    /// Completes a change when the gateway stops.
-    pub(super) stopping: watch::Receiver<()>,
 }
 
 impl Public {
-    /// Serves a public connection until the client or a shutdown ends it.
-    pub(super) async fn serve(self, accepted: Accepted, watcher: Watcher) {
-        match accepted {
-            Accepted::Tcp(stream, peer) => {
-                // Without it the last piece of a small answer waits for the client's acknowledgement.
-                let _ = stream.set_nodelay(true);
-                self.serve_stream(stream, Peer::Address(peer.ip()), watcher)
-                    .await;
+    /// Serves a public connection until the client, a deadline or a shutdown ends it.
+    pub(super) async fn serve(self, accepted: Accepted, mut lease: Lease) {
+        let (mut socket, peer) = accepted.into_socket();
+        let mut begun = BytesMut::new();
+        let peer = match &self.announced_by {
+            None => peer,
+            Some(proxies) if !proxies.trusts(peer) => {
+                tracing::debug!("a connection was closed: its peer is no trusted proxy");
+                return;
             }
-            Accepted::Unix(stream) => self.serve_stream(stream, Peer::UnixSocket, watcher).await,
-        }
-    }
-
-    async fn serve_stream<S>(mut self, stream: S, peer: Peer, watcher: Watcher)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let Some(proxies) = &self.announced_by else {
-            return serve_requests(stream, peer, self.web, watcher).await;
-        };
-        if !proxies.trusts(peer) {
-            tracing::debug!("a connection was closed: its peer is no trusted proxy");
-            return;
-        }
-        let mut stream = BufReader::with_capacity(ANNOUNCED_BYTES, stream);
-        let announcement = timeout(HEADER_TIME_MAX, announced::read(&mut stream, peer));
-        tokio::select! {
-            announcement = announcement => match announcement {
-                Ok(Ok(peer)) => serve_requests(stream, peer, self.web, watcher).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a connection was closed"),
-                Err(_) => tracing::debug!("a connection was closed: nothing was announced in time"),
+            // How long it may take is what the head of a request may.
+            Some(_) => tokio::select! {
+                announced = announced::read(&mut socket, &mut begun, peer) => match announced {
+                    Ok(peer) => peer,
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection was closed");
+                        return;
+                    }
+                },
+                _ = &mut lease.stopping => return,
             },
-            _ = self.stopping.changed() => {}
-        }
-    }
-}
-
-async fn serve_requests<S>(stream: S, peer: Peer, web: Arc<Web>, watcher: Watcher)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let web = Arc::clone(&web);
-        async move { Ok::<_, Infallible>(web.handle(request, peer).await) }
-    });
-    let connection = builder().serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
+        };
+        let regions = Regions::new();
+        let wire = Wire::new(socket, begun.freeze(), regions.clone());
+        let arrival = Arrival {
+            peer,
+            regions: Some(regions),
+        };
+        let web = self.web;
+        let answer = move |request: Request<Incoming>| {
+            let (web, arrival) = (Arc::clone(&web), arrival.clone());
+            async move { web.handle(request, &arrival).await }
+        };
+        serve_requests(wire, lease, answer).await;
     }
 }
 
 /// Serves a connection of the private listener.
-pub(super) async fn serve_admin(stream: TcpStream, gateway: Arc<Gateway>, watcher: Watcher) {
-    let service = service_fn(move |request: Request<Incoming>| {
+pub(super) async fn serve_admin(accepted: Accepted, gateway: Arc<Gateway>, lease: Lease) {
+    let (socket, _) = accepted.into_socket();
+    let wire = Wire::new(socket, Bytes::new(), Regions::new());
+    let answer = move |request: Request<Incoming>| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<Response<_>, Infallible>(crate::web::ops::handle(&gateway, &request).await) }
+        async move { crate::web::ops::handle(&gateway, &request).await }
+    };
+    serve_requests(wire, lease, answer).await;
+}
+
+/// Speaks HTTP/1 until the connection ends.
+async fn serve_requests<A, F, B>(wire: Wire, lease: Lease, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<B>>,
+    B: HttpBody + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let Lease {
+        pace,
+        deadlines,
+        mut stopping,
+    } = lease;
+    let stream = Paced::new(wire, Arc::clone(&pace), deadlines);
+    let service = service_fn(|request: Request<Incoming>| {
+        let open = pace.begin();
+        let answering = answer(request);
+        async move {
+            let response = answering.await;
+            // Who is told that the connection closes has perhaps not said all.
+            open.note_answer(response.headers().contains_key(CONNECTION));
+            Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
+        }
     });
-    let connection = builder().serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a private connection ended early");
+    let mut connection = pin!(builder().serve_connection(stream, service));
+    let mut goes_on = true;
+    let served = poll_fn(|context| {
+        if goes_on && Pin::new(&mut stopping).poll(context).is_ready() {
+            goes_on = false;
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    });
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 
@@ -111,8 +127,8 @@ fn builder() -> http1::Builder {
         .half_close(true)
         // Names mean the same in any case; some clients that were written by hand do not know that.
         .title_case_headers(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX)
+        // A piece of a file is sent as what it stands for only if hyper hands it through as it is.
+        .writev(true)
         .max_header_size(HEAD_BYTES_MAX);
     builder
 }

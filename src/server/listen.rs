@@ -2,17 +2,20 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Mode, chmod, fchmod};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 use super::StartError;
 use crate::config::Listen;
+use crate::handover::Socket;
+use crate::web::client::{Peer, TrustedProxies};
 
 /// How long accepting pauses when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -39,6 +42,31 @@ pub(super) enum Accepted {
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
+}
+
+impl Accepted {
+    /// Its stream, and who is at the other end.
+    pub(super) fn into_socket(self) -> (Socket, Peer) {
+        match self {
+            Self::Tcp(stream, address) => {
+                // Without it the last piece of a small answer waits for the client's acknowledgement.
+                let _ = stream.set_nodelay(true);
+                (Socket::Tcp(stream), Peer::Address(address.ip()))
+            }
+            Self::Unix(stream) => (Socket::Unix(stream), Peer::UnixSocket),
+        }
+    }
+
+    /// Whose connection it is, where one address may have only so many: not of this machine's own, and
+    /// not of a proxy's, behind which many are.
+    pub(super) fn counted_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
+        let Self::Tcp(_, address) = self else {
+            return None;
+        };
+        let address = address.ip().to_canonical();
+        let is_counted = !address.is_loopback() && !proxies.trusts(Peer::Address(address));
+        is_counted.then_some(address)
+    }
 }
 
 impl Listener {
@@ -85,6 +113,18 @@ impl Drop for SocketFile {
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(%error, "removing a Unix socket failed");
         }
+    }
+}
+
+/// Lets this process have as many descriptors as it may: each connection is one, and often a file more.
+pub(super) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
     }
 }
 

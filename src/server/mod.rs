@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -24,19 +22,29 @@ use crate::web::handover::Handover;
 use crate::web::{self, Web};
 
 use connection::Public;
+use connections::{Connections, Limits};
 use installation::Installation;
 use keyring_watch::KeyringWatch;
-use listen::Listener;
+use listen::{Accepted, Listener};
+use pace::Deadlines;
 
 mod announced;
 mod connection;
+mod connections;
 pub mod installation;
 mod keyring_watch;
 mod listen;
+mod pace;
 pub mod shutdown;
 
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How many connections the private listener has at most.
+const ADMIN_LIMITS: Limits = Limits {
+    connections_max: 64,
+    per_address_max: 0,
+};
 
 /// How often what nobody needs any more is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
@@ -78,12 +86,15 @@ pub struct App {
     keyring_watch: Option<KeyringWatch>,
     web_settings: web::Settings,
     announced_by: Option<TrustedProxies>,
+    trusted_proxies: TrustedProxies,
+    limits: Limits,
 }
 
 impl App {
     /// Binds every listener and joins the parts. When it answers, clients can connect (and wait for
     /// [`App::run`]), and everything that was ever revoked is known.
     pub async fn build(config: &Config, installation: Installation) -> Result<Self, StartError> {
+        listen::raise_descriptor_limit();
         let mut listeners = Vec::new();
         for at in &config.server.listen {
             listeners.push(Listener::bind(at).await?);
@@ -111,6 +122,11 @@ impl App {
                 .server
                 .proxy_protocol
                 .then(|| config.server.trusted_proxies.clone()),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+            limits: Limits {
+                connections_max: count(config.server.connections_max),
+                per_address_max: count(config.server.connections_per_address_max),
+            },
             web_settings: web::Settings {
                 origins: config.cors.origins.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
@@ -144,51 +160,77 @@ impl App {
     /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
     /// is in flight has a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
-        let (going, stopping) = watch::channel(());
         let public = Public {
             web: Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings)),
             announced_by: self.announced_by,
-            stopping,
         };
-        let connections = Arc::new(GracefulShutdown::new());
+        let connections = Arc::new(Connections::new(self.limits, Deadlines::default()));
+        let admin_connections = Arc::new(Connections::new(ADMIN_LIMITS, Deadlines::default()));
         let mut tasks = JoinSet::new();
         keep_up(&mut tasks, &self.gateway, self.keyring_watch);
         for listener in self.listeners {
             let (public, connections) = (public.clone(), Arc::clone(&connections));
-            tasks.spawn(async move {
-                loop {
-                    let accepted = listener.accept().await;
-                    let public = public.clone();
-                    tokio::spawn(public.serve(accepted, connections.watcher()));
-                }
-            });
+            tasks.spawn(accept(
+                listener,
+                public,
+                connections,
+                self.trusted_proxies.clone(),
+            ));
         }
         if let Some(listener) = self.admin {
-            let (gateway, connections) = (Arc::clone(&self.gateway), Arc::clone(&connections));
-            tasks.spawn(async move {
-                loop {
-                    let (stream, _) = listen::accept(&listener).await;
-                    tokio::spawn(connection::serve_admin(
-                        stream,
-                        Arc::clone(&gateway),
-                        connections.watcher(),
-                    ));
-                }
-            });
+            let (gateway, connections) =
+                (Arc::clone(&self.gateway), Arc::clone(&admin_connections));
+            tasks.spawn(accept_admin(listener, gateway, connections));
+        }
+        let mut watches = JoinSet::new();
+        for connections in [&connections, &admin_connections] {
+            let connections = Arc::clone(connections);
+            watches.spawn(async move { connections.watch().await });
         }
         stop.await;
         tracing::info!("stopping: what is in flight may finish");
-        drop(going);
         tasks.shutdown().await;
-        // The tasks are gone, and with them every other hold on this.
-        let Some(connections) = Arc::into_inner(connections) else {
-            return;
+        let finished = async {
+            tokio::join!(connections.finish(), admin_connections.finish());
         };
         tokio::select! {
-            () = connections.shutdown() => tracing::info!("stopped"),
+            () = finished => tracing::info!("stopped"),
             () = force => tracing::warn!("stopped at once: asked a second time"),
             () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
         }
+        connections.abort();
+        admin_connections.abort();
+    }
+}
+
+/// Accepts public connections. Ends with its task.
+async fn accept(
+    listener: Listener,
+    public: Public,
+    connections: Arc<Connections>,
+    trusted_proxies: TrustedProxies,
+) {
+    loop {
+        let accepted = listener.accept().await;
+        let room = connections.room().await;
+        let address = accepted.counted_address(&trusted_proxies);
+        let public = public.clone();
+        let is_served = connections.serve(room, address, |lease| public.serve(accepted, lease));
+        if !is_served {
+            tracing::debug!("a connection was closed: its address has as many as it may");
+        }
+    }
+}
+
+/// Accepts private connections. Ends with its task.
+async fn accept_admin(listener: TcpListener, gateway: Arc<Gateway>, connections: Arc<Connections>) {
+    loop {
+        let (stream, peer) = listen::accept(&listener).await;
+        let room = connections.room().await;
+        let (accepted, gateway) = (Accepted::Tcp(stream, peer), Arc::clone(&gateway));
+        connections.serve(room, None, |lease| {
+            connection::serve_admin(accepted, gateway, lease)
+        });
     }
 }
 
@@ -212,6 +254,11 @@ pub fn public_base_url(
         );
     }
     Ok(PublicBaseUrl::of_listener(first))
+}
+
+/// The configuration holds no more than fits.
+fn count(configured: u64) -> usize {
+    usize::try_from(configured).unwrap_or(usize::MAX)
 }
 
 fn handover(config: &Config) -> Result<Option<Handover>, StartError> {

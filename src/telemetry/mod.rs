@@ -8,6 +8,7 @@
 //! may hold what must not be logged.
 
 mod lines;
+pub mod panics;
 
 use std::fmt::Debug;
 use std::io::{self, IsTerminal as _};
@@ -43,6 +44,7 @@ pub fn init(format: Format, level: Level) -> io::Result<Guard> {
     let (lines, guard) = start(format, io::stderr())?;
     let subscriber = subscriber(format, level, ansi, lines);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)?;
+    panics::install();
     Ok(guard)
 }
 

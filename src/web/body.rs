@@ -1,23 +1,23 @@
-//! The one response body, and what is done with a request body that nobody wants.
+//! The one response body.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use bytes::{Buf as _, Bytes};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::problem::Problem;
-use crate::gateway::download::Content;
+use crate::gateway::download::{Content, Stamp};
 use crate::gateway::refusal::Refusal;
+use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
-const READ_BYTES: u64 = 128 * 1024;
+const READ_BYTES: usize = 128 * 1024;
 
 /// What a response carries.
 pub enum Body {
@@ -33,23 +33,47 @@ pub enum Body {
 
 /// A region of an open file. A read that fails aborts the connection: a response never looks whole
 /// when it is not.
+///
+/// Where the connection can send a file itself, its bytes are handed over by reference, as far as they
+/// are in memory; what is not is first read ahead where waiting is no harm, a window at a time. Elsewhere
+/// they are read a piece at a time.
 pub struct Region {
     content: Content,
     reader: Option<Arc<Reader>>,
+    start: u64,
     next: u64,
     end: u64,
-    reading: Option<Reading>,
+    /// What the file was like when its first piece went out, where there are more.
+    stamp: Option<Stamp>,
+    waiting: Option<Waiting>,
 }
 
-/// Who reads a file, as the log names them.
+/// Who reads a file: where it goes, and as whom the log names them.
+#[derive(Debug)]
 pub(super) struct Reader {
+    /// The connection's own queue, if it can send files.
+    pub(super) regions: Option<Regions>,
     /// The request.
     pub(super) trace_id: String,
     /// The link that opened the file.
     pub(super) link_id: String,
 }
 
-type Reading = Pin<Box<dyn Future<Output = Result<Bytes, Refusal>> + Send>>;
+impl Reader {
+    fn note_aborted(&self, error: &dyn fmt::Display) {
+        let (trace_id, link_id) = (&self.trace_id, &self.link_id);
+        tracing::error!(trace_id, link_id, %error, "a download was aborted");
+    }
+}
+
+impl Owner for Reader {
+    fn note_fault(&self, fault: &io::Error) {
+        self.note_aborted(fault);
+    }
+}
+
+/// What a region waits for: its next bytes, or (`None`) that so many of them are in memory.
+type Waiting = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refusal>> + Send>>;
 
 impl Body {
     /// The bytes from `start` up to `end` of an open file.
@@ -57,9 +81,11 @@ impl Body {
         Self::Region(Region {
             content,
             reader: None,
+            start,
             next: start,
             end,
-            reading: None,
+            stamp: None,
+            waiting: None,
         })
     }
 
@@ -74,23 +100,23 @@ impl Body {
 }
 
 impl HttpBody for Body {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Refusal;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Refusal>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Refusal>>> {
         let this = self.get_mut();
-        let chunk = match this {
+        let piece = match this {
             Self::Empty => return Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *this = Self::Empty;
-                Ok(bytes)
+                Ok(Piece::from(bytes))
             }
-            Self::Region(region) => match ready!(region.poll_chunk(context)) {
-                Some(chunk) => chunk,
+            Self::Region(region) => match ready!(region.poll_piece(context)) {
+                Some(piece) => piece,
                 None => return Poll::Ready(None),
             },
             Self::Sequence(bodies) => {
@@ -103,7 +129,7 @@ impl HttpBody for Body {
                 return Poll::Ready(None);
             }
         };
-        Poll::Ready(Some(chunk.map(Frame::data)))
+        Poll::Ready(Some(piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -127,149 +153,85 @@ impl Body {
 }
 
 impl Region {
-    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Refusal>>> {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Refusal>>> {
         if self.next >= self.end {
             return Poll::Ready(None);
         }
-        let (content, start) = (&self.content, self.next);
-        let length = usize::try_from((self.end - start).min(READ_BYTES)).unwrap_or_default();
-        let reading = self.reading.get_or_insert_with(|| {
-            let content = content.clone();
-            Box::pin(async move { content.read(start, length).await })
-        });
-        let chunk = ready!(reading.as_mut().poll(context));
-        self.reading = None;
-        match &chunk {
-            Ok(bytes) => self.next += bytes.len() as u64,
+        let piece = ready!(self.poll_next(context));
+        match &piece {
+            Ok(piece) => self.next += piece.remaining() as u64,
             Err(refusal) => {
-                let reader = self.reader.as_deref();
-                tracing::error!(
-                    trace_id = reader.map(|reader| reader.trace_id.as_str()),
-                    link_id = reader.map(|reader| reader.link_id.as_str()),
-                    error = %refusal,
-                    "a download was aborted"
-                );
+                if let Some(reader) = &self.reader {
+                    reader.note_aborted(refusal);
+                }
                 self.next = self.end;
             }
         }
-        Poll::Ready(Some(chunk))
+        Poll::Ready(Some(piece))
     }
-}
 
-/// How long a request body may take that is read as a whole, from the first look at it to its end.
-const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
-
-/// Reads a request body that is no longer than `limit` bytes. A longer one is refused at its first byte
-/// too many, or before any where it says so itself; one that breaks off is a bad body, and one that takes
-/// longer than 30 seconds is too slow.
-pub(super) async fn whole<B>(body: &mut B, limit: u64) -> Result<Bytes, Problem>
-where
-    B: HttpBody<Data = Bytes, Error: fmt::Display> + Unpin,
-{
-    let mut whole = BytesMut::new();
-    each(body, limit, WHOLE_TIME_MAX, |bytes| {
-        whole.extend_from_slice(bytes)
-    })
-    .await?;
-    Ok(whole.freeze())
-}
-
-/// Reads as [`whole`] does, with the same faults at the same moments, and keeps nothing.
-pub(super) async fn none<B>(body: &mut B, limit: u64) -> Result<(), Problem>
-where
-    B: HttpBody<Data = Bytes, Error: fmt::Display> + Unpin,
-{
-    each(body, limit, WHOLE_TIME_MAX, |_| ()).await
-}
-
-async fn each<B>(
-    body: &mut B,
-    limit: u64,
-    time: Duration,
-    mut take: impl FnMut(&[u8]),
-) -> Result<(), Problem>
-where
-    B: HttpBody<Data = Bytes, Error: fmt::Display> + Unpin,
-{
-    if body.size_hint().lower() > limit {
-        return Err(Problem::BodyTooLarge { limit });
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Refusal>> {
+        let bytes = match &mut self.waiting {
+            Some(waiting) => ready!(waiting.as_mut().poll(context)),
+            None => match self.begin() {
+                Ok(None) => Ok(None),
+                Ok(Some(waiting)) => ready!(self.waiting.insert(waiting).as_mut().poll(context)),
+                Err(refusal) => Err(refusal),
+            },
+        };
+        self.waiting = None;
+        Poll::Ready(bytes.map(|bytes| match bytes {
+            Some(bytes) => Piece::from(bytes),
+            None => self.hand_over(),
+        }))
     }
-    let reading = async {
-        let mut left = limit;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Problem::unreadable_body("it broke off", &error))?;
-            let Some(bytes) = frame.data_ref() else {
-                continue;
-            };
-            left = left
-                .checked_sub(bytes.len() as u64)
-                .ok_or(Problem::BodyTooLarge { limit })?;
-            take(bytes);
+
+    /// What must be waited for before the next piece is there; nothing, if it can be handed over at once.
+    fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
+        let (content, start) = (self.content.clone(), self.next);
+        if self.queue().is_none() {
+            let length = self.length(READ_BYTES);
+            return Ok(Some(Box::pin(async move {
+                content.read(start, length).await.map(Some)
+            })));
         }
-        Ok(())
-    };
-    let seconds = time.as_secs();
-    let read = tokio::time::timeout(time, reading).await;
-    read.unwrap_or(Err(Problem::BodyTooSlow { seconds }))
-}
-
-/// How much of an unwanted request body is read before the answer, so that the client reads the answer
-/// instead of a reset.
-const DRAIN_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// How long that may take.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// Reads what is left of a request body and throws it away, up to a bound.
-pub(super) async fn drain(body: &mut Incoming) {
-    let reading = async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(length) {
-                Some(rest) => left = rest,
-                None => return,
+        let length = self.length(REGION_BYTES_MAX);
+        // A file that was changed while it is sent must not go out as half the one and half the other.
+        if (length as u64) < self.end - self.start {
+            let stamp = content.stamp()?;
+            if *self.stamp.get_or_insert(stamp) != stamp {
+                return Err(Refusal::Internal("a file changed while it was sent".into()));
             }
         }
-    };
-    // Running out of time is no fault: the connection is closed after the answer.
-    let _ = tokio::time::timeout(DRAIN_TIME_MAX, reading).await;
-}
+        if content.is_at_hand(start, length) {
+            return Ok(None);
+        }
+        Ok(Some(Box::pin(async move {
+            content.fetch(start, length).await.map(|()| None)
+        })))
+    }
 
-#[cfg(test)]
-mod tests {
-    use std::convert::Infallible;
+    /// The queue of a connection that can send this file itself, and the file.
+    fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<Reader>)> {
+        let reader = self.reader.as_ref()?;
+        Some((reader.regions.as_ref()?, self.content.file()?, reader))
+    }
 
-    use super::*;
-
-    /// A body that sends one byte every so often, and never ends.
-    struct Dripping(Pin<Box<tokio::time::Sleep>>, Duration);
-
-    impl HttpBody for Dripping {
-        type Data = Bytes;
-        type Error = Infallible;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-            ready!(self.0.as_mut().poll(context));
-            self.0 = Box::pin(tokio::time::sleep(self.1));
-            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+    fn hand_over(&self) -> Piece {
+        let length = self.length(REGION_BYTES_MAX);
+        match self.queue() {
+            Some((regions, file, reader)) => {
+                let owner = Arc::clone(reader) as Arc<dyn Owner>;
+                regions.hand_over(Arc::clone(file), self.next, length, owner)
+            }
+            // Only what has a queue is ever handed over; no piece at all ends the response too early,
+            // and with it the connection.
+            None => Piece::from(Bytes::new()),
         }
     }
 
-    /// Any wait between its bytes is short, and there is always a next one.
-    #[tokio::test]
-    async fn a_body_has_a_time_for_all_of_it() {
-        let every = Duration::from_millis(2);
-        let read = async |limit| {
-            let mut body = Dripping(Box::pin(tokio::time::sleep(every)), every);
-            let time = Duration::from_millis(100);
-            let read = each(&mut body, limit, time, |_| ()).await;
-            read.unwrap_err().label()
-        };
-        assert_eq!(read(1 << 20).await, "request_timeout");
-        assert_eq!(read(2).await, "body_too_large");
+    /// How much of what is left goes into the next piece.
+    fn length(&self, max: usize) -> usize {
+        usize::try_from(self.end - self.next).map_or(max, |left| left.min(max))
     }
 }

@@ -2,15 +2,14 @@
 //! come in, in whatever order the parts stand.
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
 use super::Exchange;
 use super::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter, Unreadable};
 use super::part::{self, PartHead};
 use super::problem::Problem;
+use super::received::Received;
 use super::{query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
@@ -25,8 +24,6 @@ const BOUNDARY_CHARS_MAX: usize = 70;
 const PARTS_MAX: usize = 64;
 /// The longest text field; the largest that any style knows is metadata, 8 KiB.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// What a client reads, if it still reads, whose body ended before its end.
-const BROKE_OFF: &str = "the body broke off";
 /// All of a body that is not the file.
 const OVERHEAD_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -266,7 +263,7 @@ fn check_encoding(lines: &HeaderMap) -> Result<(), Problem> {
 
 /// The parts of the form, while they come in.
 struct Parts<'a> {
-    body: &'a mut Incoming,
+    body: &'a mut Received,
     splitter: Splitter,
     /// The name of the part that was begun last, for the log.
     last_name: String,
@@ -337,36 +334,32 @@ impl Parts<'_> {
         Ok(())
     }
 
-    /// Waits for more of the body. Trailers are read past.
+    /// Waits for more of the body.
     async fn pull(&mut self) -> Result<(), Problem> {
-        let Some(frame) = self.body.frame().await else {
+        let Some(chunk) = self.body.chunk().await? else {
             let place = format!("it ended in or behind the part {:?}", self.last_name);
             return Err(Problem::unreadable_body("the form has no end", &place));
         };
-        let frame = frame.map_err(|error| Problem::unreadable_body(BROKE_OFF, &error))?;
-        if let Ok(chunk) = frame.into_data() {
-            let length = chunk.len() as u64;
-            let limit = self.body_max;
-            self.left = self
-                .left
-                .checked_sub(length)
-                .ok_or(Problem::BodyTooLarge { limit })?;
-            self.splitter.push(chunk);
-        }
+        let length = chunk.len() as u64;
+        let limit = self.body_max;
+        self.left = self
+            .left
+            .checked_sub(length)
+            .ok_or(Problem::BodyTooLarge { limit })?;
+        self.splitter.push(chunk);
         Ok(())
     }
 }
 
 /// Reads what follows the form's last line. It means nothing (RFC 2046, §5.1.1), but a body that breaks
 /// off even there was not sent whole, and is not answered with a yes.
-async fn read_to_end(body: &mut Incoming) -> Result<(), Problem> {
-    let mut left = OVERHEAD_BYTES_MAX;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Problem::unreadable_body(BROKE_OFF, &error))?;
-        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-        left = left.checked_sub(length).ok_or(Problem::BodyTooLarge {
-            limit: OVERHEAD_BYTES_MAX,
-        })?;
+async fn read_to_end(body: &mut Received) -> Result<(), Problem> {
+    let limit = OVERHEAD_BYTES_MAX;
+    let mut left = limit;
+    while let Some(chunk) = body.chunk().await? {
+        left = left
+            .checked_sub(chunk.len() as u64)
+            .ok_or(Problem::BodyTooLarge { limit })?;
     }
     Ok(())
 }

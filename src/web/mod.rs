@@ -6,25 +6,29 @@
 //! request leaves one line in the log, without its URL: a link is a credential.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, EXPECT, HeaderValue};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
 use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
+use crate::handover::Regions;
+use crate::telemetry::panics;
 
 use body::{Body, Reader};
 use client::{Peer, TrustedProxies};
 use cors::Origins;
 use handover::Handover;
 use problem::Problem;
+use received::Received;
 use route::{FilePath, Route};
 use style::Style;
 use trace::Trace;
@@ -47,6 +51,7 @@ pub mod part;
 pub mod problem;
 mod qoder;
 pub mod query;
+mod received;
 mod reply;
 pub mod route;
 pub mod style;
@@ -91,6 +96,15 @@ pub struct Settings {
     pub qoder_content_status: ContentStatus,
 }
 
+/// What is known of a request besides itself: the connection that it came by.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Where bodies hand files over to the connection, if it can send them itself.
+    pub regions: Option<Regions>,
+}
+
 /// The public side of a gateway.
 pub struct Web {
     gateway: Arc<Gateway>,
@@ -116,19 +130,23 @@ impl Web {
     }
 
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
-    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    pub async fn handle(&self, request: Request<Incoming>, arrival: &Arrival) -> Response<Body> {
         let started = self.gateway.clock().elapsed();
-        let (parts, mut body) = request.into_parts();
+        let (parts, body) = request.into_parts();
+        let mut body = Received::new(body);
         let trace = Trace::of(&parts.headers);
-        let client = self.settings.trusted_proxies.client(peer, &parts.headers);
+        let proxies = &self.settings.trusted_proxies;
+        let client = proxies.client(arrival.peer, &parts.headers);
         let is_koodrive = Style::of_path(self.path_of(&parts)) == Style::KooDrive;
         let mut seen = Seen {
             x_traceid: is_koodrive.then(|| trace.traceid().to_owned()),
             ..Seen::default()
         };
-        let answered = self
-            .answer(&parts, &mut body, client, &trace, &mut seen)
-            .await;
+        let answered = {
+            let answering = self.answer(&parts, &mut body, arrival, client, &trace, &mut seen);
+            let answered = panics::caught(pin!(answering)).await;
+            answered.unwrap_or_else(|said| Err(Refusal::Internal(said).into()))
+        };
         let (mut response, problem) = match answered {
             Ok(response) => (response, None),
             Err(problem) => (self.refuse(&parts, &problem, &trace), Some(problem)),
@@ -138,11 +156,9 @@ impl Web {
                 .origins
                 .decorate(&parts.headers, &mut response);
         }
-        // A client that is still sending must read the answer, not a reset. One that waits for our
-        // `100 Continue` sends nothing, and would be told to go on.
-        let had_its_time = matches!(problem, Some(Problem::BodyTooSlow { .. }));
-        if !had_its_time && !body.is_end_stream() && !parts.headers.contains_key(EXPECT) {
-            body::drain(&mut body).await;
+        if body.is_unread() && parts.version <= Version::HTTP_11 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
         let took = self.gateway.clock().elapsed().saturating_sub(started);
         log(
@@ -189,7 +205,8 @@ impl Web {
     async fn answer(
         &self,
         request: &Parts,
-        body: &mut Incoming,
+        body: &mut Received,
+        arrival: &Arrival,
         client: Option<IpAddr>,
         trace: &Trace,
         seen: &mut Seen,
@@ -218,7 +235,7 @@ impl Web {
             trace,
         };
         match route {
-            Route::Download(at) => download(&exchange, at, client, seen).await,
+            Route::Download(at) => download(&exchange, at, arrival, client, seen).await,
             Route::Verify => {
                 let header = verify_header.ok_or(Problem::NoRoute)?;
                 let link = header.link(&request.headers, |path| self.path_in(path));
@@ -259,7 +276,7 @@ struct Exchange<'a> {
     gateway: &'a Arc<Gateway>,
     settings: &'a Settings,
     request: &'a Parts,
-    body: &'a mut Incoming,
+    body: &'a mut Received,
     trace: &'a Trace,
 }
 
@@ -289,6 +306,7 @@ impl Exchange<'_> {
 async fn download(
     exchange: &Exchange<'_>,
     at: FilePath<'_>,
+    arrival: &Arrival,
     client: Option<IpAddr>,
     seen: &mut Seen,
 ) -> Result<Response<Body>, Problem> {
@@ -314,7 +332,11 @@ async fn download(
     let opened = gateway.open_verified(verified).await?;
     let mut response = download::answer(exchange, opened)?;
     let trace_id = exchange.trace.trace_id.clone();
-    let reader = Arc::new(Reader { trace_id, link_id });
+    let reader = Arc::new(Reader {
+        regions: arrival.regions.clone(),
+        trace_id,
+        link_id,
+    });
     response.body_mut().read_by(&reader);
     Ok(response)
 }

@@ -51,8 +51,8 @@ pub enum Problem {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The body did not end in time.
-    #[error("the body took longer than {seconds} seconds")]
+    /// The body did not come, or did not end, in time.
+    #[error("too little of the body came in {seconds} seconds")]
     BodyTooSlow {
         /// How long it might have taken.
         seconds: u64,

@@ -102,10 +102,10 @@ fn files_are_registered_in_place_beside_each_other() {
 
 #[test]
 fn an_add_that_is_interrupted_leaves_nothing_half() {
-    const BYTES: u64 = 300_000;
+    const BYTES: usize = 300_000;
     let place = Place::new();
     for number in 0..400 {
-        place.file(&format!("docs/{number:03}"), &vec![b'x'; BYTES as usize]);
+        place.file(&format!("docs/{number:03}"), &vec![b'x'; BYTES]);
     }
     let mut adding = place.start(&["add", "docs"]);
     let first = adding.line();
@@ -125,7 +125,7 @@ fn an_add_that_is_interrupted_leaves_nothing_half() {
     }
     let whole = blob_sizes(&place);
     assert!(whole.len() >= listed.len());
-    assert!(whole.iter().all(|size| *size == BYTES), "{whole:?}");
+    assert!(whole.iter().all(|size| *size == BYTES as u64), "{whole:?}");
     // What was being written is swept by the next gateway.
     let mut serve = place.serve();
     serve.url();

@@ -44,6 +44,8 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "required",
         "required",
     ),
+    ("server.connections_max", "1", "2", "3"),
+    ("server.connections_per_address_max", "1", "2", "3"),
     ("links.lifetime", "60", "2m", "180"),
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
@@ -147,6 +149,8 @@ fn the_defaults_are_these() {
         Path::new("./hallpass-data/keyring.toml")
     );
     assert!(config.server.trusted_proxies.is_empty() && !config.server.proxy_protocol);
+    assert_eq!(config.server.connections_max, 10_000);
+    assert_eq!(config.server.connections_per_address_max, 0);
     assert_eq!(config.links.lifetime, 3600);
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);

@@ -58,6 +58,13 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "required",
         "must not be required of nobody: name the proxies in server.trusted_proxies",
     ),
+    ("server.connections_max", "0", "must be 1 to 10000000"),
+    ("server.connections_max", "many", "must be a whole number"),
+    (
+        "server.connections_per_address_max",
+        "10000001",
+        "must be 0 to 10000000",
+    ),
     ("links.lifetime", "soon", SECONDS),
     ("links.lifetime", "0", "must be 1 to 316224000 seconds"),
     ("links.lifetime", "8d", "must be at most links.lifetime_max"),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::header::AUTHORIZATION;
 use hyper::{Response, StatusCode};
 
-use super::body::{self, Body};
+use super::body::Body;
 use super::problem::Problem;
 use super::{Exchange, credential, reply};
 use crate::gateway::batch::{BatchRequest, Outcome};
@@ -110,7 +110,7 @@ async fn called<'a>(
     let caller = exchange.gateway.authenticate(key).await?;
     caller.allows(Scope::Mint)?;
     let headers = Headers::read(exchange)?;
-    let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
+    let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     Ok((caller, headers, text))
 }
 
@@ -125,11 +125,11 @@ async fn signed<'a>(
     let app = match exchange.gateway.signing_app(signature.app).await {
         Ok(app) => app,
         Err(refusal) => {
-            body::none(exchange.body, BODY_BYTES_MAX).await?;
+            exchange.body.none(BODY_BYTES_MAX).await?;
             return Err(refusal.into());
         }
     };
-    let text = body::whole(exchange.body, BODY_BYTES_MAX).await?;
+    let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     let message = signature.string_to_sign(exchange.request, &text)?;
     let caller = app.verify(&message, &signature.mac)?;
     caller.allows(Scope::Mint)?;

@@ -1,0 +1,220 @@
+//! Bytes of a file from the page cache to the socket, by `sendfile`, under a library that knows nothing of
+//! it.
+//!
+//! # The trick
+//!
+//! hyper takes a body as a row of buffers, and hands slices of them to the connection's own writer. It never
+//! looks at the bytes. So the buffer of a region of a file need not hold them:
+//!
+//! 1. The body asks [`Regions::hand_over`] for a [`Piece`] that stands for, say, bytes 0 to 1 MiB of a file.
+//!    The piece reports that length, and its slice lies in `BLOCK`, a static block of zeros that nobody
+//!    reads. What it stands for (file, offset, length) waits in the connection's queue.
+//! 2. hyper puts the piece behind the head of the response and calls
+//!    [`Wire`]`::poll_write_vectored` with two slices: the head, and one that lies in `BLOCK`.
+//! 3. The wire knows that slice by its address. It sends the head by `sendmsg(MSG_MORE)`, so that the
+//!    kernel waits for what follows, and then the region by `sendfile`; it says how much went out, as any
+//!    writer does, and hyper calls again with the rest.
+//!
+//! No byte of the file is ever in this process. Nothing of this is `unsafe`: were a slice of the block
+//! really read, it would be zeros.
+//!
+//! # What must not happen
+//!
+//! Zeros with status 200. They would go out if hyper copied a piece's slice into a buffer of its own, which
+//! it does where its writer is not vectored, or `pipeline_flush` is on. So:
+//!
+//! - a piece can be made by a queue only, and a queue belongs to one [`Wire`], which reports itself as
+//!   vectored;
+//! - every write is held against the queue: each region that waits must be claimed, in its turn, by a slice
+//!   of its own place in the block and of just its length, and no slice of the block may be without a
+//!   region. A write that is anything else ends the connection before a byte of it is out;
+//! - a file that ends before its region does ends the connection: a response never looks whole when it
+//!   is not.
+//!
+//! # What the kernel sees
+//!
+//! One hot request for a small file, whose bytes are in memory, is one `recvfrom` and one `writev`. For a
+//! large one, as `strace` shows it:
+//!
+//! ```text
+//! recvfrom(9, "GET /v1/organizations/org_default"..., 8192, 0, NULL, NULL) = 236
+//! sendmsg(9, {… "HTTP/1.1 200 OK\r\n"... }, MSG_NOSIGNAL|MSG_MORE) = 653
+//! sendfile(9, 14, [0], 1048576)           = 1048576
+//! ```
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::{Buf, Bytes};
+
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use wire::{Socket, Wire};
+
+/// The longest region that one [`Piece`] stands for, in bytes.
+pub const REGION_BYTES_MAX: usize = 1024 * 1024;
+
+/// How many regions in a row have places of their own in the block. hyper queues at most 16.
+const PLACES: usize = 64;
+
+/// Where the slices of regions lie: the region with place `p` and `n` bytes left has `BLOCK[p..p + n]`.
+static BLOCK: [u8; REGION_BYTES_MAX + PLACES] = [0; REGION_BYTES_MAX + PLACES];
+
+/// The regions of files that one connection has yet to send, shared between the bodies of its responses
+/// and its [`Wire`]. Cloning is a reference count.
+#[derive(Clone, Debug, Default)]
+pub struct Regions(Arc<Mutex<Queue>>);
+
+/// On whose behalf a file is sent.
+pub trait Owner: fmt::Debug + Send + Sync {
+    /// The file could not be sent to the end of its region; the connection is ended for it. Not called
+    /// where it was the client that went away.
+    fn note_fault(&self, fault: &io::Error);
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Region>,
+    next_place: usize,
+}
+
+/// A part of a file that is on its way.
+#[derive(Debug)]
+struct Region {
+    file: Arc<File>,
+    offset: u64,
+    left: usize,
+    place: usize,
+    owner: Arc<dyn Owner>,
+}
+
+/// What a response body yields: bytes, or a region of a file that the connection's [`Wire`] sends.
+#[derive(Debug)]
+pub struct Piece(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Bytes(Bytes),
+    Region { place: usize, left: usize },
+}
+
+impl Regions {
+    /// An empty queue, for one connection.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A piece that stands for `length` bytes of the file, from `offset` on: up to [`REGION_BYTES_MAX`],
+    /// the rest is cut off. The caller sees to it that the file has them, and yields the piece as the next
+    /// frame of the response that this connection sends: what is handed over and then not sent ends the
+    /// connection.
+    pub fn hand_over(
+        &self,
+        file: Arc<File>,
+        offset: u64,
+        length: usize,
+        owner: Arc<dyn Owner>,
+    ) -> Piece {
+        let left = length.min(REGION_BYTES_MAX);
+        if left == 0 {
+            return Piece::from(Bytes::new());
+        }
+        let mut queue = self.lock();
+        let place = queue.next_place;
+        queue.next_place = (place + 1) % PLACES;
+        queue.waiting.push_back(Region {
+            file,
+            offset,
+            left,
+            place,
+            owner,
+        });
+        Piece(Kind::Region { place, left })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing that holds the lock can leave the queue half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// How many of these slices stand before the first region, all of them where none does. An error,
+    /// unless each region that waits is claimed, in its turn, by exactly its own slice.
+    fn check(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut waiting = self.waiting.iter();
+        let mut first = slices.len();
+        for (at, slice) in slices.iter().enumerate() {
+            if let Some(place) = place_in_block(slice) {
+                let claimed = (place, slice.len());
+                if waiting.next().map(|region| (region.place, region.left)) != Some(claimed) {
+                    return Err(unclaimed());
+                }
+                first = first.min(at);
+            }
+        }
+        match waiting.next() {
+            None => Ok(first),
+            Some(_) => Err(unclaimed()),
+        }
+    }
+
+    /// Takes `sent` bytes off the first region.
+    fn advance(&mut self, sent: usize) {
+        if let Some(region) = self.waiting.front_mut() {
+            region.offset += sent as u64;
+            region.left = region.left.saturating_sub(sent);
+            if region.left == 0 {
+                self.waiting.pop_front();
+            }
+        }
+    }
+}
+
+/// Where in the block a slice begins, if it lies there.
+fn place_in_block(slice: &[u8]) -> Option<usize> {
+    let start = slice.as_ptr().addr().checked_sub(BLOCK.as_ptr().addr())?;
+    (start < BLOCK.len() && !slice.is_empty()).then_some(start)
+}
+
+fn unclaimed() -> io::Error {
+    tracing::error!("a connection is ended: what was written is not what was handed over");
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a region of a file is not where it was handed over",
+    )
+}
+
+impl From<Bytes> for Piece {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Bytes(bytes))
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        match &self.0 {
+            Kind::Bytes(bytes) => bytes.len(),
+            Kind::Region { left, .. } => *left,
+        }
+    }
+
+    fn chunk(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Bytes(bytes) => bytes,
+            Kind::Region { place, left } => BLOCK.get(*place..place + left).unwrap_or_default(),
+        }
+    }
+
+    fn advance(&mut self, count: usize) {
+        match &mut self.0 {
+            Kind::Bytes(bytes) => bytes.advance(count),
+            Kind::Region { left, .. } => *left = left.saturating_sub(count),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The connection's writer and reader.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use rustix::fs::sendfile;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{Queue, Regions};
+
+/// A stream that the kernel can send a file to.
+#[derive(Debug)]
+pub enum Socket {
+    /// To another machine, or this one.
+    Tcp(TcpStream),
+    /// To a process of this machine.
+    Unix(UnixStream),
+}
+
+/// The two ends of a plain connection, as hyper wants them. It sends the [`super::Piece`]s of its own
+/// [`Regions`], and ends with an error rather than write one in any other way.
+///
+/// hyper must hand the buffers of bodies through as they are: `http1::Builder` with `writev(true)` and
+/// without `pipeline_flush`.
+#[derive(Debug)]
+pub struct Wire {
+    stream: TokioIo<Socket>,
+    regions: Regions,
+    /// What was read before there was a wire, and is yet to be given out.
+    begun: Bytes,
+}
+
+impl Wire {
+    /// The wire of this socket. `begun` is what was already read from it.
+    pub fn new(socket: Socket, begun: Bytes, regions: Regions) -> Self {
+        Self {
+            stream: TokioIo::new(socket),
+            regions,
+            begun,
+        }
+    }
+
+    /// Sends plain slices that a region follows: the kernel holds them back for it.
+    fn poll_send_head(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        self.stream.inner().poll_send(context, |socket| {
+            sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)
+        })
+    }
+
+    /// Sends from the first region that waits.
+    fn poll_send_region(
+        &self,
+        context: &mut Context<'_>,
+        queue: &mut Queue,
+    ) -> Poll<io::Result<usize>> {
+        let Some(region) = queue.waiting.front() else {
+            return Poll::Ready(Err(super::unclaimed()));
+        };
+        let sent = self.stream.inner().poll_send(context, |socket| {
+            let mut offset = region.offset;
+            sendfile(socket, &region.file, Some(&mut offset), region.left)
+        });
+        let fault = match ready!(sent) {
+            Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "the file ended early"),
+            Ok(sent) => {
+                queue.advance(sent);
+                return Poll::Ready(Ok(sent));
+            }
+            Err(error) if is_of_the_client(&error) => return Poll::Ready(Err(error)),
+            Err(error) => error,
+        };
+        region.owner.note_fault(&fault);
+        Poll::Ready(Err(fault))
+    }
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, TimedOut};
+    matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | TimedOut
+    )
+}
+
+impl Write for Wire {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let mut queue = this.regions.lock();
+        match queue.check(slices)? {
+            0 if !slices.is_empty() => this.poll_send_region(context, &mut queue),
+            before if before < slices.len() => {
+                this.poll_send_head(context, slices.get(..before).unwrap_or_default())
+            }
+            _ => {
+                drop(queue);
+                Pin::new(&mut this.stream).poll_write_vectored(context, slices)
+            }
+        }
+    }
+
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(context, &[IoSlice::new(bytes)])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.begun.is_empty() {
+            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        }
+        let length = this.begun.len().min(buffer.remaining());
+        buffer.put_slice(&this.begun.split_to(length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket {
+    /// Calls `send` when the socket can take more, until it has.
+    fn poll_send(
+        &self,
+        context: &mut Context<'_>,
+        send: impl Fn(BorrowedFd<'_>) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = match self {
+                Self::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, || Ok(send(stream.as_fd())?))
+                }
+                Self::Unix(stream) => {
+                    ready!(stream.poll_write_ready(context))?;
+                    stream.try_io(Interest::WRITABLE, || Ok(send(stream.as_fd())?))
+                }
+            };
+            match sent {
+                // The readiness was an old one; it is gone now, and the next round waits.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! All connections: how many there may be, which of them take too long, and how they end.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::pace::{Deadlines, Pace, Ticks};
+
+/// How often the connections are looked at: how late one that is overdue may end.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// In all. Where there are as many, the one that has been idle longest makes room; where none is
+    /// idle, the next one waits.
+    pub(super) connections_max: usize,
+    /// Of one address; 0 for any number. One more is closed at once.
+    pub(super) per_address_max: usize,
+}
+
+/// The connections of one kind of listener.
+#[derive(Debug)]
+pub(super) struct Connections {
+    room: Arc<Semaphore>,
+    limits: Limits,
+    deadlines: Deadlines,
+    ticks: Arc<Ticks>,
+    open: Mutex<OpenOnes>,
+    /// Told whenever one ends.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct OpenOnes {
+    next_id: u64,
+    entries: HashMap<u64, Entry>,
+    /// How many of them each address has, where that is limited.
+    of_address: HashMap<IpAddr, usize>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pace: Arc<Pace>,
+    address: Option<IpAddr>,
+    /// Dropped, it asks the connection to end when it has answered.
+    stop: Option<oneshot::Sender<()>>,
+    /// Missing for the moment in which its task is made.
+    abort: Option<AbortHandle>,
+}
+
+/// What a connection is served with besides its socket.
+pub(super) struct Lease {
+    pub(super) pace: Arc<Pace>,
+    pub(super) deadlines: Deadlines,
+    /// Completes when the connection is to end after what it is answering.
+    pub(super) stopping: oneshot::Receiver<()>,
+}
+
+/// Takes an entry out again, whichever way its connection ended.
+struct Entered {
+    connections: Arc<Connections>,
+    id: u64,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Connections {
+    pub(super) fn new(limits: Limits, deadlines: Deadlines) -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(limits.connections_max)),
+            limits,
+            deadlines,
+            ticks: Arc::default(),
+            open: Mutex::default(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Waits until there is room for one more connection, and makes it where one is idle.
+    pub(super) async fn room(&self) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+                return room;
+            }
+            let ended = self.ended.notified();
+            self.stop_longest_idle();
+            tokio::select! {
+                () = ended => {}
+                // One that was busy may be idle by now.
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Serves one connection in a task of its own. `address` counts against the limit of one address;
+    /// false if that many are open.
+    pub(super) fn serve<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        room: OwnedSemaphorePermit,
+        address: Option<IpAddr>,
+        serve: impl FnOnce(Lease) -> F,
+    ) -> bool {
+        let (stop, stopping) = oneshot::channel();
+        let pace = Arc::new(Pace::new(Arc::clone(&self.ticks)));
+        let entry = Entry {
+            pace: Arc::clone(&pace),
+            address,
+            stop: Some(stop),
+            abort: None,
+        };
+        let Some(id) = self.enter(entry) else {
+            return false;
+        };
+        let entered = Entered {
+            connections: Arc::clone(self),
+            id,
+            _room: room,
+        };
+        let served = serve(Lease {
+            pace,
+            deadlines: self.deadlines,
+            stopping,
+        });
+        let task = tokio::spawn(async move {
+            let _entered = entered;
+            served.await;
+        });
+        // It may have ended already, and be gone.
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
+            entry.abort = Some(task.abort_handle());
+        }
+        true
+    }
+
+    /// Ends whichever connection is overdue. Runs until its task ends.
+    pub(super) async fn watch(&self) {
+        let started = Instant::now();
+        let mut tick = interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.ticks.move_to(started.elapsed());
+            for entry in self.lock().entries.values() {
+                if entry.pace.is_overdue(&self.deadlines) {
+                    tracing::debug!("a connection was ended: it took too long");
+                    entry.abort();
+                }
+            }
+        }
+    }
+
+    /// Asks every connection to end after what it is answering, and waits until all have.
+    pub(super) async fn finish(&self) {
+        for entry in self.lock().entries.values_mut() {
+            entry.stop = None;
+        }
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().entries.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Ends every connection at once.
+    pub(super) fn abort(&self) {
+        for entry in self.lock().entries.values() {
+            entry.abort();
+        }
+    }
+
+    fn enter(&self, entry: Entry) -> Option<u64> {
+        let mut open = self.lock();
+        let max = self.limits.per_address_max;
+        if let Some(address) = entry.address
+            && max > 0
+        {
+            let count = open.of_address.entry(address).or_default();
+            if *count >= max {
+                return None;
+            }
+            *count += 1;
+        }
+        open.next_id += 1;
+        let id = open.next_id;
+        open.entries.insert(id, entry);
+        Some(id)
+    }
+
+    fn stop_longest_idle(&self) {
+        let mut open = self.lock();
+        let idle = open
+            .entries
+            .values_mut()
+            .filter(|entry| entry.stop.is_some())
+            .filter_map(|entry| Some((entry.pace.idle_since()?, entry)))
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, entry)) = idle {
+            entry.stop = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OpenOnes> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn abort(&self) {
+        if let Some(task) = &self.abort {
+            task.abort();
+        }
+    }
+}
+
+impl OpenOnes {
+    fn remove(&mut self, id: u64) {
+        let address = self.entries.remove(&id).and_then(|entry| entry.address);
+        if let Some(address) = address
+            && let Some(count) = self.of_address.get_mut(&address)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.connections.lock().remove(self.id);
+        self.connections.ended.notify_waiters();
+    }
+}

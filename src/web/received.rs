@@ -1,0 +1,191 @@
+//! The body of a request, as far as somebody wants it.
+//!
+//! A client may take as long as it needs for a large body, but not stop: it has to send
+//! [`PACE_BYTES_MIN`] in every [`PACE_TIME`] that we wait for it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout};
+
+use super::problem::Problem;
+
+/// How long we wait for so much of a body.
+const PACE_TIME: Duration = Duration::from_secs(30);
+
+/// What a client has to send in that time, in bytes.
+const PACE_BYTES_MIN: usize = 1024;
+
+/// How long a body may take that is read as a whole, from the first look at it to its end.
+const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A request body that is being read.
+pub(super) struct Received<B = Incoming> {
+    body: B,
+    pace_time: Duration,
+    /// How long we have waited for what is not yet [`PACE_BYTES_MIN`].
+    waited: Duration,
+    /// How much of that has come.
+    came: usize,
+}
+
+impl<B> Received<B>
+where
+    B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+{
+    pub(super) const fn new(body: B) -> Self {
+        Self {
+            body,
+            pace_time: PACE_TIME,
+            waited: Duration::ZERO,
+            came: 0,
+        }
+    }
+
+    /// Whether there is more, or may be.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.body.is_end_stream()
+    }
+
+    /// The next bytes; `None` at the end. Trailers are read past. A body that breaks off is a bad one, and
+    /// one that does not keep the pace is too slow.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            let begun = Instant::now();
+            let left = self.pace_time.saturating_sub(self.waited);
+            let frame = timeout(left, self.body.frame()).await;
+            let frame = frame.map_err(|_| too_slow(self.pace_time))?;
+            let Some(frame) = frame else {
+                return Ok(None);
+            };
+            let frame =
+                frame.map_err(|error| Problem::unreadable_body("the body broke off", &error))?;
+            let Ok(bytes) = frame.into_data() else {
+                continue;
+            };
+            self.keep_pace(begun.elapsed(), bytes.len());
+            return Ok(Some(bytes));
+        }
+    }
+
+    fn keep_pace(&mut self, waited: Duration, came: usize) {
+        self.waited += waited;
+        self.came += came;
+        if self.came >= PACE_BYTES_MIN {
+            (self.waited, self.came) = (Duration::ZERO, 0);
+        }
+    }
+
+    /// The whole body, if it is no longer than `limit` bytes. A longer one is refused at its first byte
+    /// too many, or before any where it says so itself; one that breaks off is a bad body, and one that
+    /// takes longer than 30 seconds is too slow.
+    pub(super) async fn whole(&mut self, limit: u64) -> Result<Bytes, Problem> {
+        let mut whole = BytesMut::new();
+        self.each(limit, WHOLE_TIME_MAX, |bytes| {
+            whole.extend_from_slice(bytes)
+        })
+        .await?;
+        Ok(whole.freeze())
+    }
+
+    /// Reads as [`Received::whole`] does, with the same faults at the same moments, and keeps nothing.
+    pub(super) async fn none(&mut self, limit: u64) -> Result<(), Problem> {
+        self.each(limit, WHOLE_TIME_MAX, |_| ()).await
+    }
+
+    async fn each(
+        &mut self,
+        limit: u64,
+        time: Duration,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), Problem> {
+        if self.body.size_hint().lower() > limit {
+            return Err(Problem::BodyTooLarge { limit });
+        }
+        let reading = async {
+            let mut left = limit;
+            while let Some(bytes) = self.chunk().await? {
+                left = left
+                    .checked_sub(bytes.len() as u64)
+                    .ok_or(Problem::BodyTooLarge { limit })?;
+                take(&bytes);
+            }
+            Ok(())
+        };
+        let read = timeout(time, reading).await;
+        read.unwrap_or_else(|_| Err(too_slow(time)))
+    }
+}
+
+fn too_slow(time: Duration) -> Problem {
+    Problem::BodyTooSlow {
+        seconds: time.as_secs(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body that sends one byte every so often, and never ends.
+    struct Dripping(Pin<Box<tokio::time::Sleep>>, Duration);
+
+    impl Body for Dripping {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            ready!(self.0.as_mut().poll(context));
+            self.0 = Box::pin(tokio::time::sleep(self.1));
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b" ")))))
+        }
+    }
+
+    fn dripping(every: Duration) -> Received<Dripping> {
+        Received::new(Dripping(Box::pin(tokio::time::sleep(every)), every))
+    }
+
+    /// Any wait between its bytes is short, and there is always a next one.
+    #[tokio::test]
+    async fn a_body_has_a_time_for_all_of_it() {
+        let read = async |limit| {
+            let mut body = dripping(Duration::from_millis(2));
+            let read = body.each(limit, Duration::from_millis(100), |_| ()).await;
+            read.unwrap_err().label()
+        };
+        assert_eq!(read(1 << 20).await, "request_timeout");
+        assert_eq!(read(2).await, "body_too_large");
+    }
+
+    #[tokio::test]
+    async fn a_body_must_keep_its_pace_for_as_long_as_we_wait_for_it() {
+        let mut body = dripping(Duration::from_millis(1));
+        body.pace_time = Duration::from_millis(100);
+        let refused = loop {
+            if let Err(problem) = body.chunk().await {
+                break problem;
+            }
+        };
+        assert_eq!(refused.label(), "request_timeout");
+        // Time that we take ourselves does not count.
+        let mut body = dripping(Duration::from_millis(1));
+        body.pace_time = Duration::from_secs(5);
+        body.keep_pace(Duration::from_millis(4_900), PACE_BYTES_MIN);
+        body.keep_pace(Duration::from_millis(4_900), PACE_BYTES_MIN - 1);
+        assert_eq!(body.waited, Duration::from_millis(4_900));
+        body.keep_pace(Duration::ZERO, 1);
+        assert_eq!(body.waited, Duration::ZERO);
+    }
+}
