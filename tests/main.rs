@@ -9,14 +9,16 @@ mod sign;
 
 /// The Aitronos API over a real socket, and what its links open.
 mod aitronos;
-/// The byte route: ranges, conditions, other origins, pages for people.
+/// Connections themselves: every byte on them, their deadlines, how they end.
+mod connections;
+/// The byte route: ranges, conditions, other origins, downloaders, pages for people.
 mod download;
 /// The KooDrive API over a real socket, and what its links open.
 mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
 
-/// A real browser shows what links open, and asks for nothing twice.
+/// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;
 /// A real nginx in front.
 mod proxy;

@@ -70,7 +70,7 @@ static BLOCK: [u8; REGION_BYTES_MAX + PLACES] = [0; REGION_BYTES_MAX + PLACES];
 #[derive(Clone, Debug, Default)]
 pub struct Regions(Arc<Mutex<Queue>>);
 
-/// On whose behalf a file is sent.
+/// On whose behalf a file is sent. It must not hold the queue that holds it: neither would ever be freed.
 pub trait Owner: fmt::Debug + Send + Sync {
     /// The file could not be sent to the end of its region; the connection is ended for it. Not called
     /// where it was the client that went away.

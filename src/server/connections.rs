@@ -240,3 +240,60 @@ impl Drop for Entered {
         self.connections.ended.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn connections(connections_max: usize, per_address_max: usize) -> Arc<Connections> {
+        let limits = Limits {
+            connections_max,
+            per_address_max,
+        };
+        Arc::new(Connections::new(limits, Deadlines::default()))
+    }
+
+    async fn held(lease: Lease) {
+        let _ = lease.stopping.await;
+    }
+
+    #[tokio::test]
+    async fn an_address_has_so_many_and_no_more_and_gets_them_back() {
+        let connections = connections(100, 2);
+        let one = Some(IpAddr::from([192, 0, 2, 1]));
+        let other = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        for (address, is_served) in [
+            (one, true),
+            (one, true),
+            (one, false),
+            (other, true),
+            (None, true),
+            (None, true),
+            (None, true),
+        ] {
+            let room = connections.room().await;
+            assert_eq!(connections.serve(room, address, held), is_served);
+        }
+        connections.finish().await;
+        assert!(connections.lock().of_address.is_empty());
+        let room = connections.room().await;
+        assert!(connections.serve(room, one, held));
+        assert_eq!(connections.room.available_permits(), 99);
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_end_when_asked_is_ended() {
+        let connections = connections(2, 0);
+        let room = connections.room().await;
+        connections.serve(room, None, |_| pending());
+        let finished = connections.finish();
+        let patience = Duration::from_millis(50);
+        assert!(tokio::time::timeout(patience, finished).await.is_err());
+        connections.abort();
+        connections.finish().await;
+        assert_eq!(connections.room.available_permits(), 2);
+    }
+}

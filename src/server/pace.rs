@@ -332,3 +332,81 @@ impl<B: Body + Unpin> Body for Ending<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEADLINES: Deadlines = Deadlines {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+        write: Duration::from_secs(30),
+        written_min: 1024,
+        linger: Duration::from_secs(5),
+        lingered_max: 1,
+    };
+
+    /// A connection, and a way to let time go by.
+    fn pace() -> (Arc<Pace>, impl Fn(u64)) {
+        let ticks = Arc::new(Ticks::default());
+        let pace = Arc::new(Pace::new(Arc::clone(&ticks)));
+        let wait =
+            move |seconds| ticks.move_to(Duration::from_millis(ticks.now() + seconds * 1000));
+        (pace, wait)
+    }
+
+    #[test]
+    fn each_phase_has_its_own_time() {
+        let (pace, wait) = pace();
+        wait(10);
+        assert!(!pace.is_overdue(&DEADLINES), "the first head is due");
+        wait(1);
+        assert!(pace.is_overdue(&DEADLINES));
+        let open = pace.begin();
+        wait(1_000);
+        assert!(!pace.is_overdue(&DEADLINES), "we may take our time");
+        let second = pace.begin();
+        drop(open);
+        assert_eq!(pace.idle_since(), None, "another answer is open");
+        drop(second);
+        wait(75);
+        assert!(!pace.is_overdue(&DEADLINES) && pace.idle_since().is_some());
+        pace.note_read();
+        wait(10);
+        assert!(!pace.is_overdue(&DEADLINES), "a head has begun");
+        pace.note_read();
+        wait(1);
+        assert!(pace.is_overdue(&DEADLINES), "from its first byte on");
+        pace.enter(Phase::Lingering);
+        wait(5);
+        assert!(!pace.is_overdue(&DEADLINES));
+        wait(1);
+        assert!(pace.is_overdue(&DEADLINES));
+    }
+
+    #[test]
+    fn a_reader_must_take_so_much_in_its_time() {
+        let (pace, wait) = pace();
+        let _open = pace.begin();
+        let write = |written: Poll<io::Result<usize>>| pace.note_written(&written, 1024);
+        for bytes in [1024, 5_000] {
+            write(Poll::Pending);
+            wait(30);
+            assert!(!pace.is_overdue(&DEADLINES));
+            write(Poll::Ready(Ok(bytes)));
+            wait(1_000);
+            assert!(
+                !pace.is_overdue(&DEADLINES),
+                "it took enough, and nothing waits for it"
+            );
+        }
+        write(Poll::Pending);
+        wait(20);
+        write(Poll::Ready(Ok(1_000)));
+        write(Poll::Pending);
+        wait(11);
+        assert!(pace.is_overdue(&DEADLINES), "it took too little");
+        write(Poll::Ready(Ok(24)));
+        assert!(!pace.is_overdue(&DEADLINES));
+    }
+}

@@ -40,6 +40,8 @@ pub enum Body {
 pub struct Region {
     content: Content,
     reader: Option<Arc<Reader>>,
+    /// The connection's own queue, if it can send files.
+    regions: Option<Regions>,
     start: u64,
     next: u64,
     end: u64,
@@ -48,11 +50,9 @@ pub struct Region {
     waiting: Option<Waiting>,
 }
 
-/// Who reads a file: where it goes, and as whom the log names them.
+/// Who reads a file, as the log names them.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// The connection's own queue, if it can send files.
-    pub(super) regions: Option<Regions>,
     /// The request.
     pub(super) trace_id: String,
     /// The link that opened the file.
@@ -81,6 +81,7 @@ impl Body {
         Self::Region(Region {
             content,
             reader: None,
+            regions: None,
             start,
             next: start,
             end,
@@ -89,12 +90,20 @@ impl Body {
         })
     }
 
-    /// Says who reads the files in this body, for the log to name them where a read fails.
-    pub(super) fn read_by(&mut self, reader: &Arc<Reader>) {
+    /// Says who reads the files in this body, for the log to name them where that fails, and by which
+    /// queue the connection sends files, if it can.
+    pub(super) fn read_by(&mut self, reader: &Arc<Reader>, regions: Option<&Regions>) {
         match self {
             Self::Empty | Self::Full(_) => {}
-            Self::Region(region) => region.reader = Some(Arc::clone(reader)),
-            Self::Sequence(bodies) => bodies.iter_mut().for_each(|body| body.read_by(reader)),
+            Self::Region(region) => {
+                region.reader = Some(Arc::clone(reader));
+                region.regions = regions.cloned();
+            }
+            Self::Sequence(bodies) => {
+                for body in bodies {
+                    body.read_by(reader, regions);
+                }
+            }
         }
     }
 }
@@ -213,8 +222,8 @@ impl Region {
 
     /// The queue of a connection that can send this file itself, and the file.
     fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<Reader>)> {
-        let reader = self.reader.as_ref()?;
-        Some((reader.regions.as_ref()?, self.content.file()?, reader))
+        let (regions, reader) = (self.regions.as_ref()?, self.reader.as_ref()?);
+        Some((regions, self.content.file()?, reader))
     }
 
     fn hand_over(&self) -> Piece {

@@ -13,9 +13,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH,
-    IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
@@ -185,7 +186,13 @@ fn send(
 ) -> Result<(), Problem> {
     let size = download.file.size;
     let body = match selection {
-        Selection::Whole => Body::region(download.content, 0, size),
+        Selection::Whole => {
+            if size == 0 {
+                // hyper leaves a length of 0 out of its answer to HEAD.
+                set(response, CONTENT_LENGTH, "0");
+            }
+            Body::region(download.content, 0, size)
+        }
         Selection::Unsatisfiable => return Err(Problem::RangeNotSatisfiable { size }),
         Selection::Part(range) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;

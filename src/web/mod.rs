@@ -332,12 +332,9 @@ async fn download(
     let opened = gateway.open_verified(verified).await?;
     let mut response = download::answer(exchange, opened)?;
     let trace_id = exchange.trace.trace_id.clone();
-    let reader = Arc::new(Reader {
-        regions: arrival.regions.clone(),
-        trace_id,
-        link_id,
-    });
-    response.body_mut().read_by(&reader);
+    let reader = Arc::new(Reader { trace_id, link_id });
+    let regions = arrival.regions.as_ref();
+    response.body_mut().read_by(&reader, regions);
     Ok(response)
 }
 

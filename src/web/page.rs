@@ -16,7 +16,8 @@ use super::reply::set;
 use super::trace::Trace;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto 0;\
-                     padding:0 1.5rem}h1{font-size:1.5rem}small{opacity:.7}";
+                     padding:0 1.5rem}h1{font-size:1.5rem;line-height:1.25}\
+                     h1,p{text-wrap:balance}small{opacity:.7}";
 
 /// Lets the page have its own style and nothing else at all.
 static POLICY: LazyLock<String> = LazyLock::new(|| {

@@ -2,6 +2,7 @@
 
 mod adding;
 mod files;
+mod kernel;
 mod keys;
 mod koodrive;
 mod links;

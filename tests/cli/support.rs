@@ -104,18 +104,23 @@ impl Place {
 
     /// Starts the binary, which goes on by itself.
     pub(super) fn start<W: AsRef<OsStr>>(&self, words: &[W]) -> Serving {
-        let mut child = self.command(words).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        let errors = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
-        });
-        Serving {
-            lines: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            errors: Some(errors),
-        }
+        Serving::of(self.command(words))
+    }
+
+    /// Starts the binary under another program, whose words come first.
+    pub(super) fn start_under<W: AsRef<OsStr>>(&self, under: &[W], words: &[W]) -> Serving {
+        let own = self.command(words);
+        let mut command = Command::new(under[0].as_ref());
+        command
+            .args(&under[1..])
+            .arg(own.get_program())
+            .args(own.get_args())
+            .current_dir(self.directory.path())
+            .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Serving::of(command)
     }
 }
 
@@ -127,6 +132,21 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let errors = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        Self {
+            lines: BufReader::new(child.stdout.take().unwrap()),
+            child,
+            errors: Some(errors),
+        }
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -149,10 +169,15 @@ impl Serving {
     }
 
     pub(super) fn signal(&self, name: &str) {
-        // The shell's own `kill`: not every machine has the program.
-        let words = format!("kill -s {name} {}", self.pid());
-        let sent = Command::new("sh").args(["-c", &words]).status();
-        assert!(sent.unwrap().success());
+        signal(self.pid(), name);
+    }
+
+    /// The binary's own process, where it was started under another program.
+    pub(super) fn inner_pid(&self) -> u32 {
+        let pid = self.pid();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = children.unwrap();
+        children.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// Sends a signal and waits for the end. Answers the exit status, the rest of its standard output, and
@@ -180,6 +205,13 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+pub(super) fn signal(pid: u32, name: &str) {
+    // The shell's own `kill`: not every machine has the program.
+    let words = format!("kill -s {name} {pid}");
+    let sent = Command::new("sh").args(["-c", &words]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// A short moment between two looks.

@@ -1,79 +1,17 @@
-//! Conditions (RFC 9110, §13): a good link is needed before any of them.
+//! Conditions (RFC 9110, §13): a good link is needed before any of them. What each of them comes to stands
+//! in `answers.txt`.
 
 use crate::support::app::{PNG, TestApp};
 
 const OUR_DATE: &str = "Mon, 18 May 2026 15:34:52 GMT";
-const LATER: &str = "Mon, 18 May 2026 15:34:53 GMT";
 const EARLIER: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
-const FUTURE: &str = "Fri, 01 Jan 2044 00:00:00 GMT";
 
 #[tokio::test]
-async fn conditions_are_answered_as_the_standard_orders_them() {
+async fn a_412_says_in_words_what_failed() {
     let app = TestApp::start().await.with_org_123().await;
     let link = app.link("file_abc123", "").await;
-    app.at(10);
-    let ours = app
-        .client
-        .get(&link, &[])
-        .await
-        .header("etag")
-        .unwrap()
-        .to_owned();
-    let weak = format!("W/{ours}");
-    let list = format!("\"zz\", {weak}");
-    let cases: &[(&[(&str, &str)], u16)] = &[
-        (&[("If-None-Match", &ours)], 304),
-        (&[("If-None-Match", "*")], 304),
-        (&[("If-None-Match", &weak)], 304),
-        (&[("If-None-Match", &list)], 304),
-        (
-            &[("If-None-Match", "\"zz\""), ("If-None-Match", &ours)],
-            304,
-        ),
-        (&[("If-None-Match", "garbage")], 200),
-        (
-            &[("If-None-Match", "\"zz\""), ("If-Modified-Since", OUR_DATE)],
-            200,
-        ),
-        (&[("If-Modified-Since", OUR_DATE)], 304),
-        (&[("If-Modified-Since", LATER)], 304),
-        (&[("If-Modified-Since", EARLIER)], 200),
-        (&[("If-Modified-Since", FUTURE)], 200),
-        (&[("If-Modified-Since", "garbage")], 200),
-        (&[("If-Match", "*")], 200),
-        (&[("If-Match", &ours)], 200),
-        (&[("If-Match", &weak)], 412),
-        (&[("If-Match", "\"zz\"")], 412),
-        (&[("If-Unmodified-Since", OUR_DATE)], 200),
-        (&[("If-Unmodified-Since", EARLIER)], 412),
-        (
-            &[("If-Match", &ours), ("If-Unmodified-Since", EARLIER)],
-            200,
-        ),
-        (&[("If-Match", "\"zz\""), ("If-None-Match", &ours)], 412),
-        (&[("Range", "bytes=0-1"), ("If-None-Match", &ours)], 304),
-        (&[("Range", "bytes=0-1"), ("If-Match", "\"zz\"")], 412),
-        (
-            &[("Range", "bytes=0-1"), ("If-Unmodified-Since", EARLIER)],
-            412,
-        ),
-        (&[("Range", "bytes=0-1"), ("If-Match", &ours)], 206),
-    ];
-    for (headers, status) in cases {
-        for method in ["GET", "HEAD"] {
-            let reply = app.client.request(method, &link, headers, b"").await;
-            let expected = if (*status, method) == (206, "HEAD") {
-                200
-            } else {
-                *status
-            };
-            assert_eq!(reply.status, expected, "{method} {headers:?}");
-        }
-    }
-    app.client
-        .get(&link, &[("If-Match", "\"zz\"")])
-        .await
-        .refused(412, "PRECONDITION_FAILED");
+    let reply = app.client.get(&link, &[("If-Match", "\"zz\"")]).await;
+    reply.refused(412, "PRECONDITION_FAILED");
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The byte route for browsers, downloaders and people, over a real socket.
 
+mod answers;
 mod conditions;
+mod downloaders;
 mod origins;
 mod pages;
 mod ranges;

@@ -4,7 +4,7 @@ mod addresses;
 mod announced;
 mod deployed;
 mod handover;
-mod running;
+pub(crate) mod running;
 mod sockets;
 mod verify;
 

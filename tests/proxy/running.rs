@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 /// A running proxy, ended with the test.
-pub(super) struct Proxy(Child);
+pub(crate) struct Proxy(Child);
 
 impl Drop for Proxy {
     fn drop(&mut self) {
@@ -18,14 +18,14 @@ impl Drop for Proxy {
 }
 
 /// An address that nobody listens on.
-pub(super) async fn free_address() -> SocketAddr {
+pub(crate) async fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
 }
 
 impl Proxy {
     /// nginx with this inside of its `http`, and its files in `directory`.
-    pub(super) async fn nginx(directory: &Path, at: SocketAddr, http: &str) -> Self {
+    pub(crate) async fn nginx(directory: &Path, at: SocketAddr, http: &str) -> Self {
         let place = directory.display();
         let config = format!(
             "daemon off; master_process off; pid {place}/nginx.pid; error_log {place}/proxy.log;\n\
@@ -39,7 +39,7 @@ impl Proxy {
     }
 
     /// Caddy with this file.
-    pub(super) async fn caddy(directory: &Path, at: SocketAddr, config: &str) -> Self {
+    pub(crate) async fn caddy(directory: &Path, at: SocketAddr, config: &str) -> Self {
         let file = directory.join("Caddyfile");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new("caddy");
@@ -53,7 +53,7 @@ impl Proxy {
     }
 
     /// HAProxy with this file.
-    pub(super) async fn haproxy(directory: &Path, at: SocketAddr, config: &str) -> Self {
+    pub(crate) async fn haproxy(directory: &Path, at: SocketAddr, config: &str) -> Self {
         let file = directory.join("haproxy.cfg");
         std::fs::write(&file, config).unwrap();
         let mut command = Command::new("haproxy");

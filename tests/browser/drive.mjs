@@ -1,0 +1,142 @@
+// Drives a browser for the tests beside this file: `node drive.mjs SCENE JSON` plays one scene with what
+// the JSON tells it, and prints as JSON what there was to be seen. Judging that is the tests' part.
+
+import { inflateSync } from "node:zlib";
+
+import { chromium } from "playwright-core";
+
+const FLAGS =
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking " +
+    "--disable-component-update --disable-sync";
+
+// How long any one thing may take, in milliseconds.
+const PATIENCE = 60_000;
+
+const scenes = {
+    // How wide a page's picture came out: 0 if it is none.
+    async picture(page, { url }) {
+        await page.goto(url);
+        return page.locator("img").evaluate((picture) => picture.naturalWidth);
+    },
+
+    // The colour in the middle of each of a page's frames, once they are as expected or it is too late.
+    async frames(page, { url, colours }) {
+        await page.goto(url);
+        const end = Date.now() + PATIENCE;
+        for (;;) {
+            const seen = [];
+            for (const frame of await page.locator("iframe").all()) {
+                seen.push(await colour(page, await frame.boundingBox()));
+            }
+            if (String(seen) === String(colours) || Date.now() > end) return seen;
+            await page.waitForTimeout(100);
+        }
+    },
+
+    // The colour in the middle of each page, opened by itself.
+    async pages(page, { urls }) {
+        const seen = [];
+        for (const url of urls) {
+            await page.goto(url);
+            seen.push(await colour(page, { x: 0, y: 0, ...page.viewportSize() }));
+        }
+        return seen;
+    },
+
+    // Where a page's video was and where it came to after it was sent to a place, all in
+    // seconds. From there it plays.
+    async video(page, { url, to }) {
+        await page.goto(url);
+        return page.locator("video").evaluate(async (video, to) => {
+            const once = (event) =>
+                new Promise((then, fail) => {
+                    video.addEventListener(event, then, { once: true });
+                    video.addEventListener("error", () => fail(video.error), { once: true });
+                });
+            if (video.readyState < video.HAVE_FUTURE_DATA) await once("canplay");
+            const { duration, videoWidth: width, currentTime: before } = video;
+            video.currentTime = to;
+            await once("seeked");
+            const after = video.currentTime;
+            await video.play();
+            while (video.currentTime <= after) await once("timeupdate");
+            return { duration, width, before, after };
+        }, to);
+    },
+
+    // Clicks a page's link; the file goes to a path, and its name is answered.
+    async save(page, { url, path }) {
+        await page.goto(url);
+        const started = page.waitForEvent("download");
+        await page.locator("a").click();
+        const download = await started;
+        await download.saveAs(path);
+        return { name: download.suggestedFilename(), still_at: page.url() };
+    },
+
+    // What a script of a page learns from another origin: status, text and headers of each request.
+    async read(page, { url, requests, headers }) {
+        await page.goto(url);
+        return page.evaluate(
+            async ([requests, names]) => {
+                const seen = [];
+                for (const [url, headers] of requests) {
+                    const response = await fetch(url, { headers, cache: "no-store" });
+                    const said = Object.fromEntries(names.map((name) => [name, response.headers.get(name)]));
+                    seen.push({ status: response.status, text: await response.text(), headers: said });
+                }
+                const [timing] = performance.getEntriesByName(requests[0][0]);
+                return { seen, timed: timing.responseStart > 0 && timing.decodedBodySize > 0 };
+            },
+            [requests, headers],
+        );
+    },
+
+    // What a page says, how it is set, and its background in light and in dark. Pictures of it, for wide
+    // and for narrow screens, are for people to look at.
+    async words(page, { url, pictures }) {
+        const response = await page.goto(url);
+        const backgrounds = [];
+        for (const colorScheme of ["light", "dark"]) {
+            await page.emulateMedia({ colorScheme });
+            for (const width of [1280, 360]) {
+                await page.setViewportSize({ width, height: 640 });
+                await page.screenshot({ path: `${pictures}-${colorScheme}-${width}.png` });
+            }
+            backgrounds.push(await colour(page, { x: 0, y: 0, width: 2, height: 2 }));
+        }
+        const set = await page.evaluate(() => ({
+            column: getComputedStyle(document.body).maxWidth,
+            overflow: document.documentElement.scrollWidth - innerWidth,
+        }));
+        const [heading, text] = [page.locator("h1").innerText(), page.locator("p").allInnerTexts()];
+        return { status: response.status(), heading: await heading, text: await text, backgrounds, ...set };
+    },
+};
+
+// The colour in the middle of a box, as `#rrggbb`.
+async function colour(page, { x, y, width, height }) {
+    const middle = { x: Math.floor(x + width / 2), y: Math.floor(y + height / 2) };
+    const png = await page.screenshot({ clip: { ...middle, width: 1, height: 1 } });
+    const data = [];
+    for (let at = 8; at < png.length; at += 12 + png.readUInt32BE(at)) {
+        const [kind, end] = [png.toString("latin1", at + 4, at + 8), at + 8 + png.readUInt32BE(at)];
+        if (kind === "IDAT") data.push(png.subarray(at + 8, end));
+    }
+    // One pixel is one line: a filter, which has nothing to do there, and the colours.
+    return `#${inflateSync(Buffer.concat(data)).subarray(1, 4).toString("hex")}`;
+}
+
+const [scene, json] = process.argv.slice(2);
+const asked = JSON.parse(json);
+const context = await chromium.launchPersistentContext(asked.profile, {
+    executablePath: "/usr/bin/chromium",
+    args: FLAGS.split(" "),
+});
+try {
+    context.setDefaultTimeout(PATIENCE);
+    const [page] = context.pages();
+    console.log(JSON.stringify(await scenes[scene](page, asked)));
+} finally {
+    await context.close();
+}

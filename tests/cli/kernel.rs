@@ -1,0 +1,142 @@
+//! What the kernel is asked for, as strace sees it: little for what is in memory, and nothing that others
+//! wait for where a disk is slow.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Advice, fadvise};
+use rustix::net::sockopt::set_socket_linger;
+
+use super::support::{Place, open, signal, status, text, until};
+
+/// How long each read from the slow disk takes, and how many files lie there.
+const READ: Duration = Duration::from_millis(200);
+const FILES: usize = 8;
+
+/// How many read from it at once: more than there are threads that may wait for a disk.
+const READERS: usize = 100;
+
+/// How much is read from a disk at once, and how long the slow files are.
+const READ_BYTES: usize = 128 * 1024;
+const FILE_BYTES: usize = 12 * READ_BYTES;
+
+/// The files below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
+}
+
+/// Takes a file out of the page cache, as if nobody had read it for long.
+fn forget(path: &Path) {
+    let file = File::open(path).unwrap();
+    file.sync_all().unwrap();
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+}
+
+#[test]
+fn a_slow_disk_holds_up_its_own_readers_alone() {
+    let place = Place::new();
+    let hot = place.add("hot.bin", &[1; 1024]);
+    let names: Vec<String> = (0..FILES)
+        .map(|number| format!("cold{number}.bin"))
+        .collect();
+    let cold: Vec<String> = names
+        .iter()
+        .map(|name| place.add(name, &vec![2; FILE_BYTES]))
+        .collect();
+    let is_cold = |path: &PathBuf| path.metadata().unwrap().len() == FILE_BYTES as u64;
+    let mut blobs = files(&place.data("blobs"));
+    blobs.retain(is_cold);
+    assert_eq!(blobs.len(), FILES);
+    let delay = format!("inject=pread64:delay_enter={}", READ.as_micros());
+    // Only what is read from the slow files is looked at, so that the rest is as fast as ever.
+    let mut strace = vec!["strace", "-f", "-qq", "--seccomp-bpf", "-o", "/dev/null"];
+    strace.extend(["-e", "trace=pread64", "-e", &delay]);
+    for blob in &blobs {
+        strace.extend(["-P", blob.to_str().unwrap()]);
+    }
+    let mut serving = place.start_under(&strace, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = serving.url();
+    let link = |file: &String| text(&place.sign(&url, file, &[]), "download_url");
+    let (hot, cold): (_, Vec<String>) = (link(&hot), cold.iter().map(link).collect());
+    assert_eq!(status(&hot), 200);
+    blobs.iter().for_each(|blob| forget(blob));
+    let slow_done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let begun = Instant::now();
+        for link in cold.iter().cycle().take(READERS) {
+            let slow_done = &slow_done;
+            scope.spawn(move || {
+                let (status, bytes) = open(link);
+                assert!(status == 200 && bytes == vec![2; FILE_BYTES]);
+                slow_done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        let (mut answered, mut longest) = (0, Duration::ZERO);
+        while slow_done.load(Ordering::Relaxed) < READERS {
+            let asked = Instant::now();
+            assert_eq!(status(&hot), 200);
+            longest = longest.max(asked.elapsed());
+            answered += 1;
+        }
+        let slow = begun.elapsed();
+        println!(
+            "the slow downloads took {slow:?}; meanwhile {answered} others, the longest {longest:?}"
+        );
+        assert!(
+            slow >= READ,
+            "nothing was slow: the disk was not read where it may be"
+        );
+        assert!(answered > 20, "others waited for the disk, too");
+    });
+    signal(serving.inner_pid(), "TERM");
+    until("the end", || !serving.is_running());
+}
+
+#[test]
+fn clients_that_go_away_in_the_midst_leave_nothing_behind() {
+    let place = Place::new();
+    let large = place.add("large.bin", &vec![7; 20_000_000]);
+    let mut serving = place.serve();
+    let url = serving.url();
+    let link = text(&place.sign(&url, &large, &[]), "download_url");
+    let host = url.strip_prefix("http://").unwrap();
+    let path = link.strip_prefix(&url).unwrap();
+    let descriptors = || {
+        fs::read_dir(format!("/proc/{}/fd", serving.pid()))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(status(&link), 200);
+    let before = descriptors();
+    for with_reset in [false, true] {
+        let mut streams = Vec::new();
+        for _ in 0..200 {
+            let mut stream = TcpStream::connect(host).unwrap();
+            if with_reset {
+                set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+            }
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+            stream.read_exact(&mut [0; 100]).unwrap();
+            streams.push(stream);
+        }
+        assert!(descriptors() > before + 200, "each has its connection open");
+        drop(streams);
+        until("everything was given back", || descriptors() <= before + 2);
+    }
+    assert!(serving.is_running());
+}

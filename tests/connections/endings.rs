@@ -1,0 +1,98 @@
+//! How connections end: answers that come early are read, and there is room for the next one.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::{answer, head, header, request};
+use crate::support::app::TestApp;
+
+/// How much a client sends that nobody wants.
+const UNWANTED: usize = 3_000_000;
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_an_upload_is_read_every_time() {
+    let app = TestApp::start_with(&[("uploads.size_max", "100KiB")]).await;
+    let app = app.with_org_123().await;
+    let upload = |key: &str| {
+        format!(
+            "POST /v1/organizations/org_123/files/upload HTTP/1.1\r\nHost: x\r\n\
+            X-API-Key: {key}\r\nContent-Length: {UNWANTED}\r\n\
+            Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n\
+            Content-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n"
+        )
+    };
+    for (key, status) in [("wrong", "401"), ("k1", "413")].repeat(15) {
+        let stream = TcpStream::connect(app.client.0).await.unwrap();
+        let (mut reader, mut writer) = stream.into_split();
+        let mut all = upload(key).into_bytes();
+        all.resize(all.len() + UNWANTED, b'x');
+        // A client that sends all it has before it reads a word.
+        writer.write_all(&all).await.unwrap();
+        let (head, _) = answer(&mut reader).await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        assert_eq!(header(&head, "connection"), Some("close"));
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_refused_upload_is_not_asked_to_go_on() {
+    let app = TestApp::start().await.with_org_123().await;
+    let mut stream = TcpStream::connect(app.client.0).await.unwrap();
+    let upload = "POST /v1/organizations/org_123/files/upload HTTP/1.1\r\nHost: x\r\n\
+        Expect: 100-continue\r\nContent-Length: 10\r\n\
+        Content-Type: multipart/form-data; boundary=b\r\n\r\n";
+    stream.write_all(upload.as_bytes()).await.unwrap();
+    let head = head(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 401"), "{head}");
+}
+
+#[tokio::test]
+async fn the_longest_idle_connection_makes_room_and_a_busy_one_does_not() {
+    let app = TestApp::start_with(&[("server.connections_max", "2")]).await;
+    let app = app.with_org_123().await;
+    app.add("file_large", "large.bin", &vec![7; 20_000_000])
+        .await;
+    let (small, large) = (
+        app.link("file_abc123", "").await,
+        app.link("file_large", "").await,
+    );
+    let open = async |target: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(app.client.0).await.unwrap();
+        stream
+            .write_all(request(target, "").as_bytes())
+            .await
+            .unwrap();
+        let head = head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        stream
+    };
+    let mut idle = open(&small).await;
+    // It is idle when the last of its answer is out.
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let mut busy = open(&large).await;
+    let third = open(&large).await;
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(
+        rest.len(),
+        crate::support::app::PNG.len(),
+        "the idle one was closed, its answer whole"
+    );
+    // Both places are taken by downloads now.
+    let mut waiting = Box::pin(open(&small));
+    let patience = Duration::from_secs(2);
+    assert!(tokio::time::timeout(patience, &mut waiting).await.is_err());
+    drop(third);
+    tokio::time::timeout(patience * 10, waiting).await.unwrap();
+    let mut whole = vec![0; 20_000_000];
+    busy.read_exact(&mut whole)
+        .await
+        .expect("a busy one is left alone");
+}
