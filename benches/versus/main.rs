@@ -182,7 +182,11 @@ fn run(words: &Words, disk: PathBuf, memory: PathBuf) -> Outcome<bool> {
         println!("\n== {}: {}", case.name, case.about);
         (case.run)(&mut bench).map_err(|error| format!("{}: {error}", case.name))?;
     }
-    let machine = report::machine(&nginx, &wrk, &load_before);
+    let mut rounds = format!("{} of {} s each", bench.rounds, bench.time.as_secs());
+    if bench.quick {
+        rounds += ", only to see that everything works: the figures mean nothing";
+    }
+    let machine = report::machine(&rounds, &nginx, &wrk, &load_before);
     let met = bench.report.finish(&machine)?;
     println!("\nwritten: {}", bench.report.folder().display());
     Ok(met)

@@ -67,6 +67,9 @@ impl Spread {
     }
 
     fn text(&self) -> String {
+        if self.max.is_nan() {
+            return "–".into();
+        }
         let digits = if self.median >= 100.0 { 0 } else { 2 };
         let Self { median, min, max } = self;
         format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
@@ -84,9 +87,13 @@ impl Rounds {
         self.measured.iter().map(Measured::rate).collect()
     }
 
-    /// Its 99th percentile in each round, in milliseconds.
+    /// Its 99th percentile in each round, in milliseconds; not a number in one that ended before any
+    /// answer did.
     pub(crate) fn p99(&self) -> Vec<f64> {
-        let millis = |measured: &Measured| float(measured.p99_micros) / 1e3;
+        let millis = |measured: &Measured| match measured.p99_micros {
+            0 => f64::NAN,
+            micros => float(micros) / 1e3,
+        };
         self.measured.iter().map(millis).collect()
     }
 }
@@ -135,7 +142,7 @@ impl Report {
         of: &Measured,
     ) -> Outcome<()> {
         let line = format!(
-            "{case},{round},{server},{:.3},{:.6},{},{:.4},{:.2},{},{},{}",
+            "{case},{round},\"{server}\",{:.3},{:.6},{},{:.4},{:.2},{},{},{}",
             of.requests,
             of.seconds,
             of.cpu_nanos,
@@ -159,7 +166,7 @@ impl Report {
     ) -> Outcome<()> {
         Ok(writeln!(
             self.figures,
-            "{case},{round},{what},{value:.6},{unit}"
+            "{case},{round},\"{what}\",{value:.6},{unit}"
         )?)
     }
 
@@ -232,7 +239,7 @@ impl Goal {
 }
 
 /// The machine and what ran on it, as lines of a list.
-pub(crate) fn machine(nginx: &str, wrk: &str, load_before: &str) -> String {
+pub(crate) fn machine(rounds: &str, nginx: &str, wrk: &str, load_before: &str) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let line = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name));
@@ -270,6 +277,7 @@ pub(crate) fn machine(nginx: &str, wrk: &str, load_before: &str) -> String {
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
                 .to_string(),
         ),
+        ("rounds", rounds.to_owned()),
         (
             "machine",
             format!("{cpu}, {cores} cores, {memory} of memory"),
