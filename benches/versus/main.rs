@@ -1,7 +1,7 @@
 //! Hallpass beside nginx and beside a server that does nothing but what the kernel asks for.
 //!
 //! `cargo bench --bench versus -- [--quick] [CASE…]` starts the real binary, nginx with `secure_link`
-//! (both settings of `tcp_nopush`), and the floor (`floor.rs`), each on the first core, loads them in
+//! (both settings of `tcp_nopush`, with and without files kept open), and the floor (`floor.rs`), each on the first core, loads them in
 //! turns with `wrk` from the second, and holds the ratios against our goals. `--list` names the cases;
 //! without any, all are run, which takes about 45 minutes. The bytes of every server are compared before anything is measured.
 //!

@@ -135,12 +135,11 @@ pub(super) fn many(bench: &mut Bench) -> Outcome<()> {
 
 /// Every nginx there is to compare with.
 fn all_nginx(bench: &Bench) -> Outcome<Vec<(&'static str, Running, SocketAddr)>> {
-    let ways = Nginx::USUAL.into_iter().chain([Nginx::TUNED]);
     let start = |how: Nginx| {
         let (running, at) = start_nginx(bench, how)?;
         Ok((how.name, running, at))
     };
-    ways.map(start).collect()
+    Nginx::ALL.into_iter().map(start).collect()
 }
 
 fn line_up<'a>(
@@ -165,29 +164,29 @@ fn line_up<'a>(
 
 fn judge(bench: &mut Bench, case: &str, rounds: &[Rounds], goals: &Goals) {
     let of = |name: &str| rounds.iter().find(|rounds| rounds.server == name);
-    let usual = || Nginx::USUAL.iter().filter_map(|how| of(how.name));
+    let nginx = || Nginx::ALL.iter().filter_map(|how| of(how.name));
     let Some(ours) = of(HALLPASS) else { return };
     let median = |figures: &[f64]| Spread::of(figures.iter().copied()).median;
     let mut goal = |what: String, bound, ours: &[f64], theirs: &[f64]| {
         let ratio = Spread::of_ratios(ours, theirs);
         bench.report.goal(&what, bound, " ×", ratio);
     };
-    let better = usual()
+    let better = nginx()
         .map(Rounds::cpu)
         .min_by(|a, b| median(a).total_cmp(&median(b)));
     if let (Some(most), Some(theirs)) = (goals.cpu_of_nginx, better) {
-        let what = format!("{case}: CPU a request, of nginx's better setting");
+        let what = format!("{case}: CPU a request, of nginx's best setting");
         goal(what, Bound::AtMost(most), &ours.cpu(), &theirs);
     }
     if let (Some(most), Some(floor)) = (goals.cpu_of_floor, of(FLOOR)) {
         let what = format!("{case}: CPU a request, of the floor");
         goal(what, Bound::AtMost(most), &ours.cpu(), &floor.cpu());
     }
-    let faster = usual()
+    let faster = nginx()
         .map(Rounds::rate)
         .max_by(|a, b| median(a).total_cmp(&median(b)));
     if let (Some(least), Some(theirs)) = (goals.rate_of_nginx, faster) {
-        let what = format!("{case}: requests a second, of nginx's better setting");
+        let what = format!("{case}: requests a second, of nginx's best setting");
         goal(what, Bound::AtLeast(least), &ours.rate(), &theirs);
     }
 }

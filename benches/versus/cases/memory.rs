@@ -35,7 +35,7 @@ pub(super) fn idle(bench: &mut Bench) -> Outcome<()> {
             &hallpass,
             (at, &link),
         )?);
-        let [how, _] = Nginx::USUAL;
+        let [how, ..] = Nginx::ALL;
         let (nginx, at) = start_nginx(bench, how)?;
         let link = Request::get(nginx_link("get-1k")?);
         let theirs = of_a_connection(bench, round, "nginx", &nginx, (at, &link))?;
