@@ -40,6 +40,7 @@ mod show;
 mod sign;
 mod space;
 mod store;
+mod taking;
 mod texts;
 mod verify;
 mod walk;

@@ -47,7 +47,7 @@ mod framing;
 pub mod handover;
 mod head;
 mod header;
-mod koodrive;
+pub mod koodrive;
 pub mod multipart;
 pub mod ops;
 mod page;

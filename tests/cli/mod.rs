@@ -1,5 +1,6 @@
 //! What the command line promises, kept by the real binary.
 
+mod adding;
 mod doctor;
 mod files;
 mod kernel;

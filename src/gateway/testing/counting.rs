@@ -1,7 +1,7 @@
 //! A catalogue that counts how often it is asked.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::oneshot;
 
@@ -9,7 +9,7 @@ use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::checkup::Checkup;
 use crate::catalog::memory::Memory;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
+use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -26,6 +26,8 @@ pub(crate) struct Counting {
     pub(crate) kept: Memory,
     calls: AtomicU64,
     hesitation: Mutex<Option<Hesitation>>,
+    /// Whether files that are added together are added, and nobody is told.
+    silent: AtomicBool,
 }
 
 /// What the next look for a file does when it has seen the row: says so, and waits before it answers.
@@ -46,6 +48,11 @@ impl Counting {
         let (let_go, go_on) = oneshot::channel();
         *self.hesitation.lock().unwrap() = Some(Hesitation { seen, go_on });
         (is_seen, let_go)
+    }
+
+    /// From now on files that are added together are added, and the answer is that nobody knows.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
     }
 
     fn counted(&self) -> &Memory {
@@ -196,7 +203,15 @@ impl Catalog for Counting {
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
-        self.counted().add_files(files)
+        Box::pin(async move {
+            self.counted().add_files(files).await?;
+            if self.silent.load(Ordering::Relaxed) {
+                let doing = "adding files";
+                let source = "it fell silent".into();
+                return Err(CatalogError::Unavailable { doing, source });
+            }
+            Ok(())
+        })
     }
 
     fn file<'a>(

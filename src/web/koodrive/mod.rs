@@ -17,6 +17,7 @@ use crate::model::key::Scope;
 
 use app_auth::AppSignature;
 use headers::Headers;
+pub use wire::{Wanted, wanted};
 
 mod app_auth;
 mod headers;
@@ -68,7 +69,7 @@ pub(super) async fn answer(
 /// otherwise. The call succeeds also where single files fail; each has a code of its own.
 async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
     let (caller, headers, text) = called(exchange).await?;
-    let wanted = wire::wanted(&text)?;
+    let wanted = wanted(&text)?;
     let batch = BatchRequest {
         folder: headers.folder,
         space: &wanted.container,
