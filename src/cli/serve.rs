@@ -17,6 +17,7 @@ use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
 use crate::server::App;
 use crate::server::installation::{Access, lock_for_setup};
+use crate::server::reread::ConfigurationCheck;
 use crate::server::shutdown::StopSignals;
 
 /// The name of the API key that is made at first use.
@@ -34,7 +35,10 @@ impl Serve {
         let mut session = Session::begin(global, self.listening.flags(), Logging::Configured)?;
         let signals = StopSignals::listen();
         let installation = session.installation(Access::SetUp).await?;
-        let app = App::build(&session.config, installation).await?;
+        let check = configuration_check(global, self.listening)?;
+        let app = App::build(&session.config, installation)
+            .await?
+            .with_configuration_check(check);
         let gateway = Arc::clone(app.gateway());
         let (key, text) = first_api_key(&gateway, &session.config.server.data_dir)
             .await?
@@ -87,6 +91,16 @@ impl Running {
         let failed = |error| Failure::Failed(format!("serving ended early: {error}"));
         self.0.await.map_err(failed)
     }
+}
+
+/// How the configuration is looked at again while the gateway runs.
+fn configuration_check(
+    global: &Global,
+    listening: Listening,
+) -> Result<ConfigurationCheck, Failure> {
+    let global = global.clone();
+    let reread = move || global.explain(listening.flags());
+    ConfigurationCheck::new(Box::new(reread)).map_err(Failure::Configuration)
 }
 
 fn listener_urls(app: &App) -> Vec<String> {

@@ -42,14 +42,7 @@ impl KeyringWatch {
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
     pub(super) fn look(&mut self, gateway: &Gateway) {
-        let stamp = fs::metadata(&self.path).ok().map(|found| Stamp {
-            device: found.dev(),
-            inode: found.ino(),
-            size: found.size(),
-            mode: found.mode(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        });
+        let stamp = self.stamp();
         // A file that is missing is said once, too.
         if self.started && stamp == self.seen {
             return;
@@ -57,11 +50,29 @@ impl KeyringWatch {
         let first = !self.started;
         self.started = true;
         self.seen = stamp;
-        self.reload(gateway, first);
+        self.read(gateway, first);
     }
 
-    /// Reads the file again, changed or not.
-    pub(super) fn reload(&self, gateway: &Gateway, quiet: bool) {
+    /// Reads the file again, changed or not. What it says is not said again at the next look.
+    pub(super) fn reload(&mut self, gateway: &Gateway) {
+        self.started = true;
+        self.seen = self.stamp();
+        self.read(gateway, false);
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        let found = fs::metadata(&self.path).ok()?;
+        Some(Stamp {
+            device: found.dev(),
+            inode: found.ino(),
+            size: found.size(),
+            mode: found.mode(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+
+    fn read(&self, gateway: &Gateway, quiet: bool) {
         match keyring_file::read(&self.path) {
             Ok(keyring) => {
                 let kid = keyring.active().clone();
@@ -148,6 +159,9 @@ mod tests {
         watch.look(&gateway);
         watch.look(&gateway);
         assert_eq!(log.take().len(), 1);
+        watch.reload(&gateway);
+        watch.look(&gateway);
+        assert_eq!(log.take().len(), 1, "who asks is told");
         put(&path, "c");
         watch.look(&gateway);
         let said = log.take();

@@ -27,6 +27,7 @@ use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use pace::Deadlines;
+use reread::ConfigurationCheck;
 
 mod announced;
 mod connection;
@@ -35,6 +36,7 @@ pub mod installation;
 mod keyring_watch;
 mod listen;
 mod pace;
+pub mod reread;
 pub mod shutdown;
 
 /// How long requests in flight may take to finish after a stop was asked for.
@@ -84,6 +86,7 @@ pub struct App {
     listeners: Vec<Listener>,
     admin: Option<TcpListener>,
     keyring_watch: Option<KeyringWatch>,
+    configuration: Option<ConfigurationCheck>,
     web_settings: web::Settings,
     announced_by: Option<TrustedProxies>,
     trusted_proxies: TrustedProxies,
@@ -118,6 +121,7 @@ impl App {
             listeners,
             admin,
             keyring_watch,
+            configuration: None,
             announced_by: config
                 .server
                 .proxy_protocol
@@ -138,6 +142,13 @@ impl App {
                 qoder_content_status: config.qoder.content_status,
             },
         })
+    }
+
+    /// Looks at the configuration, too, when it is asked to read its files again.
+    #[must_use]
+    pub fn with_configuration_check(mut self, check: ConfigurationCheck) -> Self {
+        self.configuration = Some(check);
+        self
     }
 
     /// The gateway behind the listeners.
@@ -167,7 +178,12 @@ impl App {
         let connections = Arc::new(Connections::new(self.limits, Deadlines::default()));
         let admin_connections = Arc::new(Connections::new(ADMIN_LIMITS, Deadlines::default()));
         let mut tasks = JoinSet::new();
-        keep_up(&mut tasks, &self.gateway, self.keyring_watch);
+        keep_up(
+            &mut tasks,
+            &self.gateway,
+            self.keyring_watch,
+            self.configuration,
+        );
         for listener in self.listeners {
             let (public, connections) = (public.clone(), Arc::clone(&connections));
             tasks.spawn(accept(
@@ -269,9 +285,18 @@ fn handover(config: &Config) -> Result<Option<Handover>, StartError> {
 }
 
 /// Starts what goes on behind the requests.
-fn keep_up(tasks: &mut JoinSet<()>, gateway: &Arc<Gateway>, keyring_watch: Option<KeyringWatch>) {
+fn keep_up(
+    tasks: &mut JoinSet<()>,
+    gateway: &Arc<Gateway>,
+    keyring_watch: Option<KeyringWatch>,
+    configuration: Option<ConfigurationCheck>,
+) {
     tasks.spawn(keep_current(Arc::clone(gateway)));
-    tasks.spawn(keep_keyring(Arc::clone(gateway), keyring_watch));
+    tasks.spawn(keep_keyring(
+        Arc::clone(gateway),
+        keyring_watch,
+        configuration,
+    ));
     tasks.spawn(keep_swept(Arc::clone(gateway)));
 }
 
@@ -296,7 +321,11 @@ async fn keep_current(gateway: Arc<Gateway>) {
 
 /// Takes up a changed keyring file, and reads it again when asked to. A task of its own, so that it waits
 /// for no catalogue.
-async fn keep_keyring(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWatch>) {
+async fn keep_keyring(
+    gateway: Arc<Gateway>,
+    mut keyring_watch: Option<KeyringWatch>,
+    configuration: Option<ConfigurationCheck>,
+) {
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Also where there is no file: without a listener the signal would end the process.
@@ -309,8 +338,12 @@ async fn keep_keyring(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWa
                 }
             }
             () = hang_up.next() => {
-                if let Some(watch) = &keyring_watch {
-                    watch.reload(&gateway, false);
+                match &mut keyring_watch {
+                    Some(watch) => watch.reload(&gateway),
+                    None => tracing::info!("the keys are those of HALLPASS_KEYRING until a restart"),
+                }
+                if let Some(check) = &configuration {
+                    check.say();
                 }
             }
         }
@@ -347,7 +380,8 @@ mod tests {
         let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
         let _stalled = gateway.stall_looks().await;
         let mut tasks = JoinSet::new();
-        keep_up(&mut tasks, &gateway, Some(KeyringWatch::new(path.clone())));
+        let watch = KeyringWatch::new(path.clone());
+        keep_up(&mut tasks, &gateway, Some(watch), None);
         for kid in ["c", "d"] {
             // Long enough for the tasks to be at whatever they wait for.
             tokio::time::sleep(LOOK_EVERY * 2).await;
