@@ -1,4 +1,5 @@
-//! The one test binary. Where does my test go? Into the module below that names its subject.
+//! The test binary, but for what is in `allocations`. Where does my test go? Into the module below that
+//! names its subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
 
 /// The laws of the house: who may import whom, and what stands outside its floor.
@@ -17,6 +18,9 @@ mod download;
 mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
+
+/// Revoking: by calls over a real socket.
+mod revoke;
 
 /// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;

@@ -17,6 +17,7 @@ use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
 use crate::server::installation::{Access, lock_for_setup};
+use crate::server::reread::ConfigurationCheck;
 use crate::server::shutdown::StopSignals;
 use crate::server::{App, Inherited};
 
@@ -36,7 +37,10 @@ impl Serve {
         let signals = StopSignals::listen();
         let inherited = inherited()?;
         let installation = session.installation(Access::SetUp).await?;
-        let app = App::build_on(&session.config, installation, inherited).await?;
+        let check = configuration_check(global, self.listening)?;
+        let app = App::build_on(&session.config, installation, inherited)
+            .await?
+            .with_configuration_check(check);
         let gateway = Arc::clone(app.gateway());
         let (key, text) = first_api_key(&gateway, &session.config.server.data_dir)
             .await?
@@ -115,6 +119,16 @@ impl Running {
         let failed = |error| Failure::Failed(format!("serving ended early: {error}"));
         self.0.await.map_err(failed)
     }
+}
+
+/// How the configuration is looked at again while the gateway runs.
+fn configuration_check(
+    global: &Global,
+    listening: Listening,
+) -> Result<ConfigurationCheck, Failure> {
+    let global = global.clone();
+    let reread = move || global.explain(listening.flags());
+    ConfigurationCheck::new(Box::new(reread)).map_err(Failure::Configuration)
 }
 
 fn listener_urls(app: &App) -> Vec<String> {

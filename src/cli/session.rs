@@ -17,7 +17,7 @@ use crate::server::installation::{Access, Installation};
 use crate::telemetry::{self, Format, Guard, Level};
 
 /// The flags that every command has.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Global {
     /// Configuration file (TOML)
     #[arg(long, global = true, value_name = "FILE")]
@@ -61,11 +61,13 @@ impl Global {
         )
     }
 
-    /// Every setting with its origin.
-    pub(super) fn explain(&self) -> Result<Vec<Setting>, Failure> {
-        let flags = self.with_own(Vec::new());
-        Config::explain(self.config.as_deref(), &ProcessEnvironment, &flags)
-            .map_err(Failure::Configuration)
+    /// Every setting that `flags` and the global flags make, with its origin.
+    pub(super) fn explain(&self, flags: Vec<Flag>) -> Result<Vec<Setting>, Vec<Problem>> {
+        Config::explain(
+            self.config.as_deref(),
+            &ProcessEnvironment,
+            &self.with_own(flags),
+        )
     }
 
     fn with_own(&self, mut flags: Vec<Flag>) -> Vec<Flag> {

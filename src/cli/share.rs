@@ -91,17 +91,20 @@ impl Share {
                     if session.output.is_json() {
                         links.push(link);
                     } else {
-                        session.output.item(&link)?;
-                        session.output.flush()?;
+                        progress.aside(|| {
+                            session.output.item(&link)?;
+                            session.output.flush()
+                        })?;
                     }
                 }
                 Err(Failure::Failed(why)) => {
                     failed += 1;
-                    complain(&why);
+                    progress.aside(|| complain(&why));
                 }
                 Err(other) => return Err(other),
             }
         }
+        drop(progress);
         for link in &links {
             session.output.item(link)?;
         }

@@ -53,8 +53,16 @@ pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
+/// The most files with revoked links: what every gateway holds in memory, and reads again within a second.
+pub const REVISIONS_MAX: u64 = 1_000_000;
 /// The longest time that the bytes of deleted files are kept: ten years.
 pub const RECYCLE_DAYS_MAX: u64 = 3660;
+/// The largest cache: more than any machine's memory that this is for.
+pub const CACHE_BYTES_MAX: u64 = 1 << 40;
+/// The most files that stay open: as many as Linux lets a process have by default, if it asks.
+pub const OPEN_FILES_MAX: u64 = 524_288;
+/// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
+pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -165,6 +173,8 @@ settings! {
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
         /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
+        /// The most files whose links may have been revoked, of all organizations.
+        revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
     }
     /// Which other sites may use the bytes.
     cors: Cors {
@@ -189,6 +199,17 @@ settings! {
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
         /// Mode of the stored bytes: `0600`, or `0640` for a proxy that sends them itself.
         mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
+    }
+    /// What is kept in memory and open. 0 of anything: it is not.
+    cache: Cache {
+        /// Bytes of the rows of files and API keys that are kept in memory.
+        rows_bytes: u64 = "8MiB", bytes(0, CACHE_BYTES_MAX);
+        /// Files that stay open; each takes a file descriptor.
+        open_files: u64 = "256", count(0, OPEN_FILES_MAX);
+        /// Bytes of small files that are kept in memory whole.
+        small_files_bytes: u64 = "16MiB", bytes(0, CACHE_BYTES_MAX);
+        /// The most bytes of a small file.
+        small_file_max: u64 = "16KiB", bytes(0, SMALL_FILE_BYTES_MAX);
     }
     /// The Qoder API.
     qoder: Qoder {

@@ -38,11 +38,17 @@ impl KeyringWatch {
         let first = !self.started;
         self.started = true;
         self.seen = stamp;
-        self.reload(gateway, first);
+        self.read(gateway, first);
     }
 
-    /// Reads the file again, changed or not.
-    pub(super) fn reload(&self, gateway: &Gateway, quiet: bool) {
+    /// Reads the file again, changed or not. What it says is not said again at the next look.
+    pub(super) fn reload(&mut self, gateway: &Gateway) {
+        self.started = true;
+        self.seen = Stamp::of(&self.path);
+        self.read(gateway, false);
+    }
+
+    fn read(&self, gateway: &Gateway, quiet: bool) {
         match keyring_file::read(&self.path) {
             Ok(keyring) => {
                 let kid = keyring.active().clone();
@@ -130,6 +136,9 @@ mod tests {
         watch.look(&gateway);
         watch.look(&gateway);
         assert_eq!(log.take().len(), 1);
+        watch.reload(&gateway);
+        watch.look(&gateway);
+        assert_eq!(log.take().len(), 1, "who asks is told");
         put(&path, "c");
         watch.look(&gateway);
         let said = log.take();

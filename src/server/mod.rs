@@ -12,12 +12,10 @@ use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::config::{Config, Handover as Handed, Http2, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
-use crate::gateway::refusal::{Refusal, with_causes};
-use crate::gateway::revocations::LOOK_EVERY;
+use crate::gateway::refusal::with_causes;
 use crate::web::client::TrustedProxies;
 use crate::web::handover::Handover;
 use crate::web::{self, Web};
@@ -28,7 +26,9 @@ use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use pace::Deadlines;
+use reread::ConfigurationCheck;
 use tls::{Tls, TlsWatch};
+use upkeep::{keep_certificate, keep_up};
 
 pub use listen::Inherited;
 
@@ -41,9 +41,11 @@ pub mod installation;
 mod keyring_watch;
 mod listen;
 mod pace;
+pub mod reread;
 pub mod shutdown;
 mod stamp;
 mod tls;
+mod upkeep;
 
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -53,9 +55,6 @@ const ADMIN_LIMITS: Limits = Limits {
     connections_max: 64,
     per_address_max: 0,
 };
-
-/// How often what nobody needs any more is swept.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +93,7 @@ pub struct App {
     keyring_watch: Option<KeyringWatch>,
     tls: Option<Arc<Tls>>,
     http2: Http2,
+    configuration: Option<ConfigurationCheck>,
     web_settings: web::Settings,
     announced_by: Option<TrustedProxies>,
     trusted_proxies: TrustedProxies,
@@ -136,6 +136,7 @@ impl App {
             keyring_watch,
             tls: tls.map(Arc::new),
             http2: config.server.http2,
+            configuration: None,
             announced_by: config
                 .server
                 .proxy_protocol
@@ -156,6 +157,13 @@ impl App {
                 qoder_content_status: config.qoder.content_status,
             },
         })
+    }
+
+    /// Looks at the configuration, too, when it is asked to read its files again.
+    #[must_use]
+    pub fn with_configuration_check(mut self, check: ConfigurationCheck) -> Self {
+        self.configuration = Some(check);
+        self
     }
 
     /// The gateway behind the listeners.
@@ -187,7 +195,12 @@ impl App {
         let connections = Arc::new(Connections::new(self.limits, Deadlines::default()));
         let admin_connections = Arc::new(Connections::new(ADMIN_LIMITS, Deadlines::default()));
         let mut tasks = JoinSet::new();
-        keep_up(&mut tasks, &self.gateway, self.keyring_watch);
+        keep_up(
+            &mut tasks,
+            &self.gateway,
+            self.keyring_watch,
+            self.configuration,
+        );
         let watch = self.tls.clone().map(TlsWatch::new);
         tasks.spawn(keep_certificate(watch));
         // Dropped, it ends the accepting.
@@ -326,110 +339,4 @@ fn handover(config: &Config) -> Result<Option<Handover>, StartError> {
         .map_err(|error| StartError::failed("finding the data directory", error))?;
     let Handed { mode, prefix } = &config.handover;
     Ok(Handover::new(*mode, prefix.as_deref(), &data_dir))
-}
-
-/// Starts what goes on behind the requests.
-fn keep_up(tasks: &mut JoinSet<()>, gateway: &Arc<Gateway>, keyring_watch: Option<KeyringWatch>) {
-    tasks.spawn(keep_current(Arc::clone(gateway)));
-    tasks.spawn(keep_keyring(Arc::clone(gateway), keyring_watch));
-    tasks.spawn(keep_swept(Arc::clone(gateway)));
-}
-
-/// Takes up what others revoked. Ends with its task.
-async fn keep_current(gateway: Arc<Gateway>) {
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut could_look = true;
-    loop {
-        tick.tick().await;
-        match gateway.look_in_time().await {
-            Ok(_) => could_look = true,
-            // Said once, not four times a second.
-            Err(refusal) if could_look => {
-                could_look = false;
-                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Takes up a changed keyring file, and reads it again when asked to. A task of its own, so that it waits
-/// for no catalogue.
-async fn keep_keyring(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWatch>) {
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Also where there is no file: without a listener the signal would end the process.
-    let mut hang_up = shutdown::HangUp::listen();
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {
-                if let Some(watch) = &mut keyring_watch {
-                    watch.look(&gateway);
-                }
-            }
-            () = hang_up.next() => {
-                if let Some(watch) = &keyring_watch {
-                    watch.reload(&gateway, false);
-                }
-            }
-        }
-    }
-}
-
-/// Takes up a changed certificate, and reads it again when asked to. Ends with its task.
-async fn keep_certificate(watch: Option<TlsWatch>) {
-    let Some(mut watch) = watch else {
-        return;
-    };
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut hang_up = shutdown::HangUp::listen();
-    loop {
-        tokio::select! {
-            _ = tick.tick() => watch.look(),
-            () = hang_up.next() => watch.reload(),
-        }
-    }
-}
-
-/// Sweeps at the start and then every hour.
-async fn keep_swept(gateway: Arc<Gateway>) {
-    let mut tick = interval(SWEEP_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        match gateway.sweep().await {
-            Ok(swept) => tracing::debug!(?swept, "swept"),
-            Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
-            Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::memory::Memory;
-    use crate::config::keyring_file;
-    use crate::gateway::testing;
-
-    #[tokio::test]
-    async fn a_changed_keyring_is_used_within_a_second_while_the_catalogue_hangs() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keyring.toml");
-        keyring_file::write(&path, &testing::keyring("b")).unwrap();
-        let catalog = Arc::new(Memory::new());
-        let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
-        let _stalled = gateway.stall_looks().await;
-        let mut tasks = JoinSet::new();
-        keep_up(&mut tasks, &gateway, Some(KeyringWatch::new(path.clone())));
-        for kid in ["c", "d"] {
-            // Long enough for the tasks to be at whatever they wait for.
-            tokio::time::sleep(LOOK_EVERY * 2).await;
-            keyring_file::write(&path, &testing::keyring(kid)).unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(gateway.keyring().active().as_str(), kid);
-        }
-    }
 }

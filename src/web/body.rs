@@ -13,9 +13,11 @@ use bytes::{Buf as _, Bytes};
 use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp};
 use crate::gateway::refusal::Refusal;
 use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
+use crate::model::revocation::LinkId;
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;
@@ -60,14 +62,14 @@ pub(super) struct Reader {
     /// How much is read at once where the kernel does not send the file.
     read_bytes: usize,
     /// The request.
-    trace_id: String,
+    trace_id: TraceId,
     /// The link that opened the file.
-    link_id: String,
+    link_id: LinkId,
 }
 
 impl Reader {
     /// The reader of a request of this version.
-    pub(super) fn new(version: Version, trace_id: String, link_id: String) -> Self {
+    pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
         let read_bytes = if version <= Version::HTTP_11 {
             READ_BYTES
         } else {
@@ -81,7 +83,7 @@ impl Reader {
     }
 
     fn note_aborted(&self, error: &dyn fmt::Display) {
-        let (trace_id, link_id) = (&self.trace_id, &self.link_id);
+        let (trace_id, link_id) = (self.trace_id.as_str(), self.link_id.as_str());
         tracing::error!(trace_id, link_id, %error, "a download was aborted");
     }
 }
@@ -96,8 +98,13 @@ impl Owner for Reader {
 type Waiting = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refusal>> + Send>>;
 
 impl Body {
-    /// The bytes from `start` up to `end` of an open file.
-    pub const fn region(content: Content, start: u64, end: u64) -> Self {
+    /// The bytes from `start` up to `end` of an open file, which has them.
+    pub fn region(content: Content, start: u64, end: u64) -> Self {
+        if let Some(bytes) = content.bytes() {
+            // They lie in memory, so it fits.
+            let [start, end] = [start, end].map(|at| usize::try_from(at).unwrap_or(bytes.len()));
+            return Self::Full(bytes.slice(start..end));
+        }
         Self::Region(Region {
             content,
             reader: None,

@@ -78,6 +78,9 @@ fn check_authority(request: &Parts, host: Option<&HeaderValue>) -> Result<(), Pr
 
 /// `host [ ":" port ]` (RFC 9110, §7.2), and nobody's name before it.
 fn is_host(text: &str) -> bool {
+    if is_plain_host(text) {
+        return true;
+    }
     let Ok(authority) = text.parse::<Authority>() else {
         return false;
     };
@@ -94,6 +97,15 @@ fn is_host(text: &str) -> bool {
     !host.is_empty()
         && literal.is_none_or(is_literal)
         && port.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// A name or an IPv4 address, with a port perhaps: what nearly every request has, told without parsing.
+fn is_plain_host(text: &str) -> bool {
+    let (host, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    // Four digits are below the largest port.
+    !host.is_empty() && host.bytes().all(is_plain) && port.len() < 5 && port.bytes().all(is_digit)
 }
 
 #[cfg(test)]

@@ -236,13 +236,25 @@ pub(crate) fn until(what: &str, mut yes: impl FnMut() -> bool) -> Duration {
 
 /// The status and the body of a GET.
 pub(crate) fn open(url: &str) -> (u16, Vec<u8>) {
+    exchange("GET", url, "", "")
+}
+
+/// The status and the JSON of a call with an API key; null where there is none.
+pub(super) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
+    let length = body.len();
+    let lines = format!("X-API-Key: {key}\r\nContent-Length: {length}\r\n");
+    let (status, answer) = exchange(method, url, &lines, body);
+    (status, serde_json::from_slice(&answer).unwrap_or_default())
+}
+
+fn exchange(method: &str, url: &str, lines: &str, body: &str) -> (u16, Vec<u8>) {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n{body}"
     )
     .unwrap();
     let mut answer = Vec::new();

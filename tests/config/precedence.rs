@@ -55,6 +55,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.expiry_window", "1", "2", "3s"),
     ("links.not_before_leeway", "1", "2", "3"),
     ("links.cap_cache_to_expiry", "true", "true", "true"),
+    ("links.revisions_max", "1", "2", "3"),
     (
         "cors.origins",
         "['https://a']",
@@ -71,6 +72,10 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
+    ("cache.rows_bytes", "0", "1", "2KiB"),
+    ("cache.open_files", "0", "1", "2"),
+    ("cache.small_files_bytes", "0", "1", "2KiB"),
+    ("cache.small_file_max", "0", "1", "2KiB"),
     ("qoder.content_status", "200", "200", "200"),
     ("keyring.file", "'/a'", "b", "c"),
     (
@@ -171,11 +176,16 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.expiry_window, 0);
     assert_eq!(config.links.not_before_leeway, 0);
     assert!(!config.links.cap_cache_to_expiry);
+    assert_eq!(config.links.revisions_max, 100_000);
     assert_eq!(config.cors.origins, Origins::Any);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
+    assert_eq!(config.cache.rows_bytes, 8 << 20);
+    assert_eq!(config.cache.open_files, 256);
+    assert_eq!(config.cache.small_files_bytes, 16 << 20);
+    assert_eq!(config.cache.small_file_max, 16 << 10);
     assert_eq!(config.koodrive.date_skew_secs, 0);
     assert_eq!(
         (config.log.format, config.log.level),

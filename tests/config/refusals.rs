@@ -110,6 +110,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
+    ("links.revisions_max", "0", "must be 1 to 1000000"),
+    ("links.revisions_max", "many", "must be a whole number"),
     ("cors.origins", "app.example.com", ORIGINS),
     ("cors.origins", "https://app.example.com/", ORIGINS),
     ("cors.origins", "https://app.example.com/x", ORIGINS),
@@ -135,6 +137,14 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must hold absolute paths only",
     ),
     ("blobs.mode", "0644", "must be one of 0600, 0640"),
+    (
+        "cache.rows_bytes",
+        "2048GiB",
+        "must be 0 to 1099511627776 bytes",
+    ),
+    ("cache.open_files", "524289", "must be 0 to 524288"),
+    ("cache.small_files_bytes", "16MB", BYTES),
+    ("cache.small_file_max", "2MiB", "must be 0 to 1048576 bytes"),
     ("qoder.content_status", "301", "must be one of 302, 200"),
     ("keyring.file", "a\0b", "must be a path"),
     (
