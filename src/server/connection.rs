@@ -82,9 +82,12 @@ impl Public {
                 serve_http1(stream, lease, answer_over(Some(regions))).await;
             }
             Opened::Other(stream, Version::HTTP_2) => {
-                serve_http2(stream, lease, answer_over(None)).await;
+                // Boxed, as what most connections need no room for.
+                Box::pin(serve_http2(stream, lease, answer_over(None))).await;
             }
-            Opened::Other(stream, _) => serve_http1(stream, lease, answer_over(None)).await,
+            Opened::Other(stream, _) => {
+                Box::pin(serve_http1(stream, lease, answer_over(None))).await;
+            }
         }
     }
 
