@@ -4,6 +4,7 @@
 /// The laws of the house: who may import whom, and what stands outside its floor.
 mod architecture;
 
+
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
 
@@ -17,6 +18,9 @@ mod download;
 mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
+
+/// Bad input of every kind, a line each.
+mod inputs;
 
 /// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;
