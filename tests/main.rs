@@ -19,6 +19,8 @@ mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
 
+/// What must hold for any bytes at all, for those that a fuzzer found.
+mod fuzz;
 /// Bad input of every kind, a line each.
 mod inputs;
 
