@@ -4,6 +4,8 @@
 /// The laws of the house: who may import whom, and what stands outside its floor.
 mod architecture;
 
+/// The dependencies, held to what is known of them.
+mod supply;
 
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
