@@ -116,7 +116,7 @@ pub fn links(data: &[u8]) {
 /// The bytes of a small file that a header asks for, found one by one; `None` where it is to be ignored.
 fn wanted(header: &str, size: u64) -> Option<BTreeSet<u64>> {
     let (unit, set) = header.split_once('=')?;
-    if unit.to_ascii_lowercase() != "bytes" {
+    if !unit.eq_ignore_ascii_case("bytes") {
         return None;
     }
     let number = |text: &str| {
