@@ -15,30 +15,24 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hallpass::catalog::{Catalog, FILES_ADDED_MAX};
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, SystemClock};
 use hallpass::gateway::files::Cursor;
-use hallpass::model::digest::Sha256Digest;
-use hallpass::model::file::{BlobLocation, FileRecord, FileState, Purpose};
-use hallpass::model::id::{BlobKey, FileId, OrganizationId, SpaceId};
-use hallpass::model::media::MediaType;
-use hallpass::model::metadata::Metadata;
-use hallpass::model::name::FileName;
-use hallpass::model::time::UnixSeconds;
+use hallpass::model::file::Purpose;
+use hallpass::model::id::OrganizationId;
 use hallpass::server::installation::{Access, Installation};
 use tempfile::TempDir;
+
+#[path = "support/million.rs"]
+mod million;
+
+use million::{file_id, fill};
 
 /// How long a page may take.
 const GOAL: Duration = Duration::from_millis(3);
 /// How many files a page has.
 const LIMIT: u32 = 100;
-/// The oldest file's time: 2026-05-18T15:34:52Z. Seven files are made in each second after it.
-const FIRST_MILLIS: u64 = 1_779_118_492_000;
-const MILLIS_BETWEEN: u64 = 143;
-/// One in so many files is the output of an agent; none is that of a skill.
-const RARE: u64 = 10_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -172,67 +166,4 @@ async fn measure(what: &str, turns: usize, page: impl AsyncFn() -> usize) -> boo
         millis(max)
     );
     median < GOAL
-}
-
-async fn fill(catalog: &dyn Catalog, files: u64) {
-    let numbers: Vec<u64> = (1..=files).collect();
-    for numbers in numbers.chunks(FILES_ADDED_MAX) {
-        let records: Vec<FileRecord> = numbers.iter().map(|number| record(*number)).collect();
-        catalog.add_files(&records).await.unwrap();
-    }
-}
-
-/// The file of this number, counted from the oldest, 1.
-fn record(number: u64) -> FileRecord {
-    let created_at = UnixSeconds::EPOCH.plus(millis_of(number) / 1000);
-    let purpose = match number {
-        _ if number.is_multiple_of(RARE) => Purpose::AgentOutput,
-        _ if number.is_multiple_of(2) => Purpose::ToolOutput,
-        _ => Purpose::UserUpload,
-    };
-    let pairs = [("project".to_owned(), format!("number {}", number % 100))];
-    FileRecord {
-        organization: OrganizationId::default_organization(),
-        id: file_id(number),
-        space: SpaceId::default_space(),
-        name: FileName::from_client(&format!("report {number}.txt")).unwrap(),
-        media_type: MediaType::parse("text/plain").unwrap(),
-        size: number,
-        sha256: Sha256Digest::new([7; 32]),
-        purpose,
-        state: FileState::Ready,
-        metadata: Metadata::new(pairs).unwrap(),
-        created_at,
-        updated_at: created_at,
-        uploaded_by: None,
-        link_revision: 0,
-        location: BlobLocation::Stored(BlobKey::from_random(spread(number))),
-    }
-}
-
-fn millis_of(number: u64) -> u64 {
-    FIRST_MILLIS + number * MILLIS_BETWEEN
-}
-
-/// A UUIDv7 as the gateway draws them: the time, then digits that tell nothing.
-fn file_id(number: u64) -> FileId {
-    let mut bytes = spread(number);
-    for (byte, of_time) in bytes
-        .iter_mut()
-        .zip(millis_of(number).to_be_bytes().into_iter().skip(2))
-    {
-        *byte = of_time;
-    }
-    for (place, (kept, version)) in [(6, (0x0f, 0x70)), (8, (0x3f, 0x80))] {
-        if let Some(byte) = bytes.get_mut(place) {
-            *byte = *byte & kept | version;
-        }
-    }
-    FileId::from_uuid(bytes)
-}
-
-/// Sixteen bytes of a number, scattered as random ones are, and never those of another.
-fn spread(number: u64) -> [u8; 16] {
-    let odd = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835_u128;
-    u128::from(number).wrapping_mul(odd).to_be_bytes()
 }

@@ -1,4 +1,5 @@
-//! The one test binary. Where does my test go? Into the module below that names its subject.
+//! The test binary, but for what is in `allocations`. Where does my test go? Into the module below that
+//! names its subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
 
 /// The laws of the house: who may import whom, and what stands outside its floor.
@@ -25,11 +26,16 @@ mod qoder;
 mod fuzz;
 /// Bad input of every kind, a line each.
 mod inputs;
+/// Revoking: by calls over a real socket.
+mod revoke;
 
 /// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;
 /// A real nginx in front.
 mod proxy;
+
+/// TLS, HTTP/2, and restarts that lose nothing.
+mod transport;
 
 /// The command line, by the real binary.
 mod cli;

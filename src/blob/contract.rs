@@ -110,9 +110,9 @@ async fn odd_chunks_make_the_same_blob(store: &dyn BlobStore) {
     for chunk in [
         4_099,
         65_536,
-        131_071,
-        131_072,
-        131_073,
+        262_143,
+        262_144,
+        262_145,
         1_048_577,
         whole.len(),
     ] {

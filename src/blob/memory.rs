@@ -97,6 +97,10 @@ impl BlobStore for Memory {
         Box::pin(async { Ok(0) })
     }
 
+    fn abandoned_stages(&self) -> Answer<'_, usize> {
+        Box::pin(async { Ok(0) })
+    }
+
     fn list(
         &self,
         after: Option<BlobKey>,

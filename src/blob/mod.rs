@@ -62,6 +62,9 @@ pub trait BlobStore: Send + Sync {
     /// Removes up to `limit` stages that no living process writes any more. Answers how many.
     fn sweep_stages(&self, limit: usize) -> Answer<'_, usize>;
 
+    /// How many stages a sweep would find that no living process writes.
+    fn abandoned_stages(&self) -> Answer<'_, usize>;
+
     /// Up to `limit` blobs in key order, from the first one after `after` on, each with the time it was
     /// committed at.
     fn list(&self, after: Option<BlobKey>, limit: usize)

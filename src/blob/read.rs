@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use bytes::Bytes;
 use rustix::fs::{fstat, fstatfs};
@@ -13,6 +13,7 @@ use super::blocking::blocking;
 use super::{Answer, Blob, BlobError};
 
 const READING: &str = "reading a blob";
+const CHECKING: &str = "looking at an open blob";
 
 /// How many reads may wait for a disk at once, in the whole process. They wait on threads that others need,
 /// too.
@@ -43,6 +44,30 @@ impl Blob {
             Self::File { size, .. } => *size,
             Self::Memory(bytes) => bytes.len() as u64,
         }
+    }
+
+    /// Whether the bytes are still there, all of them: a file that was cut short or removed after it was
+    /// opened is `Damaged`.
+    pub fn check(&self) -> Answer<'static, ()> {
+        let blob = self.clone();
+        Box::pin(async move {
+            let Self::File { file, size } = blob else {
+                return Ok(());
+            };
+            blocking(CHECKING, move || {
+                let found = file.metadata().map_err(|source| BlobError::Io {
+                    doing: CHECKING,
+                    source,
+                })?;
+                let (links, length) = (found.nlink(), found.len());
+                if links > 0 && length == size {
+                    return Ok(());
+                }
+                let what = format!("an open file of {size} bytes has {length} and {links} names");
+                Err(BlobError::Damaged { what })
+            })
+            .await
+        })
     }
 
     /// Exactly the `length` bytes from `offset` on, held in memory: ask for a part that may be.

@@ -18,13 +18,14 @@ use crate::model::time::UnixSeconds;
 
 mod apps;
 mod batch;
+mod checkup;
 mod files;
 mod keys;
 mod lists;
 mod revocation;
 mod sweeping;
 mod tenancy;
-pub(super) mod version;
+pub(super) mod versions;
 
 /// Runs every check on a catalogue that nothing else uses meanwhile.
 pub(crate) async fn all(catalog: &dyn Catalog) {
@@ -36,7 +37,8 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     revocation::all(catalog).await;
     batch::all(catalog).await;
     apps::all(catalog).await;
-    version::all(catalog, catalog).await;
+    versions::all(catalog, catalog).await;
+    checkup::all(catalog).await;
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {
@@ -102,6 +104,7 @@ pub(crate) fn file(organization: &OrganizationId, id: &str, created_at: u64) -> 
         created_at: at(created_at),
         updated_at: at(created_at + 1),
         uploaded_by: None,
+        damaged_at: None,
         link_revision: 0,
         location: BlobLocation::Stored(blob(id)),
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::rows::{Rows, SharedFolder, count, is_swept, values};
-use super::{Answer, Catalog, CatalogError, NumberedPage, Place, missing, taken};
+use super::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions, missing, taken};
 use crate::catalog::{DELETED_FILE, FILE};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -16,6 +16,7 @@ use crate::model::time::UnixSeconds;
 
 mod apps;
 mod batch;
+mod checkup;
 mod rows;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.
@@ -297,7 +298,9 @@ impl Catalog for Memory {
                 return Err(taken("the API key's deactivation"));
             }
             key.state = state;
-            Ok(key.clone())
+            let key = key.clone();
+            rows.versions.rows += 1;
+            Ok(key)
         })
     }
 
@@ -325,7 +328,7 @@ impl Catalog for Memory {
                 file.link_revision = 0;
             }
             rows.denied.remove(organization);
-            rows.revocation_version += 1;
+            rows.versions.revocations += 1;
             Ok(epoch)
         })
     }
@@ -348,13 +351,13 @@ impl Catalog for Memory {
                 denied.retain(|_, expires| *expires > now);
                 forgotten += before - denied.len();
             }
-            rows.revocation_version += u64::from(forgotten > 0);
+            rows.versions.revocations += u64::from(forgotten > 0);
             Ok(forgotten as u64)
         })
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        self.look(|rows| Ok(rows.revocation_version))
+    fn versions(&self) -> Answer<'_, Versions> {
+        self.look(|rows| Ok(rows.versions))
     }
 }
 

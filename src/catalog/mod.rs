@@ -1,7 +1,7 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Two of its chapters have files of
-//! their own, [`batch`] and [`apps`]. Two adapters stand behind it,
+//! This file is the port: one trait, its contract, and its errors. Three of its chapters have files of
+//! their own, [`batch`], [`apps`] and [`checkup`]. Two adapters stand behind it,
 //! [`memory`] and [`sqlite`], and `contract.rs` is the one suite that both must pass.
 
 use std::future::Future;
@@ -17,6 +17,7 @@ use crate::model::time::UnixSeconds;
 
 pub mod apps;
 pub mod batch;
+pub mod checkup;
 #[cfg(test)]
 pub mod contract;
 pub mod memory;
@@ -39,7 +40,7 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 ///   those that change. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
-pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
+pub trait Catalog: batch::Batch + apps::Apps + checkup::Checkup + Send + Sync {
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;
 
@@ -109,7 +110,7 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
         members: &'a [OrganizationId],
     ) -> Answer<'a, ()>;
 
-    /// Adds a file whose bytes are durable already; it is `Ready` then, whatever its record says.
+    /// Adds a file whose bytes are durable already; it is `Ready` and whole then, whatever its record says.
     /// `NotFound` for an unknown organization or space, `Conflict` while the id is taken, also by a
     /// deleted or swept file, `Limit` for a number that the adapter cannot keep. Of any number of calls
     /// with one id, exactly one succeeds.
@@ -215,11 +216,23 @@ pub trait Catalog: batch::Batch + apps::Apps + Send + Sync {
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// A number that differs whenever what [`Catalog::revocations`] answers for one moment may differ,
-    /// whoever changed it. No other change moves it, so an upload does not. It means the same on every
-    /// handle to one catalogue. Costs the same however much was revoked, and is asked for each link that
-    /// is made.
-    fn version(&self) -> Answer<'_, u64>;
+    /// Two numbers that tell whoever keeps something of the catalogue in memory whether it may be old,
+    /// both of one moment. They mean the same on every handle to one catalogue, whoever changed it. Costs
+    /// the same however much there is.
+    fn versions(&self) -> Answer<'_, Versions>;
+}
+
+/// How far a catalogue has come. The numbers never fall; what they are says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Versions {
+    /// Differs whenever what [`Catalog::revocations`] answers for one moment may differ. No other change
+    /// moves it, so an upload does not.
+    pub revocations: u64,
+    /// Differs whenever a file that was `Ready`, or an API key or an app, may be answered otherwise than
+    /// before, but for the link revision in a file's record, which is for `revocations`. What only adds
+    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; whoever
+    /// keeps that something is not there cannot go by it.
+    pub rows: u64,
 }
 
 /// The most files that are added at once: what a slow disk still writes in the time of one call.

@@ -1,12 +1,14 @@
 //! `hallpass add`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_space};
-use super::store::{self, Labels, Progress};
+use super::store::{Labels, Progress};
+use super::taking::Taking;
 use super::walk::{Own, Walk};
 use super::{texts, wire};
 use crate::model::file::Purpose;
@@ -51,7 +53,7 @@ pub(super) struct Add {
 }
 
 impl Add {
-    /// Stores each file, passes over those that fail, and says which they are.
+    /// Stores the files, several beside each other, passes over those that fail, and says which they are.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         self.check_one_file()?;
         let labels = Labels {
@@ -67,26 +69,27 @@ impl Add {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let gateway = session.gateway(Access::SetUp).await?;
         expect_space(&gateway, &labels.organization, &labels.space).await?;
-        let progress = Progress::new(!session.output.is_json());
+        let taking = Arc::new(Taking {
+            gateway,
+            labels,
+            in_place: self.in_place,
+            progress: Progress::new(!session.output.is_json()),
+        });
         let mut all_stored = true;
-        for found in Walk::new(&self.paths, Own::of(&session.config)) {
-            let stored = match found {
-                Ok(found) if self.in_place => store::register(&gateway, &found, &labels).await,
-                Ok(found) => store::copy(&gateway, &found, &labels, &progress).await,
-                Err(failure) => Err(failure),
-            };
-            match stored {
-                Ok(file) => {
-                    session.output.item(&wire::File::from(&file))?;
-                    session.output.flush()?;
-                }
-                Err(Failure::Failed(why)) => {
-                    all_stored = false;
-                    complain(&why);
-                }
-                Err(other) => return Err(other),
+        let walk = Walk::new(&self.paths, Own::of(&session.config));
+        let tell = |taken| match taken {
+            Ok(file) => {
+                session.output.item(&wire::File::from(&file))?;
+                session.output.flush()
             }
-        }
+            Err(Failure::Failed(why)) => {
+                all_stored = false;
+                complain(&why);
+                Ok(())
+            }
+            Err(other) => Err(other),
+        };
+        taking.all(walk, tell).await?;
         session.output.end()?;
         if all_stored {
             Ok(())

@@ -22,7 +22,7 @@ impl Config {
         let mut output = Output::new(global.json);
         match self {
             Self::Check => {
-                let settings = global.explain()?;
+                let settings = global.explain(Vec::new()).map_err(Failure::Configuration)?;
                 let settings: Vec<wire::ConfigSetting> = settings.iter().map(Into::into).collect();
                 output.many(&settings)
             }

@@ -24,12 +24,14 @@ use session::Global;
 mod add;
 mod apikey;
 mod config;
+mod doctor;
 mod failure;
 mod folder;
 mod key;
 mod ls;
 mod organization;
 mod output;
+mod revoke;
 mod rm;
 mod serve;
 mod session;
@@ -38,6 +40,7 @@ mod show;
 mod sign;
 mod space;
 mod store;
+mod taking;
 mod texts;
 mod verify;
 mod walk;
@@ -74,6 +77,10 @@ enum Command {
     Sign(sign::Sign),
     /// Say exactly why a signed URL opens or not
     Verify(verify::Verify),
+    /// Revoke a link, all links of a file, or all links of an organization
+    Revoke(revoke::Revoke),
+    /// Check every file's bytes, and look for leftovers
+    Doctor(doctor::Doctor),
     /// Make, list, rotate, retire and derive signing keys
     #[command(subcommand)]
     Key(key::Key),
@@ -133,6 +140,8 @@ impl Command {
             Self::Rm(rm) => block_on(rm.run(global)),
             Self::Sign(sign) => block_on(sign.run(global)),
             Self::Verify(verify) => block_on(verify.run(global)),
+            Self::Revoke(revoke) => block_on(revoke.run(global)),
+            Self::Doctor(doctor) => block_on(doctor.run(global)),
             Self::Key(key) => block_on(key.run(global)),
             Self::ApiKey(key) => block_on(key.run(global)),
             Self::Organization(organization) => block_on(organization.run(global)),

@@ -4,20 +4,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
+use listenfd::ListenFd;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::failure::{Failure, complain};
 use super::session::{Global, Listening, Logging, Session};
 use super::wire;
-use crate::config::Listen;
+use crate::config::{LIST_ITEMS_MAX, Listen};
 use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
-use crate::server::App;
 use crate::server::installation::{Access, lock_for_setup};
+use crate::server::reread::ConfigurationCheck;
 use crate::server::shutdown::StopSignals;
+use crate::server::{App, Inherited};
 
 /// The name of the API key that is made at first use.
 const FIRST_KEY_NAME: &str = "first";
@@ -33,8 +35,12 @@ impl Serve {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, self.listening.flags(), Logging::Configured)?;
         let signals = StopSignals::listen();
+        let inherited = inherited()?;
         let installation = session.installation(Access::SetUp).await?;
-        let app = App::build(&session.config, installation).await?;
+        let check = configuration_check(global, self.listening)?;
+        let app = App::build_on(&session.config, installation, inherited)
+            .await?
+            .with_configuration_check(check);
         let gateway = Arc::clone(app.gateway());
         let (key, text) = first_api_key(&gateway, &session.config.server.data_dir)
             .await?
@@ -55,6 +61,32 @@ impl Serve {
         }
         running.finish().await
     }
+}
+
+/// The sockets that a service manager started this process with (`LISTEN_FDS`, `LISTEN_PID`;
+/// sd_listen_fds(3)), in the order of their descriptors.
+fn inherited() -> Result<Vec<Inherited>, Failure> {
+    let mut descriptors = ListenFd::from_env();
+    if descriptors.len() > LIST_ITEMS_MAX {
+        let why = format!("LISTEN_FDS must be at most {LIST_ITEMS_MAX}");
+        return Err(Failure::Usage(why));
+    }
+    let mut inherited = Vec::new();
+    for at in 0..descriptors.len() {
+        let taken = match descriptors.take_unix_listener(at) {
+            Ok(socket) => Ok(socket.map(Inherited::Unix)),
+            Err(_) => descriptors
+                .take_tcp_listener(at)
+                .map(|socket| socket.map(Inherited::Tcp)),
+        };
+        let taken = taken.map_err(|error| {
+            Failure::Usage(format!(
+                "LISTEN_FDS: {error}: only TCP and Unix stream sockets can be listened on"
+            ))
+        })?;
+        inherited.extend(taken);
+    }
+    Ok(inherited)
 }
 
 /// A gateway at work, in a task of its own.
@@ -89,9 +121,20 @@ impl Running {
     }
 }
 
+/// How the configuration is looked at again while the gateway runs.
+fn configuration_check(
+    global: &Global,
+    listening: Listening,
+) -> Result<ConfigurationCheck, Failure> {
+    let global = global.clone();
+    let reread = move || global.explain(listening.flags());
+    ConfigurationCheck::new(Box::new(reread)).map_err(Failure::Configuration)
+}
+
 fn listener_urls(app: &App) -> Vec<String> {
     let url = |listener: &Listen| match listener {
         Listen::Tcp(address) => format!("http://{address}"),
+        Listen::Tls(address) => format!("https://{address}"),
         Listen::Unix(_) => listener.to_string(),
     };
     app.listeners().iter().map(url).collect()

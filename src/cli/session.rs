@@ -17,7 +17,7 @@ use crate::server::installation::{Access, Installation};
 use crate::telemetry::{self, Format, Guard, Level};
 
 /// The flags that every command has.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Global {
     /// Configuration file (TOML)
     #[arg(long, global = true, value_name = "FILE")]
@@ -33,7 +33,7 @@ pub(super) struct Global {
 /// The flags of the commands that listen.
 #[derive(Args, Debug)]
 pub(super) struct Listening {
-    /// Address of a public listener, or unix:PATH; may be repeated; port 0 is any free one [default: 127.0.0.1:8080]
+    /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<String>,
     /// Address of the private listener with health and metrics [default: none]
@@ -46,7 +46,7 @@ pub(super) struct Listening {
 /// What links begin with.
 #[derive(Args, Debug)]
 pub(super) struct PublicBase {
-    /// What links begin with [default: http:// and the first listener]
+    /// What links begin with [default: http:// or https:// and the first listener]
     #[arg(long, value_name = "URL")]
     pub(super) public_base_url: Option<String>,
 }
@@ -61,11 +61,13 @@ impl Global {
         )
     }
 
-    /// Every setting with its origin.
-    pub(super) fn explain(&self) -> Result<Vec<Setting>, Failure> {
-        let flags = self.with_own(Vec::new());
-        Config::explain(self.config.as_deref(), &ProcessEnvironment, &flags)
-            .map_err(Failure::Configuration)
+    /// Every setting that `flags` and the global flags make, with its origin.
+    pub(super) fn explain(&self, flags: Vec<Flag>) -> Result<Vec<Setting>, Vec<Problem>> {
+        Config::explain(
+            self.config.as_deref(),
+            &ProcessEnvironment,
+            &self.with_own(flags),
+        )
     }
 
     fn with_own(&self, mut flags: Vec<Flag>) -> Vec<Flag> {

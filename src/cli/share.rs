@@ -91,17 +91,20 @@ impl Share {
                     if session.output.is_json() {
                         links.push(link);
                     } else {
-                        session.output.item(&link)?;
-                        session.output.flush()?;
+                        progress.aside(|| {
+                            session.output.item(&link)?;
+                            session.output.flush()
+                        })?;
                     }
                 }
                 Err(Failure::Failed(why)) => {
                     failed += 1;
-                    complain(&why);
+                    progress.aside(|| complain(&why));
                 }
                 Err(other) => return Err(other),
             }
         }
+        drop(progress);
         for link in &links {
             session.output.item(link)?;
         }
@@ -147,7 +150,7 @@ async fn listen(session: &mut Session, may_move: bool) -> Result<App, Failure> {
         let installation = session.installation(Access::SetUp).await?;
         let taken = match App::build(&session.config, installation).await {
             Err(StartError::Bind {
-                at: Listen::Tcp(address),
+                at: Listen::Tcp(address) | Listen::Tls(address),
                 source,
             }) if may_move && source.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
                 address
@@ -155,9 +158,13 @@ async fn listen(session: &mut Session, may_move: bool) -> Result<App, Failure> {
             built => return Ok(built?),
         };
         let mut listeners = session.config.server.listen.iter_mut();
-        match listeners.find(|listener| listener.tcp() == Some(taken)) {
+        match listeners.find(|listener| listener.address() == Some(taken)) {
             Some(listener) => {
-                *listener = Listen::Tcp(SocketAddr::new(taken.ip(), 0));
+                let free = SocketAddr::new(taken.ip(), 0);
+                *listener = match listener.is_tls() {
+                    true => Listen::Tls(free),
+                    false => Listen::Tcp(free),
+                };
                 complain(&format!("{taken} is taken: a free port is used instead"));
             }
             // The private listener was asked for.

@@ -201,14 +201,16 @@ fn network(text: &str) -> Result<String, &'static str> {
 
 /// What the link begins with, as `serve` would find it out.
 fn public_base_url(config: &Config) -> Result<String, Failure> {
-    let first = config.server.listen.iter().find_map(Listen::tcp);
+    let first = config.server.listen.iter().find_map(Listen::address);
     let any_port = first.is_some_and(|address| address.port() == 0);
     if config.server.public_base_url.is_none() && any_port {
         let why =
             "server.listen takes any free port: say with --public-base-url what links begin with";
         return Err(Failure::Usage(why.into()));
     }
-    Ok(crate::server::public_base_url(config, first)?
-        .as_str()
-        .to_owned())
+    Ok(
+        crate::server::public_base_url(config, &config.server.listen)?
+            .as_str()
+            .to_owned(),
+    )
 }

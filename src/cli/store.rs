@@ -14,7 +14,7 @@ use super::output::printable;
 use super::walk::Found;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upload::NewFile;
+use crate::gateway::upload::{Kept, NewFile, Upload};
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
@@ -55,7 +55,8 @@ impl Labels {
         }
     }
 
-    fn of(&self, path: &Path) -> Result<NewFile, Failure> {
+    /// What is said of the file at this path. Fails where its name can be none.
+    pub(super) fn of(&self, path: &Path) -> Result<NewFile, Failure> {
         let name = match &self.filename {
             Some(name) => name.clone(),
             None => name_of(path)?,
@@ -75,29 +76,40 @@ impl Labels {
     }
 }
 
-/// A bar for each file while it is read, on standard error and only where that is a terminal.
-pub(super) struct Progress {
-    shown: bool,
-}
+/// A bar for the bytes of all files, on standard error and only where that is a terminal. It is gone when
+/// this is dropped.
+pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Shows bars, if `shown` and there is a terminal.
-    pub(super) const fn new(shown: bool) -> Self {
-        Self { shown }
-    }
-
-    fn begin(&self, path: &Path, size: u64) -> ProgressBar {
-        let target = if self.shown {
+    /// Shows a bar, if `shown` and there is a terminal.
+    pub(super) fn new(shown: bool) -> Self {
+        let target = if shown {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
-        let bar = ProgressBar::with_draw_target(Some(size), target);
+        let bar = ProgressBar::with_draw_target(Some(0), target);
         if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {wide_msg}")
         {
             bar.set_style(style);
         }
-        bar.with_message(printable(&path.display().to_string()))
+        Self(bar)
+    }
+
+    /// Does what may print, with the bar out of the way.
+    pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.0.suspend(work)
+    }
+
+    fn begin(&self, path: &Path, size: u64) {
+        self.0.inc_length(size);
+        self.0.set_message(printable(&path.display().to_string()));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 
@@ -109,10 +121,52 @@ pub(super) async fn copy(
     labels: &Labels,
     progress: &Progress,
 ) -> Result<FileRecord, Failure> {
+    let new = labels.of(&found.path)?;
+    let upload = read(gateway, found, progress).await?;
+    let record = gateway.finish_upload(upload, new).await;
+    record.map_err(|refusal| refused(&found.path, &refusal))
+}
+
+/// Copies the file's bytes into the blob store, and leaves its row to be made.
+pub(super) async fn keep(
+    gateway: &Gateway,
+    found: &Found,
+    new: NewFile,
+    progress: &Progress,
+) -> Result<Kept, Failure> {
+    let upload = read(gateway, found, progress).await?;
+    let kept = gateway.keep(upload, new).await;
+    kept.map_err(|refusal| refused(&found.path, &refusal))
+}
+
+/// Looks at the file where it lies, and leaves its row to be made.
+pub(super) async fn keep_in_place(
+    gateway: &Gateway,
+    found: &Found,
+    new: NewFile,
+) -> Result<Kept, Failure> {
     let path = &found.path;
-    let new = labels.of(path)?;
+    let absolute = tokio::fs::canonicalize(path)
+        .await
+        .map_err(|error| Failure::io(path.display(), &error))?;
+    let kept = gateway.keep_in_place(&absolute, new).await;
+    kept.map_err(|refusal| match refusal {
+        Refusal::Field(fault) => {
+            let why = fault.why;
+            Failure::Failed(format!("{}: {why} (blobs.in_place_roots)", path.display()))
+        }
+        refusal => refused(path, &refusal),
+    })
+}
+
+/// What it means for the command that a file was refused.
+pub(super) fn refused(path: &Path, refusal: &Refusal) -> Failure {
+    Failure::Failed(format!("{}: {refusal}", path.display()))
+}
+
+async fn read(gateway: &Gateway, found: &Found, progress: &Progress) -> Result<Upload, Failure> {
+    let path = &found.path;
     let failed = |error: std::io::Error| Failure::io(path.display(), &error);
-    let refused = |refusal| Failure::Failed(format!("{}: {refusal}", path.display()));
     // What was a file a moment ago may be a pipe now, which would not open, or a link.
     let mut flags = OFlags::NONBLOCK;
     if !found.named {
@@ -128,43 +182,21 @@ pub(super) async fn copy(
     if !metadata.is_file() {
         return Err(failed(std::io::Error::other("it is no regular file")));
     }
-    let bar = progress.begin(path, metadata.len());
-    let mut upload = gateway.begin_upload().await.map_err(refused)?;
+    progress.begin(path, metadata.len());
+    let begun = gateway.begin_upload().await;
+    let mut upload = begun.map_err(|refusal| refused(path, &refusal))?;
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(CHUNK_BYTES);
         let read = file.read_buf(&mut buffer).await.map_err(failed)?;
         if read == 0 {
-            break;
+            return Ok(upload);
         }
-        bar.inc(read as u64);
+        progress.0.inc(read as u64);
         let chunk = buffer.split().freeze();
-        upload.write(chunk).await.map_err(refused)?;
+        let written = upload.write(chunk).await;
+        written.map_err(|refusal| refused(path, &refusal))?;
     }
-    let record = gateway.finish_upload(upload, new).await.map_err(refused);
-    bar.finish_and_clear();
-    record
-}
-
-/// Registers the file where it lies.
-pub(super) async fn register(
-    gateway: &Gateway,
-    found: &Found,
-    labels: &Labels,
-) -> Result<FileRecord, Failure> {
-    let path = &found.path;
-    let new = labels.of(path)?;
-    let refused = |refusal| match refusal {
-        Refusal::Field(fault) => {
-            let why = fault.why;
-            Failure::Failed(format!("{}: {why} (blobs.in_place_roots)", path.display()))
-        }
-        refusal => Failure::Failed(format!("{}: {refusal}", path.display())),
-    };
-    let absolute = tokio::fs::canonicalize(path)
-        .await
-        .map_err(|error| Failure::io(path.display(), &error))?;
-    gateway.add_in_place(&absolute, new).await.map_err(refused)
 }
 
 fn name_of(path: &Path) -> Result<FileName, Failure> {

@@ -15,6 +15,7 @@ use crate::model::key::Scope;
 use crate::model::media::{InvalidMediaType, MediaType};
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
 use crate::model::name::{FileName, InvalidFileName};
+use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
 /// The largest file with one key in it, in bytes.
@@ -38,6 +39,11 @@ pub(super) fn purpose(text: &str) -> Result<Purpose, String> {
 pub(super) fn scope(text: &str) -> Result<Scope, String> {
     let words = || Scope::ALL.map(Scope::as_str).join(", ");
     Scope::parse(text).ok_or_else(|| format!("must be one of {}", words()))
+}
+
+/// The 12 characters of a link id.
+pub(super) fn link_id(text: &str) -> Result<LinkId, &'static str> {
+    LinkId::parse(text).ok_or("must be the 12 characters of a link id")
 }
 
 /// `inline` or `attachment`.

@@ -12,8 +12,12 @@ use crate::model::tenancy::{Folder, Organization, Space};
 use crate::sign::keyring::SigningKey;
 
 pub(super) use api_keys::{ListedApiKey, NewApiKey};
+pub(super) use doctor::{Checkup, Patient};
+pub(super) use revoked::Revoked;
 
 mod api_keys;
+mod doctor;
+mod revoked;
 
 /// A file, in a list.
 #[derive(Serialize)]
@@ -31,6 +35,9 @@ pub(super) struct File {
     created_at: String,
     updated_at: String,
     link_revision: u64,
+    /// Since when its bytes are known to be damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged_at: Option<String>,
 }
 
 impl From<&FileRecord> for File {
@@ -52,6 +59,7 @@ impl From<&FileRecord> for File {
             created_at: file.created_at.to_string(),
             updated_at: file.updated_at.to_string(),
             link_revision: file.link_revision,
+            damaged_at: file.damaged_at.map(|since| since.to_string()),
         }
     }
 }
@@ -87,6 +95,8 @@ impl Show for WholeFile {
             format!("updated_at: {}", file.updated_at),
             format!("link_revision: {}", file.link_revision),
         ];
+        let damaged = file.damaged_at.iter();
+        lines.extend(damaged.map(|since| format!("damaged_at: {since}")));
         let metadata = file.metadata.iter();
         lines.extend(metadata.map(|(key, value)| format!("metadata {key}: {value}")));
         lines

@@ -7,38 +7,52 @@ use std::path::PathBuf;
 /// What stands before the path of a Unix socket.
 const UNIX: &str = "unix:";
 
-/// The place of a public listener. Displayed as it is written: `127.0.0.1:8080`, `unix:/run/x.sock`.
+/// What stands before an address where TLS is spoken.
+const TLS: &str = "tls:";
+
+/// The place of a public listener. Displayed as it is written: `127.0.0.1:8080`, `tls:[::]:443`,
+/// `unix:/run/x.sock`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
     /// An address and a port; port 0 is any free one.
     Tcp(SocketAddr),
+    /// The same, where every connection begins with a TLS handshake.
+    Tls(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
 impl Listen {
-    /// Reads `ADDRESS:PORT` or `unix:PATH`.
+    /// Reads `ADDRESS:PORT`, `tls:ADDRESS:PORT` or `unix:PATH`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        match text.strip_prefix(UNIX) {
-            Some(path) if path.is_empty() || path.contains('\0') => None,
-            Some(path) => Some(Self::Unix(path.into())),
+        if let Some(path) = text.strip_prefix(UNIX) {
+            let is_path = !path.is_empty() && !path.contains('\0');
+            return is_path.then(|| Self::Unix(path.into()));
+        }
+        match text.strip_prefix(TLS) {
+            Some(address) => address.parse().ok().map(Self::Tls),
             None => text.parse().ok().map(Self::Tcp),
         }
     }
 
     /// The address, unless it is a Unix socket.
-    pub const fn tcp(&self) -> Option<SocketAddr> {
+    pub const fn address(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(address) => Some(*address),
+            Self::Tcp(address) | Self::Tls(address) => Some(*address),
             Self::Unix(_) => None,
         }
     }
 
+    /// Whether TLS is spoken there.
+    pub const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Whether the operating system chooses the port.
     pub const fn is_any_port(&self) -> bool {
-        match self {
-            Self::Tcp(address) => address.port() == 0,
-            Self::Unix(_) => false,
+        match self.address() {
+            Some(address) => address.port() == 0,
+            None => false,
         }
     }
 }
@@ -47,6 +61,7 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Tls(address) => write!(f, "{TLS}{address}"),
             Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }

@@ -13,6 +13,7 @@ mod listen;
 mod parse;
 mod problem;
 mod source;
+mod together;
 mod url;
 
 use std::fmt;
@@ -52,8 +53,16 @@ pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
+/// The most files with revoked links: what every gateway holds in memory, and reads again within a second.
+pub const REVISIONS_MAX: u64 = 1_000_000;
 /// The longest time that the bytes of deleted files are kept: ten years.
 pub const RECYCLE_DAYS_MAX: u64 = 3660;
+/// The largest cache: more than any machine's memory that this is for.
+pub const CACHE_BYTES_MAX: u64 = 1 << 40;
+/// The most files that stay open: as many as Linux lets a process have by default, if it asks.
+pub const OPEN_FILES_MAX: u64 = 524_288;
+/// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
+pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -127,11 +136,11 @@ macro_rules! settings {
 settings! {
     /// Where the gateway listens, what it is called, and where its data lies.
     server: Server {
-        /// The public listeners, `ADDRESS:PORT` or `unix:PATH`; port 0 is any free one.
+        /// The public listeners, `ADDRESS:PORT`, `tls:ADDRESS:PORT` or `unix:PATH`; port 0 is any free one.
         listen: Vec<Listen> = "127.0.0.1:8080", listeners;
         /// Address of the private listener with health and metrics. Not set: there is none.
         admin_listen: Option<SocketAddr> = "", optional_address;
-        /// What links begin with. Not set: `http://` and the first address of `listen`.
+        /// What links begin with. Not set: `http://`, or `https://`, and the first address of `listen`.
         public_base_url: Option<PublicBaseUrl> = "", optional_url;
         /// Directory of the catalogue, the keyring and the bytes.
         data_dir: PathBuf = "./hallpass-data", path;
@@ -143,6 +152,14 @@ settings! {
         connections_max: u64 = "10000", count(1, CONNECTIONS_MAX);
         /// The most connections of one address; 0 is any number. Loopback and trusted proxies are not counted.
         connections_per_address_max: u64 = "0", count(0, CONNECTIONS_MAX);
+        /// PEM file of the certificate, and those above it, with which `tls:` listeners begin.
+        tls_certificate: Option<PathBuf> = "", optional_path;
+        /// PEM file of that certificate's private key.
+        tls_key: Option<PathBuf> = "", optional_path;
+        /// Where HTTP/2 is spoken: nowhere, over TLS, or also to clients of plain listeners that begin with it.
+        http2: Http2 = "tls", word(&Http2::WORDS);
+        /// Whether other processes may listen at the same addresses (`SO_REUSEPORT`).
+        reuse_port: bool = "false", boolean;
     }
     /// How long links live, and how they are revoked.
     links: Links {
@@ -156,6 +173,8 @@ settings! {
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
         /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
+        /// The most files whose links may have been revoked, of all organizations.
+        revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
     }
     /// Which other sites may use the bytes.
     cors: Cors {
@@ -180,6 +199,17 @@ settings! {
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
         /// Mode of the stored bytes: `0600`, or `0640` for a proxy that sends them itself.
         mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
+    }
+    /// What is kept in memory and open. 0 of anything: it is not.
+    cache: Cache {
+        /// Bytes of the rows of files and API keys that are kept in memory.
+        rows_bytes: u64 = "8MiB", bytes(0, CACHE_BYTES_MAX);
+        /// Files that stay open; each takes a file descriptor.
+        open_files: u64 = "256", count(0, OPEN_FILES_MAX);
+        /// Bytes of small files that are kept in memory whole.
+        small_files_bytes: u64 = "16MiB", bytes(0, CACHE_BYTES_MAX);
+        /// The most bytes of a small file.
+        small_file_max: u64 = "16KiB", bytes(0, SMALL_FILE_BYTES_MAX);
     }
     /// The Qoder API.
     qoder: Qoder {
@@ -251,6 +281,22 @@ impl ResourcePolicy {
             Self::SameOrigin => "same-origin",
         }
     }
+}
+
+/// Where HTTP/2 is spoken besides HTTP/1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http2 {
+    /// Nowhere.
+    Off,
+    /// On TLS listeners, with clients that choose it in the handshake.
+    #[default]
+    Tls,
+    /// Also on plain listeners, with clients that begin with its preface.
+    On,
+}
+
+impl Http2 {
+    const WORDS: [(&str, Self); 3] = [("off", Self::Off), ("tls", Self::Tls), ("on", Self::On)];
 }
 
 /// How a line of the log looks.
@@ -372,52 +418,6 @@ impl Sources {
             Ok(config)
         } else {
             Err(std::mem::take(&mut self.problems))
-        }
-    }
-
-    /// What no single value shows. A pair of which one was refused is not looked at: its default stands in
-    /// for it, and comparing with that would blame the other.
-    fn check_together(&mut self, config: &Config) {
-        let links = &config.links;
-        for (key, seconds) in [
-            ("links.lifetime", links.lifetime),
-            ("links.expiry_window", links.expiry_window),
-        ] {
-            let rule = "must be at most links.lifetime_max";
-            self.refuse_pair(
-                key,
-                "links.lifetime_max",
-                seconds > links.lifetime_max,
-                rule,
-            );
-        }
-        let server = &config.server;
-        let public =
-            |admin: &SocketAddr| admin.port() != 0 && server.listen.contains(&Listen::Tcp(*admin));
-        let clash = server.admin_listen.as_ref().is_some_and(public);
-        let rule = "must be another address than those of server.listen";
-        self.refuse_pair("server.admin_listen", "server.listen", clash, rule);
-        let nobody = server.proxy_protocol && server.trusted_proxies.is_empty();
-        let rule = "must not be required of nobody: name the proxies in server.trusted_proxies";
-        self.refuse_pair(
-            "server.proxy_protocol",
-            "server.trusted_proxies",
-            nobody,
-            rule,
-        );
-        let clash = config.keyring.file.is_some() && config.keyring_text.is_some();
-        let rule = "must not be set together with HALLPASS_KEYRING, which takes its place";
-        self.refuse_pair("keyring.file", KEYRING_VARIABLE, clash, rule);
-    }
-
-    fn refuse_pair(&mut self, key: &str, other: &str, wrong: bool, rule: &str) {
-        let sound = |key: &str| self.problems.iter().all(|problem| problem.key != key);
-        if wrong && sound(key) && sound(other) {
-            let why = match self.origin(other) {
-                Origin::Default => rule.into(),
-                origin => format!("{rule} ({origin})"),
-            };
-            self.add_problem(key, self.origin(key), why);
         }
     }
 }

@@ -151,9 +151,13 @@ pub(super) fn number_word<T: Copy>(
 pub(super) fn listeners(given: &Given) -> Result<Vec<Listen>, String> {
     let mut listeners = Vec::new();
     for item in given.items()? {
-        let hint = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
+        let hint = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH";
         let listener = Listen::parse(item).ok_or(hint)?;
-        if !listener.is_any_port() && listeners.contains(&listener) {
+        let is_same = |other: &Listen| match listener.address() {
+            Some(address) => other.address() == Some(address),
+            None => *other == listener,
+        };
+        if !listener.is_any_port() && listeners.iter().any(is_same) {
             return Err("must not name an address twice".into());
         }
         listeners.push(listener);

@@ -38,14 +38,17 @@ impl PublicBaseUrl {
         Ok(Self::new(format!("{scheme}://{authority}"), path))
     }
 
-    /// The URL of a plain listener, given the address it was bound to. The wildcard address, which no client
-    /// can connect to, becomes 127.0.0.1: such links open on this machine only, which is worth a warning.
-    pub fn of_listener(bound: SocketAddr) -> Self {
+    /// The URL of a listener, given the address it was bound to and whether TLS is spoken there. The wildcard
+    /// address, which no client can connect to, becomes 127.0.0.1: such links open on this machine only, which
+    /// is worth a warning.
+    pub fn of_listener(bound: SocketAddr, is_tls: bool) -> Self {
         let ip = match bound.ip() {
             wildcard if wildcard.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             ip => ip,
         };
-        Self::new(format!("http://{}", SocketAddr::new(ip, bound.port())), "")
+        let scheme = if is_tls { "https" } else { "http" };
+        let address = SocketAddr::new(ip, bound.port());
+        Self::new(format!("{scheme}://{address}"), "")
     }
 
     /// The whole URL, without a slash at its end.
@@ -179,14 +182,15 @@ mod tests {
     #[test]
     fn a_listener_s_url_never_names_the_wildcard() {
         let cases = [
-            ("127.0.0.1:8080", "http://127.0.0.1:8080"),
-            ("0.0.0.0:81", "http://127.0.0.1:81"),
-            ("[::]:81", "http://127.0.0.1:81"),
-            ("[::1]:81", "http://[::1]:81"),
-            ("[fe80::1%3]:81", "http://[fe80::1]:81"),
+            ("127.0.0.1:8080", false, "http://127.0.0.1:8080"),
+            ("127.0.0.1:8443", true, "https://127.0.0.1:8443"),
+            ("0.0.0.0:81", false, "http://127.0.0.1:81"),
+            ("[::]:81", true, "https://127.0.0.1:81"),
+            ("[::1]:81", false, "http://[::1]:81"),
+            ("[fe80::1%3]:81", false, "http://[fe80::1]:81"),
         ];
-        for (bound, url) in cases {
-            let of = PublicBaseUrl::of_listener(bound.parse().unwrap());
+        for (bound, is_tls, url) in cases {
+            let of = PublicBaseUrl::of_listener(bound.parse().unwrap(), is_tls);
             assert_eq!(of.as_str(), url);
             assert_eq!(PublicBaseUrl::parse(url), Ok(of));
         }

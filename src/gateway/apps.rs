@@ -1,5 +1,7 @@
 //! Apps: callers that sign their requests instead of sending an API key.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,7 +18,8 @@ use crate::model::key::ApiKey;
 /// An app that may sign, its signature not yet seen.
 #[derive(Debug)]
 pub struct SigningApp {
-    secret: AppSecret,
+    /// The app, and its key.
+    found: Arc<(App, ApiKey)>,
     principal: Principal,
 }
 
@@ -24,7 +27,7 @@ impl SigningApp {
     /// Who calls, if `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in
     /// constant time.
     pub fn verify(self, message: &str, signature: &[u8; 32]) -> Result<Principal, Refusal> {
-        let secret = self.secret.reveal().as_bytes();
+        let secret = self.found.0.secret.reveal().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret)
             .map_err(|error| Refusal::Internal(format!("an app secret is no key: {error}")))?;
         mac.update(message.as_bytes());
@@ -74,11 +77,17 @@ impl Gateway {
     /// [verified](SigningApp::verify).
     pub async fn signing_app(&self, id: &str) -> Result<SigningApp, Refusal> {
         let id = AppId::parse(id).map_err(|_| Refusal::KeyUnknown)?;
-        let found = self.catalog.app(&id).await?;
-        let (app, key) = found.ok_or(Refusal::KeyUnknown)?;
-        Ok(SigningApp {
-            secret: app.secret,
-            principal: self.working(key)?,
-        })
+        let at = self.rows_at();
+        let found = match self.cache.apps.get(&id, at) {
+            Some(kept) => kept,
+            None => {
+                let found = self.catalog.app(&id).await?.ok_or(Refusal::KeyUnknown)?;
+                let found = Arc::new(found);
+                self.cache.apps.keep_row(id, Arc::clone(&found), at);
+                found
+            }
+        };
+        let principal = self.working(&found.1)?;
+        Ok(SigningApp { found, principal })
     }
 }

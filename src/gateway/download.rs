@@ -1,21 +1,27 @@
 //! Opening a signed URL.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::Gateway;
+use super::doctor::expect_whole;
 use super::refusal::Refusal;
+use super::revocations::{RowsAt, TRUSTED_FOR};
 use crate::blob::Blob;
 pub use crate::blob::Stamp;
+use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
-use crate::model::file::FileRecord;
+use crate::model::file::{BlobLocation, FileRecord};
 use crate::model::media::MediaType;
 use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
+use crate::sign::claims::Claims;
 use crate::sign::keyring::Keyring;
 use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
 
@@ -35,16 +41,29 @@ pub struct LinkRequest<'a> {
 /// A file that a link opened.
 #[derive(Debug)]
 pub struct Download {
-    /// The file.
-    pub file: FileRecord,
-    /// What to serve it as: the link's own claim, else the file's type.
-    pub media_type: MediaType,
-    /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
-    pub disposition: String,
+    /// The file: the same `Arc` as long as it is kept in memory and nothing of it changed.
+    pub file: Arc<FileRecord>,
+    /// What the link says of the answer.
+    pub claims: Claims,
     /// From when on the link no longer opens.
     pub expires: UnixSeconds,
     /// The bytes.
     pub content: Content,
+}
+
+impl Download {
+    /// What to serve it as: the link's own claim, else the file's type.
+    pub fn media_type(&self) -> &MediaType {
+        self.claims.content_type().unwrap_or(&self.file.media_type)
+    }
+
+    /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
+    pub fn disposition(&self) -> Cow<'_, str> {
+        match self.claims.content_disposition() {
+            Some(claim) => claim.into(),
+            None => Disposition::Inline.header(&self.file.name).into(),
+        }
+    }
 }
 
 /// The bytes of an open file. Cloning is a reference count.
@@ -91,6 +110,15 @@ impl Content {
     }
 }
 
+/// A file that stays open, or whose bytes stay in memory.
+#[derive(Debug)]
+pub(super) struct OpenFile {
+    pub(super) record: Arc<FileRecord>,
+    pub(super) content: Content,
+    /// When the open file was last seen whole, in milliseconds of the gateway's clock.
+    checked: AtomicU64,
+}
+
 impl Gateway {
     /// Where a file's bytes lie below the data directory, for a proxy that sends them itself. `None` of
     /// bytes that lie elsewhere.
@@ -105,20 +133,23 @@ impl Gateway {
 
     /// Verifies a signed URL, in memory: neither the catalogue's files nor the disk are asked, so a bad
     /// link costs no query and cannot learn whether the file exists.
-    pub async fn verify_link(&self, request: &LinkRequest<'_>) -> Result<Verified, Refusal> {
-        let revocations = self.revocations().await?;
-        self.judge(request, &revocations, Keyring::verify)
+    pub async fn verify_link<'a>(
+        &self,
+        request: &LinkRequest<'a>,
+    ) -> Result<Verified<'a>, Refusal> {
+        let known = self.known().await?;
+        self.judge(request, &known.revocations, Keyring::verify)
             .map_err(Refusal::Link)
     }
 
     /// Holds a link against this moment. `by` is [`Keyring::verify`], or for an operator
     /// [`Keyring::explain`].
-    pub(super) fn judge(
+    pub(super) fn judge<'a>(
         &self,
-        request: &LinkRequest<'_>,
+        request: &LinkRequest<'a>,
         revocations: &Revocations,
-        by: fn(&Keyring, &Attempt<'_>, &Conditions<'_>) -> Result<Verified, Rejection>,
-    ) -> Result<Verified, Rejection> {
+        by: fn(&Keyring, &Attempt<'a>, &Conditions<'_>) -> Result<Verified<'a>, Rejection>,
+    ) -> Result<Verified<'a>, Rejection> {
         let attempt = Attempt {
             organization: request.organization,
             file: request.file,
@@ -134,27 +165,76 @@ impl Gateway {
         by(&self.keyring(), &attempt, &conditions)
     }
 
-    /// The file of a link, if it is there, without opening it.
-    pub async fn file_of(&self, verified: &Verified) -> Result<FileRecord, Refusal> {
-        self.ready_file(verified.organization(), verified.file())
-            .await
+    /// The file of a link, if it is there, without opening it. One whose bytes are known to be damaged is
+    /// broken on our side.
+    pub async fn file_of(&self, verified: &Verified<'_>) -> Result<Arc<FileRecord>, Refusal> {
+        let at = self.rows_at();
+        let file = self.row(verified.file(), at).await?;
+        expect_whole(&file)?;
+        Ok(file)
     }
 
     /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
     /// through.
-    pub async fn open_verified(&self, verified: Verified) -> Result<Download, Refusal> {
-        let file = self.file_of(&verified).await?;
-        let blob = self.blobs.open(&file.location, file.size).await?;
-        let claims = verified.claims();
-        let own_disposition = || Disposition::Inline.header(&file.name);
+    ///
+    /// A stored file stays open, or its bytes stay in memory, within the limits of `cache.…`. An open one is
+    /// looked at again when that was last done [`TRUSTED_FOR`] ago: one that was cut or removed is damage
+    /// then, and aborts an answer until then. Bytes in memory go on being right whatever becomes of the
+    /// disk. A file that was registered in place is opened anew every time, and held to what it was.
+    pub async fn open_verified(&self, verified: Verified<'_>) -> Result<Download, Refusal> {
+        let file = verified.file();
+        let at = self.rows_at();
+        let opened = match self.cache.open_file(file, at) {
+            Some(kept) if self.is_whole(&kept).await => kept,
+            _ => self.open(file, at).await?,
+        };
         Ok(Download {
-            media_type: claims.content_type().unwrap_or(&file.media_type).clone(),
-            disposition: claims
-                .content_disposition()
-                .map_or_else(own_disposition, str::to_owned),
+            file: Arc::clone(&opened.record),
             expires: verified.expires(),
-            content: Content(blob),
-            file,
+            claims: verified.into_claims(),
+            content: opened.content.clone(),
         })
+    }
+
+    async fn open(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Result<Arc<OpenFile>, Refusal> {
+        let record = self.row(file, at).await?;
+        expect_whole(&record)?;
+        let opened = self.blobs.open(&record.location, record.size).await;
+        let mut blob = opened.inspect_err(|_| self.cache.forget_open_file(file))?;
+        let is_ours = matches!(record.location, BlobLocation::Stored(_));
+        if is_ours && self.cache.is_small(record.size) {
+            let length = usize::try_from(record.size).unwrap_or(usize::MAX);
+            blob = Blob::Memory(blob.read_at(0, length).await?);
+        }
+        let opened = Arc::new(OpenFile {
+            record,
+            content: Content(blob),
+            checked: AtomicU64::new(self.millis()),
+        });
+        if is_ours {
+            self.cache.keep_open_file(&opened, at);
+        }
+        Ok(opened)
+    }
+
+    /// Whether an open file is still what it was. Looks at the disk at most once in [`TRUSTED_FOR`].
+    async fn is_whole(&self, opened: &OpenFile) -> bool {
+        let Blob::File { .. } = &opened.content.0 else {
+            return true;
+        };
+        let now = self.millis();
+        let last = opened.checked.load(Ordering::Relaxed);
+        if u128::from(now.saturating_sub(last)) < TRUSTED_FOR.as_millis() {
+            return true;
+        }
+        let is_whole = opened.content.0.check().await.is_ok();
+        if is_whole {
+            opened.checked.store(now, Ordering::Relaxed);
+        }
+        is_whole
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

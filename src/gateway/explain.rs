@@ -21,7 +21,7 @@ pub enum Verdict {
     FileMissing,
     /// It is good, and its file was deleted.
     FileDeleted,
-    /// It is good, and the bytes are not what they were: gone, cut, or changed where they lie.
+    /// It is good, and the bytes are not what they were: gone, cut, changed where they lie, or marked.
     FileDamaged,
 }
 
@@ -47,12 +47,16 @@ impl Gateway {
             Ok(verified) => verified,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
         };
-        let (organization, file) = (verified.organization(), verified.file());
-        let Some(file) = self.file_in_any_state(organization, file).await? else {
+        let at = verified.file().to_address();
+        let found = self.file_in_any_state(&at.organization, &at.file).await?;
+        let Some(file) = found else {
             return Ok(Verdict::FileMissing);
         };
         if file.state != FileState::Ready {
             return Ok(Verdict::FileDeleted);
+        }
+        if file.damaged_at.is_some() {
+            return Ok(Verdict::FileDamaged);
         }
         match self.blobs.open(&file.location, file.size).await {
             Ok(_) => Ok(Verdict::Opens),

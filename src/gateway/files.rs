@@ -1,8 +1,12 @@
 //! Looking at files, and deleting them.
 
+use std::sync::Arc;
+
 use super::Gateway;
 use super::refusal::Refusal;
+use super::revocations::RowsAt;
 use crate::catalog::{NumberedPage, Place, Position};
+use crate::model::address::FileRef;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
 
@@ -25,7 +29,7 @@ pub struct CursorPage {
 }
 
 impl Gateway {
-    /// The file, if it is ready.
+    /// The file, if it is ready, as the catalogue has it now.
     pub async fn ready_file(
         &self,
         organization: &OrganizationId,
@@ -35,6 +39,25 @@ impl Gateway {
         found
             .filter(|file| file.state == FileState::Ready)
             .ok_or(Refusal::FileNotFound)
+    }
+
+    /// As [`Gateway::ready_file`], but for the link revision in its record, which may be an old one: kept in
+    /// memory, and true at `at`.
+    pub(super) async fn row(
+        &self,
+        file: FileRef<'_>,
+        at: Option<RowsAt>,
+    ) -> Result<Arc<FileRecord>, Refusal> {
+        if let Some(kept) = self.cache.files.get(&file, at) {
+            return Ok(kept);
+        }
+        let address = file.to_address();
+        let found = self
+            .ready_file(&address.organization, &address.file)
+            .await?;
+        let found = Arc::new(found);
+        self.cache.keep_file(&found, at);
+        Ok(found)
     }
 
     /// Page `page` (from 1) of an organization's ready files in pages of `limit`, newest first, and how
@@ -132,10 +155,9 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
-        Ok(self
-            .catalog
-            .delete_file(organization, id, self.clock.now())
-            .await?)
+        let now = self.clock.now();
+        let change = self.catalog.delete_file(organization, id, now);
+        Ok(self.changing(change).await?)
     }
 
     /// Deletes a file, if that was not done before, and removes its bytes at once. A file registered in

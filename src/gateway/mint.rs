@@ -1,24 +1,27 @@
 //! Minting signed URLs.
 
+use std::sync::Arc;
+
 use super::Gateway;
 use super::principal::Principal;
 use super::refusal::{FieldFault, Refusal};
+use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::id::OrganizationId;
 use crate::model::media::MediaType;
 use crate::model::name::FileName;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::{ClaimName, Claims};
 use crate::sign::grant::Grant;
-use crate::sign::keyring::{Keyring, Kid};
+use crate::sign::keyring::Kid;
 
 /// A minted signed URL and the file it opens.
 #[derive(Clone, Debug)]
 pub struct Minted {
     /// The file.
-    pub file: FileRecord,
+    pub file: Arc<FileRecord>,
     /// The signed URL, absolute.
     pub download_url: String,
     /// Its token.
@@ -34,7 +37,7 @@ pub struct Minted {
 /// A file that was looked up and may be minted for, and what was asked for.
 pub struct Mintable<'a> {
     /// The file.
-    pub file: FileRecord,
+    pub file: Arc<FileRecord>,
     options: &'a MintOptions,
     terms: Terms,
 }
@@ -144,15 +147,13 @@ impl Gateway {
         asked: Mintable<'_>,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        // A look of its own, so that a link is never made with a revision that was raised elsewhere
-        // a moment ago.
-        let revocations = self.look_in_time().await?;
+        let known = self.known().await?;
         let Mintable {
             file,
             options,
             terms,
         } = asked;
-        self.seal(&terms, file, options, habit, &revocations)
+        self.seal(&terms, file, options, habit, &known.revocations)
     }
 
     /// As [`Gateway::mint`], for an operator, who needs no API key, and whose process may have all that
@@ -177,9 +178,11 @@ impl Gateway {
         options: &'a MintOptions,
     ) -> Result<Mintable<'a>, Refusal> {
         let terms = self.terms(options)?;
-        let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
+        let file = FileRef::parse(organization.as_str(), file);
+        let file = file.map_err(|_| Refusal::FileNotFound)?;
+        let at = self.rows_at();
         Ok(Mintable {
-            file: self.ready_file(organization, &id).await?,
+            file: self.row(file, at).await?,
             options,
             terms,
         })
@@ -201,7 +204,7 @@ impl Gateway {
     pub(super) fn seal(
         &self,
         terms: &Terms,
-        file: FileRecord,
+        file: Arc<FileRecord>,
         options: &MintOptions,
         habit: Option<Disposition>,
         revocations: &Revocations,
@@ -291,10 +294,10 @@ impl Gateway {
         grant: Grant,
         now: UnixSeconds,
         revocations: &Revocations,
-        file: FileRecord,
+        file: Arc<FileRecord>,
     ) -> Result<Minted, Refusal> {
         const TRIES_MAX: usize = 1_000;
-        let keyring: std::sync::Arc<Keyring> = self.keyring();
+        let keyring = self.keyring();
         let epoch = revocations.epoch(&grant.organization);
         let revision = revocations.revision(&grant.organization, &grant.file);
         let wanted = grant.expires.get();

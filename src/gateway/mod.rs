@@ -9,8 +9,9 @@
 //!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
 //! 3. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::{ArcSwap, Guard};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::blob::BlobStore;
@@ -24,7 +25,9 @@ use refusal::Refusal;
 
 pub mod apps;
 pub mod batch;
+pub mod cache;
 pub mod clock;
+pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;
@@ -32,6 +35,7 @@ pub mod mint;
 pub mod principal;
 pub mod refusal;
 pub mod revocations;
+pub mod revoke;
 pub mod sweep;
 pub mod tenants;
 #[cfg(test)]
@@ -49,12 +53,16 @@ pub struct Settings {
     pub lifetime_max: u64,
     /// `links.expiry_window`, seconds; 0 is off.
     pub expiry_window: u64,
+    /// `links.revisions_max`, files.
+    pub revisions_max: u64,
     /// `links.not_before_leeway`, seconds.
     pub not_before_leeway: u64,
     /// `uploads.size_max`, bytes.
     pub upload_size_max: u64,
     /// `files.recycle_days`.
     pub recycle_days: u64,
+    /// `cache.…`: what is kept in memory.
+    pub cache: cache::Limits,
 }
 
 /// All the rules over one catalogue, one blob store and one keyring.
@@ -62,8 +70,9 @@ pub struct Gateway {
     catalog: Arc<dyn Catalog>,
     blobs: Arc<dyn BlobStore>,
     clock: Arc<dyn Clock>,
-    keyring: RwLock<Arc<Keyring>>,
+    keyring: ArcSwap<Keyring>,
     held: Arc<revocations::Held>,
+    cache: Arc<cache::Cache>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
     settings: Settings,
@@ -82,21 +91,22 @@ impl Gateway {
             catalog,
             blobs,
             clock,
-            keyring: RwLock::new(Arc::new(keyring)),
+            keyring: ArcSwap::from_pointee(keyring),
             held: Arc::default(),
+            cache: Arc::new(cache::Cache::new(&settings.cache)),
             file_ids: Mutex::new(ContextV7::new()),
             settings,
         }
     }
 
     /// The keyring that signs and verifies now.
-    pub fn keyring(&self) -> Arc<Keyring> {
-        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    pub fn keyring(&self) -> Guard<Arc<Keyring>> {
+        self.keyring.load()
     }
 
     /// Signs and verifies with another keyring from the next request on.
     pub fn replace_keyring(&self, keyring: Keyring) {
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+        self.keyring.store(Arc::new(keyring));
     }
 
     /// The gateway's clock.

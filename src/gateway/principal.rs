@@ -1,5 +1,7 @@
 //! Who is calling.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 
 use super::Gateway;
@@ -60,12 +62,19 @@ impl Gateway {
         if !is_api_key(presented) {
             return Err(Refusal::KeyUnknown);
         }
-        let found = self.catalog.api_key(&api_key_digest(presented)).await?;
-        self.working(found.ok_or(Refusal::KeyUnknown)?)
+        let at = self.rows_at();
+        let digest = api_key_digest(presented);
+        if let Some(kept) = self.cache.keys.get(&digest, at) {
+            return self.working(&kept);
+        }
+        let found = self.catalog.api_key(&digest).await?;
+        let key = Arc::new(found.ok_or(Refusal::KeyUnknown)?);
+        self.cache.keys.keep_row(digest, Arc::clone(&key), at);
+        self.working(&key)
     }
 
     /// Whom the key stands for, if it works now.
-    pub(super) fn working(&self, key: ApiKey) -> Result<Principal, Refusal> {
+    pub(super) fn working(&self, key: &ApiKey) -> Result<Principal, Refusal> {
         match key.state {
             ApiKeyState::Deactivated => return Err(Refusal::KeyDeactivated),
             ApiKeyState::Paused => return Err(Refusal::KeyPaused),
@@ -75,8 +84,8 @@ impl Gateway {
             return Err(Refusal::KeyExpired);
         }
         Ok(Principal {
-            key: key.id,
-            organization: key.organization,
+            key: key.id.clone(),
+            organization: key.organization.clone(),
             scopes: key.scopes,
         })
     }

@@ -63,6 +63,16 @@ pub enum Refusal {
         /// How many there may be.
         limit: u64,
     },
+    /// So much was revoked one by one that no more fits into every gateway's memory.
+    #[error(
+        "the limit of {limit} {what} is reached: revoke all links of an organization, which makes room"
+    )]
+    RevocationsFull {
+        /// What is counted.
+        what: &'static str,
+        /// How many there may be.
+        limit: u64,
+    },
     /// The file is larger than `uploads.size_max`.
     #[error("the file is larger than {limit} bytes")]
     TooLarge {
@@ -175,6 +185,7 @@ impl Refusal {
             Self::Exists { .. } => "exists",
             Self::Missing { .. } => "missing",
             Self::Limit { .. } => "limit",
+            Self::RevocationsFull { .. } => "revocations_full",
             Self::TooLarge { .. } => "too_large",
             Self::NoSpace => "no_space",
             Self::Unavailable(_) => "unavailable",

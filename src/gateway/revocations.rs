@@ -1,101 +1,143 @@
 //! What this process holds in memory of the catalogue, and how it stays true.
 //!
 //! Epochs, link revisions and denied links are under every link that is opened, so they are held in
-//! memory. Whoever runs a gateway calls [`Gateway::look_in_time`] every [`LOOK_EVERY`]; it reloads them
-//! when anybody revoked something. Memory that nobody compared for [`TRUSTED_FOR`] is not answered from:
-//! the request looks by itself, and is refused as unavailable if that fails.
+//! memory; rows are kept there as they are asked for ([`super::cache`]). Whoever runs a gateway calls
+//! [`Gateway::look_in_time`] every [`LOOK_EVERY`]; it reloads what was revoked when anybody revoked
+//! something, and lets go of the rows when anybody changed one. Memory that nobody compared for
+//! [`TRUSTED_FOR`] is not answered from: a request that opens or makes a link looks by itself, and is
+//! refused as unavailable if that fails. So does the first one after this process changed something.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
 
 use super::Gateway;
 use super::refusal::Refusal;
+use crate::catalog::{Answer, CatalogError, Versions};
 use crate::model::revocation::Revocations;
 
 /// How often a running gateway looks whether others changed the catalogue.
 pub const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// How long memory is trusted after it was last compared. What others revoked is refused within this.
+/// How long memory is trusted after it was last compared. What others changed is seen within this.
 pub const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
 /// How long a request that finds the memory too old waits for its own look.
 pub const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The revocations in memory.
+/// What is known without asking the catalogue. It is read for every request, so nobody ever waits for
+/// it: a look puts a new one in its place.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    memory: RwLock<Option<Memory>>,
+    memory: ArcSwap<Memory>,
     /// Only one look at a time: the others wait for it and find its result. A reload holds this too.
     looking: Arc<tokio::sync::Mutex<()>>,
+    /// How often this process changed what may be in memory. Memory of before is not answered from.
+    own_changes: AtomicU64,
 }
 
-#[derive(Clone, Debug)]
-struct Memory {
-    revocations: Arc<Revocations>,
-    /// The catalogue's version that they were read at, or after.
+/// What one look found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    pub(super) revocations: Arc<Revocations>,
+    /// The catalogue's, when they were read, or before.
+    versions: Versions,
+    /// On the gateway's own clock: when the look that confirmed this began. Never, at the start.
+    confirmed: Option<Duration>,
+    /// How often this process had changed something by then.
+    own_changes: u64,
+}
+
+/// A moment between two changes of rows. A row that was read at one may be answered with as long as that
+/// lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RowsAt {
     version: u64,
-    /// On the gateway's own clock: when the look that confirmed them began.
-    confirmed: Duration,
+    own_changes: u64,
+}
+
+/// Notes a change by this process when it is dropped: when it was answered for, and also when its caller
+/// gave up, or nobody knows whether it happened.
+struct OwnChange<'a> {
+    gateway: &'a Gateway,
+    may_have_happened: bool,
+}
+
+impl Drop for OwnChange<'_> {
+    fn drop(&mut self) {
+        if self.may_have_happened {
+            self.gateway.held.own_changes.fetch_add(1, Ordering::SeqCst);
+            self.gateway.cache.clear();
+        }
+    }
 }
 
 impl Held {
-    fn memory(&self) -> Option<Memory> {
-        self.memory
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    fn remember(&self, memory: Memory) {
-        *self.memory.write().unwrap_or_else(PoisonError::into_inner) = Some(memory);
+    fn own_changes(&self) -> u64 {
+        self.own_changes.load(Ordering::SeqCst)
     }
 }
 
 impl Gateway {
-    /// Compares the revocations in memory with the catalogue and reloads them if they changed. What was
-    /// committed before the call began is in memory when it answers.
+    /// Compares what is in memory with the catalogue: reloads what was revoked if that changed, and lets
+    /// go of the rows if any of them did. What was committed before the call began is known when it
+    /// answers.
     ///
     /// Waits as long as the catalogue may take; a request calls [`Gateway::look_in_time`]. Dropping the
     /// future leaves a reload that has begun to finish by itself: it is there for the next look, which
     /// so never has to start from nothing.
     pub async fn look(&self) -> Result<Arc<Revocations>, Refusal> {
-        let one_at_a_time = Arc::clone(&self.held.looking).lock_owned().await;
-        let confirmed = self.clock.elapsed();
-        let version = self.catalog.version().await?;
-        if let Some(memory) = self.held.memory()
-            && memory.version == version
-        {
-            let revocations = Arc::clone(&memory.revocations);
-            self.held.remember(Memory {
-                confirmed,
-                ..memory
-            });
-            return Ok(revocations);
-        }
-        let (catalog, held) = (Arc::clone(&self.catalog), Arc::clone(&self.held));
-        let now = self.clock.now();
-        let reload = async move {
-            let revocations = Arc::new(catalog.revocations(now).await?);
-            held.remember(Memory {
-                revocations: Arc::clone(&revocations),
-                version,
-                confirmed,
-            });
-            drop(one_at_a_time);
-            Ok(revocations)
-        };
-        let ended = tokio::spawn(reload).await;
-        ended.map_err(|error| Refusal::Internal(format!("reading what was revoked: {error}")))?
+        Ok(Arc::clone(&self.compare().await?.revocations))
     }
 
-    /// The revocations, at most [`TRUSTED_FOR`] old.
-    pub(super) async fn revocations(&self) -> Result<Arc<Revocations>, Refusal> {
-        if let Some(memory) = self.held.memory()
-            && self.clock.elapsed().saturating_sub(memory.confirmed) < TRUSTED_FOR
-        {
-            return Ok(memory.revocations);
+    /// [`Gateway::look`], given up after [`LOOK_WAIT_MAX`]: unavailable then.
+    pub async fn look_in_time(&self) -> Result<Arc<Revocations>, Refusal> {
+        Ok(Arc::clone(&self.compare_in_time().await?.revocations))
+    }
+
+    /// What may be answered from now: at most [`TRUSTED_FOR`] old, and not older than what this process
+    /// changed last. Looks where that is due.
+    pub(super) async fn known(&self) -> Result<Guard<Arc<Memory>>, Refusal> {
+        match self.trusted() {
+            Some(memory) => Ok(memory),
+            None => self.compare_in_time().await.map(Guard::from_inner),
         }
-        self.look_in_time().await
+    }
+
+    /// Which rows in memory may be answered with now, if any may: to be asked before a row is looked for,
+    /// so that a change while it is read makes what was read old. Where a look is due, none may, and
+    /// whoever needs a row asks the catalogue.
+    pub(super) fn rows_at(&self) -> Option<RowsAt> {
+        self.trusted().map(|memory| RowsAt {
+            version: memory.versions.rows,
+            own_changes: memory.own_changes,
+        })
+    }
+
+    fn trusted(&self) -> Option<Guard<Arc<Memory>>> {
+        let memory = self.held.memory.load();
+        let is_fresh = |confirmed| self.clock.elapsed().saturating_sub(confirmed) < TRUSTED_FOR;
+        let is_own = memory.own_changes == self.held.own_changes();
+        (is_own && memory.confirmed.is_some_and(is_fresh)).then_some(memory)
+    }
+
+    /// Waits for a change of what may be in memory: whoever asks after it answered is answered as it is
+    /// then.
+    pub(super) async fn changing<T>(&self, change: Answer<'_, T>) -> Result<T, CatalogError> {
+        let mut noted = OwnChange {
+            gateway: self,
+            may_have_happened: true,
+        };
+        let outcome = change.await;
+        noted.may_have_happened = !matches!(
+            outcome,
+            Err(CatalogError::NotFound { .. }
+                | CatalogError::Conflict { .. }
+                | CatalogError::Limit { .. })
+        );
+        outcome
     }
 
     /// From now on every look waits until the guard is dropped, as behind a catalogue that hangs.
@@ -104,12 +146,50 @@ impl Gateway {
         Arc::clone(&self.held.looking).lock_owned().await
     }
 
-    /// [`Gateway::look`], given up after [`LOOK_WAIT_MAX`]: unavailable then.
-    pub async fn look_in_time(&self) -> Result<Arc<Revocations>, Refusal> {
-        let late = |_| Refusal::Unavailable("the catalogue did not say what was revoked".into());
-        tokio::time::timeout(LOOK_WAIT_MAX, self.look())
+    async fn compare_in_time(&self) -> Result<Arc<Memory>, Refusal> {
+        let late = |_| Refusal::Unavailable("the catalogue did not say what was changed".into());
+        tokio::time::timeout(LOOK_WAIT_MAX, self.compare())
             .await
             .map_err(late)?
+    }
+
+    async fn compare(&self) -> Result<Arc<Memory>, Refusal> {
+        let one_at_a_time = Arc::clone(&self.held.looking).lock_owned().await;
+        let confirmed = Some(self.clock.elapsed());
+        let own_changes = self.held.own_changes();
+        let versions = self.catalog.versions().await?;
+        let memory = self.held.memory.load_full();
+        let found = move |revocations| Memory {
+            revocations,
+            versions,
+            confirmed,
+            own_changes,
+        };
+        if memory.confirmed.is_some() && memory.versions.revocations == versions.revocations {
+            let memory_now = Arc::new(found(Arc::clone(&memory.revocations)));
+            self.held.memory.store(Arc::clone(&memory_now));
+            if memory.versions.rows != versions.rows {
+                self.cache.clear();
+            }
+            return Ok(memory_now);
+        }
+        let (catalog, held, cache) = (
+            Arc::clone(&self.catalog),
+            Arc::clone(&self.held),
+            Arc::clone(&self.cache),
+        );
+        let now = self.clock.now();
+        let reload = async move {
+            let memory_now = Arc::new(found(Arc::new(catalog.revocations(now).await?)));
+            held.memory.store(Arc::clone(&memory_now));
+            if memory.versions.rows != versions.rows {
+                cache.clear();
+            }
+            drop(one_at_a_time);
+            Ok(memory_now)
+        };
+        let ended = tokio::spawn(reload).await;
+        ended.map_err(|error| Refusal::Internal(format!("reading what was revoked: {error}")))?
     }
 }
 
@@ -189,8 +269,9 @@ mod tests {
     async fn a_reload_goes_on_when_the_one_who_waited_gives_up() {
         let place = place(20_000).await;
         let patience = Duration::from_millis(20);
+        let none = Duration::from_micros(1);
         assert!(
-            tokio::time::timeout(patience, place.gateway.look())
+            tokio::time::timeout(none, place.gateway.look())
                 .await
                 .is_err(),
             "reading so much takes longer"
@@ -202,7 +283,7 @@ mod tests {
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "never ready");
         };
-        assert_eq!(known.revision(&place.owner, &file_id("f0")), 1);
+        assert_eq!(known.revision(&place.owner, file_id("f0")), 1);
     }
 
     #[tokio::test]

@@ -160,7 +160,7 @@ impl Gateway {
     }
 
     /// Looks at the blobs after `after`: the last of them, and those without a row; `None` at the end.
-    async fn orphans(
+    pub(super) async fn orphans(
         &self,
         after: Option<BlobKey>,
     ) -> Result<Option<(BlobKey, Vec<BlobKey>)>, Refusal> {
@@ -184,17 +184,17 @@ impl Gateway {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use bytes::Bytes;
 
     use super::*;
+    use crate::blob::BlobStore;
     use crate::blob::memory::Memory as MemoryBlobs;
-    use crate::blob::{self, Blob, BlobError, BlobStore, Registered, Staged};
     use crate::catalog::contract::{file, organization};
     use crate::catalog::memory::Memory;
     use crate::catalog::{Catalog, FILES_ADDED_MAX};
+    use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
     use crate::model::file::{BlobLocation, FileRecord};
     use crate::model::id::OrganizationId;
@@ -315,62 +315,5 @@ mod tests {
         assert_eq!(blobs.list(None, 1).await.unwrap(), []);
         assert_eq!(catalog.forget_swept(at(NOW), 1).await.unwrap(), 0);
         assert_eq!(catalog.forget_denied(at(NOW)).await.unwrap(), 0);
-    }
-
-    /// Blobs in memory, some of which cannot be removed.
-    struct Stubborn {
-        inner: MemoryBlobs,
-        fails: BTreeSet<BlobKey>,
-        /// Whether stages cannot be swept either.
-        stages: bool,
-    }
-
-    fn failure<T: Send + 'static>() -> blob::Answer<'static, T> {
-        Box::pin(async {
-            Err(BlobError::Io {
-                doing: "testing",
-                source: std::io::ErrorKind::PermissionDenied.into(),
-            })
-        })
-    }
-
-    impl BlobStore for Stubborn {
-        fn stage(&self, key: BlobKey) -> blob::Answer<'_, Box<dyn Staged>> {
-            self.inner.stage(key)
-        }
-
-        fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> blob::Answer<'a, Blob> {
-            self.inner.open(location, size)
-        }
-
-        fn path_below(&self, location: &BlobLocation) -> Option<PathBuf> {
-            self.inner.path_below(location)
-        }
-
-        fn remove(&self, key: BlobKey) -> blob::Answer<'_, ()> {
-            if self.fails.contains(&key) {
-                return failure();
-            }
-            self.inner.remove(key)
-        }
-
-        fn register<'a>(&'a self, path: &'a Path) -> blob::Answer<'a, Registered> {
-            self.inner.register(path)
-        }
-
-        fn sweep_stages(&self, limit: usize) -> blob::Answer<'_, usize> {
-            if self.stages {
-                return failure();
-            }
-            self.inner.sweep_stages(limit)
-        }
-
-        fn list(
-            &self,
-            after: Option<BlobKey>,
-            limit: usize,
-        ) -> blob::Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
-            self.inner.list(after, limit)
-        }
     }
 }

@@ -249,7 +249,8 @@ impl Gateway {
         id: &ApiKeyId,
         state: ApiKeyState,
     ) -> Result<ApiKey, Refusal> {
-        Ok(self.catalog.set_api_key_state(id, state).await?)
+        let change = self.catalog.set_api_key_state(id, state);
+        Ok(self.changing(change).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::cache::Limits;
 use super::clock::ManualClock;
 use super::{Gateway, Settings};
 use crate::blob::BlobStore;
@@ -11,9 +12,18 @@ use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
 
 pub(crate) mod counting;
+pub(crate) mod stubborn;
 
 /// When every test is.
 pub(crate) const NOW: u64 = 1_779_118_492;
+
+/// Room for what a test has.
+pub(crate) const CACHE: Limits = Limits {
+    rows_bytes: 1 << 20,
+    open_files: 64,
+    small_files_bytes: 1 << 20,
+    small_file_max: 1 << 14,
+};
 
 /// One active key of this name.
 pub(crate) fn keyring(kid: &str) -> Keyring {
@@ -34,14 +44,25 @@ pub(crate) fn memory_blobs() -> Arc<dyn BlobStore> {
 
 /// A gateway whose recycle bin keeps nothing.
 pub(crate) fn gateway(catalog: Arc<dyn Catalog>, blobs: Arc<dyn BlobStore>) -> Gateway {
+    gateway_with(catalog, blobs, CACHE)
+}
+
+/// As [`gateway`], with other limits of what is kept.
+pub(crate) fn gateway_with(
+    catalog: Arc<dyn Catalog>,
+    blobs: Arc<dyn BlobStore>,
+    cache: Limits,
+) -> Gateway {
     let settings = Settings {
         public_base_url: "http://localhost".into(),
         lifetime: 3_600,
         lifetime_max: 604_800,
         expiry_window: 0,
+        revisions_max: 100_000,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
         recycle_days: 0,
+        cache,
     };
     let clock = Arc::new(ManualClock::at(NOW * 1_000));
     Gateway::new(catalog, blobs, clock, keyring("a"), settings)

@@ -50,6 +50,12 @@ pub struct Upload {
     size_max: u64,
 }
 
+/// A file whose bytes are durable, and which has no row yet. Dropped before it has one, its bytes are
+/// garbage, which the sweeper removes.
+#[derive(Debug)]
+#[must_use]
+pub struct Kept(FileRecord);
+
 impl Upload {
     /// Appends bytes; `TooLarge` once they are more than `uploads.size_max`. After a no the upload can
     /// only be dropped.
@@ -84,18 +90,8 @@ impl Gateway {
     ) -> Result<FileRecord, Refusal> {
         let gateway = Arc::clone(self);
         let work = tokio::spawn(async move {
-            let stored = upload.stage.commit().await?;
-            let location = BlobLocation::Stored(stored.key);
-            let file = gateway.record(new, stored.size, stored.sha256, location)?;
-            match gateway.catalog.add_file(&file).await {
-                Ok(()) => Ok(file),
-                // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
-                Err(error @ CatalogError::Unavailable { .. }) => Err(error.into()),
-                Err(error) => {
-                    gateway.blobs.remove(stored.key).await?;
-                    Err(Refusal::from(error))
-                }
-            }
+            let kept = gateway.keep(upload, new).await?;
+            gateway.add_one(kept).await
         });
         work.await
             .map_err(|error| Refusal::Internal(format!("finishing an upload: {error}")))?
@@ -104,6 +100,31 @@ impl Gateway {
     /// Registers a file that lies on disk already, without copying it. It must be a regular file below
     /// one of `blobs.in_place_roots`, and is held to its size, modification time and inode from now on.
     pub async fn add_in_place(&self, path: &Path, new: NewFile) -> Result<FileRecord, Refusal> {
+        let kept = self.keep_in_place(path, new).await?;
+        self.add_one(kept).await
+    }
+
+    /// Draws the id and takes the time of a file that has neither yet. Files that are taken in beside each
+    /// other are then listed in the order of these calls, whichever is there first.
+    pub fn begin_file(&self, mut new: NewFile) -> NewFile {
+        if new.id.is_none() {
+            let (id, own_time) = self.new_file_id();
+            new.id = Some(id);
+            new.created_at.get_or_insert(own_time);
+        }
+        new
+    }
+
+    /// Makes the bytes durable, for [`Gateway::add_kept`].
+    pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<Kept, Refusal> {
+        let stored = upload.stage.commit().await?;
+        let location = BlobLocation::Stored(stored.key);
+        let file = self.record(new, stored.size, stored.sha256, location)?;
+        Ok(Kept(file))
+    }
+
+    /// Looks at a file as [`Gateway::add_in_place`] does, for [`Gateway::add_kept`].
+    pub async fn keep_in_place(&self, path: &Path, new: NewFile) -> Result<Kept, Refusal> {
         let registered = self
             .blobs
             .register(path)
@@ -117,8 +138,48 @@ impl Gateway {
             })?;
         let location = BlobLocation::InPlace(registered.file);
         let file = self.record(new, registered.size, registered.sha256, location)?;
-        self.catalog.add_file(&file).await?;
-        Ok(file)
+        Ok(Kept(file))
+    }
+
+    /// Makes the rows of files whose bytes are kept, all at once where that goes, and answers for each in
+    /// turn as [`Gateway::finish_upload`] does. The bytes of one that is refused are removed again.
+    pub async fn add_kept(&self, kept: Vec<Kept>) -> Vec<Result<FileRecord, Refusal>> {
+        let files: Vec<FileRecord> = kept.into_iter().map(|Kept(file)| file).collect();
+        match self.catalog.add_files(&files).await {
+            Ok(()) => files.into_iter().map(Ok).collect(),
+            // The rows may be there or not, and asking again could only confuse them with another's.
+            Err(CatalogError::Unavailable { doing, source }) => {
+                let why = source.to_string();
+                let error = |_| CatalogError::Unavailable {
+                    doing,
+                    source: why.clone().into(),
+                };
+                let errors = files.iter().map(error);
+                errors.map(|error| Err(error.into())).collect()
+            }
+            // None is there: some do not go with the others, and each hears for itself.
+            Err(_) => {
+                let mut added = Vec::new();
+                for file in files {
+                    added.push(self.add_one(Kept(file)).await);
+                }
+                added
+            }
+        }
+    }
+
+    async fn add_one(&self, Kept(file): Kept) -> Result<FileRecord, Refusal> {
+        match self.catalog.add_file(&file).await {
+            Ok(()) => Ok(file),
+            // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
+            Err(error @ CatalogError::Unavailable { .. }) => Err(error.into()),
+            Err(error) => {
+                if let BlobLocation::Stored(key) = file.location {
+                    self.blobs.remove(key).await?;
+                }
+                Err(Refusal::from(error))
+            }
+        }
     }
 
     fn record(
@@ -147,8 +208,132 @@ impl Gateway {
             created_at: new.created_at.unwrap_or(own_time),
             updated_at: now,
             uploaded_by: new.uploaded_by,
+            damaged_at: None,
             link_revision: 0,
             location,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog as _;
+    use crate::gateway::testing::counting::Counting;
+    use crate::gateway::testing::{gateway, memory_blobs};
+
+    async fn place() -> (Arc<Counting>, Arc<Gateway>) {
+        let catalog = Arc::new(Counting::default());
+        let gateway = Arc::new(gateway(Arc::clone(&catalog) as _, memory_blobs()));
+        let id = OrganizationId::default_organization();
+        let made = gateway.create_organization(Some(id), String::new());
+        made.await.unwrap();
+        (catalog, gateway)
+    }
+
+    fn new(id: Option<&str>, space: &str) -> NewFile {
+        let name = FileName::from_client("a.txt").unwrap();
+        NewFile {
+            organization: OrganizationId::default_organization(),
+            space: SpaceId::parse(space).unwrap(),
+            id: id.map(|id| FileId::parse(id).unwrap()),
+            media_type: MediaType::of_name(&name),
+            name,
+            purpose: Purpose::UserUpload,
+            metadata: Metadata::default(),
+            created_at: None,
+            uploaded_by: None,
+        }
+    }
+
+    async fn kept(gateway: &Arc<Gateway>, new: NewFile) -> Kept {
+        let mut upload = gateway.begin_upload().await.unwrap();
+        upload.write(Bytes::from_static(b"bytes")).await.unwrap();
+        gateway.keep(upload, new).await.unwrap()
+    }
+
+    async fn blobs(gateway: &Gateway) -> usize {
+        gateway.blobs.list(None, 100).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn files_whose_bytes_are_kept_get_their_rows_in_one_call() {
+        let (catalog, gateway) = place().await;
+        let mut all = Vec::new();
+        for _ in 0..10 {
+            all.push(kept(&gateway, new(None, "space_default")).await);
+        }
+        let _ = catalog.calls();
+        let added = gateway.add_kept(all).await;
+        assert_eq!(catalog.calls(), 1);
+        assert_eq!(added.len(), 10);
+        for file in added {
+            let file = file.unwrap();
+            let found = catalog.file(&file.organization, &file.id).await.unwrap();
+            assert_eq!(found, Some(file));
+        }
+        assert_eq!(blobs(&gateway).await, 10);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_refused_keeps_no_other_from_its_row_and_loses_its_bytes() {
+        let (_, gateway) = place().await;
+        let wanted = [
+            (Some("one"), "space_default"),
+            (Some("one"), "space_default"),
+            (Some("two"), "space_unknown"),
+            (None, "space_default"),
+        ];
+        let mut all = Vec::new();
+        for (id, space) in wanted {
+            all.push(kept(&gateway, new(id, space)).await);
+        }
+        let added: Vec<bool> = gateway
+            .add_kept(all)
+            .await
+            .iter()
+            .map(Result::is_ok)
+            .collect();
+        assert_eq!(added, [true, false, false, true]);
+        assert_eq!(blobs(&gateway).await, 2);
+    }
+
+    #[tokio::test]
+    async fn files_that_may_have_rows_keep_their_bytes() {
+        let (catalog, gateway) = place().await;
+        let all = vec![
+            kept(&gateway, new(Some("one"), "space_default")).await,
+            kept(&gateway, new(Some("two"), "space_default")).await,
+        ];
+        catalog.fall_silent();
+        let added = gateway.add_kept(all).await;
+        assert_eq!(added.len(), 2);
+        for refusal in added {
+            assert!(
+                matches!(refusal, Err(Refusal::Unavailable(_))),
+                "{refusal:?}"
+            );
+        }
+        assert_eq!(blobs(&gateway).await, 2);
+    }
+
+    #[tokio::test]
+    async fn files_are_listed_in_the_order_in_which_they_were_begun() {
+        let (_, gateway) = place().await;
+        let begun: Vec<NewFile> = (0..20)
+            .map(|_| gateway.begin_file(new(None, "space_default")))
+            .collect();
+        let ids: Vec<_> = begun.iter().map(|new| new.id.clone().unwrap()).collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(
+            begun
+                .iter()
+                .all(|new| new.created_at == begun[0].created_at)
+        );
+        let named = gateway.begin_file(new(Some("mine"), "space_default"));
+        assert_eq!(
+            (named.id.unwrap().as_str(), named.created_at),
+            ("mine", None)
+        );
     }
 }

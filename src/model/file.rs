@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::address::FileAddress;
 use super::digest::Sha256Digest;
 use super::id::{ApiKeyId, BlobKey, FileId, OrganizationId, SpaceId};
 use super::media::MediaType;
@@ -38,10 +39,22 @@ pub struct FileRecord {
     pub updated_at: UnixSeconds,
     /// The API key that uploaded it; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
+    /// Since when its bytes are known to be damaged: it is not served until they are found whole again.
+    pub damaged_at: Option<UnixSeconds>,
     /// How often all links of the file were revoked. It is under every link's MAC.
     pub link_revision: u64,
     /// Where the bytes are.
     pub location: BlobLocation,
+}
+
+impl FileRecord {
+    /// Where the file is in the whole installation.
+    pub fn address(&self) -> FileAddress {
+        FileAddress {
+            organization: self.organization.clone(),
+            file: self.id.clone(),
+        }
+    }
 }
 
 /// Whether a file can be had.

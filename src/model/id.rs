@@ -1,6 +1,7 @@
 //! Identifiers: 1 to 128 of `[A-Za-z0-9_-]`, so that none can break out of a path, a header, a signed
 //! message or a log line.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,11 +22,11 @@ pub const DEFAULT_SPACE: &str = "space_default";
 #[error("an id is 1 to {ID_BYTES_MAX} characters of A-Z, a-z, 0-9, _ and -")]
 pub struct InvalidId;
 
-fn parse(text: &str) -> Result<Arc<str>, InvalidId> {
+fn check(text: &str) -> Result<(), InvalidId> {
     let good_length = (1..=ID_BYTES_MAX).contains(&text.len());
     let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if good_length && text.bytes().all(good) {
-        Ok(text.into())
+        Ok(())
     } else {
         Err(InvalidId)
     }
@@ -42,11 +43,24 @@ macro_rules! identifier {
         impl $name {
             /// Takes the text as it is: nothing is decoded, trimmed or folded.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                parse(text).map(Self)
+                check(text).map(|()| Self(text.into()))
             }
 
             /// The identifier's text.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// Where ids are looked for in a map, their text will do: it has the same order and hash.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }
@@ -99,6 +113,16 @@ identifier! {
 }
 
 impl OrganizationId {
+    /// Whether the text is one.
+    pub(super) fn check(text: &str) -> Result<(), InvalidId> {
+        check(text)
+    }
+
+    /// Takes a text that was checked.
+    pub(super) fn of_checked(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// `org_default`, which an empty installation starts with.
     pub fn default_organization() -> Self {
         Self(DEFAULT_ORGANIZATION.into())
@@ -113,6 +137,16 @@ impl SpaceId {
 }
 
 impl FileId {
+    /// Whether the text is one.
+    pub(super) fn check(text: &str) -> Result<(), InvalidId> {
+        check(text)
+    }
+
+    /// Takes a text that was checked.
+    pub(super) fn of_checked(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// `file_` and the 32 lower-case hex digits of a UUIDv7, given as its 16 bytes.
     pub fn from_uuid(uuid: [u8; 16]) -> Self {
         Self(format!("file_{}", super::digest::hex(&uuid)).into())

@@ -4,6 +4,7 @@
 //! [`id::FileId`] need not check its characters again. Nothing in this floor does IO, reads a clock,
 //! logs, or knows of HTTP, SQL or JSON, and nothing here is serialisable.
 
+pub mod address;
 pub mod app;
 pub mod condition;
 pub mod digest;

@@ -54,23 +54,29 @@ pub struct Revocations {
 
 impl Revocations {
     /// The organization's epoch; 0 until first raised.
-    pub fn epoch(&self, organization: &OrganizationId) -> u64 {
-        self.epochs.get(organization).copied().unwrap_or_default()
+    pub fn epoch(&self, organization: impl AsRef<str>) -> u64 {
+        self.epochs
+            .get(organization.as_ref())
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The file's link revision; 0 until first raised.
-    pub fn revision(&self, organization: &OrganizationId, file: &FileId) -> u64 {
+    pub fn revision(&self, organization: impl AsRef<str>, file: impl AsRef<str>) -> u64 {
         self.revisions
-            .get(organization)
-            .and_then(|of| of.get(file))
+            .get(organization.as_ref())
+            .and_then(|of| of.get(file.as_ref()))
             .copied()
             .unwrap_or_default()
     }
 
     /// Whether this one link was revoked.
-    pub fn is_denied(&self, organization: &OrganizationId, link: LinkId) -> bool {
-        self.denied
-            .get(organization)
-            .is_some_and(|of| of.contains_key(&link))
+    pub fn is_denied(&self, organization: impl AsRef<str>, link: LinkId) -> bool {
+        self.denied_until(organization, link).is_some()
+    }
+
+    /// From when on this one link, which was revoked, is dead anyway.
+    pub fn denied_until(&self, organization: impl AsRef<str>, link: LinkId) -> Option<UnixSeconds> {
+        self.denied.get(organization.as_ref())?.get(&link).copied()
     }
 }

@@ -2,72 +2,123 @@
 
 use std::convert::Infallible;
 use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::CONNECTION;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Version};
+use hyper_util::rt::TokioIo;
 
 use super::announced;
-use super::connections::Lease;
+use super::connections::{Lease, Stopping};
+use super::ending::Ending;
+use super::http2::{self, Streams};
 use super::listen::Accepted;
-use super::pace::{Ending, Paced};
+use super::pace::{Pace, Paced};
+use super::tls::Tls;
+use crate::config::Http2;
 use crate::gateway::Gateway;
-use crate::handover::{Regions, Wire};
-use crate::web::client::TrustedProxies;
+use crate::handover::{Regions, Socket, Wire};
+use crate::web::client::{Peer, TrustedProxies};
 use crate::web::{Arrival, Web};
 
 /// The largest head of a request, in bytes.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// What every public connection is served with.
+/// What the connections of a public listener are served with.
 #[derive(Clone)]
 pub(super) struct Public {
     pub(super) web: Arc<Web>,
     /// Where every connection begins with a PROXY protocol header: whose is read.
     pub(super) announced_by: Option<TrustedProxies>,
+    pub(super) http2: Http2,
+    /// What they begin with, where that is a TLS handshake.
+    pub(super) tls: Option<Arc<Tls>>,
 }
+
+/// A connection whose first request is due.
+enum Opened {
+    /// The kernel can send files to it.
+    Plain(Paced<Wire>, Regions),
+    /// Over TLS, or HTTP/2, or both.
+    Other(Box<dyn Stream>, Version),
+}
+
+trait Stream: Read + Write + Unpin + Send {}
+impl<S: Read + Write + Unpin + Send> Stream for S {}
 
 impl Public {
     /// Serves a public connection until the client, a deadline or a shutdown ends it.
     pub(super) async fn serve(self, accepted: Accepted, mut lease: Lease) {
-        let (mut socket, peer) = accepted.into_socket();
+        let (socket, peer) = accepted.into_socket();
+        // How long all this may take is what the head of a request may.
+        let opened = tokio::select! {
+            opened = Box::pin(self.open(socket, peer, &lease.pace)) => opened,
+            () = lease.stopping.over(&lease.pace) => return,
+        };
+        let (opened, peer) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::debug!(%error, "a connection was closed");
+                return;
+            }
+        };
+        let web = self.web;
+        let answer_over = |regions| {
+            let arrival = Arrival { peer, regions };
+            move |request: Request<Incoming>| {
+                let (web, arrival) = (Arc::clone(&web), arrival.clone());
+                async move { web.handle(request, &arrival).await }
+            }
+        };
+        match opened {
+            Opened::Plain(stream, regions) => {
+                serve_http1(stream, lease, answer_over(Some(regions))).await;
+            }
+            Opened::Other(stream, Version::HTTP_2) => {
+                serve_http2(stream, lease, answer_over(None)).await;
+            }
+            Opened::Other(stream, _) => serve_http1(stream, lease, answer_over(None)).await,
+        }
+    }
+
+    /// Does what comes before the first request: reads who is behind a proxy, shakes hands, and finds out
+    /// which HTTP it is.
+    async fn open(
+        &self,
+        mut socket: Socket,
+        peer: Peer,
+        pace: &Arc<Pace>,
+    ) -> io::Result<(Opened, Peer)> {
         let mut begun = BytesMut::new();
         let peer = match &self.announced_by {
             None => peer,
             Some(proxies) if !proxies.trusts(peer) => {
-                tracing::debug!("a connection was closed: its peer is no trusted proxy");
-                return;
+                return Err(io::Error::other("its peer is no trusted proxy"));
             }
-            // How long it may take is what the head of a request may.
-            Some(_) => tokio::select! {
-                announced = announced::read(&mut socket, &mut begun, peer) => match announced {
-                    Ok(peer) => peer,
-                    Err(error) => {
-                        tracing::debug!(%error, "a connection was closed");
-                        return;
-                    }
-                },
-                _ = &mut lease.stopping => return,
-            },
+            Some(_) => announced::read(&mut socket, &mut begun, peer).await?,
         };
+        let is_http2 = self.tls.is_none()
+            && self.http2 == Http2::On
+            && http2::is_begun(&mut socket, &mut begun).await?;
         let regions = Regions::new();
         let wire = Wire::new(socket, begun.freeze(), regions.clone());
-        let arrival = Arrival {
-            peer,
-            regions: Some(regions),
+        let stream = Paced::new(wire, Arc::clone(pace));
+        let opened = match &self.tls {
+            Some(tls) => {
+                let (stream, version) = tls.accept(TokioIo::new(stream)).await?;
+                Opened::Other(Box::new(TokioIo::new(stream)), version)
+            }
+            None if is_http2 => Opened::Other(Box::new(stream), Version::HTTP_2),
+            None => Opened::Plain(stream, regions),
         };
-        let web = self.web;
-        let answer = move |request: Request<Incoming>| {
-            let (web, arrival) = (Arc::clone(&web), arrival.clone());
-            async move { web.handle(request, &arrival).await }
-        };
-        serve_requests(wire, lease, answer).await;
+        Ok((opened, peer))
     }
 }
 
@@ -79,45 +130,84 @@ pub(super) async fn serve_admin(accepted: Accepted, gateway: Arc<Gateway>, lease
         let gateway = Arc::clone(&gateway);
         async move { crate::web::ops::handle(&gateway, &request).await }
     };
-    serve_requests(wire, lease, answer).await;
+    let stream = Paced::new(wire, Arc::clone(&lease.pace));
+    serve_http1(stream, lease, answer).await;
 }
 
 /// Speaks HTTP/1 until the connection ends.
-async fn serve_requests<A, F, B>(wire: Wire, lease: Lease, answer: A)
+async fn serve_http1<S, A, F, B>(stream: S, lease: Lease, answer: A)
 where
+    S: Read + Write + Unpin,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>>,
     B: HttpBody + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Lease {
-        pace,
-        deadlines,
-        mut stopping,
-    } = lease;
-    let stream = Paced::new(wire, Arc::clone(&pace), deadlines);
+    let Lease { pace, mut stopping } = lease;
     let service = service_fn(|request: Request<Incoming>| {
-        let open = pace.begin();
-        let answering = answer(request);
+        let (open, answering) = (pace.begin(), answer(request));
+        let pace = &pace;
         async move {
-            let response = answering.await;
+            let mut response = answering.await;
             // Who is told that the connection closes has perhaps not said all.
             open.note_answer(response.headers().contains_key(CONNECTION));
+            if pace.is_last() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
             Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
         }
     });
     let mut connection = pin!(builder().serve_connection(stream, service));
-    let mut goes_on = true;
-    let served = poll_fn(|context| {
-        if goes_on && Pin::new(&mut stopping).poll(context).is_ready() {
-            goes_on = false;
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = stopping.over(&pace) => {
             connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        connection.as_mut().poll(context)
-    });
-    if let Err(error) = served.await {
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Speaks HTTP/2 until the connection ends.
+async fn serve_http2<A, F, B>(stream: Box<dyn Stream>, lease: Lease, answer: A)
+where
+    A: Fn(Request<Incoming>) -> F,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: HttpBody<Data: Send> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let Lease { pace, mut stopping } = lease;
+    pace.multiplex();
+    let service = service_fn(|request: Request<Incoming>| {
+        let (open, answering) = (pace.begin(), answer(request));
+        async move {
+            let response = answering.await;
+            Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
+        }
+    });
+    let streams = Streams::default();
+    let mut connection = pin!(http2::builder(&streams).serve_connection(stream, service));
+    let served = tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        () = asked(&mut stopping, &pace) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Completes when the client is to be told to send no more: what it has sent by then is answered.
+async fn asked(stopping: &mut Stopping, pace: &Pace) {
+    stopping.asked().await;
+    pace.end();
 }
 
 fn builder() -> http1::Builder {

@@ -40,6 +40,8 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct OpenOnes {
     next_id: u64,
+    /// Whether whatever comes now ends with its first answer.
+    are_ending: bool,
     entries: HashMap<u64, Entry>,
     /// How many of them each address has, where that is limited.
     of_address: HashMap<IpAddr, usize>,
@@ -58,9 +60,32 @@ struct Entry {
 /// What a connection is served with besides its socket.
 pub(super) struct Lease {
     pub(super) pace: Arc<Pace>,
-    pub(super) deadlines: Deadlines,
-    /// Completes when the connection is to end after what it is answering.
-    pub(super) stopping: oneshot::Receiver<()>,
+    pub(super) stopping: Stopping,
+}
+
+/// Whether a connection is to end after what it is answering.
+#[derive(Debug)]
+pub(super) struct Stopping(Option<oneshot::Receiver<()>>);
+
+impl Stopping {
+    /// Completes when that is asked for, and at once when it was.
+    pub(super) async fn asked(&mut self) {
+        if let Some(asked) = &mut self.0 {
+            // The sender says nothing; it is dropped.
+            let _ = asked.await;
+            self.0 = None;
+        }
+    }
+
+    /// Completes when no answer is to be waited for any more: a new connection has a moment for its first
+    /// request, which may be on its way.
+    pub(super) async fn over(&mut self, pace: &Pace) {
+        self.asked().await;
+        pace.end();
+        if !pace.has_begun() {
+            tokio::time::sleep(pace.deadlines.first).await;
+        }
+    }
 }
 
 /// Takes an entry out again, whichever way its connection ended.
@@ -107,7 +132,7 @@ impl Connections {
         serve: impl FnOnce(Lease) -> F,
     ) -> bool {
         let (stop, stopping) = oneshot::channel();
-        let pace = Arc::new(Pace::new(Arc::clone(&self.ticks)));
+        let pace = Arc::new(Pace::new(Arc::clone(&self.ticks), self.deadlines));
         let entry = Entry {
             pace: Arc::clone(&pace),
             address,
@@ -124,8 +149,7 @@ impl Connections {
         };
         let served = serve(Lease {
             pace,
-            deadlines: self.deadlines,
-            stopping,
+            stopping: Stopping(Some(stopping)),
         });
         let task = tokio::spawn(async move {
             let _entered = entered;
@@ -146,8 +170,10 @@ impl Connections {
         loop {
             tick.tick().await;
             self.ticks.move_to(started.elapsed());
-            for entry in self.lock().entries.values() {
-                if entry.pace.is_overdue(&self.deadlines) {
+            for entry in self.lock().entries.values_mut() {
+                if entry.pace.is_to_be_told() {
+                    entry.stop = None;
+                } else if entry.pace.is_overdue() {
                     tracing::debug!("a connection was ended: it took too long");
                     entry.abort();
                 }
@@ -157,9 +183,7 @@ impl Connections {
 
     /// Asks every connection to end after what it is answering, and waits until all have.
     pub(super) async fn finish(&self) {
-        for entry in self.lock().entries.values_mut() {
-            entry.stop = None;
-        }
+        self.ask_all_to_end();
         loop {
             let ended = self.ended.notified();
             if self.lock().entries.is_empty() {
@@ -176,8 +200,20 @@ impl Connections {
         }
     }
 
-    fn enter(&self, entry: Entry) -> Option<u64> {
+    /// Those that come after this, too.
+    fn ask_all_to_end(&self) {
         let mut open = self.lock();
+        open.are_ending = true;
+        for entry in open.entries.values_mut() {
+            entry.stop = None;
+        }
+    }
+
+    fn enter(&self, mut entry: Entry) -> Option<u64> {
+        let mut open = self.lock();
+        if open.are_ending {
+            entry.stop = None;
+        }
         let max = self.limits.per_address_max;
         if let Some(address) = entry.address
             && max > 0
@@ -256,8 +292,8 @@ mod tests {
         Arc::new(Connections::new(limits, Deadlines::default()))
     }
 
-    async fn held(lease: Lease) {
-        let _ = lease.stopping.await;
+    async fn held(mut lease: Lease) {
+        lease.stopping.asked().await;
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ use crate::catalog::sqlite::Sqlite;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
 use crate::config::keyring_file;
+use crate::gateway::cache::Limits;
 use crate::gateway::clock::Clock;
 use crate::gateway::{Gateway, Settings};
 use crate::sign::keyring::{Keyring, Kid};
@@ -107,9 +108,16 @@ impl Installation {
             lifetime: config.links.lifetime,
             lifetime_max: config.links.lifetime_max,
             expiry_window: config.links.expiry_window,
+            revisions_max: config.links.revisions_max,
             not_before_leeway: config.links.not_before_leeway,
             upload_size_max: config.uploads.size_max,
             recycle_days: config.files.recycle_days,
+            cache: Limits {
+                rows_bytes: config.cache.rows_bytes,
+                open_files: config.cache.open_files,
+                small_files_bytes: config.cache.small_files_bytes,
+                small_file_max: config.cache.small_file_max,
+            },
         };
         Gateway::new(self.catalog, self.blobs, self.clock, self.keyring, settings)
     }

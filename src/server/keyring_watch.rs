@@ -1,10 +1,9 @@
 //! Takes up a changed keyring file while the gateway runs. A file that cannot be used keeps the old
 //! keyring, and says so once.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
+use super::stamp::Stamp;
 use crate::config::keyring_file;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::with_causes;
@@ -16,17 +15,6 @@ pub(super) struct KeyringWatch {
     started: bool,
     /// The file at the last look; `None` where there was none.
     seen: Option<Stamp>,
-}
-
-/// What changes when the file is replaced or written to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    mode: u32,
-    modified: (i64, i64),
-    changed: (i64, i64),
 }
 
 impl KeyringWatch {
@@ -42,14 +30,7 @@ impl KeyringWatch {
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
     pub(super) fn look(&mut self, gateway: &Gateway) {
-        let stamp = fs::metadata(&self.path).ok().map(|found| Stamp {
-            device: found.dev(),
-            inode: found.ino(),
-            size: found.size(),
-            mode: found.mode(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        });
+        let stamp = Stamp::of(&self.path);
         // A file that is missing is said once, too.
         if self.started && stamp == self.seen {
             return;
@@ -57,11 +38,17 @@ impl KeyringWatch {
         let first = !self.started;
         self.started = true;
         self.seen = stamp;
-        self.reload(gateway, first);
+        self.read(gateway, first);
     }
 
-    /// Reads the file again, changed or not.
-    pub(super) fn reload(&self, gateway: &Gateway, quiet: bool) {
+    /// Reads the file again, changed or not. What it says is not said again at the next look.
+    pub(super) fn reload(&mut self, gateway: &Gateway) {
+        self.started = true;
+        self.seen = Stamp::of(&self.path);
+        self.read(gateway, false);
+    }
+
+    fn read(&self, gateway: &Gateway, quiet: bool) {
         match keyring_file::read(&self.path) {
             Ok(keyring) => {
                 let kid = keyring.active().clone();
@@ -79,6 +66,7 @@ impl KeyringWatch {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
@@ -148,6 +136,9 @@ mod tests {
         watch.look(&gateway);
         watch.look(&gateway);
         assert_eq!(log.take().len(), 1);
+        watch.reload(&gateway);
+        watch.look(&gateway);
+        assert_eq!(log.take().len(), 1, "who asks is told");
         put(&path, "c");
         watch.look(&gateway);
         let said = log.take();

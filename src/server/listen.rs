@@ -2,16 +2,18 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener as BlockingTcpListener};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::UnixStream as BlockingUnixStream;
+use std::os::unix::net::{UnixListener as BlockingUnixListener, UnixStream as BlockingUnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{Mode, chmod, fchmod};
+use rustix::net::sockopt::socket_acceptconn;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 use super::StartError;
 use crate::config::Listen;
@@ -33,9 +35,28 @@ const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 const SOCKET_MODE: Mode = Mode::from_raw_mode(0o660);
 
 /// A public listener.
-pub(super) enum Listener {
+pub(super) struct Listener {
+    socket: Listening,
+    is_tls: bool,
+}
+
+enum Listening {
     Tcp(TcpListener),
-    Unix(UnixListener, SocketFile),
+    Unix {
+        listener: UnixListener,
+        path: PathBuf,
+        /// Where we made it.
+        _file: Option<SocketFile>,
+    },
+}
+
+/// A listening socket that this process was started with.
+#[derive(Debug)]
+pub enum Inherited {
+    /// A TCP socket.
+    Tcp(BlockingTcpListener),
+    /// A Unix stream socket.
+    Unix(BlockingUnixListener),
 }
 
 /// A connection, and who is at its other end.
@@ -77,34 +98,104 @@ impl Accepted {
 }
 
 impl Listener {
-    /// Binds a public listener.
-    pub(super) async fn bind(at: &Listen) -> Result<Self, StartError> {
+    /// Binds a public listener. `reuse_port`: others may listen at the same address.
+    pub(super) async fn bind(at: &Listen, reuse_port: bool) -> Result<Self, StartError> {
         let bound = match at {
-            Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
-            Listen::Unix(path) => bind_unix(path).map(|(socket, file)| Self::Unix(socket, file)),
+            Listen::Tcp(address) | Listen::Tls(address) => {
+                bind_tcp(*address, reuse_port).await.map(Listening::Tcp)
+            }
+            Listen::Unix(path) => bind_unix(path).map(|(socket, file)| Listening::Unix {
+                listener: socket,
+                path: file.path.clone(),
+                _file: Some(file),
+            }),
         };
-        bound.map_err(|source| StartError::Bind {
+        let socket = bound.map_err(|source| StartError::Bind {
             at: at.clone(),
             source,
-        })
+        })?;
+        let is_tls = at.is_tls();
+        Ok(Self { socket, is_tls })
+    }
+
+    /// The listeners of these sockets, in their order. TLS is spoken where the configuration has their
+    /// address as one of TLS; an error, if it has one that none of them is at, since what was to be
+    /// encrypted would not be.
+    pub(super) fn adopt(
+        inherited: Vec<Inherited>,
+        configured: &[Listen],
+    ) -> Result<Vec<Self>, StartError> {
+        let adopted: io::Result<Vec<Self>> = inherited
+            .into_iter()
+            .map(|socket| Self::of_inherited(socket, configured))
+            .collect();
+        let adopted = adopted
+            .map_err(|error| StartError::setup("taking over the sockets of LISTEN_FDS", error))?;
+        let places: Vec<_> = adopted.iter().filter_map(Self::place).collect();
+        let missing = |listen: &&Listen| listen.is_tls() && !places.contains(listen);
+        match configured.iter().find(missing) {
+            None => Ok(adopted),
+            Some(listen) => Err(StartError::Setup(format!(
+                "server.listen has {listen}, but no socket of LISTEN_FDS is at that address"
+            ))),
+        }
+    }
+
+    fn of_inherited(inherited: Inherited, configured: &[Listen]) -> io::Result<Self> {
+        let socket = match inherited {
+            Inherited::Tcp(socket) => {
+                must_listen(&socket)?;
+                socket.set_nonblocking(true)?;
+                Listening::Tcp(TcpListener::from_std(socket)?)
+            }
+            Inherited::Unix(socket) => {
+                must_listen(&socket)?;
+                socket.set_nonblocking(true)?;
+                let path = socket.local_addr()?.as_pathname().map(Path::to_owned);
+                Listening::Unix {
+                    listener: UnixListener::from_std(socket)?,
+                    path: path.unwrap_or_default(),
+                    _file: None,
+                }
+            }
+        };
+        let mut adopted = Self {
+            socket,
+            is_tls: false,
+        };
+        let address = adopted.place().and_then(|place| place.address());
+        adopted.is_tls = address.is_some_and(|at| configured.contains(&Listen::Tls(at)));
+        Ok(adopted)
+    }
+
+    /// Whether its connections begin with a TLS handshake.
+    pub(super) const fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// Where it listens: the port is the one that it has.
     pub(super) fn place(&self) -> Option<Listen> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().ok().map(Listen::Tcp),
-            Self::Unix(_, file) => Some(Listen::Unix(file.path.clone())),
+        match &self.socket {
+            Listening::Tcp(listener) => {
+                let address = listener.local_addr().ok()?;
+                Some(if self.is_tls {
+                    Listen::Tls(address)
+                } else {
+                    Listen::Tcp(address)
+                })
+            }
+            Listening::Unix { path, .. } => Some(Listen::Unix(path.clone())),
         }
     }
 
     /// The next connection. Dropping the future loses none.
     pub(super) async fn accept(&self) -> Accepted {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            Listening::Tcp(listener) => {
                 let (stream, peer) = accept(listener).await;
                 Accepted::Tcp(stream, peer)
             }
-            Self::Unix(listener, _) => loop {
+            Listening::Unix { listener, .. } => loop {
                 match listener.accept().await {
                     Ok((stream, _)) => return Accepted::Unix(stream),
                     Err(error) => wait_out(&error).await,
@@ -135,9 +226,32 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
+/// Of a socket that is connected, or that nobody listens on yet, nothing could be accepted.
+fn must_listen(socket: &impl AsFd) -> io::Result<()> {
+    if socket_acceptconn(socket)? {
+        Ok(())
+    } else {
+        Err(io::Error::other("one of them does not listen"))
+    }
+}
+
+async fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    if !reuse_port {
+        return TcpListener::bind(address).await;
+    }
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Binds the private listener.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
+pub(super) async fn bind(address: SocketAddr, reuse_port: bool) -> Result<TcpListener, StartError> {
+    bind_tcp(address, reuse_port)
         .await
         .map_err(|source| StartError::Bind {
             at: Listen::Tcp(address),

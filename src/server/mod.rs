@@ -10,13 +10,12 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
-use crate::config::{Config, Handover as Handed, Listen, PublicBaseUrl};
+use crate::config::{Config, Handover as Handed, Http2, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
-use crate::gateway::refusal::{Refusal, with_causes};
-use crate::gateway::revocations::LOOK_EVERY;
+use crate::gateway::refusal::with_causes;
 use crate::web::client::TrustedProxies;
 use crate::web::handover::Handover;
 use crate::web::{self, Web};
@@ -27,15 +26,26 @@ use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use pace::Deadlines;
+use reread::ConfigurationCheck;
+use tls::{Tls, TlsWatch};
+use upkeep::{keep_certificate, keep_up};
+
+pub use listen::Inherited;
 
 mod announced;
 mod connection;
 mod connections;
+mod ending;
+mod http2;
 pub mod installation;
 mod keyring_watch;
 mod listen;
 mod pace;
+pub mod reread;
 pub mod shutdown;
+mod stamp;
+mod tls;
+mod upkeep;
 
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -45,9 +55,6 @@ const ADMIN_LIMITS: Limits = Limits {
     connections_max: 64,
     per_address_max: 0,
 };
-
-/// How often what nobody needs any more is swept.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Why the program did not start.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +91,9 @@ pub struct App {
     listeners: Vec<Listener>,
     admin: Option<TcpListener>,
     keyring_watch: Option<KeyringWatch>,
+    tls: Option<Arc<Tls>>,
+    http2: Http2,
+    configuration: Option<ConfigurationCheck>,
     web_settings: web::Settings,
     announced_by: Option<TrustedProxies>,
     trusted_proxies: TrustedProxies,
@@ -94,18 +104,24 @@ impl App {
     /// Binds every listener and joins the parts. When it answers, clients can connect (and wait for
     /// [`App::run`]), and everything that was ever revoked is known.
     pub async fn build(config: &Config, installation: Installation) -> Result<Self, StartError> {
+        Self::build_on(config, installation, Vec::new()).await
+    }
+
+    /// The same, on these sockets instead of the public listeners of the configuration, if there are any.
+    pub async fn build_on(
+        config: &Config,
+        installation: Installation,
+        inherited: Vec<Inherited>,
+    ) -> Result<Self, StartError> {
         listen::raise_descriptor_limit();
-        let mut listeners = Vec::new();
-        for at in &config.server.listen {
-            listeners.push(Listener::bind(at).await?);
-        }
+        let tls = Tls::read(config).map_err(|error| StartError::setup("TLS", error))?;
+        let listeners = listeners(config, inherited).await?;
         let admin = match config.server.admin_listen {
-            Some(address) => Some(listen::bind(address).await?),
+            Some(address) => Some(listen::bind(address, config.server.reuse_port).await?),
             None => None,
         };
-        let mut places = listeners.iter().filter_map(Listener::place);
-        let first = places.find_map(|place| place.tcp());
-        let public_base_url = public_base_url(config, first)?;
+        let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
+        let public_base_url = public_base_url(config, &places)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
         let gateway =
             Arc::new(installation.into_gateway(config, public_base_url.as_str().to_owned()));
@@ -118,6 +134,9 @@ impl App {
             listeners,
             admin,
             keyring_watch,
+            tls: tls.map(Arc::new),
+            http2: config.server.http2,
+            configuration: None,
             announced_by: config
                 .server
                 .proxy_protocol
@@ -138,6 +157,13 @@ impl App {
                 qoder_content_status: config.qoder.content_status,
             },
         })
+    }
+
+    /// Looks at the configuration, too, when it is asked to read its files again.
+    #[must_use]
+    pub fn with_configuration_check(mut self, check: ConfigurationCheck) -> Self {
+        self.configuration = Some(check);
+        self
     }
 
     /// The gateway behind the listeners.
@@ -163,24 +189,41 @@ impl App {
         let public = Public {
             web: Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings)),
             announced_by: self.announced_by,
+            http2: self.http2,
+            tls: None,
         };
         let connections = Arc::new(Connections::new(self.limits, Deadlines::default()));
         let admin_connections = Arc::new(Connections::new(ADMIN_LIMITS, Deadlines::default()));
         let mut tasks = JoinSet::new();
-        keep_up(&mut tasks, &self.gateway, self.keyring_watch);
+        keep_up(
+            &mut tasks,
+            &self.gateway,
+            self.keyring_watch,
+            self.configuration,
+        );
+        let watch = self.tls.clone().map(TlsWatch::new);
+        tasks.spawn(keep_certificate(watch));
+        // Dropped, it ends the accepting.
+        let (accepting, ending) = watch::channel(());
+        let mut acceptors = JoinSet::new();
         for listener in self.listeners {
-            let (public, connections) = (public.clone(), Arc::clone(&connections));
-            tasks.spawn(accept(
+            let tls = self.tls.clone().filter(|_| listener.is_tls());
+            let public = Public {
+                tls,
+                ..public.clone()
+            };
+            acceptors.spawn(accept(
                 listener,
                 public,
-                connections,
+                Arc::clone(&connections),
                 self.trusted_proxies.clone(),
+                ending.clone(),
             ));
         }
         if let Some(listener) = self.admin {
             let (gateway, connections) =
                 (Arc::clone(&self.gateway), Arc::clone(&admin_connections));
-            tasks.spawn(accept_admin(listener, gateway, connections));
+            acceptors.spawn(accept_admin(listener, gateway, connections, ending));
         }
         let mut watches = JoinSet::new();
         for connections in [&connections, &admin_connections] {
@@ -190,7 +233,10 @@ impl App {
         stop.await;
         tracing::info!("stopping: what is in flight may finish");
         tasks.shutdown().await;
+        drop(accepting);
         let finished = async {
+            // What was accepted already is served, so the connections are asked after that.
+            while acceptors.join_next().await.is_some() {}
             tokio::join!(connections.finish(), admin_connections.finish());
         };
         tokio::select! {
@@ -203,15 +249,34 @@ impl App {
     }
 }
 
-/// Accepts public connections. Ends with its task.
+/// The public listeners: these sockets, or else those of the configuration.
+async fn listeners(
+    config: &Config,
+    inherited: Vec<Inherited>,
+) -> Result<Vec<Listener>, StartError> {
+    if !inherited.is_empty() {
+        return Listener::adopt(inherited, &config.server.listen);
+    }
+    let mut listeners = Vec::new();
+    for at in &config.server.listen {
+        listeners.push(Listener::bind(at, config.server.reuse_port).await?);
+    }
+    Ok(listeners)
+}
+
+/// Accepts public connections until `ending` has no sender any more. None is accepted and then dropped.
 async fn accept(
     listener: Listener,
     public: Public,
     connections: Arc<Connections>,
     trusted_proxies: TrustedProxies,
+    mut ending: watch::Receiver<()>,
 ) {
     loop {
-        let accepted = listener.accept().await;
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = ending.changed() => return,
+        };
         let room = connections.room().await;
         let address = accepted.counted_address(&trusted_proxies);
         let public = public.clone();
@@ -222,10 +287,18 @@ async fn accept(
     }
 }
 
-/// Accepts private connections. Ends with its task.
-async fn accept_admin(listener: TcpListener, gateway: Arc<Gateway>, connections: Arc<Connections>) {
+/// Accepts private connections until `ending` has no sender any more.
+async fn accept_admin(
+    listener: TcpListener,
+    gateway: Arc<Gateway>,
+    connections: Arc<Connections>,
+    mut ending: watch::Receiver<()>,
+) {
     loop {
-        let (stream, peer) = listen::accept(&listener).await;
+        let (stream, peer) = tokio::select! {
+            accepted = listen::accept(&listener) => accepted,
+            _ = ending.changed() => return,
+        };
         let room = connections.room().await;
         let (accepted, gateway) = (Accepted::Tcp(stream, peer), Arc::clone(&gateway));
         connections.serve(room, None, |lease| {
@@ -234,26 +307,26 @@ async fn accept_admin(listener: TcpListener, gateway: Arc<Gateway>, connections:
     }
 }
 
-/// What minted URLs begin with: the configuration's own word, else the first address that is listened on.
-pub fn public_base_url(
-    config: &Config,
-    first: Option<SocketAddr>,
-) -> Result<PublicBaseUrl, StartError> {
+/// What minted URLs begin with: the configuration's own word, else the first address of these listeners.
+pub fn public_base_url(config: &Config, listeners: &[Listen]) -> Result<PublicBaseUrl, StartError> {
     if let Some(url) = &config.server.public_base_url {
         return Ok(url.clone());
     }
-    let first = first.ok_or_else(|| {
+    let mut of_listeners = listeners.iter();
+    let first = of_listeners.find_map(|listen| Some((listen.address()?, listen.is_tls())));
+    let (first, is_tls) = first.ok_or_else(|| {
         StartError::Setup(
             "server.public_base_url must be set where there is no listener but Unix sockets".into(),
         )
     })?;
+    let url = PublicBaseUrl::of_listener(first, is_tls);
     if first.ip().is_unspecified() {
         tracing::warn!(
-            "links begin with http://127.0.0.1:{}: set server.public_base_url for other machines",
-            first.port()
+            "links begin with {}: set server.public_base_url for other machines",
+            url.as_str()
         );
     }
-    Ok(PublicBaseUrl::of_listener(first))
+    Ok(url)
 }
 
 /// The configuration holds no more than fits.
@@ -266,94 +339,4 @@ fn handover(config: &Config) -> Result<Option<Handover>, StartError> {
         .map_err(|error| StartError::failed("finding the data directory", error))?;
     let Handed { mode, prefix } = &config.handover;
     Ok(Handover::new(*mode, prefix.as_deref(), &data_dir))
-}
-
-/// Starts what goes on behind the requests.
-fn keep_up(tasks: &mut JoinSet<()>, gateway: &Arc<Gateway>, keyring_watch: Option<KeyringWatch>) {
-    tasks.spawn(keep_current(Arc::clone(gateway)));
-    tasks.spawn(keep_keyring(Arc::clone(gateway), keyring_watch));
-    tasks.spawn(keep_swept(Arc::clone(gateway)));
-}
-
-/// Takes up what others revoked. Ends with its task.
-async fn keep_current(gateway: Arc<Gateway>) {
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut could_look = true;
-    loop {
-        tick.tick().await;
-        match gateway.look_in_time().await {
-            Ok(_) => could_look = true,
-            // Said once, not four times a second.
-            Err(refusal) if could_look => {
-                could_look = false;
-                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
-            }
-            Err(_) => {}
-        }
-    }
-}
-
-/// Takes up a changed keyring file, and reads it again when asked to. A task of its own, so that it waits
-/// for no catalogue.
-async fn keep_keyring(gateway: Arc<Gateway>, mut keyring_watch: Option<KeyringWatch>) {
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Also where there is no file: without a listener the signal would end the process.
-    let mut hang_up = shutdown::HangUp::listen();
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {
-                if let Some(watch) = &mut keyring_watch {
-                    watch.look(&gateway);
-                }
-            }
-            () = hang_up.next() => {
-                if let Some(watch) = &keyring_watch {
-                    watch.reload(&gateway, false);
-                }
-            }
-        }
-    }
-}
-
-/// Sweeps at the start and then every hour.
-async fn keep_swept(gateway: Arc<Gateway>) {
-    let mut tick = interval(SWEEP_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tick.tick().await;
-        match gateway.sweep().await {
-            Ok(swept) => tracing::debug!(?swept, "swept"),
-            Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
-            Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::memory::Memory;
-    use crate::config::keyring_file;
-    use crate::gateway::testing;
-
-    #[tokio::test]
-    async fn a_changed_keyring_is_used_within_a_second_while_the_catalogue_hangs() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("keyring.toml");
-        keyring_file::write(&path, &testing::keyring("b")).unwrap();
-        let catalog = Arc::new(Memory::new());
-        let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
-        let _stalled = gateway.stall_looks().await;
-        let mut tasks = JoinSet::new();
-        keep_up(&mut tasks, &gateway, Some(KeyringWatch::new(path.clone())));
-        for kid in ["c", "d"] {
-            // Long enough for the tasks to be at whatever they wait for.
-            tokio::time::sleep(LOOK_EVERY * 2).await;
-            keyring_file::write(&path, &testing::keyring(kid)).unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            assert_eq!(gateway.keyring().active().as_str(), kid);
-        }
-    }
 }

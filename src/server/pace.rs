@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Re
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 /// What is read at once of a body that nobody wants, in bytes.
@@ -24,7 +23,8 @@ pub(super) struct Deadlines {
     pub(super) head: Duration,
     /// Between two requests.
     pub(super) idle: Duration,
-    /// [`Deadlines::written_min`] bytes of an answer that the client does not read.
+    /// [`Deadlines::written_min`] bytes of answers that the client does not take: does not read off its
+    /// socket or, in HTTP/2, does not ask for.
     pub(super) write: Duration,
     /// How much of an answer a client must take in each [`Deadlines::write`].
     pub(super) written_min: u64,
@@ -32,6 +32,8 @@ pub(super) struct Deadlines {
     pub(super) linger: Duration,
     /// How much of such a request is read, in bytes.
     pub(super) lingered_max: u64,
+    /// Waiting for a new connection's first request once a stop was asked for: it may be on its way.
+    pub(super) first: Duration,
 }
 
 impl Default for Deadlines {
@@ -43,6 +45,7 @@ impl Default for Deadlines {
             written_min: 1024,
             linger: Duration::from_secs(5),
             lingered_max: 4 * 1024 * 1024,
+            first: Duration::from_secs(1),
         }
     }
 }
@@ -84,29 +87,49 @@ impl Phase {
 #[derive(Debug)]
 pub(super) struct Pace {
     ticks: Arc<Ticks>,
+    pub(super) deadlines: Deadlines,
     phase: AtomicU8,
     /// When the phase began.
     since: AtomicU64,
-    /// How many requests are being answered.
+    /// How many bodies, and pieces of bodies, of requests that are being answered there are.
     open: AtomicU32,
+    /// Whether there was a request.
+    has_begun: AtomicBool,
+    /// Whether the connection is to end with what is being answered.
+    is_last: AtomicBool,
+    /// Whether requests come beside one another (HTTP/2), and what is read need not be one's beginning.
+    is_multiplexed: AtomicBool,
     /// When the client stopped reading, plus one; 0 while it reads.
     blocked: AtomicU64,
     /// How much it took since.
     taken: AtomicU64,
+    /// How many pieces of answers are with the HTTP library.
+    due: AtomicU32,
+    /// Since when the client takes too little of them.
+    due_since: AtomicU64,
+    /// How much of them it took since.
+    due_taken: AtomicU64,
     /// Whether the client may still be sending a request that is answered already.
     unread: AtomicBool,
 }
 
 impl Pace {
     /// Of a new connection, whose first head is due.
-    pub(super) fn new(ticks: Arc<Ticks>) -> Self {
+    pub(super) fn new(ticks: Arc<Ticks>, deadlines: Deadlines) -> Self {
         Self {
             since: AtomicU64::new(ticks.now()),
             ticks,
+            deadlines,
             phase: AtomicU8::new(Phase::Head as u8),
             open: AtomicU32::new(0),
+            has_begun: AtomicBool::new(false),
+            is_last: AtomicBool::new(false),
+            is_multiplexed: AtomicBool::new(false),
             blocked: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            due: AtomicU32::new(0),
+            due_since: AtomicU64::new(0),
+            due_taken: AtomicU64::new(0),
             unread: AtomicBool::new(false),
         }
     }
@@ -114,12 +137,46 @@ impl Pace {
     /// A request has come in whole, but for its body.
     pub(super) fn begin(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Relaxed);
+        self.has_begun.store(true, Relaxed);
         self.enter(Phase::Busy);
         Open(Arc::clone(self))
     }
 
+    /// Whether there was a request already.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun.load(Relaxed)
+    }
+
+    /// From now on what is read need not be the beginning of a request, and whatever ends the connection,
+    /// the client may still be sending.
+    pub(super) fn multiplex(&self) {
+        self.is_multiplexed.store(true, Relaxed);
+        self.unread.store(true, Relaxed);
+    }
+
+    /// The connection ends with what is being answered, or with the next answer where nothing was yet.
+    pub(super) fn end(&self) {
+        self.is_last.store(true, Relaxed);
+        if self.is_multiplexed.load(Relaxed) && self.open.load(Relaxed) == 0 {
+            self.enter(Phase::Lingering);
+        }
+    }
+
+    /// Whether [`Pace::end`] was called.
+    pub(super) fn is_last(&self) -> bool {
+        self.is_last.load(Relaxed)
+    }
+
+    /// Whether it has been idle for too long, and should be told so before it is ended: who multiplexes
+    /// may be about to send a request, and must learn that it was not looked at.
+    pub(super) fn is_to_be_told(&self) -> bool {
+        let is_idle = self.phase() == Phase::Idle && self.is_multiplexed.load(Relaxed);
+        is_idle && !self.is_last() && self.is_overdue()
+    }
+
     /// Whether it has taken longer over something than it may.
-    pub(super) fn is_overdue(&self, deadlines: &Deadlines) -> bool {
+    pub(super) fn is_overdue(&self) -> bool {
+        let deadlines = &self.deadlines;
         let now = self.ticks.now();
         let over =
             |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
@@ -128,6 +185,7 @@ impl Pace {
         match self.phase() {
             Phase::Lingering => over(since, deadlines.linger),
             _ if blocked > 0 => over(blocked - 1, deadlines.write),
+            _ if self.due.load(Relaxed) > 0 => over(self.due_since.load(Relaxed), deadlines.write),
             Phase::Idle => over(since, deadlines.idle),
             Phase::Head => over(since, deadlines.head),
             // Whoever waits for a request's body has a deadline for it.
@@ -153,12 +211,13 @@ impl Pace {
     }
 
     fn note_read(&self) {
-        if self.phase.load(Relaxed) == Phase::Idle as u8 {
+        let is_idle = self.phase.load(Relaxed) == Phase::Idle as u8;
+        if is_idle && !self.is_multiplexed.load(Relaxed) {
             self.enter(Phase::Head);
         }
     }
 
-    fn note_written(&self, written: &Poll<io::Result<usize>>, written_min: u64) {
+    fn note_written(&self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Pending if self.blocked.load(Relaxed) == 0 => {
                 self.taken.store(0, Relaxed);
@@ -167,31 +226,83 @@ impl Pace {
             Poll::Ready(Ok(bytes)) if self.blocked.load(Relaxed) > 0 => {
                 let taken = self.taken.load(Relaxed) + *bytes as u64;
                 self.taken.store(taken, Relaxed);
-                if taken >= written_min {
+                if taken >= self.deadlines.written_min {
                     self.blocked.store(0, Relaxed);
                 }
             }
             _ => {}
         }
     }
+
+    fn note_due(&self) {
+        if self.due.fetch_add(1, Relaxed) == 0 {
+            self.due_since.store(self.ticks.now(), Relaxed);
+            self.due_taken.store(0, Relaxed);
+        }
+    }
+
+    fn note_taken(&self, bytes: usize) {
+        let taken = self.due_taken.fetch_add(bytes as u64, Relaxed) + bytes as u64;
+        if taken >= self.deadlines.written_min {
+            self.due_since.store(self.ticks.now(), Relaxed);
+            self.due_taken.store(0, Relaxed);
+        }
+    }
 }
 
-/// A request that is being answered, until this is dropped.
+/// A request that is being answered, until this and all its clones are dropped.
 #[derive(Debug)]
 pub(super) struct Open(Arc<Pace>);
+
+/// A piece of an answer that is with the HTTP library, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Due(Open);
 
 impl Open {
     /// The answer is known. `has_unread_body`: the client may not have said all.
     pub(super) fn note_answer(&self, has_unread_body: bool) {
-        self.0.unread.store(has_unread_body, Relaxed);
+        if !self.0.is_multiplexed.load(Relaxed) {
+            self.0.unread.store(has_unread_body, Relaxed);
+        }
+    }
+
+    /// A piece of the answer is handed to the HTTP library.
+    pub(super) fn piece(&self) -> Due {
+        self.0.note_due();
+        Due(self.clone())
+    }
+}
+
+impl Clone for Open {
+    fn clone(&self) -> Self {
+        self.0.open.fetch_add(1, Relaxed);
+        Self(Arc::clone(&self.0))
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Relaxed) == 1 {
-            self.0.enter(Phase::Idle);
+            let is_over = self.0.is_last() && self.0.is_multiplexed.load(Relaxed);
+            self.0.enter(if is_over {
+                Phase::Lingering
+            } else {
+                Phase::Idle
+            });
         }
+    }
+}
+
+impl Due {
+    /// So many bytes of the piece were sent.
+    pub(super) fn note_taken(&self, bytes: usize) {
+        self.0.0.note_taken(bytes);
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.0.0.due.fetch_sub(1, Relaxed);
     }
 }
 
@@ -201,17 +312,15 @@ impl Drop for Open {
 pub(super) struct Paced<S> {
     stream: S,
     pace: Arc<Pace>,
-    deadlines: Deadlines,
     /// How much was read since all was said; `None` before.
     lingered: Option<u64>,
 }
 
 impl<S> Paced<S> {
-    pub(super) const fn new(stream: S, pace: Arc<Pace>, deadlines: Deadlines) -> Self {
+    pub(super) const fn new(stream: S, pace: Arc<Pace>) -> Self {
         Self {
             stream,
             pace,
-            deadlines,
             lingered: None,
         }
     }
@@ -223,7 +332,7 @@ impl<S: Read + Unpin> Paced<S> {
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut lingered = self.lingered.unwrap_or_default();
         let mut bytes = [0; DRAIN_BYTES];
-        while lingered < self.deadlines.lingered_max {
+        while lingered < self.pace.deadlines.lingered_max {
             let mut buffer = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer.unfilled()))?;
             let read = buffer.filled().len();
@@ -260,7 +369,7 @@ impl<S: Read + Write + Unpin> Write for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.pace.note_written(&written, this.deadlines.written_min);
+        this.pace.note_written(&written);
         written
     }
 
@@ -271,7 +380,7 @@ impl<S: Read + Write + Unpin> Write for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.pace.note_written(&written, this.deadlines.written_min);
+        this.pace.note_written(&written);
         written
     }
 
@@ -301,112 +410,5 @@ impl<S: Read + Write + Unpin> Write for Paced<S> {
     }
 }
 
-/// A response body, at whose end, whichever it is, its request is answered.
-pub(super) struct Ending<B> {
-    body: B,
-    _open: Open,
-}
-
-impl<B> Ending<B> {
-    pub(super) const fn new(body: B, open: Open) -> Self {
-        Self { body, _open: open }
-    }
-}
-
-impl<B: Body + Unpin> Body for Ending<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DEADLINES: Deadlines = Deadlines {
-        head: Duration::from_secs(10),
-        idle: Duration::from_secs(75),
-        write: Duration::from_secs(30),
-        written_min: 1024,
-        linger: Duration::from_secs(5),
-        lingered_max: 1,
-    };
-
-    /// A connection, and a way to let time go by.
-    fn pace() -> (Arc<Pace>, impl Fn(u64)) {
-        let ticks = Arc::new(Ticks::default());
-        let pace = Arc::new(Pace::new(Arc::clone(&ticks)));
-        let wait =
-            move |seconds| ticks.move_to(Duration::from_millis(ticks.now() + seconds * 1000));
-        (pace, wait)
-    }
-
-    #[test]
-    fn each_phase_has_its_own_time() {
-        let (pace, wait) = pace();
-        wait(10);
-        assert!(!pace.is_overdue(&DEADLINES), "the first head is due");
-        wait(1);
-        assert!(pace.is_overdue(&DEADLINES));
-        let open = pace.begin();
-        wait(1_000);
-        assert!(!pace.is_overdue(&DEADLINES), "we may take our time");
-        let second = pace.begin();
-        drop(open);
-        assert_eq!(pace.idle_since(), None, "another answer is open");
-        drop(second);
-        wait(75);
-        assert!(!pace.is_overdue(&DEADLINES) && pace.idle_since().is_some());
-        pace.note_read();
-        wait(10);
-        assert!(!pace.is_overdue(&DEADLINES), "a head has begun");
-        pace.note_read();
-        wait(1);
-        assert!(pace.is_overdue(&DEADLINES), "from its first byte on");
-        pace.enter(Phase::Lingering);
-        wait(5);
-        assert!(!pace.is_overdue(&DEADLINES));
-        wait(1);
-        assert!(pace.is_overdue(&DEADLINES));
-    }
-
-    #[test]
-    fn a_reader_must_take_so_much_in_its_time() {
-        let (pace, wait) = pace();
-        let _open = pace.begin();
-        let write = |written: Poll<io::Result<usize>>| pace.note_written(&written, 1024);
-        for bytes in [1024, 5_000] {
-            write(Poll::Pending);
-            wait(30);
-            assert!(!pace.is_overdue(&DEADLINES));
-            write(Poll::Ready(Ok(bytes)));
-            wait(1_000);
-            assert!(
-                !pace.is_overdue(&DEADLINES),
-                "it took enough, and nothing waits for it"
-            );
-        }
-        write(Poll::Pending);
-        wait(20);
-        write(Poll::Ready(Ok(1_000)));
-        write(Poll::Pending);
-        wait(11);
-        assert!(pace.is_overdue(&DEADLINES), "it took too little");
-        write(Poll::Ready(Ok(24)));
-        assert!(!pace.is_overdue(&DEADLINES));
-    }
-}
+mod tests;

@@ -3,11 +3,10 @@
 //! proxies and browsers rewrite.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 use crate::model::time::UnixSeconds;
 
@@ -21,15 +20,45 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The text as it stands in the message and in a minted URL.
-pub(super) fn percent_encode(text: &str) -> impl fmt::Display {
+/// The decimal digits of the largest number of 64 bits.
+const DECIMAL_DIGITS_MAX: usize = 20;
+
+/// The text as it stands in the message and in a minted URL, as a whole or piece by piece.
+pub(super) fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
+}
+
+/// A number in decimal, without leading zeros.
+pub(super) struct Decimal {
+    digits: [u8; DECIMAL_DIGITS_MAX],
+    first: usize,
+}
+
+impl Decimal {
+    pub(super) fn new(number: u64) -> Self {
+        let mut digits = [b'0'; DECIMAL_DIGITS_MAX];
+        let (mut first, mut left) = (DECIMAL_DIGITS_MAX - 1, number);
+        for (place, digit) in digits.iter_mut().enumerate().rev() {
+            // Below ten, so it fits.
+            *digit += u8::try_from(left % 10).unwrap_or_default();
+            first = place;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
+        }
+        Self { digits, first }
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.digits.get(self.first..).unwrap_or_default()
+    }
 }
 
 /// What a name or value of a query stands for, decoded once. `None` for a `%` without two hex digits
 /// behind it, and for what is then no UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains(['%', '+']) {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
         return Some(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -64,7 +93,10 @@ pub(super) fn from_base64url(text: &str) -> Option<[u8; 32]> {
     if text.len() != BASE64URL_CHARS {
         return None;
     }
-    BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+    // The decoder wants room for what 44 characters would be.
+    let mut bytes = [0; 33];
+    let written = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    bytes.get(..written)?.try_into().ok()
 }
 
 /// Reads a Unix time of 1 to 11 digits without sign, space or leading zero.
@@ -132,6 +164,14 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(from_base64url(&text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_as_the_standard_library_writes_them() {
+        for number in [0, 1, 9, 10, 99_999_999_999, u64::MAX - 1, u64::MAX] {
+            let decimal = Decimal::new(number);
+            assert_eq!(decimal.as_bytes(), number.to_string().as_bytes());
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a link grants, and the link itself.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::claims::Claims;
 use super::encoding::percent_encode;
@@ -8,6 +8,9 @@ use super::keyring::Kid;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
+
+/// Room for what stands in a URL without claims besides its ids and its token.
+const PLAIN_URL_BYTES: usize = 80;
 
 /// One file of one organization until a moment, under claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +57,16 @@ impl SignedLink {
             organization, file, ..
         } = &self.grant;
         let base = base.trim_end_matches('/');
-        let expires = self.expires.get();
-        let mut url = format!(
-            "{base}/v1/organizations/{organization}/files/{file}/download?expires={expires}"
-        );
+        let (organization, file) = (organization.as_str(), file.as_str());
+        let room = base.len() + organization.len() + file.len() + self.token.len();
+        let mut url = String::with_capacity(room + PLAIN_URL_BYTES);
+        for part in [base, "/v1/organizations/", organization, "/files/", file] {
+            url.push_str(part);
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(url, "/download?expires={}", self.expires.get());
         for (name, text) in self.grant.claims.texts() {
-            url.push_str(&format!("&{name}={}", percent_encode(text)));
+            let _ = write!(url, "&{name}={}", percent_encode(text));
         }
         url + "&token=" + &self.token
     }

@@ -1,10 +1,11 @@
 //! The signing keys of an installation.
 
 use std::fmt;
-use std::sync::Arc;
 
+use super::derived::{DerivedFrom, DerivedKeys};
 use super::grant::{Grant, SignedLink};
-use super::organization_key::OrganizationKey;
+use super::mac::Keyed;
+use super::organization_key::{OrganizationKey, derive, seal};
 use super::secret::Secret;
 use crate::model::digest::hex;
 use crate::model::id::OrganizationId;
@@ -14,9 +15,13 @@ use crate::model::time::UnixSeconds;
 pub const KID_CHARS_MAX: usize = 16;
 
 /// Names a signing key inside its keyring: 1 to 16 of `[A-Za-z0-9]`. It stands in every token, and
-/// may be logged. Cloning is a reference count.
+/// may be logged. Ordered as its text is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kid(Arc<str>);
+pub struct Kid {
+    /// Zeros follow the text.
+    text: [u8; KID_CHARS_MAX],
+    length: usize,
+}
 
 /// The text is no kid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,19 +31,33 @@ pub struct InvalidKid;
 impl Kid {
     /// Takes the text as it is. The length is looked at first.
     pub fn parse(text: &str) -> Option<Self> {
-        let good_length = (1..=KID_CHARS_MAX).contains(&text.len());
-        let good = good_length && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        good.then(|| Self(text.into()))
+        let mut kid = Self {
+            text: [0; KID_CHARS_MAX],
+            length: text.len(),
+        };
+        kid.text
+            .get_mut(..kid.length)?
+            .copy_from_slice(text.as_bytes());
+        let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        good.then_some(kid)
     }
 
     /// Eight lower-case hex digits.
     pub fn from_random(random: [u8; 4]) -> Self {
-        Self(hex(&random).into())
+        let mut kid = Self {
+            text: [0; KID_CHARS_MAX],
+            length: 2 * random.len(),
+        };
+        for (place, digit) in kid.text.iter_mut().zip(hex(&random).bytes()) {
+            *place = digit;
+        }
+        kid
     }
 
     /// The kid's text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let text = self.text.get(..self.length).unwrap_or_default();
+        str::from_utf8(text).unwrap_or_default()
     }
 }
 
@@ -52,7 +71,7 @@ impl std::str::FromStr for Kid {
 
 impl fmt::Display for Kid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -136,9 +155,13 @@ pub enum KeyringError {
 }
 
 /// Signing keys, exactly one of which is active. It mints with that one and verifies with every one
-/// that is not retired.
+/// that is not retired. What it derives of its keys it keeps, up to
+/// [`DERIVED_KEYS_MAX`](super::derived::DERIVED_KEYS_MAX).
 #[derive(Debug)]
-pub struct Keyring(Vec<SigningKey>);
+pub struct Keyring {
+    keys: Vec<SigningKey>,
+    pub(super) derived: DerivedKeys,
+}
 
 impl Keyring {
     /// Takes keys of which exactly one is active, whose kids are unique, and which have a secret exactly
@@ -160,7 +183,9 @@ impl Keyring {
                 return Err(KeyringError::SeveralActive { kid: kid() });
             }
         }
-        active.map(|_| Self(keys)).ok_or(KeyringError::NoneActive)
+        let derived = DerivedKeys::new();
+        let keyring = active.map(|_| Self { keys, derived });
+        keyring.ok_or(KeyringError::NoneActive)
     }
 
     /// The key that signs.
@@ -170,17 +195,17 @@ impl Keyring {
 
     /// All keys, in the order they were given.
     pub fn keys(&self) -> &[SigningKey] {
-        &self.0
+        &self.keys
     }
 
     /// Gives the keys back, to make another keyring of them.
     pub fn into_keys(self) -> Vec<SigningKey> {
-        self.0
+        self.keys
     }
 
     /// The key of this name, retired ones too.
     pub fn key(&self, kid: &Kid) -> Option<&SigningKey> {
-        self.0.iter().find(|key| key.kid == *kid)
+        self.keys.iter().find(|key| key.kid == *kid)
     }
 
     /// The active key narrowed down to one organization at one epoch.
@@ -191,8 +216,19 @@ impl Keyring {
     /// Makes the link with the active key. `epoch` is the organization's, `link_revision` the file's.
     /// The same arguments give the same link.
     pub fn mint(&self, grant: &Grant, epoch: u64, link_revision: u64) -> SignedLink {
-        self.organization_key(&grant.organization, epoch)
-            .mint(self.active(), grant, link_revision)
+        let (kid, secret) = self.active_key();
+        let organization = &grant.organization;
+        let from = DerivedFrom {
+            kid,
+            organization: organization.as_str(),
+            epoch,
+        };
+        let key = self.derived.get(from).unwrap_or_else(|| {
+            let key = Keyed::new(&*derive(secret, from.organization, epoch));
+            self.derived.keep(from, organization, key.clone());
+            key
+        });
+        seal(key, kid, grant, link_revision)
     }
 
     /// The key that signs, with its secret.
@@ -201,7 +237,7 @@ impl Keyring {
         reason = "`new` takes no keyring without an active key, nor one without its secret"
     )]
     pub(super) fn active_key(&self) -> (&Kid, &Secret) {
-        let mut active = self.0.iter().filter(|key| key.state == KeyState::Active);
+        let mut active = self.keys.iter().filter(|key| key.state == KeyState::Active);
         active
             .find_map(|key| Some((&key.kid, key.secret.as_ref()?)))
             .expect("one key is active")

@@ -1,32 +1,65 @@
 //! HMAC-SHA256, the one algorithm, and the two messages that go into it.
 
-use std::fmt::Write as _;
-
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::claims::ClaimName;
-use super::encoding::percent_encode;
+use super::encoding::{Decimal, percent_encode};
 use crate::model::time::UnixSeconds;
 
 /// Keeps a MAC over the one message from ever being good for the other, or for a later version.
 const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
 const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
 
-/// HMAC-SHA256 (RFC 2104).
-#[expect(
-    clippy::expect_used,
-    reason = "HMAC takes keys of every length (RFC 2104, §2)"
-)]
-pub(super) fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any key length is good");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+/// How much of a message is collected before the hash is given it: the whole message of most links.
+const COLLECTED_BYTES: usize = 128;
+
+/// HMAC-SHA256 (RFC 2104) that has taken its key in, so that a message costs no more than itself. It is
+/// as good as the key: wiped when dropped, and without a `Debug`.
+#[derive(Clone)]
+pub(super) struct Keyed(Hmac<Sha256>);
+
+impl Keyed {
+    /// Takes a key of any length in.
+    #[expect(
+        clippy::expect_used,
+        reason = "HMAC takes keys of every length (RFC 2104, §2)"
+    )]
+    pub(super) fn new(key: &[u8]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("any key length is good"))
+    }
+
+    /// The MAC of the message that `write` gives piece by piece. Allocates nothing.
+    pub(super) fn mac(self, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> [u8; 32] {
+        let mut mac = self.0;
+        let (mut collected, mut length) = ([0; COLLECTED_BYTES], 0);
+        write(&mut |piece| {
+            let end = length + piece.len();
+            if let Some(room) = collected.get_mut(length..end) {
+                room.copy_from_slice(piece);
+                length = end;
+            } else {
+                mac.update(collected.get(..length).unwrap_or_default());
+                mac.update(piece);
+                length = 0;
+            }
+        });
+        mac.update(collected.get(..length).unwrap_or_default());
+        mac.finalize().into_bytes().into()
+    }
 }
 
 /// What a signing key signs to become an organization's key.
-pub(super) fn organization_message(organization: &str, epoch: u64) -> String {
-    format!("{ORGANIZATION_LABEL}\n{organization}\n{epoch}\n")
+pub(super) fn organization_message(organization: &str, epoch: u64, take: &mut dyn FnMut(&[u8])) {
+    let epoch = Decimal::new(epoch);
+    for line in [
+        ORGANIZATION_LABEL.as_bytes(),
+        organization.as_bytes(),
+        epoch.as_bytes(),
+    ] {
+        take(line);
+        take(b"\n");
+    }
 }
 
 /// What an organization's key signs to make a link. The claims are decoded texts, sorted by name.
@@ -36,15 +69,25 @@ pub(super) fn download_message<'a>(
     expires: UnixSeconds,
     link_revision: u64,
     claims: impl Iterator<Item = (ClaimName, &'a str)>,
-) -> String {
-    let expires = expires.get();
-    let mut message =
-        format!("{DOWNLOAD_LABEL}\n{organization}\n{file}\n{expires}\n{link_revision}\n");
-    for (name, text) in claims {
-        // Writing to a string cannot fail.
-        let _ = writeln!(message, "{}={}", name.as_str(), percent_encode(text));
+    take: &mut dyn FnMut(&[u8]),
+) {
+    let (expires, revision) = (Decimal::new(expires.get()), Decimal::new(link_revision));
+    for line in [
+        DOWNLOAD_LABEL.as_bytes(),
+        organization.as_bytes(),
+        file.as_bytes(),
+        expires.as_bytes(),
+        revision.as_bytes(),
+    ] {
+        take(line);
+        take(b"\n");
     }
-    message
+    for (name, text) in claims {
+        take(name.as_str().as_bytes());
+        take(b"=");
+        percent_encode(text).for_each(|piece| take(piece.as_bytes()));
+        take(b"\n");
+    }
 }
 
 #[cfg(test)]
@@ -94,7 +137,7 @@ mod tests {
             ),
         ];
         for (key, message, expected) in cases {
-            assert_eq!(hex(&hmac_sha256(&key, &message)), expected);
+            assert_eq!(hex(&Keyed::new(&key).mac(|take| take(&message))), expected);
         }
     }
 
@@ -104,7 +147,14 @@ mod tests {
         let (organization, file, expires, revision, claims) = inputs;
         let claims = claims.iter().map(|(name, text)| (*name, text.as_str()));
         let expires = UnixSeconds::new(*expires).unwrap();
-        download_message(organization, file, expires, *revision, claims)
+        text(|take| download_message(organization, file, expires, *revision, claims, take))
+    }
+
+    /// A message as a whole.
+    fn text(write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> String {
+        let mut whole = Vec::new();
+        write(&mut |piece| whole.extend_from_slice(piece));
+        String::from_utf8(whole).unwrap()
     }
 
     /// Few letters, small numbers and the bytes that separate fields: collisions, if there are any,
@@ -136,13 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_in_pieces_has_the_mac_of_the_whole() {
+        let message: Vec<u8> = (0..1_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
+        let keyed = Keyed::new(b"key");
+        let whole = keyed.clone().mac(|take| take(&message));
+        for size in [1, 7, 63, 64, 65, 127, 128, 129, 999] {
+            let pieces = |take: &mut dyn FnMut(&[u8])| message.chunks(size).for_each(take);
+            assert_eq!(keyed.clone().mac(pieces), whole, "{size}");
+        }
+    }
+
+    #[test]
     fn no_organization_message_is_a_download_message() {
         let none = std::iter::empty;
-        let download = download_message("a", "b", UnixSeconds::EPOCH, 0, none());
+        let download = text(|take| download_message("a", "b", UnixSeconds::EPOCH, 0, none(), take));
         assert_eq!(download, "hallpass/v1/download\na\nb\n0\n0\n");
-        assert_eq!(
-            organization_message("a", 0),
-            "hallpass/v1/organization\na\n0\n"
-        );
+        let organization = text(|take| organization_message("a", 0, take));
+        assert_eq!(organization, "hallpass/v1/organization\na\n0\n");
     }
 }

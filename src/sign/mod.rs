@@ -86,6 +86,7 @@
 //! [`Verified`]: verify::Verified
 
 pub mod claims;
+pub mod derived;
 mod encoding;
 pub mod grant;
 pub mod keyring;

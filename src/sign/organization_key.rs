@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::encoding::{base64url, from_base64url};
 use super::grant::{Grant, SignedLink};
 use super::keyring::Kid;
-use super::mac::{download_message, hmac_sha256, organization_message};
+use super::mac::{Keyed, download_message, organization_message};
 use super::secret::Secret;
 use super::token;
 use crate::model::id::OrganizationId;
@@ -20,7 +20,7 @@ pub struct OrganizationKey(Zeroizing<[u8; 32]>);
 impl OrganizationKey {
     /// The key that `secret` gives this organization at this epoch.
     pub fn derive(secret: &Secret, organization: &OrganizationId, epoch: u64) -> Self {
-        Self::derive_for(secret, organization.as_str(), epoch)
+        Self(derive(secret, organization.as_str(), epoch))
     }
 
     /// Reads the 43 characters that [`Self::reveal_base64url`] gave, and no other spelling.
@@ -37,28 +37,30 @@ impl OrganizationKey {
     /// file's own. The grant must be of the organization that this key was derived for, else the link
     /// opens nothing. The same arguments give the same link.
     pub fn mint(&self, kid: &Kid, grant: &Grant, link_revision: u64) -> SignedLink {
-        let message = download_message(
+        seal(Keyed::new(&*self.0), kid, grant, link_revision)
+    }
+}
+
+/// The bytes of the key that `secret` gives an organization at an epoch.
+pub(super) fn derive(secret: &Secret, organization: &str, epoch: u64) -> Zeroizing<[u8; 32]> {
+    let message = |take: &mut dyn FnMut(&[u8])| organization_message(organization, epoch, take);
+    Zeroizing::new(secret.keyed().clone().mac(message))
+}
+
+/// The link under an organization's key.
+pub(super) fn seal(key: Keyed, kid: &Kid, grant: &Grant, link_revision: u64) -> SignedLink {
+    let mac = key.mac(|take| {
+        download_message(
             grant.organization.as_str(),
             grant.file.as_str(),
             grant.expires,
             link_revision,
             grant.claims.texts(),
+            take,
         );
-        let (token, link_id) = token::write(kid, &self.mac(&message));
-        SignedLink::new(grant, kid, token, link_id)
-    }
-
-    pub(super) fn derive_for(secret: &Secret, organization: &str, epoch: u64) -> Self {
-        let message = organization_message(organization, epoch);
-        Self(Zeroizing::new(hmac_sha256(
-            secret.reveal(),
-            message.as_bytes(),
-        )))
-    }
-
-    pub(super) fn mac(&self, message: &str) -> [u8; 32] {
-        hmac_sha256(&*self.0, message.as_bytes())
-    }
+    });
+    let (token, link_id) = token::write(kid, &mac);
+    SignedLink::new(grant, kid, token, link_id)
 }
 
 impl fmt::Debug for OrganizationKey {

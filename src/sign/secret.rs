@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::mac::Keyed;
+
 /// The shortest secret, in bytes: as long as the hash that it keys.
 pub const SECRET_BYTES_MIN: usize = 32;
 
@@ -13,7 +15,10 @@ const PUBLISHED_PREFIX: &[u8] = b"hallpass-example";
 
 /// A signing key's secret: at least 32 bytes. Wiped when dropped; `Debug` shows nothing of it, and it
 /// cannot be cloned.
-pub struct Secret(Zeroizing<Vec<u8>>);
+pub struct Secret {
+    bytes: Zeroizing<Vec<u8>>,
+    keyed: Keyed,
+}
 
 /// Why bytes were not taken as a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +57,7 @@ impl Secret {
 
     /// The bytes in the clear: for deriving keys, and for writing the keyring file.
     pub fn reveal(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     fn checked(bytes: Zeroizing<Vec<u8>>) -> Result<Self, WeakSecret> {
@@ -62,7 +67,13 @@ impl Secret {
         if bytes.windows(2).all(|pair| pair.first() == pair.last()) {
             return Err(WeakSecret::AllEqual);
         }
-        Ok(Self(bytes))
+        let keyed = Keyed::new(&bytes);
+        Ok(Self { bytes, keyed })
+    }
+
+    /// HMAC under this secret.
+    pub(super) const fn keyed(&self) -> &Keyed {
+        &self.keyed
     }
 }
 

@@ -30,7 +30,11 @@ impl Token {
 pub(super) fn write(kid: &Kid, mac: &[u8; 32]) -> (String, LinkId) {
     let mac_text = base64url(mac);
     let link_id = link_id(&mac_text).expect("base64url is the alphabet of link ids");
-    (format!("{kid}.{mac_text}"), link_id)
+    let mut token = String::with_capacity(kid.as_str().len() + 1 + mac_text.len());
+    for part in [kid.as_str(), ".", &mac_text] {
+        token.push_str(part);
+    }
+    (token, link_id)
 }
 
 fn link_id(mac_text: &str) -> Option<LinkId> {

@@ -7,15 +7,15 @@ use std::net::IpAddr;
 use subtle::ConstantTimeEq as _;
 
 use super::claims::{ClaimName, Claims};
+use super::derived::DerivedFrom;
 use super::encoding;
-use super::grant::Grant;
 use super::keyring::{KeyState, Keyring, Kid};
-use super::mac::download_message;
-use super::organization_key::OrganizationKey;
+use super::mac::{Keyed, download_message};
+use super::organization_key::derive;
 use super::query::Parameters;
-use super::secret::Secret;
 use super::token::Token;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::address::FileRef;
+use crate::model::id::OrganizationId;
 use crate::model::network::Network;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
@@ -50,33 +50,35 @@ pub struct Conditions<'a> {
 }
 
 /// The proof that a link is good: whose file it opens, until when, under which claims. Only the
-/// verifier can make one, and it cannot be copied.
+/// verifier can make one, and it cannot be copied. It borrows the ids from the request.
 #[derive(Debug)]
-pub struct Verified {
-    grant: Grant,
+pub struct Verified<'a> {
+    file: FileRef<'a>,
+    expires: UnixSeconds,
+    claims: Claims,
     link_id: LinkId,
     kid: Kid,
 }
 
-impl Verified {
-    /// Whose file.
-    pub fn organization(&self) -> &OrganizationId {
-        &self.grant.organization
-    }
-
-    /// Which file.
-    pub fn file(&self) -> &FileId {
-        &self.grant.file
+impl<'a> Verified<'a> {
+    /// Which file, and whose.
+    pub const fn file(&self) -> FileRef<'a> {
+        self.file
     }
 
     /// The first second at which the link is dead.
     pub fn expires(&self) -> UnixSeconds {
-        self.grant.expires
+        self.expires
     }
 
     /// What else the link says.
     pub fn claims(&self) -> &Claims {
-        &self.grant.claims
+        &self.claims
+    }
+
+    /// What else the link says, and no longer a proof of it.
+    pub fn into_claims(self) -> Claims {
+        self.claims
     }
 
     /// The link's name in logs.
@@ -88,6 +90,18 @@ impl Verified {
     pub fn kid(&self) -> &Kid {
         &self.kid
     }
+}
+
+/// A link whose MAC is good, whatever else may keep it from opening. It opens nothing: it says which link
+/// somebody means who wants it revoked.
+#[derive(Debug)]
+pub struct Recognized {
+    /// Whose file the link is for.
+    pub organization: OrganizationId,
+    /// Names the link.
+    pub link_id: LinkId,
+    /// The first second at which the link is dead.
+    pub expires: UnixSeconds,
 }
 
 /// Why a link opens nothing. For logs, metrics and the operator; a client is never told which.
@@ -147,26 +161,44 @@ impl std::error::Error for Rejection {}
 impl Keyring {
     /// Checks a link in the order that [`crate::sign`] gives. A revoked file or organization is a
     /// [`Rejection::MacMismatch`] here. Never fails in another way, whatever was sent, and its work
-    /// grows with the length of the link only.
-    pub fn verify(
+    /// grows with the length of the link only. Allocates nothing but for claims, for percent-encoded
+    /// parameters, and for the first good link of an organization.
+    pub fn verify<'a>(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Attempt<'a>,
         conditions: &Conditions<'_>,
-    ) -> Result<Verified, Rejection> {
+    ) -> Result<Verified<'a>, Rejection> {
         let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
         let (epoch, revision) = link.in_force(conditions.revocations);
         self.check_mac(&link, epoch, revision)?;
         link.check_the_rest(conditions)
     }
 
+    /// Checks 1 to 3 alone: whether a link is one of ours under the epoch and the link revision in force,
+    /// also where its time is over or has not come, or its claims mean nothing.
+    pub fn recognize(
+        &self,
+        attempt: &Attempt<'_>,
+        revocations: &Revocations,
+    ) -> Result<Recognized, Rejection> {
+        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
+        let (epoch, revision) = link.in_force(revocations);
+        self.check_mac(&link, epoch, revision)?;
+        Ok(Recognized {
+            organization: link.file.to_address().organization,
+            link_id: link.token.link_id,
+            expires: link.expires,
+        })
+    }
+
     /// As [`Keyring::verify`], but looks for the reason behind a MAC that does not match: whether it
     /// would at an earlier link revision or epoch. Costs up to [`EXPLAIN_TRIES_MAX`] times as much, so
     /// it is for an operator, never for a request.
-    pub fn explain(
+    pub fn explain<'a>(
         &self,
-        attempt: &Attempt<'_>,
+        attempt: &Attempt<'a>,
         conditions: &Conditions<'_>,
-    ) -> Result<Verified, Rejection> {
+    ) -> Result<Verified<'a>, Rejection> {
         let rejection = match self.verify(attempt, conditions) {
             Err(Rejection::MacMismatch) => Rejection::MacMismatch,
             settled => return settled,
@@ -190,12 +222,32 @@ impl Keyring {
         revision: u64,
     ) -> Result<(), Rejection> {
         let key = self.key(&link.token.kid);
-        let secret = key.and_then(|key| key.secret.as_ref());
-        let matches = link.mac_matches(secret.unwrap_or(self.active_key().1), epoch, revision);
+        let usable = key.and_then(|key| Some((&key.kid, key.secret.as_ref()?)));
+        let (kid, secret) = usable.unwrap_or_else(|| self.active_key());
+        let organization = link.file.organization();
+        let from = DerivedFrom {
+            kid,
+            organization,
+            epoch,
+        };
+        let (organization_key, fresh) = match self.derived.get(from) {
+            Some(known) => (known, None),
+            None => {
+                let fresh = Keyed::new(&*derive(secret, organization, epoch));
+                (fresh.clone(), Some(fresh))
+            }
+        };
+        let matches = link.mac_matches(organization_key, revision);
         match key.map(|key| key.state) {
             None => Err(Rejection::KidUnknown),
             Some(KeyState::Retired) => Err(Rejection::KidRetired),
-            Some(KeyState::Active | KeyState::VerifyOnly) if matches => Ok(()),
+            Some(KeyState::Active | KeyState::VerifyOnly) if matches => {
+                if let Some(fresh) = fresh {
+                    let organization = link.file.to_address().organization;
+                    self.derived.keep(from, &organization, fresh);
+                }
+                Ok(())
+            }
             Some(KeyState::Active | KeyState::VerifyOnly) => Err(Rejection::MacMismatch),
         }
     }
@@ -221,8 +273,7 @@ fn earlier(epoch: u64, revision: u64) -> impl Iterator<Item = (u64, u64)> {
 
 /// A link of the right shape that nothing proves yet.
 struct UnprovenLink<'a> {
-    organization: OrganizationId,
-    file: FileId,
+    file: FileRef<'a>,
     expires: UnixSeconds,
     claims: Vec<(ClaimName, Cow<'a, str>)>,
     token: Token,
@@ -233,8 +284,7 @@ impl<'a> UnprovenLink<'a> {
     fn parse(attempt: &Attempt<'a>) -> Option<Self> {
         let parameters = Parameters::parse(attempt.query)?;
         Some(Self {
-            organization: OrganizationId::parse(attempt.organization).ok()?,
-            file: FileId::parse(attempt.file).ok()?,
+            file: FileRef::parse(attempt.organization, attempt.file).ok()?,
             expires: encoding::seconds(&parameters.expires)?,
             claims: parameters.claims,
             token: Token::parse(&parameters.token)?,
@@ -243,26 +293,24 @@ impl<'a> UnprovenLink<'a> {
 
     /// The organization's epoch and the file's link revision.
     fn in_force(&self, revocations: &Revocations) -> (u64, u64) {
-        let epoch = revocations.epoch(&self.organization);
-        (epoch, revocations.revision(&self.organization, &self.file))
+        let epoch = revocations.epoch(self.file.organization());
+        (
+            epoch,
+            revocations.revision(self.file.organization(), self.file.file()),
+        )
     }
 
-    fn mac_matches(&self, secret: &Secret, epoch: u64, revision: u64) -> bool {
-        let claims = self.claims.iter().map(|(name, text)| (*name, &**text));
-        let organization = self.organization.as_str();
-        let message = download_message(
-            organization,
-            self.file.as_str(),
-            self.expires,
-            revision,
-            claims,
-        );
-        let mac = OrganizationKey::derive_for(secret, organization, epoch).mac(&message);
+    fn mac_matches(&self, organization_key: Keyed, revision: u64) -> bool {
+        let mac = organization_key.mac(|take| {
+            let claims = self.claims.iter().map(|(name, text)| (*name, &**text));
+            let (organization, file) = (self.file.organization(), self.file.file());
+            download_message(organization, file, self.expires, revision, claims, take);
+        });
         mac.ct_eq(&self.token.mac).into()
     }
 
     /// Checks 4 to 9, of a link whose MAC is good.
-    fn check_the_rest(self, conditions: &Conditions<'_>) -> Result<Verified, Rejection> {
+    fn check_the_rest(self, conditions: &Conditions<'_>) -> Result<Verified<'a>, Rejection> {
         if conditions.now >= self.expires {
             return Err(Rejection::Expired);
         }
@@ -291,20 +339,14 @@ impl<'a> UnprovenLink<'a> {
             return Err(Rejection::IpMismatch);
         }
         let link_id = self.token.link_id;
-        if conditions
-            .revocations
-            .is_denied(&self.organization, link_id)
-        {
+        let organization = self.file.organization();
+        if conditions.revocations.is_denied(organization, link_id) {
             return Err(Rejection::LinkRevoked);
         }
-        let grant = Grant {
-            organization: self.organization,
+        Ok(Verified {
             file: self.file,
             expires: self.expires,
             claims,
-        };
-        Ok(Verified {
-            grant,
             link_id,
             kid: self.token.kid,
         })

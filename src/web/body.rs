@@ -10,14 +10,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp};
 use crate::gateway::refusal::Refusal;
 use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
+use crate::model::revocation::LinkId;
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;
+
+/// The same of HTTP/2, where one client may read a hundred files slowly at once: its largest frame.
+const READ_BYTES_OF_MANY: usize = 16 * 1024;
 
 /// What a response carries.
 pub enum Body {
@@ -53,15 +59,31 @@ pub struct Region {
 /// Who reads a file, as the log names them.
 #[derive(Debug)]
 pub(super) struct Reader {
+    /// How much is read at once where the kernel does not send the file.
+    read_bytes: usize,
     /// The request.
-    pub(super) trace_id: String,
+    trace_id: TraceId,
     /// The link that opened the file.
-    pub(super) link_id: String,
+    link_id: LinkId,
 }
 
 impl Reader {
+    /// The reader of a request of this version.
+    pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
+        let read_bytes = if version <= Version::HTTP_11 {
+            READ_BYTES
+        } else {
+            READ_BYTES_OF_MANY
+        };
+        Self {
+            read_bytes,
+            trace_id,
+            link_id,
+        }
+    }
+
     fn note_aborted(&self, error: &dyn fmt::Display) {
-        let (trace_id, link_id) = (&self.trace_id, &self.link_id);
+        let (trace_id, link_id) = (self.trace_id.as_str(), self.link_id.as_str());
         tracing::error!(trace_id, link_id, %error, "a download was aborted");
     }
 }
@@ -76,8 +98,13 @@ impl Owner for Reader {
 type Waiting = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refusal>> + Send>>;
 
 impl Body {
-    /// The bytes from `start` up to `end` of an open file.
-    pub const fn region(content: Content, start: u64, end: u64) -> Self {
+    /// The bytes from `start` up to `end` of an open file, which has them.
+    pub fn region(content: Content, start: u64, end: u64) -> Self {
+        if let Some(bytes) = content.bytes() {
+            // They lie in memory, so it fits.
+            let [start, end] = [start, end].map(|at| usize::try_from(at).unwrap_or(bytes.len()));
+            return Self::Full(bytes.slice(start..end));
+        }
         Self::Region(Region {
             content,
             reader: None,
@@ -199,7 +226,8 @@ impl Region {
     fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
         let (content, start) = (self.content.clone(), self.next);
         if self.queue().is_none() {
-            let length = self.length(READ_BYTES);
+            let at_once = self.reader.as_ref().map(|reader| reader.read_bytes);
+            let length = self.length(at_once.unwrap_or(READ_BYTES));
             return Ok(Some(Box::pin(async move {
                 content.read(start, length).await.map(Some)
             })));

@@ -37,25 +37,36 @@ impl Origins {
     pub(super) fn decorate(&self, request: &HeaderMap, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         let allowed = match self {
-            Self::Any => Some(HeaderValue::from_static("*")),
+            Self::Any => return allow_all(self, headers),
             Self::These(origins) => {
                 headers.append(VARY, HeaderValue::from_static("Origin"));
-                let origin = request.get(ORIGIN).filter(|origin| {
+                request.get(ORIGIN).filter(|origin| {
                     origins
                         .iter()
                         .any(|known| known.as_bytes() == origin.as_bytes())
-                });
-                origin.cloned()
+                })
             }
         };
-        let Some(allowed) = allowed else { return };
-        headers.insert(TIMING_ALLOW_ORIGIN, allowed.clone());
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(EXPOSED),
-        );
+        if let Some(origin) = allowed {
+            allow(headers, origin.clone());
+        }
     }
+}
+
+/// Adds what every answer of the byte route says where every origin is let in, unless it says so already.
+pub(super) fn allow_all(origins: &Origins, headers: &mut HeaderMap) {
+    if *origins == Origins::Any && !headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS) {
+        allow(headers, HeaderValue::from_static("*"));
+    }
+}
+
+fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(TIMING_ALLOW_ORIGIN, origin.clone());
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(EXPOSED),
+    );
 }
 
 /// Adds what a preflight asks for. It needs no link: browsers send none along.

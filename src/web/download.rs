@@ -13,32 +13,18 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Body;
 use super::problem::Problem;
 use super::reply::set;
-use super::{Exchange, Settings, handover};
+use super::{Exchange, handover};
 use crate::gateway::download::Download;
 use crate::model::condition::{Conditions, EntityTags, Outcome, Validators, http_date};
 use crate::model::range::{RangeSet, Selection};
-
-/// What a file that could run in a browser is served under: it may show itself, and do nothing else.
-/// Passive types have none, since a sandbox breaks the PDF viewer.
-const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
-
-/// How long a browser may keep the bytes, in seconds.
-const MAX_AGE_SECONDS: u64 = 3_600;
-
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
-const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
-    HeaderName::from_static("cross-origin-resource-policy");
 
 /// Answers with an opened file, or with the part of it that the headers ask for.
 pub(super) fn answer(
@@ -48,32 +34,25 @@ pub(super) fn answer(
     let (method, headers) = (&exchange.request.method, &exchange.request.headers);
     let settings = exchange.settings;
     let now = exchange.gateway.clock().now();
-    let validators = Validators {
-        etag: format!("\"{}\"", download.file.sha256.to_hex()),
-        last_modified: download.file.updated_at,
-    };
+    let head = exchange.heads.of(&download, settings);
+    let lives = settings
+        .cap_cache_to_expiry
+        .then(|| download.expires.since(now));
     let mut response = Response::new(Body::Empty);
-    let max_age = if settings.cap_cache_to_expiry {
-        MAX_AGE_SECONDS.min(download.expires.since(now))
-    } else {
-        MAX_AGE_SECONDS
-    };
-    allow_cache(&mut response, &validators, max_age);
-    protect(&mut response, settings, &download);
-    match conditions(headers).evaluate(&validators, now) {
+    match conditions(headers).evaluate(&head.validators, now) {
         Outcome::Failed => return Err(Problem::PreconditionFailed),
         Outcome::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = head.of_not_modified(lives);
             return Ok(response);
         }
-        Outcome::Send => {}
+        Outcome::Send => *response.headers_mut() = head.whole(lives),
     }
-    describe(&mut response, &download);
     // On HEAD a Range means nothing (RFC 9110, §14.2).
     let selection = if method == Method::HEAD {
         Selection::Whole
     } else {
-        selected(headers, &validators, download.file.size)
+        selected(headers, &head.validators, download.file.size)
     };
     let handover = settings.handover.as_ref();
     let handed_over = handover
@@ -87,7 +66,12 @@ pub(super) fn answer(
         Some((name, file)) if selection != Selection::Unsatisfiable => {
             response.headers_mut().insert(name, file);
         }
-        _ => send(&mut response, selection, download, &exchange.trace.trace_id)?,
+        _ => send(
+            &mut response,
+            selection,
+            download,
+            exchange.trace.trace_id.as_str(),
+        )?,
     }
     Ok(response)
 }
@@ -138,46 +122,6 @@ fn selected(headers: &HeaderMap, validators: &Validators, size: u64) -> Selectio
     }
 }
 
-/// What a 304 has, too: what the bytes are recognised by, and who may keep them for how long.
-fn allow_cache(response: &mut Response<Body>, validators: &Validators, max_age: u64) {
-    set(response, ETAG, &validators.etag);
-    set(response, LAST_MODIFIED, &validators.last_modified_header());
-    set(
-        response,
-        CACHE_CONTROL,
-        &format!("private, max-age={max_age}"),
-    );
-}
-
-/// What keeps strangers' bytes from doing harm, and the link from leaking.
-fn protect(response: &mut Response<Body>, settings: &Settings, download: &Download) {
-    let headers = response.headers_mut();
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        X_ROBOTS_TAG,
-        HeaderValue::from_static("noindex, nofollow, noarchive"),
-    );
-    headers.insert(
-        CROSS_ORIGIN_RESOURCE_POLICY,
-        settings.resource_policy.clone(),
-    );
-    // Whatever the link's own claim calls the bytes, both types must be harmless to go without.
-    if !(download.media_type.is_passive() && download.file.media_type.is_passive()) {
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
-    }
-}
-
-fn describe(response: &mut Response<Body>, download: &Download) {
-    set(response, CONTENT_TYPE, download.media_type.as_str());
-    set(response, CONTENT_DISPOSITION, &download.disposition);
-    let digest = download.file.sha256.to_base64();
-    set(response, REPR_DIGEST, &format!("sha-256=:{digest}:"));
-    response
-        .headers_mut()
-        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-}
-
 fn send(
     response: &mut Response<Body>,
     selection: Selection,
@@ -219,7 +163,7 @@ fn parts(ranges: &[Range<u64>], download: &Download, boundary: &str) -> Body {
     let mut bodies = VecDeque::new();
     for range in ranges {
         let (kind, place) = (
-            &download.media_type,
+            download.media_type(),
             content_range(range, download.file.size),
         );
         let head =

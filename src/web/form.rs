@@ -346,7 +346,7 @@ impl Parts<'_> {
             .left
             .checked_sub(length)
             .ok_or(Problem::BodyTooLarge { limit })?;
-        self.splitter.push(&chunk);
+        self.splitter.push(chunk);
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
-//! What HTTP/1.1 demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1).
+//! What HTTP demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1; RFC 9113,
+//! §8.3.1).
 //! A proxy may read what is wrong here in another way than we do, and then we would answer a request that
 //! it never saw.
 
 use std::net::Ipv6Addr;
 
-use hyper::header::{HOST, HeaderMap, TRANSFER_ENCODING};
+use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Version};
@@ -12,7 +13,8 @@ use hyper::{Method, Version};
 use super::problem::Problem;
 
 /// Refuses a head with a `Host` that is missing, doubled or malformed, with any `Transfer-Encoding`
-/// other than `chunked` alone, or whose target is no path.
+/// other than `chunked` alone, or whose target is no path. In HTTP/2 the `:authority` takes the place of
+/// the `Host`; one that is there beside it must be the same.
 pub(super) fn check(request: &Parts) -> Result<(), Problem> {
     check_coding(&request.headers)?;
     check_host(request)?;
@@ -57,6 +59,9 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
 fn check_host(request: &Parts) -> Result<(), Problem> {
     let mut lines = request.headers.get_all(HOST).iter();
     let line = match (lines.next(), lines.next()) {
+        (first, None) if request.version == Version::HTTP_2 => {
+            return check_authority(request, first);
+        }
         (None, _) if request.version < Version::HTTP_11 => return Ok(()),
         (None, _) => return Err(Problem::BadHead("it has no Host")),
         (Some(line), None) => line,
@@ -69,8 +74,24 @@ fn check_host(request: &Parts) -> Result<(), Problem> {
     }
 }
 
+fn check_authority(request: &Parts, host: Option<&HeaderValue>) -> Result<(), Problem> {
+    let authority = request.uri.authority().map(Authority::as_str);
+    let host = host.map(|line| line.to_str().unwrap_or_default());
+    match (authority, host) {
+        (None, None) => Err(Problem::BadHead("it has no :authority")),
+        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => {
+            Err(Problem::BadHead("its Host is another than its :authority"))
+        }
+        (Some(one), _) | (None, Some(one)) if is_host(one) => Ok(()),
+        _ => Err(Problem::BadHead("its :authority is malformed")),
+    }
+}
+
 /// `host [ ":" port ]` (RFC 9110, §7.2), and nobody's name before it.
 fn is_host(text: &str) -> bool {
+    if is_plain_host(text) {
+        return true;
+    }
     let Ok(authority) = text.parse::<Authority>() else {
         return false;
     };
@@ -87,6 +108,15 @@ fn is_host(text: &str) -> bool {
     !host.is_empty()
         && literal.is_none_or(is_literal)
         && port.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
+}
+
+/// A name or an IPv4 address, with a port perhaps: what nearly every request has, told without parsing.
+fn is_plain_host(text: &str) -> bool {
+    let (host, port) = text.split_once(':').unwrap_or((text, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    // Four digits are below the largest port.
+    !host.is_empty() && host.bytes().all(is_plain) && port.len() < 5 && port.bytes().all(is_digit)
 }
 
 #[cfg(test)]
@@ -152,6 +182,48 @@ mod tests {
             &["identity, chunked"],
         ] {
             assert_eq!(coded(other), Err("unknown_coding"), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn the_authority_takes_the_place_of_the_host() {
+        let checked = |authority: &str, hosts: &[&str]| {
+            let mut request = Request::builder().version(Version::HTTP_2);
+            request = match authority {
+                "" => request.uri("/"),
+                _ => request.uri(format!("https://{authority}/")),
+            };
+            for host in hosts {
+                request = request.header("host", *host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            check(&parts).map_err(|problem| problem.label())
+        };
+        for (authority, hosts) in [
+            ("a.example", &[][..]),
+            ("a.example:443", &[]),
+            ("[::1]:8443", &["[::1]:8443"]),
+            ("a.example", &["A.example"]),
+            ("", &["a.example:443"]),
+        ] {
+            assert_eq!(checked(authority, hosts), Ok(()), "{authority} {hosts:?}");
+        }
+        for (authority, hosts) in [
+            ("", &[][..]),
+            ("", &[""]),
+            ("", &["a b"]),
+            ("", &["a", "a"]),
+            ("a", &["b"]),
+            ("a", &["a:80"]),
+            ("a", &["a", "a"]),
+            ("user@a", &[]),
+            ("[x]", &[]),
+        ] {
+            assert_eq!(
+                checked(authority, hosts),
+                Err("bad_head"),
+                "{authority} {hosts:?}"
+            );
         }
     }
 

@@ -21,12 +21,14 @@ use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::handover::Regions;
+use crate::model::revocation::LinkId;
 use crate::telemetry::panics;
 
 use body::{Body, Reader};
 use client::{Peer, TrustedProxies};
 use cors::Origins;
 use handover::Handover;
+use head::Heads;
 use problem::Problem;
 use received::Received;
 use route::{FilePath, Route};
@@ -43,7 +45,9 @@ mod download;
 mod form;
 mod framing;
 pub mod handover;
-mod koodrive;
+mod head;
+mod header;
+pub mod koodrive;
 pub mod multipart;
 pub mod ops;
 mod page;
@@ -111,6 +115,7 @@ pub struct Web {
     settings: Settings,
     /// The path in `public_base_url`, which a proxy in front may strip or leave; empty for none.
     mount: String,
+    heads: Heads,
 }
 
 impl Web {
@@ -124,6 +129,7 @@ impl Web {
             .unwrap_or_default();
         Self {
             mount: mount.to_owned(),
+            heads: Heads::new(),
             gateway,
             settings,
         }
@@ -134,24 +140,19 @@ impl Web {
         let started = self.gateway.clock().elapsed();
         let (parts, body) = request.into_parts();
         let mut body = Received::new(body);
-        let trace = Trace::of(&parts.headers);
-        let proxies = &self.settings.trusted_proxies;
-        let client = proxies.client(arrival.peer, &parts.headers);
-        let is_koodrive = Style::of_path(self.path_of(&parts)) == Style::KooDrive;
-        let mut seen = Seen {
-            x_traceid: is_koodrive.then(|| trace.traceid().to_owned()),
-            ..Seen::default()
-        };
+        let path = self.path_in(parts.uri.path());
+        let trace = Trace::of(&parts.headers, Style::of_path(path));
+        let mut seen = Seen::default();
         let answered = {
-            let answering = self.answer(&parts, &mut body, arrival, client, &trace, &mut seen);
+            let answering = self.answer(&parts, path, &mut body, arrival, &trace, &mut seen);
             let answered = panics::caught(pin!(answering)).await;
             answered.unwrap_or_else(|said| Err(Refusal::Internal(said).into()))
         };
         let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => (self.refuse(&parts, &problem, &trace), Some(problem)),
+            Err(problem) => (self.refuse(&parts, path, &problem, &trace), Some(problem)),
         };
-        if self.is_about_a_link(&parts) {
+        if self.is_about_a_link(path) {
             self.settings
                 .origins
                 .decorate(&parts.headers, &mut response);
@@ -161,9 +162,9 @@ impl Web {
             response.headers_mut().insert(CONNECTION, close);
         }
         let took = self.gateway.clock().elapsed().saturating_sub(started);
-        log(
+        seen.log(
             &parts.method,
-            &seen,
+            path,
             &trace,
             response.status(),
             took,
@@ -173,16 +174,21 @@ impl Web {
     }
 
     /// The answer to a problem, in the words of the API style or, for a person, as a page.
-    fn refuse(&self, request: &Parts, problem: &Problem, trace: &Trace) -> Response<Body> {
+    fn refuse(
+        &self,
+        request: &Parts,
+        path: &str,
+        problem: &Problem,
+        trace: &Trace,
+    ) -> Response<Body> {
         let now = self.gateway.clock().now();
         let told = self
-            .is_verify(request)
+            .is_verify(path)
             .then(|| verify::told(problem))
             .flatten();
         let problem = told.as_ref().unwrap_or(problem);
-        let path = self.path_of(request);
         let mut response = Style::of_path(path).answer(problem, path, trace, now);
-        if self.is_about_a_link(request) {
+        if self.is_about_a_link(path) {
             if page::is_wanted(&request.headers) {
                 page::replace(&mut response, trace);
             }
@@ -192,22 +198,20 @@ impl Web {
     }
 
     /// Whether the answer may be shown to whoever opened a link: a proxy passes that of `/verify` on.
-    fn is_about_a_link(&self, request: &Parts) -> bool {
-        let path = self.path_of(request);
-        FilePath::before(path, "download").is_some() || self.is_verify(request)
+    fn is_about_a_link(&self, path: &str) -> bool {
+        FilePath::before(path, "download").is_some() || self.is_verify(path)
     }
 
-    fn is_verify(&self, request: &Parts) -> bool {
-        let path = self.path_of(request);
+    fn is_verify(&self, path: &str) -> bool {
         path == verify::PATH && self.settings.verify_header.is_some()
     }
 
     async fn answer(
         &self,
         request: &Parts,
+        path: &str,
         body: &mut Received,
         arrival: &Arrival,
-        client: Option<IpAddr>,
         trace: &Trace,
         seen: &mut Seen,
     ) -> Result<Response<Body>, Problem> {
@@ -219,7 +223,6 @@ impl Web {
         if target > TARGET_BYTES_MAX {
             return Err(Problem::TargetTooLong);
         }
-        let path = self.path_of(request);
         let verify_header = self.settings.verify_header.as_ref();
         if path == verify::PATH && verify_header.is_none() {
             return Err(Problem::NoRoute);
@@ -227,9 +230,12 @@ impl Web {
         let route = Route::parse(&request.method, path)?;
         seen.route = route.name();
         let gateway = &self.gateway;
+        let proxies = &self.settings.trusted_proxies;
+        let client = proxies.client(arrival.peer, &request.headers);
         let mut exchange = Exchange {
             gateway,
             settings: &self.settings,
+            heads: &self.heads,
             request,
             body,
             trace,
@@ -247,13 +253,12 @@ impl Web {
         }
     }
 
-    fn path_of<'a>(&self, request: &'a Parts) -> &'a str {
-        self.path_in(request.uri.path())
-    }
-
     /// The path that names the call: the one sent, else what follows the mount in it. Where neither
     /// names one, whichever is among some API's own paths, so that its envelope tells the caller so.
     fn path_in<'a>(&self, sent: &'a str) -> &'a str {
+        if self.mount.is_empty() {
+            return sent;
+        }
         let below = sent
             .strip_prefix(self.mount.as_str())
             .filter(|rest| rest.starts_with('/'));
@@ -275,6 +280,7 @@ impl Web {
 struct Exchange<'a> {
     gateway: &'a Arc<Gateway>,
     settings: &'a Settings,
+    heads: &'a Heads,
     request: &'a Parts,
     body: &'a mut Received,
     trace: &'a Trace,
@@ -289,7 +295,7 @@ impl Exchange<'_> {
     /// Says in the log who minted what. The link itself is not said.
     fn log_minted(&self, caller: &Principal, minted: &Minted) {
         tracing::info!(
-            trace_id = self.trace.trace_id,
+            trace_id = self.trace.trace_id.as_str(),
             link_id = %minted.link_id,
             kid = %minted.kid,
             api_key_id = %caller.key,
@@ -327,14 +333,19 @@ async fn download(
         client,
     };
     let verified = gateway.verify_link(&link).await?;
-    let link_id = verified.link_id().to_string();
-    seen.link_id = Some(link_id.clone());
+    let link_id = verified.link_id();
+    seen.link_id = Some(link_id);
     let opened = gateway.open_verified(verified).await?;
+    let is_read = opened.content.file().is_some();
     let mut response = download::answer(exchange, opened)?;
-    let trace_id = exchange.trace.trace_id.clone();
-    let reader = Arc::new(Reader { trace_id, link_id });
-    let regions = arrival.regions.as_ref();
-    response.body_mut().read_by(&reader, regions);
+    if is_read {
+        let trace_id = exchange.trace.trace_id;
+        let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
+        // What HTTP/2 sends is framed, so the kernel cannot send it.
+        let is_http1 = request.version <= Version::HTTP_11;
+        let regions = arrival.regions.as_ref().filter(|_| is_http1);
+        response.body_mut().read_by(&reader, regions);
+    }
     Ok(response)
 }
 
@@ -342,62 +353,56 @@ async fn download(
 #[derive(Default)]
 struct Seen {
     route: &'static str,
-    link_id: Option<String>,
-    x_traceid: Option<String>,
+    link_id: Option<LinkId>,
 }
 
-/// The one line about a request. What is broken on our side is an error; a plain no is not.
-fn log(
-    method: &Method,
-    seen: &Seen,
-    trace: &Trace,
-    status: StatusCode,
-    took: Duration,
-    problem: Option<&Problem>,
-) {
-    // A method that nobody knows may be of any length.
-    let method = if matches!(problem, Some(Problem::UnknownMethod)) {
-        "unknown"
-    } else {
-        method.as_str()
-    };
-    let status = status.as_u16();
-    let (trace_id, request_id) = (trace.trace_id.as_str(), trace.request_id());
-    let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let link_id = seen.link_id.as_deref();
-    let x_traceid = seen.x_traceid.as_deref();
-    match problem {
-        None => tracing::info!(
-            route = seen.route,
-            method,
-            status,
-            took_micros,
-            trace_id,
-            request_id,
-            x_traceid,
-            link_id,
-            "answered"
-        ),
-        Some(Problem::Refused(
-            refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
-        )) => {
-            tracing::error!(route = seen.route, method, status, took_micros, trace_id, request_id, x_traceid, link_id, error = %refusal, "failed");
+impl Seen {
+    /// Writes the one line about a request. What is broken on our side is an error; a plain no is not.
+    /// Where lines of a level are not written, nothing is made for them.
+    fn log(
+        &self,
+        method: &Method,
+        path: &str,
+        trace: &Trace,
+        status: StatusCode,
+        took: Duration,
+        problem: Option<&Problem>,
+    ) {
+        // A method that nobody knows may be of any length.
+        let method = if matches!(problem, Some(Problem::UnknownMethod)) {
+            "unknown"
+        } else {
+            method.as_str()
+        };
+        let (route, status) = (self.route, status.as_u16());
+        let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let link_id = self.link_id.as_ref().map(LinkId::as_str);
+        // The header is KooDrive's alone.
+        let traceid = || (Style::of_path(path) == Style::KooDrive).then(|| trace.traceid());
+        macro_rules! line {
+            ($level:ident, $($rest:tt)+) => {
+                tracing::$level!(
+                    route, method, status, took_micros, link_id,
+                    trace_id = trace.trace_id.as_str(),
+                    request_id = trace.request_id(),
+                    x_traceid = traceid().as_ref().and_then(|id| id.to_str().ok()),
+                    $($rest)+
+                )
+            };
         }
-        Some(problem) => {
-            let (refusal, cause) = (problem.label(), problem.cause());
-            tracing::info!(
-                route = seen.route,
-                method,
-                status,
-                took_micros,
-                trace_id,
-                request_id,
-                x_traceid,
-                link_id,
-                refusal,
-                cause,
-                "refused"
-            );
+        match problem {
+            None => line!(info, "answered"),
+            Some(Problem::Refused(
+                refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
+            )) => line!(error, error = %refusal, "failed"),
+            Some(problem) => {
+                line!(
+                    info,
+                    refusal = problem.label(),
+                    cause = problem.cause(),
+                    "refused"
+                );
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 /// A form of which some came in: bytes are pushed in at one end, and parts come out at the other, first a
 /// head, then its bytes. It holds no more than a head, or what was last pushed and a boundary.
 pub struct Splitter {
-    held: BytesMut,
+    held: Bytes,
     /// How much of a head that is not complete was searched for its end.
     searched: usize,
     /// What ends a part's bytes: CR LF, two hyphens and the boundary.
@@ -58,16 +58,26 @@ impl Splitter {
     pub fn new(boundary: &str) -> Self {
         Self {
             // The first boundary needs no line before it.
-            held: BytesMut::from(&b"\r\n"[..]),
+            held: Bytes::from_static(b"\r\n"),
             searched: 0,
             delimiter: [b"\r\n--", boundary.as_bytes()].concat(),
             in_bytes: true,
         }
     }
 
-    /// Takes more of the form in.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
+    /// Takes more of the form in. Nothing is copied but behind what is still held, which among a part's
+    /// bytes is the beginning of a delimiter at most.
+    pub fn push(&mut self, bytes: Bytes) {
+        if self.held.is_empty() {
+            self.held = bytes;
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        let mut held = held
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+        held.extend_from_slice(&bytes);
+        self.held = held.freeze();
     }
 
     /// The next bytes of the part whose head was last.
@@ -78,7 +88,7 @@ impl Splitter {
         let found = memmem::find(&self.held, &self.delimiter);
         let free = found.unwrap_or_else(|| self.before_half_delimiter());
         if free > 0 {
-            return Piece::Bytes(self.held.split_to(free).freeze());
+            return Piece::Bytes(self.held.split_to(free));
         }
         if found.is_none() {
             return Piece::Incomplete;
@@ -186,7 +196,7 @@ mod tests {
         let mut splitter = Splitter::new(BOUNDARY);
         let mut parts: Parts = Vec::new();
         for chunk in chunks {
-            splitter.push(&chunk);
+            splitter.push(chunk.into());
             loop {
                 match splitter.piece() {
                     Piece::Incomplete => break,
@@ -280,10 +290,10 @@ mod tests {
     #[test]
     fn a_head_without_an_end_is_not_gathered() {
         let mut splitter = Splitter::new(BOUNDARY);
-        splitter.push(b"--b-b\r\nx: ");
+        splitter.push(Bytes::from_static(b"--b-b\r\nx: "));
         assert_eq!(splitter.piece(), Piece::End);
         let refused = (0..HEAD_BYTES_MAX).any(|_| {
-            splitter.push(b"1");
+            splitter.push(Bytes::from_static(b"1"));
             splitter.head().is_err()
         });
         assert!(refused);

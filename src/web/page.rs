@@ -44,7 +44,7 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 /// Puts the page in the place of an error's JSON. Status and headers stay.
 pub(super) fn replace(response: &mut Response<Body>, trace: &Trace) {
     let (title, text) = words(response.status());
-    let trace_id = &trace.trace_id;
+    let trace_id = trace.trace_id;
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\

@@ -28,7 +28,7 @@ pub(super) fn empty(status: StatusCode, trace: &Trace) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_REQUEST_ID, trace.request_id.clone());
+    headers.insert(X_REQUEST_ID, trace.request_id_header());
     response
 }
 

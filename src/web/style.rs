@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_slow_body_is_a_408_in_every_style_and_ends_the_connection() {
-        let trace = Trace::of(&hyper::HeaderMap::new());
+        let trace = Trace::of(&hyper::HeaderMap::new(), Style::Aitronos);
         let problem = Problem::BodyTooSlow { seconds: 30 };
         for style in [Style::Aitronos, Style::Qoder, Style::KooDrive] {
             let answer = style.answer(&problem, "/", &trace, UnixSeconds::EPOCH);

@@ -74,13 +74,13 @@ pub(super) async fn answer(
         client,
     };
     let verified = exchange.gateway.verify_link(&link).await?;
-    let link_id = verified.link_id().to_string();
-    seen.link_id = Some(link_id.clone());
+    let link_id = verified.link_id();
+    seen.link_id = Some(link_id);
     let file = exchange.gateway.file_of(&verified).await?;
     let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
     reply::set(&mut response, ORGANIZATION, file.organization.as_str());
     reply::set(&mut response, FILE, file.id.as_str());
-    reply::set(&mut response, LINK_ID, &link_id);
+    reply::set(&mut response, LINK_ID, link_id.as_str());
     Ok(response)
 }
 

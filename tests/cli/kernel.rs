@@ -134,7 +134,11 @@ fn clients_that_go_away_in_the_midst_leave_nothing_behind() {
             stream.read_exact(&mut [0; 100]).unwrap();
             streams.push(stream);
         }
-        assert!(descriptors() > before + 200, "each has its connection open");
+        // The file itself is open once for all of them; one of before may be closed by now.
+        assert!(
+            descriptors() >= before + 198,
+            "each has its connection open"
+        );
         drop(streams);
         until("everything was given back", || descriptors() <= before + 2);
     }

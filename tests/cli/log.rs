@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::support::{PATIENCE, Place, Serving, text};
+use super::support::{PATIENCE, Place, Serving, text, until};
 
 /// A binary that logs JSON.
 fn start(place: &Place) -> Serving {
@@ -62,7 +62,7 @@ fn refusals_of_a_good_link_name_it() {
     assert_eq!(status(&link, "Range: bytes=9-\r\n"), "416");
     assert_eq!(status(&link.replace("token=", "token=x"), ""), "401");
     place.good(&["rm", &file]);
-    assert_eq!(status(&link, ""), "404");
+    until("seeing a deleted file", || status(&link, "") == "404");
     let (_, _, log) = serve.stop("TERM");
     let refused = events(&log, "refused");
     let said: Vec<_> = refused

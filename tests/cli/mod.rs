@@ -1,12 +1,17 @@
 //! What the command line promises, kept by the real binary.
 
+mod adding;
+mod doctor;
 mod files;
 mod kernel;
 mod keys;
 mod koodrive;
 mod links;
 mod log;
+mod memory;
+mod revoke;
+mod rotation;
 mod serving;
-mod support;
+pub(crate) mod support;
 mod vendors;
 mod words;

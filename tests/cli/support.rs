@@ -12,29 +12,29 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// How long anything is waited for before a test gives up.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A place with a data directory that is not there yet.
-pub(super) struct Place {
+pub(crate) struct Place {
     directory: tempfile::TempDir,
 }
 
 impl Place {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         Self { directory }
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(super) fn data(&self, name: &str) -> PathBuf {
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
         self.path("data").join(name)
     }
 
     /// Writes a file and answers its path.
-    pub(super) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// The binary with these words, in this place and without settings from outside.
-    pub(super) fn command<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
+    pub(crate) fn command<W: AsRef<OsStr>>(&self, words: &[W]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hallpass"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("HALLPASS_") {
@@ -64,46 +64,46 @@ impl Place {
     }
 
     /// Runs it, expects it to succeed, and answers what it printed.
-    pub(super) fn good<W: AsRef<OsStr>>(&self, words: &[W]) -> String {
+    pub(crate) fn good<W: AsRef<OsStr>>(&self, words: &[W]) -> String {
         let output = self.run(words);
         assert!(output.status.success(), "{}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
     /// The same with `--json`: exactly one line with one value.
-    pub(super) fn json<W: AsRef<OsStr>>(&self, words: &[W]) -> Value {
+    pub(crate) fn json<W: AsRef<OsStr>>(&self, words: &[W]) -> Value {
         let mut words: Vec<&OsStr> = words.iter().map(AsRef::as_ref).collect();
         words.push("--json".as_ref());
         one_line_of_json(&self.good(&words))
     }
 
     /// Runs it, expects this exit code, and answers what it complained about.
-    pub(super) fn bad<W: AsRef<OsStr>>(&self, code: i32, words: &[W]) -> String {
+    pub(crate) fn bad<W: AsRef<OsStr>>(&self, code: i32, words: &[W]) -> String {
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         String::from_utf8(output.stderr).unwrap()
     }
 
     /// Stores a file and answers its id.
-    pub(super) fn add(&self, name: &str, bytes: &[u8]) -> String {
+    pub(crate) fn add(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.file(name, bytes);
         let added = self.json(&[OsStr::new("add"), path.as_os_str()]);
         text(&added[0], "file_id")
     }
 
     /// A signed URL of a file, as the catalogue and the keyring make it.
-    pub(super) fn sign(&self, base: &str, file: &str, more: &[&str]) -> Value {
+    pub(crate) fn sign(&self, base: &str, file: &str, more: &[&str]) -> Value {
         let mut words = vec!["sign", "--public-base-url", base, "--file", file];
         words.extend(more);
         self.json(&words)
     }
 
-    pub(super) fn serve(&self) -> Serving {
+    pub(crate) fn serve(&self) -> Serving {
         self.start(&["serve", "--listen", "127.0.0.1:0"])
     }
 
     /// Starts the binary, which goes on by itself.
-    pub(super) fn start<W: AsRef<OsStr>>(&self, words: &[W]) -> Serving {
+    pub(crate) fn start<W: AsRef<OsStr>>(&self, words: &[W]) -> Serving {
         Serving::of(self.command(words))
     }
 
@@ -125,14 +125,14 @@ impl Place {
 }
 
 /// A running binary. It is killed when a test that fails drops it.
-pub(super) struct Serving {
+pub(crate) struct Serving {
     child: Child,
     lines: BufReader<ChildStdout>,
     errors: Option<std::thread::JoinHandle<String>>,
 }
 
 impl Serving {
-    fn of(mut command: Command) -> Self {
+    pub(crate) fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let errors = std::thread::spawn(move || {
@@ -147,28 +147,28 @@ impl Serving {
         }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The next line of its standard output; empty at the end.
-    pub(super) fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
     /// Where it listens, from its first line.
-    pub(super) fn url(&mut self) -> String {
+    pub(crate) fn url(&mut self) -> String {
         let line = self.line();
         line.strip_prefix("listening on ").expect(&line).to_owned()
     }
 
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    pub(super) fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         signal(self.pid(), name);
     }
 
@@ -182,7 +182,7 @@ impl Serving {
 
     /// Sends a signal and waits for the end. Answers the exit status, the rest of its standard output, and
     /// its standard error.
-    pub(super) fn stop(mut self, signal: &str) -> (ExitStatus, String, String) {
+    pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String, String) {
         self.signal(signal);
         let (status, rest) = self.end();
         (status, rest, self.errors.take().unwrap().join().unwrap())
@@ -219,12 +219,12 @@ pub(super) fn signal(pid: u32, name: &str) {
     clippy::disallowed_methods,
     reason = "a test waits for another process"
 )]
-pub(super) fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 
 /// Asks until the answer is yes, and says how long that took.
-pub(super) fn until(what: &str, mut yes: impl FnMut() -> bool) -> Duration {
+pub(crate) fn until(what: &str, mut yes: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !yes() {
         assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
@@ -235,14 +235,26 @@ pub(super) fn until(what: &str, mut yes: impl FnMut() -> bool) -> Duration {
 }
 
 /// The status and the body of a GET.
-pub(super) fn open(url: &str) -> (u16, Vec<u8>) {
+pub(crate) fn open(url: &str) -> (u16, Vec<u8>) {
+    exchange("GET", url, "", "")
+}
+
+/// The status and the JSON of a call with an API key; null where there is none.
+pub(super) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
+    let length = body.len();
+    let lines = format!("X-API-Key: {key}\r\nContent-Length: {length}\r\n");
+    let (status, answer) = exchange(method, url, &lines, body);
+    (status, serde_json::from_slice(&answer).unwrap_or_default())
+}
+
+fn exchange(method: &str, url: &str, lines: &str, body: &str) -> (u16, Vec<u8>) {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n{body}"
     )
     .unwrap();
     let mut answer = Vec::new();
@@ -253,23 +265,23 @@ pub(super) fn open(url: &str) -> (u16, Vec<u8>) {
     (status, answer[end.unwrap() + 4..].to_vec())
 }
 
-pub(super) fn status(url: &str) -> u16 {
+pub(crate) fn status(url: &str) -> u16 {
     open(url).0
 }
 
-pub(super) fn one_line_of_json(printed: &str) -> Value {
+pub(crate) fn one_line_of_json(printed: &str) -> Value {
     let line = printed.strip_suffix('\n').expect("a line");
     assert!(!line.contains('\n'), "{printed}");
     serde_json::from_str(line).expect(line)
 }
 
-pub(super) fn text(value: &Value, field: &str) -> String {
+pub(crate) fn text(value: &Value, field: &str) -> String {
     let text = value[field].as_str();
     text.unwrap_or_else(|| panic!("{field} in {value}"))
         .to_owned()
 }
 
-pub(super) fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!(
         "{}\n{}\n{}",
         output.status,
@@ -282,6 +294,6 @@ pub(super) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-pub(super) fn set_mode(path: &Path, mode: u32) {
+pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }

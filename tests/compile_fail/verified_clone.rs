@@ -5,5 +5,5 @@ use hallpass::sign::verify::Verified;
 fn copy<T: Clone>() {}
 
 fn main() {
-    copy::<Verified>();
+    copy::<Verified<'_>>();
 }

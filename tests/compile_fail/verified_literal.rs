@@ -2,7 +2,7 @@
 
 use hallpass::sign::verify::Verified;
 
-fn forge(other: Verified) -> Verified {
+fn forge<'a>(other: Verified<'a>) -> Verified<'a> {
     Verified { ..other }
 }
 

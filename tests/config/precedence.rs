@@ -46,11 +46,16 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ),
     ("server.connections_max", "1", "2", "3"),
     ("server.connections_per_address_max", "1", "2", "3"),
+    ("server.tls_certificate", "'/a'", "b", "c,d"),
+    ("server.tls_key", "'/a'", "b", "c,d"),
+    ("server.http2", "'off'", "on", "off"),
+    ("server.reuse_port", "true", "true", "true"),
     ("links.lifetime", "60", "2m", "180"),
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
     ("links.not_before_leeway", "1", "2", "3"),
     ("links.cap_cache_to_expiry", "true", "true", "true"),
+    ("links.revisions_max", "1", "2", "3"),
     (
         "cors.origins",
         "['https://a']",
@@ -67,6 +72,10 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
+    ("cache.rows_bytes", "0", "1", "2KiB"),
+    ("cache.open_files", "0", "1", "2"),
+    ("cache.small_files_bytes", "0", "1", "2KiB"),
+    ("cache.small_file_max", "0", "1", "2KiB"),
     ("qoder.content_status", "200", "200", "200"),
     ("keyring.file", "'/a'", "b", "c"),
     (
@@ -98,9 +107,13 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
             "server.proxy_protocol" => {
                 Given::default().variable("HALLPASS_SERVER_TRUSTED_PROXIES", "unix")
             }
+            "server.tls_certificate" => with_tls("HALLPASS_SERVER_TLS_KEY"),
+            "server.tls_key" => with_tls("HALLPASS_SERVER_TLS_CERTIFICATE"),
             _ => Given::default(),
         };
-        let default = values(&bare().loaded());
+        // Half a pair cannot be loaded.
+        let default = bare().load();
+        let default = values(&default.unwrap_or_else(|_| Given::default().loaded()));
         let file = || bare().file(setting(key, in_file));
         let variable = |given: Given| given.variable(&variable_of(key), in_environment);
         let flag = |given: Given| given.flag(key, "--flag", as_flag);
@@ -125,6 +138,13 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
         let all = flag(variable(file())).loaded();
         assert_eq!(values(&all), alone[2], "{key}: flag over all");
     }
+}
+
+/// A listener that speaks TLS, half of what it needs, and something in place of the other half.
+fn with_tls(other: &str) -> Given {
+    Given::default()
+        .variable("HALLPASS_SERVER_LISTEN", "tls:127.0.0.1:1")
+        .variable(other, "/other")
 }
 
 #[test]
@@ -156,11 +176,16 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.expiry_window, 0);
     assert_eq!(config.links.not_before_leeway, 0);
     assert!(!config.links.cap_cache_to_expiry);
+    assert_eq!(config.links.revisions_max, 100_000);
     assert_eq!(config.cors.origins, Origins::Any);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
+    assert_eq!(config.cache.rows_bytes, 8 << 20);
+    assert_eq!(config.cache.open_files, 256);
+    assert_eq!(config.cache.small_files_bytes, 16 << 20);
+    assert_eq!(config.cache.small_file_max, 16 << 10);
     assert_eq!(config.koodrive.date_skew_secs, 0);
     assert_eq!(
         (config.log.format, config.log.level),

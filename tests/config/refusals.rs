@@ -13,7 +13,8 @@ const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB
 const ORIGINS: &str = "must hold origins such as https://app.example.com, or * alone";
 const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
 
-const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH";
+const LISTEN: &str =
+    "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH";
 const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
 const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
 
@@ -36,6 +37,33 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "unix:/a,unix:/a",
         "must not name an address twice",
     ),
+    ("server.listen", "tls:", LISTEN),
+    ("server.listen", "tls:unix:/a", LISTEN),
+    ("server.listen", "TLS:127.0.0.1:1", LISTEN),
+    (
+        "server.listen",
+        "tls:127.0.0.1:1,127.0.0.1:1",
+        "must not name an address twice",
+    ),
+    (
+        "server.listen",
+        "tls:127.0.0.1:1",
+        "must have a certificate for its tls: addresses: set server.tls_certificate and server.tls_key",
+    ),
+    ("server.tls_certificate", "a\0b", "must be a path"),
+    (
+        "server.tls_certificate",
+        "/a",
+        "must be set together with server.tls_key",
+    ),
+    ("server.tls_key", "a\0b", "must be a path"),
+    (
+        "server.tls_key",
+        "/a",
+        "must be set together with server.tls_certificate",
+    ),
+    ("server.http2", "h2c", "must be one of off, tls, on"),
+    ("server.reuse_port", "1", "must be true or false"),
     ("server.admin_listen", "9090", ADDRESS),
     ("server.admin_listen", "unix:/a", ADDRESS),
     ("server.public_base_url", "files.example.com", NOT_A_URL),
@@ -82,6 +110,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
+    ("links.revisions_max", "0", "must be 1 to 1000000"),
+    ("links.revisions_max", "many", "must be a whole number"),
     ("cors.origins", "app.example.com", ORIGINS),
     ("cors.origins", "https://app.example.com/", ORIGINS),
     ("cors.origins", "https://app.example.com/x", ORIGINS),
@@ -107,6 +137,14 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must hold absolute paths only",
     ),
     ("blobs.mode", "0644", "must be one of 0600, 0640"),
+    (
+        "cache.rows_bytes",
+        "2048GiB",
+        "must be 0 to 1099511627776 bytes",
+    ),
+    ("cache.open_files", "524289", "must be 0 to 524288"),
+    ("cache.small_files_bytes", "16MB", BYTES),
+    ("cache.small_file_max", "2MiB", "must be 0 to 1048576 bytes"),
     ("qoder.content_status", "301", "must be one of 302, 200"),
     ("keyring.file", "a\0b", "must be a path"),
     (
@@ -161,7 +199,8 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
     ];
     for key in KEYS {
         for (value, kind) in wrong {
-            if key.name == "links.cap_cache_to_expiry" && kind == "a boolean" {
+            let is_boolean = ["links.cap_cache_to_expiry", "server.reuse_port"];
+            if is_boolean.contains(&key.name) && kind == "a boolean" {
                 continue;
             }
             let given = Given::default().file(setting(key.name, value));
@@ -226,7 +265,7 @@ fn everything_is_reported_at_once() {
             "links.lifetime (file hallpass.toml): must be a number of seconds, or a number with s, m, h or d",
             "links.lifetme (file hallpass.toml): unknown key; did you mean links.lifetime?",
             "log.level (file hallpass.toml): must be one of error, warn, info, debug, trace",
-            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, or unix:PATH",
+            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH",
             "sever (file hallpass.toml): unknown section; did you mean server?",
             "uploads.size_max (environment HALLPASS_UPLOADS_SIZE_MAX): must be a number of bytes, or a number with KiB, MiB or GiB",
         ]
@@ -261,6 +300,26 @@ fn values_that_contradict_each_other_are_refused() {
         given.refused(),
         [
             "server.admin_listen (flag --admin-listen): must be another address than those of server.listen"
+        ]
+    );
+    let given = Given::default()
+        .variable("HALLPASS_SERVER_TLS_CERTIFICATE", "/c")
+        .variable("HALLPASS_SERVER_TLS_KEY", "/k");
+    assert_eq!(
+        given.refused(),
+        [
+            "server.tls_certificate (environment HALLPASS_SERVER_TLS_CERTIFICATE): must not be set where no address of server.listen begins with tls:"
+        ]
+    );
+    let given = Given::default()
+        .flag("server.listen", "--listen", "tls:127.0.0.1:1")
+        .flag("server.admin_listen", "--admin-listen", "127.0.0.1:1")
+        .variable("HALLPASS_SERVER_TLS_CERTIFICATE", "/c")
+        .variable("HALLPASS_SERVER_TLS_KEY", "/k");
+    assert_eq!(
+        given.refused(),
+        [
+            "server.admin_listen (flag --admin-listen): must be another address than those of server.listen (flag --listen)"
         ]
     );
     let given = Given::default()
@@ -415,7 +474,11 @@ fn no_refusal_repeats_a_value() {
     for key in KEYS.iter().filter(|key| {
         !matches!(
             key.name,
-            "server.data_dir" | "keyring.file" | "verify.header"
+            "server.data_dir"
+                | "server.tls_certificate"
+                | "server.tls_key"
+                | "keyring.file"
+                | "verify.header"
         )
     }) {
         let given = Given::default()

@@ -82,6 +82,31 @@ async fn anything_else_is_the_one_401() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_marked_as_damaged_is_opened_by_nobody() {
+    let app = app().await;
+    let link = app.link("file_abc123", "").await;
+    let target = link.strip_prefix("/share").unwrap();
+    let whole = app.client.get(target, &[]).await;
+    let etag = whole.header("etag").unwrap();
+    app.mark_as_damaged("file_abc123").await;
+    verify(&app, &[(ORIGINAL, &link)])
+        .await
+        .refused(500, "INTERNAL_ERROR");
+    for header in [
+        ("Range", "bytes=0-1"),
+        ("If-None-Match", etag),
+        ("Accept", "*/*"),
+    ] {
+        let reply = app.client.get(target, &[header]).await;
+        reply.refused(500, "INTERNAL_ERROR");
+    }
+    let head = app.client.request("HEAD", target, &[], b"").await;
+    assert_eq!((head.status, head.header("etag")), (500, None));
+    let other = app.link("file_def456", "").await;
+    assert_eq!(verify(&app, &[(ORIGINAL, &other)]).await.status, 204);
+}
+
+#[tokio::test]
 async fn an_ip_claim_is_held_against_the_same_client() {
     let app = app().await;
     let link = app.link("file_abc123", "ip=192.0.2.1").await;

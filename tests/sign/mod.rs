@@ -67,7 +67,7 @@ fn conditions(revocations: &Revocations) -> Conditions<'_> {
 
 /// What a gateway that never revoked anything says to the URL.
 #[track_caller]
-fn verify(url: &str) -> Result<Verified, Rejection> {
+fn verify(url: &str) -> Result<Verified<'_>, Rejection> {
     keyring().verify(&attempt(url), &conditions(&Revocations::default()))
 }
 

@@ -1,5 +1,6 @@
 //! Bad links, each with the reason it is refused for.
 
+use hallpass::model::address::FileAddress;
 use hallpass::model::revocation::Revocations;
 use hallpass::sign::claims::{ClaimName, Claims};
 use hallpass::sign::grant::Grant;
@@ -318,7 +319,7 @@ fn addresses_bind() {
 fn revocations_end_links_and_are_explained() {
     let url = plain_url();
     let link = verify(&url).unwrap();
-    let (organization, file) = (link.organization().clone(), link.file().clone());
+    let FileAddress { organization, file } = link.file().to_address();
     let refused = |revocations: &Revocations| {
         let (attempt, conditions) = (attempt(&url), conditions(revocations));
         let keyring = keyring();

@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hallpass::catalog::Catalog as _;
+use hallpass::catalog::checkup::Checkup as _;
 use hallpass::catalog::sqlite::Sqlite;
 use hallpass::config::{Config, Flag, Listen};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
 use hallpass::gateway::mint::MintOptions;
+use hallpass::gateway::revocations::TRUSTED_FOR;
 use hallpass::gateway::tenants::NewApiKey;
 use hallpass::gateway::upload::NewFile;
 use hallpass::model::file::{FileRecord, Purpose};
@@ -21,6 +23,7 @@ use hallpass::model::key::Scopes;
 use hallpass::model::media::MediaType;
 use hallpass::model::metadata::Metadata;
 use hallpass::model::name::FileName;
+use hallpass::model::time::UnixSeconds;
 use hallpass::server::App;
 use hallpass::server::installation::{Access, Installation};
 use serde_json::Value;
@@ -70,7 +73,7 @@ impl TestApp {
             .expect("an installation");
         let app = App::build(&config, installation).await.expect("a gateway");
         let listeners = app.listeners();
-        let tcp = listeners.iter().find_map(Listen::tcp);
+        let tcp = listeners.iter().find_map(Listen::address);
         let client = Client(tcp.expect("a TCP listener"));
         let gateway = Arc::clone(app.gateway());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -174,14 +177,28 @@ impl TestApp {
         added.await.unwrap();
     }
 
-    /// Revokes all links of a file of `org_123`, as another process would.
-    pub(crate) async fn revoke_links_of(&self, id: &str) {
+    /// The catalogue and a file of `org_123`, as another process has them.
+    async fn seen_from_outside(&self, id: &str) -> (Sqlite, OrganizationId, FileId) {
         let catalogue = self.directory.path().join("data/catalogue.sqlite3");
         let catalogue = Sqlite::open_existing(&catalogue).await.unwrap();
         let organization = OrganizationId::parse("org_123").unwrap();
-        let id = FileId::parse(id).unwrap();
+        (catalogue, organization, FileId::parse(id).unwrap())
+    }
+
+    /// Revokes all links of a file of `org_123`, as another process would.
+    pub(crate) async fn revoke_links_of(&self, id: &str) {
+        let (catalogue, organization, id) = self.seen_from_outside(id).await;
         let raised = catalogue.raise_link_revision(&organization, &id, 10);
         raised.await.unwrap();
+    }
+
+    /// Marks a file of `org_123`, as `doctor` would, and waits until every gateway must know.
+    pub(crate) async fn mark_as_damaged(&self, id: &str) {
+        let (catalogue, organization, id) = self.seen_from_outside(id).await;
+        let since = UnixSeconds::new(T0);
+        let marked = catalogue.mark_damaged(&organization, &id, since);
+        marked.await.unwrap();
+        tokio::time::sleep(TRUSTED_FOR).await;
     }
 
     /// Mints a link for a file of `org_123` with `k1`; `options` is a query without its `?`.

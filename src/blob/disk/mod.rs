@@ -158,6 +158,10 @@ impl BlobStore for Disk {
         Box::pin(self.with("sweeping stages", move |to| stage::sweep(&to.stages, limit)))
     }
 
+    fn abandoned_stages(&self) -> Answer<'_, usize> {
+        Box::pin(self.with("counting stages", |to| stage::abandoned(&to.stages)))
+    }
+
     fn list(
         &self,
         after: Option<BlobKey>,

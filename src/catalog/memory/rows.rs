@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 
 use crate::catalog::{
-    CatalogError, FILES_ADDED_MAX, Place, Position, default_space, missing, taken,
+    CatalogError, FILES_ADDED_MAX, Place, Position, Versions, default_space, missing, taken,
 };
 use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE, FOLDER, SPACE};
 use crate::model::app::App;
@@ -27,8 +27,7 @@ pub(super) struct Rows {
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
-    /// Raised by every change after which [`Rows::revocations`] may answer otherwise.
-    pub(super) revocation_version: u64,
+    pub(super) versions: Versions,
 }
 
 /// A folder with its files. Its members are here and not in `folder`.
@@ -63,7 +62,7 @@ impl Rows {
         }
         self.organizations
             .insert(organization.id.clone(), organization.clone());
-        self.revocation_version += u64::from(organization.epoch > 0);
+        self.versions.revocations += u64::from(organization.epoch > 0);
         self.create_space(&default_space(organization))
     }
 
@@ -151,13 +150,14 @@ impl Rows {
         for file in files {
             let ready = FileRecord {
                 state: FileState::Ready,
+                damaged_at: None,
                 ..file.clone()
             };
             self.files
                 .insert((file.organization.clone(), file.id.clone()), ready);
             let listed = self.ready.entry(file.organization.clone()).or_default();
             listed.insert(place(file), file.id.clone());
-            self.revocation_version += u64::from(file.link_revision > 0);
+            self.versions.revocations += u64::from(file.link_revision > 0);
         }
         Ok(())
     }
@@ -230,6 +230,7 @@ impl Rows {
         if let Some(listed) = self.ready.get_mut(organization) {
             listed.remove(&place(&file));
         }
+        self.versions.rows += 1;
         Ok(file)
     }
 
@@ -245,7 +246,7 @@ impl Rows {
         for key in &forgotten {
             let file = self.files.remove(key);
             let revoked = file.is_some_and(|file| file.link_revision > 0);
-            self.revocation_version += u64::from(revoked);
+            self.versions.revocations += u64::from(revoked);
             let (organization, id) = key;
             for folder in self.folders.get_mut(organization).into_iter().flatten() {
                 folder.1.files.remove(id);
@@ -301,7 +302,7 @@ impl Rows {
         }
         let until = denied.entry(link).or_insert(expires);
         *until = expires.max(*until);
-        self.revocation_version += 1;
+        self.versions.revocations += 1;
         Ok(())
     }
 
@@ -328,7 +329,7 @@ impl Rows {
         }
         file.link_revision += 1;
         let revision = file.link_revision;
-        self.revocation_version += 1;
+        self.versions.revocations += 1;
         Ok(revision)
     }
 }

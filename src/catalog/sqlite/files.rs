@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{revocation, rows, tenancy};
+use super::{rows, tenancy, versions};
 use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
 use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -17,8 +17,8 @@ macro_rules! files {
     ($($rest:literal),+) => {
         concat!(
             "SELECT organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, \
-             metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, \
-             modified_nanos FROM file ",
+             metadata, created_at, updated_at, uploaded_by, damaged_at, link_revision, blob, path, \
+             inode, modified_nanos FROM file ",
             $($rest),+
         )
     };
@@ -72,6 +72,10 @@ pub(super) const NUMBERED_PAGE: &str = files!(
 pub(super) const DELETED: &str = files!(
     "WHERE state = 'deleted' AND deleted_at <= ? ORDER BY deleted_at, organization, id LIMIT ?"
 );
+/// What a check of all rows asks for.
+pub(super) const WITH_BYTES: &str = files!(
+    "WHERE (organization, id) > (?, ?) AND state <> 'swept' ORDER BY organization, id LIMIT ?"
+);
 /// As the ids come: one JSON array.
 pub(super) const OF_IDS: &str =
     files!("WHERE organization = ? AND id IN (SELECT value FROM json_each(?))");
@@ -121,7 +125,7 @@ pub(super) async fn add(
         count_ready(connection, organization, more).await?;
     }
     if files.iter().any(|file| file.link_revision > 0) {
-        revocation::raise_version(connection).await?;
+        versions::raise_revocations(connection).await?;
     }
     Ok(())
 }
@@ -215,6 +219,7 @@ pub(super) async fn delete(
         .execute(&mut *connection)
         .await?;
     count_ready(connection, organization, -1).await?;
+    versions::raise_rows(connection).await?;
     Ok(FileRecord {
         state: FileState::Deleted { at: now },
         ..file
@@ -267,7 +272,7 @@ pub(super) async fn forget_swept(
     .fetch_all(&mut *connection)
     .await?;
     if forgotten.contains(&true) {
-        revocation::raise_version(connection).await?;
+        versions::raise_revocations(connection).await?;
     }
     Ok(forgotten.len() as u64)
 }

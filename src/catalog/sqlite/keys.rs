@@ -3,7 +3,7 @@
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{rows, tenancy};
+use super::{rows, tenancy, versions};
 use crate::catalog::{missing, taken};
 use crate::model::digest::Sha256Digest;
 use crate::model::id::{ApiKeyId, OrganizationId};
@@ -87,7 +87,8 @@ pub(super) async fn set_state(
     query("UPDATE api_key SET state = ? WHERE id = ?")
         .bind(state.as_str())
         .bind(id.as_str())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    versions::raise_rows(connection).await?;
     Ok(ApiKey { state, ..key })
 }

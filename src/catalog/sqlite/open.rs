@@ -137,11 +137,15 @@ fn migrator() -> Migrator {
     let lists_by_id = include_str!("../schema/sqlite/0002_lists_by_id.sql");
     let apps = include_str!("../schema/sqlite/0003_apps.sql");
     let revocation_version = include_str!("../schema/sqlite/0004_revocation_version.sql");
+    let row_version = include_str!("../schema/sqlite/0005_row_version.sql");
+    let damaged = include_str!("../schema/sqlite/0006_damaged.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "lists by id", lists_by_id),
         step(3, "apps", apps),
         step(4, "revocation version", revocation_version),
+        step(5, "row version", row_version),
+        step(6, "damaged", damaged),
     ])
 }
 

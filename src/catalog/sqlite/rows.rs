@@ -18,7 +18,6 @@ use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
-use crate::model::revocation::LinkId;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
@@ -103,11 +102,6 @@ pub(super) fn folder_id(row: &SqliteRow, column: &'static str) -> Result<FolderI
 /// The key of a blob.
 pub(super) fn blob_key(row: &SqliteRow) -> Result<BlobKey, Fault> {
     value(row, "blob", BlobKey::parse)
-}
-
-/// The id of a link.
-pub(super) fn link_id(row: &SqliteRow) -> Result<LinkId, Fault> {
-    value(row, "link", LinkId::parse)
 }
 
 fn digest(row: &SqliteRow, column: &'static str) -> Result<Sha256Digest, Fault> {
@@ -195,6 +189,7 @@ pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
         uploaded_by: optional(row, "uploaded_by", |text: &str| ApiKeyId::parse(text).ok())?,
+        damaged_at: optional(row, "damaged_at", unix_seconds)?,
         link_revision: number(row, "link_revision")?,
         location: location(row)?,
     })

@@ -3,7 +3,7 @@
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{revocation, rows};
+use super::{rows, versions};
 use crate::catalog::{SPACE, default_space, missing, taken};
 use crate::model::id::{OrganizationId, SpaceId};
 use crate::model::tenancy::{Organization, Space};
@@ -47,7 +47,7 @@ pub(super) async fn create_organization(
         .execute(&mut *connection)
         .await?;
     if organization.epoch > 0 {
-        revocation::raise_version(connection).await?;
+        versions::raise_revocations(connection).await?;
     }
     create_space(connection, &default_space(organization)).await
 }

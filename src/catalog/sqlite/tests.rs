@@ -10,7 +10,9 @@ use sqlx::{ConnectOptions, Connection, Row, query};
 use tempfile::TempDir;
 
 use super::*;
+use crate::catalog::Catalog as _;
 use crate::catalog::contract::{assert_missing, at, file, organization};
+use crate::model::id::FileId;
 
 mod damage;
 mod schema;
@@ -132,7 +134,7 @@ async fn a_closed_catalogue_leaves_one_file_and_answers_nothing() {
     let owner = organization(&catalog, "a").await;
     catalog.close().await;
     for outcome in [
-        catalog.version().await.err(),
+        catalog.versions().await.err(),
         catalog.organization(&owner).await.err(),
     ] {
         assert!(
@@ -152,7 +154,7 @@ async fn two_handles_see_each_others_changes() {
     assert!(two.organization(&owner).await.unwrap().is_some());
     assert_eq!(two.raise_epoch(&owner).await.unwrap(), 1);
     assert_eq!(one.revocations(at(0)).await.unwrap().epoch(&owner), 1);
-    crate::catalog::contract::version::all(&one, &two).await;
+    crate::catalog::contract::versions::all(&one, &two).await;
 }
 
 #[tokio::test]
@@ -179,7 +181,7 @@ async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
         begun.elapsed()
     );
     assert!(catalog.organization(&owner).await.unwrap().is_some());
-    catalog.version().await.unwrap();
+    catalog.versions().await.unwrap();
 
     held.rollback().await.unwrap();
     catalog.add_file(&made).await.unwrap();

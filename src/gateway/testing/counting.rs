@@ -1,11 +1,15 @@
 //! A catalogue that counts how often it is asked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tokio::sync::oneshot;
 
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
+use crate::catalog::checkup::Checkup;
 use crate::catalog::memory::Memory;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place};
+use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -18,14 +22,37 @@ use crate::model::time::UnixSeconds;
 /// The catalogue in memory, and how many calls of its port there were.
 #[derive(Default)]
 pub(crate) struct Counting {
-    kept: Memory,
+    /// The same catalogue as another process has it: not counted.
+    pub(crate) kept: Memory,
     calls: AtomicU64,
+    hesitation: Mutex<Option<Hesitation>>,
+    /// Whether files that are added together are added, and nobody is told.
+    silent: AtomicBool,
+}
+
+/// What the next look for a file does when it has seen the row: says so, and waits before it answers.
+struct Hesitation {
+    seen: oneshot::Sender<()>,
+    go_on: oneshot::Receiver<()>,
 }
 
 impl Counting {
     /// How many calls there were since this was asked last.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// Has the next look for a file hesitate. Answers when it has seen the row, and lets it answer.
+    pub(crate) fn hesitate(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let (seen, is_seen) = oneshot::channel();
+        let (let_go, go_on) = oneshot::channel();
+        *self.hesitation.lock().unwrap() = Some(Hesitation { seen, go_on });
+        (is_seen, let_go)
+    }
+
+    /// From now on files that are added together are added, and the answer is that nobody knows.
+    pub(crate) fn fall_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
     }
 
     fn counted(&self) -> &Memory {
@@ -50,6 +77,25 @@ impl Batch for Counting {
         ids: &'a [FileId],
     ) -> Answer<'a, Option<SharedFiles>> {
         self.counted().shared_files(organization, folder, ids)
+    }
+}
+
+impl Checkup for Counting {
+    fn files_with_bytes<'a>(
+        &'a self,
+        after: Option<&'a (OrganizationId, FileId)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>> {
+        self.counted().files_with_bytes(after, limit)
+    }
+
+    fn mark_damaged<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        since: Option<UnixSeconds>,
+    ) -> Answer<'a, ()> {
+        self.counted().mark_damaged(organization, id, since)
     }
 }
 
@@ -157,7 +203,15 @@ impl Catalog for Counting {
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
-        self.counted().add_files(files)
+        Box::pin(async move {
+            self.counted().add_files(files).await?;
+            if self.silent.load(Ordering::Relaxed) {
+                let doing = "adding files";
+                let source = "it fell silent".into();
+                return Err(CatalogError::Unavailable { doing, source });
+            }
+            Ok(())
+        })
     }
 
     fn file<'a>(
@@ -165,7 +219,15 @@ impl Catalog for Counting {
         organization: &'a OrganizationId,
         id: &'a FileId,
     ) -> Answer<'a, Option<FileRecord>> {
-        self.counted().file(organization, id)
+        let hesitation = self.hesitation.lock().unwrap().take();
+        Box::pin(async move {
+            let found = self.counted().file(organization, id).await;
+            if let Some(Hesitation { seen, go_on }) = hesitation {
+                seen.send(()).unwrap();
+                go_on.await.unwrap();
+            }
+            found
+        })
     }
 
     fn page<'a>(
@@ -265,7 +327,7 @@ impl Catalog for Counting {
         self.counted().forget_denied(now)
     }
 
-    fn version(&self) -> Answer<'_, u64> {
-        self.counted().version()
+    fn versions(&self) -> Answer<'_, Versions> {
+        self.counted().versions()
     }
 }

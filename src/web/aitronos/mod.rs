@@ -1,5 +1,6 @@
 //! The Aitronos file API under `/v1/organizations/{organization}/files` (the vendor's pages "Files" and
 //! "Authentication"): mint, upload, list, retrieve, delete. Keys come in `X-API-Key` or as a Bearer.
+//! Beside them, and not the vendor's, are the calls that revoke links (`revoke`).
 
 use hyper::{Method, Response, StatusCode};
 
@@ -14,6 +15,7 @@ use crate::model::id::FileId;
 use crate::model::key::Scope;
 
 pub(super) mod refusal;
+mod revoke;
 mod wire;
 
 /// How many files a page has unless the caller says.
@@ -44,6 +46,18 @@ pub enum Call<'a> {
         /// The organization's segment.
         organization: &'a str,
     },
+    /// `/v1/organizations/{organization}/links/revoke`.
+    RevokeLink {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+    /// `…/files/{file}/revoke`.
+    RevokeFile(FilePath<'a>),
+    /// `/v1/organizations/{organization}/revoke`.
+    RevokeOrganization {
+        /// The organization's segment.
+        organization: &'a str,
+    },
 }
 
 impl<'a> Call<'a> {
@@ -52,19 +66,24 @@ impl<'a> Call<'a> {
         if let Some(at) = FilePath::before(path, "content") {
             return Some(Self::Content(at));
         }
+        if let Some(at) = FilePath::before(path, "revoke") {
+            return Some(Self::RevokeFile(at));
+        }
         let rest = path.strip_prefix("/v1/organizations/")?;
         let (organization, rest) = rest.split_once('/')?;
-        let file = match rest.strip_prefix("files") {
-            Some("") => None,
-            Some(file) => Some(file.strip_prefix('/')?),
-            None => return None,
-        };
-        match file {
-            _ if organization.is_empty() => None,
-            None => Some(Self::Files { organization }),
-            Some("upload") => Some(Self::Upload { organization }),
-            Some(file) if file.is_empty() || file.contains('/') => None,
-            Some(file) => Some(Self::File(FilePath { organization, file })),
+        if organization.is_empty() {
+            return None;
+        }
+        match rest {
+            "files" => Some(Self::Files { organization }),
+            "files/upload" => Some(Self::Upload { organization }),
+            "links/revoke" => Some(Self::RevokeLink { organization }),
+            "revoke" => Some(Self::RevokeOrganization { organization }),
+            rest => {
+                let file = rest.strip_prefix("files/")?;
+                let whole = !file.is_empty() && !file.contains('/');
+                whole.then_some(Self::File(FilePath { organization, file }))
+            }
         }
     }
 
@@ -73,7 +92,10 @@ impl<'a> Call<'a> {
         match self {
             Self::Content(_) | Self::Files { .. } => &["GET", "HEAD"],
             Self::File(_) => &["GET", "HEAD", "DELETE"],
-            Self::Upload { .. } => &["POST"],
+            Self::Upload { .. }
+            | Self::RevokeLink { .. }
+            | Self::RevokeFile(_)
+            | Self::RevokeOrganization { .. } => &["POST"],
         }
     }
 
@@ -84,6 +106,9 @@ impl<'a> Call<'a> {
             Self::File(_) => "aitronos_file",
             Self::Files { .. } => "aitronos_files",
             Self::Upload { .. } => "aitronos_upload",
+            Self::RevokeLink { .. } => "revoke_link",
+            Self::RevokeFile(_) => "revoke_file",
+            Self::RevokeOrganization { .. } => "revoke_organization",
         }
     }
 }
@@ -98,6 +123,11 @@ pub(super) async fn answer(
         Call::File(at) => file(exchange, at).await,
         Call::Files { organization } => list(exchange, organization).await,
         Call::Upload { organization } => take_in(exchange, organization).await,
+        Call::RevokeLink { organization } => revoke::link(exchange, organization).await,
+        Call::RevokeFile(at) => revoke::links_of_file(exchange, at).await,
+        Call::RevokeOrganization { organization } => {
+            revoke::links_of_organization(exchange, organization).await
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) struct Fault<'a> {
 /// The answer to a problem.
 pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {
     let fault = fault(problem);
-    let text = wire::error(&fault, &trace.trace_id, now.to_string());
+    let text = wire::error(&fault, trace.trace_id.as_str(), now.to_string());
     reply::json(fault.status, trace, text)
 }
 
@@ -101,7 +101,7 @@ fn refused(refusal: &Refusal) -> Fault<'_> {
         ),
         Refusal::Field(fault) => return field_fault(fault),
         Refusal::TooLarge { .. } => (413, "PAYLOAD_TOO_LARGE", "The file is too large."),
-        Refusal::Exists { .. } | Refusal::Limit { .. } => {
+        Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::RevocationsFull { .. } => {
             (409, "CONFLICT", "This contradicts what is there already.")
         }
         Refusal::Missing { .. } => (404, "NOT_FOUND", "There is nothing here."),

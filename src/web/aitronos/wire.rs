@@ -1,11 +1,16 @@
 //! Aitronos' JSON, field by field in the vendor's order (its pages "Get file content URL", "File
-//! object", "List files" and "Error handling").
+//! object", "List files" and "Error handling"), and that of the calls that revoke, in the same manner.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::refusal::Fault;
 use crate::gateway::mint::Minted;
+use crate::gateway::refusal::FieldFault;
+use crate::gateway::revoke::RevokedLink;
 use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
+use crate::web::problem::Problem;
 
 /// What a mint answers.
 #[derive(Serialize)]
@@ -42,6 +47,45 @@ struct Page<'a> {
     page: u64,
     limit: u32,
     has_more: bool,
+}
+
+/// Which link a call wants revoked: exactly one of the two.
+pub(super) enum LinkNamed {
+    /// By itself.
+    Url(String),
+    /// By its id, not checked.
+    Id(String),
+}
+
+/// The body of that call. What its fields hold is looked at later, so that no error of the library
+/// repeats it.
+#[derive(Deserialize)]
+struct LinkBody {
+    download_url: Option<Value>,
+    link_id: Option<Value>,
+}
+
+/// What revoking a link answers.
+#[derive(Serialize)]
+struct Revoked<'a> {
+    organization_id: &'a str,
+    link_id: &'a str,
+    expires: u64,
+}
+
+/// What revoking all links of a file answers.
+#[derive(Serialize)]
+struct FileRevoked<'a> {
+    organization_id: &'a str,
+    file_id: &'a str,
+    link_revision: u64,
+}
+
+/// What revoking all links of an organization answers.
+#[derive(Serialize)]
+struct OrganizationRevoked<'a> {
+    organization_id: &'a str,
+    organization_epoch: u64,
 }
 
 /// The envelope of every error.
@@ -99,6 +143,65 @@ pub(super) fn page(records: &[FileRecord], total: u64, page: u64, limit: u32) ->
         page,
         limit,
         has_more: page.saturating_mul(u64::from(limit)) < total,
+    })
+}
+
+/// Reads which link a call wants revoked. The body is a credential, so no fault repeats any of it.
+pub(super) fn link_named(body: &[u8]) -> Result<LinkNamed, Problem> {
+    let unreadable = || Problem::bad_body("it is no JSON object");
+    // The library would take an array for the fields in their order.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(unreadable());
+    }
+    let body: LinkBody = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    let text = |field, value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(FieldFault::missing(field, "must be a text")),
+    };
+    match (body.download_url, body.link_id) {
+        (Some(url), None) => Ok(LinkNamed::Url(text("download_url", url)?)),
+        (None, Some(id)) => Ok(LinkNamed::Id(text("link_id", id)?)),
+        (None, None) => {
+            let why = "is required, or link_id in its place";
+            Err(FieldFault::missing("download_url", why).into())
+        }
+        (Some(_), Some(_)) => {
+            let why = "must not be there beside download_url";
+            Err(FieldFault::missing("link_id", why).into())
+        }
+    }
+}
+
+/// The answer to revoking a link.
+pub(super) fn revoked(link: &RevokedLink) -> Vec<u8> {
+    bytes(&Revoked {
+        organization_id: link.organization.as_str(),
+        link_id: link.link_id.as_str(),
+        expires: link.expires.get(),
+    })
+}
+
+/// The answer to revoking all links of a file.
+pub(super) fn file_revoked(
+    organization: &OrganizationId,
+    file: &FileId,
+    link_revision: u64,
+) -> Vec<u8> {
+    bytes(&FileRevoked {
+        organization_id: organization.as_str(),
+        file_id: file.as_str(),
+        link_revision,
+    })
+}
+
+/// The answer to revoking all links of an organization.
+pub(super) fn organization_revoked(
+    organization: &OrganizationId,
+    organization_epoch: u64,
+) -> Vec<u8> {
+    bytes(&OrganizationRevoked {
+        organization_id: organization.as_str(),
+        organization_epoch,
     })
 }
 

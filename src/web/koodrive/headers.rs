@@ -1,13 +1,13 @@
 //! The headers that every call has besides its credentials (the vendor's table "Request header
 //! parameters"): `X-User-Id`, `X-Date`, `X-Traceid`, `language`, `x-hw-share-folder-id`.
 
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use hyper::{HeaderMap, Response};
 
 use crate::gateway::refusal::FieldFault;
 use crate::model::time::UnixSeconds;
 use crate::web::Exchange;
 use crate::web::body::Body;
+use crate::web::header::{optional, takes_json};
 use crate::web::problem::Problem;
 use crate::web::trace::{TRACEID_CHARS, Trace, X_TRACEID};
 
@@ -48,7 +48,7 @@ impl<'a> Headers<'a> {
         }
         // One that can be echoed is one that is good.
         if let Some(traceid) = optional(headers, X_TRACEID.as_str())?
-            && !exchange.trace.is_own_traceid
+            && !exchange.trace.is_own_traceid()
         {
             let why = format!("{TRACEID_CHARS} letters, digits and underscores");
             return Err(FieldFault::new(X_TRACEID.as_str(), traceid, why).into());
@@ -66,7 +66,7 @@ impl<'a> Headers<'a> {
 
 /// Says which trace this was: the caller's own, or the one that we made.
 pub(super) fn put_trace(response: &mut Response<Body>, trace: &Trace) {
-    let traceid = trace.traceid.clone();
+    let traceid = trace.traceid();
     response.headers_mut().insert(X_TRACEID, traceid);
 }
 
@@ -74,45 +74,6 @@ pub(super) fn put_trace(response: &mut Response<Body>, trace: &Trace) {
 pub(super) fn required<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Problem> {
     let missing = || FieldFault::missing(name, "a header of the call").into();
     optional(headers, name)?.ok_or_else(missing)
-}
-
-/// The one line of a header. Two, or one that is not visible ASCII, could be read in two ways.
-fn optional<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
-    let mut lines = headers.get_all(name).iter();
-    let Some(line) = lines.next() else {
-        return Ok(None);
-    };
-    let text = line.to_str().ok().filter(|_| lines.next().is_none());
-    let text = text.ok_or_else(|| FieldFault::missing(name, "one line of visible ASCII"))?;
-    Ok(Some(text))
-}
-
-fn takes_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name: HeaderName| optional(headers, name.as_str());
-    if text(CONTENT_TYPE)?.is_some_and(|line| !is_json(line)) {
-        return Err(Problem::UnsupportedBody(
-            "it is not application/json in UTF-8",
-        ));
-    }
-    let encoding = text(CONTENT_ENCODING)?;
-    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
-        return Err(Problem::UnsupportedBody("it is encoded"));
-    }
-    Ok(())
-}
-
-/// Whether a `Content-Type` is JSON, in UTF-8 if it says in what (RFC 8259, §8.1). Other parameters say
-/// nothing about JSON.
-fn is_json(line: &str) -> bool {
-    let mut parts = line.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default();
-    let mut charsets = parts.filter_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        let value = value.trim_matches('"');
-        name.eq_ignore_ascii_case("charset").then_some(value)
-    });
-    kind.eq_ignore_ascii_case("application/json")
-        && charsets.all(|charset| charset.eq_ignore_ascii_case("utf-8"))
 }
 
 fn fault(name: &str, value: &str, why: &str) -> Problem {

@@ -17,6 +17,7 @@ use crate::model::key::Scope;
 
 use app_auth::AppSignature;
 use headers::Headers;
+pub use wire::{Wanted, wanted};
 
 mod app_auth;
 mod headers;
@@ -68,7 +69,7 @@ pub(super) async fn answer(
 /// otherwise. The call succeeds also where single files fail; each has a code of its own.
 async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
     let (caller, headers, text) = called(exchange).await?;
-    let wanted = wire::wanted(&text)?;
+    let wanted = wanted(&text)?;
     let batch = BatchRequest {
         folder: headers.folder,
         space: &wanted.container,
@@ -145,9 +146,9 @@ fn log_call(
     outcomes: Result<&[Outcome], &Refusal>,
 ) {
     tracing::info!(
-        trace_id = exchange.trace.trace_id,
+        trace_id = exchange.trace.trace_id.as_str(),
         request_id = exchange.trace.request_id(),
-        x_traceid = exchange.trace.traceid(),
+        x_traceid = exchange.trace.traceid().to_str().ok(),
         api_key_id = %caller.key,
         organization_id = %caller.organization,
         koodrive_user_id = headers.user,
@@ -167,9 +168,9 @@ fn cut(text: &str) -> &str {
 /// As [`Exchange::log_minted`], with the vendor's user.
 fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
     tracing::info!(
-        trace_id = exchange.trace.trace_id,
+        trace_id = exchange.trace.trace_id.as_str(),
         request_id = exchange.trace.request_id(),
-        x_traceid = exchange.trace.traceid(),
+        x_traceid = exchange.trace.traceid().to_str().ok(),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,

@@ -83,7 +83,9 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         | Refusal::KeyDeactivated
         | Refusal::Link(_) => plain(StatusCode::UNAUTHORIZED),
         Refusal::Missing { .. } => plain(StatusCode::NOT_FOUND),
-        Refusal::Exists { .. } | Refusal::Limit { .. } => plain(StatusCode::CONFLICT),
+        Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::RevocationsFull { .. } => {
+            plain(StatusCode::CONFLICT)
+        }
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),
         Refusal::Unavailable(_) => plain(StatusCode::SERVICE_UNAVAILABLE),

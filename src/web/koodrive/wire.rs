@@ -20,10 +20,13 @@ pub(super) const ID_CHARS_MAX: usize = 128;
 
 /// What a call asks for. Ids are texts of the right length, not yet ids.
 #[derive(Debug)]
-pub(super) struct Wanted {
-    pub(super) container: String,
-    pub(super) files: Vec<String>,
-    pub(super) options: MintOptions,
+pub struct Wanted {
+    /// The space that the files lie in.
+    pub container: String,
+    /// The files, 1 to 100, in the order they were named in.
+    pub files: Vec<String>,
+    /// What each link shall be like.
+    pub options: MintOptions,
 }
 
 /// What a call answers, whatever became of its files.
@@ -58,7 +61,7 @@ struct Envelope<'a> {
 
 /// Reads the body of a call: one JSON object and nothing else, no key twice at any depth. Fields that
 /// nobody knows are ignored.
-pub(super) fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
+pub fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
     const NOT_JSON: &str = "it is not JSON";
     let text =
         std::str::from_utf8(body).map_err(|error| Problem::unreadable_body(NOT_JSON, &error))?;

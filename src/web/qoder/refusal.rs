@@ -90,7 +90,7 @@ fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
         Refusal::Field(fault) => field_fault(fault),
         Refusal::FileNotFound => not_found(path),
         Refusal::Missing { .. } => of(404, NOT_FOUND, "There is nothing here."),
-        Refusal::Exists { .. } | Refusal::Limit { .. } => {
+        Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::RevocationsFull { .. } => {
             of(409, CONFLICT, "This contradicts what is there already.")
         }
         Refusal::TooLarge { limit } => too_large(*limit),

@@ -17,6 +17,8 @@ async fn an_abandoned_stage_is_swept_and_a_locked_one_is_not() {
     fs::write(fixture.root.path().join("stage/README"), "foreign").unwrap();
     fs::create_dir(fixture.stage_path(key(1, 5))).unwrap();
     let live = fixture.disk.stage(key(1, 6)).await.unwrap();
+    assert_eq!(fixture.disk.abandoned_stages().await.unwrap(), 3);
+    assert_eq!(fixture.stages(), 7, "none was removed");
     assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 2);
     assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 1);
     assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 0);

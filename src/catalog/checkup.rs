@@ -1,0 +1,26 @@
+//! The chapter of the port about checking rows against their bytes.
+
+use super::Answer;
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::time::UnixSeconds;
+
+/// Goes through all rows, under the contract of [`Catalog`](super::Catalog).
+pub trait Checkup: Send + Sync {
+    /// Up to `limit` files that have bytes, `Ready` and `Deleted` ones, of all organizations: ordered by
+    /// organization and id, from the first one after `after` on. Costs the same at every place.
+    fn files_with_bytes<'a>(
+        &'a self,
+        after: Option<&'a (OrganizationId, FileId)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>>;
+
+    /// Says since when a file's bytes are known to be damaged, or with `None` that they are whole.
+    /// `NotFound` unless the file is `Ready` or `Deleted`.
+    fn mark_damaged<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        since: Option<UnixSeconds>,
+    ) -> Answer<'a, ()>;
+}

@@ -1,0 +1,110 @@
+//! `hallpass doctor`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::failure::Failure;
+use super::session::{Global, Logging, Session};
+use super::wire;
+use crate::gateway::Gateway;
+use crate::gateway::doctor::{Complaint, Tally};
+use crate::server::installation::Access;
+
+/// How many files are read at once at most, however many cores there are.
+const FILES_AT_ONCE_MAX: usize = 16;
+
+/// How many files the one JSON object names. All are counted, and without `--json` all are printed.
+const NAMED_MAX: usize = 10_000;
+
+/// How often the progress is drawn.
+const DRAW_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Args, Debug)]
+pub(super) struct Doctor {
+    /// Mark damaged files, which are not served then, unmark those that are whole again, and remove leftovers
+    #[arg(long)]
+    mend: bool,
+}
+
+impl Doctor {
+    /// Prints each file that something is the matter with, then the sum. Fails if any is damaged.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let gateway = session.gateway(Access::Existing).await?;
+        let leftovers = gateway.leftovers().await?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let tally = Arc::new(Tally::default());
+        let drawing = draw(&tally, !session.output.is_json());
+        let mut checkup = wire::Checkup {
+            files_checked: 0,
+            bytes_checked: 0,
+            damaged: 0,
+            files: Vec::new(),
+            stages: leftovers.stages,
+            orphans: leftovers.orphans,
+            mended: self.mend,
+        };
+        let mut printed = Ok(());
+        let output = &mut session.output;
+        let report = |finding: crate::gateway::doctor::Finding| {
+            checkup.damaged += u64::from(finding.complaint != Complaint::Healed);
+            let patient = wire::Patient::from(&finding);
+            if !output.is_json() {
+                let shown = drawing.suspend(|| output.item(&patient).and_then(|()| output.flush()));
+                printed = std::mem::replace(&mut printed, Ok(())).and(shown);
+            } else if checkup.files.len() < NAMED_MAX {
+                checkup.files.push(patient);
+            }
+        };
+        let at_once = cores.min(FILES_AT_ONCE_MAX);
+        gateway
+            .check_files(self.mend, at_once, &tally, report)
+            .await?;
+        drawing.finish_and_clear();
+        printed?;
+        if self.mend {
+            sweep(&gateway, &mut checkup).await?;
+        }
+        (checkup.files_checked, checkup.bytes_checked) = (tally.files(), tally.bytes());
+        session.output.one(&checkup)?;
+        if checkup.damaged == 0 {
+            Ok(())
+        } else {
+            Err(Failure::Said)
+        }
+    }
+}
+
+/// Does what a running gateway does every hour.
+async fn sweep(gateway: &Gateway, checkup: &mut wire::Checkup) -> Result<(), Failure> {
+    let swept = gateway.sweep().await?;
+    (checkup.stages, checkup.orphans) = (swept.stages, swept.orphans);
+    Ok(())
+}
+
+/// Shows how far the check has come, on standard error and only where that is a terminal, until it is told
+/// to finish.
+fn draw(tally: &Arc<Tally>, shown: bool) -> ProgressBar {
+    let target = if shown {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    let (tally, drawn) = (Arc::clone(tally), bar.clone());
+    tokio::spawn(async move {
+        while !drawn.is_finished() {
+            let bytes = indicatif::HumanBytes(tally.bytes());
+            drawn.set_message(format!("{} files, {bytes} checked", tally.files()));
+            drawn.tick();
+            tokio::time::sleep(DRAW_EVERY).await;
+        }
+    });
+    bar
+}

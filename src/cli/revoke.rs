@@ -1,0 +1,125 @@
+//! `hallpass revoke`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::failure::{Failure, complain};
+use super::session::{Global, Logging, Session, expect_organization};
+use super::{texts, wire};
+use crate::gateway::Gateway;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::revocations::TRUSTED_FOR;
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::revocation::LinkId;
+use crate::server::installation::Access;
+
+#[derive(Args, Debug)]
+pub(super) struct Revoke {
+    /// Signed URLs that shall open nothing any more; their scheme and host say nothing
+    #[arg(value_name = "URL", conflicts_with_all = ["link_id", "file", "organization"])]
+    urls: Vec<String>,
+    /// Id of the link, as the log says it
+    #[arg(long, value_name = "ID", value_parser = texts::link_id, allow_hyphen_values = true)]
+    #[arg(conflicts_with = "file")]
+    link_id: Option<LinkId>,
+    /// Id of the file whose links made so far shall open nothing any more
+    #[arg(long, value_name = "ID")]
+    file: Option<FileId>,
+    /// Organization of the link or file [default: org_default]; alone, all links of that organization
+    #[arg(long, value_name = "ID")]
+    organization: Option<OrganizationId>,
+    /// Return at once: running gateways then refuse within a second
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Revoke {
+    /// Revokes, and returns when every running gateway refuses what was revoked.
+    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        if !self.urls.is_empty() {
+            return self.revoke_urls(&mut session).await;
+        }
+        if self.link_id.is_none() && self.file.is_none() && self.organization.is_none() {
+            let why = "say what to revoke: a signed URL, --link-id, --file, or --organization for all its links";
+            return Err(Failure::Usage(why.into()));
+        }
+        let default = OrganizationId::default_organization;
+        let organization = self.organization.clone().unwrap_or_else(default);
+        let gateway = opened(&session, &organization).await?;
+        let revoked = if let Some(link) = self.link_id {
+            gateway.revoke_link(&organization, link).await?.into()
+        } else if let Some(file) = &self.file {
+            links_of_file(&gateway, &organization, file).await?
+        } else {
+            let epoch = gateway.revoke_links_of_organization(&organization).await?;
+            wire::Revoked::organization(&organization, epoch)
+        };
+        self.wait().await;
+        session.output.one(&revoked)
+    }
+
+    /// Revokes each link, passes over those that are none, and says which they are, but never a link.
+    async fn revoke_urls(&self, session: &mut Session) -> Result<(), Failure> {
+        let gateway = session.gateway(Access::Existing).await?;
+        // Waits as long as the catalogue takes to say what was revoked before.
+        gateway.look().await?;
+        let mut revoked = Vec::new();
+        for (at, url) in self.urls.iter().enumerate() {
+            match gateway.revoke_url(None, url).await {
+                Ok(link) => revoked.push(wire::Revoked::from(link)),
+                Err(Refusal::Field(_)) => complain(&format!(
+                    "link {}: it opens nothing already, or is none of this installation \
+                     (`hallpass verify` says why)",
+                    at + 1
+                )),
+                Err(refusal) => complain(&format!("link {}: {refusal}", at + 1)),
+            }
+        }
+        if !revoked.is_empty() {
+            self.wait().await;
+        }
+        match (self.urls.as_slice(), revoked.as_slice()) {
+            ([_], [one]) => session.output.one(one)?,
+            ([_], _) => {}
+            _ => session.output.many(&revoked)?,
+        }
+        if revoked.len() == self.urls.len() {
+            Ok(())
+        } else {
+            Err(Failure::Said)
+        }
+    }
+
+    /// After this, no gateway answers from what it knew before.
+    async fn wait(&self) {
+        if !self.no_wait {
+            tokio::time::sleep(TRUSTED_FOR).await;
+        }
+    }
+}
+
+/// The installation, which has this organization. Waits as long as the catalogue takes to say what was
+/// revoked before.
+async fn opened(session: &Session, id: &OrganizationId) -> Result<Arc<Gateway>, Failure> {
+    let gateway = session.gateway(Access::Existing).await?;
+    expect_organization(&gateway, id).await?;
+    gateway.look().await?;
+    Ok(gateway)
+}
+
+async fn links_of_file(
+    gateway: &Gateway,
+    organization: &OrganizationId,
+    file: &FileId,
+) -> Result<wire::Revoked, Failure> {
+    match gateway.revoke_links_of_file(organization, file).await {
+        Ok(revision) => Ok(wire::Revoked::file(organization, file, revision)),
+        Err(Refusal::FileNotFound) => {
+            let why = format!("organization {organization} has no file {file}");
+            Err(Failure::Failed(why))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}

@@ -1,0 +1,147 @@
+//! Taking many files in beside each other, for `add`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::failure::Failure;
+use super::store::{self, Labels, Progress};
+use super::walk::{Found, Walk};
+use crate::gateway::Gateway;
+use crate::gateway::upload::{Kept, NewFile};
+use crate::model::file::FileRecord;
+
+/// How many files are taken in at once for each core: one waits for the disk while another is hashed.
+const FILES_PER_CORE: usize = 2;
+/// How many files may be done and not told because one before them is not: a large file holds the rest
+/// up only when so many small ones have passed it.
+const AHEAD_MAX: usize = 1_000;
+
+/// Takes files in.
+pub(super) struct Taking {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) labels: Labels,
+    /// Whether the bytes stay where they are.
+    pub(super) in_place: bool,
+    pub(super) progress: Progress,
+}
+
+/// Files that are taken in, each numbered by its place in the walk.
+struct Work {
+    taking: Arc<Taking>,
+    walk: Walk,
+    walked: bool,
+    running: JoinSet<(usize, PathBuf, Result<Kept, Failure>)>,
+    running_max: usize,
+    /// How many were found.
+    found: usize,
+    /// Those that are done, but not told.
+    done: BTreeMap<usize, Result<FileRecord, Failure>>,
+    /// How many were told.
+    told: usize,
+}
+
+impl Taking {
+    /// Takes in every file of the walk, and tells in the order of the walk what became of each, once its
+    /// row is there. What `tell` fails with ends it: what is not done by then is given up, and leaves at
+    /// most bytes without a row, for the sweeper.
+    pub(super) async fn all(
+        self: &Arc<Self>,
+        walk: Walk,
+        mut tell: impl FnMut(Result<FileRecord, Failure>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut work = Work {
+            taking: Arc::clone(self),
+            walk,
+            walked: false,
+            running: JoinSet::new(),
+            running_max: cores * FILES_PER_CORE,
+            found: 0,
+            done: BTreeMap::new(),
+            told: 0,
+        };
+        while !(work.walked && work.told == work.found) {
+            work.start();
+            work.finish().await?;
+            while let Some(taken) = work.done.remove(&work.told) {
+                work.told += 1;
+                self.progress.aside(|| tell(taken))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, found: &Found, new: NewFile) -> Result<Kept, Failure> {
+        if self.in_place {
+            store::keep_in_place(&self.gateway, found, new).await
+        } else {
+            store::keep(&self.gateway, found, new, &self.progress).await
+        }
+    }
+}
+
+impl Work {
+    /// Begins with as many files as may be on their way. Their ids are drawn here, so that they are
+    /// listed in the order in which they were found.
+    fn start(&mut self) {
+        while self.running.len() < self.running_max && self.found - self.told < AHEAD_MAX {
+            let Some(found) = self.taking.progress.aside(|| self.walk.next()) else {
+                self.walked = true;
+                return;
+            };
+            let number = self.found;
+            self.found += 1;
+            let new = found.and_then(|found| {
+                let new = self.taking.labels.of(&found.path)?;
+                Ok((found, self.taking.gateway.begin_file(new)))
+            });
+            let taking = Arc::clone(&self.taking);
+            match new {
+                Ok((found, new)) => self.running.spawn(async move {
+                    let kept = taking.keep(&found, new).await;
+                    (number, found.path, kept)
+                }),
+                Err(failure) => {
+                    self.done.insert(number, Err(failure));
+                    continue;
+                }
+            };
+        }
+    }
+
+    /// Waits for a file whose bytes are kept, and makes its row together with those of all others that
+    /// have come so far.
+    async fn finish(&mut self) -> Result<(), Failure> {
+        let Some(first) = self.running.join_next().await else {
+            return Ok(());
+        };
+        let mut ended = vec![first];
+        ended.extend(std::iter::from_fn(|| self.running.try_join_next()));
+        let (mut names, mut kept) = (Vec::new(), Vec::new());
+        for ended in ended {
+            let (number, path, result) =
+                ended.map_err(|error| Failure::Failed(format!("taking a file in: {error}")))?;
+            match result {
+                Ok(file) => {
+                    names.push((number, path));
+                    kept.push(file);
+                }
+                Err(failure) => {
+                    self.done.insert(number, Err(failure));
+                }
+            }
+        }
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let added = self.taking.gateway.add_kept(kept).await;
+        for ((number, path), added) in names.into_iter().zip(added) {
+            let taken = added.map_err(|refusal| store::refused(&path, &refusal));
+            self.done.insert(number, taken);
+        }
+        Ok(())
+    }
+}

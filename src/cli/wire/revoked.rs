@@ -1,0 +1,89 @@
+//! What `revoke` prints, as the API answers it.
+
+use serde::Serialize;
+
+use crate::cli::output::Show;
+use crate::gateway::revoke::RevokedLink;
+use crate::model::id::{FileId, OrganizationId};
+
+/// What opens nothing any more.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::cli) enum Revoked {
+    /// One link.
+    Link {
+        organization_id: String,
+        link_id: String,
+        expires: u64,
+    },
+    /// All links of a file, signed with an earlier revision.
+    File {
+        organization_id: String,
+        file_id: String,
+        link_revision: u64,
+    },
+    /// All links of an organization, signed in an earlier epoch.
+    Organization {
+        organization_id: String,
+        organization_epoch: u64,
+    },
+}
+
+impl Revoked {
+    pub(in crate::cli) fn file(
+        organization: &OrganizationId,
+        file: &FileId,
+        link_revision: u64,
+    ) -> Self {
+        Self::File {
+            organization_id: organization.to_string(),
+            file_id: file.to_string(),
+            link_revision,
+        }
+    }
+
+    pub(in crate::cli) fn organization(
+        organization: &OrganizationId,
+        organization_epoch: u64,
+    ) -> Self {
+        Self::Organization {
+            organization_id: organization.to_string(),
+            organization_epoch,
+        }
+    }
+}
+
+impl From<RevokedLink> for Revoked {
+    fn from(link: RevokedLink) -> Self {
+        Self::Link {
+            organization_id: link.organization.to_string(),
+            link_id: link.link_id.to_string(),
+            expires: link.expires.get(),
+        }
+    }
+}
+
+impl Show for Revoked {
+    fn lines(&self) -> Vec<String> {
+        vec![match self {
+            Self::Link {
+                organization_id,
+                link_id,
+                ..
+            } => format!("{organization_id}  link {link_id}  revoked"),
+            Self::File {
+                organization_id,
+                file_id,
+                link_revision,
+            } => format!(
+                "{organization_id}  {file_id}  all links revoked, now at link_revision {link_revision}"
+            ),
+            Self::Organization {
+                organization_id,
+                organization_epoch,
+            } => format!(
+                "{organization_id}  all links revoked, now at organization_epoch {organization_epoch}"
+            ),
+        }]
+    }
+}

@@ -1,0 +1,82 @@
+//! What no single value shows: values that contradict each other.
+
+use std::net::SocketAddr;
+
+use super::problem::Origin;
+use super::source::{KEYRING_VARIABLE, Sources};
+use super::{Config, Listen, Server};
+
+impl Sources {
+    /// Notes every contradiction. A pair of which one was refused is not looked at: its default stands in
+    /// for it, and comparing with that would blame the other.
+    pub(super) fn check_together(&mut self, config: &Config) {
+        let links = &config.links;
+        for (key, seconds) in [
+            ("links.lifetime", links.lifetime),
+            ("links.expiry_window", links.expiry_window),
+        ] {
+            let rule = "must be at most links.lifetime_max";
+            self.refuse_pair(
+                key,
+                "links.lifetime_max",
+                seconds > links.lifetime_max,
+                rule,
+            );
+        }
+        let server = &config.server;
+        let public = |admin: &SocketAddr| {
+            let is_same = |listen: &Listen| listen.address() == Some(*admin);
+            admin.port() != 0 && server.listen.iter().any(is_same)
+        };
+        let clash = server.admin_listen.as_ref().is_some_and(public);
+        let rule = "must be another address than those of server.listen";
+        self.refuse_pair("server.admin_listen", "server.listen", clash, rule);
+        let nobody = server.proxy_protocol && server.trusted_proxies.is_empty();
+        let rule = "must not be required of nobody: name the proxies in server.trusted_proxies";
+        self.refuse_pair(
+            "server.proxy_protocol",
+            "server.trusted_proxies",
+            nobody,
+            rule,
+        );
+        self.check_tls(server);
+        let clash = config.keyring.file.is_some() && config.keyring_text.is_some();
+        let rule = "must not be set together with HALLPASS_KEYRING, which takes its place";
+        self.refuse_pair("keyring.file", KEYRING_VARIABLE, clash, rule);
+    }
+
+    fn check_tls(&mut self, server: &Server) {
+        let (certificate, key) = ("server.tls_certificate", "server.tls_key");
+        let has = [server.tls_certificate.is_some(), server.tls_key.is_some()];
+        let rule = "must be set together with server.tls_key";
+        self.refuse_pair(certificate, key, has == [true, false], rule);
+        let rule = "must be set together with server.tls_certificate";
+        self.refuse_pair(key, certificate, has == [false, true], rule);
+        let is_tls = server.listen.iter().any(Listen::is_tls);
+        let rule = "must have a certificate for its tls: addresses: set server.tls_certificate and server.tls_key";
+        self.refuse_pair(
+            "server.listen",
+            certificate,
+            is_tls && has == [false; 2],
+            rule,
+        );
+        let rule = "must not be set where no address of server.listen begins with tls:";
+        self.refuse_pair(
+            certificate,
+            "server.listen",
+            !is_tls && has == [true; 2],
+            rule,
+        );
+    }
+
+    fn refuse_pair(&mut self, key: &str, other: &str, wrong: bool, rule: &str) {
+        let sound = |key: &str| self.problems.iter().all(|problem| problem.key != key);
+        if wrong && sound(key) && sound(other) {
+            let why = match self.origin(other) {
+                Origin::Default => rule.into(),
+                origin => format!("{rule} ({origin})"),
+            };
+            self.add_problem(key, self.origin(key), why);
+        }
+    }
+}

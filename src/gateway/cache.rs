@@ -1,0 +1,206 @@
+//! What is kept in memory of rows and bytes, so that a request for a hot file asks neither the catalogue
+//! nor the disk.
+//!
+//! Every entry knows between which changes of rows it was read (`RowsAt`, taken before the reading
+//! began), and is answered with only while no row was changed since: by this process or, as far as a look
+//! has found, by another. So a change that comes while a row is being read can never be lost: the row is
+//! old as soon as it is kept. What is not there is never kept.
+//!
+//! Each cache is bounded, and what was used least makes room. They are `quick_cache`'s: many small locks
+//! instead of one, no task of their own, and their keys can be looked up without being copied.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use quick_cache::sync::{Cache as Bounded, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
+
+use super::download::OpenFile;
+use super::revocations::RowsAt;
+use crate::model::address::{FileAddress, FileRef};
+use crate::model::app::App;
+use crate::model::digest::Sha256Digest;
+use crate::model::file::FileRecord;
+use crate::model::id::{AppId, OrganizationId, SpaceId};
+use crate::model::key::ApiKey;
+
+/// What a row costs besides its texts, in bytes: its fields, its key, and its place in a cache.
+const ROW_BYTES: u64 = 1_024;
+
+/// How much is kept. Nothing, where it says 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `cache.rows_bytes`: of rows of files; and as much again at most of API keys, apps and spaces.
+    pub rows_bytes: u64,
+    /// `cache.open_files`: files that stay open.
+    pub open_files: u64,
+    /// `cache.small_files_bytes`: of files whose bytes are kept instead.
+    pub small_files_bytes: u64,
+    /// `cache.small_file_max`: how many bytes such a file has at most.
+    pub small_file_max: u64,
+}
+
+/// All that one gateway keeps.
+pub(super) struct Cache {
+    pub(super) files: Kept<FileAddress, Arc<FileRecord>>,
+    pub(super) keys: Kept<Sha256Digest, Arc<ApiKey>>,
+    pub(super) apps: Kept<AppId, Arc<(App, ApiKey)>>,
+    pub(super) spaces: Kept<SpaceAddress, ()>,
+    open: Kept<FileAddress, Arc<OpenFile>>,
+    small: Kept<FileAddress, Arc<OpenFile>>,
+    small_file_max: u64,
+}
+
+/// A bounded number of values, each true between two changes of rows. Without a bound there are none.
+pub(super) struct Kept<K, V>(Option<Bounded<K, Entry<V>, Weights>>);
+
+#[derive(Clone)]
+struct Entry<V> {
+    value: V,
+    at: RowsAt,
+    weight: u64,
+}
+
+#[derive(Clone)]
+struct Weights;
+
+impl<K, V> Weighter<K, Entry<V>> for Weights {
+    fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
+        entry.weight
+    }
+}
+
+/// A space of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SpaceAddress {
+    pub(super) organization: OrganizationId,
+    pub(super) space: SpaceId,
+}
+
+impl Cache {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let beside = limits.rows_bytes / 3;
+        Self {
+            files: Kept::new(limits.rows_bytes, ROW_BYTES),
+            keys: Kept::new(beside, ROW_BYTES),
+            apps: Kept::new(beside, ROW_BYTES),
+            spaces: Kept::new(beside, ROW_BYTES),
+            open: Kept::new(limits.open_files, 1),
+            small: Kept::new(limits.small_files_bytes, ROW_BYTES),
+            small_file_max: limits.small_file_max,
+        }
+    }
+
+    /// Lets go of everything.
+    pub(super) fn clear(&self) {
+        self.files.clear();
+        self.keys.clear();
+        self.apps.clear();
+        self.spaces.clear();
+        self.open.clear();
+        self.small.clear();
+    }
+
+    /// Whether the bytes of a file of this size are kept themselves.
+    pub(super) const fn is_small(&self, size: u64) -> bool {
+        self.small.0.is_some() && size <= self.small_file_max
+    }
+
+    /// A file that is open, or whose bytes are here.
+    pub(super) fn open_file(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Option<Arc<OpenFile>> {
+        self.small
+            .get(&file, at)
+            .or_else(|| self.open.get(&file, at))
+    }
+
+    pub(super) fn keep_open_file(&self, file: &Arc<OpenFile>, at: Option<RowsAt>) {
+        let address = file.record.address();
+        match file.content.bytes() {
+            Some(bytes) => {
+                let weight = bytes.len() as u64 + row_weight(&file.record);
+                self.small.keep(address, Arc::clone(file), at, weight);
+            }
+            None => self.open.keep(address, Arc::clone(file), at, 1),
+        }
+    }
+
+    pub(super) fn forget_open_file(&self, file: FileRef<'_>) {
+        self.small.forget(&file);
+        self.open.forget(&file);
+    }
+
+    pub(super) fn keep_file(&self, file: &Arc<FileRecord>, at: Option<RowsAt>) {
+        let weight = row_weight(file);
+        self.files
+            .keep(file.address(), Arc::clone(file), at, weight);
+    }
+}
+
+impl<K: Eq + Hash, V: Clone> Kept<K, V> {
+    /// Room for values of this weight in all. One weighs about `usual`.
+    fn new(limit: u64, usual: u64) -> Self {
+        let items = usize::try_from(limit.div_ceil(usual)).unwrap_or(usize::MAX);
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(items)
+            .weight_capacity(limit)
+            .build();
+        // Only a missing capacity is refused.
+        let options = options.ok().filter(|_| limit > 0);
+        let bounded = |options| {
+            let (hashing, life) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
+            Bounded::with_options(options, Weights, hashing, life)
+        };
+        Self(options.map(bounded))
+    }
+
+    /// The value, if it is still true.
+    pub(super) fn get<Q>(&self, key: &Q, at: Option<RowsAt>) -> Option<V>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let entry = self.0.as_ref()?.get(key)?;
+        (Some(entry.at) == at).then_some(entry.value)
+    }
+
+    /// Keeps a value that was read no earlier than `at`, if that is known.
+    pub(super) fn keep(&self, key: K, value: V, at: Option<RowsAt>, weight: u64) {
+        if let (Some(cache), Some(at)) = (&self.0, at) {
+            cache.insert(key, Entry { value, at, weight });
+        }
+    }
+
+    /// As [`Kept::keep`], a row without texts of any length.
+    pub(super) fn keep_row(&self, key: K, value: V, at: Option<RowsAt>) {
+        self.keep(key, value, at, ROW_BYTES);
+    }
+
+    fn forget<Q>(&self, key: &Q)
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        if let Some(cache) = &self.0 {
+            cache.remove(key);
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(cache) = &self.0 {
+            cache.clear();
+        }
+    }
+}
+
+impl Equivalent<FileAddress> for FileRef<'_> {
+    fn equivalent(&self, address: &FileAddress) -> bool {
+        self.is_of(address)
+    }
+}
+
+fn row_weight(file: &FileRecord) -> u64 {
+    let texts = file.metadata.pairs();
+    let texts: usize = texts.map(|(key, value)| key.len() + value.len()).sum();
+    ROW_BYTES + texts as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! Checking every row against its bytes, and what lies about that no row names.
+//!
+//! Safe beside any number of running gateways: what looks damaged is looked at again in the catalogue, in case
+//! it was deleted meanwhile, and what is being written counts as no leftover.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
+
+use super::Gateway;
+use super::refusal::{Refusal, with_causes};
+use crate::blob::{BlobError, BlobStore};
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{FileRecord, FileState};
+
+/// How many rows are looked at in one go.
+const ROWS: u32 = 100;
+
+/// How much of a file is in memory at once, in bytes.
+const CHUNK_BYTES: u64 = 1024 * 1024;
+
+/// How far a check has come, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct Tally {
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+/// What is the matter with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Complaint {
+    /// Its bytes are gone, of another length, or not those that its row says.
+    Damaged(String),
+    /// The disk did not give them. They may be good.
+    Unreadable(String),
+    /// It is marked as damaged, and its bytes are whole.
+    Healed,
+}
+
+/// A file that something is the matter with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its row, as the check left it.
+    pub file: FileRecord,
+    /// What it is.
+    pub complaint: Complaint,
+}
+
+/// What no row names and no living process writes. Every running gateway sweeps it within an hour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Uploads that broke off with their process.
+    pub stages: usize,
+    /// Blobs without a row, older than any upload may be.
+    pub orphans: usize,
+}
+
+impl Tally {
+    /// Files that were read to their end, or as far as they are.
+    pub fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Gateway {
+    /// Reads the bytes of every file that has any, deleted or not, `at_once` files at a time with a
+    /// megabyte of each in memory, and hands each finding to `report`. With `mend`, damaged files are marked,
+    /// after which no gateway serves them, and the mark is taken from those that are whole again; nothing
+    /// else changes. Dropping the future stops between two chunks.
+    pub async fn check_files(
+        &self,
+        mend: bool,
+        at_once: usize,
+        tally: &Arc<Tally>,
+        mut report: impl FnMut(Finding),
+    ) -> Result<(), Refusal> {
+        let mut checks = JoinSet::new();
+        let mut last = None;
+        loop {
+            let page = self.catalog.files_with_bytes(last.as_ref(), ROWS).await?;
+            let Some(file) = page.last() else {
+                break;
+            };
+            last = Some((file.organization.clone(), file.id.clone()));
+            for file in page {
+                if checks.len() >= at_once.max(1)
+                    && let Some(checked) = checks.join_next().await
+                    && let Some(finding) = self.settle(mend, checked).await?
+                {
+                    report(finding);
+                }
+                checks.spawn(check(Arc::clone(&self.blobs), file, Arc::clone(tally)));
+            }
+        }
+        while let Some(checked) = checks.join_next().await {
+            if let Some(finding) = self.settle(mend, checked).await? {
+                report(finding);
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what a sweep would remove, but for deleted files whose days in the recycle bin are over.
+    pub async fn leftovers(&self) -> Result<Leftovers, Refusal> {
+        let mut leftovers = Leftovers {
+            stages: self.blobs.abandoned_stages().await?,
+            orphans: 0,
+        };
+        let mut after = None;
+        while let Some((last, orphans)) = self.orphans(after).await? {
+            leftovers.orphans += orphans.len();
+            after = Some(last);
+        }
+        Ok(leftovers)
+    }
+
+    /// What is to be said of a checked file, and with `mend` done. Its row is read again: bytes of a file
+    /// that was deleted and swept meanwhile may well be gone.
+    async fn settle(
+        &self,
+        mend: bool,
+        checked: Result<(FileRecord, Option<Complaint>), tokio::task::JoinError>,
+    ) -> Result<Option<Finding>, Refusal> {
+        let broke = |error| Refusal::Internal(format!("checking a file: {error}"));
+        let (seen, complaint) = checked.map_err(broke)?;
+        let Some(complaint) = complaint else {
+            return Ok(None);
+        };
+        let (organization, id) = (&seen.organization, &seen.id);
+        let now = self.catalog.file(organization, id).await?;
+        let same = |file: &FileRecord| {
+            !matches!(file.state, FileState::Swept { .. }) && file.location == seen.location
+        };
+        let Some(mut file) = now.filter(same) else {
+            return Ok(None);
+        };
+        let mark = match complaint {
+            Complaint::Damaged(_) => file.damaged_at.or(Some(self.clock.now())),
+            Complaint::Unreadable(_) => file.damaged_at,
+            Complaint::Healed => None,
+        };
+        if mend && mark != file.damaged_at {
+            let marking = self.catalog.mark_damaged(organization, id, mark);
+            self.changing(marking).await?;
+            file.damaged_at = mark;
+        }
+        Ok(Some(Finding { file, complaint }))
+    }
+}
+
+/// Says no to a file that a check marked: its bytes may be there, and are not what they were.
+pub(super) fn expect_whole(file: &FileRecord) -> Result<(), Refusal> {
+    let Some(since) = file.damaged_at else {
+        return Ok(());
+    };
+    let (organization, id) = (&file.organization, &file.id);
+    let why = format!("file {id} of {organization} is marked as damaged since {since}");
+    Err(Refusal::Internal(why))
+}
+
+/// Reads a file's bytes to their end, and says what is the matter with them.
+async fn check(
+    blobs: Arc<dyn BlobStore>,
+    file: FileRecord,
+    tally: Arc<Tally>,
+) -> (FileRecord, Option<Complaint>) {
+    let complaint = match digest(blobs.as_ref(), &file, &tally).await {
+        Ok(sha256) if sha256 != file.sha256 => Some(Complaint::Damaged(format!(
+            "its SHA-256 is {sha256}, not {expected}",
+            sha256 = sha256.to_hex(),
+            expected = file.sha256.to_hex()
+        ))),
+        Ok(_) => file.damaged_at.map(|_| Complaint::Healed),
+        Err(BlobError::Damaged { what }) => Some(Complaint::Damaged(what)),
+        Err(error) => Some(Complaint::Unreadable(with_causes(&error))),
+    };
+    tally.files.fetch_add(1, Ordering::Relaxed);
+    (file, complaint)
+}
+
+async fn digest(
+    blobs: &dyn BlobStore,
+    file: &FileRecord,
+    tally: &Tally,
+) -> Result<Sha256Digest, BlobError> {
+    let blob = blobs.open(&file.location, file.size).await?;
+    let mut hasher = Sha256::new();
+    let mut offset = 0;
+    while offset < file.size {
+        let length = (file.size - offset).min(CHUNK_BYTES);
+        let chunk = blob
+            .read_at(offset, usize::try_from(length).unwrap_or_default())
+            .await?;
+        hasher.update(&chunk);
+        offset += length;
+        tally.bytes.fetch_add(length, Ordering::Relaxed);
+    }
+    Ok(Sha256Digest::new(hasher.finalize().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::blob::memory::Memory as MemoryBlobs;
+    use crate::catalog::Catalog;
+    use crate::catalog::checkup::Checkup;
+    use crate::catalog::contract::{file, organization};
+    use crate::catalog::memory::Memory;
+    use crate::gateway::testing::stubborn::Stubborn;
+    use crate::gateway::testing::{NOW, gateway};
+    use crate::model::file::BlobLocation;
+    use crate::model::id::BlobKey;
+    use crate::model::time::UnixSeconds;
+
+    fn key(number: u8) -> BlobKey {
+        BlobKey::from_random([number; 16])
+    }
+
+    /// So many files with bytes of their own, of which those with these numbers cannot be read.
+    async fn place(count: u8, fails: &[u8]) -> (Arc<Memory>, Gateway) {
+        let blobs = Stubborn {
+            inner: MemoryBlobs::new(|| UnixSeconds::EPOCH.plus(NOW)),
+            fails: fails.iter().map(|number| key(*number)).collect(),
+            stages: false,
+        };
+        let catalog = Arc::new(Memory::new());
+        let owner = organization(catalog.as_ref(), "a").await;
+        for number in 0..count {
+            let mut stage = blobs.stage(key(number)).await.unwrap();
+            let bytes = vec![number; 3 * usize::from(number)];
+            stage.write(Bytes::from(bytes)).await.unwrap();
+            let stored = stage.commit().await.unwrap();
+            let made = FileRecord {
+                size: stored.size,
+                sha256: stored.sha256,
+                location: BlobLocation::Stored(key(number)),
+                ..file(&owner, &format!("f{number:03}"), 1)
+            };
+            catalog.add_file(&made).await.unwrap();
+        }
+        let gateway = gateway(Arc::clone(&catalog) as _, Arc::new(blobs));
+        (catalog, gateway)
+    }
+
+    async fn findings(gateway: &Gateway, at_once: usize) -> (Vec<Finding>, Arc<Tally>) {
+        let tally = Arc::default();
+        let mut found = Vec::new();
+        let report = |finding| found.push(finding);
+        gateway
+            .check_files(true, at_once, &tally, report)
+            .await
+            .unwrap();
+        (found, tally)
+    }
+
+    #[tokio::test]
+    async fn every_file_is_read_however_many_at_once() {
+        let (_, gateway) = place(250, &[]).await;
+        for at_once in [0, 1, 7, 1_000] {
+            let (found, tally) = findings(&gateway, at_once).await;
+            assert_eq!(found, []);
+            let bytes = (0..250).map(|number| number * 3).sum();
+            assert_eq!((tally.files(), tally.bytes()), (250, bytes));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_give_is_said_and_not_marked() {
+        let (catalog, gateway) = place(9, &[2, 5]).await;
+        let (found, _) = findings(&gateway, 3).await;
+        let ids: BTreeSet<String> = found.iter().map(|one| one.file.id.to_string()).collect();
+        assert_eq!(ids, ["f002", "f005"].map(str::to_owned).into());
+        for one in &found {
+            assert!(matches!(one.complaint, Complaint::Unreadable(_)), "{one:?}");
+            let file = catalog.file(&one.file.organization, &one.file.id).await;
+            assert_eq!(file.unwrap().unwrap().damaged_at, None);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_went_meanwhile_is_no_finding() {
+        let (catalog, gateway) = place(2, &[]).await;
+        let page = catalog.files_with_bytes(None, 9).await.unwrap();
+        let complaint = || Some(Complaint::Damaged("gone".into()));
+        let [first, second] = [0, 1].map(|at: usize| page[at].clone());
+        let id = second.id.clone();
+        gateway.purge(&second.organization, &id).await.unwrap();
+        let settled = gateway.settle(true, Ok((second, complaint()))).await;
+        assert_eq!(settled.unwrap(), None);
+        let finding = gateway.settle(true, Ok((first, complaint()))).await;
+        let finding = finding.unwrap().unwrap();
+        assert_eq!(finding.file.damaged_at.map(UnixSeconds::get), Some(NOW));
+    }
+}

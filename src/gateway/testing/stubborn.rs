@@ -1,0 +1,75 @@
+//! A blob store that does not do as it is told.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::blob::memory::Memory;
+use crate::blob::{self, Blob, BlobError, BlobStore, Registered, Staged};
+use crate::model::file::BlobLocation;
+use crate::model::id::BlobKey;
+use crate::model::time::UnixSeconds;
+
+/// Blobs in memory, some of which the disk does not let go of, nor gives.
+pub(crate) struct Stubborn {
+    pub(crate) inner: Memory,
+    /// Those that can be neither removed nor read.
+    pub(crate) fails: BTreeSet<BlobKey>,
+    /// Whether stages cannot be swept either.
+    pub(crate) stages: bool,
+}
+
+fn failure<T: Send + 'static>() -> blob::Answer<'static, T> {
+    Box::pin(async {
+        Err(BlobError::Io {
+            doing: "testing",
+            source: std::io::ErrorKind::PermissionDenied.into(),
+        })
+    })
+}
+
+impl BlobStore for Stubborn {
+    fn stage(&self, key: BlobKey) -> blob::Answer<'_, Box<dyn Staged>> {
+        self.inner.stage(key)
+    }
+
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> blob::Answer<'a, Blob> {
+        if matches!(location, BlobLocation::Stored(key) if self.fails.contains(key)) {
+            return failure();
+        }
+        self.inner.open(location, size)
+    }
+
+    fn path_below(&self, location: &BlobLocation) -> Option<PathBuf> {
+        self.inner.path_below(location)
+    }
+
+    fn remove(&self, key: BlobKey) -> blob::Answer<'_, ()> {
+        if self.fails.contains(&key) {
+            return failure();
+        }
+        self.inner.remove(key)
+    }
+
+    fn register<'a>(&'a self, path: &'a Path) -> blob::Answer<'a, Registered> {
+        self.inner.register(path)
+    }
+
+    fn sweep_stages(&self, limit: usize) -> blob::Answer<'_, usize> {
+        if self.stages {
+            return failure();
+        }
+        self.inner.sweep_stages(limit)
+    }
+
+    fn abandoned_stages(&self) -> blob::Answer<'_, usize> {
+        self.inner.abandoned_stages()
+    }
+
+    fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> blob::Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+        self.inner.list(after, limit)
+    }
+}

@@ -1,0 +1,85 @@
+//! Where a file is in the whole installation: its organization, and its own id inside that.
+
+use super::id::{FileId, InvalidId, OrganizationId};
+
+/// The address of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileAddress {
+    /// Whose file.
+    pub organization: OrganizationId,
+    /// Which file.
+    pub file: FileId,
+}
+
+/// The address of a file, borrowed from whoever names it: two ids that were checked and not copied. It
+/// has the hash of the [`FileAddress`] that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileRef<'a> {
+    organization: &'a str,
+    file: &'a str,
+}
+
+impl<'a> FileRef<'a> {
+    /// Takes two ids as they are.
+    pub fn parse(organization: &'a str, file: &'a str) -> Result<Self, InvalidId> {
+        OrganizationId::check(organization)?;
+        FileId::check(file)?;
+        Ok(Self { organization, file })
+    }
+
+    /// The address of this file of this organization.
+    pub fn new(organization: &'a OrganizationId, file: &'a FileId) -> Self {
+        Self {
+            organization: organization.as_str(),
+            file: file.as_str(),
+        }
+    }
+
+    /// Whose file.
+    pub const fn organization(self) -> &'a str {
+        self.organization
+    }
+
+    /// Which file.
+    pub const fn file(self) -> &'a str {
+        self.file
+    }
+
+    /// The same address, copied.
+    pub fn to_address(self) -> FileAddress {
+        FileAddress {
+            organization: OrganizationId::of_checked(self.organization),
+            file: FileId::of_checked(self.file),
+        }
+    }
+
+    /// Whether this is the file's address.
+    pub fn is_of(self, address: &FileAddress) -> bool {
+        self == FileRef::new(&address.organization, &address.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn a_borrowed_address_is_that_of_its_ids() {
+        let borrowed = FileRef::parse("org", "file").unwrap();
+        let owned = borrowed.to_address();
+        assert!(borrowed.is_of(&owned));
+        assert_eq!(
+            (owned.organization.as_str(), owned.file.as_str()),
+            ("org", "file")
+        );
+        let hashing = RandomState::new();
+        assert_eq!(hashing.hash_one(borrowed), hashing.hash_one(&owned));
+        assert!(!FileRef::parse("org", "other").unwrap().is_of(&owned));
+        assert!(!FileRef::parse("other", "file").unwrap().is_of(&owned));
+        for (organization, file) in [("", "f"), ("o", ""), ("o/", "f"), ("o", &"f".repeat(129))] {
+            assert_eq!(FileRef::parse(organization, file), Err(InvalidId));
+        }
+    }
+}

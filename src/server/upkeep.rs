@@ -1,0 +1,142 @@
+//! What goes on behind the requests: taking up what others changed, and sweeping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::keyring_watch::KeyringWatch;
+use super::reread::ConfigurationCheck;
+use super::shutdown;
+use super::tls::TlsWatch;
+use crate::gateway::Gateway;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::revocations::LOOK_EVERY;
+
+/// How often what nobody needs any more is swept.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// Starts what goes on behind the requests.
+pub(super) fn keep_up(
+    tasks: &mut JoinSet<()>,
+    gateway: &Arc<Gateway>,
+    keyring_watch: Option<KeyringWatch>,
+    configuration: Option<ConfigurationCheck>,
+) {
+    tasks.spawn(keep_current(Arc::clone(gateway)));
+    tasks.spawn(keep_keyring(
+        Arc::clone(gateway),
+        keyring_watch,
+        configuration,
+    ));
+    tasks.spawn(keep_swept(Arc::clone(gateway)));
+}
+
+/// Takes up what others revoked. Ends with its task.
+async fn keep_current(gateway: Arc<Gateway>) {
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut could_look = true;
+    loop {
+        tick.tick().await;
+        match gateway.look_in_time().await {
+            Ok(_) => could_look = true,
+            // Said once, not four times a second.
+            Err(refusal) if could_look => {
+                could_look = false;
+                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes up a changed keyring file, and reads it again when asked to. A task of its own, so that it waits
+/// for no catalogue.
+async fn keep_keyring(
+    gateway: Arc<Gateway>,
+    mut keyring_watch: Option<KeyringWatch>,
+    configuration: Option<ConfigurationCheck>,
+) {
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Also where there is no file: without a listener the signal would end the process.
+    let mut hang_up = shutdown::HangUp::listen();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                if let Some(watch) = &mut keyring_watch {
+                    watch.look(&gateway);
+                }
+            }
+            () = hang_up.next() => {
+                match &mut keyring_watch {
+                    Some(watch) => watch.reload(&gateway),
+                    None => tracing::info!("the keys are those of HALLPASS_KEYRING until a restart"),
+                }
+                if let Some(check) = &configuration {
+                    check.say();
+                }
+            }
+        }
+    }
+}
+
+/// Takes up a changed certificate, and reads it again when asked to. Ends with its task.
+pub(super) async fn keep_certificate(watch: Option<TlsWatch>) {
+    let Some(mut watch) = watch else {
+        return;
+    };
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hang_up = shutdown::HangUp::listen();
+    loop {
+        tokio::select! {
+            _ = tick.tick() => watch.look(),
+            () = hang_up.next() => watch.reload(),
+        }
+    }
+}
+
+/// Sweeps at the start and then every hour.
+async fn keep_swept(gateway: Arc<Gateway>) {
+    let mut tick = interval(SWEEP_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match gateway.sweep().await {
+            Ok(swept) => tracing::debug!(?swept, "swept"),
+            Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
+            Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::memory::Memory;
+    use crate::config::keyring_file;
+    use crate::gateway::testing;
+
+    #[tokio::test]
+    async fn a_changed_keyring_is_used_within_a_second_while_the_catalogue_hangs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keyring.toml");
+        keyring_file::write(&path, &testing::keyring("b")).unwrap();
+        let catalog = Arc::new(Memory::new());
+        let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
+        let _stalled = gateway.stall_looks().await;
+        let mut tasks = JoinSet::new();
+        let watch = KeyringWatch::new(path.clone());
+        keep_up(&mut tasks, &gateway, Some(watch), None);
+        for kid in ["c", "d"] {
+            // Long enough for the tasks to be at whatever they wait for.
+            tokio::time::sleep(LOOK_EVERY * 2).await;
+            keyring_file::write(&path, &testing::keyring(kid)).unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert_eq!(gateway.keyring().active().as_str(), kid);
+        }
+    }
+}

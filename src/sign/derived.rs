@@ -1,0 +1,163 @@
+//! The organizations' keys that were derived already: two hashes fewer for each link.
+
+use std::fmt;
+
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+
+use super::keyring::Kid;
+use super::mac::Keyed;
+use crate::model::id::OrganizationId;
+
+/// How many are kept, about half a kilobyte each. Those used least make room.
+pub const DERIVED_KEYS_MAX: usize = 4_096;
+
+/// The keys that one keyring derived. It goes with its keyring, and a key of an earlier epoch is asked
+/// for no more once the epoch was raised. A key that makes room, or goes with the keyring, is wiped.
+pub(super) struct DerivedKeys(Cache<Name, Keyed>);
+
+/// What a derived key was derived from, but for the secret that its kid names.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Name {
+    kid: Kid,
+    organization: OrganizationId,
+    epoch: u64,
+}
+
+/// As [`Name`], borrowed; it has the same hash.
+#[derive(Clone, Copy, Hash)]
+pub(super) struct DerivedFrom<'a> {
+    pub(super) kid: &'a Kid,
+    pub(super) organization: &'a str,
+    pub(super) epoch: u64,
+}
+
+impl DerivedKeys {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(DERIVED_KEYS_MAX))
+    }
+
+    pub(super) fn get(&self, from: DerivedFrom<'_>) -> Option<Keyed> {
+        self.0.get(&from)
+    }
+
+    /// Keeps a key. Only for who has proven to be of the organization, with a good link or an API key:
+    /// whoever else could make every other key go.
+    pub(super) fn keep(&self, from: DerivedFrom<'_>, organization: &OrganizationId, key: Keyed) {
+        let name = Name {
+            kid: from.kid.clone(),
+            organization: organization.clone(),
+            epoch: from.epoch,
+        };
+        self.0.insert(name, key);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Equivalent<Name> for DerivedFrom<'_> {
+    fn equivalent(&self, name: &Name) -> bool {
+        (self.kid, self.organization, self.epoch)
+            == (&name.kid, name.organization.as_str(), name.epoch)
+    }
+}
+
+impl fmt::Debug for DerivedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DerivedKeys(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::FileId;
+    use crate::model::revocation::Revocations;
+    use crate::model::time::UnixSeconds;
+    use crate::sign::claims::Claims;
+    use crate::sign::grant::Grant;
+    use crate::sign::keyring::{KeyState, Keyring, SigningKey};
+    use crate::sign::secret::Secret;
+    use crate::sign::url;
+    use crate::sign::verify::{Attempt, Conditions};
+
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds::new(seconds).unwrap()
+    }
+
+    fn keyring() -> Keyring {
+        let key = SigningKey {
+            kid: Kid::parse("a").unwrap(),
+            state: KeyState::Active,
+            secret: Some(Secret::new((0..32).collect()).unwrap()),
+            created_at: at(1),
+        };
+        Keyring::new(vec![key]).unwrap()
+    }
+
+    fn link(organization: &str, epoch: u64) -> String {
+        let grant = Grant {
+            organization: OrganizationId::parse(organization).unwrap(),
+            file: FileId::parse("f").unwrap(),
+            expires: at(9),
+            claims: Claims::none(),
+        };
+        keyring().mint(&grant, epoch, 0).url("")
+    }
+
+    /// Whether the link opens, at this epoch of its organization, and how many keys are kept then.
+    fn verified(keyring: &Keyring, url: &str, epoch: u64) -> (bool, usize) {
+        let (organization, file, query) = url::split(url).unwrap();
+        let mut revocations = Revocations::default();
+        let id = OrganizationId::parse(organization).unwrap();
+        revocations.epochs.insert(id, epoch);
+        let attempt = Attempt {
+            organization,
+            file,
+            query,
+        };
+        let conditions = Conditions {
+            now: at(1),
+            lifetime_max: 60,
+            not_before_leeway: 0,
+            client: None,
+            revocations: &revocations,
+        };
+        let is_good = keyring.verify(&attempt, &conditions).is_ok();
+        (is_good, keyring.derived.len())
+    }
+
+    #[test]
+    fn only_a_good_link_leaves_a_key() {
+        let keyring = keyring();
+        let forged = link("a", 0).replace("organizations/a/", "organizations/b/");
+        assert_eq!(verified(&keyring, &forged, 0), (false, 0));
+        assert_eq!(verified(&keyring, &link("a", 0), 0), (true, 1));
+        assert_eq!(verified(&keyring, &link("a", 0), 0), (true, 1));
+        assert_eq!(verified(&keyring, &forged, 0), (false, 1));
+        assert_eq!(verified(&keyring, &link("b", 0), 0), (true, 2));
+    }
+
+    #[test]
+    fn a_raised_epoch_takes_no_key_of_before() {
+        let keyring = keyring();
+        assert_eq!(verified(&keyring, &link("a", 0), 0), (true, 1));
+        assert_eq!(verified(&keyring, &link("a", 0), 1), (false, 1));
+        assert_eq!(verified(&keyring, &link("a", 1), 1), (true, 2));
+        assert_eq!(verified(&keyring, &link("a", 1), 0), (false, 2));
+    }
+
+    #[test]
+    fn more_organizations_than_are_kept_are_verified_all_the_same() {
+        let keyring = keyring();
+        for number in 0..DERIVED_KEYS_MAX + 500 {
+            let url = link(&format!("o{number}"), 0);
+            let (is_good, kept) = verified(&keyring, &url, 0);
+            assert!(is_good && kept <= DERIVED_KEYS_MAX, "{kept}");
+        }
+        assert!(verified(&keyring, &link("o0", 0), 0).0);
+    }
+}

@@ -1,0 +1,163 @@
+//! The headers of answers with a file: made once for each file, and copied for each answer.
+
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use hyper::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, LAST_MODIFIED, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use quick_cache::Equivalent;
+use quick_cache::sync::Cache;
+
+use super::{Settings, cors};
+use crate::gateway::download::Download;
+use crate::model::address::{FileAddress, FileRef};
+use crate::model::condition::Validators;
+use crate::model::file::FileRecord;
+
+/// How many files' headers are kept, about two kilobytes each. Those used least make room.
+const HEADS_MAX: usize = 2_048;
+
+/// How long a browser may keep the bytes, in seconds.
+const MAX_AGE_SECONDS: u64 = 3_600;
+
+/// What a file that could run in a browser is served under: it may show itself, and do nothing else.
+/// Passive types have none, since a sandbox breaks the PDF viewer.
+const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
+
+const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
+const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
+
+/// What a 304 does not repeat: what describes the bytes that it does not have.
+const DESCRIPTION: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    CONTENT_DISPOSITION,
+    REPR_DIGEST,
+    ACCEPT_RANGES,
+];
+
+/// The heads of hot files.
+pub(super) struct Heads(Cache<Key, Arc<Head>>);
+
+/// What every answer with a file says, as long as nothing of the file changes.
+pub(super) struct Head {
+    /// The file that it is made of.
+    file: Arc<FileRecord>,
+    pub(super) validators: Validators,
+    headers: HeaderMap,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key(FileAddress);
+
+#[derive(Hash)]
+struct Borrowed<'a>(FileRef<'a>);
+
+impl Equivalent<Key> for Borrowed<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        self.0.is_of(&key.0)
+    }
+}
+
+impl Heads {
+    pub(super) fn new() -> Self {
+        Self(Cache::new(HEADS_MAX))
+    }
+
+    /// The head of an opened file. One whose link says otherwise than the file is made anew.
+    pub(super) fn of(&self, download: &Download, settings: &Settings) -> Arc<Head> {
+        let (file, claims) = (&download.file, &download.claims);
+        if claims.content_type().is_some() || claims.content_disposition().is_some() {
+            return Arc::new(Head::new(download, settings));
+        }
+        let kept = self
+            .0
+            .get(&Borrowed(FileRef::new(&file.organization, &file.id)));
+        // A file that was read again may be another one under the same ids.
+        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(&kept.file, file)) {
+            return kept;
+        }
+        let made = Arc::new(Head::new(download, settings));
+        self.0.insert(Key(file.address()), Arc::clone(&made));
+        made
+    }
+}
+
+impl Head {
+    fn new(download: &Download, settings: &Settings) -> Self {
+        let file = &download.file;
+        let validators = Validators {
+            etag: format!("\"{}\"", file.sha256.to_hex()),
+            last_modified: file.updated_at,
+        };
+        let mut headers = HeaderMap::with_capacity(16);
+        let mut set = |name, value: &str| {
+            // Of our own making; one that is no header value after all is left out.
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        set(ETAG, &validators.etag);
+        set(LAST_MODIFIED, &validators.last_modified_header());
+        set(CONTENT_TYPE, download.media_type().as_str());
+        set(CONTENT_DISPOSITION, &download.disposition());
+        set(
+            REPR_DIGEST,
+            &format!("sha-256=:{}:", file.sha256.to_base64()),
+        );
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(CACHE_CONTROL, cache_control(MAX_AGE_SECONDS));
+        protect(&mut headers, settings, download);
+        cors::allow_all(&settings.origins, &mut headers);
+        Self {
+            file: Arc::clone(file),
+            validators,
+            headers,
+        }
+    }
+
+    /// The headers of a whole answer. `lives` is for how many seconds the link does, where browsers must
+    /// forget the bytes with it.
+    pub(super) fn whole(&self, lives: Option<u64>) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if let Some(lives) = lives.filter(|lives| *lives < MAX_AGE_SECONDS) {
+            headers.insert(CACHE_CONTROL, cache_control(lives));
+        }
+        headers
+    }
+
+    /// What a 304 has of them, too: what the bytes are recognised by, and who may keep them for how long.
+    pub(super) fn of_not_modified(&self, lives: Option<u64>) -> HeaderMap {
+        let mut headers = self.whole(lives);
+        for name in &DESCRIPTION {
+            headers.remove(name);
+        }
+        headers
+    }
+}
+
+fn cache_control(max_age: u64) -> HeaderValue {
+    let value = HeaderValue::from_str(&format!("private, max-age={max_age}"));
+    value.unwrap_or_else(|_| HeaderValue::from_static("no-store"))
+}
+
+/// What keeps strangers' bytes from doing harm, and the link from leaking.
+fn protect(headers: &mut HeaderMap, settings: &Settings, download: &Download) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        X_ROBOTS_TAG,
+        HeaderValue::from_static("noindex, nofollow, noarchive"),
+    );
+    headers.insert(
+        CROSS_ORIGIN_RESOURCE_POLICY,
+        settings.resource_policy.clone(),
+    );
+    // Whatever the link's own claim calls the bytes, both types must be harmless to go without.
+    if !(download.media_type().is_passive() && download.file.media_type.is_passive()) {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
+    }
+}

@@ -1,0 +1,47 @@
+//! Request headers that are read alike in every API style.
+
+use hyper::HeaderMap;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+
+use super::problem::Problem;
+use crate::gateway::refusal::FieldFault;
+
+/// The one line of a header. Two, or one that is not visible ASCII, could be read in two ways.
+pub(super) fn optional<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut lines = headers.get_all(name).iter();
+    let Some(line) = lines.next() else {
+        return Ok(None);
+    };
+    let text = line.to_str().ok().filter(|_| lines.next().is_none());
+    let text = text.ok_or_else(|| FieldFault::missing(name, "one line of visible ASCII"))?;
+    Ok(Some(text))
+}
+
+/// Refuses a body that says it is anything but plain JSON. One that says nothing may be JSON.
+pub(super) fn takes_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name: HeaderName| optional(headers, name.as_str());
+    if text(CONTENT_TYPE)?.is_some_and(|line| !is_json(line)) {
+        return Err(Problem::UnsupportedBody(
+            "it is not application/json in UTF-8",
+        ));
+    }
+    let encoding = text(CONTENT_ENCODING)?;
+    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(Problem::UnsupportedBody("it is encoded"));
+    }
+    Ok(())
+}
+
+/// Whether a `Content-Type` is JSON, in UTF-8 if it says in what (RFC 8259, §8.1). Other parameters say
+/// nothing about JSON.
+fn is_json(line: &str) -> bool {
+    let mut parts = line.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let mut charsets = parts.filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let value = value.trim_matches('"');
+        name.eq_ignore_ascii_case("charset").then_some(value)
+    });
+    kind.eq_ignore_ascii_case("application/json")
+        && charsets.all(|charset| charset.eq_ignore_ascii_case("utf-8"))
+}

@@ -1,0 +1,83 @@
+//! Other people's clients.
+
+use super::Pair;
+
+/// What a command prints, which must succeed.
+async fn output(program: &str, words: &[&str]) -> Vec<u8> {
+    let output = tokio::process::Command::new(program)
+        .args(words)
+        .output()
+        .await
+        .expect("it is installed; tests/run does that");
+    assert!(
+        output.status.success(),
+        "{program}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn curl_gets_the_bytes_by_every_protocol() {
+    let pair = Pair::new();
+    let (app, tls) = pair.app(&[("server.http2", "on")]).await;
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|i| i.to_le_bytes()[1]).collect();
+    app.add("file_big", "big.bin", &bytes).await;
+    let link = app.link("file_big", "").await;
+    let certificate = pair.certificate();
+    let plain = format!("http://{}{link}", app.client.0);
+    let secure = format!("https://localhost:{}{link}", tls.port());
+    for (way, url, version) in [
+        ("--http2-prior-knowledge", &plain, "2"),
+        // An offer to change to HTTP/2 is not taken up.
+        ("--http2", &plain, "1.1"),
+        ("--http1.1", &plain, "1.1"),
+        ("--http2", &secure, "2"),
+        ("--http1.1", &secure, "1.1"),
+    ] {
+        let ca = ["--cacert", certificate.to_str().unwrap()];
+        let words = [
+            "-sS",
+            "--ipv4",
+            way,
+            ca[0],
+            ca[1],
+            "-w",
+            "%{http_version}",
+            url,
+        ];
+        let printed = output("curl", &words).await;
+        let (body, spoken) = printed.split_at(bytes.len());
+        assert!(body == bytes, "{way} {url}");
+        assert_eq!(spoken, version.as_bytes(), "{way} {url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn h2load_fails_no_request() {
+    let pair = Pair::new();
+    let (app, tls) = pair.app(&[("server.http2", "on")]).await;
+    app.add("file_some", "some.bin", &[7; 50_000]).await;
+    let link = app.link("file_some", "").await;
+    for url in [
+        format!("http://{}{link}", app.client.0),
+        format!("https://{tls}{link}"),
+    ] {
+        let words = ["-n", "2000", "-c", "10", "-m", "20", url.as_str()];
+        let printed = String::from_utf8(output("h2load", &words).await).unwrap();
+        let line = |begin: &str| {
+            printed
+                .lines()
+                .find(|line| line.starts_with(begin))
+                .unwrap()
+        };
+        println!("{}", line("requests: "));
+        let all = "2000 succeeded, 0 failed, 0 errored, 0 timeout";
+        assert!(line("requests: ").ends_with(all), "{printed}");
+        assert!(
+            line("status codes: ").starts_with("status codes: 2000 2xx"),
+            "{printed}"
+        );
+        assert!(line("Application protocol: ").contains("h2"), "{printed}");
+    }
+}
