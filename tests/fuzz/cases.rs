@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
+use bytes::Bytes;
+use hallpass::model::address::FileRef;
 use hallpass::model::disposition::{Disposition, is_valid_header};
 use hallpass::model::id::{FileId, OrganizationId};
 use hallpass::model::name::FileName;
@@ -101,10 +103,10 @@ pub fn links(data: &[u8]) {
     let explained = keyring.explain(&attempt, &conditions);
     assert_eq!(verified.is_ok(), explained.is_ok());
     let Ok(verified) = verified else { return };
-    assert_eq!(verified.organization(), &grant.organization);
+    let file_of = FileRef::new(&grant.organization, &grant.file);
     assert_eq!(
         (verified.file(), verified.expires()),
-        (&grant.file, grant.expires)
+        (file_of, grant.expires)
     );
     assert_eq!(verified.claims(), &grant.claims);
     assert_eq!(
@@ -191,7 +193,7 @@ fn parts(chunks: &[&[u8]]) -> Option<Vec<(HeaderMap, Vec<u8>)>> {
     let mut splitter = Splitter::new("b");
     let mut parts: Vec<(HeaderMap, Vec<u8>)> = Vec::new();
     for chunk in chunks {
-        splitter.push(chunk);
+        splitter.push(Bytes::copy_from_slice(chunk));
         loop {
             match splitter.piece() {
                 Piece::Incomplete => break,
