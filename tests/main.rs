@@ -5,6 +5,9 @@
 /// The laws of the house: who may import whom, and what stands outside its floor.
 mod architecture;
 
+/// The dependencies, held to what is known of them.
+mod supply;
+
 /// The signed link: vectors, refusals, signers in other languages.
 mod sign;
 
@@ -19,6 +22,10 @@ mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
 
+/// What must hold for any bytes at all, for those that a fuzzer found.
+mod fuzz;
+/// Bad input of every kind, a line each.
+mod inputs;
 /// Revoking: by calls over a real socket.
 mod revoke;
 

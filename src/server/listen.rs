@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, chmod, fchmod};
 use rustix::net::sockopt::socket_acceptconn;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 use super::StartError;
@@ -24,6 +25,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 1024;
+
+/// How much of an answer the kernel takes from us before it can send it, in bytes. Without a bound that is
+/// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if
+/// it had stopped, and thousands of such clients fill the memory of the machine.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// Who may connect to a Unix socket: its owner and its group.
 const SOCKET_MODE: Mode = Mode::from_raw_mode(0o660);
@@ -72,6 +78,7 @@ impl Accepted {
             Self::Tcp(stream, address) => {
                 // Without it the last piece of a small answer waits for the client's acknowledgement.
                 let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
                 (Socket::Tcp(stream), Peer::Address(address.ip()))
             }
             Self::Unix(stream) => (Socket::Unix(stream), Peer::UnixSocket),

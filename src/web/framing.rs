@@ -5,19 +5,30 @@
 
 use std::net::Ipv6Addr;
 
-use hyper::Version;
 use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
+use hyper::{Method, Version};
 
 use super::problem::Problem;
 
-/// Refuses a head with a `Host` that is missing, doubled or malformed, or with any `Transfer-Encoding`
-/// other than `chunked` alone. In HTTP/2 the `:authority` takes the place of the `Host`; one that is
-/// there beside it must be the same.
+/// Refuses a head with a `Host` that is missing, doubled or malformed, with any `Transfer-Encoding`
+/// other than `chunked` alone, or whose target is no path. In HTTP/2 the `:authority` takes the place of
+/// the `Host`; one that is there beside it must be the same.
 pub(super) fn check(request: &Parts) -> Result<(), Problem> {
     check_coding(&request.headers)?;
-    check_host(request)
+    check_host(request)?;
+    check_target(request)
+}
+
+/// `*` is for OPTIONS and a host alone for CONNECT, which is no method of ours (RFC 9112, §3.2).
+fn check_target(request: &Parts) -> Result<(), Problem> {
+    let path = request.uri.path();
+    if path.starts_with('/') || (path == "*" && request.method == Method::OPTIONS) {
+        Ok(())
+    } else {
+        Err(Problem::BadHead("its target is no path"))
+    }
 }
 
 /// The HTTP library takes off the last `chunked` and hands out what is below it as if it were the bytes.
@@ -121,6 +132,27 @@ mod tests {
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
         check(&parts).map_err(|problem| problem.label())
+    }
+
+    #[test]
+    fn a_target_is_a_path() {
+        let checked = |method: &str, target: &str| {
+            let request = Request::builder().method(method).uri(target);
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            check_target(&parts).map_err(|problem| problem.label())
+        };
+        for (method, good) in [
+            ("GET", "/"),
+            ("GET", "/a?b"),
+            ("GET", "http://x/a"),
+            ("GET", "http://x"),
+            ("OPTIONS", "*"),
+        ] {
+            assert_eq!(checked(method, good), Ok(()), "{good}");
+        }
+        for (method, bad) in [("GET", "*"), ("GET", "foo"), ("CONNECT", "a:80")] {
+            assert_eq!(checked(method, bad), Err("bad_head"), "{bad}");
+        }
     }
 
     #[test]

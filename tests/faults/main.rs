@@ -1,0 +1,40 @@
+//! Real faults under the real binary: killed processes, full and broken disks, exhausted limits, clocks that
+//! jump, clients that misbehave. `tests/run --faults` runs them, `--faults=full` with all their rounds;
+//! `config/faults.md` says what each of them injects and what was seen.
+//!
+//! Whatever the fault: nothing that was acknowledged is lost, nothing partial is seen, the error is clear,
+//! and the gateway recovers without a hand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
+#![allow(clippy::disallowed_methods)] // Nor does it share its threads with connections.
+#![allow(clippy::cast_possible_truncation)] // And its lengths are small.
+
+/// A process that is killed, at any moment and at each call that makes bytes durable.
+mod killed;
+/// The order of the calls that make bytes durable.
+mod order;
+
+/// Disks that answer with errors, are slow, or can only be read.
+mod broken;
+/// What was stored and is not any more what it was.
+mod damaged;
+/// Disks that are full, in each way there is.
+mod full;
+
+/// Clocks that jump.
+mod clocks;
+/// Limits: descriptors, memory, allocation.
+mod limits;
+/// Thousands of clients that are slow on purpose, and networks that are.
+mod slow;
+
+/// Other processes on the same data directory.
+mod beside;
+/// How the process ends, and a log that nobody reads.
+mod endings;
+
+/// The server of a test, its client, and the ledger of what was acknowledged.
+mod rig;
+/// A running binary, also under another program.
+mod server;
+/// Volumes made for a test.
+mod volume;

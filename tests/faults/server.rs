@@ -1,0 +1,196 @@
+//! A running binary, also under another program, and none left behind.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything is waited for: the machine may be busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hallpass");
+
+/// The binary as a command, with no settings from outside.
+pub(crate) fn hallpass() -> Command {
+    let mut command = Command::new(PROGRAM);
+    clean(&mut command);
+    command
+}
+
+/// The binary as a command under another program, whose words come first.
+pub(crate) fn hallpass_under<W: AsRef<OsStr>>(under: &[W]) -> Command {
+    let Some((program, words)) = under.split_first() else {
+        return hallpass();
+    };
+    let mut command = Command::new(program);
+    clean(&mut command);
+    command.args(words).arg(PROGRAM);
+    command
+}
+
+fn clean(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("HALLPASS_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null());
+}
+
+/// A running binary. It is killed when it is dropped, and with it what it runs under.
+pub(crate) struct Server {
+    child: Child,
+    /// The binary's own process.
+    pub(crate) pid: u32,
+    /// `ADDRESS:PORT`.
+    pub(crate) host: String,
+    /// How long it took until it listened.
+    pub(crate) started_in: Duration,
+    log: Arc<Mutex<String>>,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts it and waits until it listens; answers the exit status and the log if it does not.
+    pub(crate) fn start(mut command: Command) -> Result<Self, (ExitStatus, String)> {
+        let begun = Instant::now();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a program that starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut stderr = child.stderr.take().unwrap();
+        let kept = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = stderr.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+                kept.lock().unwrap().push_str(&text);
+            }
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        // The first API key may come before it.
+        while stdout.read_line(&mut line).unwrap_or(0) > 0 {
+            if let Some(url) = line.trim_end().strip_prefix("listening on http://") {
+                let pid = own_pid(child.id()).expect("the binary's own process");
+                return Ok(Self {
+                    pid,
+                    host: url.to_owned(),
+                    started_in: begun.elapsed(),
+                    child,
+                    log,
+                    _stdout: stdout,
+                });
+            }
+            line.clear();
+        }
+        let status = child.wait().unwrap();
+        reader.join().unwrap();
+        let log = log.lock().unwrap().clone();
+        Err((status, log))
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Sends a signal to the binary itself.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.pid, name);
+    }
+
+    /// Ends it as a power cut would, as far as a process can be ended so.
+    pub(crate) fn kill(mut self) {
+        self.signal("KILL");
+        let _ = self.wait();
+    }
+
+    /// Ends it in order, and answers its log.
+    pub(crate) fn stop(mut self) -> String {
+        self.signal("TERM");
+        let status = self.wait().expect("it ends");
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+        self.log()
+    }
+
+    /// Waits until it has ended by itself; `None` if it does not.
+    pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
+        self.wait_for(PATIENCE)
+    }
+
+    pub(crate) fn wait_for(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let begun = Instant::now();
+        while begun.elapsed() < patience {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        None
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+
+    /// The processor time that it has used.
+    pub(crate) fn cpu(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+        // The name in parentheses may hold spaces.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split(' ').collect();
+        let ticks: u64 = fields[12].parse::<u64>().unwrap() + fields[13].parse::<u64>().unwrap();
+        // USER_HZ is 100 on every Linux that Rust's tier 1 knows.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// What it holds in memory, in KiB: all of it, and what is its own and no file's.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid)).unwrap();
+        let field = |name: &str| {
+            let line = rollup.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse().unwrap()
+        };
+        (field("Rss:"), field("Anonymous:"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Its own process first: a tracer that is killed would let it run on.
+            signal(self.pid, "KILL");
+            if self.wait_for(Duration::from_secs(2)).is_none() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
+        }
+    }
+}
+
+/// Sends a signal; a process that is gone is no error.
+pub(crate) fn signal(pid: u32, name: &str) {
+    // The shell's own `kill`: not every machine has the program.
+    let words = format!("kill -s {name} {pid} 2>/dev/null || true");
+    Command::new("sh").args(["-c", &words]).status().unwrap();
+}
+
+/// The first of a process and those below it that runs the binary.
+fn own_pid(pid: u32) -> Option<u32> {
+    let program = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    if program == fs::canonicalize(PROGRAM).unwrap() {
+        return Some(pid);
+    }
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let mut children = children.split_whitespace();
+    children.find_map(|child| own_pid(child.parse().ok()?))
+}

@@ -1,0 +1,72 @@
+//! What is in `Cargo.lock`, held to `config/advisories.md`.
+
+const LOCK: &str = include_str!("../Cargo.lock");
+const ADVISORIES: &str = include_str!("../config/advisories.md");
+
+type Version = [u64; 3];
+
+fn version(text: &str) -> Version {
+    let numbers = text.split(['-', '+']).next().unwrap().split('.');
+    let numbers: Vec<u64> = numbers.map(|number| number.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
+}
+
+/// Every package with its version.
+fn locked() -> Vec<(&'static str, Version)> {
+    let value = |line: &'static str, name: &str| {
+        let rest = line.strip_prefix(name)?;
+        rest.strip_prefix(" = \"")?.strip_suffix('"')
+    };
+    let lines: Vec<&str> = LOCK.lines().collect();
+    let pairs = lines
+        .windows(2)
+        .filter_map(|two| Some((value(two[0], "name")?, version(value(two[1], "version")?))));
+    pairs.collect()
+}
+
+fn floors() -> Vec<(&'static str, Version)> {
+    let rows = ADVISORIES
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "));
+    let rows = rows.map(|row| row.split(" | ").collect::<Vec<_>>());
+    rows.filter(|row| row[0] != "package")
+        .map(|row| (row[0], version(row[1])))
+        .collect()
+}
+
+/// The packages below their floors.
+fn below(locked: &[(&'static str, Version)]) -> Vec<String> {
+    let mut below = Vec::new();
+    for (name, floor) in floors() {
+        let found = locked
+            .iter()
+            .filter(|(known, version)| *known == name && *version < floor);
+        below.extend(found.map(|(name, version)| format!("{name} {version:?}, not {floor:?}")));
+    }
+    below
+}
+
+#[test]
+fn no_dependency_is_below_its_floor() {
+    assert!(locked().len() > 100 && floors().len() > 10);
+    for name in ["hyper", "tokio", "libsqlite3-sys"] {
+        assert!(locked().iter().any(|(known, _)| *known == name), "{name}");
+    }
+    assert_eq!(below(&locked()), [""; 0]);
+    assert_eq!(below(&[("hyper", [1, 11, 9])]).len(), 1);
+}
+
+#[test]
+fn what_nobody_maintains_is_not_there() {
+    let (_, named) = ADVISORIES.split_once("unsound: ").unwrap();
+    let named: Vec<&str> = named
+        .trim()
+        .trim_end_matches('.')
+        .split(',')
+        .map(str::trim)
+        .collect();
+    assert_eq!(named.len(), 7, "{named:?}");
+    for (name, _) in locked() {
+        assert!(!named.contains(&name), "{name}");
+    }
+}
