@@ -225,20 +225,23 @@ impl Region {
     /// What must be waited for before the next piece is there; nothing, if it can be handed over at once.
     fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
         let (content, start) = (self.content.clone(), self.next);
-        if self.queue().is_none() {
-            let at_once = self.reader.as_ref().map(|reader| reader.read_bytes);
-            let length = self.length(at_once.unwrap_or(READ_BYTES));
-            return Ok(Some(Box::pin(async move {
-                content.read(start, length).await.map(Some)
-            })));
-        }
-        let length = self.length(REGION_BYTES_MAX);
+        let is_sent_by_the_kernel = self.queue().is_some();
+        let length = self.length(match &self.reader {
+            _ if is_sent_by_the_kernel => REGION_BYTES_MAX,
+            Some(reader) => reader.read_bytes,
+            None => READ_BYTES,
+        });
         // A file that was changed while it is sent must not go out as half the one and half the other.
         if (length as u64) < self.end - self.start {
             let stamp = content.stamp()?;
             if *self.stamp.get_or_insert(stamp) != stamp {
                 return Err(Refusal::Internal("a file changed while it was sent".into()));
             }
+        }
+        if !is_sent_by_the_kernel {
+            return Ok(Some(Box::pin(async move {
+                content.read(start, length).await.map(Some)
+            })));
         }
         if content.is_at_hand(start, length) {
             return Ok(None);
@@ -261,8 +264,7 @@ impl Region {
                 let owner = Arc::clone(reader) as Arc<dyn Owner>;
                 regions.hand_over(Arc::clone(file), self.next, length, owner)
             }
-            // Only what has a queue is ever handed over; no piece at all ends the response too early,
-            // and with it the connection.
+            // Only what has a queue is ever handed over. An empty piece sends nothing, and is passed over.
             None => Piece::from(Bytes::new()),
         }
     }

@@ -96,3 +96,28 @@ async fn the_longest_idle_connection_makes_room_and_a_busy_one_does_not() {
         .await
         .expect("a busy one is left alone");
 }
+
+/// A file in place is its owner's, who may write to it at any moment.
+#[tokio::test]
+async fn a_file_that_is_written_to_while_it_is_sent_is_never_sent_as_half_of_each() {
+    let kept = tempfile::tempdir().unwrap();
+    let root = kept.path().canonicalize().unwrap();
+    let app = TestApp::start_with(&[("blobs.in_place_roots", root.to_str().unwrap())]).await;
+    let app = app.with_org_123().await;
+    let path = root.join("large.bin");
+    std::fs::write(&path, vec![1; 20_000_000]).unwrap();
+    app.register("file_large", &path).await;
+    let link = app.link("file_large", "").await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(app.client.0).await.unwrap();
+    let sent = request(&link, "");
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    head(&mut stream).await;
+    // As long as before, and in the same place.
+    let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, &vec![2; 20_000_000]).unwrap();
+    let mut read = Vec::new();
+    let _ = stream.read_to_end(&mut read).await;
+    assert!(read.len() < 20_000_000, "it was sent to its end");
+}
