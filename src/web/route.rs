@@ -94,10 +94,10 @@ impl<'a> FilePath<'a> {
     /// Reads `/v1/organizations/{organization}/files/{file}/{last}`.
     pub(super) fn before(path: &'a str, last: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v1/organizations/")?;
-        let (organization, rest) = rest.split_once("/files/")?;
-        let (file, tail) = rest.split_once('/')?;
-        let whole = |segment: &str| !segment.is_empty() && !segment.contains('/');
-        (whole(organization) && whole(file) && tail == last).then_some(Self { organization, file })
+        let (organization, rest) = rest.split_once('/')?;
+        let (file, tail) = rest.strip_prefix("files/")?.split_once('/')?;
+        let has_both = !organization.is_empty() && !file.is_empty();
+        (has_both && tail == last).then_some(Self { organization, file })
     }
 }
 
