@@ -72,10 +72,7 @@ impl Public {
         let web = self.web;
         let answer_over = |regions| {
             let arrival = Arrival { peer, regions };
-            move |request: Request<Incoming>| {
-                let (web, arrival) = (Arc::clone(&web), arrival.clone());
-                async move { web.handle(request, &arrival).await }
-            }
+            move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         match opened {
             Opened::Plain(stream, regions) => {
@@ -148,10 +145,11 @@ where
 {
     let Lease { pace, mut stopping } = lease;
     let service = service_fn(|request: Request<Incoming>| {
-        let (open, answering) = (pace.begin(), answer(request));
-        let pace = &pace;
+        let open = pace.begin();
+        let (pace, answer) = (&pace, &answer);
+        // Called in here: a future that is moved into another has room in it twice.
         async move {
-            let mut response = answering.await;
+            let mut response = answer(request).await;
             // Who is told that the connection closes has perhaps not said all.
             open.note_answer(response.headers().contains_key(CONNECTION));
             if pace.is_last() {

@@ -129,7 +129,7 @@ impl Connections {
         self: &Arc<Self>,
         room: OwnedSemaphorePermit,
         address: Option<IpAddr>,
-        serve: impl FnOnce(Lease) -> F,
+        serve: impl FnOnce(Lease) -> F + Send + 'static,
     ) -> bool {
         let (stop, stopping) = oneshot::channel();
         let pace = Arc::new(Pace::new(Arc::clone(&self.ticks), self.deadlines));
@@ -147,13 +147,14 @@ impl Connections {
             id,
             _room: room,
         };
-        let served = serve(Lease {
+        let lease = Lease {
             pace,
             stopping: Stopping(Some(stopping)),
-        });
+        };
+        // Called inside the task: a future that is moved into another has room in it twice.
         let task = tokio::spawn(async move {
             let _entered = entered;
-            served.await;
+            serve(lease).await;
         });
         // It may have ended already, and be gone.
         if let Some(entry) = self.lock().entries.get_mut(&id) {

@@ -280,7 +280,8 @@ async fn accept(
         let room = connections.room().await;
         let address = accepted.counted_address(&trusted_proxies);
         let public = public.clone();
-        let is_served = connections.serve(room, address, |lease| public.serve(accepted, lease));
+        let is_served =
+            connections.serve(room, address, move |lease| public.serve(accepted, lease));
         if !is_served {
             tracing::debug!("a connection was closed: its address has as many as it may");
         }
@@ -301,7 +302,7 @@ async fn accept_admin(
         };
         let room = connections.room().await;
         let (accepted, gateway) = (Accepted::Tcp(stream, peer), Arc::clone(&gateway));
-        connections.serve(room, None, |lease| {
+        connections.serve(room, None, move |lease| {
             connection::serve_admin(accepted, gateway, lease)
         });
     }

@@ -136,21 +136,37 @@ impl Web {
     }
 
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
-    pub async fn handle(&self, request: Request<Incoming>, arrival: &Arrival) -> Response<Body> {
-        let started = self.gateway.clock().elapsed();
+    pub fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> impl Future<Output = Response<Body>> + Send {
         let (parts, body) = request.into_parts();
-        let mut body = Received::new(body);
+        // The future is made from the parts, so that it has no room for the request beside them.
+        async move {
+            self.answered(&parts, &mut Received::new(body), &arrival)
+                .await
+        }
+    }
+
+    async fn answered(
+        &self,
+        parts: &Parts,
+        body: &mut Received,
+        arrival: &Arrival,
+    ) -> Response<Body> {
+        let started = self.gateway.clock().elapsed();
         let path = self.path_in(parts.uri.path());
         let trace = Trace::of(&parts.headers, Style::of_path(path));
         let mut seen = Seen::default();
         let answered = {
-            let answering = self.answer(&parts, path, &mut body, arrival, &trace, &mut seen);
+            let answering = self.answer(parts, path, body, arrival, &trace, &mut seen);
             let answered = panics::caught(pin!(answering)).await;
             answered.unwrap_or_else(|said| Err(Refusal::Internal(said).into()))
         };
         let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => (self.refuse(&parts, path, &problem, &trace), Some(problem)),
+            Err(problem) => (self.refuse(parts, path, &problem, &trace), Some(problem)),
         };
         if self.is_about_a_link(path) {
             self.settings
