@@ -16,6 +16,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
+use crate::catalog::quota::Quota;
 use crate::model::id::{BlobKey, FileId};
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Keyring;
@@ -59,6 +60,8 @@ pub struct Settings {
     pub not_before_leeway: u64,
     /// `uploads.size_max`, bytes.
     pub upload_size_max: u64,
+    /// `limits.organization_files` and `limits.organization_bytes`.
+    pub quota: Quota,
     /// `files.recycle_days`.
     pub recycle_days: u64,
     /// `cache.…`: what is kept in memory.

@@ -2,6 +2,7 @@
 //! maps these to its envelope in one function of its own.
 
 use crate::blob::BlobError;
+use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT};
 use crate::catalog::{self, CatalogError};
 use crate::model::key::Scope;
 use crate::sign::verify::Rejection;
@@ -77,6 +78,14 @@ pub enum Refusal {
     #[error("the file is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
+        limit: u64,
+    },
+    /// The organization keeps as much as it may.
+    #[error("the quota of {limit} {what} is reached")]
+    Quota {
+        /// What is counted.
+        what: &'static str,
+        /// How much there may be.
         limit: u64,
     },
     /// There is no room for more bytes or rows.
@@ -187,6 +196,7 @@ impl Refusal {
             Self::Limit { .. } => "limit",
             Self::RevocationsFull { .. } => "revocations_full",
             Self::TooLarge { .. } => "too_large",
+            Self::Quota { .. } => "quota",
             Self::NoSpace => "no_space",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -202,6 +212,10 @@ impl From<CatalogError> for Refusal {
             } => Self::FileNotFound,
             CatalogError::NotFound { what } => Self::Missing { what },
             CatalogError::Conflict { what } => Self::Exists { what },
+            CatalogError::Limit {
+                what: what @ (FILES_KEPT | BYTES_KEPT),
+                limit,
+            } => Self::Quota { what, limit },
             CatalogError::Limit { what, limit } => Self::Limit { what, limit },
             CatalogError::NoSpace { .. } => Self::NoSpace,
             CatalogError::Unavailable { .. } => Self::Unavailable(with_causes(&error)),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use crate::blob::BlobStore;
 use crate::blob::disk::Disk;
+use crate::catalog::quota::Quota;
 use crate::catalog::sqlite::Sqlite;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
@@ -111,6 +112,10 @@ impl Installation {
             revisions_max: config.links.revisions_max,
             not_before_leeway: config.links.not_before_leeway,
             upload_size_max: config.uploads.size_max,
+            quota: Quota {
+                files: some(config.limits.organization_files),
+                bytes: some(config.limits.organization_bytes),
+            },
             recycle_days: config.files.recycle_days,
             cache: Limits {
                 rows_bytes: config.cache.rows_bytes,
@@ -147,6 +152,11 @@ impl Installation {
         .await
         .map_err(|error| StartError::failed("setting the catalogue up", error))
     }
+}
+
+/// A limit, which 0 is not.
+const fn some(limit: u64) -> Option<u64> {
+    if limit == 0 { None } else { Some(limit) }
 }
 
 fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {

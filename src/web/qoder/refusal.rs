@@ -94,6 +94,11 @@ fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
             of(409, CONFLICT, "This contradicts what is there already.")
         }
         Refusal::TooLarge { limit } => too_large(*limit),
+        Refusal::Quota { .. } => of(
+            403,
+            PERMISSION,
+            "The storage limit of the organization is reached.",
+        ),
         Refusal::NoSpace => of(507, API, "There is no room for the file."),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
         // What went wrong inside is for the log alone. No call of this style opens a link.
