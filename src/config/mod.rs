@@ -9,6 +9,7 @@
 //! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
 pub mod keyring_file;
+mod keyring_text;
 mod listen;
 mod parse;
 mod problem;
@@ -16,11 +17,8 @@ mod source;
 mod together;
 mod url;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-use zeroize::Zeroizing;
 
 use crate::blob::disk::Readers;
 use crate::web::ContentStatus;
@@ -38,6 +36,7 @@ use parse::{
 };
 use source::Sources;
 
+pub use keyring_text::KeyringText;
 pub use listen::Listen;
 pub use parse::{LIST_ITEMS_MAX, seconds_of};
 pub use problem::{Origin, Problem};
@@ -371,26 +370,6 @@ impl LogLevel {
         ("debug", Self::Debug),
         ("trace", Self::Trace),
     ];
-}
-
-/// The text of a keyring file: a secret. It is never printed, and wiped when dropped.
-pub struct KeyringText(Zeroizing<String>);
-
-impl KeyringText {
-    fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The text, to be parsed into keys and for nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for KeyringText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyringText(..)")
-    }
 }
 
 /// One key with its value as it was given, or its default, and where that came from.

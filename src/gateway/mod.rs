@@ -32,6 +32,7 @@ pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;
+pub mod limits;
 pub mod mint;
 pub mod principal;
 pub mod refusal;
@@ -60,6 +61,8 @@ pub struct Settings {
     pub not_before_leeway: u64,
     /// `uploads.size_max`, bytes.
     pub upload_size_max: u64,
+    /// `limits.…` of keys, addresses, links and organizations.
+    pub limits: limits::Settings,
     /// `limits.organization_files` and `limits.organization_bytes`.
     pub quota: Quota,
     /// `files.recycle_days`.
@@ -76,6 +79,7 @@ pub struct Gateway {
     keyring: ArcSwap<Keyring>,
     held: Arc<revocations::Held>,
     cache: Arc<cache::Cache>,
+    limits: Arc<limits::Limits>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
     settings: Settings,
@@ -93,6 +97,7 @@ impl Gateway {
         Self {
             catalog,
             blobs,
+            limits: Arc::new(limits::Limits::new(&settings.limits, Arc::clone(&clock))),
             clock,
             keyring: ArcSwap::from_pointee(keyring),
             held: Arc::default(),
@@ -115,6 +120,11 @@ impl Gateway {
     /// The gateway's clock.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
+    }
+
+    /// Who may have how much.
+    pub fn limits(&self) -> &limits::Limits {
+        &self.limits
     }
 
     /// The gateway's settings.

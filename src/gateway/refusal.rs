@@ -1,6 +1,8 @@
 //! Every reason why the gateway says no, in its own words. There is no HTTP in here: each API style
 //! maps these to its envelope in one function of its own.
 
+use std::time::Duration;
+
 use crate::blob::BlobError;
 use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT};
 use crate::catalog::{self, CatalogError};
@@ -79,6 +81,14 @@ pub enum Refusal {
     TooLarge {
         /// The limit in bytes.
         limit: u64,
+    },
+    /// Somebody has had as much as there may be, and may have more later.
+    #[error("too many {what}: again in {} s", whole_seconds(*.wait))]
+    TooMany {
+        /// What is counted, and of whom.
+        what: &'static str,
+        /// When it may be tried again.
+        wait: Duration,
     },
     /// The organization keeps as much as it may.
     #[error("the quota of {limit} {what} is reached")]
@@ -160,6 +170,12 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// So many seconds that no less time has passed after them, and at least one.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
 impl Refusal {
     /// What is no link at all.
     pub const fn no_link() -> Self {
@@ -196,6 +212,7 @@ impl Refusal {
             Self::Limit { .. } => "limit",
             Self::RevocationsFull { .. } => "revocations_full",
             Self::TooLarge { .. } => "too_large",
+            Self::TooMany { .. } => "too_many",
             Self::Quota { .. } => "quota",
             Self::NoSpace => "no_space",
             Self::Unavailable(_) => "unavailable",

@@ -62,6 +62,7 @@ pub(crate) fn gateway_with(
         revisions_max: 100_000,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
+        limits: super::limits::Settings::default(),
         quota: Quota::NONE,
         recycle_days: 0,
         cache,

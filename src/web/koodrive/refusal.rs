@@ -87,6 +87,7 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
             plain(StatusCode::CONFLICT)
         }
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
+        Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),
         Refusal::Quota { .. } | Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),
         Refusal::Unavailable(_) => plain(StatusCode::SERVICE_UNAVAILABLE),
         Refusal::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
