@@ -8,6 +8,8 @@
 //! 2. **Download** ([`download`]): verify the whole link in memory, then find the row, then open the
 //!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
 //! 3. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
+//!
+//! Who may have how much of all this is for [`limits`] to say, once each flow knows who asks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
