@@ -81,7 +81,7 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
         ),
         429 => (
             "Please wait a moment",
-            "This link is used too often just now. A little later it works again.",
+            "There were too many requests just now. A little later it works again.",
         ),
         503 => (
             "Please try again",

@@ -180,12 +180,16 @@ impl Limits {
         link: &Verified<'_>,
         client: Option<IpAddr>,
     ) -> Result<Option<Admitted>, Refusal> {
+        if self.addresses.is_none() && self.links.is_none() && self.organizations.is_none() {
+            return Ok(None);
+        }
         let (id, organization) = (link.link_id(), link.file().organization());
+        let now = self.now();
         let addresses = self.addresses.as_ref().zip(client.map(block));
         let entries = [
-            addresses.and_then(|(table, address)| self.entry(Some(table), &address, || address)),
-            self.entry(self.links.as_ref(), &id, || id),
-            self.entry(self.organizations.as_ref(), organization, || {
+            addresses.and_then(|(table, address)| entry(Some(table), &address, now, || address)),
+            entry(self.links.as_ref(), &id, now, || id),
+            entry(self.organizations.as_ref(), organization, now, || {
                 organization.into()
             }),
         ];
@@ -204,7 +208,7 @@ impl Limits {
         for ((place, entry), what) in admitted.entries.iter_mut().zip(entries).zip(whats) {
             let Some(entry) = entry else { continue };
             if !entry.begin_download() {
-                let of_the_link = self.links.as_ref().map(|table| table.wait(&id, self.now()));
+                let of_the_link = self.links.as_ref().map(|table| table.wait(&id, now));
                 let wait = Duration::from_nanos(of_the_link.unwrap_or_default());
                 let wait = wait.max(PLACE_WAIT);
                 return Err(Refusal::TooMany { what, wait });
@@ -234,21 +238,6 @@ impl Limits {
             what,
             wait: Duration::from_nanos(wait),
         })
-    }
-
-    /// The entry of `key`, if downloads of its kind are limited.
-    fn entry<K, Q>(
-        &self,
-        table: Option<&Table<K>>,
-        key: &Q,
-        own: impl FnOnce() -> K,
-    ) -> Option<Arc<Entry>>
-    where
-        K: Borrow<Q> + Eq + Hash,
-        Q: Eq + Hash + ?Sized,
-    {
-        let table = table?.of_downloads()?;
-        Some(table.ask(key, self.now(), own, Arc::clone))
     }
 
     fn now(&self) -> u64 {
@@ -346,6 +335,21 @@ impl Drop for Pace {
             self.give_back(self.granted);
         }
     }
+}
+
+/// The entry of `key`, if downloads of its kind are limited.
+fn entry<K, Q>(
+    table: Option<&Table<K>>,
+    key: &Q,
+    now: u64,
+    own: impl FnOnce() -> K,
+) -> Option<Arc<Entry>>
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ?Sized,
+{
+    let table = table?.of_downloads()?;
+    Some(table.ask(key, now, own, Arc::clone))
 }
 
 fn piece_bytes(rate: Rate) -> u64 {

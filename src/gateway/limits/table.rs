@@ -15,7 +15,7 @@ const SHARDS: usize = 64;
 /// The most entries of one part.
 const SHARD_ENTRIES_MAX: usize = 1_024;
 
-/// The most entries of one table, in all 64 parts: at most some 12 MiB.
+/// The most entries of one table, in all 64 parts: at most some 12 MiB, and the texts of ids besides.
 pub const ENTRIES_MAX: usize = SHARDS * SHARD_ENTRIES_MAX;
 
 /// How long a part that is full of entries in use is not searched again, in nanoseconds.

@@ -115,6 +115,24 @@ mod tests {
             (missing("the organization"), 404, 404),
             (Refusal::OrganizationDenied.into(), 400, 13_000_410),
             (Refusal::KeyPaused.into(), 401, 401),
+            (
+                Refusal::TooMany {
+                    what: "x",
+                    wait: std::time::Duration::ZERO,
+                }
+                .into(),
+                429,
+                429,
+            ),
+            (
+                Refusal::Quota {
+                    what: "x",
+                    limit: 1,
+                }
+                .into(),
+                507,
+                507,
+            ),
             (Refusal::NoSpace.into(), 507, 507),
             (Refusal::Unavailable("secret".into()).into(), 503, 503),
             (Refusal::Internal("secret".into()).into(), 500, 13_000_201),
