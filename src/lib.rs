@@ -11,7 +11,7 @@
 //!           server/  config/     assembly, listeners, connections, lifetime; settings and keyring files
 //!           telemetry/           the log
 //!           web/                 HTTP in and out: the byte route, aitronos/, qoder/, koodrive/, /verify, health
-//!           gateway/             the rules: mint, download, upload, files, revoke, tenants; no HTTP, no SQL, no disk
+//!           gateway/             the rules: mint, download, upload, files, revoke, tenants, limits; no HTTP, SQL, disk
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification
 //!           handover/            bytes of a file from the page cache to the socket, under hyper

@@ -26,6 +26,8 @@ mod qoder;
 mod fuzz;
 /// Bad input of every kind, a line each.
 mod inputs;
+/// Limits: rates, places, paces and quotas, over real sockets.
+mod limits;
 /// Revoking: by calls over a real socket.
 mod revoke;
 

@@ -22,6 +22,7 @@ mod checkup;
 mod files;
 mod keys;
 mod lists;
+mod quota;
 mod revocation;
 mod sweeping;
 mod tenancy;
@@ -39,6 +40,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     apps::all(catalog).await;
     versions::all(catalog, catalog).await;
     checkup::all(catalog).await;
+    quota::all(catalog).await;
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {

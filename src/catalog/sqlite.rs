@@ -30,6 +30,7 @@ mod folders;
 mod keys;
 mod open;
 mod port;
+mod quota;
 mod revocation;
 mod rows;
 mod tenancy;

@@ -48,6 +48,7 @@ pub mod handover;
 mod head;
 mod header;
 pub mod koodrive;
+mod limited;
 pub mod multipart;
 pub mod ops;
 mod page;
@@ -166,7 +167,11 @@ impl Web {
         };
         let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => (self.refuse(parts, path, &problem, &trace), Some(problem)),
+            Err(problem) => {
+                let wait = || self.gateway.limits().address_wait(seen.client);
+                let problem = problem.waiting_for(wait);
+                (self.refuse(parts, path, &problem, &trace), Some(problem))
+            }
         };
         if self.is_about_a_link(path) {
             self.settings
@@ -243,11 +248,14 @@ impl Web {
         if path == verify::PATH && verify_header.is_none() {
             return Err(Problem::NoRoute);
         }
-        let route = Route::parse(&request.method, path)?;
-        seen.route = route.name();
+        let route = Route::parse(&request.method, path);
+        seen.route = route.as_ref().map_or("", Route::name);
         let gateway = &self.gateway;
         let proxies = &self.settings.trusted_proxies;
         let client = proxies.client(arrival.peer, &request.headers);
+        seen.client = client;
+        gateway.limits().admit_address(client)?;
+        let route = route?;
         let mut exchange = Exchange {
             gateway,
             settings: &self.settings,
@@ -352,16 +360,23 @@ async fn download(
     let verified = gateway.verify_link(&link).await?;
     let link_id = verified.link_id();
     seen.link_id = Some(link_id);
+    gateway.limits().admit_link(&verified)?;
+    let admitted = match request.method {
+        Method::GET => gateway.limits().admit_download(&verified, client)?,
+        _ => None,
+    };
     let opened = gateway.open_verified(verified).await?;
     let is_read = opened.content.file().is_some();
     let mut response = download::answer(exchange, opened)?;
     if is_read {
         let trace_id = exchange.trace.trace_id;
-        let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
+        let reader = Arc::new(Reader::new(request.version, trace_id, link_id, admitted));
         // What HTTP/2 sends is framed, so the kernel cannot send it.
         let is_http1 = request.version <= Version::HTTP_11;
         let regions = arrival.regions.as_ref().filter(|_| is_http1);
         response.body_mut().read_by(&reader, regions);
+    } else if let Some(admitted) = admitted {
+        response.body_mut().limit(admitted);
     }
     Ok(response)
 }
@@ -371,6 +386,8 @@ async fn download(
 struct Seen {
     route: &'static str,
     link_id: Option<LinkId>,
+    /// Who asks, where that is known. Not said.
+    client: Option<IpAddr>,
 }
 
 impl Seen {

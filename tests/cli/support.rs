@@ -59,7 +59,7 @@ impl Place {
         command
     }
 
-    pub(super) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
+    pub(crate) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
         self.command(words).output().unwrap()
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 
+use super::quota::Kept;
 use crate::catalog::{
     CatalogError, FILES_ADDED_MAX, Place, Position, Versions, default_space, missing, taken,
 };
@@ -24,6 +25,7 @@ pub(super) struct Rows {
     pub(super) files: BTreeMap<(OrganizationId, FileId), FileRecord>,
     /// The ready files in the order of lists, oldest first. The id is plain text, as in a [`Position`].
     pub(super) ready: BTreeMap<OrganizationId, BTreeMap<(UnixSeconds, String), FileId>>,
+    pub(super) kept: BTreeMap<OrganizationId, Kept>,
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
@@ -157,6 +159,8 @@ impl Rows {
                 .insert((file.organization.clone(), file.id.clone()), ready);
             let listed = self.ready.entry(file.organization.clone()).or_default();
             listed.insert(place(file), file.id.clone());
+            let kept = self.kept.entry(file.organization.clone()).or_default();
+            kept.add(file);
             self.versions.revocations += u64::from(file.link_revision > 0);
         }
         Ok(())

@@ -9,6 +9,7 @@ use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::checkup::Checkup;
 use crate::catalog::memory::Memory;
+use crate::catalog::quota::{Quota, Quotas};
 use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
@@ -116,6 +117,20 @@ impl Apps for Counting {
     }
 }
 
+impl Quotas for Counting {
+    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.counted().add_files_within(files, quota).await?;
+            if self.silent.load(Ordering::Relaxed) {
+                let doing = "adding files";
+                let source = "it fell silent".into();
+                return Err(CatalogError::Unavailable { doing, source });
+            }
+            Ok(())
+        })
+    }
+}
+
 impl Catalog for Counting {
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()> {
         self.counted().create_organization(organization)
@@ -203,15 +218,7 @@ impl Catalog for Counting {
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
-        Box::pin(async move {
-            self.counted().add_files(files).await?;
-            if self.silent.load(Ordering::Relaxed) {
-                let doing = "adding files";
-                let source = "it fell silent".into();
-                return Err(CatalogError::Unavailable { doing, source });
-            }
-            Ok(())
-        })
+        self.add_files_within(files, Quota::NONE)
     }
 
     fn file<'a>(
