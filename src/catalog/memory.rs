@@ -17,6 +17,7 @@ use crate::model::time::UnixSeconds;
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
 mod rows;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.
