@@ -77,6 +77,7 @@ pub(super) async fn answer(
     let link_id = verified.link_id();
     seen.link_id = Some(link_id);
     let file = exchange.gateway.file_of(&verified).await?;
+    exchange.tell_verified(&file, link_id);
     let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
     reply::set(&mut response, ORGANIZATION, file.organization.as_str());
     reply::set(&mut response, FILE, file.id.as_str());
