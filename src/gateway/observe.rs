@@ -102,7 +102,8 @@ impl Tally {
 }
 
 impl Gateway {
-    /// Whether requests can be answered: looks at the catalogue, and at the blob store. Unavailable where
+    /// Whether requests can be answered: looks at the catalogue, and whether the blob store can be read
+    /// and takes a new stage, which is given up again. Unavailable where
     /// one of them does not answer in [`LOOK_WAIT_MAX`]. A look at a store that hangs is the only one until
     /// it ends.
     pub async fn ready(&self) -> Result<(), Refusal> {
@@ -111,11 +112,15 @@ impl Gateway {
         let looking = Arc::clone(&self.looking_at_blobs).try_lock_owned();
         let one_at_a_time =
             looking.map_err(|_| unavailable("is being looked at, which takes long"))?;
-        let blobs = Arc::clone(&self.blobs);
+        let (blobs, key) = (Arc::clone(&self.blobs), self.new_blob_key()?);
         let look = tokio::spawn(async move {
-            let found = blobs.list(None, 1).await;
+            let found = match blobs.list(None, 1).await {
+                // A store that can be read may still take nothing, or be gone: what is open outlives it.
+                Ok(_) => blobs.stage(key).await.map(drop),
+                Err(error) => Err(error),
+            };
             drop(one_at_a_time);
-            found.map(drop)
+            found
         });
         match tokio::time::timeout(LOOK_WAIT_MAX, look).await {
             Ok(Ok(found)) => Ok(found?),

@@ -110,8 +110,9 @@ fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
     let at = Audited::start();
     let ready = || get(&format!("{}/readyz", at.admin)).0;
     assert_eq!(ready(), 200);
-    let blobs = at.place.path("data/blobs");
-    std::fs::remove_dir_all(&blobs).unwrap();
+    for directory in ["data/blobs", "data/stage"] {
+        std::fs::remove_dir_all(at.place.path(directory)).unwrap();
+    }
     assert_eq!(ready(), 503, "the bytes are gone");
     assert_eq!(get(&format!("{}/livez", at.admin)).0, 200);
     at.serving.stop("TERM");
@@ -119,10 +120,9 @@ fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
     let at = Audited::start();
     let ready = || get(&format!("{}/readyz", at.admin)).0;
     let path = at.place.path("data/catalogue.sqlite3");
-    std::fs::write(&path, [0; 8192]).unwrap();
-    for more in ["-wal", "-shm"] {
-        let _ = std::fs::write(at.place.path(&format!("data/catalogue.sqlite3{more}")), b"");
-    }
+    let script = "ALTER TABLE revocation_version RENAME TO gone";
+    let done = Command::new("sqlite3").arg(&path).arg(script).status();
+    assert!(done.unwrap().success());
     until("the catalogue is damaged", || ready() == 503);
     let failed = at.numbers();
     let failed = failed
