@@ -117,7 +117,9 @@ impl Deliveries {
             due,
             download,
         });
-        if is_download && due > 0 && !way.is_watched.swap(true, Ordering::Relaxed) {
+        // What goes out at once is counted when it is out, which is at once.
+        let is_long = is_download && due > ONE_GO_BYTES_MAX;
+        if is_long && !way.is_watched.swap(true, Ordering::Relaxed) {
             way.reporter.watch(&way);
         }
         Delivered {

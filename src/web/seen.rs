@@ -59,6 +59,7 @@ impl Seen {
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
+                    target: "hallpass::web",
                     route, method, status, took_micros, link_id,
                     trace_id = trace.trace_id.as_str(),
                     request_id = trace.request_id(),

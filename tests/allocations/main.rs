@@ -2,6 +2,8 @@
 //! since an allocator that counts slows everything else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
 
+mod counting;
+
 use allocation_counter::measure;
 
 use hallpass::model::id::{FileId, OrganizationId};

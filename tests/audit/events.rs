@@ -39,11 +39,17 @@ fn every_call_that_changes_or_opens_something_is_one_line() {
     }
     assert_eq!(of("api_key")[0]["command"], "serve");
     let key_id = of("api_key")[0]["api_key_id"].clone();
+    assert_fields(&lines, &file, &key_id, &minted);
+}
+
+/// Of the calls above, in their order.
+fn assert_fields(lines: &[Value], file: &str, key_id: &Value, minted: &Value) {
+    let of = |event: &str| of_event(lines, event);
     for event in ["upload", "mint", "revoke", "delete"] {
         let [line] = of(event)[..] else {
             panic!("{event} in {lines:?}")
         };
-        assert_eq!(line["api_key_id"], key_id);
+        assert_eq!(line["api_key_id"], *key_id);
         assert_eq!(line["organization_id"], "org_default");
         assert_eq!(line["file_id"], file);
     }
@@ -91,7 +97,7 @@ fn every_call_that_changes_or_opens_something_is_one_line() {
     ];
     assert_eq!(refused, wanted);
     assert_eq!(of("refused")[0]["link_id"], mint["link_id"], "a good link");
-    assert_eq!(of("refused")[3]["api_key_id"], key_id, "a good key");
+    assert_eq!(of("refused")[3]["api_key_id"], *key_id, "a good key");
 }
 
 #[test]
