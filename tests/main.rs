@@ -39,6 +39,9 @@ mod proxy;
 /// TLS, HTTP/2, and restarts that lose nothing.
 mod transport;
 
+/// Who downloaded what: the audit stream, counts, numbers for Prometheus.
+mod audit;
+
 /// The command line, by the real binary.
 mod cli;
 /// The configuration: where a setting comes from, and what is refused.

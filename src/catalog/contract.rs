@@ -19,6 +19,7 @@ use crate::model::time::UnixSeconds;
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
 mod files;
 mod keys;
 mod lists;
@@ -41,6 +42,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     versions::all(catalog, catalog).await;
     checkup::all(catalog).await;
     quota::all(catalog).await;
+    counters::all(catalog).await;
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {

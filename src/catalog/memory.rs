@@ -17,6 +17,7 @@ use crate::model::time::UnixSeconds;
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
 mod quota;
 mod rows;
 

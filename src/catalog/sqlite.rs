@@ -24,6 +24,7 @@ use super::{Answer, CatalogError};
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
 mod fault;
 mod files;
 mod folders;

@@ -273,6 +273,11 @@ settings! {
         /// Seconds by which a request's `X-Date` may be off, besides the 15 minutes that it may be old.
         date_skew_secs: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
     }
+    /// Who minted, downloaded, changed and revoked what.
+    audit: Audit {
+        /// File that each of these is appended to, one JSON object a line. Not set: nowhere.
+        file: Option<PathBuf> = "", optional_path;
+    }
     /// What is logged, to standard error.
     log: Log {
         /// How a line of the log looks.

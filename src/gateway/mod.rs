@@ -30,12 +30,14 @@ pub mod apps;
 pub mod batch;
 pub mod cache;
 pub mod clock;
+pub mod counts;
 pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;
 pub mod limits;
 pub mod mint;
+pub mod observe;
 pub mod principal;
 pub mod refusal;
 pub mod revocations;
@@ -82,6 +84,10 @@ pub struct Gateway {
     held: Arc<revocations::Held>,
     cache: Arc<cache::Cache>,
     limits: Arc<limits::Limits>,
+    /// Downloads that are yet to be counted in the catalogue.
+    waiting: counts::Waiting,
+    /// Held by whoever looks whether the blob store answers.
+    looking_at_blobs: Arc<tokio::sync::Mutex<()>>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
     settings: Settings,
@@ -104,6 +110,8 @@ impl Gateway {
             keyring: ArcSwap::from_pointee(keyring),
             held: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
+            waiting: counts::Waiting::default(),
+            looking_at_blobs: Arc::default(),
             file_ids: Mutex::new(ContextV7::new()),
             settings,
         }

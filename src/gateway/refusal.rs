@@ -223,6 +223,7 @@ impl Refusal {
 
 impl From<CatalogError> for Refusal {
     fn from(error: CatalogError) -> Self {
+        super::observe::note_catalogue_error(&error);
         match error {
             CatalogError::NotFound {
                 what: catalog::FILE | catalog::DELETED_FILE,

@@ -75,6 +75,11 @@ impl Drop for OwnChange<'_> {
 }
 
 impl Held {
+    /// What was revoked, as it was last read.
+    pub(super) fn revocations(&self) -> Arc<Revocations> {
+        Arc::clone(&self.memory.load().revocations)
+    }
+
     fn own_changes(&self) -> u64 {
         self.own_changes.load(Ordering::SeqCst)
     }

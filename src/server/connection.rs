@@ -23,10 +23,11 @@ use super::listen::Accepted;
 use super::pace::{Pace, Paced};
 use super::tls::Tls;
 use crate::config::Http2;
-use crate::gateway::Gateway;
 use crate::handover::{Regions, Socket, Wire};
+use crate::telemetry::metrics::{Metrics, Refused};
+use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
-use crate::web::{Arrival, Web};
+use crate::web::ops::Ops;
 
 /// The largest head of a request, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -35,6 +36,7 @@ pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct Public {
     pub(super) web: Arc<Web>,
+    pub(super) metrics: Arc<Metrics>,
     /// Where every connection begins with a PROXY protocol header: whose is read.
     pub(super) announced_by: Option<TrustedProxies>,
     pub(super) http2: Http2,
@@ -65,13 +67,14 @@ impl Public {
         let (opened, peer) = match opened {
             Ok(opened) => opened,
             Err(error) => {
+                self.metrics.note_refused(Refused::Handshake);
                 tracing::debug!(%error, "a connection was closed");
                 return;
             }
         };
         let web = self.web;
         let answer_over = |regions| {
-            let arrival = Arrival { peer, regions };
+            let arrival = web.arrival(peer, regions);
             move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         match opened {
@@ -123,12 +126,12 @@ impl Public {
 }
 
 /// Serves a connection of the private listener.
-pub(super) async fn serve_admin(accepted: Accepted, gateway: Arc<Gateway>, lease: Lease) {
+pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: Lease) {
     let (socket, _) = accepted.into_socket();
     let wire = Wire::new(socket, Bytes::new(), Regions::new());
     let answer = move |request: Request<Incoming>| {
-        let gateway = Arc::clone(&gateway);
-        async move { crate::web::ops::handle(&gateway, &request).await }
+        let ops = ops.clone();
+        async move { ops.handle(&request).await }
     };
     let stream = Paced::new(wire, Arc::clone(&lease.pace));
     serve_http1(stream, lease, answer).await;

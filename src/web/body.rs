@@ -224,7 +224,8 @@ impl HttpBody for Body {
 }
 
 impl Body {
-    fn length(&self) -> u64 {
+    /// How many bytes are left of it.
+    pub(super) fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,

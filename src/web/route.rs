@@ -8,6 +8,7 @@ use hyper::Method;
 
 use super::problem::Problem;
 use super::{aitronos, koodrive, qoder, verify};
+use crate::telemetry::metrics::Route as Kind;
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +79,24 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The call's name in logs.
-    pub const fn name(&self) -> &'static str {
+    /// What kind of call it is, in logs and numbers.
+    pub const fn kind(&self) -> Kind {
         match self {
-            Self::Download(_) => "download",
-            Self::Verify => "verify",
-            Self::Aitronos(call) => call.name(),
-            Self::Qoder(call) => call.name(),
-            Self::KooDrive(call) => call.name(),
+            Self::Download(_) => Kind::Download,
+            Self::Verify => Kind::Verify,
+            Self::Aitronos(call) => call.kind(),
+            Self::Qoder(call) => call.kind(),
+            Self::KooDrive(call) => call.kind(),
+        }
+    }
+
+    /// The organization and the file in the path, as they were sent.
+    pub const fn names(&self) -> (Option<&'a str>, Option<&'a str>) {
+        match self {
+            Self::Download(at) => (Some(at.organization), Some(at.file)),
+            Self::Aitronos(call) => call.names(),
+            Self::Qoder(call) => (None, call.file()),
+            Self::Verify | Self::KooDrive(_) => (None, None),
         }
     }
 }

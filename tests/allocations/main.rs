@@ -3,6 +3,8 @@
 //! else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
 
+mod counting;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

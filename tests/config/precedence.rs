@@ -103,6 +103,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "X-Other",
     ),
     ("koodrive.date_skew_secs", "1", "2s", "1m"),
+    ("audit.file", "'/a'", "b", "c,d"),
     ("log.format", "'json'", "json", "json"),
     ("log.level", "'error'", "warn", "debug"),
 ];
@@ -206,6 +207,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.handover.mode, HandoverMode::Stream);
     assert!(config.handover.prefix.is_none());
     assert!(config.verify.header.is_none());
+    assert!(config.audit.file.is_none());
     assert!(config.keyring_text.is_none());
 }
 

@@ -200,6 +200,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be the name of a header, such as X-Original-URI",
     ),
     ("koodrive.date_skew_secs", "2h", "must be 0 to 3600 seconds"),
+    ("audit.file", "a\0b", "must be a path"),
     ("log.format", "xml", "must be one of text, json"),
     (
         "log.level",
@@ -517,6 +518,7 @@ fn no_refusal_repeats_a_value() {
                 | "server.tls_certificate"
                 | "server.tls_key"
                 | "keyring.file"
+                | "audit.file"
                 | "verify.header"
         )
     }) {

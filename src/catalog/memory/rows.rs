@@ -9,6 +9,7 @@ use crate::catalog::{
 };
 use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE, FOLDER, SPACE};
 use crate::model::app::App;
+use crate::model::count::Counts;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
@@ -29,6 +30,8 @@ pub(super) struct Rows {
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
+    pub(super) file_counts: BTreeMap<(OrganizationId, FileId), Counts>,
+    pub(super) link_counts: BTreeMap<(OrganizationId, LinkId), (UnixSeconds, Counts)>,
     pub(super) versions: Versions,
 }
 
@@ -249,6 +252,7 @@ impl Rows {
             .collect();
         for key in &forgotten {
             let file = self.files.remove(key);
+            self.file_counts.remove(key);
             let revoked = file.is_some_and(|file| file.link_revision > 0);
             self.versions.revocations += u64::from(revoked);
             let (organization, id) = key;

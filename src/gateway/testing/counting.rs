@@ -8,10 +8,12 @@ use tokio::sync::oneshot;
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::checkup::Checkup;
+use crate::catalog::counters::Counters;
 use crate::catalog::memory::Memory;
 use crate::catalog::quota::{Quota, Quotas};
 use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
+use crate::model::count::{Count, Counted, Counts};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -97,6 +99,24 @@ impl Checkup for Counting {
         since: Option<UnixSeconds>,
     ) -> Answer<'a, ()> {
         self.counted().mark_damaged(organization, id, since)
+    }
+}
+
+impl Counters for Counting {
+    fn add_counts<'a>(&'a self, counts: &'a [Count]) -> Answer<'a, ()> {
+        self.counted().add_counts(counts)
+    }
+
+    fn counts<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        of: Counted<'a>,
+    ) -> Answer<'a, Counts> {
+        self.counted().counts(organization, of)
+    }
+
+    fn forget_counts(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64> {
+        self.counted().forget_counts(now, limit)
     }
 }
 
