@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::revocations::LOOK_WAIT_MAX;
 use crate::catalog::CatalogError;
 use crate::sign::keyring::KeyState;
+use crate::sign::verify::Rejection;
 
 /// How often a number is there that every request moves, so that no two processors fight for it.
 const SHARDS: usize = 8;
@@ -51,6 +52,21 @@ pub struct RevocationState {
 /// How often the catalogue failed, in this process: unavailable, out of space, unreadable.
 static CATALOGUE_FAILURES: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
 
+/// Why a link opens nothing, each reason at its own place.
+const REASONS: [Rejection; 11] = [
+    Rejection::Malformed,
+    Rejection::KidUnknown,
+    Rejection::KidRetired,
+    Rejection::MacMismatch,
+    Rejection::Expired,
+    Rejection::TooFar,
+    Rejection::NotYetValid,
+    Rejection::IpMismatch,
+    Rejection::LinkRevoked,
+    Rejection::FileRevoked,
+    Rejection::OrganizationRevoked,
+];
+
 /// The words for these.
 const FAILURES: [&str; 3] = ["unavailable", "no_space", "corrupt"];
 
@@ -58,6 +74,16 @@ const FAILURES: [&str; 3] = ["unavailable", "no_space", "corrupt"];
 pub fn catalogue_failures() -> impl Iterator<Item = (&'static str, u64)> {
     let numbers = CATALOGUE_FAILURES.iter().map(|number| number.load(Relaxed));
     FAILURES.into_iter().zip(numbers)
+}
+
+/// The words for why a link opens nothing.
+pub fn rejection_labels() -> impl Iterator<Item = &'static str> {
+    REASONS.into_iter().map(Rejection::label)
+}
+
+/// At which place of [`rejection_labels`] the word of this reason is.
+pub const fn rejection_place(why: Rejection) -> usize {
+    why as usize
 }
 
 /// Counts an error of the catalogue, if it is one of its own and no plain no.
@@ -159,6 +185,13 @@ impl Gateway {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_is_at_its_own_place() {
+        for (place, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(rejection_place(reason), place, "{reason}");
+        }
+    }
 
     #[test]
     fn a_tally_adds_up_over_threads() {

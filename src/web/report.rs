@@ -13,6 +13,7 @@ use super::route::Route;
 use super::trace::{Trace, TraceId};
 use crate::gateway::Gateway;
 use crate::gateway::mint::Minted;
+use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
@@ -20,28 +21,12 @@ use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
-use crate::sign::verify::Rejection;
 use crate::telemetry::audit::{Audit, Event};
 use crate::telemetry::metrics::{Deadline, Metrics, Outcome, Style};
 
-/// Why a link opens nothing, each reason at its own place.
-const REASONS: [Rejection; 11] = [
-    Rejection::Malformed,
-    Rejection::KidUnknown,
-    Rejection::KidRetired,
-    Rejection::MacMismatch,
-    Rejection::Expired,
-    Rejection::TooFar,
-    Rejection::NotYetValid,
-    Rejection::IpMismatch,
-    Rejection::LinkRevoked,
-    Rejection::FileRevoked,
-    Rejection::OrganizationRevoked,
-];
-
 /// Numbers of a gateway that begins now.
 pub fn metrics(now: UnixSeconds) -> Metrics {
-    Metrics::new(now.get(), REASONS.map(Rejection::label))
+    Metrics::new(now.get(), rejection_labels())
 }
 
 /// Tells them.
@@ -178,7 +163,9 @@ impl Reporter {
         known: &Known,
     ) {
         match problem {
-            Problem::Refused(Refusal::Link(why)) => self.metrics.note_rejected(*why as usize),
+            Problem::Refused(Refusal::Link(why)) => {
+                self.metrics.note_rejected(rejection_place(*why));
+            }
             Problem::BodyTooSlow { .. } => self.metrics.note_deadline(Deadline::Body),
             _ => {}
         }
@@ -307,17 +294,5 @@ impl Exchange<'_> {
             client: self.client,
             ..event()
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_is_at_its_own_place() {
-        for (place, reason) in REASONS.iter().enumerate() {
-            assert_eq!(*reason as usize, place, "{reason}");
-        }
     }
 }

@@ -20,6 +20,9 @@ const LINK_ID_CHARS: usize = 12;
 /// How long the rest of it is, which gives the link away.
 const REST_CHARS: usize = MAC_CHARS - LINK_ID_CHARS;
 
+/// How much of what was sent is looked at.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
 /// How long a line is looked at again: by then whoever was given a token has told of it.
 const LOOKED_AT: Duration = Duration::from_secs(2);
 
@@ -61,7 +64,8 @@ pub(crate) fn keep(secret: &str) {
 
 /// Finds the tokens in what was sent or answered. What is shaped like one counts, good or not.
 pub(crate) fn keep_tokens(bytes: &[u8]) {
-    let text = String::from_utf8_lossy(bytes);
+    // A head, or a body of ours; what is longer is a file.
+    let text = String::from_utf8_lossy(bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes));
     let mut words = text.split(|c: char| !is_word(c)).peekable();
     while let Some(kid) = words.next() {
         let mac = words.peek().filter(|mac| mac.len() == MAC_CHARS);
