@@ -14,7 +14,7 @@ use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::trace::TraceId;
-use crate::gateway::download::{Content, Stamp};
+use crate::gateway::download::{Content, Stamp, Stream};
 use crate::gateway::refusal::Refusal;
 use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 use crate::model::revocation::LinkId;
@@ -53,6 +53,8 @@ pub struct Region {
     end: u64,
     /// What the file was like when its first piece went out, where there are more.
     stamp: Option<Stamp>,
+    /// The bytes on their way here, where they come from a store piece by piece.
+    stream: Option<Stream>,
     waiting: Option<Waiting>,
 }
 
@@ -113,6 +115,7 @@ impl Body {
             next: start,
             end,
             stamp: None,
+            stream: None,
             waiting: None,
         })
     }
@@ -224,6 +227,9 @@ impl Region {
 
     /// What must be waited for before the next piece is there; nothing, if it can be handed over at once.
     fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
+        if let Some(stream) = self.stream() {
+            return Ok(Some(Box::pin(async move { stream.next().await.map(Some) })));
+        }
         let (content, start) = (self.content.clone(), self.next);
         let is_sent_by_the_kernel = self.queue().is_some();
         let length = self.length(match &self.reader {
@@ -249,6 +255,14 @@ impl Region {
         Ok(Some(Box::pin(async move {
             content.fetch(start, length).await.map(|()| None)
         })))
+    }
+
+    /// The bytes from here on as a store sends them, if it is one that does.
+    fn stream(&mut self) -> Option<Stream> {
+        if self.stream.is_none() {
+            self.stream = self.content.stream(self.next, self.end);
+        }
+        self.stream.clone()
     }
 
     /// The queue of a connection that can send this file itself, and the file.

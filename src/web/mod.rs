@@ -337,7 +337,7 @@ async fn download(
     let link_id = verified.link_id();
     seen.link_id = Some(link_id);
     let opened = gateway.open_verified(verified).await?;
-    let is_read = opened.content.file().is_some();
+    let is_read = opened.content.bytes().is_none();
     let mut response = download::answer(exchange, opened)?;
     if is_read {
         let trace_id = exchange.trace.trace_id;
