@@ -37,6 +37,9 @@ mod proxy;
 /// TLS, HTTP/2, and restarts that lose nothing.
 mod transport;
 
+/// The bytes in a real S3-compatible store.
+mod store;
+
 /// The command line, by the real binary.
 mod cli;
 /// The configuration: where a setting comes from, and what is refused.

@@ -14,9 +14,9 @@ use super::Gateway;
 use super::doctor::expect_whole;
 use super::refusal::Refusal;
 use super::revocations::{RowsAt, TRUSTED_FOR};
+use crate::blob::Blob;
 use crate::blob::s3::Reader;
 pub use crate::blob::{Presign, Stamp};
-use crate::blob::Blob;
 use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
 use crate::model::file::{BlobLocation, FileRecord};
@@ -145,6 +145,11 @@ impl Gateway {
     /// bytes that lie elsewhere.
     pub fn path_below_data_dir(&self, file: &FileRecord) -> Option<PathBuf> {
         self.blobs.path_below(&file.location)
+    }
+
+    /// Whether the blob store answers now.
+    pub async fn reach_blobs(&self) -> Result<(), Refusal> {
+        Ok(self.blobs.is_reachable().await?)
     }
 
     /// Where the store itself gives a file's bytes to whoever has this URL, for as long as asked. `None` of

@@ -17,7 +17,7 @@ use crate::config::{Config, Handover as Handed, Http2, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::with_causes;
 use crate::web::client::TrustedProxies;
-use crate::web::handover::Handover;
+use crate::web::handover::{Handover, HandoverMode};
 use crate::web::{self, Web};
 
 use connection::Public;
@@ -153,6 +153,7 @@ impl App {
                 trusted_proxies: config.server.trusted_proxies.clone(),
                 handover: handover(config)?,
                 verify_header: config.verify.header.clone(),
+                redirects: config.handover.mode == HandoverMode::Redirect,
                 koodrive_date_skew: config.koodrive.date_skew_secs,
                 qoder_content_status: config.qoder.content_status,
             },

@@ -56,6 +56,7 @@ pub mod problem;
 mod qoder;
 pub mod query;
 mod received;
+mod redirect;
 mod reply;
 pub mod route;
 pub mod style;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub verify_header: Option<VerifyHeader>,
     /// How bytes are handed over to a proxy; without it they are streamed.
     pub handover: Option<Handover>,
+    /// Whether clients are sent on to the store that keeps the bytes, where it is one that serves them.
+    pub redirects: bool,
     /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
     pub koodrive_date_skew: u64,
     /// `qoder.content_status`.
@@ -338,7 +341,8 @@ async fn download(
     seen.link_id = Some(link_id);
     let opened = gateway.open_verified(verified).await?;
     let is_read = opened.content.bytes().is_none();
-    let mut response = download::answer(exchange, opened)?;
+    let url = redirect::url(exchange, &opened).await?;
+    let mut response = download::answer(exchange, opened, url)?;
     if is_read {
         let trace_id = exchange.trace.trace_id;
         let reader = Arc::new(Reader::new(request.version, trace_id, link_id));

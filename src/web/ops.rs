@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::gateway::Gateway;
 
 /// Answers one request on the private listener: `/livez` says that the process runs, `/readyz` whether
-/// it can answer from a catalogue that it has just looked at.
+/// it can answer from a catalogue that it has just looked at, and from a blob store that answers.
 pub async fn handle<B>(gateway: &Gateway, request: &Request<B>) -> Response<Full<Bytes>> {
     let known = matches!(request.uri().path(), "/livez" | "/readyz");
     if !known {
@@ -25,8 +25,13 @@ pub async fn handle<B>(gateway: &Gateway, request: &Request<B>) -> Response<Full
     if request.uri().path() == "/livez" {
         return plain(StatusCode::OK, "ok\n");
     }
-    match gateway.look_in_time().await {
-        Ok(_) => plain(StatusCode::OK, "ok\n"),
+    let catalogue = gateway.look_in_time().await.map(|_| ());
+    let both = match catalogue {
+        Ok(()) => gateway.reach_blobs().await,
+        refused => refused,
+    };
+    match both {
+        Ok(()) => plain(StatusCode::OK, "ok\n"),
         Err(refusal) => {
             tracing::warn!(error = %refusal, "not ready");
             plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

@@ -90,7 +90,10 @@ mod tests {
         let text = "403 Forbidden: <?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code>\
             <AWSAccessKeyId>AKIA</AWSAccessKeyId><StringToSign>secret</StringToSign></Error>";
         let said = fault("testing", &generic(text)).to_string();
-        assert!(said.ends_with("403 Forbidden: SignatureDoesNotMatch"), "{said}");
+        assert!(
+            said.ends_with("403 Forbidden: SignatureDoesNotMatch"),
+            "{said}"
+        );
         assert!(!said.contains("AKIA") && !said.contains("secret"), "{said}");
     }
 

@@ -41,6 +41,7 @@ pub use settings::{Ambient, Bucket, Settings, VARIABLES};
 
 use fault::{fault, is_missing, late};
 use stage::Stage;
+use uploads::UPLOAD_SECONDS_MAX;
 
 /// How long the store may take to begin an answer to a request without a body.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -138,7 +139,7 @@ impl Shared {
             // What is none of ours is passed over.
             found.extend(objects.iter().filter_map(|object| {
                 let key = BlobKey::parse(object.location.as_ref().strip_prefix(&blobs)?)?;
-                Some((key, seconds(object.last_modified.timestamp())))
+                Some((key, committed_at(object)))
             }));
             if page.page_token.is_none() || offset.is_none() {
                 break;
@@ -262,6 +263,14 @@ impl BlobStore for S3 {
 async fn within<T>(doing: &'static str, asked: impl Future<Output = T>) -> Result<T, BlobError> {
     let answer = timeout(ANSWER_WITHIN, asked).await;
     answer.map_err(|_| late(doing, ANSWER_WITHIN))
+}
+
+/// When an object was committed, at the latest. Some stores say of one that was made of parts when that was
+/// begun; their tags have a dash in them.
+fn committed_at(object: &ObjectMeta) -> UnixSeconds {
+    let at = seconds(object.last_modified.timestamp());
+    let is_of_parts = object.e_tag.as_ref().is_some_and(|tag| tag.contains('-'));
+    at.plus(if is_of_parts { UPLOAD_SECONDS_MAX } else { 0 })
 }
 
 /// A time before 1970 or past our bound is cut to it: it is only compared.

@@ -141,7 +141,9 @@ impl Reader {
         let next = next.await.map_err(|_| late(READING, BYTES_WITHIN))?;
         match next {
             Some(Ok(bytes)) if bytes.len() as u64 <= self.end - self.next => Ok(bytes),
-            Some(Ok(_)) => Err(self.object.damaged("the store sends more than was asked for")),
+            Some(Ok(_)) => Err(self
+                .object
+                .damaged("the store sends more than was asked for")),
             Some(Err(error)) => Err(fault(READING, &error)),
             None => {
                 let missing = self.end - self.next;

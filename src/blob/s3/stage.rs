@@ -128,7 +128,9 @@ impl Stage {
             hasher.update(&hashed);
             hasher
         });
-        let hasher = hashing.await.map_err(|gone| failed(io::Error::other(gone)))?;
+        let hasher = hashing
+            .await
+            .map_err(|gone| failed(io::Error::other(gone)))?;
         let sha256 = Sha256Digest::new(hasher.finalize().into());
         self.shared.put(&self.parts.path, bytes, sha256).await?;
         Ok(sha256)
@@ -249,10 +251,7 @@ impl Parts {
             return Err(taken());
         }
         let (store, parts) = (&self.shared.store, self.sent.clone());
-        let completing = timeout(
-            SENT_WITHIN,
-            store.complete_multipart(&self.path, id, parts),
-        );
+        let completing = timeout(SENT_WITHIN, store.complete_multipart(&self.path, id, parts));
         let answer = match completing.await {
             Ok(answer) => answer.map_err(|error| fault(COMMITTING, &error)),
             Err(_) => Err(late(COMMITTING, SENT_WITHIN)),

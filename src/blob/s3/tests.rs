@@ -161,7 +161,10 @@ async fn only_uploads_that_nobody_can_be_at_are_swept() {
     assert_eq!(later.sweep_stages(9).await.unwrap(), 1);
     assert_eq!(later.sweep_stages(9).await.unwrap(), 0);
     let refused = stage.commit().await;
-    assert!(matches!(refused, Err(BlobError::Unavailable { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(BlobError::Unavailable { .. })),
+        "{refused:?}"
+    );
     assert_eq!(store.list(None, 9).await.unwrap(), []);
 }
 

@@ -158,8 +158,7 @@ impl Shared {
             }
             text.extend_from_slice(&bytes);
         }
-        String::from_utf8(text)
-            .map_err(|_| unreadable("the store's list of uploads is no text"))
+        String::from_utf8(text).map_err(|_| unreadable("the store's list of uploads is no text"))
     }
 }
 
@@ -198,7 +197,8 @@ fn page_of(text: &str) -> Option<Page> {
                 into.push_str(&said);
             }
             Event::End(_) => {
-                if path.pop()? == "Upload" {
+                let ended = path.pop()?;
+                if ended == "Upload" {
                     let [name, id, since] = std::mem::take(&mut upload);
                     let since: Timestamp = since.parse().ok()?;
                     let since = super::seconds(since.as_second());
