@@ -341,7 +341,11 @@ async fn download(
     seen.link_id = Some(link_id);
     let opened = gateway.open_verified(verified).await?;
     let is_read = opened.content.bytes().is_none();
-    let url = redirect::url(exchange, &opened).await?;
+    // Boxed, so that where bytes are streamed nobody needs room for it.
+    let url = match exchange.settings.redirects {
+        true => Box::pin(redirect::url(exchange, &opened)).await?,
+        false => None,
+    };
     let mut response = download::answer(exchange, opened, url)?;
     if is_read {
         let trace_id = exchange.trace.trace_id;

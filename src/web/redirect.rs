@@ -20,14 +20,11 @@ use crate::model::disposition::Disposition;
 /// For how many seconds the store's URL opens at most.
 const URL_SECONDS_MAX: u64 = 60;
 
-/// Where the store gives the bytes, if clients are to be sent there. A link's last second is its URL's.
+/// Where the store gives the bytes, if it does. A link's last second is its URL's.
 pub(super) async fn url(
     exchange: &Exchange<'_>,
     download: &Download,
 ) -> Result<Option<HeaderValue>, Problem> {
-    if !exchange.settings.redirects {
-        return Ok(None);
-    }
     let now = exchange.gateway.clock().now();
     let head = exchange.heads.of(download, exchange.settings);
     let lives = download.expires.since(now);

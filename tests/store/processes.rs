@@ -24,7 +24,7 @@ use crate::support::store::Store;
 /// or what one download may hold, and the allocator's own.
 const GROWTH_KIB_MAX: u64 = 40 * 1024;
 
-/// A place whose bytes are in the store.
+/// A place whose bytes are in the store. The settings may be variables of AWS, too.
 struct Installed {
     place: Place,
     settings: Vec<(&'static str, String)>,
@@ -34,8 +34,12 @@ impl Installed {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = self.place.command(words);
         for (key, value) in &self.settings {
-            let name = key.to_ascii_uppercase().replace('.', "_");
-            command.env(format!("HALLPASS_{name}"), value);
+            if key.starts_with("AWS_") {
+                command.env(key, value);
+            } else {
+                let name = key.to_ascii_uppercase().replace('.', "_");
+                command.env(format!("HALLPASS_{name}"), value);
+            }
         }
         command
     }
@@ -260,8 +264,10 @@ fn a_store_that_is_stopped_is_not_ready_and_is_used_again_once_it_is_back() {
     until("not ready", || status(&format!("{admin}/readyz")) == 503);
     until("unavailable", || status(&link) == 503);
     assert_eq!(status(&format!("{admin}/livez")), 200);
-    let unreadable = installed.json(&["doctor"]);
-    println!("{unreadable}");
+    let refused = installed.command(&["doctor"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("the blob store is unavailable"), "{said}");
 
     let (_again, _) = Radosgw::start(&store, Some(gateway.port));
     until("ready again", || status(&format!("{admin}/readyz")) == 200);
@@ -325,9 +331,18 @@ fn doctor_reads_every_object_and_says_which_is_damaged() {
         return;
     };
     let prefix = prefix("doctor");
+    let said = |name: &str| fs::read_to_string(store.directory.join(name)).unwrap();
+    // As tools for S3 are told of their store.
+    let settings = vec![
+        ("blobs.url", format!("s3://{}/{prefix}", store.bucket)),
+        ("AWS_ENDPOINT_URL", store.endpoint.clone()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_ACCESS_KEY_ID", said("access_key_id")),
+        ("AWS_SECRET_ACCESS_KEY", said("secret")),
+    ];
     let installed = Installed {
         place: Place::new(),
-        settings: store.settings(&prefix),
+        settings,
     };
     for number in 0..5_u8 {
         installed.add(&format!("{number}.bin"), &vec![number; 300_000]);
