@@ -242,8 +242,8 @@ settings! {
     }
     /// Who sends the bytes.
     handover: Handover {
-        /// Whether Hallpass sends them, or names the file to the proxy: `stream`, `x-accel-redirect`,
-        /// `x-sendfile`.
+        /// Whether Hallpass sends them, names the file to the proxy, or sends clients on to the store:
+        /// `stream`, `x-accel-redirect`, `x-sendfile`, `redirect`.
         mode: HandoverMode = "stream", word(&HandoverMode::WORDS);
         /// What stands before a file's path below the data directory when it is named to the proxy. Not set:
         /// `/hallpass-internal` for `x-accel-redirect`, the data directory for `x-sendfile`.

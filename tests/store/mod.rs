@@ -4,6 +4,7 @@ mod faults;
 mod processes;
 mod proxy;
 mod redirect;
+mod tls;
 mod uploads;
 
 use hallpass::blob::BlobStore as _;
