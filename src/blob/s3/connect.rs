@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use object_store::client::{HttpConnector as _, ReqwestConnector};
 use object_store::{BackoffConfig, ClientOptions, CredentialProvider, RetryConfig};
+use tokio::sync::Semaphore;
 
 use super::fault::fault;
-use super::{SENT_WITHIN, Settings, Shared};
+use super::{ASKED_AT_ONCE_MAX, SENT_WITHIN, Settings, Shared};
 use crate::blob::BlobError;
 use crate::model::time::UnixSeconds;
 
@@ -86,6 +87,7 @@ pub(super) fn connect(
             .map_err(failed)?,
         prefix: settings.bucket.prefix.clone(),
         part_bytes: part_bytes(settings.size_max),
+        turns: Semaphore::new(ASKED_AT_ONCE_MAX),
         now,
     })
 }

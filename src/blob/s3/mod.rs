@@ -20,6 +20,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged};
@@ -46,6 +47,13 @@ use uploads::UPLOAD_SECONDS_MAX;
 /// How long the store may take to begin an answer to a request without a body.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// How many requests without a body may wait for their answers at once. A crowd is served in turns: all at once
+/// they would time out together.
+const ASKED_AT_ONCE_MAX: usize = 64;
+
+/// How long a request may wait for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(20);
+
 /// How long the store may send nothing in the middle of an answer.
 const BYTES_WITHIN: Duration = Duration::from_secs(20);
 
@@ -70,6 +78,7 @@ struct Shared {
     prefix: String,
     /// How many bytes each part of a larger blob has, but for its last one.
     part_bytes: usize,
+    turns: Semaphore,
     now: Box<dyn Fn() -> UnixSeconds + Send + Sync>,
 }
 
@@ -98,6 +107,19 @@ impl Shared {
         format!("{}blobs/", self.prefix)
     }
 
+    /// What is asked for, if it is answered in time. It is asked when it is its turn.
+    async fn within<T>(
+        &self,
+        doing: &'static str,
+        asked: impl Future<Output = T>,
+    ) -> Result<T, BlobError> {
+        let turn = timeout(TURN_WITHIN, self.turns.acquire()).await;
+        // It is never closed.
+        let _turn = turn.map_err(|_| late(doing, TURN_WITHIN))?.ok();
+        let answer = timeout(ANSWER_WITHIN, asked).await;
+        answer.map_err(|_| late(doing, ANSWER_WITHIN))
+    }
+
     /// An object's length and tag, if it is there.
     async fn look(&self, path: &Path) -> Result<Option<ObjectMeta>, BlobError> {
         const DOING: &str = "looking at a blob";
@@ -108,7 +130,10 @@ impl Shared {
                 range: (!head).then_some(GetRange::Bounded(0..1)),
                 ..GetOptions::default()
             };
-            match within(DOING, self.store.get_opts(path, options)).await? {
+            match self
+                .within(DOING, self.store.get_opts(path, options))
+                .await?
+            {
                 Ok(found) => return Ok(Some(found.meta)),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(fault(DOING, &error)),
@@ -132,7 +157,9 @@ impl Shared {
                 max_keys: Some(PAGE.min(limit - found.len())),
                 ..PaginatedListOptions::default()
             };
-            let page = within(DOING, self.store.list_paginated(Some(&blobs), options)).await?;
+            let page = self
+                .within(DOING, self.store.list_paginated(Some(&blobs), options))
+                .await?;
             let page = page.map_err(|error| fault(DOING, &error))?;
             let objects = page.result.objects;
             offset = objects.last().map(|last| last.location.to_string());
@@ -150,7 +177,10 @@ impl Shared {
 
     async fn remove(&self, key: BlobKey) -> Result<(), BlobError> {
         const DOING: &str = "removing a blob";
-        match within(DOING, self.store.delete(&self.path(key))).await? {
+        match self
+            .within(DOING, self.store.delete(&self.path(key)))
+            .await?
+        {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(fault(DOING, &error)),
@@ -171,7 +201,7 @@ impl Shared {
         };
         let lives = Duration::from_secs(asked.seconds);
         let signing = self.store.signed_url_opts(method, path, lives, &options);
-        let url = within(DOING, signing).await?;
+        let url = self.within(DOING, signing).await?;
         Ok(url.map_err(|error| fault(DOING, &error))?.into())
     }
 }
@@ -257,12 +287,6 @@ impl BlobStore for S3 {
     ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
         Box::pin(self.shared.list(after, limit))
     }
-}
-
-/// What is asked for, if it is answered in time.
-async fn within<T>(doing: &'static str, asked: impl Future<Output = T>) -> Result<T, BlobError> {
-    let answer = timeout(ANSWER_WITHIN, asked).await;
-    answer.map_err(|_| late(doing, ANSWER_WITHIN))
 }
 
 /// When an object was committed, at the latest. Some stores say of one that was made of parts when that was

@@ -10,9 +10,8 @@ use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectStore as _};
 use tokio::time::timeout;
 
-use super::Shared;
 use super::fault::{TRIES_MAX, fault, is_missing, late, pause};
-use super::{ANSWER_WITHIN, BYTES_WITHIN};
+use super::{BYTES_WITHIN, Shared};
 use crate::blob::BlobError;
 
 /// What the bytes of one download take in memory at most: the piece in hand, and what the connection to the
@@ -169,8 +168,7 @@ async fn open(
         ..GetOptions::default()
     };
     let asked = object.shared.store.get_opts(&object.path, options);
-    let answer = timeout(ANSWER_WITHIN, asked).await;
-    let found = match answer.map_err(|_| late(READING, ANSWER_WITHIN))? {
+    let found = match object.shared.within(READING, asked).await? {
         Ok(found) => found,
         Err(Error::Precondition { .. }) => return Err(object.damaged("it is another one now")),
         Err(error) if is_missing(&error) => return Err(object.damaged("it is not there")),

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::fault::{TRIES_MAX, fault, late, pause};
 use super::uploads::UPLOAD_SECONDS_MAX;
-use super::{SENT_WITHIN, Shared, within};
+use super::{SENT_WITHIN, Shared};
 use crate::blob::{Answer, BlobError, Staged, Stored};
 use crate::model::digest::Sha256Digest;
 use crate::model::id::BlobKey;
@@ -205,7 +205,9 @@ impl Parts {
             let (shared, path) = (Arc::clone(&self.shared), self.path.clone());
             self.id = Id::Asked(tokio::spawn(async move {
                 const DOING: &str = "beginning an upload";
-                let begun = within(DOING, shared.store.create_multipart(&path)).await?;
+                let begun = shared
+                    .within(DOING, shared.store.create_multipart(&path))
+                    .await?;
                 begun.map_err(|error| fault(DOING, &error))
             }));
         }
@@ -390,7 +392,9 @@ impl Shared {
             head: true,
             ..GetOptions::default()
         };
-        let found = within(COMMITTING, self.store.get_opts(path, options)).await?;
+        let found = self
+            .within(COMMITTING, self.store.get_opts(path, options))
+            .await?;
         let found = found.map_err(|error| fault(COMMITTING, &error))?;
         let said = found.attributes.get(&Attribute::Metadata(SHA256.into()));
         Ok(found.meta.size == size && said.is_some_and(|said| said.as_ref() == sha256))

@@ -13,10 +13,9 @@ use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use tokio::time::timeout;
 
-use super::fault::{fault, is_missing, late};
-use super::{ANSWER_WITHIN, Shared, within};
+use super::Shared;
+use super::fault::{fault, is_missing};
 use crate::blob::BlobError;
 use crate::model::time::UnixSeconds;
 
@@ -93,7 +92,10 @@ impl Shared {
     pub(super) async fn abort(&self, path: &Path, id: &str) -> Result<(), BlobError> {
         const DOING: &str = "aborting an upload";
         let id = id.to_owned();
-        match within(DOING, self.store.abort_multipart(path, &id)).await? {
+        match self
+            .within(DOING, self.store.abort_multipart(path, &id))
+            .await?
+        {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(fault(DOING, &error)),
@@ -127,10 +129,9 @@ impl Shared {
         let signing = self
             .store
             .signed_url_opts(Method::GET, &bucket, lives, &options);
-        let url = within(LISTING, signing).await?;
+        let url = self.within(LISTING, signing).await?;
         let url = url.map_err(|error| fault(LISTING, &error))?;
-        let text = timeout(ANSWER_WITHIN, self.get(url.as_str())).await;
-        let text = text.map_err(|_| late(LISTING, ANSWER_WITHIN))??;
+        let text = self.within(LISTING, self.get(url.as_str())).await??;
         page_of(&text).ok_or_else(|| unreadable("the store's list of uploads is not as documented"))
     }
 
