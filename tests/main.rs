@@ -41,6 +41,8 @@ mod transport;
 
 /// Who downloaded what: the audit stream, counts, numbers for Prometheus.
 mod audit;
+/// The bytes in a real S3-compatible store.
+mod store;
 
 /// The command line, by the real binary.
 mod cli;

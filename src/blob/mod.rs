@@ -1,7 +1,7 @@
 //! The blob store: where bytes live.
 //!
-//! This file is the port: two traits, their contract, and their errors. Two adapters stand behind it,
-//! [`memory`] and [`disk`], and `contract.rs` is the one suite that both must pass.
+//! This file is the port: two traits, their contract, and their errors. Three adapters stand behind it,
+//! [`memory`], [`disk`] and [`s3`], and `contract.rs` is the one suite that all must pass.
 
 use std::fs::File;
 use std::future::Future;
@@ -22,6 +22,7 @@ mod contract;
 pub mod disk;
 pub mod memory;
 mod read;
+pub mod s3;
 
 pub use read::Stamp;
 
@@ -51,7 +52,28 @@ pub trait BlobStore: Send + Sync {
     /// bytes that lie nowhere below it. Nothing is looked at.
     fn path_below(&self, location: &BlobLocation) -> Option<PathBuf>;
 
-    /// Removes a blob. One that is gone already is no error. Whoever has it open can read on.
+    /// A URL at which the store itself gives the blob to whoever has it, for so long. `None` of bytes that
+    /// only we can give. The URL is a credential.
+    fn presign<'a>(
+        &'a self,
+        _location: &'a BlobLocation,
+        _asked: &'a Presign<'a>,
+    ) -> Answer<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether the store can be read and takes new blobs now, as far as it costs little to find out. `probe` is
+    /// a fresh key, under which nothing is left behind.
+    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.list(None, 1).await?;
+            // A store that can be read may still take nothing, or be gone: what is open outlives it.
+            self.stage(probe).await.map(drop)
+        })
+    }
+
+    /// Removes a blob. One that is gone already is no error. Whoever has it open can read on, or is told that
+    /// it is damaged where the store cannot keep it for them.
     fn remove(&self, key: BlobKey) -> Answer<'_, ()>;
 
     /// Looks at a file that lies on disk already and hashes it, without copying it. `Refused` if it is
@@ -105,8 +127,8 @@ pub struct Registered {
     pub sha256: Sha256Digest,
 }
 
-/// An open blob. Cloning is a reference count; the bytes stay readable while a clone lives, also
-/// after the blob was removed.
+/// An open blob. Cloning is a reference count; the bytes of a file and those in memory stay readable while a
+/// clone lives, also after the blob was removed.
 #[derive(Clone, Debug)]
 pub enum Blob {
     /// A regular file, open for reading.
@@ -118,6 +140,23 @@ pub enum Blob {
     },
     /// Bytes in memory.
     Memory(Bytes),
+    /// An object of a store, as it was when it was looked at.
+    Object(Arc<s3::Object>),
+}
+
+/// What a URL of the store is to be for. The store repeats the texts in its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Presign<'a> {
+    /// Whether it is for HEAD; else it is for GET.
+    pub is_head: bool,
+    /// For how many seconds it opens.
+    pub seconds: u64,
+    /// `Content-Type`.
+    pub content_type: &'a str,
+    /// `Content-Disposition`.
+    pub disposition: &'a str,
+    /// `Cache-Control`.
+    pub cache_control: &'a str,
 }
 
 /// Why a blob store did not do as asked.
@@ -142,6 +181,14 @@ pub enum BlobError {
     NoSpace {
         /// What was being done.
         doing: &'static str,
+    },
+    /// The store is out of reach or out of order. What it holds may be good, and it may answer later.
+    #[error("the blob store is unavailable while {doing}: {why}")]
+    Unavailable {
+        /// What was being done.
+        doing: &'static str,
+        /// What it said, if it said something.
+        why: String,
     },
     /// The operating system said no.
     #[error("{doing} failed")]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{fstat, fstatfs};
@@ -10,6 +11,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
 use super::blocking::blocking;
+use super::s3::Reader;
 use super::{Answer, Blob, BlobError};
 
 const READING: &str = "reading a blob";
@@ -43,16 +45,19 @@ impl Blob {
         match self {
             Self::File { size, .. } => *size,
             Self::Memory(bytes) => bytes.len() as u64,
+            Self::Object(object) => object.size(),
         }
     }
 
     /// Whether the bytes are still there, all of them: a file that was cut short or removed after it was
-    /// opened is `Damaged`.
+    /// opened is `Damaged`, and so is an object that is another one now.
     pub fn check(&self) -> Answer<'static, ()> {
         let blob = self.clone();
         Box::pin(async move {
-            let Self::File { file, size } = blob else {
-                return Ok(());
+            let (file, size) = match blob {
+                Self::File { file, size } => (file, size),
+                Self::Memory(_) => return Ok(()),
+                Self::Object(object) => return object.check().await,
             };
             blocking(CHECKING, move || {
                 let found = file.metadata().map_err(|source| BlobError::Io {
@@ -85,6 +90,7 @@ impl Blob {
                     let start = usize::try_from(offset).unwrap_or(bytes.len());
                     return Ok(bytes.slice(start..start + length));
                 }
+                Self::Object(object) => return object.read(offset, offset + length as u64).await,
                 Self::File { file, .. } => file,
             };
             let mut bytes = vec![0; length];
@@ -101,6 +107,15 @@ impl Blob {
             })
             .await
         })
+    }
+
+    /// The bytes from `start` up to `end`, which lie inside the blob, as they come from a store that sends
+    /// them piece by piece; `None` of a blob that is read by [`Blob::read_at`].
+    pub fn reader(&self, start: u64, end: u64) -> Option<Reader> {
+        match self {
+            Self::Object(object) => Some(Reader::new(Arc::clone(object), start, end)),
+            Self::File { .. } | Self::Memory(_) => None,
+        }
     }
 
     /// Whether a part can be sent without waiting for a disk, as far as a look here and there tells. Never

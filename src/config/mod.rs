@@ -21,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::blob::disk::Readers;
+use crate::blob::s3::{Ambient, Bucket};
 use crate::web::ContentStatus;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -31,8 +32,8 @@ use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
 use parse::{
-    number_word, optional_header, optional_prefix, optional_url, path, seconds, trusted_proxies,
-    word,
+    number_word, optional_bucket, optional_header, optional_prefix, optional_text, optional_url,
+    path, seconds, trusted_proxies, word,
 };
 use source::Sources;
 
@@ -60,6 +61,8 @@ pub const RECYCLE_DAYS_MAX: u64 = 3660;
 pub const CACHE_BYTES_MAX: u64 = 1 << 40;
 /// The most files that stay open: as many as Linux lets a process have by default, if it asks.
 pub const OPEN_FILES_MAX: u64 = 524_288;
+/// The largest upload to a store of objects, which no store takes larger ones than: 5 TiB.
+pub const STORE_BYTES_MAX: u64 = 5 << 40;
 /// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
 pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -115,6 +118,8 @@ macro_rules! settings {
         #[derive(Debug)]
         pub struct Config {
             $($(#[doc = $about])+ pub $section: $Section,)+
+            /// What the `AWS_` variables say of a store.
+            pub ambient: Ambient,
             /// The text of a keyring file, from `HALLPASS_KEYRING`. It takes the place of the file.
             pub keyring_text: Option<KeyringText>,
         }
@@ -135,6 +140,7 @@ macro_rules! settings {
                         $parse,
                     ),)+
                 },)+
+                ambient: std::mem::take(&mut sources.ambient),
                 keyring_text: sources.keyring_text.take(),
             }
         }
@@ -232,6 +238,19 @@ settings! {
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
         /// Mode of the stored bytes: `0600`, or `0640` for a proxy that sends them itself.
         mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
+        /// The bucket of an S3-compatible store that keeps the bytes, and what the names of the objects begin
+        /// with: `s3://BUCKET/PREFIX`. Not set: the data directory keeps them.
+        url: Option<Bucket> = "", optional_bucket;
+        /// The store's URL. Not set: `AWS_ENDPOINT_URL`, or AWS's own.
+        endpoint: Option<PublicBaseUrl> = "", optional_url;
+        /// The store's region. Not set: `AWS_REGION`, or `us-east-1`.
+        region: Option<String> = "", optional_text;
+        /// Whether the bucket is named in the path of the store's URLs; else it is in their host.
+        path_style: bool = "true", boolean;
+        /// The id by which the store knows us. Not set: what the `AWS_` variables or the machine say.
+        access_key_id: Option<String> = "", optional_text;
+        /// The file of the secret that belongs to that id.
+        secret_access_key_file: Option<PathBuf> = "", optional_path;
     }
     /// What is kept in memory and open. 0 of anything: it is not.
     cache: Cache {
@@ -256,8 +275,8 @@ settings! {
     }
     /// Who sends the bytes.
     handover: Handover {
-        /// Whether Hallpass sends them, or names the file to the proxy: `stream`, `x-accel-redirect`,
-        /// `x-sendfile`.
+        /// Whether Hallpass sends them, names the file to the proxy, or sends clients on to the store:
+        /// `stream`, `x-accel-redirect`, `x-sendfile`, `redirect`.
         mode: HandoverMode = "stream", word(&HandoverMode::WORDS);
         /// What stands before a file's path below the data directory when it is named to the proxy. Not set:
         /// `/hallpass-internal` for `x-accel-redirect`, the data directory for `x-sendfile`.

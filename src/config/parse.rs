@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::listen::Listen;
 use super::url::{PublicBaseUrl, is_plain_path};
+use crate::blob::s3::Bucket;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -14,6 +15,9 @@ use crate::web::verify::VerifyHeader;
 
 /// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
 pub const LIST_ITEMS_MAX: usize = 64;
+
+/// The longest word, such as a region or the id of an access key, in bytes.
+const WORD_BYTES_MAX: usize = 128;
 
 /// A value before it was looked at.
 #[derive(Clone, Debug)]
@@ -174,6 +178,19 @@ pub(super) fn optional_address(given: &Given) -> Result<Option<SocketAddr>, Stri
 
 pub(super) fn optional_url(given: &Given) -> Result<Option<PublicBaseUrl>, String> {
     optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
+}
+
+pub(super) fn optional_bucket(given: &Given) -> Result<Option<Bucket>, String> {
+    optional(given, |text| Bucket::parse(text).map_err(Into::into))
+}
+
+/// A word that goes into a header as it is.
+pub(super) fn optional_text(given: &Given) -> Result<Option<String>, String> {
+    optional(given, |text| {
+        let good = text.len() <= WORD_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let hint = "must be visible ASCII without spaces, at most 128 bytes";
+        good.then(|| text.to_owned()).ok_or_else(|| hint.into())
+    })
 }
 
 pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, String> {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::parse::Given;
 use super::problem::{Origin, Problem};
 use super::{KEYS, KeyringText};
+use crate::blob::s3::Ambient;
 
 /// What the name of every environment variable of ours begins with.
 pub const VARIABLE_PREFIX: &str = "HALLPASS_";
@@ -54,6 +55,7 @@ pub struct Flag {
 pub(super) struct Sources {
     given: HashMap<&'static str, (Given, Origin)>,
     pub(super) keyring_text: Option<KeyringText>,
+    pub(super) ambient: Ambient,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -62,6 +64,11 @@ impl Sources {
     pub(super) fn gather(file: Option<&Path>, vars: &dyn Vars, flags: &[Flag]) -> Self {
         let mut sources = Self::default();
         let mut variables = vars.all();
+        for (name, value) in &variables {
+            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+                sources.ambient.keep(name, value);
+            }
+        }
         variables.retain(|(name, _)| {
             name.as_encoded_bytes()
                 .starts_with(VARIABLE_PREFIX.as_bytes())

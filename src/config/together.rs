@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
-use super::{Config, Listen, Server};
+use super::{Config, Listen, STORE_BYTES_MAX, Server};
+use crate::web::handover::HandoverMode;
 
 impl Sources {
     /// Notes every contradiction. A pair of which one was refused is not looked at: its default stands in
@@ -40,6 +41,7 @@ impl Sources {
             rule,
         );
         self.check_tls(server);
+        self.check_store(config);
         let clash = config.keyring.file.is_some() && config.keyring_text.is_some();
         let rule = "must not be set together with HALLPASS_KEYRING, which takes its place";
         self.refuse_pair("keyring.file", KEYRING_VARIABLE, clash, rule);
@@ -67,6 +69,29 @@ impl Sources {
             !is_tls && has == [true; 2],
             rule,
         );
+    }
+
+    fn check_store(&mut self, config: &Config) {
+        let blobs = &config.blobs;
+        let (id, secret) = ("blobs.access_key_id", "blobs.secret_access_key_file");
+        let has = [
+            blobs.access_key_id.is_some(),
+            blobs.secret_access_key_file.is_some(),
+        ];
+        let rule = "must be set together with blobs.secret_access_key_file";
+        self.refuse_pair(id, secret, has == [true, false], rule);
+        let rule = "must be set together with blobs.access_key_id";
+        self.refuse_pair(secret, id, has == [false, true], rule);
+        let is_store = blobs.url.is_some();
+        let redirects = config.handover.mode == HandoverMode::Redirect;
+        let rule = "must not be redirect where no store keeps the bytes: set blobs.url";
+        self.refuse_pair("handover.mode", "blobs.url", redirects && !is_store, rule);
+        let both = is_store && !blobs.in_place_roots.is_empty();
+        let rule = "must not be set together with blobs.in_place_roots: the bytes are on no disk";
+        self.refuse_pair("blobs.url", "blobs.in_place_roots", both, rule);
+        let large = is_store && config.uploads.size_max > STORE_BYTES_MAX;
+        let rule = "must be at most 5120GiB where blobs.url is set";
+        self.refuse_pair("uploads.size_max", "blobs.url", large, rule);
     }
 
     fn refuse_pair(&mut self, key: &str, other: &str, wrong: bool, rule: &str) {

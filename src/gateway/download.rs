@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use tokio::sync::Mutex;
 
 use super::Gateway;
 use super::doctor::expect_whole;
 use super::refusal::Refusal;
 use super::revocations::{RowsAt, TRUSTED_FOR};
 use crate::blob::Blob;
-pub use crate::blob::Stamp;
+use crate::blob::s3::Reader;
+pub use crate::blob::{Presign, Stamp};
 use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
 use crate::model::file::{BlobLocation, FileRecord};
@@ -66,6 +68,19 @@ impl Download {
     }
 }
 
+/// A part of a file as a store sends it. Cloning is a reference count, and no second stream.
+#[derive(Clone)]
+pub struct Stream(Arc<Mutex<Reader>>);
+
+impl Stream {
+    /// The next bytes. What breaks off is asked for again a few times; then, and where the bytes are other
+    /// ones, it is an error. Asking behind the last byte is one, too. Dropping the future loses nothing.
+    pub async fn next(&self) -> Result<Bytes, Refusal> {
+        let bytes = self.0.lock().await.next().await?;
+        bytes.ok_or_else(|| Refusal::Internal("a stream was read past its end".into()))
+    }
+}
+
 /// The bytes of an open file. Cloning is two reference counts.
 #[derive(Clone, Debug)]
 pub struct Content {
@@ -92,16 +107,22 @@ impl Content {
     pub const fn file(&self) -> Option<&Arc<File>> {
         match &self.blob {
             Blob::File { file, .. } => Some(file),
-            Blob::Memory(_) => None,
+            Blob::Memory(_) | Blob::Object(_) => None,
         }
     }
 
     /// The bytes, if they are in memory.
     pub const fn bytes(&self) -> Option<&Bytes> {
         match &self.blob {
-            Blob::File { .. } => None,
+            Blob::File { .. } | Blob::Object(_) => None,
             Blob::Memory(bytes) => Some(bytes),
         }
+    }
+
+    /// The bytes from `start` up to `end`, where they come from a store piece by piece.
+    pub fn stream(&self, start: u64, end: u64) -> Option<Stream> {
+        let reader = self.blob.reader(start, end)?;
+        Some(Stream(Arc::new(Mutex::new(reader))))
     }
 
     /// Whether this part can be sent without waiting for a disk, as far as can be told at once. A file that
@@ -143,6 +164,16 @@ impl Gateway {
     /// bytes that lie elsewhere.
     pub fn path_below_data_dir(&self, file: &FileRecord) -> Option<PathBuf> {
         self.blobs.path_below(&file.location)
+    }
+
+    /// Where the store itself gives a file's bytes to whoever has this URL, for as long as asked. `None` of
+    /// bytes that only the gateway can give. The URL is a credential.
+    pub async fn url_of_store(
+        &self,
+        file: &FileRecord,
+        asked: &Presign<'_>,
+    ) -> Result<Option<String>, Refusal> {
+        Ok(self.blobs.presign(&file.location, asked).await?)
     }
 
     /// Whether a query has a parameter that only a signed URL has, `token` or `expires`.
@@ -252,9 +283,9 @@ impl Gateway {
 
     /// Whether an open file was still what it was in the last [`TRUSTED_FOR`]. Bytes in memory always are.
     fn is_seen_whole(&self, opened: &OpenFile) -> bool {
-        let Blob::File { .. } = &opened.content.blob else {
+        if let Blob::Memory(_) = &opened.content.blob {
             return true;
-        };
+        }
         let last = opened.checked.load(Ordering::Relaxed);
         u128::from(self.millis().saturating_sub(last)) < TRUSTED_FOR.as_millis()
     }

@@ -101,7 +101,7 @@ pub enum Refusal {
     /// There is no room for more bytes or rows.
     #[error("no space left")]
     NoSpace,
-    /// The catalogue cannot be reached in time; trying again later may help.
+    /// The catalogue or the blob store cannot be reached in time; trying again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
     /// Something is broken on our side. The text is for the log alone.
@@ -246,6 +246,7 @@ impl From<BlobError> for Refusal {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::NoSpace { .. } => Self::NoSpace,
+            BlobError::Unavailable { .. } => Self::Unavailable(with_causes(&error)),
             BlobError::Damaged { .. } | BlobError::Refused { .. } | BlobError::Io { .. } => {
                 Self::Internal(with_causes(&error))
             }

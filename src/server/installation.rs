@@ -4,7 +4,7 @@
 //! DATA_DIR/               0700, or 0710 where a group may read the bytes (blobs.mode)
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it)
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
-//!   blobs/ab/cd/…         the bytes
+//!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)
 //!   stage/                bytes on their way in
 //!   setup.lock            held by whoever sets the directory up
 //! ```
@@ -17,8 +17,9 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::blob::BlobStore;
 use crate::blob::disk::Disk;
+use crate::blob::s3::{S3, Settings as StoreSettings};
+use crate::blob::{BlobError, BlobStore};
 use crate::catalog::quota::Quota;
 use crate::catalog::sqlite::Sqlite;
 use crate::catalog::{Catalog, CatalogError};
@@ -88,17 +89,25 @@ impl Installation {
             CatalogError::Corrupt { .. } => StartError::setup("opening the catalogue", error),
             other => StartError::failed("opening the catalogue", other),
         })?;
-        let blobs = Disk::open(directory, &config.blobs.in_place_roots, config.blobs.mode)
-            .map_err(|error| StartError::failed("opening the blob store", error))?;
+        let blobs = blob_store(config, &clock).map_err(|error| {
+            let doing = "opening the blob store";
+            match error {
+                BlobError::Refused { path, why } => {
+                    let (key, path) = ("blobs.secret_access_key_file", path.display());
+                    StartError::Setup(format!("{key}: {path}: {why}"))
+                }
+                other => StartError::failed(doing, other),
+            }
+        })?;
         let installation = Self {
             catalog: Arc::new(catalog),
-            blobs: Arc::new(blobs),
+            blobs,
             keyring,
             keyring_file: config.keyring_text.is_none().then(|| config.keyring_file()),
             clock,
         };
         if set_up.is_some() {
-            installation.finish_set_up(directory).await?;
+            installation.finish_set_up(config).await?;
         }
         Ok(installation)
     }
@@ -131,7 +140,8 @@ impl Installation {
 
     /// Makes `org_default` in an empty catalogue, unless there are bytes already: then the catalogue that
     /// knew them was lost, and an empty one in its place would have them swept.
-    async fn finish_set_up(&self, directory: &Path) -> Result<(), StartError> {
+    async fn finish_set_up(&self, config: &Config) -> Result<(), StartError> {
+        let directory = config.server.data_dir.as_path();
         let known = self.catalog.organizations().await;
         let known = known.map_err(|error| StartError::failed("reading the catalogue", error))?;
         if !known.is_empty() {
@@ -140,11 +150,16 @@ impl Installation {
         let blobs = self.blobs.list(None, 1).await;
         let blobs = blobs.map_err(|error| StartError::failed("reading the blob store", error))?;
         if !blobs.is_empty() {
-            let blobs = directory.join(BLOBS);
+            let on_disk = || directory.join(BLOBS).display().to_string();
+            let blobs = config
+                .blobs
+                .url
+                .as_ref()
+                .map_or_else(on_disk, |url| url.to_string());
             return Err(StartError::Setup(format!(
                 "{} is empty but there are bytes in {}: put the catalogue back from a backup, or move the bytes away",
                 directory.join(CATALOGUE).display(),
-                blobs.display()
+                blobs
             )));
         }
         crate::gateway::tenants::create_default_organization(
@@ -184,6 +199,28 @@ fn limits(config: &Config) -> limits::Settings {
 /// A limit, which 0 is not.
 const fn some(limit: u64) -> Option<u64> {
     if limit == 0 { None } else { Some(limit) }
+}
+
+/// The store that the configuration names: that of `blobs.url`, or the data directory.
+fn blob_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn BlobStore>, BlobError> {
+    let blobs = &config.blobs;
+    let Some(bucket) = &blobs.url else {
+        let directory = config.server.data_dir.as_path();
+        let disk = Disk::open(directory, &blobs.in_place_roots, blobs.mode)?;
+        return Ok(Arc::new(disk));
+    };
+    let (id, secret) = (&blobs.access_key_id, &blobs.secret_access_key_file);
+    let settings = StoreSettings {
+        bucket: bucket.clone(),
+        endpoint: blobs.endpoint.as_ref().map(|url| url.as_str().to_owned()),
+        region: blobs.region.clone(),
+        path_style: blobs.path_style,
+        key: id.clone().zip(secret.clone()),
+        ambient: config.ambient.clone(),
+        size_max: config.uploads.size_max,
+    };
+    let clock = Arc::clone(clock);
+    Ok(Arc::new(S3::open(&settings, move || clock.now())?))
 }
 
 fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {

@@ -19,7 +19,7 @@ use crate::gateway::refusal::with_causes;
 use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::metrics::{Listener as Kind, Metrics};
 use crate::web::client::TrustedProxies;
-use crate::web::handover::Handover;
+use crate::web::handover::{Handover, HandoverMode};
 use crate::web::ops::Ops;
 use crate::web::{self, Web};
 
@@ -164,6 +164,7 @@ impl App {
                 trusted_proxies: config.server.trusted_proxies.clone(),
                 handover: handover(config)?,
                 verify_header: config.verify.header.clone(),
+                redirects: config.handover.mode == HandoverMode::Redirect,
                 koodrive_date_skew: config.koodrive.date_skew_secs,
                 qoder_content_status: config.qoder.content_status,
             },

@@ -15,7 +15,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use super::limited::{Limited, Paced};
 use super::trace::TraceId;
-use crate::gateway::download::{Content, Stamp};
+use crate::gateway::download::{Content, Stamp, Stream};
 use crate::gateway::limits::Admitted;
 use crate::gateway::refusal::Refusal;
 use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
@@ -57,6 +57,10 @@ pub struct Region {
     end: u64,
     /// What the file was like when its first piece went out, where there are more.
     stamp: Option<Stamp>,
+    /// The bytes on their way here, where they come from a store piece by piece.
+    stream: Option<Stream>,
+    /// What came of them and has to wait for its turn.
+    rest: Bytes,
     waiting: Option<Waiting>,
     /// Where its bytes may only go out so fast.
     paced: Option<Box<Paced>>,
@@ -127,6 +131,8 @@ impl Body {
             next: start,
             end,
             stamp: None,
+            stream: None,
+            rest: Bytes::new(),
             waiting: None,
             paced: None,
         })
@@ -264,6 +270,10 @@ impl Region {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Refusal>> {
+        if !self.rest.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            return Poll::Ready(Ok(self.cut(rest)));
+        }
         let bytes = match &mut self.waiting {
             Some(waiting) => ready!(waiting.as_mut().poll(context)),
             None => match self.begin() {
@@ -274,13 +284,22 @@ impl Region {
         };
         self.waiting = None;
         Poll::Ready(bytes.map(|bytes| match bytes {
-            Some(bytes) => Piece::from(bytes),
+            Some(bytes) => self.cut(bytes),
             None => self.hand_over(),
         }))
     }
 
+    /// A piece of these bytes, as long as it may be. A store sends what it likes at once.
+    fn cut(&mut self, mut bytes: Bytes) -> Piece {
+        self.rest = bytes.split_off(self.length(bytes.len()));
+        Piece::from(bytes)
+    }
+
     /// What must be waited for before the next piece is there; nothing, if it can be handed over at once.
     fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
+        if let Some(stream) = self.stream() {
+            return Ok(Some(Box::pin(async move { stream.next().await.map(Some) })));
+        }
         let (content, start) = (self.content.clone(), self.next);
         let is_sent_by_the_kernel = self.queue().is_some();
         let length = self.length(match &self.reader {
@@ -306,6 +325,14 @@ impl Region {
         Ok(Some(Box::pin(async move {
             content.fetch(start, length).await.map(|()| None)
         })))
+    }
+
+    /// The bytes from here on as a store sends them, if it is one that does.
+    fn stream(&mut self) -> Option<Stream> {
+        if self.stream.is_none() {
+            self.stream = self.content.stream(self.next, self.end);
+        }
+        self.stream.clone()
     }
 
     /// The queue of a connection that can send this file itself, and the file.

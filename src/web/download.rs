@@ -13,23 +13,25 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use hyper::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Body;
 use super::problem::Problem;
 use super::reply::set;
-use super::{Exchange, handover};
+use super::{Exchange, handover, redirect};
 use crate::gateway::download::Download;
 use crate::model::condition::{Conditions, EntityTags, Outcome, Validators, http_date};
 use crate::model::range::{RangeSet, Selection};
 
-/// Answers with an opened file, or with the part of it that the headers ask for.
+/// Answers with an opened file, or with the part of it that the headers ask for; where the store itself gives
+/// the bytes at a URL, with that.
 pub(super) fn answer(
     exchange: &Exchange<'_>,
     download: Download,
+    url_of_store: Option<HeaderValue>,
 ) -> Result<Response<Body>, Problem> {
     let (method, headers) = (&exchange.request.method, &exchange.request.headers);
     let settings = exchange.settings;
@@ -47,6 +49,11 @@ pub(super) fn answer(
             return Ok(response);
         }
         Outcome::Send => *response.headers_mut() = head.whole(lives),
+    }
+    if let Some(url) = url_of_store {
+        *response.headers_mut() = head.of_not_modified(lives);
+        redirect::send_on(&mut response, url);
+        return Ok(response);
     }
     // On HEAD a Range means nothing (RFC 9110, §14.2).
     let selection = if method == Method::HEAD {

@@ -38,14 +38,17 @@ pub enum HandoverMode {
     XAccelRedirect,
     /// Apache's `mod_xsendfile`, or lighttpd.
     XSendfile,
+    /// The store that keeps the bytes, to which the client is sent on.
+    Redirect,
 }
 
 impl HandoverMode {
     /// The words of the configuration.
-    pub const WORDS: [(&str, Self); 3] = [
+    pub const WORDS: [(&str, Self); 4] = [
         ("stream", Self::Stream),
         ("x-accel-redirect", Self::XAccelRedirect),
         ("x-sendfile", Self::XSendfile),
+        ("redirect", Self::Redirect),
     ];
 }
 
@@ -61,7 +64,7 @@ impl Handover {
     /// The hand-over of this mode, if it is one. `prefix` is `handover.prefix`; `data_dir` is absolute.
     pub fn new(mode: HandoverMode, prefix: Option<&str>, data_dir: &Path) -> Option<Self> {
         let (header, usual) = match mode {
-            HandoverMode::Stream => return None,
+            HandoverMode::Stream | HandoverMode::Redirect => return None,
             HandoverMode::XAccelRedirect => (X_ACCEL_REDIRECT, Path::new(LOCATION)),
             HandoverMode::XSendfile => (X_SENDFILE, data_dir),
         };

@@ -62,6 +62,7 @@ pub mod problem;
 mod qoder;
 pub mod query;
 mod received;
+mod redirect;
 mod reply;
 pub mod report;
 pub mod route;
@@ -102,6 +103,8 @@ pub struct Settings {
     pub verify_header: Option<VerifyHeader>,
     /// How bytes are handed over to a proxy; without it they are streamed.
     pub handover: Option<Handover>,
+    /// Whether clients are sent on to the store that keeps the bytes, where it is one that serves them.
+    pub redirects: bool,
     /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
     pub koodrive_date_skew: u64,
     /// `qoder.content_status`.
@@ -420,9 +423,17 @@ async fn download(
         _ => None,
     };
     let opened = gateway.open_verified(verified).await?;
-    let is_read = opened.content.file().is_some();
+    let is_read = opened.content.bytes().is_none();
     let (file, expires) = (Arc::clone(&opened.file), opened.expires);
-    let mut response = download::answer(exchange, opened)?;
+    // Boxed, so that where bytes are streamed nobody needs room for it.
+    let url = match exchange.settings.redirects {
+        true => Box::pin(redirect::url(exchange, &opened)).await?,
+        false => None,
+    };
+    let mut response = download::answer(exchange, opened, url)?;
+    let handover = exchange.settings.handover.as_ref();
+    let is_left_to_others = response.status() == StatusCode::FOUND
+        || handover.is_some_and(|handover| handover.is_in(response.headers()));
     seen.download = Some(report::Download {
         file,
         link: link_id,
@@ -431,11 +442,7 @@ async fn download(
         trace_id: exchange.trace.trace_id,
         is_head: request.method == Method::HEAD,
         status: response.status().as_u16(),
-        is_handed_over: exchange
-            .settings
-            .handover
-            .as_ref()
-            .is_some_and(|handover| handover.is_in(response.headers())),
+        is_handed_over: is_left_to_others,
         counted: None,
     });
     if is_read {

@@ -432,7 +432,7 @@ async fn ids_that_are_none_are_files_that_do_not_exist() {
 
 #[tokio::test]
 async fn a_damaged_file_is_never_half_served() {
-    let app = fixture().await;
+    let app = on_disk().await;
     let bytes = vec![7_u8; 300_000];
     for (id, length) in [
         ("gone", None),
@@ -455,7 +455,7 @@ async fn a_damaged_file_is_never_half_served() {
 /// is cut off.
 #[tokio::test]
 async fn a_file_that_is_damaged_while_it_is_open_is_never_half_served() {
-    let app = fixture().await;
+    let app = on_disk().await;
     let bytes = vec![7_u8; 300_000];
     for (id, length) in [
         ("gone", None),
@@ -491,6 +491,12 @@ async fn a_file_that_is_damaged_while_it_is_open_is_never_half_served() {
         }
         println!("{id}: noticed after {:?}", begun.elapsed());
     }
+}
+
+/// A gateway whose blobs are files, wherever those of other tests are.
+async fn on_disk() -> TestApp {
+    let app = TestApp::start_with(&[("blobs.mode", "0600")]).await;
+    app.with_org_123().await
 }
 
 /// Removes the newest blob, or gives it this length.

@@ -118,6 +118,7 @@ impl Place {
             .arg(own.get_program())
             .args(own.get_args())
             .current_dir(self.directory.path())
+            .env_remove("HALLPASS_TEST_BLOBS")
             .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

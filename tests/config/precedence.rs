@@ -83,6 +83,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
+    ("blobs.url", "'s3://a'", "s3://b/c", "s3://d/e/f/"),
+    ("blobs.endpoint", "'http://a'", "https://b:1", "http://c/d"),
+    ("blobs.region", "'a'", "b", "c"),
+    ("blobs.path_style", "false", "false", "false"),
+    ("blobs.access_key_id", "'a'", "b", "c"),
+    ("blobs.secret_access_key_file", "'/a'", "b", "c,d"),
     ("cache.rows_bytes", "0", "1", "2KiB"),
     ("cache.open_files", "0", "1", "2"),
     ("cache.small_files_bytes", "0", "1", "2KiB"),
@@ -120,6 +126,12 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
                 Given::default().variable("HALLPASS_SERVER_TRUSTED_PROXIES", "unix")
             }
             "server.tls_certificate" => with_tls("HALLPASS_SERVER_TLS_KEY"),
+            "blobs.access_key_id" => {
+                Given::default().variable("HALLPASS_BLOBS_SECRET_ACCESS_KEY_FILE", "/other")
+            }
+            "blobs.secret_access_key_file" => {
+                Given::default().variable("HALLPASS_BLOBS_ACCESS_KEY_ID", "other")
+            }
             "server.tls_key" => with_tls("HALLPASS_SERVER_TLS_CERTIFICATE"),
             _ => Given::default(),
         };
@@ -204,6 +216,11 @@ fn the_defaults_are_these() {
         (LogFormat::Text, LogLevel::Info)
     );
     assert_eq!(config.blobs.mode, Readers::Owner);
+    assert_eq!(config.blobs.url, None);
+    assert_eq!((config.blobs.endpoint, config.blobs.region), (None, None));
+    assert!(config.blobs.path_style);
+    assert_eq!(config.blobs.access_key_id, None);
+    assert_eq!(config.blobs.secret_access_key_file, None);
     assert_eq!(config.handover.mode, HandoverMode::Stream);
     assert!(config.handover.prefix.is_none());
     assert!(config.verify.header.is_none());
@@ -273,10 +290,10 @@ fn other_programs_variables_are_passed_over() {
 
 #[test]
 fn the_keyring_s_text_comes_from_the_environment_and_is_never_printed() {
-    let given = Given::default().variable("HALLPASS_KEYRING", "the very secret");
+    let given = Given::default().variable("HALLPASS_KEYRING", "the very text");
     let config = given.loaded();
-    assert!(!values(&config).contains("secret"));
-    assert_eq!(config.keyring_text.unwrap().reveal(), "the very secret");
+    assert!(!values(&config).contains("the very text"));
+    assert_eq!(config.keyring_text.unwrap().reveal(), "the very text");
 }
 
 #[test]

@@ -15,6 +15,8 @@ const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:808
 
 const LISTEN: &str =
     "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH";
+const BUCKET: &str = "must be s3://BUCKET or s3://BUCKET/PREFIX, of a-z, A-Z, 0-9 and . _ -";
+const WORD: &str = "must be visible ASCII without spaces, at most 128 bytes";
 const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
 const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
 
@@ -189,8 +191,19 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     (
         "handover.mode",
         "X-Accel-Redirect",
-        "must be one of stream, x-accel-redirect, x-sendfile",
+        "must be one of stream, x-accel-redirect, x-sendfile, redirect",
     ),
+    ("blobs.url", "https://a/b", BUCKET),
+    ("blobs.url", "s3://a/../b", BUCKET),
+    (
+        "blobs.endpoint",
+        "s3.example.com",
+        "must begin with http:// or https://",
+    ),
+    ("blobs.region", "eu 1", WORD),
+    ("blobs.path_style", "1", "must be true or false"),
+    ("blobs.access_key_id", "a b", WORD),
+    ("blobs.secret_access_key_file", "a\0b", "must be a path"),
     ("handover.prefix", "internal", PREFIX),
     ("handover.prefix", "/a/../b", PREFIX),
     ("handover.prefix", "/", PREFIX),
@@ -239,7 +252,11 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
     ];
     for key in KEYS {
         for (value, kind) in wrong {
-            let is_boolean = ["links.cap_cache_to_expiry", "server.reuse_port"];
+            let is_boolean = [
+                "links.cap_cache_to_expiry",
+                "server.reuse_port",
+                "blobs.path_style",
+            ];
             if is_boolean.contains(&key.name) && kind == "a boolean" {
                 continue;
             }
@@ -505,6 +522,55 @@ fn variables_that_are_no_text_are_refused() {
             "HALLPASS_KEYRING (environment HALLPASS_KEYRING): must hold a keyring; unset it to use the keyring file"
         ]
     );
+}
+
+#[test]
+fn a_store_that_is_half_described_is_refused() {
+    for (settings, refused) in [
+        (
+            vec![("blobs.access_key_id", "a")],
+            "blobs.access_key_id (flag --flag): must be set together with blobs.secret_access_key_file",
+        ),
+        (
+            vec![("blobs.secret_access_key_file", "/a")],
+            "blobs.secret_access_key_file (flag --flag): must be set together with blobs.access_key_id",
+        ),
+        (
+            vec![("handover.mode", "redirect")],
+            "handover.mode (flag --flag): must not be redirect where no store keeps the bytes: set blobs.url",
+        ),
+        (
+            vec![("blobs.url", "s3://a"), ("blobs.in_place_roots", "/a")],
+            "blobs.url (flag --flag): must not be set together with blobs.in_place_roots: the bytes are on no disk (flag --flag)",
+        ),
+        (
+            vec![("blobs.url", "s3://a"), ("uploads.size_max", "5121GiB")],
+            "uploads.size_max (flag --flag): must be at most 5120GiB where blobs.url is set (flag --flag)",
+        ),
+    ] {
+        let given = settings
+            .into_iter()
+            .fold(Given::default(), |given, (key, value)| {
+                given.flag(key, "--flag", value)
+            });
+        assert_eq!(given.refused(), [refused]);
+    }
+    let whole = Given::default()
+        .flag("blobs.url", "--flag", "s3://a")
+        .flag("handover.mode", "--flag", "redirect")
+        .flag("uploads.size_max", "--flag", "5120GiB");
+    assert!(whole.loaded().blobs.url.is_some());
+}
+
+#[test]
+fn what_the_environment_says_of_a_store_is_kept_and_never_shown() {
+    let config = Given::default()
+        .variable("AWS_SECRET_ACCESS_KEY", "very-secret")
+        .variable("AWS_REGION", "eu-1")
+        .loaded();
+    let shown = format!("{config:?}");
+    assert!(shown.contains("AWS_SECRET_ACCESS_KEY"), "{shown}");
+    assert!(!shown.contains("very-secret"), "{shown}");
 }
 
 /// Whatever is wrong: what was given may have been a secret in the wrong place.

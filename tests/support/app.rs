@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hallpass::catalog::Catalog as _;
@@ -33,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use super::client::Client;
 use super::secrets;
+use super::store::{Store, kept, prefix_of};
 
 /// When every test begins: 2026-05-18T15:34:52Z.
 pub(crate) const T0: u64 = 1_779_118_492;
@@ -124,6 +126,18 @@ impl TestApp {
             .expect("an installation");
         let app = App::build(&config, installation).await;
         app.err().expect("a refusal").to_string()
+    }
+
+    /// Waits until no upload is under way, and says how many blobs there are.
+    pub(crate) async fn blobs_kept(&self) -> usize {
+        // A dropped stage is removed in the background.
+        for _ in 0..100 {
+            if let (blobs, 0) = kept(self.directory.path()).await {
+                return blobs;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("a stage is left");
     }
 
     /// Ends the gateway as a signal would, and gives its data directory back.
@@ -273,7 +287,8 @@ impl TestApp {
     }
 }
 
-/// These settings, on a data directory in this one, and a free port where none is said.
+/// These settings, on a data directory in this one, and a free port where none is said. The bytes are in the
+/// store that tests run on, if they do, unless the settings say where they are.
 fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
     let data_dir = directory.path().join("data").display().to_string();
     let mut all = vec![("server.data_dir", data_dir.as_str())];
@@ -284,6 +299,12 @@ fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
     if settings.iter().all(|(key, _)| *key != "server.listen") {
         all.push(("server.listen", "127.0.0.1:0"));
     }
+    let of_disk =
+        |(key, _): &(&str, &str)| key.starts_with("blobs.") || key.starts_with("handover.");
+    let store = Store::running().filter(|_| !settings.iter().any(of_disk));
+    let store = store.map(|store| store.settings(&prefix_of(directory.path())));
+    let store = store.unwrap_or_default();
+    all.extend(store.iter().map(|(key, value)| (*key, value.as_str())));
     all.extend(settings);
     let flag = |(key, value): &(&'static str, &str)| Flag {
         key,

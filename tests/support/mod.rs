@@ -5,3 +5,4 @@ pub(crate) mod client;
 pub(crate) mod form;
 pub(crate) mod front;
 pub(crate) mod secrets;
+pub(crate) mod store;

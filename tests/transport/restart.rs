@@ -31,6 +31,7 @@ fn inheriting(place: &Place, descriptor: OwnedFd, words: &[&str]) -> Command {
         ])
         .arg(own.get_program())
         .args(own.get_args())
+        .env_remove("HALLPASS_TEST_BLOBS")
         .env("HALLPASS_SERVER_DATA_DIR", place.path("data"))
         .current_dir(place.path(""))
         .stdin(Stdio::from(descriptor))
@@ -184,6 +185,7 @@ fn sockets_are_taken_over_in_their_order_and_left_where_they_are() {
         ])
         .arg(own.get_program())
         .args(own.get_args())
+        .env_remove("HALLPASS_TEST_BLOBS")
         .env("HALLPASS_SERVER_DATA_DIR", place.path("data"))
         // What the sockets replace.
         .env("HALLPASS_SERVER_LISTEN", "192.0.2.1:1")

@@ -1,0 +1,305 @@
+//! Blobs as objects of an S3-compatible store: AWS S3, Ceph, MinIO, Garage and others.
+//!
+//! A blob is the object `PREFIX/blobs/<32 hex>`. Any number of processes may work on one prefix; nothing else
+//! may write below it. A small blob is put in one request, a larger one in parts that are sent while more
+//! comes in, and is an object from the moment on that the store has completed them. Either way the store
+//! holds every request to a signed SHA-256 of what was sent.
+//!
+//! A store that does not answer, or says no for a reason of its own, is [`BlobError::Unavailable`]: what it
+//! holds may be good. Requests that change nothing by being made twice are made again, a bounded number of
+//! times.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use object_store::aws::AmazonS3;
+use object_store::client::HttpClient;
+use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer as _};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged};
+use crate::model::file::BlobLocation;
+use crate::model::id::BlobKey;
+use crate::model::time::UnixSeconds;
+
+mod connect;
+mod fault;
+mod read;
+mod settings;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod uploads;
+
+pub use read::{HELD_BYTES_MAX, Object, Reader};
+pub use settings::{Ambient, Bucket, Settings, VARIABLES};
+
+use fault::{fault, is_missing, late};
+use stage::Stage;
+use uploads::UPLOAD_SECONDS_MAX;
+
+/// How long the store may take to begin an answer to a request without a body.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many requests without a body may wait for their answers at once. A crowd is served in turns: all at once
+/// they would time out together.
+const ASKED_AT_ONCE_MAX: usize = 64;
+
+/// How long a request may wait for its turn.
+const TURN_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long the store may send nothing in the middle of an answer.
+const BYTES_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long the store may take for a request that has a part of a blob in it, sent and answered.
+const SENT_WITHIN: Duration = Duration::from_secs(120);
+
+/// How many names one answer to a list has at most.
+const PAGE: usize = 1000;
+
+/// A blob store in a bucket. Cloning is a reference count.
+#[derive(Clone)]
+pub struct S3 {
+    shared: Arc<Shared>,
+}
+
+/// What every blob being read or written needs of its store.
+struct Shared {
+    store: AmazonS3,
+    /// For what `store` has no call for.
+    http: HttpClient,
+    /// What the names of all our objects begin with.
+    prefix: String,
+    /// How many bytes each part of a larger blob has, but for its last one.
+    part_bytes: usize,
+    turns: Semaphore,
+    now: Box<dyn Fn() -> UnixSeconds + Send + Sync>,
+}
+
+impl S3 {
+    /// A store that is reached like this. Nothing is asked of it yet. The secret's file must be there, and
+    /// be for its owner alone; it is read again while the process runs. `now` tells the time by which uploads
+    /// that nobody finished are told from those under way.
+    pub fn open(
+        settings: &Settings,
+        now: impl Fn() -> UnixSeconds + Send + Sync + 'static,
+    ) -> Result<Self, BlobError> {
+        let shared = connect::connect(settings, Box::new(now))?;
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+impl Shared {
+    fn path(&self, key: BlobKey) -> Path {
+        Path::from(format!("{}{key}", self.blobs()))
+    }
+
+    /// What the names of all blobs begin with.
+    fn blobs(&self) -> String {
+        format!("{}blobs/", self.prefix)
+    }
+
+    /// What is asked for, if it is answered in time. It is asked when it is its turn.
+    async fn within<T>(
+        &self,
+        doing: &'static str,
+        asked: impl Future<Output = T>,
+    ) -> Result<T, BlobError> {
+        let turn = timeout(TURN_WITHIN, self.turns.acquire()).await;
+        // It is never closed.
+        let _turn = turn.map_err(|_| late(doing, TURN_WITHIN))?.ok();
+        let answer = timeout(ANSWER_WITHIN, asked).await;
+        answer.map_err(|_| late(doing, ANSWER_WITHIN))
+    }
+
+    /// An object's length and tag, if it is there.
+    async fn look(&self, path: &Path) -> Result<Option<ObjectMeta>, BlobError> {
+        const DOING: &str = "looking at a blob";
+        // An answer to HEAD does not say whether it is the bucket that is missing; one to GET does.
+        for head in [true, false] {
+            let options = GetOptions {
+                head,
+                range: (!head).then_some(GetRange::Bounded(0..1)),
+                ..GetOptions::default()
+            };
+            match self
+                .within(DOING, self.store.get_opts(path, options))
+                .await?
+            {
+                Ok(found) => return Ok(Some(found.meta)),
+                Err(error) if is_missing(&error) => {}
+                Err(error) => return Err(fault(DOING, &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> Result<Vec<(BlobKey, UnixSeconds)>, BlobError> {
+        const DOING: &str = "listing blobs";
+        let blobs = self.blobs();
+        let mut offset = after.map(|key| format!("{blobs}{key}"));
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let options = PaginatedListOptions {
+                offset,
+                max_keys: Some(PAGE.min(limit - found.len())),
+                ..PaginatedListOptions::default()
+            };
+            let page = self
+                .within(DOING, self.store.list_paginated(Some(&blobs), options))
+                .await?;
+            let page = page.map_err(|error| fault(DOING, &error))?;
+            let objects = page.result.objects;
+            offset = objects.last().map(|last| last.location.to_string());
+            // What is none of ours is passed over.
+            found.extend(objects.iter().filter_map(|object| {
+                let key = BlobKey::parse(object.location.as_ref().strip_prefix(&blobs)?)?;
+                Some((key, committed_at(object)))
+            }));
+            if page.page_token.is_none() || offset.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn remove(&self, key: BlobKey) -> Result<(), BlobError> {
+        const DOING: &str = "removing a blob";
+        match self
+            .within(DOING, self.store.delete(&self.path(key)))
+            .await?
+        {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(fault(DOING, &error)),
+        }
+    }
+
+    async fn presign(&self, path: &Path, asked: &Presign<'_>) -> Result<String, BlobError> {
+        const DOING: &str = "signing a URL of the store";
+        let options = SignedUrlOptions::default().with_query([
+            ("response-cache-control", asked.cache_control),
+            ("response-content-disposition", asked.disposition),
+            ("response-content-type", asked.content_type),
+        ]);
+        let method = if asked.is_head {
+            Method::HEAD
+        } else {
+            Method::GET
+        };
+        let lives = Duration::from_secs(asked.seconds);
+        let signing = self.store.signed_url_opts(method, path, lives, &options);
+        let url = self.within(DOING, signing).await?;
+        Ok(url.map_err(|error| fault(DOING, &error))?.into())
+    }
+}
+
+impl BlobStore for S3 {
+    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
+        Box::pin(async move {
+            let stage = Stage::new(Arc::clone(&self.shared), key);
+            Ok(Box::new(stage) as Box<dyn Staged>)
+        })
+    }
+
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob> {
+        Box::pin(async move {
+            let damaged = |what| Err(BlobError::Damaged { what });
+            let BlobLocation::Stored(key) = location else {
+                return damaged(format!("a store without a disk holds no {location:?}"));
+            };
+            let path = self.shared.path(*key);
+            match self.shared.look(&path).await? {
+                Some(found) if found.size == size => Ok(Blob::Object(Arc::new(Object {
+                    shared: Arc::clone(&self.shared),
+                    path,
+                    e_tag: found.e_tag,
+                    size,
+                }))),
+                Some(found) => damaged(format!(
+                    "blob {key}: {size} bytes expected, {found} found",
+                    found = found.size
+                )),
+                None => damaged(format!("blob {key}: it is not there")),
+            }
+        })
+    }
+
+    fn path_below(&self, _location: &BlobLocation) -> Option<PathBuf> {
+        None
+    }
+
+    fn presign<'a>(
+        &'a self,
+        location: &'a BlobLocation,
+        asked: &'a Presign<'a>,
+    ) -> Answer<'a, Option<String>> {
+        Box::pin(async move {
+            let BlobLocation::Stored(key) = location else {
+                return Ok(None);
+            };
+            let url = self.shared.presign(&self.shared.path(*key), asked).await?;
+            Ok(Some(url))
+        })
+    }
+
+    fn is_reachable(&self, _probe: BlobKey) -> Answer<'_, ()> {
+        Box::pin(async { self.shared.list(None, 1).await.map(|_| ()) })
+    }
+
+    fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
+        Box::pin(self.shared.remove(key))
+    }
+
+    fn register<'a>(&'a self, path: &'a FilePath) -> Answer<'a, Registered> {
+        Box::pin(async move {
+            Err(BlobError::Refused {
+                path: path.to_owned(),
+                why: "the bytes are kept in an S3 store, not on a disk",
+            })
+        })
+    }
+
+    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
+        Box::pin(self.shared.sweep_uploads(limit))
+    }
+
+    fn abandoned_stages(&self) -> Answer<'_, usize> {
+        Box::pin(self.shared.abandoned_uploads())
+    }
+
+    fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+        Box::pin(self.shared.list(after, limit))
+    }
+}
+
+/// When an object was committed, at the latest. Some stores say of one that was made of parts when that was
+/// begun; their tags have a dash in them.
+fn committed_at(object: &ObjectMeta) -> UnixSeconds {
+    let at = seconds(object.last_modified.timestamp());
+    let is_of_parts = object.e_tag.as_ref().is_some_and(|tag| tag.contains('-'));
+    at.plus(if is_of_parts { UPLOAD_SECONDS_MAX } else { 0 })
+}
+
+/// A time before 1970 or past our bound is cut to it: it is only compared.
+fn seconds(timestamp: i64) -> UnixSeconds {
+    let max = crate::model::time::UNIX_SECONDS_MAX;
+    let at = u64::try_from(timestamp).unwrap_or(0).min(max);
+    UnixSeconds::EPOCH.plus(at)
+}

@@ -1,0 +1,421 @@
+//! Blobs being written. What fits into one part is put in one request at the end; more is sent a part at a
+//! time, beside the hashing and beside what comes in meanwhile.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use object_store::multipart::{MultipartStore as _, PartId};
+use object_store::path::Path;
+use object_store::{Attribute, Attributes, Error, GetOptions, ObjectStore as _};
+use object_store::{PutMode, PutOptions, PutPayload};
+use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+
+use super::fault::{TRIES_MAX, fault, late, pause};
+use super::uploads::UPLOAD_SECONDS_MAX;
+use super::{SENT_WITHIN, Shared};
+use crate::blob::{Answer, BlobError, Staged, Stored};
+use crate::model::digest::Sha256Digest;
+use crate::model::id::BlobKey;
+use crate::model::time::UnixSeconds;
+
+/// Where an object that was put in one request says what it holds.
+const SHA256: &str = "sha256";
+
+const WRITING: &str = "writing a blob";
+const COMMITTING: &str = "committing a blob";
+
+/// The writing end that the port hands out. It holds two parts in memory at most, one being filled and one
+/// being hashed and sent.
+pub(super) struct Stage {
+    shared: Arc<Shared>,
+    key: BlobKey,
+    begun: UnixSeconds,
+    gathered: BytesMut,
+    size: u64,
+    hasher: Hasher,
+    parts: Parts,
+    /// Whether every call so far ran to its end and was good.
+    sound: bool,
+}
+
+/// Who has the hasher.
+enum Hasher {
+    Ours(Sha256),
+    /// A thread in the background, which gives it back.
+    Away(JoinHandle<Sha256>),
+    Gone,
+}
+
+/// An upload in parts, from the first full one on. Dropped before it was completed, it is aborted.
+struct Parts {
+    shared: Arc<Shared>,
+    path: Path,
+    id: Id,
+    sent: Vec<PartId>,
+    sending: Option<JoinHandle<Result<PartId, BlobError>>>,
+}
+
+/// The store's name of an upload.
+enum Id {
+    /// It was not begun.
+    None,
+    /// The store was asked; it may have begun whoever hears of it.
+    Asked(JoinHandle<Result<String, BlobError>>),
+    Known(String),
+}
+
+impl Stage {
+    pub(super) fn new(shared: Arc<Shared>, key: BlobKey) -> Self {
+        Self {
+            key,
+            begun: (shared.now)(),
+            gathered: BytesMut::new(),
+            size: 0,
+            hasher: Hasher::Ours(Sha256::new()),
+            parts: Parts {
+                shared: Arc::clone(&shared),
+                path: shared.path(key),
+                id: Id::None,
+                sent: Vec::new(),
+                sending: None,
+            },
+            shared,
+            sound: true,
+        }
+    }
+
+    async fn gather(&mut self, mut chunk: Bytes) -> Result<(), BlobError> {
+        while !chunk.is_empty() {
+            if self.gathered.len() == self.shared.part_bytes {
+                self.send_gathered().await?;
+            }
+            let room = self.shared.part_bytes - self.gathered.len();
+            let some = chunk.split_to(room.min(chunk.len()));
+            self.gathered.extend_from_slice(&some);
+            self.size += some.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Hands a part to the store and the hasher, once they are done with the one before it.
+    async fn send_gathered(&mut self) -> Result<(), BlobError> {
+        if (self.shared.now)().since(self.begun) > UPLOAD_SECONDS_MAX {
+            let why = io::Error::new(io::ErrorKind::TimedOut, "it took more than a day");
+            return Err(failed(why));
+        }
+        self.parts.begin().await?;
+        self.parts.settle().await?;
+        let mut hasher = self.hasher.take().await?;
+        let part = std::mem::take(&mut self.gathered).freeze();
+        let hashed = part.clone();
+        self.hasher = Hasher::Away(spawn_blocking(move || {
+            hasher.update(&hashed);
+            hasher
+        }));
+        self.parts.send(part)
+    }
+
+    /// Puts all in one request.
+    async fn put(&mut self) -> Result<Sha256Digest, BlobError> {
+        let mut hasher = self.hasher.take().await?;
+        let bytes = std::mem::take(&mut self.gathered).freeze();
+        let hashed = bytes.clone();
+        let hashing = spawn_blocking(move || {
+            hasher.update(&hashed);
+            hasher
+        });
+        let hasher = hashing
+            .await
+            .map_err(|gone| failed(io::Error::other(gone)))?;
+        let sha256 = Sha256Digest::new(hasher.finalize().into());
+        self.shared.put(&self.parts.path, bytes, sha256).await?;
+        Ok(sha256)
+    }
+
+    /// Sends the rest, and has the store make one object of all parts.
+    async fn complete(&mut self) -> Result<Sha256Digest, BlobError> {
+        self.send_gathered().await?;
+        self.parts.settle().await?;
+        self.parts.complete(self.size).await?;
+        let hasher = self.hasher.take().await?;
+        Ok(Sha256Digest::new(hasher.finalize().into()))
+    }
+
+    /// Marks the stage as unsound until the call ran to its end: one that was dropped on its way may have
+    /// taken a part of its chunk.
+    fn begin(&mut self) -> Result<(), BlobError> {
+        if std::mem::replace(&mut self.sound, false) {
+            Ok(())
+        } else {
+            let earlier = "an earlier write failed or was given up";
+            Err(failed(io::Error::other(earlier)))
+        }
+    }
+}
+
+impl Staged for Stage {
+    fn write(&mut self, chunk: Bytes) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.begin()?;
+            self.gather(chunk).await?;
+            self.sound = true;
+            Ok(())
+        })
+    }
+
+    fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
+        Box::pin(async move {
+            self.begin()?;
+            let sha256 = match self.parts.id {
+                Id::None => self.put().await?,
+                Id::Asked(_) | Id::Known(_) => self.complete().await?,
+            };
+            Ok(Stored {
+                key: self.key,
+                size: self.size,
+                sha256,
+            })
+        })
+    }
+}
+
+impl Hasher {
+    /// Takes it, once it is back. Dropped while it waits, it leaves it where it is.
+    async fn take(&mut self) -> Result<Sha256, BlobError> {
+        if let Self::Away(task) = self {
+            let back = task.await;
+            *self = back.map_or(Self::Gone, Self::Ours);
+        }
+        match std::mem::replace(self, Self::Gone) {
+            Self::Ours(hasher) => Ok(hasher),
+            Self::Away(_) | Self::Gone => Err(failed(io::Error::other("the stage is spent"))),
+        }
+    }
+}
+
+impl Parts {
+    /// Has the store begin the upload, if it has not. The asking goes on when the answer is dropped, so that
+    /// what it began can be aborted.
+    async fn begin(&mut self) -> Result<(), BlobError> {
+        if matches!(self.id, Id::None) {
+            let (shared, path) = (Arc::clone(&self.shared), self.path.clone());
+            self.id = Id::Asked(tokio::spawn(async move {
+                const DOING: &str = "beginning an upload";
+                let begun = shared
+                    .within(DOING, shared.store.create_multipart(&path))
+                    .await?;
+                begun.map_err(|error| fault(DOING, &error))
+            }));
+        }
+        if let Id::Asked(asked) = &mut self.id {
+            let answer = asked.await;
+            self.id = Id::None;
+            let id = answer.map_err(|gone| failed(io::Error::other(gone)))??;
+            self.id = Id::Known(id);
+        }
+        Ok(())
+    }
+
+    /// Waits until the part on its way was taken.
+    async fn settle(&mut self) -> Result<(), BlobError> {
+        if let Some(sending) = &mut self.sending {
+            let sent = sending.await;
+            self.sending = None;
+            let part = sent.map_err(|gone| failed(io::Error::other(gone)))??;
+            self.sent.push(part);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, part: Bytes) -> Result<(), BlobError> {
+        let Id::Known(id) = &self.id else {
+            return Err(failed(io::Error::other("the upload was not begun")));
+        };
+        let (shared, path, id) = (Arc::clone(&self.shared), self.path.clone(), id.clone());
+        let number = self.sent.len();
+        self.sending = Some(tokio::spawn(async move {
+            shared.put_part(&path, &id, number, part).await
+        }));
+        Ok(())
+    }
+
+    /// Makes one object of the parts. Where the store's answer is lost, the object itself says whether it is
+    /// there: nobody else draws its name.
+    async fn complete(&mut self, size: u64) -> Result<(), BlobError> {
+        let Id::Known(id) = &self.id else {
+            return Err(failed(io::Error::other("the upload was not begun")));
+        };
+        if self.shared.look(&self.path).await?.is_some() {
+            return Err(taken());
+        }
+        let (store, parts) = (&self.shared.store, self.sent.clone());
+        let completing = timeout(SENT_WITHIN, store.complete_multipart(&self.path, id, parts));
+        let answer = match completing.await {
+            Ok(answer) => answer.map_err(|error| fault(COMMITTING, &error)),
+            Err(_) => Err(late(COMMITTING, SENT_WITHIN)),
+        };
+        match self.shared.look(&self.path).await? {
+            Some(found) if found.size == size => {
+                self.id = Id::None;
+                Ok(())
+            }
+            found => {
+                answer?;
+                let found = found.map(|found| found.size);
+                let why = format!("{size} bytes were completed, {found:?} are there");
+                Err(BlobError::Unavailable {
+                    doing: COMMITTING,
+                    why,
+                })
+            }
+        }
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        let id = std::mem::replace(&mut self.id, Id::None);
+        // Without a runtime, as at the end of the process, it is left to a sweep.
+        if let (Id::Asked(_) | Id::Known(_), Ok(runtime)) = (&id, Handle::try_current()) {
+            let (shared, path) = (Arc::clone(&self.shared), self.path.clone());
+            runtime.spawn(give_up(shared, path, id, self.sending.take()));
+        }
+    }
+}
+
+/// Aborts an upload. The part on its way is waited for: one that came later would be kept.
+async fn give_up(
+    shared: Arc<Shared>,
+    path: Path,
+    id: Id,
+    sending: Option<JoinHandle<Result<PartId, BlobError>>>,
+) {
+    if let Some(sending) = sending {
+        sending.abort();
+        // Whether it was taken, failed or was stopped.
+        let _ = sending.await;
+    }
+    let id = match id {
+        Id::Known(id) => id,
+        Id::Asked(asked) => match asked.await {
+            Ok(Ok(id)) => id,
+            _ => return,
+        },
+        Id::None => return,
+    };
+    for tries in 1..=TRIES_MAX {
+        match shared.abort(&path, &id).await {
+            Ok(()) => return,
+            Err(error) if tries == TRIES_MAX => {
+                tracing::warn!(%error, "an upload that was given up is left to a sweep");
+            }
+            Err(_) => pause(tries).await,
+        }
+    }
+}
+
+impl Shared {
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &String,
+        number: usize,
+        part: Bytes,
+    ) -> Result<PartId, BlobError> {
+        let mut tries = 1;
+        loop {
+            let sending = self
+                .store
+                .put_part(path, id, number, PutPayload::from(part.clone()));
+            let error = match timeout(SENT_WITHIN, sending).await {
+                Ok(Ok(part)) => return Ok(part),
+                Ok(Err(error)) => fault(WRITING, &error),
+                Err(_) => late(WRITING, SENT_WITHIN),
+            };
+            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
+                return Err(error);
+            }
+            pause(tries).await;
+            tries += 1;
+        }
+    }
+
+    /// Puts an object that must be new, in one request. A request that was answered to nobody may have been
+    /// carried out: then the object is there, and says that it is ours.
+    async fn put(&self, path: &Path, bytes: Bytes, sha256: Sha256Digest) -> Result<(), BlobError> {
+        let size = bytes.len() as u64;
+        let mut attributes = Attributes::new();
+        let hex = sha256.to_hex();
+        attributes.insert(Attribute::Metadata(SHA256.into()), hex.clone().into());
+        let mut mode = PutMode::Create;
+        let mut tries = 1;
+        loop {
+            let options = PutOptions {
+                mode: mode.clone(),
+                attributes: attributes.clone(),
+                ..PutOptions::default()
+            };
+            let payload = PutPayload::from(bytes.clone());
+            let putting = self.store.put_opts(path, payload, options);
+            let error = match timeout(SENT_WITHIN, putting).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(Error::AlreadyExists { .. })) => {
+                    let is_ours = tries > 1 && self.holds(path, size, &hex).await?;
+                    return if is_ours { Ok(()) } else { Err(taken()) };
+                }
+                // A store that knows no such condition: looking first is the best that can be had.
+                Ok(Err(error)) if is_unknown(&error) && matches!(mode, PutMode::Create) => {
+                    if self.look(path).await?.is_some() {
+                        return Err(taken());
+                    }
+                    mode = PutMode::Overwrite;
+                    continue;
+                }
+                Ok(Err(error)) => fault(WRITING, &error),
+                Err(_) => late(WRITING, SENT_WITHIN),
+            };
+            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
+                return Err(error);
+            }
+            pause(tries).await;
+            tries += 1;
+        }
+    }
+
+    /// Whether an object is of this size and says that it has this digest.
+    async fn holds(&self, path: &Path, size: u64, sha256: &str) -> Result<bool, BlobError> {
+        let options = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let found = self
+            .within(COMMITTING, self.store.get_opts(path, options))
+            .await?;
+        let found = found.map_err(|error| fault(COMMITTING, &error))?;
+        let said = found.attributes.get(&Attribute::Metadata(SHA256.into()));
+        Ok(found.meta.size == size && said.is_some_and(|said| said.as_ref() == sha256))
+    }
+}
+
+/// Whether the store does not know the condition (501).
+fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::NotImplemented { .. }) || error.to_string().contains("NotImplemented")
+}
+
+fn taken() -> BlobError {
+    BlobError::Io {
+        doing: COMMITTING,
+        source: io::ErrorKind::AlreadyExists.into(),
+    }
+}
+
+fn failed(source: io::Error) -> BlobError {
+    BlobError::Io {
+        doing: WRITING,
+        source,
+    }
+}

@@ -1,0 +1,220 @@
+//! The adapter against a real store: the one whose directory HALLPASS_TEST_BLOBS names (tests/store/ceph).
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+use crate::blob::contract;
+
+/// What tests wait for at most.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An empty place in the store, or `None` where there is no store to test with.
+fn place(name: &str) -> Option<Settings> {
+    let Some(directory) = std::env::var_os("HALLPASS_TEST_BLOBS").map(PathBuf::from) else {
+        println!("NOT TESTED: HALLPASS_TEST_BLOBS names no store");
+        return None;
+    };
+    let said = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).unwrap();
+    let prefix = format!("{name}-{}", u64::from_le_bytes(random));
+    Some(Settings {
+        bucket: Bucket::parse(&format!("s3://{}/{prefix}", said("bucket"))).unwrap(),
+        endpoint: Some(said("endpoint")),
+        region: None,
+        path_style: true,
+        key: Some((said("access_key_id"), directory.join("secret"))),
+        ambient: Ambient::default(),
+        size_max: 1 << 30,
+    })
+}
+
+/// A store whose time is this.
+fn open_at(settings: &Settings, now: u64) -> S3 {
+    S3::open(settings, move || UnixSeconds::EPOCH.plus(now)).unwrap()
+}
+
+fn open(settings: &Settings) -> S3 {
+    open_at(settings, 0)
+}
+
+/// How many uploads there are that nobody finished: to somebody whose clock is years ahead, all are old.
+async fn uploads(settings: &Settings) -> usize {
+    let later = open_at(settings, 4_000_000_000);
+    later.abandoned_stages().await.unwrap()
+}
+
+async fn until_no_uploads(settings: &Settings) {
+    let none = async {
+        while uploads(settings).await > 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, none).await.unwrap();
+}
+
+/// Bytes for so many parts and some more.
+fn parts(whole: usize, rest: usize) -> Bytes {
+    contract::sample(whole * 5 * 1024 * 1024 + rest).into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_store_conforms() {
+    let Some(settings) = place("conforms") else {
+        return;
+    };
+    contract::all(&open(&settings)).await;
+    assert_eq!(uploads(&settings).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_of_several_parts_reads_back() {
+    let Some(settings) = place("parts") else {
+        return;
+    };
+    let store = open(&settings);
+    for (number, (whole, rest)) in [(1, 0), (1, 1), (2, 0), (3, 777)].into_iter().enumerate() {
+        let key = contract::key(3, u8::try_from(number).unwrap());
+        let bytes = parts(whole, rest);
+        let mut stage = store.stage(key).await.unwrap();
+        for chunk in bytes.chunks(1_000_003) {
+            stage.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        }
+        let stored = stage.commit().await.unwrap();
+        assert_eq!(stored.size, bytes.len() as u64);
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        assert_eq!(stored.sha256.as_bytes(), &digest);
+        let blob = store.open(&BlobLocation::Stored(key), stored.size).await;
+        let blob = blob.unwrap();
+        assert!(contract::read(&blob).await == bytes, "{whole} and {rest}");
+        let (start, end) = (5 * 1024 * 1024 - 10, bytes.len() as u64);
+        let mut reader = blob.reader(start, end).unwrap();
+        let mut tail = Vec::new();
+        while let Some(bytes) = reader.next().await.unwrap() {
+            tail.extend_from_slice(&bytes);
+        }
+        assert!(tail == bytes[usize::try_from(start).unwrap()..]);
+        store.remove(key).await.unwrap();
+    }
+    assert_eq!(uploads(&settings).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_blob_whose_key_is_taken_stays_what_it_was() {
+    let Some(settings) = place("taken") else {
+        return;
+    };
+    let (store, key) = (open(&settings), contract::key(4, 0));
+    contract::put(&store, key, &[b"first"]).await;
+    let mut stage = store.stage(key).await.unwrap();
+    stage.write(parts(1, 1)).await.unwrap();
+    let refused = stage.commit().await;
+    assert!(matches!(refused, Err(BlobError::Io { .. })), "{refused:?}");
+    let blob = store.open(&BlobLocation::Stored(key), 5).await.unwrap();
+    assert_eq!(contract::read(&blob).await, "first");
+    until_no_uploads(&settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_is_given_up_leaves_nothing_in_the_store() {
+    let Some(settings) = place("given-up") else {
+        return;
+    };
+    let (store, key) = (open(&settings), contract::key(5, 0));
+    for (whole, rest) in [(1, 1), (2, 1), (3, 5)] {
+        let mut stage = store.stage(key).await.unwrap();
+        stage.write(parts(whole, rest)).await.unwrap();
+        assert_eq!(uploads(&settings).await, 1);
+        drop(stage);
+        until_no_uploads(&settings).await;
+    }
+    // Given up in the middle of a call.
+    let mut stage = store.stage(key).await.unwrap();
+    let writing = stage.write(parts(3, 0));
+    let stopped = timeout(Duration::from_millis(2), writing).await;
+    let again = stage.write(Bytes::from_static(b"x")).await;
+    assert_eq!(stopped.is_ok(), again.is_ok());
+    drop(stage);
+    until_no_uploads(&settings).await;
+    assert_eq!(store.list(None, 9).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_uploads_that_nobody_can_be_at_are_swept() {
+    let Some(settings) = place("swept") else {
+        return;
+    };
+    let store = open(&settings);
+    let mut stage = store.stage(contract::key(6, 0)).await.unwrap();
+    stage.write(parts(1, 1)).await.unwrap();
+    let begun = store.shared.unfinished_since().await;
+    for (later, found) in [(0, 0), (86_400, 0), (2 * 86_400 - 1, 0), (2 * 86_400, 1)] {
+        let other = open_at(&settings, begun + later);
+        assert_eq!(other.abandoned_stages().await.unwrap(), found, "{later}");
+    }
+    let later = open_at(&settings, begun + 2 * 86_400);
+    assert_eq!(later.sweep_stages(0).await.unwrap(), 0);
+    assert_eq!(later.sweep_stages(9).await.unwrap(), 1);
+    assert_eq!(later.sweep_stages(9).await.unwrap(), 0);
+    let refused = stage.commit().await;
+    assert!(
+        matches!(refused, Err(BlobError::Unavailable { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(store.list(None, 9).await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_object_under_the_name_is_never_read() {
+    let Some(settings) = place("another") else {
+        return;
+    };
+    let (store, key) = (open(&settings), contract::key(7, 0));
+    contract::put(&store, key, &[b"four"]).await;
+    let location = BlobLocation::Stored(key);
+    let blob = store.open(&location, 4).await.unwrap();
+    store.remove(key).await.unwrap();
+    contract::put(&store, key, &[b"FOUR"]).await;
+    contract::damage(blob.read_at(0, 4).await);
+    contract::damage(blob.check().await);
+    let mut reader = blob.reader(1, 3).unwrap();
+    contract::damage(reader.next().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_refuses_is_unavailable_and_names_no_secret() {
+    let Some(settings) = place("refused") else {
+        return;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = directory.path().join("secret");
+    std::fs::copy(&settings.key.as_ref().unwrap().1, &wrong).unwrap();
+    std::fs::write(&wrong, "wrong-secret").unwrap();
+    let mut others = [settings.clone(), settings.clone(), settings.clone()];
+    others[0].key = Some(("tests".into(), wrong));
+    others[1].bucket = Bucket::parse("s3://no-such-bucket").unwrap();
+    others[2].endpoint = Some("http://127.0.0.1:9".into());
+    for other in others {
+        let store = open(&other);
+        let key = contract::key(8, 0);
+        let mut stage = store.stage(key).await.unwrap();
+        stage.write(Bytes::from_static(b"x")).await.unwrap();
+        let location = BlobLocation::Stored(key);
+        for error in [
+            stage.commit().await.unwrap_err(),
+            store.open(&location, 1).await.unwrap_err(),
+            store.list(None, 1).await.unwrap_err(),
+            store.is_reachable(key).await.unwrap_err(),
+            store.sweep_stages(1).await.unwrap_err(),
+        ] {
+            let said = format!("{error} {error:?}");
+            assert!(matches!(error, BlobError::Unavailable { .. }), "{said}");
+            assert!(!said.contains("Signature="), "{said}");
+            assert!(!said.contains("wrong-secret"), "{said}");
+        }
+    }
+}

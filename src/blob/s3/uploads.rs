@@ -1,0 +1,245 @@
+//! Uploads in parts that nobody finished.
+//!
+//! The store keeps the parts of an upload until it is completed or aborted. A process that dies leaves its
+//! uploads behind, and nobody can tell from the store whether one is still under way. So no upload may take
+//! longer than [`UPLOAD_SECONDS_MAX`], and only those are swept that began long before that.
+
+use futures_util::StreamExt as _;
+use http::{Method, StatusCode};
+use jiff::Timestamp;
+use object_store::client::{HttpRequest, HttpRequestBody, HttpResponseBody};
+use object_store::multipart::MultipartStore as _;
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer as _};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+
+use super::Shared;
+use super::fault::{fault, is_missing};
+use crate::blob::BlobError;
+use crate::model::time::UnixSeconds;
+
+/// How long an upload may take: it writes no part later.
+pub(super) const UPLOAD_SECONDS_MAX: u64 = 86_400;
+
+/// How old an upload must be to be swept. Clocks that differ by less than a day do no harm.
+const SWEEP_SECONDS: u64 = 2 * UPLOAD_SECONDS_MAX;
+
+/// How long the URL of a list of uploads is good, in seconds.
+const URL_SECONDS: u64 = 60;
+
+/// How many uploads one answer names at most.
+const PAGE: usize = 1000;
+
+/// How many bytes such an answer has at most: an upload in it takes one or two thousand.
+const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const LISTING: &str = "listing uploads";
+
+/// An upload that was begun and neither completed nor aborted.
+#[derive(Debug, PartialEq, Eq)]
+struct Unfinished {
+    name: String,
+    id: String,
+    since: UnixSeconds,
+}
+
+/// One answer to a list of uploads, and where the next one begins.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Page {
+    uploads: Vec<Unfinished>,
+    next: Option<(String, String)>,
+}
+
+impl Shared {
+    /// Aborts up to `limit` uploads that nobody can be at any more.
+    pub(super) async fn sweep_uploads(&self, limit: usize) -> Result<usize, BlobError> {
+        let mut swept = 0;
+        let mut from = None;
+        loop {
+            let page = self.unfinished(from).await?;
+            for upload in page.uploads.iter().filter(|one| self.is_abandoned(one)) {
+                if swept == limit {
+                    return Ok(swept);
+                }
+                self.abort(&Path::from(upload.name.as_str()), &upload.id)
+                    .await?;
+                swept += 1;
+            }
+            if page.next.is_none() {
+                return Ok(swept);
+            }
+            from = page.next;
+        }
+    }
+
+    /// How many uploads a sweep would find.
+    pub(super) async fn abandoned_uploads(&self) -> Result<usize, BlobError> {
+        let mut abandoned = 0;
+        let mut from = None;
+        loop {
+            let page = self.unfinished(from).await?;
+            let old = page.uploads.iter().filter(|one| self.is_abandoned(one));
+            abandoned += old.count();
+            if page.next.is_none() {
+                return Ok(abandoned);
+            }
+            from = page.next;
+        }
+    }
+
+    /// Gives up an upload. One that is gone already is no error.
+    pub(super) async fn abort(&self, path: &Path, id: &str) -> Result<(), BlobError> {
+        const DOING: &str = "aborting an upload";
+        let id = id.to_owned();
+        match self
+            .within(DOING, self.store.abort_multipart(path, &id))
+            .await?
+        {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(fault(DOING, &error)),
+        }
+    }
+
+    /// When the only unfinished upload began, in seconds since 1970.
+    #[cfg(test)]
+    pub(super) async fn unfinished_since(&self) -> u64 {
+        self.unfinished(None).await.unwrap().uploads[0].since.get()
+    }
+
+    fn is_abandoned(&self, upload: &Unfinished) -> bool {
+        (self.now)().since(upload.since) >= SWEEP_SECONDS
+    }
+
+    /// One page of the unfinished uploads below our prefix.
+    async fn unfinished(&self, from: Option<(String, String)>) -> Result<Page, BlobError> {
+        let (name, id) = from.unwrap_or_default();
+        let mut query = vec![
+            ("max-uploads", PAGE.to_string()),
+            ("prefix", self.blobs()),
+            ("uploads", String::new()),
+        ];
+        if !name.is_empty() {
+            query.push(("key-marker", name));
+            query.push(("upload-id-marker", id));
+        }
+        let options = SignedUrlOptions::default().with_query(query);
+        let (bucket, lives) = (Path::default(), std::time::Duration::from_secs(URL_SECONDS));
+        let signing = self
+            .store
+            .signed_url_opts(Method::GET, &bucket, lives, &options);
+        let url = self.within(LISTING, signing).await?;
+        let url = url.map_err(|error| fault(LISTING, &error))?;
+        let text = self.within(LISTING, self.get(url.as_str())).await??;
+        page_of(&text).ok_or_else(|| unreadable("the store's list of uploads is not as documented"))
+    }
+
+    /// What a URL of the store answers with. The URL is a credential, and in no error.
+    async fn get(&self, url: &str) -> Result<String, BlobError> {
+        let request = HttpRequest::new(HttpRequestBody::empty());
+        let (mut parts, body) = request.into_parts();
+        parts.uri = url
+            .parse()
+            .map_err(|_| unreadable("the store's URL is none"))?;
+        let request = HttpRequest::from_parts(parts, body);
+        let answer = self.http.execute(request).await;
+        let (head, body): (_, HttpResponseBody) = answer
+            .map_err(|error| unreadable(&format!("{:?}", error.kind())))?
+            .into_parts();
+        if head.status != StatusCode::OK {
+            return Err(unreadable(&format!("the store answers {}", head.status)));
+        }
+        let mut stream = body.bytes_stream();
+        let mut text = Vec::new();
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes.map_err(|error| unreadable(&format!("{:?}", error.kind())))?;
+            if text.len() + bytes.len() > LIST_BYTES_MAX {
+                return Err(unreadable("the store's list of uploads has no end"));
+            }
+            text.extend_from_slice(&bytes);
+        }
+        String::from_utf8(text).map_err(|_| unreadable("the store's list of uploads is no text"))
+    }
+}
+
+fn unreadable(why: &str) -> BlobError {
+    BlobError::Unavailable {
+        doing: LISTING,
+        why: why.to_owned(),
+    }
+}
+
+/// Reads a `ListMultipartUploadsResult`.
+fn page_of(text: &str) -> Option<Page> {
+    let mut reader = Reader::from_str(text);
+    let (mut page, mut path, mut more) = (Page::default(), Vec::new(), false);
+    let (mut next, mut upload) = <((String, String), [String; 3])>::default();
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(element) => {
+                path.push(String::from_utf8(element.local_name().as_ref().into()).ok()?);
+            }
+            Event::Text(said) => {
+                let said = said.decode().ok()?;
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                let into = match path.as_slice() {
+                    [_, "Upload", "Key"] => &mut upload[0],
+                    [_, "Upload", "UploadId"] => &mut upload[1],
+                    [_, "Upload", "Initiated"] => &mut upload[2],
+                    [_, "NextKeyMarker"] => &mut next.0,
+                    [_, "NextUploadIdMarker"] => &mut next.1,
+                    [_, "IsTruncated"] => {
+                        more = &*said == "true";
+                        continue;
+                    }
+                    _ => continue,
+                };
+                into.push_str(&said);
+            }
+            Event::End(_) => {
+                let ended = path.pop()?;
+                if ended == "Upload" {
+                    let [name, id, since] = std::mem::take(&mut upload);
+                    let since: Timestamp = since.parse().ok()?;
+                    let since = super::seconds(since.as_second());
+                    page.uploads.push(Unfinished { name, id, since });
+                }
+            }
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    page.next = (more && !next.0.is_empty()).then_some(next);
+    path.is_empty().then_some(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_uploads_is_read() {
+        let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+            <ListMultipartUploadsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+            <Bucket>b</Bucket><NextKeyMarker>p/blobs/m</NextKeyMarker>\
+            <NextUploadIdMarker>2~Vj</NextUploadIdMarker><IsTruncated>true</IsTruncated>\
+            <Upload><Key>p/blobs/m</Key><UploadId>2~Vj</UploadId><Initiator><ID>t</ID></Initiator>\
+            <Initiated>1970-01-02T00:00:01.471Z</Initiated></Upload></ListMultipartUploadsResult>";
+        let upload = Unfinished {
+            name: "p/blobs/m".into(),
+            id: "2~Vj".into(),
+            since: UnixSeconds::EPOCH.plus(86_401),
+        };
+        let wanted = Page {
+            uploads: vec![upload],
+            next: Some(("p/blobs/m".into(), "2~Vj".into())),
+        };
+        assert_eq!(page_of(text), Some(wanted));
+        let last = text.replace(">true<", ">false<");
+        assert_eq!(page_of(&last).unwrap().next, None);
+        assert_eq!(page_of(&text.replace("01-02T", "01-02?")), None);
+        assert_eq!(page_of(&text[..text.len() - 9]), None);
+        assert_eq!(page_of("<a></b>"), None);
+    }
+}

@@ -1,0 +1,77 @@
+//! Sending a client on to the store that keeps the bytes.
+//!
+//! The link is verified as ever, and the conditions are; then the answer is 302 with a URL that the store
+//! signed for this file and method, and the bytes never pass through here. That URL opens for a minute at
+//! most and never longer than the link. The store repeats what it is told of the type, the name and the
+//! caching, but knows no `nosniff` and no policy: what could run in a browser is saved there, never shown.
+
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, LAST_MODIFIED,
+    LOCATION,
+};
+use hyper::{Method, Response, StatusCode};
+
+use super::Exchange;
+use super::body::Body;
+use super::problem::Problem;
+use crate::gateway::download::{Download, Presign};
+use crate::model::disposition::Disposition;
+
+/// For how many seconds the store's URL opens at most.
+const URL_SECONDS_MAX: u64 = 60;
+
+/// Where the store gives the bytes, if it does. A link's last second is its URL's.
+pub(super) async fn url(
+    exchange: &Exchange<'_>,
+    download: &Download,
+) -> Result<Option<HeaderValue>, Problem> {
+    let now = exchange.gateway.clock().now();
+    let head = exchange.heads.of(download, exchange.settings);
+    let lives = download.expires.since(now);
+    let capped = exchange.settings.cap_cache_to_expiry.then_some(lives);
+    let headers = head.whole(capped);
+    let cache_control = headers.get(CACHE_CONTROL);
+    let asked = Presign {
+        is_head: exchange.request.method == Method::HEAD,
+        seconds: lives.clamp(1, URL_SECONDS_MAX),
+        content_type: download.media_type().as_str(),
+        disposition: &disposition(download),
+        cache_control: cache_control
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("no-store"),
+    };
+    let url = exchange
+        .gateway
+        .url_of_store(&download.file, &asked)
+        .await?;
+    // A URL is a header value.
+    let mut url = url.and_then(|url| HeaderValue::try_from(url).ok());
+    if let Some(url) = &mut url {
+        url.set_sensitive(true);
+    }
+    Ok(url)
+}
+
+/// Makes an answer with the headers of a 304 one that sends the client on. Nobody may keep it.
+pub(super) fn send_on(response: &mut Response<Body>, url: HeaderValue) {
+    *response.status_mut() = StatusCode::FOUND;
+    let headers = response.headers_mut();
+    for name in [ETAG, LAST_MODIFIED, CONTENT_SECURITY_POLICY] {
+        headers.remove(name);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(LOCATION, url);
+}
+
+/// Shown or saved. What is not passive under both its types is saved, whatever the link says.
+fn disposition(download: &Download) -> String {
+    let said = download.disposition();
+    let is_passive = download.media_type().is_passive() && download.file.media_type.is_passive();
+    let is_saved = said.starts_with(Disposition::Attachment.as_str());
+    if is_passive || is_saved {
+        said.into_owned()
+    } else {
+        Disposition::Attachment.header(&download.file.name)
+    }
+}
