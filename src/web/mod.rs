@@ -36,7 +36,7 @@ use style::Style;
 use trace::Trace;
 use verify::VerifyHeader;
 
-mod aitronos;
+pub mod aitronos;
 pub mod body;
 pub mod client;
 pub mod cors;
@@ -62,7 +62,7 @@ pub mod style;
 pub mod trace;
 mod upload;
 pub mod verify;
-mod wire;
+pub mod wire;
 
 /// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
 /// percent-encoded twice over, is under half of it.

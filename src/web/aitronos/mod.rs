@@ -14,6 +14,8 @@ use crate::gateway::refusal::Refusal;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 
+pub use wire::{LinkNamed, link_named};
+
 pub(super) mod refusal;
 mod revoke;
 mod wire;
