@@ -47,7 +47,7 @@ fn heads(link: &str) -> Vec<Row> {
             REFUSED,
         ),
         row("a Host with spaces", get("Host: a b/c@d\r\n"), REFUSED),
-        row("an empty Host", get("Host: \r\n"), &[200, 400]),
+        row("an empty Host", get("Host: \r\n"), REFUSED),
         row(
             "a whole URL of another host",
             format!("GET http://evil{link} HTTP/1.1\r\nHost: x\r\n\r\n"),
@@ -229,7 +229,7 @@ fn bodies() -> Vec<Row> {
         row(
             "a length near 2^64",
             upload("Content-Length: 18446744073709551613\r\n", "abc"),
-            &[400, 413],
+            &[413],
         ),
         row(
             "a length and chunks",
