@@ -4,3 +4,4 @@ pub(crate) mod app;
 pub(crate) mod client;
 pub(crate) mod form;
 pub(crate) mod front;
+pub(crate) mod secrets;

@@ -35,7 +35,7 @@ where
 }
 
 /// As [`value`], of a column that may be empty.
-fn optional<'r, D, T>(
+pub(super) fn optional<'r, D, T>(
     row: &'r SqliteRow,
     column: &'static str,
     parse: impl FnOnce(D) -> Option<T>,
@@ -73,7 +73,7 @@ pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<UnixSeconds,
     value(row, column, unix_seconds)
 }
 
-fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
+pub(super) fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
     u64::try_from(stored).ok().and_then(UnixSeconds::new)
 }
 
