@@ -55,10 +55,7 @@ async fn ranges_that_are_none() {
     add("Range: bytes=0-99999999999999999999".into(), &[206]);
     add("Range: bytes=0-9,20-29".into(), &[206]);
     add("Range: bytes=0-9,5-14".into(), &[206]);
-    add(
-        format!("Range: bytes={}", ["0-0"; 200].join(",")),
-        &[200],
-    );
+    add(format!("Range: bytes={}", ["0-0"; 200].join(",")), &[200]);
     add(
         format!("Range: bytes={}", ["0-0"; 10_000].join(",")),
         &[200],
