@@ -72,8 +72,7 @@ mod upload;
 pub mod verify;
 pub mod wire;
 
-/// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
-/// percent-encoded twice over, is under half of it.
+/// The longest request target, in bytes. The longest link, its name encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
 /// How a Qoder client is given its link.
@@ -97,8 +96,7 @@ pub struct Settings {
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.
     pub trusted_proxies: TrustedProxies,
-    /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it there is no
-    /// such call.
+    /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it, no such call is.
     pub verify_header: Option<VerifyHeader>,
     /// How bytes are handed over to a proxy; without it they are streamed.
     pub handover: Option<Handover>,
