@@ -40,7 +40,7 @@ use style::Style;
 use trace::Trace;
 use verify::VerifyHeader;
 
-mod aitronos;
+pub mod aitronos;
 pub mod body;
 pub mod client;
 pub mod cors;
@@ -71,10 +71,9 @@ pub mod style;
 pub mod trace;
 mod upload;
 pub mod verify;
-mod wire;
+pub mod wire;
 
-/// The longest request target, in bytes. The longest link, with a name of 255 bytes that are all
-/// percent-encoded twice over, is under half of it.
+/// The longest request target, in bytes. The longest link, its name encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
 /// How a Qoder client is given its link.
@@ -98,8 +97,7 @@ pub struct Settings {
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.
     pub trusted_proxies: TrustedProxies,
-    /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it there is no
-    /// such call.
+    /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it, no such call is.
     pub verify_header: Option<VerifyHeader>,
     /// How bytes are handed over to a proxy; without it they are streamed.
     pub handover: Option<Handover>,

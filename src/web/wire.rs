@@ -8,7 +8,7 @@ use crate::gateway::refusal::FieldFault;
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
 
 /// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB.
-pub(super) fn metadata(text: &str) -> Result<Metadata, FieldFault> {
+pub fn metadata(text: &str) -> Result<Metadata, FieldFault> {
     let fault = |why: String| FieldFault::new("metadata", text, why);
     if text.len() > METADATA_TEXT_BYTES_MAX {
         return Err(fault(format!(

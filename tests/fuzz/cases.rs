@@ -7,9 +7,9 @@
     unreachable_pub
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
 use hallpass::model::address::FileRef;
@@ -26,23 +26,28 @@ use hallpass::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use hallpass::sign::secret::Secret;
 use hallpass::sign::url;
 use hallpass::sign::verify::{Attempt, Conditions};
+use hallpass::web::aitronos::{LinkNamed, link_named};
 use hallpass::web::client::{Peer, TrustedProxies};
+use hallpass::web::koodrive;
 use hallpass::web::multipart::{Head, Piece, Splitter};
 use hallpass::web::part::{self, PartHead};
 use hallpass::web::query;
+use hallpass::web::wire;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_DISPOSITION, HeaderValue};
+use serde_json::{Map, Value};
 
 /// A function of [`ALL`].
 pub type Case = fn(&[u8]);
 
 /// Every case with the name of its corpus.
-pub const ALL: [(&str, Case); 6] = [
+pub const ALL: [(&str, Case); 7] = [
     ("links", links),
     ("ranges", ranges),
     ("multipart", multipart),
     ("disposition", disposition),
     ("cursors", cursors),
+    ("json", json),
     ("forwarded", forwarded),
 ];
 
@@ -319,6 +324,102 @@ pub fn cursors(data: &[u8]) {
     if let Ok(pairs) = query::pairs(text) {
         assert!(pairs.len() <= text.split('&').count());
     }
+}
+
+/// How many keys stand in a JSON text, counted by the colons outside of its strings.
+fn keys_written(text: &str) -> usize {
+    let (mut keys, mut is_in_string, mut bytes) = (0, false, text.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' if is_in_string => drop(bytes.next()),
+            b'"' => is_in_string = !is_in_string,
+            b':' if !is_in_string => keys += 1,
+            _ => {}
+        }
+    }
+    keys
+}
+
+/// How many keys are left once it is read.
+fn keys_read(value: &Value) -> usize {
+    match value {
+        Value::Object(object) => object.len() + object.values().map(keys_read).sum::<usize>(),
+        Value::Array(items) => items.iter().map(keys_read).sum(),
+        _ => 0,
+    }
+}
+
+/// A text of so many characters.
+fn text_of(value: Option<&Value>, chars: RangeInclusive<usize>) -> Option<String> {
+    let text = value?.as_str()?;
+    chars.contains(&text.chars().count()).then(|| text.into())
+}
+
+/// The space and the files that a KooDrive call names.
+fn batch_of(fields: &Map<String, Value>) -> Option<(String, Vec<String>)> {
+    let files = fields.get("fileIds")?.as_array()?;
+    let ids: Option<Vec<String>> = files.iter().map(|id| text_of(Some(id), 1..=128)).collect();
+    let ids = ids.filter(|ids| (1..=100).contains(&ids.len()))?;
+    Some((text_of(fields.get("containerId"), 1..=128)?, ids))
+}
+
+/// The one field of two that names the link to be revoked.
+fn link_of(fields: &Map<String, Value>) -> Option<(&'static str, String)> {
+    let named = |name: &&str| fields.get(*name).is_some_and(|value| !value.is_null());
+    let mut there = ["download_url", "link_id"].into_iter().filter(named);
+    let (Some(name), None) = (there.next(), there.next()) else {
+        return None;
+    };
+    Some((name, text_of(fields.get(name), 0..=usize::MAX)?))
+}
+
+/// The pairs of a file's metadata.
+fn metadata_of(fields: &Map<String, Value>) -> Option<BTreeMap<String, String>> {
+    let is_good = |key: &str| (1..=64).contains(&key.chars().count()) && key != "__proto__";
+    let pair = |(key, value): (&String, &Value)| {
+        let value = text_of(Some(value), 0..=512)?;
+        is_good(key).then(|| (key.clone(), value))
+    };
+    (fields.len() <= 16).then(|| fields.iter().map(pair).collect())?
+}
+
+/// Bodies in JSON say what a second reading of them says, or nothing; and no key is there twice.
+pub fn json(data: &[u8]) {
+    const OPTIONS: [&str; 7] = [
+        "expires_in",
+        "expiry_window",
+        "not_before",
+        "disposition",
+        "filename",
+        "content_type",
+        "ip",
+    ];
+    let (batch, link) = (koodrive::wanted(data), link_named(data));
+    let text = str::from_utf8(data).unwrap_or_default();
+    let metadata = wire::metadata(text);
+    let value: Option<Value> = serde_json::from_str(text).ok();
+    let is_strict = value.as_ref().map(keys_read) == Some(keys_written(text));
+    let Some(Value::Object(fields)) = &value else {
+        assert!(batch.is_err() && metadata.is_err(), "{text:?}");
+        return;
+    };
+    let has_options = OPTIONS.iter().any(|name| fields.contains_key(*name));
+    let wanted = batch_of(fields).filter(|_| is_strict);
+    match batch {
+        Ok(batch) => assert_eq!(Some((batch.container, batch.files)), wanted, "{text:?}"),
+        Err(_) => assert!(wanted.is_none() || has_options, "{text:?}"),
+    }
+    match link {
+        Ok(LinkNamed::Url(url)) => assert_eq!(link_of(fields), Some(("download_url", url))),
+        Ok(LinkNamed::Id(id)) => assert_eq!(link_of(fields), Some(("link_id", id))),
+        Err(_) => assert!(link_of(fields).is_none() || !is_strict, "{text:?}"),
+    }
+    let pairs = metadata_of(fields).filter(|_| is_strict && text.len() <= 8 * 1024);
+    let read = metadata.ok().map(|metadata| {
+        let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        metadata.pairs().map(own).collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(read, pairs, "{text:?}");
 }
 
 /// Whoever is not trusted is taken for whom it is, and of a trusted one's list the last stranger counts.

@@ -1,6 +1,7 @@
 //! Calls of the three APIs: credentials, ids, pages, batches and uploads.
 
 use super::*;
+use crate::support::app::new_file;
 
 const FILES: &str = "/v1/files";
 const UPLOAD: &str = "/v1/organizations/org_123/files/upload";
@@ -85,7 +86,7 @@ fn ids() -> Vec<Row> {
         "%F0%9F%92%A9",
         "%ED%A0%80",
         "%FF",
-        "file_of_another",
+        "file_theirs",
         "a'b",
     ];
     let paths = |id: &&str| {
@@ -123,6 +124,8 @@ fn pages() -> Vec<Row> {
         rows.push(get(&format!("{FILES}?{bad}"), FIELD));
     }
     for odd in [
+        "after_id=file_theirs",
+        "before_id=file_theirs",
         "after_id=%25",
         "after_id=_",
         "after_id=%FF",
@@ -190,6 +193,14 @@ fn batches() -> Vec<Row> {
         .iter()
         .map(|body| send(body, json, body.as_bytes(), &[400, 413]))
         .collect();
+    let named = |ids: &str| format!(r#"{{"containerId":"space_default","fileIds":[{ids}]}}"#);
+    for ids in [
+        r#""file_abc123""#,
+        r#""file_abc123","file_abc123""#,
+        r#""file_abc123","nothing","file_theirs","../x","'; DROP--""#,
+    ] {
+        rows.push(send(ids, json, named(ids).as_bytes(), &[200]));
+    }
     let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     rows.push(send("UTF-16", json, &utf16, &[400]));
     rows.push(send("32 MB", json, &vec![b' '; 32 << 20], &[400, 413]));
@@ -209,26 +220,43 @@ fn batches() -> Vec<Row> {
         ("X-Date", "yesterday"),
         ("X-Date", "20260518t153452z"),
         ("X-Date", "20260230T000000Z"),
-        ("X-Date", "20260518T150000Z"),
-        ("X-Date", "20260518T160000Z"),
+        ("X-Date", "20260518T151951Z"),
+        ("X-Date", "20260518T153453Z"),
         ("X-Traceid", "-"),
+        ("X-Traceid", &"t".repeat(57)),
+        ("X-Traceid", &"t".repeat(59)),
         ("X-User-Id", ""),
+        ("language", "!!"),
     ] {
         let kept: String = lines
             .split_inclusive("\r\n")
             .filter(|line| !line.starts_with(name))
             .collect();
-        let head = format!("{kept}{json}{name}: {bad}\r\nContent-Length: 2\r\n");
+        let body = named(r#""file_abc123""#);
+        let head = format!(
+            "{kept}{json}{name}: {bad}\r\nContent-Length: {}\r\n",
+            body.len()
+        );
         rows.push(row(
             format!("a batch: {name}: {bad}"),
-            request("POST", BATCH, &head, b"{}"),
-            &[400, 401],
+            request("POST", BATCH, &head, body.as_bytes()),
+            &[400],
         ));
     }
     rows.push(row(
         "GET of a batch",
         request("GET", BATCH, &lines, b""),
         &[405],
+    ));
+    rows.push(row(
+        "JSON for a form",
+        request(
+            "POST",
+            FILES,
+            &with_key("Content-Type: application/json\r\nContent-Length: 2\r\n"),
+            b"{}",
+        ),
+        &[415],
     ));
     rows.push(row(
         "PATCH of a list",
@@ -376,6 +404,8 @@ fn fields() -> Vec<Row> {
         "text/html",
         "image/svg+xml",
         "text/plain; charset=x",
+        "text/plain; charset=x\r\nX: y",
+        "image/gif\r\n\r\nGIF89a/*",
         &long_kind,
         "nonsense",
         "a/b/c",
@@ -397,6 +427,7 @@ fn fields() -> Vec<Row> {
         "x".repeat(9000),
         r#"{"a":{"b":"c"}}"#.into(),
         r#"{"a":"\ud800"}"#.into(),
+        r#"{"__proto__":"x"}"#.into(),
         "{\"a\":1}".into(),
         "{".into(),
     ];
@@ -419,9 +450,15 @@ fn fields() -> Vec<Row> {
 #[tokio::test]
 async fn calls_that_are_none() {
     let (app, _) = fixture().await;
-    app.add("file_of_a", "a", b"a").await;
+    let theirs = new_file("org_abc123", "file_theirs", "a-name-of-theirs");
+    app.put(theirs, b"the bytes of another").await;
     let rows = [credentials(), ids(), pages(), batches()];
-    check(&app, rows.into_iter().flatten().collect(), &[]).await;
+    check(
+        &app,
+        rows.into_iter().flatten().collect(),
+        &["a-name-of-theirs"],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -67,6 +67,10 @@ fn queries(
         query("&&", DEAD),
         query("&=", DEAD),
         query("?token", DEAD),
+        query(&format!("?expires={e}&token={t}"), DEAD),
+        query(&format!("expires={e}%26token={t}"), DEAD),
+        query(&format!("expires={e}%26file%3D2&token={t}"), DEAD),
+        query(&format!("expires={e}%0atoken={t}"), DEAD),
         query(
             &format!("expires={e}&token={t}&response-content-disposition=attachment"),
             DEAD,
@@ -136,6 +140,16 @@ fn paths(
     let mut rows = vec![
         at(&path.replace("file_abc123", "file_def456"), DEAD),
         at(&path.replace("org_123", "org_abc123"), DEAD),
+        at(
+            &path.replace("org_123/files/file_", "org_123file/files/_"),
+            DEAD,
+        ),
+        at(
+            &path
+                .replace("org_123", "org_12")
+                .replace("file_abc", "3file_abc"),
+            DEAD,
+        ),
         at(&path.replace("file_abc123", "%66ile_abc123"), &[401, 404]),
         at(&path.replace("file_abc123", "FILE_ABC123"), DEAD),
         at(&path.replace("file_abc123", "nothing"), DEAD),
@@ -219,10 +233,23 @@ async fn links_that_open_nothing() {
     let rows = [queries(&parts), paths(&parts), methods(&link)];
     check(&app, rows.into_iter().flatten().collect(), &[]).await;
     app.at(3600);
-    check(
-        &app,
-        vec![row("at its end", request("GET", &link, "", b""), DEAD)],
-        &[],
-    )
-    .await;
+    let lines = [
+        "",
+        "If-None-Match: *\r\n",
+        "If-Match: \"x\"\r\n",
+        "Range: bytes=9999-\r\n",
+    ];
+    let mut rows: Vec<Row> = lines
+        .into_iter()
+        .map(|lines| {
+            let what = format!("at its end, {}", lines.trim_end());
+            row(what, request("GET", &link, lines, b""), DEAD)
+        })
+        .collect();
+    rows.push(row(
+        "at its end, HEAD",
+        request("HEAD", &link, "", b""),
+        DEAD,
+    ));
+    check(&app, rows, &[]).await;
 }

@@ -58,11 +58,15 @@ fn with_key(lines: &str) -> String {
 /// The statuses of all answers that stand in these bytes.
 fn statuses(answer: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(answer);
-    let found = text.match_indices("HTTP/1.1 ").map(|(at, start)| {
-        let status = text[at + start.len()..].split([' ', '\r']).next().unwrap();
+    let status = |(_, rest): (&str, &str)| {
+        let status = rest.split([' ', '\r']).next().unwrap();
         status.parse().unwrap_or(999)
-    });
-    let found: Vec<u16> = found.collect();
+    };
+    let starts = text.split("HTTP/1.").skip(1);
+    let found: Vec<u16> = starts
+        .filter_map(|rest| rest.split_once(' '))
+        .map(status)
+        .collect();
     if found.is_empty() {
         vec![CLOSED]
     } else {
@@ -70,9 +74,16 @@ fn statuses(answer: &[u8]) -> Vec<u16> {
     }
 }
 
+/// How many files `org_123` has.
+async fn stored(app: &TestApp) -> usize {
+    let list = "/v1/organizations/org_123/files";
+    let page = app.client.get(list, &[("X-API-Key", KEY)]).await.json();
+    usize::try_from(page["total"].as_u64().unwrap()).unwrap()
+}
+
 /// Sends every row, and shows all that went wrong at once.
 async fn check(app: &TestApp, rows: Vec<Row>, secrets: &[&str]) {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut created, before) = (Vec::new(), 0, stored(app).await);
     for Row {
         what,
         sent,
@@ -87,9 +98,8 @@ async fn check(app: &TestApp, rows: Vec<Row>, secrets: &[&str]) {
             .iter()
             .chain(&[KEY])
             .any(|secret| body.contains(secret));
-        let is_fine = statuses
-            .iter()
-            .all(|status| allowed.contains(status) || *status == 100);
+        let is_fine = statuses.iter().all(|status| allowed.contains(status));
+        created += statuses.iter().filter(|status| **status == 201).count();
         let blames_us = statuses
             .iter()
             .any(|status| *status >= 500 && !matches!(status, 501 | 505));
@@ -101,6 +111,6 @@ async fn check(app: &TestApp, rows: Vec<Row>, secrets: &[&str]) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // It lives, and nothing was stored on the way.
-    assert_eq!(app.client.get("/v1/files/none", &[]).await.status, 401);
+    // It lives, and only what was answered with 201 was stored on the way.
+    assert_eq!(stored(app).await, before + created);
 }

@@ -33,7 +33,7 @@ async fn ranges_that_are_none() {
         "-0".into(),
         "99999999999999999999-".into(),
     ] {
-        add(format!("Range: bytes={range}"), &[200, 416]);
+        add(format!("Range: bytes={range}"), &[416]);
     }
     for range in [
         "bytes=5-2",
@@ -52,18 +52,15 @@ async fn ranges_that_are_none() {
     ] {
         add(format!("Range: {range}"), &[200]);
     }
-    add("Range: bytes=0-99999999999999999999".into(), &[200, 206]);
-    add("Range: bytes=0-9,20-29".into(), &[200, 206]);
-    add("Range: bytes=0-9,5-14".into(), &[200, 206, 416]);
-    add(
-        format!("Range: bytes={}", ["0-0"; 200].join(",")),
-        &[200, 206, 416],
-    );
+    add("Range: bytes=0-99999999999999999999".into(), &[206]);
+    add("Range: bytes=0-9,20-29".into(), &[206]);
+    add("Range: bytes=0-9,5-14".into(), &[206]);
+    add(format!("Range: bytes={}", ["0-0"; 200].join(",")), &[200]);
     add(
         format!("Range: bytes={}", ["0-0"; 10_000].join(",")),
-        &[200, 206, 416, 431],
+        &[200],
     );
-    add("Range: bytes=0-0\r\nRange: bytes=1-1".into(), &[200, 400]);
+    add("Range: bytes=0-0\r\nRange: bytes=1-1".into(), &[200]);
     for condition in [
         "If-Range: W/\"x\"",
         "If-Range: \"x\"",

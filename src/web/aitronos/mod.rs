@@ -15,6 +15,8 @@ use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::telemetry::metrics::{Route, Style};
 
+pub use wire::{LinkNamed, link_named};
+
 pub(super) mod refusal;
 mod revoke;
 mod wire;

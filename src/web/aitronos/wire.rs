@@ -50,7 +50,8 @@ struct Page<'a> {
 }
 
 /// Which link a call wants revoked: exactly one of the two.
-pub(super) enum LinkNamed {
+#[derive(Debug)]
+pub enum LinkNamed {
     /// By itself.
     Url(String),
     /// By its id, not checked.
@@ -147,7 +148,7 @@ pub(super) fn page(records: &[FileRecord], total: u64, page: u64, limit: u32) ->
 }
 
 /// Reads which link a call wants revoked. The body is a credential, so no fault repeats any of it.
-pub(super) fn link_named(body: &[u8]) -> Result<LinkNamed, Problem> {
+pub fn link_named(body: &[u8]) -> Result<LinkNamed, Problem> {
     let unreadable = || Problem::bad_body("it is no JSON object");
     // The library would take an array for the fields in their order.
     if !body.trim_ascii_start().starts_with(b"{") {
