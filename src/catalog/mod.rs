@@ -1,8 +1,9 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
 //! This file is the port: one trait, its contract, and its errors. Three of its chapters have files of
-//! their own, [`batch`], [`apps`] and [`checkup`]. Two adapters stand behind it,
-//! [`memory`] and [`sqlite`], and `contract.rs` is the one suite that both must pass.
+//! their own, [`batch`], [`apps`] and [`checkup`]. Three adapters stand behind it: [`sqlite`] for one
+//! machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one suite that all must
+//! pass.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +21,10 @@ pub mod batch;
 pub mod checkup;
 #[cfg(test)]
 pub mod contract;
+mod fault;
 pub mod memory;
+pub mod postgres;
+mod rows;
 pub mod sqlite;
 
 /// What every call answers with: a boxed future, so that the gateway can hold any adapter.
@@ -220,6 +224,11 @@ pub trait Catalog: batch::Batch + apps::Apps + checkup::Checkup + Send + Sync {
     /// both of one moment. They mean the same on every handle to one catalogue, whoever changed it. Costs
     /// the same however much there is.
     fn versions(&self) -> Answer<'_, Versions>;
+
+    /// Answers once somebody may have changed what [`Catalog::versions`] says, so that it is asked sooner
+    /// than at its next turn. It may answer for nothing, and it need never answer: whoever must know asks.
+    /// The only wait of a catalogue that is not bounded. Of several callers one hears.
+    fn changed(&self) -> Answer<'_, ()>;
 }
 
 /// How far a catalogue has come. The numbers never fall; what they are says nothing.

@@ -19,19 +19,17 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use self::fault::Fault;
-use super::{Answer, CatalogError};
+use super::{Answer, CatalogError, fault, rows};
 
 mod apps;
 mod batch;
 mod checkup;
-mod fault;
 mod files;
 mod folders;
 mod keys;
 mod open;
 mod port;
 mod revocation;
-mod rows;
 mod tenancy;
 #[cfg(test)]
 mod tests;
