@@ -84,7 +84,7 @@ pub(super) fn value<'r, D: Stored<'r>, T>(
 }
 
 /// As [`value`], of a column that may be empty.
-fn optional<'r, D: Stored<'r>, T>(
+pub(super) fn optional<'r, D: Stored<'r>, T>(
     row: &'r impl Columns,
     column: &'static str,
     parse: impl FnOnce(D) -> Option<T>,
@@ -123,7 +123,7 @@ pub(super) fn time(row: &impl Columns, column: &'static str) -> Result<UnixSecon
     value(row, column, unix_seconds)
 }
 
-fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
+pub(super) fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
     u64::try_from(stored).ok().and_then(UnixSeconds::new)
 }
 

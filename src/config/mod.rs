@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::blob::disk::Readers;
+use crate::catalog::postgres::Address;
 use crate::web::ContentStatus;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -33,8 +34,8 @@ use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
 use parse::{
-    number_word, optional_header, optional_prefix, optional_url, path, seconds, trusted_proxies,
-    word,
+    number_word, optional_database, optional_header, optional_prefix, optional_url, path, seconds,
+    trusted_proxies, word,
 };
 use source::Sources;
 
@@ -66,6 +67,12 @@ pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
+
+/// The most connections to a database: more than any server takes.
+pub const CATALOG_CONNECTIONS_MAX: u64 = 1000;
+
+/// The key whose value may hold a password.
+const WITH_PASSWORD: &str = "catalog.url";
 
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -192,6 +199,13 @@ settings! {
     files: Files {
         /// Days for which the bytes of a deleted file are kept.
         recycle_days: u64 = "30", count(0, RECYCLE_DAYS_MAX);
+    }
+    /// Where rows lie.
+    catalog: CatalogPlace {
+        /// URL of the PostgreSQL database of the rows. Not set: an SQLite file in the data directory.
+        url: Option<Address> = "", optional_database;
+        /// The most connections to that database that calls use at once; two more watch it.
+        connections_max: u64 = "10", count(1, CATALOG_CONNECTIONS_MAX);
     }
     /// Where bytes lie.
     blobs: Blobs {
@@ -383,7 +397,7 @@ impl Config {
     }
 
     /// Reads and checks like [`Config::load`], and answers the settings with their origins, in the
-    /// order of [`KEYS`], for a person to look at.
+    /// order of [`KEYS`], for a person to look at: `***` stands for a password.
     pub fn explain(
         file: Option<&Path>,
         vars: &dyn Vars,
@@ -393,7 +407,10 @@ impl Config {
         sources.check()?;
         let setting = |key: &Key| {
             let default = || (key.default.into(), Origin::Default);
-            let (value, origin) = sources.given(key.name).unwrap_or_else(default);
+            let (mut value, origin) = sources.given(key.name).unwrap_or_else(default);
+            if key.name == WITH_PASSWORD {
+                value = Address::redacted(&value);
+            }
             Setting {
                 key: key.name,
                 value,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::listen::Listen;
 use super::url::{PublicBaseUrl, is_plain_path};
+use crate::catalog::postgres::Address;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -174,6 +175,11 @@ pub(super) fn optional_address(given: &Given) -> Result<Option<SocketAddr>, Stri
 
 pub(super) fn optional_url(given: &Given) -> Result<Option<PublicBaseUrl>, String> {
     optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
+}
+
+/// A PostgreSQL database. What is wrong with it is said without a word of it.
+pub(super) fn optional_database(given: &Given) -> Result<Option<Address>, String> {
+    optional(given, |text| Address::parse(text).map_err(Into::into))
 }
 
 pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, String> {

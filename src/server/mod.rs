@@ -33,6 +33,7 @@ use upkeep::{keep_certificate, keep_up};
 pub use listen::Inherited;
 
 mod announced;
+pub mod catalogue;
 mod connection;
 mod connections;
 mod ending;

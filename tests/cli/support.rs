@@ -17,12 +17,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A place with a data directory that is not there yet.
 pub(crate) struct Place {
     directory: tempfile::TempDir,
+    /// What every command finds in its environment.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these variables in the environment of every command.
+    pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory }
+        let variables = variables.iter();
+        Self {
+            directory,
+            variables: variables
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -52,6 +65,7 @@ impl Place {
         command
             .current_dir(self.directory.path())
             .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -59,7 +73,7 @@ impl Place {
         command
     }
 
-    pub(super) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
+    pub(crate) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> Output {
         self.command(words).output().unwrap()
     }
 
@@ -240,7 +254,7 @@ pub(crate) fn open(url: &str) -> (u16, Vec<u8>) {
 }
 
 /// The status and the JSON of a call with an API key; null where there is none.
-pub(super) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
+pub(crate) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     let lines = format!("X-API-Key: {key}\r\nContent-Length: {length}\r\n");
     let (status, answer) = exchange(method, url, &lines, body);
