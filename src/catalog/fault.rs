@@ -17,8 +17,8 @@ mod code {
 
 /// What PostgreSQL says (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 mod sqlstate {
-    /// The server has no room, or memory, left.
-    pub(super) const FULL: [&str; 2] = ["53100", "53200"];
+    /// The server has no room left.
+    pub(super) const FULL: [&str; 1] = ["53100"];
     /// Rows or an index are damaged, or tables are not as the schema has them.
     pub(super) const DAMAGED: [&str; 4] = ["XX001", "XX002", "42P01", "42703"];
     /// Two transactions were in each other's way: neither did anything wrong.

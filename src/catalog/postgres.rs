@@ -8,7 +8,7 @@
 //! 3. Every look is one statement, or one transaction that sees the rows of one moment.
 //! 4. What the server did not do, because the connection broke or two were in each other's way, is tried
 //!    again. Where the connection broke after `COMMIT` went out, the server is asked on another one what
-//!    became of the transaction: nothing is done twice, and nothing that was done is called undone.
+//!    became of the change (`settling`): nothing is done twice, and nothing that was done is called undone.
 //! 5. One connection of its own tells whether anything was revoked or taken away (`versions`), so that
 //!    looks that wait for a connection never keep that waiting; another one listens (`ears`) and makes it be
 //!    asked at once. Who does not hear it finds out by asking.
@@ -21,10 +21,11 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres as Driver};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use self::ears::Ears;
+use self::settling::Settling;
 use super::{Answer, CatalogError, fault, rows};
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
@@ -42,6 +43,7 @@ mod keys;
 mod open;
 mod port;
 mod revocation;
+mod settling;
 mod tenancy;
 #[cfg(test)]
 mod tests;
@@ -49,9 +51,9 @@ mod versions;
 
 /// How long a call takes at most, whatever it waits for: a connection, another's lock, a server that
 /// begins or hangs. Then it is [`CatalogError::Unavailable`].
-pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a call waits for a connection, a new one included.
+/// How long a call whose turn it is waits for a connection that works, a new one if need be.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long the server waits for another transaction's lock (`lock_timeout`).
@@ -67,12 +69,13 @@ const WATCH_TIME_MAX: Duration = Duration::from_millis(500);
 /// A catalogue in a PostgreSQL database, version 13 or later. Needs a Tokio runtime with timers.
 pub struct Postgres {
     pool: PgPool,
+    /// As many as the pool has connections.
+    turns: Arc<Semaphore>,
     options: PgConnectOptions,
     /// The connection that is asked for the versions.
     watcher: Mutex<Watcher>,
     ears: Ears,
-    /// How many `COMMIT`s are on their way whose callers did not wait for the answer.
-    unsettled: Arc<watch::Sender<usize>>,
+    settling: Settling,
 }
 
 /// The connection that is asked for the versions: made when it is first needed, and again when it broke.

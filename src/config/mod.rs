@@ -168,6 +168,13 @@ settings! {
         /// Whether other processes may listen at the same addresses (`SO_REUSEPORT`).
         reuse_port: bool = "false", boolean;
     }
+    /// Where rows lie.
+    catalog: CatalogPlace {
+        /// URL of the PostgreSQL database of the rows. Not set: an SQLite file in the data directory.
+        url: Option<Address> = "", optional_database;
+        /// The most connections to that database that calls use at once; two more watch it.
+        connections_max: u64 = "10", count(1, CATALOG_CONNECTIONS_MAX);
+    }
     /// How long links live, and how they are revoked.
     links: Links {
         /// Seconds that a link lives if its mint does not say.
@@ -199,13 +206,6 @@ settings! {
     files: Files {
         /// Days for which the bytes of a deleted file are kept.
         recycle_days: u64 = "30", count(0, RECYCLE_DAYS_MAX);
-    }
-    /// Where rows lie.
-    catalog: CatalogPlace {
-        /// URL of the PostgreSQL database of the rows. Not set: an SQLite file in the data directory.
-        url: Option<Address> = "", optional_database;
-        /// The most connections to that database that calls use at once; two more watch it.
-        connections_max: u64 = "10", count(1, CATALOG_CONNECTIONS_MAX);
     }
     /// Where bytes lie.
     blobs: Blobs {

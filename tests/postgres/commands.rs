@@ -94,6 +94,8 @@ fn the_password_is_used_and_never_shown() {
     let file = place.file("passwords", file.as_bytes());
     crate::cli::support::set_mode(&file, 0o600);
     let file = file.to_str().unwrap();
+    let mut command = place.command(&["key", "generate"]);
+    assert!(command.env(URL, &in_url).status().unwrap().success());
     let cases = [
         (&in_url, None, 0),
         (&without, Some(("PGPASSWORD", PASSWORD)), 0),
@@ -102,7 +104,7 @@ fn the_password_is_used_and_never_shown() {
         (&wrong, None, 1),
     ];
     for (url, variable, code) in cases {
-        for words in [&["key", "generate"][..], &["config", "check"]] {
+        for words in [&["ls"][..], &["config", "check"]] {
             let mut command = place.command(words);
             command
                 .env(URL, url)
@@ -123,4 +125,8 @@ fn a_server_that_is_not_there_is_said_so_in_time() {
     let complaint = place.bad(1, &["key", "generate"]);
     println!("said after {:?}: {complaint}", begun.elapsed());
     assert!(complaint.contains("refused"), "{complaint}");
+    assert!(
+        !place.data("keyring.toml").exists(),
+        "no keyring for nothing"
+    );
 }

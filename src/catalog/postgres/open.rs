@@ -10,11 +10,12 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{
     ConnectOptions as _, Connection as _, PgConnection, SqlStr, query, query_as, query_scalar,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::ears::Ears;
 use super::fault::Fault;
+use super::settling::Settling;
 use super::{Address, CONNECT_TIME_MAX, Driver, LOCK_TIME_MAX, Postgres, STATEMENT_TIME_MAX};
 use crate::catalog::{CatalogError, missing};
 
@@ -25,7 +26,7 @@ const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 /// A connection that lay idle for longer is asked whether it is well before it is used.
 const IDLE_TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// The oldest server whose transactions tell what became of them: 13.
+/// The oldest server that draws UUIDs by itself, and that its makers still mended when this was written: 13.
 const SERVER_VERSION_MIN: i32 = 13_00_00;
 
 /// The lock of whoever sets an empty catalogue up (`Hall` and a `1`), beside the driver's own for the schema.
@@ -110,10 +111,11 @@ async fn open_unbounded(
         .after_connect(|connection, _| Box::pin(prepare(connection)));
     Ok(Postgres {
         pool: pool.connect_lazy_with(options.clone()),
+        turns: Arc::new(Semaphore::new(connections_max as usize)),
         ears: Ears::new(options.clone()),
         options,
         watcher: Mutex::default(),
-        unsettled: Arc::new(watch::Sender::new(0)),
+        settling: Settling::default(),
     })
 }
 

@@ -8,7 +8,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{rows, tenancy, versions};
+use super::{rows, settling, tenancy, versions};
 use crate::catalog::{CatalogError, DENIED_LINKS, FILE, missing};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LinkId, Revocations};
@@ -176,6 +176,7 @@ pub(super) async fn forget_denied(
     connection: &mut PgConnection,
     now: UnixSeconds,
 ) -> Result<u64, Fault> {
+    settling::forget_marks(connection).await?;
     versions::lock_revocations(connection).await?;
     let forgotten = query("DELETE FROM denied_link WHERE expires <= $1")
         .bind(rows::stored_time(now))

@@ -209,7 +209,7 @@ async fn who_adds_to_several_organizations_waits_in_no_circle() {
     let batch = |turn: usize| -> Vec<FileRecord> {
         let id = format!("f{turn}");
         let mut files: Vec<_> = owners.iter().map(|owner| file(owner, &id, 1)).collect();
-        if turn % 2 == 0 {
+        if turn.is_multiple_of(2) {
             files.reverse();
         }
         files

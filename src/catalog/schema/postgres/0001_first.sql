@@ -145,3 +145,11 @@ CREATE TABLE row_version (
 
 INSERT INTO revocation_version (one, version) VALUES (1, 0);
 INSERT INTO row_version (one, version) VALUES (1, 0);
+
+-- What a change writes first, so that its gateway can find out whether it was committed where the answer
+-- to `COMMIT` is lost: a number into a row that no other change uses meanwhile.
+CREATE TABLE change_mark (
+    slot   text   NOT NULL PRIMARY KEY,
+    number bigint NOT NULL,
+    at     bigint NOT NULL
+) WITH (fillfactor = 50);
