@@ -57,11 +57,14 @@ pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long the server waits for another transaction's lock (`lock_timeout`).
-const LOCK_TIME_MAX: Duration = Duration::from_secs(3);
+const LOCK_TIME_MAX: Duration = Duration::from_secs(6);
 
-/// How long the server works on one statement (`statement_timeout`), and how long it keeps a transaction
-/// whose client is silent (`idle_in_transaction_session_timeout`).
-const STATEMENT_TIME_MAX: Duration = Duration::from_secs(4);
+/// How long the server works on one statement (`statement_timeout`).
+const STATEMENT_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// How long it keeps a transaction whose client is silent (`idle_in_transaction_session_timeout`): less
+/// than others wait for what that one has locked.
+const SILENCE_TIME_MAX: Duration = Duration::from_secs(4);
 
 /// How long one question for the versions may take on a connection that has answered before.
 const WATCH_TIME_MAX: Duration = Duration::from_millis(500);

@@ -16,7 +16,10 @@ use tokio::time::timeout;
 use super::ears::Ears;
 use super::fault::Fault;
 use super::settling::Settling;
-use super::{Address, CONNECT_TIME_MAX, Driver, LOCK_TIME_MAX, Postgres, STATEMENT_TIME_MAX};
+use super::{
+    Address, CONNECT_TIME_MAX, Driver, LOCK_TIME_MAX, Postgres, SILENCE_TIME_MAX,
+    STATEMENT_TIME_MAX,
+};
 use crate::catalog::{CatalogError, missing};
 
 /// How long opening takes at most, the wait for another process that opens it too included. Changing the
@@ -130,13 +133,14 @@ pub(super) async fn prepare(connection: &mut PgConnection) -> Result<(), sqlx::E
     let millis = |bound: Duration| bound.as_millis().to_string();
     let (_, follows): (String, bool) = query_as(
         "SELECT concat(set_config('statement_timeout', $1, false), set_config('lock_timeout', $2, false), \
-         set_config('idle_in_transaction_session_timeout', $1, false), \
+         set_config('idle_in_transaction_session_timeout', $3, false), \
          set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
          WHEN 'off' THEN 'on' ELSE current_setting('synchronous_commit') END, false)), \
          pg_is_in_recovery()",
     )
     .bind(millis(STATEMENT_TIME_MAX))
     .bind(millis(LOCK_TIME_MAX))
+    .bind(millis(SILENCE_TIME_MAX))
     .fetch_one(connection)
     .await?;
     if follows {

@@ -373,8 +373,8 @@ async fn every_connection_is_durable_and_bounded() {
     let mut lease = catalog.look().await.unwrap();
     for (setting, wanted) in [
         ("synchronous_commit", "on"),
-        ("statement_timeout", "4s"),
-        ("lock_timeout", "3s"),
+        ("statement_timeout", "8s"),
+        ("lock_timeout", "6s"),
         ("idle_in_transaction_session_timeout", "4s"),
     ] {
         let row = query("SELECT current_setting($1)")
