@@ -8,9 +8,12 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use hallpass::gateway::clock::SystemClock;
+use hallpass::gateway::limits::{Limits, Rule, Settings};
 use hallpass::model::condition::{Conditions as Preconditions, EntityTags, Validators, http_date};
 use hallpass::model::disposition::Disposition;
 use hallpass::model::id::{FileId, OrganizationId};
@@ -381,5 +384,64 @@ fn json(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, sign, verify, target, ranges, headers, forms, json);
+/// What a hot request for 1 KiB costs more where everything is limited: its address, its link, its places,
+/// its bytes.
+fn limits(c: &mut Criterion) {
+    let rule = Rule {
+        requests_per_minute: 60_000_000,
+        downloads: 100,
+        bytes_per_second: 1 << 40,
+    };
+    let all = Settings {
+        api_key: rule,
+        address: rule,
+        link: rule,
+        organization: rule,
+    };
+    let refusing = Settings {
+        address: Rule {
+            requests_per_minute: 1,
+            ..Rule::NONE
+        },
+        ..Settings::default()
+    };
+    let (keyring, revocations) = (keyring(), Revocations::default());
+    let link = keyring.mint(&grant(Claims::none()), 0, 0).url("");
+    let (organization, file, query) = url::split(&link).unwrap();
+    let attempt = Attempt {
+        organization,
+        file,
+        query,
+    };
+    let conditions = Conditions {
+        now: NOW.plus(1),
+        lifetime_max: 7 * 24 * 3_600,
+        not_before_leeway: 0,
+        client: None,
+        revocations: &revocations,
+    };
+    let link = keyring.verify(&attempt, &conditions).unwrap();
+    let client = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
+    let mut group = c.benchmark_group("limits");
+    for (what, settings) in [
+        ("off", Settings::default()),
+        ("all on", all),
+        ("refused", refusing),
+    ] {
+        let limits = Limits::new(&settings, Arc::new(SystemClock::start()));
+        group.bench_function(what, |b| {
+            b.iter(|| {
+                limits.admit_address(black_box(client)).ok()?;
+                limits.admit_link(black_box(&link)).ok()?;
+                let admitted = limits.admit_download(&link, client).ok()??;
+                Some(admitted.pace()?.spend_at_once(1_024))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(
+    benches, sign, verify, target, ranges, headers, forms, json, limits
+);
 criterion_main!(benches);

@@ -9,9 +9,9 @@
 //! ```text
 //! main.rs → cli/                 words typed by a person, one file a command
 //!           server/  config/     assembly, listeners, connections, lifetime; settings and keyring files
-//!           telemetry/           the log
+//!           telemetry/           the log, the audit stream, the numbers for Prometheus
 //!           web/                 HTTP in and out: the byte route, aitronos/, qoder/, koodrive/, /verify, health
-//!           gateway/             the rules: mint, download, upload, files, revoke, tenants; no HTTP, no SQL, no disk
+//!           gateway/             the rules: mint, download, upload, files, revoke, tenants, limits; no HTTP, SQL, disk
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification
 //!           handover/            bytes of a file from the page cache to the socket, under hyper

@@ -26,6 +26,8 @@ mod qoder;
 mod fuzz;
 /// Bad input of every kind, a line each.
 mod inputs;
+/// Limits: rates, places, paces and quotas, over real sockets.
+mod limits;
 /// Revoking: by calls over a real socket.
 mod revoke;
 
@@ -38,6 +40,9 @@ mod proxy;
 mod postgres;
 /// TLS, HTTP/2, and restarts that lose nothing.
 mod transport;
+
+/// Who downloaded what: the audit stream, counts, numbers for Prometheus.
+mod audit;
 
 /// The command line, by the real binary.
 mod cli;

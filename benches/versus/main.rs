@@ -1,7 +1,8 @@
 //! Hallpass beside nginx and beside a server that does nothing but what the kernel asks for.
 //!
 //! `cargo bench --bench versus -- [--quick] [CASE…]` starts the real binary, nginx with `secure_link`
-//! (both settings of `tcp_nopush`, with and without files kept open), and the floor (`floor.rs`), each on the first core, loads them in
+//! (both settings of `tcp_nopush`, with and without files kept open), the floor (`floor.rs`) and, for small
+//! files, hyper alone (`bare.rs`), each on the first core, loads them in
 //! turns with `wrk` from the second, and holds the ratios against our goals. `--list` names the cases;
 //! without any, all are run, which takes about 45 minutes. The bytes of every server are compared before anything is measured.
 //!
@@ -14,6 +15,7 @@
 //! Only loopback is used, and ports that are free. Ctrl-C ends all that was started and removes the files.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // In `million.rs`: what fails there has failed.
 
+mod bare;
 mod cases;
 mod client;
 mod crowd;
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
     match words.split_first() {
         Some((first, rest)) if first == process::LAUNCH => return process::launch(rest),
         Some((first, rest)) if first == floor::FLOOR => return floor::run(rest),
+        Some((first, rest)) if first == bare::BARE => return bare::run(rest),
         _ => {}
     }
     let words = match Words::read(&words) {

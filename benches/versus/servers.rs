@@ -9,13 +9,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::Bench;
 use super::client::{Reply, Request};
-use super::floor::Answer;
 use super::load::Target;
 use super::process::{Core, Outcome, Running, launcher, program, said, wait_until};
 use super::report::Rounds;
 use super::site::Served;
+use super::{Bench, bare, floor};
 
 /// What nginx signs with. Nothing but this comparison ever knows it.
 const NGINX_SECRET: &str = "versus";
@@ -28,6 +27,8 @@ const PARTS_COUNT_FROM: u64 = 256 * 1024;
 pub(crate) const HALLPASS: &str = "hallpass";
 /// The floor's.
 pub(crate) const FLOOR: &str = "floor";
+/// The library's.
+pub(crate) const BARE: &str = "hyper alone";
 
 /// The ways nginx is run.
 #[derive(Clone, Copy, Debug)]
@@ -140,15 +141,31 @@ pub(crate) fn start_floor(
 ) -> Outcome<(Running, SocketAddr)> {
     let head = bench.disk.join(format!("{file}-{scattered}.head"));
     fs::write(&head, &like.head)?;
-    let answer = Answer {
+    let answer = floor::Answer {
         head,
         file: bench.site.www().join(file),
         length: like.length,
         scattered,
     };
-    let (running, line) = Running::start_and_listen(&mut answer.command()?)?;
+    start_and_find(&mut answer.command()?)
+}
+
+/// Starts hyper alone, which answers as Hallpass just did.
+pub(crate) fn start_bare(
+    bench: &Bench,
+    like: &Reply,
+    file: &str,
+) -> Outcome<(Running, SocketAddr)> {
+    let head = bench.disk.join(format!("{file}-bare.head"));
+    fs::write(&head, &like.head)?;
+    let file = bench.site.www().join(file);
+    start_and_find(&mut bare::Answer { head, file }.command()?)
+}
+
+fn start_and_find(command: &mut Command) -> Outcome<(Running, SocketAddr)> {
+    let (running, line) = Running::start_and_listen(command)?;
     let at = line.trim().strip_prefix("listening on http://");
-    Ok((running, at.ok_or("the floor said something else")?.parse()?))
+    Ok((running, at.ok_or("it said something else")?.parse()?))
 }
 
 /// Looks at an answer, and says how long such answers are, head and body.

@@ -19,9 +19,11 @@ use crate::model::time::UnixSeconds;
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
 mod files;
 mod keys;
 mod lists;
+mod quota;
 mod revocation;
 mod sweeping;
 mod tenancy;
@@ -39,6 +41,8 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     apps::all(catalog).await;
     versions::all(catalog, catalog).await;
     checkup::all(catalog).await;
+    quota::all(catalog).await;
+    counters::all(catalog).await;
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {

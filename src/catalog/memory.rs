@@ -17,6 +17,8 @@ use crate::model::time::UnixSeconds;
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
+mod quota;
 mod rows;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.
@@ -245,6 +247,11 @@ impl Catalog for Memory {
                 return Err(missing(DELETED_FILE));
             };
             file.state = FileState::Swept { at };
+            let file = file.clone();
+            rows.kept
+                .entry(organization.clone())
+                .or_default()
+                .take(&file);
             Ok(())
         })
     }

@@ -1,9 +1,9 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Three of its chapters have files of
-//! their own, [`batch`], [`apps`] and [`checkup`]. Three adapters stand behind it: [`sqlite`] for one
-//! machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one suite that all must
-//! pass.
+//! This file is the port: one trait, its contract, and its errors. Five of its chapters have files of
+//! their own, [`batch`], [`apps`], [`checkup`], [`quota`] and [`counters`]. Three adapters stand behind it:
+//! [`sqlite`] for one machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one
+//! suite that all must pass.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,9 +21,11 @@ pub mod batch;
 pub mod checkup;
 #[cfg(test)]
 pub mod contract;
+pub mod counters;
 mod fault;
 pub mod memory;
 pub mod postgres;
+pub mod quota;
 mod rows;
 pub mod sqlite;
 
@@ -44,7 +46,9 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 ///   those that change. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
-pub trait Catalog: batch::Batch + apps::Apps + checkup::Checkup + Send + Sync {
+pub trait Catalog:
+    batch::Batch + apps::Apps + checkup::Checkup + quota::Quotas + counters::Counters + Send + Sync
+{
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;
 
@@ -298,6 +302,9 @@ pub const DELETED_FILE: &str = "the deleted file";
 
 /// What [`CatalogError::Limit`] counts where too many files are added at once.
 const FILES_AT_ONCE: &str = "files added at once";
+
+/// What it counts where too many counts are added at once.
+const COUNTS_AT_ONCE: &str = "counts added at once";
 
 /// What it counts where too many links are denied.
 const DENIED_LINKS: &str = "revoked links";

@@ -24,11 +24,13 @@ use super::{Answer, CatalogError, fault, rows};
 mod apps;
 mod batch;
 mod checkup;
+mod counters;
 mod files;
 mod folders;
 mod keys;
 mod open;
 mod port;
+mod quota;
 mod revocation;
 mod tenancy;
 #[cfg(test)]

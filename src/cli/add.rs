@@ -1,10 +1,11 @@
 //! `hallpass add`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use clap::Args;
 
+use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_space};
 use super::store::{Labels, Progress};
@@ -67,6 +68,7 @@ impl Add {
             created_at: self.created_at,
         };
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let recorder = Recorder::open(&session, "add")?;
         let gateway = session.gateway(Access::SetUp).await?;
         expect_space(&gateway, &labels.organization, &labels.space).await?;
         let taking = Arc::new(Taking {
@@ -74,6 +76,7 @@ impl Add {
             labels,
             in_place: self.in_place,
             progress: Progress::new(!session.output.is_json()),
+            recorder: Mutex::new(recorder),
         });
         let mut all_stored = true;
         let walk = Walk::new(&self.paths, Own::of(&session.config));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
+use super::audit::Recorder;
 use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
 use super::{texts, wire};
@@ -97,6 +98,7 @@ impl Create {
             .as_deref()
             .map(app_secret)
             .transpose()?;
+        let mut recorder = Recorder::open(&session, "apikey")?;
         let gateway = session.gateway(Access::SetUp).await?;
         expect_organization(&gateway, &self.organization).await?;
         let scopes = match self.scope.as_slice() {
@@ -118,6 +120,7 @@ impl Create {
             let (key, text) = gateway.create_api_key(new).await?;
             (key, text, None)
         };
+        recorder.api_key(&key);
         session
             .output
             .one(&wire::NewApiKey::new(&key, text, app.as_ref()))
@@ -146,6 +149,7 @@ impl List {
 
 impl One {
     async fn set(self, mut session: Session, state: ApiKeyState) -> Result<(), Failure> {
+        let mut recorder = Recorder::open(&session, "apikey")?;
         let gateway = session.gateway(Access::Existing).await?;
         let key = match gateway.set_api_key_state(&self.key, state).await {
             Err(Refusal::Missing { .. }) => {
@@ -158,6 +162,7 @@ impl One {
             }
             changed => changed?,
         };
+        recorder.api_key(&key);
         session.output.one(&wire::ListedApiKey::from(&key))
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
@@ -16,6 +17,10 @@ use crate::model::time::UnixSeconds;
 use crate::server::catalogue::SetupLock;
 use crate::server::installation::{Access, drawn_key};
 use crate::sign::keyring::{Keyring, Kid};
+use crate::telemetry::audit::Event;
+
+/// What the audit stream calls these.
+const COMMAND: &str = "key";
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Key {
@@ -56,32 +61,57 @@ impl Key {
     /// Changes or prints the keyring.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        let changed = match self {
-            Self::List => return list(&mut session),
-            Self::Derive(derive) => return derive.run(&mut session).await,
-            Self::Generate => generate(&session).await?,
-            Self::Rotate(rotate) => change(&session, |keyring, now| match rotate.to {
-                Some(kid) => Ok((keyring_file::rotate(keyring, &kid)?, kid)),
-                None => {
-                    let (keyring, kid) = with_fresh_key(Some(keyring), now)?;
-                    Ok((keyring_file::rotate(keyring, &kid)?, kid))
-                }
-            })?,
-            Self::Retire(retire) => change(&session, |keyring, _| {
-                Ok((keyring_file::retire(keyring, &retire.kid)?, retire.kid))
-            })?,
-        };
-        session.output.one(&changed)
+        match self {
+            Self::List => list(&mut session),
+            Self::Derive(derive) => derive.run(&mut session).await,
+            Self::Generate => {
+                let recorder = Recorder::open(&session, COMMAND)?;
+                let made = generate(&session).await?;
+                tell(session, recorder, &made)
+            }
+            Self::Rotate(rotate) => {
+                let recorder = Recorder::open(&session, COMMAND)?;
+                let changed = change(&session, |keyring, now| match rotate.to {
+                    Some(kid) => Ok((keyring_file::rotate(keyring, &kid)?, kid)),
+                    None => {
+                        let (keyring, kid) = with_fresh_key(Some(keyring), now)?;
+                        Ok((keyring_file::rotate(keyring, &kid)?, kid))
+                    }
+                })?;
+                tell(session, recorder, &changed)
+            }
+            Self::Retire(retire) => {
+                let recorder = Recorder::open(&session, COMMAND)?;
+                let changed = change(&session, |keyring, _| {
+                    Ok((keyring_file::retire(keyring, &retire.kid)?, retire.kid))
+                })?;
+                tell(session, recorder, &changed)
+            }
+        }
     }
+}
+
+/// Records what became of a key, and prints it.
+fn tell(mut session: Session, mut recorder: Recorder, changed: &wire::Key) -> Result<(), Failure> {
+    recorder.record(&changed.event());
+    session.output.one(changed)
 }
 
 impl Derive {
     async fn run(self, session: &mut Session) -> Result<(), Failure> {
+        let mut recorder = Recorder::open(session, COMMAND)?;
         let gateway = session.gateway(Access::Existing).await?;
         expect_organization(&gateway, &self.organization).await?;
         let epoch = gateway.look().await?.epoch(&self.organization);
         let keyring = gateway.keyring();
         let key = keyring.organization_key(&self.organization, epoch);
+        recorder.record(&Event {
+            event: "organization_key",
+            organization_id: Some(self.organization.as_str()),
+            kid: Some(keyring.active().as_str()),
+            organization_epoch: Some(epoch),
+            ..Event::default()
+        });
         if !session.output.is_json() {
             complain(&format!("sign with --kid {}", keyring.active()));
         }

@@ -23,6 +23,7 @@ use session::Global;
 
 mod add;
 mod apikey;
+mod audit;
 mod config;
 mod doctor;
 mod failure;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
 use super::{texts, wire};
@@ -38,8 +39,9 @@ impl Revoke {
     /// Revokes, and returns when every running gateway refuses what was revoked.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let mut recorder = Recorder::open(&session, "revoke")?;
         if !self.urls.is_empty() {
-            return self.revoke_urls(&mut session).await;
+            return self.revoke_urls(&mut session, &mut recorder).await;
         }
         if self.link_id.is_none() && self.file.is_none() && self.organization.is_none() {
             let why = "say what to revoke: a signed URL, --link-id, --file, or --organization for all its links";
@@ -56,19 +58,28 @@ impl Revoke {
             let epoch = gateway.revoke_links_of_organization(&organization).await?;
             wire::Revoked::organization(&organization, epoch)
         };
+        recorder.record(&revoked.event());
         self.wait().await;
         session.output.one(&revoked)
     }
 
     /// Revokes each link, passes over those that are none, and says which they are, but never a link.
-    async fn revoke_urls(&self, session: &mut Session) -> Result<(), Failure> {
+    async fn revoke_urls(
+        &self,
+        session: &mut Session,
+        recorder: &mut Recorder,
+    ) -> Result<(), Failure> {
         let gateway = session.gateway(Access::Existing).await?;
         // Waits as long as the catalogue takes to say what was revoked before.
         gateway.look().await?;
         let mut revoked = Vec::new();
         for (at, url) in self.urls.iter().enumerate() {
             match gateway.revoke_url(None, url).await {
-                Ok(link) => revoked.push(wire::Revoked::from(link)),
+                Ok(link) => {
+                    let link = wire::Revoked::from(link);
+                    recorder.record(&link.event());
+                    revoked.push(link);
+                }
                 Err(Refusal::Field(_)) => complain(&format!(
                     "link {}: it opens nothing already, or is none of this installation \
                      (`hallpass verify` says why)",

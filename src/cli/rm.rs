@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
@@ -25,6 +26,7 @@ impl Rm {
     /// Deletes each file, passes over those that fail, and says which they are.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
+        let mut recorder = Recorder::open(&session, "rm")?;
         let gateway = session.gateway(Access::Existing).await?;
         expect_organization(&gateway, &self.organization).await?;
         let mut removed = Vec::new();
@@ -35,10 +37,13 @@ impl Rm {
                 gateway.delete(&self.organization, id).await
             };
             match done {
-                Ok(file) => removed.push(wire::Removed {
-                    file_id: file.id.to_string(),
-                    status: file.state.as_str(),
-                }),
+                Ok(file) => {
+                    recorder.deleted(&file);
+                    removed.push(wire::Removed {
+                        file_id: file.id.to_string(),
+                        status: file.state.as_str(),
+                    });
+                }
                 Err(refusal) => complain(&format!("{id}: {refusal}")),
             }
         }

@@ -7,6 +7,7 @@ use listenfd::ListenFd;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Listening, Logging, Session};
 use super::wire;
@@ -36,13 +37,16 @@ impl Serve {
         let mut session = Session::begin(global, self.listening.flags(), Logging::Configured)?;
         let signals = StopSignals::listen();
         let inherited = inherited()?;
+        let mut recorder = Recorder::open(&session, "serve")?;
         let installation = session.installation(Access::SetUp).await?;
         let check = configuration_check(global, self.listening)?;
         let app = App::build_on(&session.config, installation, inherited)
             .await?
             .with_configuration_check(check);
         let gateway = Arc::clone(app.gateway());
-        let (key, text) = first_api_key(&gateway, &session.config).await?.unzip();
+        let (key, text) = first_api_key(&gateway, &session.config, &mut recorder)
+            .await?
+            .unzip();
         let serving = wire::Serving {
             listeners: listener_urls(&app),
             admin: app
@@ -54,7 +58,7 @@ impl Serve {
         };
         let running = Running::start(app, signals);
         if let Err(failure) = session.output.one(&serving) {
-            give_up(&gateway, key).await?;
+            give_up(&gateway, key, &mut recorder).await?;
             return Err(failure);
         }
         running.finish().await
@@ -142,6 +146,7 @@ fn listener_urls(app: &App) -> Vec<String> {
 async fn first_api_key(
     gateway: &Gateway,
     config: &Config,
+    recorder: &mut Recorder,
 ) -> Result<Option<(ApiKeyId, String)>, Failure> {
     // Of two gateways that start at once, one makes the key.
     let _setup = SetupLock::take(config).await?;
@@ -156,15 +161,21 @@ async fn first_api_key(
         text: None,
     };
     let (key, text) = gateway.create_api_key(new).await?;
+    recorder.api_key(&key);
     Ok(Some((key.id, text)))
 }
 
 /// Ends a key that could not be printed: nobody knows it, and nobody ever will.
-async fn give_up(gateway: &Gateway, key: Option<ApiKeyId>) -> Result<(), Failure> {
+async fn give_up(
+    gateway: &Gateway,
+    key: Option<ApiKeyId>,
+    recorder: &mut Recorder,
+) -> Result<(), Failure> {
     if let Some(key) = key {
-        gateway
+        let changed = gateway
             .set_api_key_state(&key, ApiKeyState::Deactivated)
             .await?;
+        recorder.api_key(&changed);
         complain(
             "the first API key could not be printed and was deactivated: `hallpass apikey create` makes one",
         );

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::serve::Running;
 use super::session::{Global, Listening, Logging, Session};
@@ -48,13 +49,14 @@ impl Share {
             let why = format!("--expires-in must be 1 to {lifetime_max} seconds");
             return Err(Failure::Usage(why));
         }
+        let recorder = Recorder::open(&session, "share")?;
         let signals = StopSignals::listen();
         let may_move = self.listening.listen.is_empty();
         let app = listen(&mut session, may_move).await?;
         let gateway = Arc::clone(app.gateway());
         let mut running = Running::start(app, signals);
         let shared = tokio::select! {
-            shared = self.print_links(&gateway, &mut session) => Some(shared?),
+            shared = self.print_links(&gateway, &mut session, recorder) => Some(shared?),
             () = running.ended() => None,
         };
         let Some(shared) = shared else {
@@ -75,6 +77,7 @@ impl Share {
         &self,
         gateway: &Arc<Gateway>,
         session: &mut Session,
+        mut recorder: Recorder,
     ) -> Result<Shared, Failure> {
         let progress = Progress::new(!session.output.is_json());
         let (mut stored, mut failed) = (0_u64, 0_u64);
@@ -82,7 +85,7 @@ impl Share {
         let mut links = Vec::new();
         for found in Walk::new(&self.paths, Own::of(&session.config)) {
             let link = match found {
-                Ok(found) => self.link(gateway, &found, &progress).await,
+                Ok(found) => self.link(gateway, &found, &progress, &mut recorder).await,
                 Err(failure) => Err(failure),
             };
             match link {
@@ -124,15 +127,19 @@ impl Share {
         gateway: &Arc<Gateway>,
         found: &Found,
         progress: &Progress,
+        recorder: &mut Recorder,
     ) -> Result<wire::Link, Failure> {
         let file = store::copy(gateway, found, &Labels::usual(), progress).await?;
+        recorder.uploaded(&file);
         let options = MintOptions {
             expires_in: self.expires_in,
             ..MintOptions::default()
         };
         let organization = &file.organization;
         let minted = gateway.mint_for(organization, file.id.as_str(), &options, None);
-        Ok(minted.await?.into())
+        let minted = minted.await?;
+        recorder.minted(&minted);
+        Ok(minted.into())
     }
 }
 

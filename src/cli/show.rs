@@ -31,8 +31,12 @@ impl Show {
             let (organization, file) = (&self.organization, &self.file);
             Failure::Failed(format!("organization {organization} has no file {file}"))
         })?;
-        session
-            .output
-            .one(&wire::WholeFile(wire::File::from(&file)))
+        let counts = gateway
+            .counts_of_file(&self.organization, &self.file)
+            .await?;
+        session.output.one(&wire::WholeFile {
+            file: wire::File::from(&file),
+            counts: counts.into(),
+        })
     }
 }

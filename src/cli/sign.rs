@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::audit::Recorder;
 use super::failure::Failure;
 use super::session::{Global, Logging, PublicBase, Session, expect_organization};
 use super::{texts, wire};
@@ -21,6 +22,7 @@ use crate::sign::claims::{ClaimName, Claims};
 use crate::sign::grant::Grant;
 use crate::sign::keyring::Kid;
 use crate::sign::organization_key::OrganizationKey;
+use crate::telemetry::audit::Event;
 
 #[derive(Args, Debug)]
 pub(super) struct Sign {
@@ -75,8 +77,19 @@ impl Sign {
                     let path = path.display();
                     Failure::Failed(format!("{path} holds no key of 43 base64url characters"))
                 })?;
+                let mut recorder = Recorder::open(&session, "sign")?;
                 let now = session.clock.now();
-                self.link_of_key(&session.config, now, &key, kid)?
+                let link = self.link_of_key(&session.config, now, &key, kid)?;
+                recorder.record(&Event {
+                    event: "mint",
+                    organization_id: Some(self.organization.as_str()),
+                    file_id: Some(&link.file_id),
+                    link_id: Some(&link.link_id),
+                    kid: Some(&link.kid),
+                    expires: Some(link.expires),
+                    ..Event::default()
+                });
+                link
             }
             _ => self.link_of_installation(&session).await?,
         };
@@ -84,6 +97,7 @@ impl Sign {
     }
 
     async fn link_of_installation(&self, session: &Session) -> Result<wire::Link, Failure> {
+        let mut recorder = Recorder::open(session, "sign")?;
         let base = public_base_url(&session.config)?;
         let gateway = session.gateway_at(Access::Existing, base).await?;
         expect_organization(&gateway, &self.organization).await?;
@@ -102,7 +116,10 @@ impl Sign {
             .mint_for(organization, self.file.as_str(), &options, None)
             .await;
         match minted {
-            Ok(minted) => Ok(minted.into()),
+            Ok(minted) => {
+                recorder.minted(&minted);
+                Ok(minted.into())
+            }
             Err(Refusal::Field(fault)) => {
                 let flag = fault.field.replace('_', "-");
                 Err(Failure::Usage(format!("--{flag} {}", fault.why)))

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
+use super::audit::Recorder;
 use super::failure::Failure;
 use super::store::{self, Labels, Progress};
 use super::walk::{Found, Walk};
@@ -26,6 +27,7 @@ pub(super) struct Taking {
     /// Whether the bytes stay where they are.
     pub(super) in_place: bool,
     pub(super) progress: Progress,
+    pub(super) recorder: Mutex<Recorder>,
 }
 
 /// Files that are taken in, each numbered by its place in the walk.
@@ -138,7 +140,12 @@ impl Work {
             return Ok(());
         }
         let added = self.taking.gateway.add_kept(kept).await;
+        let recorder = self.taking.recorder.lock();
+        let mut recorder = recorder.unwrap_or_else(PoisonError::into_inner);
         for ((number, path), added) in names.into_iter().zip(added) {
+            if let Ok(file) = &added {
+                recorder.uploaded(file);
+            }
             let taken = added.map_err(|refusal| store::refused(&path, &refusal));
             self.done.insert(number, taken);
         }

@@ -46,7 +46,11 @@ impl Verify {
             }
             None => Verdict::Rejected(Rejection::Malformed),
         };
-        let verification = describe(verdict, parts);
+        let mut verification = describe(verdict, parts);
+        if let Some((organization, link)) = proven(verdict, parts) {
+            let counts = gateway.counts_of_link(&organization, link).await?;
+            verification.counts = Some(counts.into());
+        }
         session.output.one(&verification)?;
         if verification.valid {
             Ok(())
@@ -54,6 +58,24 @@ impl Verify {
             Err(Failure::Said)
         }
     }
+}
+
+/// Whose link it is, and which, where its token is good or was so before it was revoked.
+fn proven(verdict: Verdict, parts: Option<(&str, &str, &str)>) -> Option<(OrganizationId, LinkId)> {
+    let is_unproven = matches!(
+        verdict,
+        Verdict::Rejected(
+            Rejection::Malformed
+                | Rejection::KidUnknown
+                | Rejection::KidRetired
+                | Rejection::MacMismatch
+        )
+    );
+    let (organization, _, query) = parts.filter(|_| !is_unproven)?;
+    let token = parameter(query, "token")?;
+    let (_, mac) = token.split_once('.')?;
+    let link = mac.get(..LINK_ID_CHARS).and_then(LinkId::parse)?;
+    Some((OrganizationId::parse(organization).ok()?, link))
 }
 
 /// The verdict, and what can be read of the link, proven or not.
@@ -73,6 +95,7 @@ fn describe(verdict: Verdict, parts: Option<(&str, &str, &str)>) -> wire::Verifi
         expires: expires.map(UnixSeconds::get),
         kid: Kid::parse(kid).map(|kid| kid.to_string()),
         link_id: link_id.map(|id| id.to_string()),
+        counts: None,
         sentence: sentence(verdict),
     }
 }

@@ -10,13 +10,16 @@ use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::sign::keyring::SigningKey;
+use crate::telemetry::audit::Event;
 
 pub(super) use api_keys::{ListedApiKey, NewApiKey};
 pub(super) use doctor::{Checkup, Patient};
+pub(super) use downloads::Downloads;
 pub(super) use revoked::Revoked;
 
 mod api_keys;
 mod doctor;
+mod downloads;
 mod revoked;
 
 /// A file, in a list.
@@ -75,12 +78,16 @@ impl Show for File {
 
 /// A file, alone, with everything that is known of it.
 #[derive(Serialize)]
-#[serde(transparent)]
-pub(super) struct WholeFile(pub(super) File);
+pub(super) struct WholeFile {
+    #[serde(flatten)]
+    pub(super) file: File,
+    #[serde(flatten)]
+    pub(super) counts: Downloads,
+}
 
 impl Show for WholeFile {
     fn lines(&self) -> Vec<String> {
-        let file = &self.0;
+        let file = &self.file;
         let mut lines = vec![
             format!("file_id: {}", file.file_id),
             format!("organization_id: {}", file.organization_id),
@@ -99,6 +106,7 @@ impl Show for WholeFile {
         lines.extend(damaged.map(|since| format!("damaged_at: {since}")));
         let metadata = file.metadata.iter();
         lines.extend(metadata.map(|(key, value)| format!("metadata {key}: {value}")));
+        lines.extend(self.counts.lines());
         lines
     }
 }
@@ -159,6 +167,9 @@ pub(super) struct Verification {
     pub(super) expires: Option<u64>,
     pub(super) kid: Option<String>,
     pub(super) link_id: Option<String>,
+    /// Of a link whose token is good, or was before it was revoked.
+    #[serde(flatten)]
+    pub(super) counts: Option<Downloads>,
     /// The reason in a sentence, for a person.
     #[serde(skip)]
     pub(super) sentence: &'static str,
@@ -178,6 +189,7 @@ impl Show for Verification {
         for (name, value) in known {
             lines.extend(value.iter().map(|value| format!("{name}: {value}")));
         }
+        lines.extend(self.counts.iter().flat_map(Show::lines));
         lines
     }
 }
@@ -206,6 +218,16 @@ impl Key {
             kid: key.kid.to_string(),
             state: key.state.as_str(),
             created_at: None,
+        }
+    }
+
+    /// As the audit stream says it.
+    pub(super) fn event(&self) -> Event<'_> {
+        Event {
+            event: "signing_key",
+            kid: Some(&self.kid),
+            state: Some(self.state),
+            ..Event::default()
         }
     }
 }

@@ -9,6 +9,7 @@
 //! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
 pub mod keyring_file;
+mod keyring_text;
 mod listen;
 mod parse;
 mod problem;
@@ -16,11 +17,8 @@ mod source;
 mod together;
 mod url;
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-
-use zeroize::Zeroizing;
 
 use crate::blob::disk::Readers;
 use crate::catalog::postgres::Address;
@@ -39,6 +37,7 @@ use parse::{
 };
 use source::Sources;
 
+pub use keyring_text::KeyringText;
 pub use listen::Listen;
 pub use parse::{LIST_ITEMS_MAX, seconds_of};
 pub use problem::{Origin, Problem};
@@ -64,6 +63,15 @@ pub const CACHE_BYTES_MAX: u64 = 1 << 40;
 pub const OPEN_FILES_MAX: u64 = 524_288;
 /// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
 pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The highest rate of requests: one a microsecond, more than any machine answers.
+pub const REQUESTS_PER_MINUTE_MAX: u64 = 60_000_000;
+/// The highest rate of bytes: 1 TiB a second, beyond any network that this is for.
+pub const BYTES_PER_SECOND_MAX: u64 = 1 << 40;
+/// The largest quota of files: more than any catalogue holds.
+pub const FILES_KEPT_MAX: u64 = 1_000_000_000_000;
+/// The largest quota of bytes: 1 EiB.
+pub const BYTES_KEPT_MAX: u64 = 1 << 60;
 
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
@@ -202,6 +210,31 @@ settings! {
         /// The most bytes in one file.
         size_max: u64 = "1GiB", bytes(1, UPLOAD_BYTES_MAX);
     }
+    /// How much one client, link or organization may have. 0 of anything: it is not limited.
+    limits: Limits {
+        /// The most requests a minute with one API key.
+        api_key_requests_per_minute: u64 = "0", count(0, REQUESTS_PER_MINUTE_MAX);
+        /// The most requests a minute of one client address.
+        address_requests_per_minute: u64 = "0", count(0, REQUESTS_PER_MINUTE_MAX);
+        /// The most downloads of one client address at once.
+        address_downloads: u64 = "0", count(0, CONNECTIONS_MAX);
+        /// The most bytes a second that all downloads of one client address get together.
+        address_bytes_per_second: u64 = "0", bytes(0, BYTES_PER_SECOND_MAX);
+        /// The most requests a minute with one link.
+        link_requests_per_minute: u64 = "0", count(0, REQUESTS_PER_MINUTE_MAX);
+        /// The most downloads with one link at once.
+        link_downloads: u64 = "0", count(0, CONNECTIONS_MAX);
+        /// The most bytes a second that all downloads with one link get together.
+        link_bytes_per_second: u64 = "0", bytes(0, BYTES_PER_SECOND_MAX);
+        /// The most downloads of one organization's files at once.
+        organization_downloads: u64 = "0", count(0, CONNECTIONS_MAX);
+        /// The most bytes a second that all downloads of one organization's files get together.
+        organization_bytes_per_second: u64 = "0", bytes(0, BYTES_PER_SECOND_MAX);
+        /// The most files that one organization keeps, deleted ones until they are swept included.
+        organization_files: u64 = "0", count(0, FILES_KEPT_MAX);
+        /// The most bytes that they have together.
+        organization_bytes: u64 = "0", bytes(0, BYTES_KEPT_MAX);
+    }
     /// What becomes of files.
     files: Files {
         /// Days for which the bytes of a deleted file are kept.
@@ -253,6 +286,11 @@ settings! {
     koodrive: KooDrive {
         /// Seconds by which a request's `X-Date` may be off, besides the 15 minutes that it may be old.
         date_skew_secs: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
+    }
+    /// Who minted, downloaded, changed and revoked what.
+    audit: Audit {
+        /// File that each of these is appended to, one JSON object a line. Not set: nowhere.
+        file: Option<PathBuf> = "", optional_path;
     }
     /// What is logged, to standard error.
     log: Log {
@@ -351,26 +389,6 @@ impl LogLevel {
         ("debug", Self::Debug),
         ("trace", Self::Trace),
     ];
-}
-
-/// The text of a keyring file: a secret. It is never printed, and wiped when dropped.
-pub struct KeyringText(Zeroizing<String>);
-
-impl KeyringText {
-    fn new(text: &str) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-
-    /// The text, to be parsed into keys and for nothing else.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for KeyringText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyringText(..)")
-    }
 }
 
 /// One key with its value as it was given, or its default, and where that came from.

@@ -16,6 +16,7 @@ use quick_cache::sync::{Cache as Bounded, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use super::download::OpenFile;
+use super::observe::{CacheState, Tally};
 use super::revocations::RowsAt;
 use crate::model::address::{FileAddress, FileRef};
 use crate::model::app::App;
@@ -52,7 +53,11 @@ pub(super) struct Cache {
 }
 
 /// A bounded number of values, each true between two changes of rows. Without a bound there are none.
-pub(super) struct Kept<K, V>(Option<Bounded<K, Entry<V>, Weights>>);
+pub(super) struct Kept<K, V> {
+    bounded: Option<Bounded<K, Entry<V>, Weights>>,
+    hits: Tally,
+    misses: Tally,
+}
 
 #[derive(Clone)]
 struct Entry<V> {
@@ -91,6 +96,18 @@ impl Cache {
         }
     }
 
+    /// All of them as they are now. Small files and open ones are looked for in one after the other.
+    pub(super) fn states(&self) -> Vec<CacheState> {
+        vec![
+            self.files.state("files"),
+            self.keys.state("api_keys"),
+            self.apps.state("apps"),
+            self.spaces.state("spaces"),
+            self.open.state("open_files"),
+            self.small.state("small_files"),
+        ]
+    }
+
     /// Lets go of everything.
     pub(super) fn clear(&self) {
         self.files.clear();
@@ -103,7 +120,7 @@ impl Cache {
 
     /// Whether the bytes of a file of this size are kept themselves.
     pub(super) const fn is_small(&self, size: u64) -> bool {
-        self.small.0.is_some() && size <= self.small_file_max
+        self.small.bounded.is_some() && size <= self.small_file_max
     }
 
     /// A file that is open, or whose bytes are here.
@@ -150,7 +167,25 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
             let (hashing, life) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
             Bounded::with_options(options, Weights, hashing, life)
         };
-        Self(options.map(bounded))
+        Self {
+            bounded: options.map(bounded),
+            hits: Tally::default(),
+            misses: Tally::default(),
+        }
+    }
+
+    fn state(&self, name: &'static str) -> CacheState {
+        let (entries, weight) = self
+            .bounded
+            .as_ref()
+            .map_or((0, 0), |cache| (cache.len() as u64, cache.weight()));
+        CacheState {
+            name,
+            hits: self.hits.sum(),
+            misses: self.misses.sum(),
+            entries,
+            weight,
+        }
     }
 
     /// The value, if it is still true.
@@ -158,13 +193,21 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let entry = self.0.as_ref()?.get(key)?;
-        (Some(entry.at) == at).then_some(entry.value)
+        let entry = self.bounded.as_ref()?.get(key);
+        let value = entry
+            .filter(|entry| Some(entry.at) == at)
+            .map(|entry| entry.value);
+        if value.is_some() {
+            self.hits.note();
+        } else {
+            self.misses.note();
+        }
+        value
     }
 
     /// Keeps a value that was read no earlier than `at`, if that is known.
     pub(super) fn keep(&self, key: K, value: V, at: Option<RowsAt>, weight: u64) {
-        if let (Some(cache), Some(at)) = (&self.0, at) {
+        if let (Some(cache), Some(at)) = (&self.bounded, at) {
             cache.insert(key, Entry { value, at, weight });
         }
     }
@@ -178,13 +221,13 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        if let Some(cache) = &self.0 {
+        if let Some(cache) = &self.bounded {
             cache.remove(key);
         }
     }
 
     fn clear(&self) {
-        if let Some(cache) = &self.0 {
+        if let Some(cache) = &self.bounded {
             cache.clear();
         }
     }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 
@@ -66,20 +66,31 @@ impl Download {
     }
 }
 
-/// The bytes of an open file. Cloning is a reference count.
+/// The bytes of an open file. Cloning is two reference counts.
 #[derive(Clone, Debug)]
-pub struct Content(Blob);
+pub struct Content {
+    blob: Blob,
+    /// Whether all of it was in memory when it was looked at last.
+    is_warm: Arc<AtomicBool>,
+}
 
 impl Content {
+    fn new(blob: Blob) -> Self {
+        Self {
+            blob,
+            is_warm: Arc::default(),
+        }
+    }
+
     /// Exactly `length` bytes from `offset` on. A file that was cut short under us is an error, never a
     /// short answer. Dropping the future gives the bytes up.
     pub async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
-        Ok(self.0.read_at(offset, length).await?)
+        Ok(self.blob.read_at(offset, length).await?)
     }
 
     /// The open file, if the bytes are one's.
     pub const fn file(&self) -> Option<&Arc<File>> {
-        match &self.0 {
+        match &self.blob {
             Blob::File { file, .. } => Some(file),
             Blob::Memory(_) => None,
         }
@@ -87,26 +98,34 @@ impl Content {
 
     /// The bytes, if they are in memory.
     pub const fn bytes(&self) -> Option<&Bytes> {
-        match &self.0 {
+        match &self.blob {
             Blob::File { .. } => None,
             Blob::Memory(bytes) => Some(bytes),
         }
     }
 
-    /// Whether this part can be sent without waiting for a disk, as far as can be told at once.
+    /// Whether this part can be sent without waiting for a disk, as far as can be told at once. A file that
+    /// was found to be in memory from its beginning to its end is believed to stay there until it is opened
+    /// or checked again, at most [`TRUSTED_FOR`].
     pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
-        self.0.is_at_hand(offset, length)
+        if self.is_warm.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_at_hand = self.blob.is_at_hand(offset, length);
+        let is_all = length as u64 == self.blob.size();
+        self.is_warm.store(is_at_hand && is_all, Ordering::Relaxed);
+        is_at_hand
     }
 
     /// Brings this part into memory, for [`Content::is_at_hand`] to be true for now.
     pub async fn fetch(&self, offset: u64, length: usize) -> Result<(), Refusal> {
-        Ok(self.0.fetch(offset, length).await?)
+        Ok(self.blob.fetch(offset, length).await?)
     }
 
     /// What tells that the bytes have changed under us. An error where they are fewer, or more, than
     /// they were when they were opened.
     pub fn stamp(&self) -> Result<Stamp, Refusal> {
-        Ok(self.0.stamp()?)
+        Ok(self.blob.stamp()?)
     }
 }
 
@@ -185,8 +204,9 @@ impl Gateway {
         let file = verified.file();
         let at = self.rows_at();
         let opened = match self.cache.open_file(file, at) {
-            Some(kept) if self.is_whole(&kept).await => kept,
-            _ => self.open(file, at).await?,
+            Some(kept) if self.is_seen_whole(&kept) => kept,
+            // Boxed, so that a hot file needs no room for it.
+            kept => Box::pin(self.open_again(file, at, kept)).await?,
         };
         Ok(Download {
             file: Arc::clone(&opened.record),
@@ -194,6 +214,19 @@ impl Gateway {
             claims: verified.into_claims(),
             content: opened.content.clone(),
         })
+    }
+
+    /// Opens a file of which there is nothing in memory, or something that is to be looked at.
+    async fn open_again(
+        &self,
+        file: FileRef<'_>,
+        at: Option<RowsAt>,
+        kept: Option<Arc<OpenFile>>,
+    ) -> Result<Arc<OpenFile>, Refusal> {
+        match kept {
+            Some(kept) if self.is_whole(&kept).await => Ok(kept),
+            _ => self.open(file, at).await,
+        }
     }
 
     async fn open(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Result<Arc<OpenFile>, Refusal> {
@@ -208,7 +241,7 @@ impl Gateway {
         }
         let opened = Arc::new(OpenFile {
             record,
-            content: Content(blob),
+            content: Content::new(blob),
             checked: AtomicU64::new(self.millis()),
         });
         if is_ours {
@@ -217,17 +250,20 @@ impl Gateway {
         Ok(opened)
     }
 
-    /// Whether an open file is still what it was. Looks at the disk at most once in [`TRUSTED_FOR`].
-    async fn is_whole(&self, opened: &OpenFile) -> bool {
-        let Blob::File { .. } = &opened.content.0 else {
+    /// Whether an open file was still what it was in the last [`TRUSTED_FOR`]. Bytes in memory always are.
+    fn is_seen_whole(&self, opened: &OpenFile) -> bool {
+        let Blob::File { .. } = &opened.content.blob else {
             return true;
         };
-        let now = self.millis();
         let last = opened.checked.load(Ordering::Relaxed);
-        if u128::from(now.saturating_sub(last)) < TRUSTED_FOR.as_millis() {
-            return true;
-        }
-        let is_whole = opened.content.0.check().await.is_ok();
+        u128::from(self.millis().saturating_sub(last)) < TRUSTED_FOR.as_millis()
+    }
+
+    /// Whether an open file is still what it was. Looks at the disk.
+    async fn is_whole(&self, opened: &OpenFile) -> bool {
+        let now = self.millis();
+        let is_whole = opened.content.blob.check().await.is_ok();
+        opened.content.is_warm.store(false, Ordering::Relaxed);
         if is_whole {
             opened.checked.store(now, Ordering::Relaxed);
         }

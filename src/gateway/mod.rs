@@ -8,6 +8,8 @@
 //! 2. **Download** ([`download`]): verify the whole link in memory, then find the row, then open the
 //!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
 //! 3. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
+//!
+//! Who may have how much of all this is for [`limits`] to say, once each flow knows who asks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +18,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
+use crate::catalog::quota::Quota;
 use crate::model::id::{BlobKey, FileId};
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Keyring;
@@ -27,11 +30,14 @@ pub mod apps;
 pub mod batch;
 pub mod cache;
 pub mod clock;
+pub mod counts;
 pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;
+pub mod limits;
 pub mod mint;
+pub mod observe;
 pub mod principal;
 pub mod refusal;
 pub mod revocations;
@@ -59,6 +65,10 @@ pub struct Settings {
     pub not_before_leeway: u64,
     /// `uploads.size_max`, bytes.
     pub upload_size_max: u64,
+    /// `limits.…` of keys, addresses, links and organizations.
+    pub limits: limits::Settings,
+    /// `limits.organization_files` and `limits.organization_bytes`.
+    pub quota: Quota,
     /// `files.recycle_days`.
     pub recycle_days: u64,
     /// `cache.…`: what is kept in memory.
@@ -73,6 +83,11 @@ pub struct Gateway {
     keyring: ArcSwap<Keyring>,
     held: Arc<revocations::Held>,
     cache: Arc<cache::Cache>,
+    limits: Arc<limits::Limits>,
+    /// Downloads that are yet to be counted in the catalogue.
+    waiting: counts::Waiting,
+    /// Held by whoever looks whether the blob store answers.
+    looking_at_blobs: Arc<tokio::sync::Mutex<()>>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
     settings: Settings,
@@ -90,10 +105,13 @@ impl Gateway {
         Self {
             catalog,
             blobs,
+            limits: Arc::new(limits::Limits::new(&settings.limits, Arc::clone(&clock))),
             clock,
             keyring: ArcSwap::from_pointee(keyring),
             held: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
+            waiting: counts::Waiting::default(),
+            looking_at_blobs: Arc::default(),
             file_ids: Mutex::new(ContextV7::new()),
             settings,
         }
@@ -112,6 +130,11 @@ impl Gateway {
     /// The gateway's clock.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
+    }
+
+    /// Who may have how much.
+    pub fn limits(&self) -> &limits::Limits {
+        &self.limits
     }
 
     /// The gateway's settings.

@@ -57,7 +57,8 @@ pub fn api_key_digest(text: &str) -> Sha256Digest {
 }
 
 impl Gateway {
-    /// Finds out who presents this API key. A key that expired, is paused or was deactivated says so.
+    /// Finds out who presents this API key. A key that expired, is paused or was deactivated says so,
+    /// and so does one that is used more often than it may be.
     pub async fn authenticate(&self, presented: &str) -> Result<Principal, Refusal> {
         if !is_api_key(presented) {
             return Err(Refusal::KeyUnknown);
@@ -65,12 +66,19 @@ impl Gateway {
         let at = self.rows_at();
         let digest = api_key_digest(presented);
         if let Some(kept) = self.cache.keys.get(&digest, at) {
-            return self.working(&kept);
+            return self.admitted(&kept);
         }
         let found = self.catalog.api_key(&digest).await?;
         let key = Arc::new(found.ok_or(Refusal::KeyUnknown)?);
         self.cache.keys.keep_row(digest, Arc::clone(&key), at);
-        self.working(&key)
+        self.admitted(&key)
+    }
+
+    /// Whom the key stands for, if it works now and may be used once more.
+    fn admitted(&self, key: &ApiKey) -> Result<Principal, Refusal> {
+        let principal = self.working(key)?;
+        self.limits.admit_key(&principal.key)?;
+        Ok(principal)
     }
 
     /// Whom the key stands for, if it works now.

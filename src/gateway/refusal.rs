@@ -1,7 +1,10 @@
 //! Every reason why the gateway says no, in its own words. There is no HTTP in here: each API style
 //! maps these to its envelope in one function of its own.
 
+use std::time::Duration;
+
 use crate::blob::BlobError;
+use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT};
 use crate::catalog::{self, CatalogError};
 use crate::model::key::Scope;
 use crate::sign::verify::Rejection;
@@ -79,6 +82,22 @@ pub enum Refusal {
         /// The limit in bytes.
         limit: u64,
     },
+    /// Somebody has had as much as there may be, and may have more later.
+    #[error("too many {what}: again in {} s", whole_seconds(*.wait))]
+    TooMany {
+        /// What is counted, and of whom.
+        what: &'static str,
+        /// When it may be tried again.
+        wait: Duration,
+    },
+    /// The organization keeps as much as it may.
+    #[error("the quota of {limit} {what} is reached")]
+    Quota {
+        /// What is counted.
+        what: &'static str,
+        /// How much there may be.
+        limit: u64,
+    },
     /// There is no room for more bytes or rows.
     #[error("no space left")]
     NoSpace,
@@ -151,6 +170,12 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// So many seconds that no less time has passed after them, and at least one.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    wait.as_secs().saturating_add(begun).max(1)
+}
+
 impl Refusal {
     /// What is no link at all.
     pub const fn no_link() -> Self {
@@ -187,6 +212,8 @@ impl Refusal {
             Self::Limit { .. } => "limit",
             Self::RevocationsFull { .. } => "revocations_full",
             Self::TooLarge { .. } => "too_large",
+            Self::TooMany { .. } => "too_many",
+            Self::Quota { .. } => "quota",
             Self::NoSpace => "no_space",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -196,12 +223,17 @@ impl Refusal {
 
 impl From<CatalogError> for Refusal {
     fn from(error: CatalogError) -> Self {
+        super::observe::note_catalogue_error(&error);
         match error {
             CatalogError::NotFound {
                 what: catalog::FILE | catalog::DELETED_FILE,
             } => Self::FileNotFound,
             CatalogError::NotFound { what } => Self::Missing { what },
             CatalogError::Conflict { what } => Self::Exists { what },
+            CatalogError::Limit {
+                what: what @ (FILES_KEPT | BYTES_KEPT),
+                limit,
+            } => Self::Quota { what, limit },
             CatalogError::Limit { what, limit } => Self::Limit { what, limit },
             CatalogError::NoSpace { .. } => Self::NoSpace,
             CatalogError::Unavailable { .. } => Self::Unavailable(with_causes(&error)),

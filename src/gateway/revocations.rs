@@ -75,6 +75,11 @@ impl Drop for OwnChange<'_> {
 }
 
 impl Held {
+    /// What was revoked, as it was last read.
+    pub(super) fn revocations(&self) -> Arc<Revocations> {
+        Arc::clone(&self.memory.load().revocations)
+    }
+
     fn own_changes(&self) -> u64 {
         self.own_changes.load(Ordering::SeqCst)
     }
@@ -110,7 +115,10 @@ impl Gateway {
     pub(super) async fn known(&self) -> Result<Guard<Arc<Memory>>, Refusal> {
         match self.trusted() {
             Some(memory) => Ok(memory),
-            None => self.compare_in_time().await.map(Guard::from_inner),
+            // Boxed, so that those who need not look need no room for it.
+            None => Box::pin(self.compare_in_time())
+                .await
+                .map(Guard::from_inner),
         }
     }
 

@@ -39,7 +39,8 @@ impl Failures {
 
 impl Gateway {
     /// Sweeps everything there is to sweep: abandoned stages, files whose days in the recycle bin are
-    /// over, ids that are free again, denied links that are dead anyway, and blobs that no row names.
+    /// over, ids that are free again, denials and counts of links that are dead anyway, and blobs that no
+    /// row names.
     /// Safe beside any number of other processes; dropping the future stops between two removals.
     ///
     /// What cannot be removed is logged and passed over, and a step that cannot go on leaves the rest
@@ -132,6 +133,16 @@ impl Gateway {
         }
         if let Err(error) = self.catalog.forget_denied(now).await {
             failures.note("forgetting dead links", error.into());
+        }
+        loop {
+            match self.catalog.forget_counts(now, STEP_MAX).await {
+                Ok(some) if some < u64::from(STEP_MAX) => break,
+                Ok(_) => yield_now().await,
+                Err(error) => {
+                    failures.note("forgetting what was counted of dead links", error.into());
+                    break;
+                }
+            }
         }
     }
 

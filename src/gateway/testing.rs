@@ -7,6 +7,7 @@ use super::clock::ManualClock;
 use super::{Gateway, Settings};
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
+use crate::catalog::quota::Quota;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
@@ -61,6 +62,8 @@ pub(crate) fn gateway_with(
         revisions_max: 100_000,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
+        limits: super::limits::Settings::default(),
+        quota: Quota::NONE,
         recycle_days: 0,
         cache,
     };

@@ -145,7 +145,8 @@ impl Gateway {
     /// turn as [`Gateway::finish_upload`] does. The bytes of one that is refused are removed again.
     pub async fn add_kept(&self, kept: Vec<Kept>) -> Vec<Result<FileRecord, Refusal>> {
         let files: Vec<FileRecord> = kept.into_iter().map(|Kept(file)| file).collect();
-        match self.catalog.add_files(&files).await {
+        let quota = self.settings.quota;
+        match self.catalog.add_files_within(&files, quota).await {
             Ok(()) => files.into_iter().map(Ok).collect(),
             // The rows may be there or not, and asking again could only confuse them with another's.
             Err(CatalogError::Unavailable { doing, source }) => {
@@ -169,7 +170,12 @@ impl Gateway {
     }
 
     async fn add_one(&self, Kept(file): Kept) -> Result<FileRecord, Refusal> {
-        match self.catalog.add_file(&file).await {
+        let one = std::slice::from_ref(&file);
+        let added = self
+            .catalog
+            .add_files_within(one, self.settings.quota)
+            .await;
+        match added {
             Ok(()) => Ok(file),
             // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
             Err(error @ CatalogError::Unavailable { .. }) => Err(error.into()),

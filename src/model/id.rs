@@ -24,8 +24,9 @@ pub struct InvalidId;
 
 fn check(text: &str) -> Result<(), InvalidId> {
     let good_length = (1..=ID_BYTES_MAX).contains(&text.len());
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if good_length && text.bytes().all(good) {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-');
+    // Every byte is looked at, which many are at once.
+    if good_length && text.bytes().fold(true, |all, byte| all & good(byte)) {
         Ok(())
     } else {
         Err(InvalidId)

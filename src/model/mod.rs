@@ -7,6 +7,7 @@
 pub mod address;
 pub mod app;
 pub mod condition;
+pub mod count;
 pub mod digest;
 pub mod disposition;
 pub mod file;

@@ -23,10 +23,11 @@ use super::listen::Accepted;
 use super::pace::{Pace, Paced};
 use super::tls::Tls;
 use crate::config::Http2;
-use crate::gateway::Gateway;
 use crate::handover::{Regions, Socket, Wire};
+use crate::telemetry::metrics::{Metrics, Refused};
+use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
-use crate::web::{Arrival, Web};
+use crate::web::ops::Ops;
 
 /// The largest head of a request, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -35,6 +36,7 @@ pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct Public {
     pub(super) web: Arc<Web>,
+    pub(super) metrics: Arc<Metrics>,
     /// Where every connection begins with a PROXY protocol header: whose is read.
     pub(super) announced_by: Option<TrustedProxies>,
     pub(super) http2: Http2,
@@ -65,17 +67,15 @@ impl Public {
         let (opened, peer) = match opened {
             Ok(opened) => opened,
             Err(error) => {
+                self.metrics.note_refused(Refused::Handshake);
                 tracing::debug!(%error, "a connection was closed");
                 return;
             }
         };
         let web = self.web;
         let answer_over = |regions| {
-            let arrival = Arrival { peer, regions };
-            move |request: Request<Incoming>| {
-                let (web, arrival) = (Arc::clone(&web), arrival.clone());
-                async move { web.handle(request, &arrival).await }
-            }
+            let arrival = web.arrival(peer, regions);
+            move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         match opened {
             Opened::Plain(stream, regions) => {
@@ -126,12 +126,12 @@ impl Public {
 }
 
 /// Serves a connection of the private listener.
-pub(super) async fn serve_admin(accepted: Accepted, gateway: Arc<Gateway>, lease: Lease) {
+pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: Lease) {
     let (socket, _) = accepted.into_socket();
     let wire = Wire::new(socket, Bytes::new(), Regions::new());
     let answer = move |request: Request<Incoming>| {
-        let gateway = Arc::clone(&gateway);
-        async move { crate::web::ops::handle(&gateway, &request).await }
+        let ops = ops.clone();
+        async move { ops.handle(&request).await }
     };
     let stream = Paced::new(wire, Arc::clone(&lease.pace));
     serve_http1(stream, lease, answer).await;
@@ -148,10 +148,11 @@ where
 {
     let Lease { pace, mut stopping } = lease;
     let service = service_fn(|request: Request<Incoming>| {
-        let (open, answering) = (pace.begin(), answer(request));
-        let pace = &pace;
+        let open = pace.begin();
+        let (pace, answer) = (&pace, &answer);
+        // Called in here: a future that is moved into another has room in it twice.
         async move {
-            let mut response = answering.await;
+            let mut response = answer(request).await;
             // Who is told that the connection closes has perhaps not said all.
             open.note_answer(response.headers().contains_key(CONNECTION));
             if pace.is_last() {

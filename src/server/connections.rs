@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::pace::{Deadlines, Pace, Ticks};
+use crate::telemetry::metrics::{Listener, Metrics, Refused};
 
 /// How often the connections are looked at: how late one that is overdue may end.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -31,6 +32,8 @@ pub(super) struct Connections {
     room: Arc<Semaphore>,
     limits: Limits,
     deadlines: Deadlines,
+    metrics: Arc<Metrics>,
+    listener: Listener,
     ticks: Arc<Ticks>,
     open: Mutex<OpenOnes>,
     /// Told whenever one ends.
@@ -96,11 +99,19 @@ struct Entered {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, deadlines: Deadlines) -> Self {
+    /// None so far. What comes to pass is counted for listeners of this kind.
+    pub(super) fn new(
+        limits: Limits,
+        deadlines: Deadlines,
+        listener: Listener,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             room: Arc::new(Semaphore::new(limits.connections_max)),
             limits,
             deadlines,
+            metrics,
+            listener,
             ticks: Arc::default(),
             open: Mutex::default(),
             ended: Notify::new(),
@@ -129,8 +140,9 @@ impl Connections {
         self: &Arc<Self>,
         room: OwnedSemaphorePermit,
         address: Option<IpAddr>,
-        serve: impl FnOnce(Lease) -> F,
+        serve: impl FnOnce(Lease) -> F + Send + 'static,
     ) -> bool {
+        self.metrics.note_accepted(self.listener);
         let (stop, stopping) = oneshot::channel();
         let pace = Arc::new(Pace::new(Arc::clone(&self.ticks), self.deadlines));
         let entry = Entry {
@@ -140,20 +152,23 @@ impl Connections {
             abort: None,
         };
         let Some(id) = self.enter(entry) else {
+            self.metrics.note_refused(Refused::AddressLimit);
             return false;
         };
+        self.metrics.note_opened(self.listener);
         let entered = Entered {
             connections: Arc::clone(self),
             id,
             _room: room,
         };
-        let served = serve(Lease {
+        let lease = Lease {
             pace,
             stopping: Stopping(Some(stopping)),
-        });
+        };
+        // Called inside the task: a future that is moved into another has room in it twice.
         let task = tokio::spawn(async move {
             let _entered = entered;
-            served.await;
+            serve(lease).await;
         });
         // It may have ended already, and be gone.
         if let Some(entry) = self.lock().entries.get_mut(&id) {
@@ -173,7 +188,8 @@ impl Connections {
             for entry in self.lock().entries.values_mut() {
                 if entry.pace.is_to_be_told() {
                     entry.stop = None;
-                } else if entry.pace.is_overdue() {
+                } else if let Some(deadline) = entry.pace.overdue() {
+                    self.metrics.note_deadline(deadline);
                     tracing::debug!("a connection was ended: it took too long");
                     entry.abort();
                 }
@@ -273,6 +289,9 @@ impl OpenOnes {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
+        self.connections
+            .metrics
+            .note_closed(self.connections.listener);
         self.connections.ended.notify_waiters();
     }
 }
@@ -289,7 +308,9 @@ mod tests {
             connections_max,
             per_address_max,
         };
-        Arc::new(Connections::new(limits, Deadlines::default()))
+        let metrics = Arc::new(Metrics::new(0, []));
+        let (deadlines, listener) = (Deadlines::default(), Listener::Public);
+        Arc::new(Connections::new(limits, deadlines, listener, metrics))
     }
 
     async fn held(mut lease: Lease) {

@@ -20,10 +20,12 @@ use std::sync::Arc;
 use crate::blob::BlobStore;
 use crate::blob::disk::Disk;
 use crate::catalog::Catalog;
+use crate::catalog::quota::Quota;
 use crate::config::Config;
 use crate::config::keyring_file;
 use crate::gateway::cache::Limits;
 use crate::gateway::clock::Clock;
+use crate::gateway::limits::{self, Rule};
 use crate::gateway::{Gateway, Settings};
 use crate::sign::keyring::{Keyring, Kid};
 
@@ -102,6 +104,11 @@ impl Installation {
             revisions_max: config.links.revisions_max,
             not_before_leeway: config.links.not_before_leeway,
             upload_size_max: config.uploads.size_max,
+            limits: limits(config),
+            quota: Quota {
+                files: some(config.limits.organization_files),
+                bytes: some(config.limits.organization_bytes),
+            },
             recycle_days: config.files.recycle_days,
             cache: Limits {
                 rows_bytes: config.cache.rows_bytes,
@@ -138,6 +145,36 @@ impl Installation {
         .await
         .map_err(|error| StartError::failed("setting the catalogue up", error))
     }
+}
+
+fn limits(config: &Config) -> limits::Settings {
+    let limits = &config.limits;
+    limits::Settings {
+        api_key: Rule {
+            requests_per_minute: limits.api_key_requests_per_minute,
+            ..Rule::NONE
+        },
+        address: Rule {
+            requests_per_minute: limits.address_requests_per_minute,
+            downloads: limits.address_downloads,
+            bytes_per_second: limits.address_bytes_per_second,
+        },
+        link: Rule {
+            requests_per_minute: limits.link_requests_per_minute,
+            downloads: limits.link_downloads,
+            bytes_per_second: limits.link_bytes_per_second,
+        },
+        organization: Rule {
+            downloads: limits.organization_downloads,
+            bytes_per_second: limits.organization_bytes_per_second,
+            ..Rule::NONE
+        },
+    }
+}
+
+/// A limit, which 0 is not.
+const fn some(limit: u64) -> Option<u64> {
+    if limit == 0 { None } else { Some(limit) }
 }
 
 fn must_exist(config: &Config) -> Result<(), StartError> {

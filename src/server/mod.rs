@@ -16,19 +16,23 @@ use tokio::task::JoinSet;
 use crate::config::{Config, Handover as Handed, Http2, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::with_causes;
+use crate::telemetry::audit::{self, Audit};
+use crate::telemetry::metrics::{Listener as Kind, Metrics};
 use crate::web::client::TrustedProxies;
 use crate::web::handover::Handover;
+use crate::web::ops::Ops;
 use crate::web::{self, Web};
 
 use connection::Public;
 use connections::{Connections, Limits};
+use counting::Counting;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use pace::Deadlines;
 use reread::ConfigurationCheck;
 use tls::{Tls, TlsWatch};
-use upkeep::{keep_certificate, keep_up};
+use upkeep::{keep_audit, keep_certificate, keep_up};
 
 pub use listen::Inherited;
 
@@ -36,6 +40,7 @@ mod announced;
 pub mod catalogue;
 mod connection;
 mod connections;
+mod counting;
 mod ending;
 mod http2;
 pub mod installation;
@@ -50,6 +55,9 @@ mod upkeep;
 
 /// How long requests in flight may take to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How long those that were ended at once may take to be gone.
+const ABORT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// How many connections the private listener has at most.
 const ADMIN_LIMITS: Limits = Limits {
@@ -99,6 +107,7 @@ pub struct App {
     announced_by: Option<TrustedProxies>,
     trusted_proxies: TrustedProxies,
     limits: Limits,
+    audit: Option<(Audit, audit::Guard)>,
 }
 
 impl App {
@@ -115,6 +124,7 @@ impl App {
         inherited: Vec<Inherited>,
     ) -> Result<Self, StartError> {
         listen::raise_descriptor_limit();
+        let audit = audit_stream(config)?;
         let tls = Tls::read(config).map_err(|error| StartError::setup("TLS", error))?;
         let listeners = listeners(config, inherited).await?;
         let admin = match config.server.admin_listen {
@@ -131,6 +141,7 @@ impl App {
             StartError::Failed(format!("reading what was revoked: {refusal}"))
         })?;
         Ok(Self {
+            audit,
             gateway,
             listeners,
             admin,
@@ -187,14 +198,19 @@ impl App {
     /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
     /// is in flight has a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
+        let (audit, audit_end) = self.audit.unzip();
+        let (web, ops) = sides(&self.gateway, self.web_settings, audit.clone());
+        let metrics = Arc::clone(&ops.metrics);
         let public = Public {
-            web: Arc::new(Web::new(Arc::clone(&self.gateway), self.web_settings)),
+            web,
+            metrics: Arc::clone(&metrics),
             announced_by: self.announced_by,
             http2: self.http2,
             tls: None,
         };
-        let connections = Arc::new(Connections::new(self.limits, Deadlines::default()));
-        let admin_connections = Arc::new(Connections::new(ADMIN_LIMITS, Deadlines::default()));
+        let counting = Counting::start(&public.web, &self.gateway);
+        let admin_connections = connections(ADMIN_LIMITS, Kind::Private, &metrics);
+        let connections = connections(self.limits, Kind::Public, &metrics);
         let mut tasks = JoinSet::new();
         keep_up(
             &mut tasks,
@@ -204,6 +220,7 @@ impl App {
         );
         let watch = self.tls.clone().map(TlsWatch::new);
         tasks.spawn(keep_certificate(watch));
+        tasks.spawn(keep_audit(audit));
         // Dropped, it ends the accepting.
         let (accepting, ending) = watch::channel(());
         let mut acceptors = JoinSet::new();
@@ -222,9 +239,8 @@ impl App {
             ));
         }
         if let Some(listener) = self.admin {
-            let (gateway, connections) =
-                (Arc::clone(&self.gateway), Arc::clone(&admin_connections));
-            acceptors.spawn(accept_admin(listener, gateway, connections, ending));
+            let connections = Arc::clone(&admin_connections);
+            acceptors.spawn(accept_admin(listener, ops, connections, ending));
         }
         let mut watches = JoinSet::new();
         for connections in [&connections, &admin_connections] {
@@ -245,9 +261,50 @@ impl App {
             () = force => tracing::warn!("stopped at once: asked a second time"),
             () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
         }
-        connections.abort();
-        admin_connections.abort();
+        abort(&[&connections, &admin_connections]).await;
+        counting.finish().await;
+        // Waits for the last lines, which may be a while.
+        let _ = tokio::task::spawn_blocking(|| drop(audit_end)).await;
     }
+}
+
+/// What the public and the private listeners serve, and all numbers, from zero on.
+fn sides(gateway: &Arc<Gateway>, settings: web::Settings, audit: Option<Audit>) -> (Arc<Web>, Ops) {
+    let metrics = Arc::new(web::report::metrics(gateway.clock().now()));
+    let ops = Ops {
+        gateway: Arc::clone(gateway),
+        metrics: Arc::clone(&metrics),
+        audit: audit.clone(),
+    };
+    let web = Web::new(Arc::clone(gateway), settings, metrics, audit);
+    (Arc::new(web), ops)
+}
+
+fn connections(limits: Limits, kind: Kind, metrics: &Arc<Metrics>) -> Arc<Connections> {
+    let (deadlines, metrics) = (Deadlines::default(), Arc::clone(metrics));
+    Arc::new(Connections::new(limits, deadlines, kind, metrics))
+}
+
+/// Ends what is still open, and waits until it has said so.
+async fn abort(all: &[&Connections]) {
+    for connections in all {
+        connections.abort();
+    }
+    let gone = async {
+        for connections in all {
+            connections.finish().await;
+        }
+    };
+    let _ = tokio::time::timeout(ABORT_TIME_MAX, gone).await;
+}
+
+/// The audit stream, if there is to be one. A file that cannot be opened is for a person to mend.
+fn audit_stream(config: &Config) -> Result<Option<(Audit, audit::Guard)>, StartError> {
+    let started = config.audit.file.as_deref().map(|path| {
+        let setup = |error| StartError::setup(&format!("audit.file: {}", path.display()), error);
+        audit::start(path).map_err(setup)
+    });
+    started.transpose()
 }
 
 /// The public listeners: these sockets, or else those of the configuration.
@@ -281,7 +338,8 @@ async fn accept(
         let room = connections.room().await;
         let address = accepted.counted_address(&trusted_proxies);
         let public = public.clone();
-        let is_served = connections.serve(room, address, |lease| public.serve(accepted, lease));
+        let is_served =
+            connections.serve(room, address, move |lease| public.serve(accepted, lease));
         if !is_served {
             tracing::debug!("a connection was closed: its address has as many as it may");
         }
@@ -291,7 +349,7 @@ async fn accept(
 /// Accepts private connections until `ending` has no sender any more.
 async fn accept_admin(
     listener: TcpListener,
-    gateway: Arc<Gateway>,
+    ops: Ops,
     connections: Arc<Connections>,
     mut ending: watch::Receiver<()>,
 ) {
@@ -301,9 +359,9 @@ async fn accept_admin(
             _ = ending.changed() => return,
         };
         let room = connections.room().await;
-        let (accepted, gateway) = (Accepted::Tcp(stream, peer), Arc::clone(&gateway));
-        connections.serve(room, None, |lease| {
-            connection::serve_admin(accepted, gateway, lease)
+        let (accepted, ops) = (Accepted::Tcp(stream, peer), ops.clone());
+        connections.serve(room, None, move |lease| {
+            connection::serve_admin(accepted, ops, lease)
         });
     }
 }

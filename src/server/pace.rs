@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
+use crate::telemetry::metrics::Deadline;
+
 /// What is read at once of a body that nobody wants, in bytes.
 const DRAIN_BYTES: usize = 16 * 1024;
 
@@ -176,21 +178,31 @@ impl Pace {
 
     /// Whether it has taken longer over something than it may.
     pub(super) fn is_overdue(&self) -> bool {
+        self.overdue().is_some()
+    }
+
+    /// What it has taken longer over than it may.
+    pub(super) fn overdue(&self) -> Option<Deadline> {
         let deadlines = &self.deadlines;
         let now = self.ticks.now();
         let over =
             |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
         let blocked = self.blocked.load(Relaxed);
         let since = self.since.load(Relaxed);
-        match self.phase() {
-            Phase::Lingering => over(since, deadlines.linger),
-            _ if blocked > 0 => over(blocked - 1, deadlines.write),
-            _ if self.due.load(Relaxed) > 0 => over(self.due_since.load(Relaxed), deadlines.write),
-            Phase::Idle => over(since, deadlines.idle),
-            Phase::Head => over(since, deadlines.head),
+        let (kind, since, limit) = match self.phase() {
+            Phase::Lingering => (Deadline::Linger, since, deadlines.linger),
+            _ if blocked > 0 => (Deadline::Write, blocked - 1, deadlines.write),
+            _ if self.due.load(Relaxed) > 0 => (
+                Deadline::Write,
+                self.due_since.load(Relaxed),
+                deadlines.write,
+            ),
+            Phase::Idle => (Deadline::Idle, since, deadlines.idle),
+            Phase::Head => (Deadline::Head, since, deadlines.head),
             // Whoever waits for a request's body has a deadline for it.
-            Phase::Busy => false,
-        }
+            Phase::Busy => return None,
+        };
+        over(since, limit).then_some(kind)
     }
 
     /// Since when it has waited for a request, if it does.

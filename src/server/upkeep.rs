@@ -13,6 +13,7 @@ use super::tls::TlsWatch;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::LOOK_EVERY;
+use crate::telemetry::audit::Audit;
 
 /// How often what nobody needs any more is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
@@ -102,6 +103,18 @@ pub(super) async fn keep_certificate(watch: Option<TlsWatch>) {
             _ = tick.tick() => watch.look(),
             () = hang_up.next() => watch.reload(),
         }
+    }
+}
+
+/// Has the audit file opened again when asked to. Ends with its task.
+pub(super) async fn keep_audit(audit: Option<Audit>) {
+    let Some(audit) = audit else {
+        return;
+    };
+    let mut hang_up = shutdown::HangUp::listen();
+    loop {
+        hang_up.next().await;
+        audit.reopen();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A bounded buffer of log lines in front of a writer that may be slow or stuck.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,14 @@ use super::Format;
 pub const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// How long the end of the process waits for the last lines to be taken.
 pub const FLUSH_WAIT: Duration = Duration::from_secs(1);
+
+/// How many lines this process dropped.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines of the log this process dropped, since nobody took them in time.
+pub fn dropped() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
 
 /// Takes lines and never waits for the writer.
 #[derive(Clone)]
@@ -79,6 +88,7 @@ impl Shared {
         }
         if state.waiting.len().saturating_add(line.len()) > BUFFER_BYTES_MAX {
             state.dropped = state.dropped.saturating_add(1);
+            DROPPED.fetch_add(1, Ordering::Relaxed);
         } else {
             state.waiting.extend_from_slice(line);
         }
@@ -104,6 +114,7 @@ impl Shared {
         let mut state = self.lock();
         state.writing = false;
         state.dropped = state.dropped.saturating_add(lost);
+        DROPPED.fetch_add(lost, Ordering::Relaxed);
         self.changed.notify_all();
     }
 }

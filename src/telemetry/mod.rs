@@ -1,4 +1,5 @@
-//! The log: events become lines on standard error, as text for a person or as JSON.
+//! The log: events become lines on standard error, as text for a person or as JSON. Beside it, the audit
+//! stream ([`audit`]) and the numbers for Prometheus ([`metrics`]).
 //!
 //! Whoever logs never waits for whoever reads. Lines go through a bounded buffer (`lines.rs`) to a thread
 //! of their own; what does not fit is counted, dropped, and the count is reported once there is room.
@@ -7,7 +8,9 @@
 //! written from the chosen level on, those of libraries from warnings on, since what they say in detail
 //! may hold what must not be logged.
 
+pub mod audit;
 mod lines;
+pub mod metrics;
 pub mod panics;
 
 use std::fmt::Debug;
@@ -21,7 +24,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-pub use lines::{BUFFER_BYTES_MAX, FLUSH_WAIT, Guard};
+pub use lines::{BUFFER_BYTES_MAX, FLUSH_WAIT, Guard, dropped};
 use lines::{Lines, start};
 
 /// How an event looks.

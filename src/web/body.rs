@@ -13,8 +13,10 @@ use bytes::{Buf as _, Bytes};
 use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::limited::{Limited, Paced};
 use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp};
+use crate::gateway::limits::Admitted;
 use crate::gateway::refusal::Refusal;
 use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 use crate::model::revocation::LinkId;
@@ -31,6 +33,8 @@ pub enum Body {
     Empty,
     /// Bytes made here.
     Full(Bytes),
+    /// Bytes of which only so many may go out, and only so fast.
+    Limited(Limited),
     /// A region of a file, read as the client takes it.
     Region(Region),
     /// One after the other.
@@ -54,6 +58,8 @@ pub struct Region {
     /// What the file was like when its first piece went out, where there are more.
     stamp: Option<Stamp>,
     waiting: Option<Waiting>,
+    /// Where its bytes may only go out so fast.
+    paced: Option<Box<Paced>>,
 }
 
 /// Who reads a file, as the log names them.
@@ -65,11 +71,18 @@ pub(super) struct Reader {
     trace_id: TraceId,
     /// The link that opened the file.
     link_id: LinkId,
+    /// The place that it takes among those who may, until the last byte is sent.
+    admitted: Option<Admitted>,
 }
 
 impl Reader {
     /// The reader of a request of this version.
-    pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
+    pub(super) fn new(
+        version: Version,
+        trace_id: TraceId,
+        link_id: LinkId,
+        admitted: Option<Admitted>,
+    ) -> Self {
         let read_bytes = if version <= Version::HTTP_11 {
             READ_BYTES
         } else {
@@ -79,6 +92,7 @@ impl Reader {
             read_bytes,
             trace_id,
             link_id,
+            admitted,
         }
     }
 
@@ -114,6 +128,7 @@ impl Body {
             end,
             stamp: None,
             waiting: None,
+            paced: None,
         })
     }
 
@@ -121,10 +136,12 @@ impl Body {
     /// queue the connection sends files, if it can.
     pub(super) fn read_by(&mut self, reader: &Arc<Reader>, regions: Option<&Regions>) {
         match self {
-            Self::Empty | Self::Full(_) => {}
+            Self::Empty | Self::Full(_) | Self::Limited(_) => {}
             Self::Region(region) => {
                 region.reader = Some(Arc::clone(reader));
                 region.regions = regions.cloned();
+                let pace = reader.admitted.as_ref().and_then(Admitted::pace);
+                region.paced = pace.map(|pace| Box::new(Paced::new(pace)));
             }
             Self::Sequence(bodies) => {
                 for body in bodies {
@@ -132,6 +149,28 @@ impl Body {
                 }
             }
         }
+    }
+}
+
+impl Body {
+    /// Holds bytes in memory to what they may have.
+    pub(super) fn limit(&mut self, admitted: Admitted) {
+        let bytes = match std::mem::replace(self, Self::Empty) {
+            Self::Full(bytes) => bytes,
+            Self::Sequence(bodies) => {
+                let pieces = bodies.iter().map(|body| match body {
+                    Self::Full(bytes) => bytes.as_ref(),
+                    _ => &[],
+                });
+                Bytes::from(pieces.collect::<Vec<_>>().concat())
+            }
+            // Nothing is sent, or a file is, whose reader is held to it.
+            other => {
+                *self = other;
+                return;
+            }
+        };
+        *self = Self::Limited(Limited::new(bytes, admitted));
     }
 }
 
@@ -149,6 +188,13 @@ impl HttpBody for Body {
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *this = Self::Empty;
+                Ok(Piece::from(bytes))
+            }
+            Self::Limited(limited) => {
+                let bytes = ready!(limited.poll_bytes(context));
+                if limited.left() == 0 {
+                    *this = Self::Empty;
+                }
                 Ok(Piece::from(bytes))
             }
             Self::Region(region) => match ready!(region.poll_piece(context)) {
@@ -178,10 +224,12 @@ impl HttpBody for Body {
 }
 
 impl Body {
-    fn length(&self) -> u64 {
+    /// How many bytes are left of it.
+    pub(super) fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,
+            Self::Limited(limited) => limited.left(),
             Self::Region(region) => region.end.saturating_sub(region.next),
             Self::Sequence(bodies) => bodies.iter().map(Self::length).sum(),
         }
@@ -193,9 +241,18 @@ impl Region {
         if self.next >= self.end {
             return Poll::Ready(None);
         }
+        if let Some(paced) = &mut self.paced {
+            ready!(paced.poll_grant(context, self.end - self.next));
+        }
         let piece = ready!(self.poll_next(context));
         match &piece {
-            Ok(piece) => self.next += piece.remaining() as u64,
+            Ok(piece) => {
+                let length = piece.remaining() as u64;
+                self.next += length;
+                if let Some(paced) = &mut self.paced {
+                    paced.spend(length);
+                }
+            }
             Err(refusal) => {
                 if let Some(reader) = &self.reader {
                     reader.note_aborted(refusal);
@@ -271,6 +328,8 @@ impl Region {
 
     /// How much of what is left goes into the next piece.
     fn length(&self, max: usize) -> usize {
-        usize::try_from(self.end - self.next).map_or(max, |left| left.min(max))
+        let granted = self.paced.as_ref().map(|paced| paced.granted());
+        let left = (self.end - self.next).min(granted.unwrap_or(u64::MAX));
+        usize::try_from(left).map_or(max, |left| left.min(max))
     }
 }

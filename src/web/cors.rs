@@ -12,7 +12,7 @@ const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-or
 
 /// What a script may read of an answer beyond what it may always read.
 const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Encoding, Content-Length, \
-                       Content-Range, ETag, Last-Modified, Repr-Digest, X-Request-Id";
+                       Content-Range, ETag, Last-Modified, Repr-Digest, Retry-After, X-Request-Id";
 
 /// What a script may send.
 const ACCEPTED: &str =

@@ -8,9 +8,9 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue, IF_MATCH, IF_UNMODIFIED_SINCE};
 use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
@@ -70,6 +70,11 @@ impl Handover {
             header,
             prefix: escaped(prefix).trim_end_matches('/').to_owned(),
         })
+    }
+
+    /// Whether these are the headers of an answer that leaves the bytes to the proxy.
+    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+        headers.contains_key(&self.header)
     }
 
     /// The header that names the file at this path below the data directory.

@@ -7,12 +7,10 @@ use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
     HeaderName, HeaderValue, LAST_MODIFIED, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
 use super::{Settings, cors};
 use crate::gateway::download::Download;
-use crate::model::address::{FileAddress, FileRef};
 use crate::model::condition::Validators;
 use crate::model::file::FileRecord;
 
@@ -39,27 +37,16 @@ const DESCRIPTION: [HeaderName; 4] = [
     ACCEPT_RANGES,
 ];
 
-/// The heads of hot files.
-pub(super) struct Heads(Cache<Key, Arc<Head>>);
+/// The heads of hot files, each under the address in memory of the record that it is made of and holds: as
+/// long as it is kept, no other record can be there.
+pub(super) struct Heads(Cache<usize, Arc<Head>>);
 
 /// What every answer with a file says, as long as nothing of the file changes.
 pub(super) struct Head {
-    /// The file that it is made of.
-    file: Arc<FileRecord>,
+    /// The record that it is made of, held so that its address stays its own.
+    _file: Arc<FileRecord>,
     pub(super) validators: Validators,
     headers: HeaderMap,
-}
-
-#[derive(PartialEq, Eq, Hash)]
-struct Key(FileAddress);
-
-#[derive(Hash)]
-struct Borrowed<'a>(FileRef<'a>);
-
-impl Equivalent<Key> for Borrowed<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        self.0.is_of(&key.0)
-    }
 }
 
 impl Heads {
@@ -73,15 +60,12 @@ impl Heads {
         if claims.content_type().is_some() || claims.content_disposition().is_some() {
             return Arc::new(Head::new(download, settings));
         }
-        let kept = self
-            .0
-            .get(&Borrowed(FileRef::new(&file.organization, &file.id)));
-        // A file that was read again may be another one under the same ids.
-        if let Some(kept) = kept.filter(|kept| Arc::ptr_eq(&kept.file, file)) {
+        let place = Arc::as_ptr(file).addr();
+        if let Some(kept) = self.0.get(&place) {
             return kept;
         }
         let made = Arc::new(Head::new(download, settings));
-        self.0.insert(Key(file.address()), Arc::clone(&made));
+        self.0.insert(place, Arc::clone(&made));
         made
     }
 }
@@ -113,7 +97,7 @@ impl Head {
         protect(&mut headers, settings, download);
         cors::allow_all(&settings.origins, &mut headers);
         Self {
-            file: Arc::clone(file),
+            _file: Arc::clone(file),
             validators,
             headers,
         }

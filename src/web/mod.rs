@@ -7,8 +7,7 @@
 
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, HeaderValue};
@@ -21,17 +20,22 @@ use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::handover::Regions;
-use crate::model::revocation::LinkId;
+use crate::model::id::ApiKeyId;
+use crate::telemetry::audit::Audit;
+use crate::telemetry::metrics::{self, Metrics};
 use crate::telemetry::panics;
 
 use body::{Body, Reader};
 use client::{Peer, TrustedProxies};
 use cors::Origins;
+use delivery::{Delivered, Deliveries};
 use handover::Handover;
 use head::Heads;
 use problem::Problem;
 use received::Received;
+use report::{Refused, Reporter};
 use route::{FilePath, Route};
+use seen::Seen;
 use style::Style;
 use trace::Trace;
 use verify::VerifyHeader;
@@ -41,6 +45,7 @@ pub mod body;
 pub mod client;
 pub mod cors;
 pub mod credential;
+pub mod delivery;
 mod download;
 mod form;
 mod framing;
@@ -48,6 +53,7 @@ pub mod handover;
 mod head;
 mod header;
 pub mod koodrive;
+mod limited;
 pub mod multipart;
 pub mod ops;
 mod page;
@@ -57,7 +63,9 @@ mod qoder;
 pub mod query;
 mod received;
 mod reply;
+pub mod report;
 pub mod route;
+mod seen;
 pub mod style;
 pub mod trace;
 mod upload;
@@ -107,6 +115,8 @@ pub struct Arrival {
     pub peer: Peer,
     /// Where bodies hand files over to the connection, if it can send them itself.
     pub regions: Option<Regions>,
+    /// Where its answers are counted.
+    pub deliveries: Deliveries,
 }
 
 /// The public side of a gateway.
@@ -116,11 +126,18 @@ pub struct Web {
     /// The path in `public_base_url`, which a proxy in front may strip or leave; empty for none.
     mount: String,
     heads: Heads,
+    reporter: Arc<Reporter>,
 }
 
 impl Web {
     /// The public side of this gateway, mounted where its `public_base_url` says.
-    pub fn new(gateway: Arc<Gateway>, settings: Settings) -> Self {
+    /// What comes to pass is told to `metrics` and, if there is one, to `audit`.
+    pub fn new(
+        gateway: Arc<Gateway>,
+        settings: Settings,
+        metrics: Arc<Metrics>,
+        audit: Option<Audit>,
+    ) -> Self {
         let base = gateway.settings().public_base_url.as_str();
         let after_scheme = base.split_once("://").map_or(base, |(_, rest)| rest);
         let mount = after_scheme
@@ -130,27 +147,64 @@ impl Web {
         Self {
             mount: mount.to_owned(),
             heads: Heads::new(),
+            reporter: Arc::new(Reporter::new(Arc::clone(&gateway), metrics, audit)),
             gateway,
             settings,
         }
     }
 
+    /// What a new connection is known by. `regions`: where it can send files itself.
+    pub fn arrival(&self, peer: Peer, regions: Option<Regions>) -> Arrival {
+        let deliveries = Deliveries::new(&self.reporter);
+        Arrival {
+            peer,
+            regions,
+            deliveries,
+        }
+    }
+
+    /// Counts what was sent so far of all downloads that are on their way, for
+    /// [`Gateway::flush_counts`] to have it.
+    pub fn count_downloads(&self) {
+        self.reporter.count_so_far();
+    }
+
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
-    pub async fn handle(&self, request: Request<Incoming>, arrival: &Arrival) -> Response<Body> {
-        let started = self.gateway.clock().elapsed();
+    pub fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> impl Future<Output = Response<Delivered>> + Send {
         let (parts, body) = request.into_parts();
-        let mut body = Received::new(body);
+        // The future is made from the parts, so that it has no room for the request beside them.
+        async move {
+            self.answered(&parts, &mut Received::new(body), &arrival)
+                .await
+        }
+    }
+
+    async fn answered(
+        &self,
+        parts: &Parts,
+        body: &mut Received,
+        arrival: &Arrival,
+    ) -> Response<Delivered> {
+        let started = self.gateway.clock().elapsed();
         let path = self.path_in(parts.uri.path());
         let trace = Trace::of(&parts.headers, Style::of_path(path));
         let mut seen = Seen::default();
         let answered = {
-            let answering = self.answer(&parts, path, &mut body, arrival, &trace, &mut seen);
+            let answering = self.answer(parts, path, body, arrival, &trace, &mut seen);
             let answered = panics::caught(pin!(answering)).await;
             answered.unwrap_or_else(|said| Err(Refusal::Internal(said).into()))
         };
         let (mut response, problem) = match answered {
             Ok(response) => (response, None),
-            Err(problem) => (self.refuse(&parts, path, &problem, &trace), Some(problem)),
+            Err(problem) => {
+                let wait = || self.gateway.limits().address_wait(seen.client);
+                let problem = problem.waiting_for(wait);
+                (self.refuse(parts, path, &problem, &trace), Some(problem))
+            }
         };
         if self.is_about_a_link(path) {
             self.settings
@@ -162,15 +216,24 @@ impl Web {
             response.headers_mut().insert(CONNECTION, close);
         }
         let took = self.gateway.clock().elapsed().saturating_sub(started);
-        seen.log(
-            &parts.method,
-            path,
-            &trace,
-            response.status(),
-            took,
-            problem.as_ref(),
-        );
-        response
+        let status = response.status();
+        seen.log(&parts.method, path, &trace, status, took, problem.as_ref());
+        self.reporter
+            .metrics
+            .note_answered(seen.route, status.as_u16());
+        if let Some(problem) = &problem {
+            let request = Refused {
+                method: &parts.method,
+                path,
+                trace: &trace,
+            };
+            let known = seen.known();
+            self.reporter
+                .refused(&request, problem, status.as_u16(), &known);
+        }
+        let has_body = parts.method != Method::HEAD;
+        let deliveries = &arrival.deliveries;
+        response.map(|body| deliveries.deliver(body, has_body, seen.route, started, seen.download))
     }
 
     /// The answer to a problem, in the words of the API style or, for a person, as a page.
@@ -227,11 +290,16 @@ impl Web {
         if path == verify::PATH && verify_header.is_none() {
             return Err(Problem::NoRoute);
         }
-        let route = Route::parse(&request.method, path)?;
-        seen.route = route.name();
+        let route = Route::parse(&request.method, path);
+        seen.route = route
+            .as_ref()
+            .map_or_else(|_| Default::default(), Route::kind);
         let gateway = &self.gateway;
         let proxies = &self.settings.trusted_proxies;
         let client = proxies.client(arrival.peer, &request.headers);
+        seen.client = client;
+        gateway.limits().admit_address(client)?;
+        let route = route?;
         let mut exchange = Exchange {
             gateway,
             settings: &self.settings,
@@ -239,8 +307,11 @@ impl Web {
             request,
             body,
             trace,
+            reporter: &self.reporter,
+            client,
+            caller: OnceLock::new(),
         };
-        match route {
+        let answered = match route {
             Route::Download(at) => download(&exchange, at, arrival, client, seen).await,
             Route::Verify => {
                 let header = verify_header.ok_or(Problem::NoRoute)?;
@@ -251,7 +322,9 @@ impl Web {
             Route::Aitronos(call) => Box::pin(aitronos::answer(call, &mut exchange)).await,
             Route::KooDrive(call) => Box::pin(koodrive::answer(call, &mut exchange)).await,
             Route::Qoder(call) => Box::pin(qoder::answer(call, &mut exchange)).await,
-        }
+        };
+        seen.caller = exchange.caller.into_inner();
+        answered
     }
 
     /// The path that names the call: the one sent, else what follows the mount in it. Where neither
@@ -285,6 +358,10 @@ struct Exchange<'a> {
     request: &'a Parts,
     body: &'a mut Received,
     trace: &'a Trace,
+    reporter: &'a Reporter,
+    client: Option<IpAddr>,
+    /// The API key that it was called with, once that is known.
+    caller: OnceLock<ApiKeyId>,
 }
 
 impl Exchange<'_> {
@@ -293,8 +370,9 @@ impl Exchange<'_> {
         self.request.uri.query().unwrap_or_default()
     }
 
-    /// Says in the log who minted what. The link itself is not said.
-    fn log_minted(&self, caller: &Principal, minted: &Minted) {
+    /// Says in the log, and wherever else that is told, who minted what. The link itself is not said.
+    fn log_minted(&self, style: metrics::Style, caller: &Principal, minted: &Minted) {
+        self.tell_minted(style, caller, minted);
         tracing::info!(
             trace_id = self.trace.trace_id.as_str(),
             link_id = %minted.link_id,
@@ -336,74 +414,39 @@ async fn download(
     let verified = gateway.verify_link(&link).await?;
     let link_id = verified.link_id();
     seen.link_id = Some(link_id);
+    gateway.limits().admit_link(&verified)?;
+    let admitted = match request.method {
+        Method::GET => gateway.limits().admit_download(&verified, client)?,
+        _ => None,
+    };
     let opened = gateway.open_verified(verified).await?;
     let is_read = opened.content.file().is_some();
+    let (file, expires) = (Arc::clone(&opened.file), opened.expires);
     let mut response = download::answer(exchange, opened)?;
+    seen.download = Some(report::Download {
+        file,
+        link: link_id,
+        expires,
+        client,
+        trace_id: exchange.trace.trace_id,
+        is_head: request.method == Method::HEAD,
+        status: response.status().as_u16(),
+        is_handed_over: exchange
+            .settings
+            .handover
+            .as_ref()
+            .is_some_and(|handover| handover.is_in(response.headers())),
+        counted: None,
+    });
     if is_read {
         let trace_id = exchange.trace.trace_id;
-        let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
+        let reader = Arc::new(Reader::new(request.version, trace_id, link_id, admitted));
         // What HTTP/2 sends is framed, so the kernel cannot send it.
         let is_http1 = request.version <= Version::HTTP_11;
         let regions = arrival.regions.as_ref().filter(|_| is_http1);
         response.body_mut().read_by(&reader, regions);
+    } else if let Some(admitted) = admitted {
+        response.body_mut().limit(admitted);
     }
     Ok(response)
-}
-
-/// What the log line says of a request besides its outcome.
-#[derive(Default)]
-struct Seen {
-    route: &'static str,
-    link_id: Option<LinkId>,
-}
-
-impl Seen {
-    /// Writes the one line about a request. What is broken on our side is an error; a plain no is not.
-    /// Where lines of a level are not written, nothing is made for them.
-    fn log(
-        &self,
-        method: &Method,
-        path: &str,
-        trace: &Trace,
-        status: StatusCode,
-        took: Duration,
-        problem: Option<&Problem>,
-    ) {
-        // A method that nobody knows may be of any length.
-        let method = if matches!(problem, Some(Problem::UnknownMethod)) {
-            "unknown"
-        } else {
-            method.as_str()
-        };
-        let (route, status) = (self.route, status.as_u16());
-        let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let link_id = self.link_id.as_ref().map(LinkId::as_str);
-        // The header is KooDrive's alone.
-        let traceid = || (Style::of_path(path) == Style::KooDrive).then(|| trace.traceid());
-        macro_rules! line {
-            ($level:ident, $($rest:tt)+) => {
-                tracing::$level!(
-                    route, method, status, took_micros, link_id,
-                    trace_id = trace.trace_id.as_str(),
-                    request_id = trace.request_id(),
-                    x_traceid = traceid().as_ref().and_then(|id| id.to_str().ok()),
-                    $($rest)+
-                )
-            };
-        }
-        match problem {
-            None => line!(info, "answered"),
-            Some(Problem::Refused(
-                refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
-            )) => line!(error, error = %refusal, "failed"),
-            Some(problem) => {
-                line!(
-                    info,
-                    refusal = problem.label(),
-                    cause = problem.cause(),
-                    "refused"
-                );
-            }
-        }
-    }
 }

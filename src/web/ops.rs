@@ -1,45 +1,155 @@
-//! `/livez` and `/readyz`, for operators, on the private listener only.
+//! `/livez`, `/readyz` and `/metrics`, for operators, on the private listener only.
+
+use std::sync::Arc;
 
 use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
 use bytes::Bytes;
 
 use crate::gateway::Gateway;
+use crate::gateway::observe::{CacheState, catalogue_failures};
+use crate::telemetry::audit::Audit;
+use crate::telemetry::metrics::{Family, Metrics, text};
 
-/// Answers one request on the private listener: `/livez` says that the process runs, `/readyz` whether
-/// it can answer from a catalogue that it has just looked at.
-pub async fn handle<B>(gateway: &Gateway, request: &Request<B>) -> Response<Full<Bytes>> {
-    let known = matches!(request.uri().path(), "/livez" | "/readyz");
-    if !known {
-        return plain(StatusCode::NOT_FOUND, "not found\n");
-    }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-        response
-            .headers_mut()
-            .insert(hyper::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
-    if request.uri().path() == "/livez" {
-        return plain(StatusCode::OK, "ok\n");
-    }
-    match gateway.look_in_time().await {
-        Ok(_) => plain(StatusCode::OK, "ok\n"),
-        Err(refusal) => {
-            tracing::warn!(error = %refusal, "not ready");
-            plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+/// What operators ask about.
+#[derive(Clone)]
+pub struct Ops {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Its numbers.
+    pub metrics: Arc<Metrics>,
+    /// Its audit stream, if there is one.
+    pub audit: Option<Audit>,
+}
+
+impl Ops {
+    /// Answers one request on the private listener: `/livez` says that the process runs, `/readyz` whether
+    /// it can answer from a catalogue and a blob store that it has just looked at, `/metrics` all numbers,
+    /// in OpenMetrics for whoever accepts it and else in Prometheus' older text format.
+    pub async fn handle<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if !matches!(path, "/livez" | "/readyz" | "/metrics") {
+            return plain(StatusCode::NOT_FOUND, "not found\n");
         }
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            response
+                .headers_mut()
+                .insert(hyper::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return response;
+        }
+        match path {
+            "/livez" => plain(StatusCode::OK, "ok\n"),
+            "/metrics" => self.numbers(request),
+            _ => match self.gateway.ready().await {
+                Ok(()) => plain(StatusCode::OK, "ok\n"),
+                Err(refusal) => {
+                    tracing::warn!(error = %refusal, "not ready");
+                    plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+                }
+            },
+        }
+    }
+
+    fn numbers<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let mut families = self.metrics.families();
+        families.extend(caches(&self.gateway.caches()));
+        families.extend(self.state());
+        let accept = request.headers().get(ACCEPT);
+        let accept = accept.and_then(|accept| accept.to_str().ok());
+        let (text, media_type) = text(families, accept.unwrap_or_default());
+        answer(StatusCode::OK, Bytes::from(text), media_type)
+    }
+
+    fn state(&self) -> [Family; 6] {
+        let revoked = self.gateway.revocation_state();
+        let revoked = [
+            ("organization_epochs", revoked.epochs),
+            ("link_revisions", revoked.revisions),
+            ("links", revoked.denied),
+        ];
+        [
+            Family::counters(
+                "hallpass_catalogue_errors",
+                "Calls of the catalogue that failed",
+                "kind",
+                catalogue_failures(),
+            ),
+            Family::counter(
+                "hallpass_uncounted_downloads",
+                "Downloads that are in no link's and no file's count",
+                self.gateway.uncounted_downloads(),
+            ),
+            Family::counter(
+                "hallpass_audit_lines_dropped",
+                "Lines of the audit stream that were dropped",
+                self.audit.as_ref().map_or(0, Audit::dropped),
+            ),
+            Family::counter(
+                "hallpass_log_lines_dropped",
+                "Lines of the log that were dropped",
+                crate::telemetry::dropped(),
+            ),
+            Family::gauges(
+                "hallpass_signing_keys",
+                "Signing keys of the keyring",
+                "state",
+                self.gateway.signing_keys(),
+            ),
+            Family::gauges(
+                "hallpass_revocations",
+                "Revocations that are held in memory",
+                "kind",
+                revoked,
+            ),
+        ]
     }
 }
 
+fn caches(caches: &[CacheState]) -> [Family; 4] {
+    let each = |of: fn(&CacheState) -> u64| -> Vec<_> {
+        caches.iter().map(|cache| (cache.name, of(cache))).collect()
+    };
+    [
+        Family::counters(
+            "hallpass_cache_hits",
+            "Looks into a cache that found what was looked for",
+            "cache",
+            each(|cache| cache.hits),
+        ),
+        Family::counters(
+            "hallpass_cache_misses",
+            "Looks into a cache that did not",
+            "cache",
+            each(|cache| cache.misses),
+        ),
+        Family::gauges(
+            "hallpass_cache_entries",
+            "What a cache keeps",
+            "cache",
+            each(|cache| cache.entries),
+        ),
+        Family::gauges(
+            "hallpass_cache_bytes",
+            "What that weighs in memory; files that are open count 1 each",
+            "cache",
+            each(|cache| cache.weight),
+        ),
+    ]
+}
+
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let text = Bytes::from_static(text.as_bytes());
+    answer(status, text, "text/plain; charset=utf-8")
+}
+
+fn answer(status: StatusCode, text: Bytes, media_type: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }

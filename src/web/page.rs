@@ -79,6 +79,10 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
             "This file is not here",
             "It does not exist or has been deleted.",
         ),
+        429 => (
+            "Please wait a moment",
+            "There were too many requests just now. A little later it works again.",
+        ),
         503 => (
             "Please try again",
             "The service is busy. A moment later it may work.",

@@ -1,6 +1,7 @@
 //! Everything that can end a request early: what the gateway refused, and what HTTP itself forbids.
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::gateway::refusal::{FieldFault, Refusal};
 
@@ -84,6 +85,17 @@ impl Problem {
         Self::BadBody {
             why: why.into(),
             cause: Some(cause),
+        }
+    }
+
+    /// The same, and whoever may try again later is told to wait no shorter than this.
+    pub(super) fn waiting_for(self, least: impl FnOnce() -> Duration) -> Self {
+        match self {
+            Self::Refused(Refusal::TooMany { what, wait }) => {
+                let wait = wait.max(least());
+                Self::Refused(Refusal::TooMany { what, wait })
+            }
+            other => other,
         }
     }
 

@@ -8,6 +8,7 @@ use hyper::Method;
 
 use super::problem::Problem;
 use super::{aitronos, koodrive, qoder, verify};
+use crate::telemetry::metrics::Route as Kind;
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,14 +79,24 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The call's name in logs.
-    pub const fn name(&self) -> &'static str {
+    /// What kind of call it is, in logs and numbers.
+    pub const fn kind(&self) -> Kind {
         match self {
-            Self::Download(_) => "download",
-            Self::Verify => "verify",
-            Self::Aitronos(call) => call.name(),
-            Self::Qoder(call) => call.name(),
-            Self::KooDrive(call) => call.name(),
+            Self::Download(_) => Kind::Download,
+            Self::Verify => Kind::Verify,
+            Self::Aitronos(call) => call.kind(),
+            Self::Qoder(call) => call.kind(),
+            Self::KooDrive(call) => call.kind(),
+        }
+    }
+
+    /// The organization and the file in the path, as they were sent.
+    pub const fn names(&self) -> (Option<&'a str>, Option<&'a str>) {
+        match self {
+            Self::Download(at) => (Some(at.organization), Some(at.file)),
+            Self::Aitronos(call) => call.names(),
+            Self::Qoder(call) => (None, call.file()),
+            Self::Verify | Self::KooDrive(_) => (None, None),
         }
     }
 }
@@ -94,10 +105,10 @@ impl<'a> FilePath<'a> {
     /// Reads `/v1/organizations/{organization}/files/{file}/{last}`.
     pub(super) fn before(path: &'a str, last: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v1/organizations/")?;
-        let (organization, rest) = rest.split_once("/files/")?;
-        let (file, tail) = rest.split_once('/')?;
-        let whole = |segment: &str| !segment.is_empty() && !segment.contains('/');
-        (whole(organization) && whole(file) && tail == last).then_some(Self { organization, file })
+        let (organization, rest) = rest.split_once('/')?;
+        let (file, tail) = rest.strip_prefix("files/")?.split_once('/')?;
+        let has_both = !organization.is_empty() && !file.is_empty();
+        (has_both && tail == last).then_some(Self { organization, file })
     }
 }
 

@@ -8,7 +8,7 @@ use super::body::Body;
 use super::problem::Problem;
 use super::trace::Trace;
 use super::{aitronos, koodrive, qoder, reply};
-use crate::gateway::refusal::Refusal;
+use crate::gateway::refusal::{Refusal, whole_seconds};
 use crate::model::time::UnixSeconds;
 
 /// How many seconds to wait before trying again what is unavailable now.
@@ -66,6 +66,9 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
         Problem::Refused(Refusal::Link(_)) => (WWW_AUTHENTICATE, "SignedUrl".to_owned()),
         Problem::Refused(refusal) if refusal.is_of_the_key() => {
             (WWW_AUTHENTICATE, "Bearer realm=\"hallpass\"".to_owned())
+        }
+        Problem::Refused(Refusal::TooMany { wait, .. }) => {
+            (RETRY_AFTER, whole_seconds(*wait).to_string())
         }
         Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),
         Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),

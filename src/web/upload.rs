@@ -33,5 +33,7 @@ pub(super) async fn take_in(
         created_at: None,
         uploaded_by: Some(caller.key),
     };
-    Ok(exchange.gateway.finish_upload(file.upload, new).await?)
+    let record = exchange.gateway.finish_upload(file.upload, new).await?;
+    exchange.tell_uploaded(&record);
+    Ok(record)
 }

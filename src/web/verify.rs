@@ -76,7 +76,9 @@ pub(super) async fn answer(
     let verified = exchange.gateway.verify_link(&link).await?;
     let link_id = verified.link_id();
     seen.link_id = Some(link_id);
+    exchange.gateway.limits().admit_link(&verified)?;
     let file = exchange.gateway.file_of(&verified).await?;
+    exchange.tell_verified(&file, link_id);
     let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
     reply::set(&mut response, ORGANIZATION, file.organization.as_str());
     reply::set(&mut response, FILE, file.id.as_str());

@@ -1,10 +1,18 @@
-//! What the verifier allocates: nothing, whether a plain link is good or not. A test binary of its own,
-//! since an allocator that counts slows everything else.
+//! What the verifier allocates: nothing, whether a plain link is good or not; and what the limits do of those
+//! whom they know: nothing, either. A test binary of its own, since an allocator that counts slows everything
+//! else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // A test may panic.
+
+mod counting;
+
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use allocation_counter::measure;
 
-use hallpass::model::id::{FileId, OrganizationId};
+use hallpass::gateway::clock::SystemClock;
+use hallpass::gateway::limits::{Limits, Rule, Settings};
+use hallpass::model::id::{ApiKeyId, FileId, OrganizationId};
 use hallpass::model::revocation::{LinkId, Revocations};
 use hallpass::model::time::UnixSeconds;
 use hallpass::sign::claims::{ClaimName, Claims};
@@ -113,6 +121,54 @@ fn a_bad_link_is_refused_without_allocating_known_or_not() {
             assert_eq!(verified(&keyring, url, 0), (Err(why), 0), "{why}");
         }
     }
+}
+
+/// A request, its download of 1 KiB, and the refusal of one too many.
+#[test]
+fn whoever_is_known_is_limited_without_allocating() {
+    let rule = Rule {
+        requests_per_minute: 1_000,
+        downloads: 2,
+        bytes_per_second: 1 << 30,
+    };
+    let settings = Settings {
+        api_key: rule,
+        address: rule,
+        link: rule,
+        organization: rule,
+    };
+    let limits = Limits::new(&settings, Arc::new(SystemClock::start()));
+    let (keyring, client) = (keyring(), Some(IpAddr::from([192, 0, 2, 1])));
+    let url = link(&keyring, Claims::none());
+    let (organization, file, query) = url::split(&url).unwrap();
+    let attempt = Attempt {
+        organization,
+        file,
+        query,
+    };
+    let conditions = Conditions {
+        now: at(NOW),
+        lifetime_max: 604_800,
+        not_before_leeway: 0,
+        client: None,
+        revocations: &revocations(),
+    };
+    let link = keyring.verify(&attempt, &conditions).unwrap();
+    let key = ApiKeyId::from_random([1; 16]);
+    let request = || {
+        limits.admit_address(client).unwrap();
+        limits.admit_key(&key).unwrap();
+        limits.admit_link(&link).unwrap();
+        let admitted = limits.admit_download(&link, client).unwrap().unwrap();
+        let pace = admitted.pace().unwrap();
+        assert!(pace.spend_at_once(1_024));
+        admitted
+    };
+    assert_ne!(measure(|| drop(request())).count_total, 0);
+    assert_eq!(measure(|| drop(request())).count_total, 0);
+    let _both = [request(), request()];
+    let third = measure(|| assert!(limits.admit_download(&link, client).is_err()));
+    assert_eq!(third.count_total, 0);
 }
 
 /// That it counts at all.

@@ -1,6 +1,7 @@
 //! What the kernel is asked for, as strace sees it: little for what is in memory, and nothing that others
 //! wait for where a disk is slow.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -24,6 +25,9 @@ const READERS: usize = 100;
 const READ_BYTES: usize = 128 * 1024;
 const FILE_BYTES: usize = 12 * READ_BYTES;
 
+/// How often a hot file is asked for.
+const HOT: usize = 20;
+
 /// The files below a directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory)
@@ -45,6 +49,113 @@ fn forget(path: &Path) {
     let file = File::open(path).unwrap();
     file.sync_all().unwrap();
     fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+}
+
+/// What strace says of each thread: its calls in the order in which they ended, each with its name and what
+/// comes behind it.
+fn calls_by_thread(log: &str) -> BTreeMap<&str, Vec<(&str, &str)>> {
+    let mut threads = BTreeMap::<_, Vec<_>>::new();
+    for line in log
+        .lines()
+        .filter(|line| !line.ends_with("<unfinished ...>"))
+    {
+        let (thread, call) = line.split_once(' ').unwrap();
+        let call = call.trim_start();
+        let resumed = call.strip_prefix("<... ");
+        let named =
+            resumed.map_or_else(|| call.split_once('('), |call| call.split_once(" resumed>"));
+        threads.entry(thread).or_default().extend(named);
+    }
+    threads
+}
+
+/// What a thread called from the receiving of each GET on until all of the answer was sent, but for waiting.
+fn calls_of_answers<'a>(calls: &[(&'a str, &'a str)], length: usize) -> Vec<Vec<&'a str>> {
+    let is_get = |(name, rest): &(&str, &str)| *name == "recvfrom" && rest.contains("\"GET ");
+    let starts = (0..calls.len()).filter(|&at| is_get(&calls[at]));
+    let answers = starts.map(|start| {
+        let (mut sent, mut names) = (0, Vec::new());
+        for (name, rest) in &calls[start..] {
+            if *name != "epoll_wait" {
+                names.push(*name);
+            }
+            let result = rest.rsplit_once(" = ").map(|(_, result)| result);
+            let result = result.and_then(|result| result.parse::<usize>().ok());
+            if *name != "recvfrom" {
+                sent += result.unwrap_or_default();
+            }
+            if sent >= length {
+                break;
+            }
+        }
+        names.dedup();
+        names
+    });
+    answers.collect()
+}
+
+#[test]
+fn a_hot_file_is_received_for_and_sent_and_nothing_else() {
+    let place = Place::new();
+    let (small, large) = (vec![1; 1024], vec![2; 1024 * 1024]);
+    let (small_id, large_id) = (
+        place.add("small.bin", &small),
+        place.add("large.bin", &large),
+    );
+    let log = place.path("calls");
+    let strace = [
+        "strace",
+        "-f",
+        "-qq",
+        "-s8",
+        "-o",
+        log.to_str().unwrap(),
+        // A line in the log wakes the thread that writes it.
+        "env",
+        "HALLPASS_LOG_LEVEL=warn",
+    ];
+    let mut serving = place.start_under(&strace, &["serve", "--listen", "127.0.0.1:0"]);
+    let url = serving.url();
+    let host = url.strip_prefix("http://").unwrap();
+    for (id, body, expected) in [
+        (small_id, small, &["recvfrom", "writev"][..]),
+        (large_id, large, &["recvfrom", "sendmsg", "sendfile"]),
+    ] {
+        let before = fs::read_to_string(&log).unwrap().len();
+        let link = text(&place.sign(&url, &id, &[]), "download_url");
+        let path = link.strip_prefix(&url).unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let mut length = 0;
+        for _ in 0..HOT {
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            assert!(head.starts_with(b"HTTP/1.1 200 "), "{head:?}");
+            let mut answered = vec![0; body.len()];
+            stream.read_exact(&mut answered).unwrap();
+            assert!(answered == body);
+            length = head.len() + body.len();
+        }
+        let logged = fs::read_to_string(&log).unwrap();
+        let mut answers = Vec::new();
+        for calls in calls_by_thread(&logged[before..]).values() {
+            answers.extend(calls_of_answers(calls, length));
+        }
+        // A thread may look after something else while it waits for room, and the first answer is not hot.
+        let plain = answers.iter().filter(|calls| *calls == expected).count();
+        println!(
+            "{plain} of {} answers of {} bytes: {expected:?}",
+            answers.len(),
+            body.len()
+        );
+        assert!(plain > HOT / 2, "{answers:?}");
+    }
+    signal(serving.inner_pid(), "TERM");
+    until("the end", || !serving.is_running());
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn serve_json_is_one_object() {
     for (path, answered) in [
         ("/livez", 200),
         ("/readyz", 200),
-        ("/metrics", 404),
+        ("/metrics", 200),
         ("/", 404),
     ] {
         assert_eq!(status(&format!("{admin}{path}")), answered, "{path}");

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::support::secrets;
+
 /// How long anything is waited for before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -169,6 +171,8 @@ impl Serving {
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
+        let key = line.trim_end().strip_prefix("api key: ");
+        key.into_iter().for_each(secrets::keep);
         line.trim_end().to_owned()
     }
 
@@ -199,7 +203,9 @@ impl Serving {
     pub(crate) fn stop(mut self, signal: &str) -> (ExitStatus, String, String) {
         self.signal(signal);
         let (status, rest) = self.end();
-        (status, rest, self.errors.take().unwrap().join().unwrap())
+        let errors = self.errors.take().unwrap().join().unwrap();
+        secrets::assert_silent("the log of the binary", &errors);
+        (status, rest, errors)
     }
 
     fn end(&mut self) -> (ExitStatus, String) {
@@ -256,6 +262,9 @@ pub(crate) fn open(url: &str) -> (u16, Vec<u8>) {
 /// The status and the JSON of a call with an API key; null where there is none.
 pub(crate) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
     let length = body.len();
+    if key.len() > 16 {
+        secrets::keep(key);
+    }
     let lines = format!("X-API-Key: {key}\r\nContent-Length: {length}\r\n");
     let (status, answer) = exchange(method, url, &lines, body);
     (status, serde_json::from_slice(&answer).unwrap_or_default())
@@ -266,6 +275,7 @@ fn exchange(method: &str, url: &str, lines: &str, body: &str) -> (u16, Vec<u8>) 
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let mut stream = TcpStream::connect(host).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    secrets::keep_tokens(path.as_bytes());
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{lines}\r\n{body}"
@@ -273,6 +283,7 @@ fn exchange(method: &str, url: &str, lines: &str, body: &str) -> (u16, Vec<u8>) 
     .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
+    secrets::keep_tokens(&answer);
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
     let head = str::from_utf8(&answer[..end.unwrap()]).unwrap();
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
@@ -285,6 +296,7 @@ pub(crate) fn status(url: &str) -> u16 {
 
 pub(crate) fn one_line_of_json(printed: &str) -> Value {
     let line = printed.strip_suffix('\n').expect("a line");
+    secrets::keep_tokens(printed.as_bytes());
     assert!(!line.contains('\n'), "{printed}");
     serde_json::from_str(line).expect(line)
 }

@@ -76,6 +76,17 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "same-site",
     ),
     ("uploads.size_max", "1", "2KiB", "3MiB"),
+    ("limits.api_key_requests_per_minute", "1", "2", "3"),
+    ("limits.address_requests_per_minute", "1", "2", "3"),
+    ("limits.address_downloads", "1", "2", "3"),
+    ("limits.address_bytes_per_second", "1", "2KiB", "3MiB"),
+    ("limits.link_requests_per_minute", "1", "2", "3"),
+    ("limits.link_downloads", "1", "2", "3"),
+    ("limits.link_bytes_per_second", "1", "2KiB", "3MiB"),
+    ("limits.organization_downloads", "1", "2", "3"),
+    ("limits.organization_bytes_per_second", "1", "2KiB", "3MiB"),
+    ("limits.organization_files", "1", "2", "3"),
+    ("limits.organization_bytes", "1", "2KiB", "3MiB"),
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
@@ -99,6 +110,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "X-Other",
     ),
     ("koodrive.date_skew_secs", "1", "2s", "1m"),
+    ("audit.file", "'/a'", "b", "c,d"),
     ("log.format", "'json'", "json", "json"),
     ("log.level", "'error'", "warn", "debug"),
 ];
@@ -202,6 +214,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.handover.mode, HandoverMode::Stream);
     assert!(config.handover.prefix.is_none());
     assert!(config.verify.header.is_none());
+    assert!(config.audit.file.is_none());
     assert!(config.keyring_text.is_none());
 }
 

@@ -144,6 +144,45 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "0",
         "must be 1 to 1125899906842624 bytes",
     ),
+    (
+        "limits.api_key_requests_per_minute",
+        "60/min",
+        "must be a whole number",
+    ),
+    (
+        "limits.address_requests_per_minute",
+        "60000001",
+        "must be 0 to 60000000",
+    ),
+    ("limits.address_downloads", "-1", "must be a whole number"),
+    ("limits.address_bytes_per_second", "1MB", BYTES),
+    (
+        "limits.link_requests_per_minute",
+        "60000001",
+        "must be 0 to 60000000",
+    ),
+    ("limits.link_downloads", "10000001", "must be 0 to 10000000"),
+    (
+        "limits.link_bytes_per_second",
+        "1025GiB",
+        "must be 0 to 1099511627776 bytes",
+    ),
+    (
+        "limits.organization_downloads",
+        "many",
+        "must be a whole number",
+    ),
+    ("limits.organization_bytes_per_second", "off", BYTES),
+    (
+        "limits.organization_files",
+        "1000000000001",
+        "must be 0 to 1000000000000",
+    ),
+    (
+        "limits.organization_bytes",
+        "2000000000GiB",
+        "must be 0 to 1152921504606846976 bytes",
+    ),
     ("files.recycle_days", "30d", "must be a whole number"),
     ("files.recycle_days", "4000", "must be 0 to 3660"),
     (
@@ -176,6 +215,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be the name of a header, such as X-Original-URI",
     ),
     ("koodrive.date_skew_secs", "2h", "must be 0 to 3600 seconds"),
+    ("audit.file", "a\0b", "must be a path"),
     ("log.format", "xml", "must be one of text, json"),
     (
         "log.level",
@@ -493,6 +533,7 @@ fn no_refusal_repeats_a_value() {
                 | "server.tls_certificate"
                 | "server.tls_key"
                 | "keyring.file"
+                | "audit.file"
                 | "verify.header"
         )
     }) {

@@ -132,6 +132,7 @@ pub(crate) async fn exchange_over<S>(stream: S, bytes: &[u8], then_close: bool) 
 where
     S: AsyncRead + AsyncWrite,
 {
+    super::secrets::keep_tokens(bytes);
     let work = async {
         let (mut reader, mut writer) = tokio::io::split(stream);
         let mut answer = Vec::new();
@@ -146,6 +147,7 @@ where
         if let Err(error) = read {
             assert!(!answer.is_empty(), "no answer: {error}");
         }
+        super::secrets::keep_tokens(&answer);
         answer
     };
     tokio::time::timeout(PATIENCE, work)

@@ -6,3 +6,4 @@ pub(crate) mod client;
 pub(crate) mod form;
 pub(crate) mod front;
 pub(crate) mod postgres;
+pub(crate) mod secrets;

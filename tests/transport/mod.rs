@@ -33,12 +33,12 @@ use crate::support::client::Reply;
 const NAME: &str = "localhost";
 
 /// A certificate and its key, in files.
-struct Pair {
+pub(crate) struct Pair {
     directory: tempfile::TempDir,
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let pair = Self {
             directory: tempfile::tempdir().unwrap(),
         };
@@ -66,7 +66,7 @@ impl Pair {
     }
 
     /// A gateway on a plain port and a TLS port.
-    async fn app(&self, more: &[(&'static str, &str)]) -> (TestApp, SocketAddr) {
+    pub(crate) async fn app(&self, more: &[(&'static str, &str)]) -> (TestApp, SocketAddr) {
         let certificate = self.certificate().display().to_string();
         let key = self.key().display().to_string();
         let mut settings = vec![
@@ -84,7 +84,7 @@ impl Pair {
     }
 
     /// Shakes hands, as a client that trusts this certificate alone and speaks these protocols.
-    async fn connect(
+    pub(crate) async fn connect(
         &self,
         address: SocketAddr,
         protocols: &[&str],
@@ -133,10 +133,10 @@ fn write(path: &Path, text: &str) {
 }
 
 /// A client that speaks HTTP/2, over any connection.
-struct Http2(h2::client::SendRequest<Bytes>);
+pub(crate) struct Http2(h2::client::SendRequest<Bytes>);
 
 impl Http2 {
-    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+    pub(crate) async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(1 << 20);
         let (send, connection) = builder.handshake(stream).await.unwrap();
@@ -145,11 +145,11 @@ impl Http2 {
     }
 
     /// By prior knowledge, on a plain listener.
-    async fn plain(address: SocketAddr) -> Self {
+    pub(crate) async fn plain(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap()).await
     }
 
-    async fn request(
+    pub(crate) async fn request(
         &mut self,
         method: &str,
         target: &str,
@@ -187,7 +187,7 @@ impl Http2 {
         })
     }
 
-    async fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> Reply {
         self.request("GET", target, headers, b"").await.unwrap()
     }
 }

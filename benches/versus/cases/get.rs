@@ -8,9 +8,12 @@ use crate::load::Target;
 use crate::process::{Core, Outcome, Running};
 use crate::report::{Bound, Rounds, Spread};
 use crate::servers::{
-    self, Contender, Expected, FLOOR, HALLPASS, Nginx, alternate, nginx_link, start_floor,
-    start_nginx,
+    self, BARE, Contender, Expected, FLOOR, HALLPASS, Nginx, alternate, nginx_link, start_bare,
+    start_floor, start_nginx,
 };
+
+/// Up to this size Hallpass sends a file from memory, and hyper alone stands beside it.
+const FROM_MEMORY_MAX: u64 = 16 * KIB;
 
 /// The goals of one size.
 #[derive(Default)]
@@ -67,10 +70,13 @@ fn whole(bench: &mut Bench, case: &'static str, size: u64, goals: &Goals) -> Out
     let target = Target::get(&bench.site.mint(at, case)?);
     let file = bench.site.file(case)?.clone();
     let like = servers::check(HALLPASS, at, &target.sample(), Expected::Whole(&file))?.0;
-    let floor = start_floor(bench, &like, case, false)?;
+    let mut plain = vec![(FLOOR, start_floor(bench, &like, case, false)?)];
+    if size <= FROM_MEMORY_MAX {
+        plain.push((BARE, start_bare(bench, &like, case)?));
+    }
     let nginx = all_nginx(bench)?;
     let link = Target::get(&nginx_link(case)?);
-    let contenders = line_up((&hallpass, at, target), &nginx, &link, Some(&floor));
+    let contenders = line_up((&hallpass, at, target), &nginx, &link, &plain);
     let rounds = alternate(bench, case, &contenders, Expected::Whole(&file))?;
     judge(bench, case, &rounds, goals);
     Ok(())
@@ -96,10 +102,10 @@ pub(super) fn range(bench: &mut Bench) -> Outcome<()> {
         Expected::Whole(&file),
     )?;
     let like = servers::check(HALLPASS, at, &target.sample(), Expected::Part(length))?.0;
-    let floor = start_floor(bench, &like, case, true)?;
+    let plain = [(FLOOR, start_floor(bench, &like, case, true)?)];
     let nginx = all_nginx(bench)?;
     let link = ranges(nginx_link(case)?);
-    let contenders = line_up((&hallpass, at, target), &nginx, &link, Some(&floor));
+    let contenders = line_up((&hallpass, at, target), &nginx, &link, &plain);
     let rounds = alternate(bench, case, &contenders, Expected::Part(length))?;
     let goals = Goals {
         cpu_of_nginx: Some(0.90),
@@ -127,7 +133,7 @@ pub(super) fn many(bench: &mut Bench) -> Outcome<()> {
         (&hallpass, at, Target::Any(ours)),
         &nginx,
         &Target::Any(theirs),
-        None,
+        &[],
     );
     alternate(bench, "many", &contenders, Expected::Whole(&first))?;
     Ok(())
@@ -146,7 +152,7 @@ fn line_up<'a>(
     (hallpass, at, target): (&'a Running, SocketAddr, Target),
     nginx: &'a [(&'static str, Running, SocketAddr)],
     link: &Target,
-    floor: Option<&'a (Running, SocketAddr)>,
+    plain: &'a [(&'static str, (Running, SocketAddr))],
 ) -> Vec<Contender<'a>> {
     let contender = |name, running, at, target: &Target| Contender {
         name,
@@ -158,8 +164,10 @@ fn line_up<'a>(
     let theirs = nginx
         .iter()
         .map(|(name, running, at)| contender(name, running, *at, link));
-    let floor = floor.map(|(running, at)| contender(FLOOR, running, *at, &target));
-    std::iter::once(ours).chain(theirs).chain(floor).collect()
+    let plain = plain
+        .iter()
+        .map(|(name, (running, at))| contender(name, running, *at, &target));
+    std::iter::once(ours).chain(theirs).chain(plain).collect()
 }
 
 fn judge(bench: &mut Bench, case: &str, rounds: &[Rounds], goals: &Goals) {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 
+use super::quota::Kept;
 use crate::catalog::{
     CatalogError, FILES_ADDED_MAX, Place, Position, Versions, default_space, missing, taken,
 };
 use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE, FOLDER, SPACE};
 use crate::model::app::App;
+use crate::model::count::Counts;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
@@ -24,9 +26,12 @@ pub(super) struct Rows {
     pub(super) files: BTreeMap<(OrganizationId, FileId), FileRecord>,
     /// The ready files in the order of lists, oldest first. The id is plain text, as in a [`Position`].
     pub(super) ready: BTreeMap<OrganizationId, BTreeMap<(UnixSeconds, String), FileId>>,
+    pub(super) kept: BTreeMap<OrganizationId, Kept>,
     pub(super) keys: BTreeMap<ApiKeyId, ApiKey>,
     pub(super) apps: BTreeMap<AppId, App>,
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
+    pub(super) file_counts: BTreeMap<(OrganizationId, FileId), Counts>,
+    pub(super) link_counts: BTreeMap<(OrganizationId, LinkId), (UnixSeconds, Counts)>,
     pub(super) versions: Versions,
 }
 
@@ -157,6 +162,8 @@ impl Rows {
                 .insert((file.organization.clone(), file.id.clone()), ready);
             let listed = self.ready.entry(file.organization.clone()).or_default();
             listed.insert(place(file), file.id.clone());
+            let kept = self.kept.entry(file.organization.clone()).or_default();
+            kept.add(file);
             self.versions.revocations += u64::from(file.link_revision > 0);
         }
         Ok(())
@@ -245,6 +252,7 @@ impl Rows {
             .collect();
         for key in &forgotten {
             let file = self.files.remove(key);
+            self.file_counts.remove(key);
             let revoked = file.is_some_and(|file| file.link_revision > 0);
             self.versions.revocations += u64::from(revoked);
             let (organization, id) = key;

@@ -7,9 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use sqlx::{PgConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{rows, tenancy, versions};
+use super::{quota, rows, tenancy, versions};
+use crate::catalog::quota::Quota;
 use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
-use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
+use crate::catalog::{FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
 use crate::model::file::{BlobLocation, FileRecord, InPlace, Purpose};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
@@ -114,7 +115,11 @@ const INSERT: &str = "INSERT INTO file (organization, id, space, name, media_typ
 
 /// What comes first locks, so that of two calls with one id, or that count in one organization, the second
 /// waits for the first.
-pub(super) async fn add(connection: &mut PgConnection, files: &[FileRecord]) -> Result<(), Fault> {
+pub(super) async fn add(
+    connection: &mut PgConnection,
+    files: &[FileRecord],
+    quota: &Quota,
+) -> Result<(), Fault> {
     if files.len() > FILES_ADDED_MAX {
         return Err(CatalogError::Limit {
             what: FILES_AT_ONCE,
@@ -129,11 +134,9 @@ pub(super) async fn add(connection: &mut PgConnection, files: &[FileRecord]) -> 
     let organizations: BTreeSet<&OrganizationId> =
         files.iter().map(|file| &file.organization).collect();
     for organization in organizations {
-        let of = files
-            .iter()
-            .filter(|file| &file.organization == organization);
-        let more = i64::try_from(of.count()).unwrap_or(i64::MAX);
-        count_ready(connection, organization, more).await?;
+        let of = |file: &&FileRecord| &file.organization == organization;
+        let of: Vec<&FileRecord> = files.iter().filter(of).collect();
+        quota::count_added(connection, organization, &of, quota).await?;
     }
     let same_space = |one: &FileRecord, other: &FileRecord| {
         (&one.organization, &one.space) == (&other.organization, &other.space)
@@ -245,11 +248,11 @@ pub(super) async fn delete(
     id: &FileId,
     now: UnixSeconds,
 ) -> Result<FileRecord, Fault> {
-    // Of an unknown organization there is no file.
-    match count_ready(connection, organization, -1).await {
-        Err(Fault::Known(CatalogError::NotFound { .. })) => return Err(missing(FILE).into()),
-        outcome => outcome?,
-    }
+    // Locks the organization; where there is none there is no file.
+    query("UPDATE organization SET ready_files = greatest(ready_files - 1, 0) WHERE id = $1")
+        .bind(organization.as_str())
+        .execute(&mut *connection)
+        .await?;
     let row = query(DELETE)
         .bind(organization.as_str())
         .bind(id.as_str())
@@ -272,24 +275,6 @@ pub(super) async fn deleted(
         .fetch_all(connection)
         .await?;
     found.iter().map(rows::file).collect()
-}
-
-pub(super) async fn mark_swept(
-    connection: &mut PgConnection,
-    organization: &OrganizationId,
-    id: &FileId,
-) -> Result<(), Fault> {
-    let marked = query(
-        "UPDATE file SET state = 'swept' WHERE organization = $1 AND id = $2 AND state = 'deleted'",
-    )
-    .bind(organization.as_str())
-    .bind(id.as_str())
-    .execute(connection)
-    .await?;
-    if marked.rows_affected() == 0 {
-        return Err(missing(DELETED_FILE).into());
-    }
-    Ok(())
 }
 
 pub(super) async fn forget_swept(
@@ -378,24 +363,6 @@ async fn insert(
         .await?;
     if inserted.rows_affected() < files.len() as u64 {
         return Err(taken("the file id").into());
-    }
-    Ok(())
-}
-
-/// Counts so many more, and locks the organization. `NotFound` where there is none.
-async fn count_ready(
-    connection: &mut PgConnection,
-    organization: &OrganizationId,
-    change: i64,
-) -> Result<(), Fault> {
-    let counted =
-        query("UPDATE organization SET ready_files = greatest(ready_files + $1, 0) WHERE id = $2")
-            .bind(change)
-            .bind(organization.as_str())
-            .execute(connection)
-            .await?;
-    if counted.rows_affected() == 0 {
-        return Err(missing("the organization").into());
     }
     Ok(())
 }

@@ -206,5 +206,11 @@ fn migrator() -> Migrator {
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     };
     let first = include_str!("../schema/postgres/0001_first.sql");
-    Migrator::with_migrations(vec![step(1, "first", first)])
+    let kept = include_str!("../schema/postgres/0002_kept.sql");
+    let counts = include_str!("../schema/postgres/0003_counts.sql");
+    Migrator::with_migrations(vec![
+        step(1, "first", first),
+        step(2, "kept", kept),
+        step(3, "counts", counts),
+    ])
 }

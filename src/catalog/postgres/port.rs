@@ -1,7 +1,8 @@
 //! Each call of the port: which statements it is made of, and what is said where it fails.
 
 use super::calls::{answer, call};
-use super::{Postgres, files, folders, keys, revocation, tenancy};
+use super::{Postgres, files, folders, keys, quota, revocation, tenancy};
+use crate::catalog::quota::Quota;
 use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -124,13 +125,16 @@ impl Catalog for Postgres {
     fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()> {
         call!(self, "adding a file", change, |connection| files::add(
             connection,
-            std::slice::from_ref(file)
+            std::slice::from_ref(file),
+            &Quota::NONE
         ))
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
         call!(self, "adding files", change, |connection| files::add(
-            connection, files
+            connection,
+            files,
+            &Quota::NONE
         ))
     }
 
@@ -199,7 +203,7 @@ impl Catalog for Postgres {
         id: &'a FileId,
     ) -> Answer<'a, ()> {
         call!(self, "marking a file swept", change, |connection| {
-            files::mark_swept(connection, organization, id)
+            quota::mark_swept(connection, organization, id)
         })
     }
 

@@ -5,9 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
-use super::{rows, tenancy, versions};
+use super::{quota, rows, tenancy, versions};
+use crate::catalog::quota::Quota;
 use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
-use crate::catalog::{DELETED_FILE, FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
+use crate::catalog::{FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
@@ -91,6 +92,7 @@ pub(super) const BLOBS_IN_USE: &str = "SELECT DISTINCT blob FROM file \
 pub(super) async fn add(
     connection: &mut SqliteConnection,
     files: &[FileRecord],
+    quota: &Quota,
 ) -> Result<(), Fault> {
     if files.len() > FILES_ADDED_MAX {
         return Err(CatalogError::Limit {
@@ -121,8 +123,7 @@ pub(super) async fn add(
         for file in neighbours {
             insert(connection, file).await?;
         }
-        let more = i64::try_from(neighbours.len()).unwrap_or(i64::MAX);
-        count_ready(connection, organization, more).await?;
+        quota::count_added(connection, organization, neighbours, quota).await?;
     }
     if files.iter().any(|file| file.link_revision > 0) {
         versions::raise_revocations(connection).await?;
@@ -218,7 +219,10 @@ pub(super) async fn delete(
         .bind(id.as_str())
         .execute(&mut *connection)
         .await?;
-    count_ready(connection, organization, -1).await?;
+    query("UPDATE organization SET ready_files = ready_files - 1 WHERE id = ?")
+        .bind(organization.as_str())
+        .execute(&mut *connection)
+        .await?;
     versions::raise_rows(connection).await?;
     Ok(FileRecord {
         state: FileState::Deleted { at: now },
@@ -237,24 +241,6 @@ pub(super) async fn deleted(
         .fetch_all(connection)
         .await?;
     found.iter().map(rows::file).collect()
-}
-
-pub(super) async fn mark_swept(
-    connection: &mut SqliteConnection,
-    organization: &OrganizationId,
-    id: &FileId,
-) -> Result<(), Fault> {
-    let marked = query(
-        "UPDATE file SET state = 'swept' WHERE organization = ? AND id = ? AND state = 'deleted'",
-    )
-    .bind(organization.as_str())
-    .bind(id.as_str())
-    .execute(connection)
-    .await?;
-    if marked.rows_affected() == 0 {
-        return Err(missing(DELETED_FILE).into());
-    }
-    Ok(())
 }
 
 pub(super) async fn forget_swept(
@@ -321,18 +307,5 @@ async fn insert(connection: &mut SqliteConnection, file: &FileRecord) -> Result<
     if inserted.rows_affected() == 0 {
         return Err(taken("the file id").into());
     }
-    Ok(())
-}
-
-async fn count_ready(
-    connection: &mut SqliteConnection,
-    organization: &OrganizationId,
-    change: i64,
-) -> Result<(), Fault> {
-    query("UPDATE organization SET ready_files = ready_files + ? WHERE id = ?")
-        .bind(change)
-        .bind(organization.as_str())
-        .execute(connection)
-        .await?;
     Ok(())
 }

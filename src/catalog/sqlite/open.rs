@@ -139,6 +139,8 @@ fn migrator() -> Migrator {
     let revocation_version = include_str!("../schema/sqlite/0004_revocation_version.sql");
     let row_version = include_str!("../schema/sqlite/0005_row_version.sql");
     let damaged = include_str!("../schema/sqlite/0006_damaged.sql");
+    let kept = include_str!("../schema/sqlite/0007_kept.sql");
+    let counts = include_str!("../schema/sqlite/0008_counts.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "lists by id", lists_by_id),
@@ -146,6 +148,8 @@ fn migrator() -> Migrator {
         step(4, "revocation version", revocation_version),
         step(5, "row version", row_version),
         step(6, "damaged", damaged),
+        step(7, "kept", kept),
+        step(8, "counts", counts),
     ])
 }
 

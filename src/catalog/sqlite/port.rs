@@ -1,6 +1,7 @@
 //! Each call of the port: which statements it is made of, and what is said where it fails.
 
-use super::{Sqlite, answer, files, folders, keys, revocation, tenancy, versions};
+use super::{Sqlite, answer, files, folders, keys, quota, revocation, tenancy, versions};
+use crate::catalog::quota::Quota;
 use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
@@ -140,7 +141,7 @@ impl Catalog for Sqlite {
     fn add_file<'a>(&'a self, file: &'a FileRecord) -> Answer<'a, ()> {
         answer("adding a file", async move {
             let mut change = self.change().await?;
-            files::add(&mut change, std::slice::from_ref(file)).await?;
+            files::add(&mut change, std::slice::from_ref(file), &Quota::NONE).await?;
             Ok(change.commit().await?)
         })
     }
@@ -148,7 +149,7 @@ impl Catalog for Sqlite {
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
         answer("adding files", async move {
             let mut change = self.change().await?;
-            files::add(&mut change, files).await?;
+            files::add(&mut change, files, &Quota::NONE).await?;
             Ok(change.commit().await?)
         })
     }
@@ -217,7 +218,7 @@ impl Catalog for Sqlite {
     ) -> Answer<'a, ()> {
         answer("marking a file swept", async move {
             let mut change = self.change().await?;
-            files::mark_swept(&mut change, organization, id).await?;
+            quota::mark_swept(&mut change, organization, id).await?;
             Ok(change.commit().await?)
         })
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cli::output::Show;
 use crate::gateway::revoke::RevokedLink;
 use crate::model::id::{FileId, OrganizationId};
+use crate::telemetry::audit::Event;
 
 /// What opens nothing any more.
 #[derive(Serialize)]
@@ -49,6 +50,44 @@ impl Revoked {
         Self::Organization {
             organization_id: organization.to_string(),
             organization_epoch,
+        }
+    }
+
+    /// As the audit stream says it.
+    pub(in crate::cli) fn event(&self) -> Event<'_> {
+        let event = Event {
+            event: "revoke",
+            ..Event::default()
+        };
+        match self {
+            Self::Link {
+                organization_id,
+                link_id,
+                expires,
+            } => Event {
+                organization_id: Some(organization_id),
+                link_id: Some(link_id),
+                expires: Some(*expires),
+                ..event
+            },
+            Self::File {
+                organization_id,
+                file_id,
+                link_revision,
+            } => Event {
+                organization_id: Some(organization_id),
+                file_id: Some(file_id),
+                link_revision: Some(*link_revision),
+                ..event
+            },
+            Self::Organization {
+                organization_id,
+                organization_epoch,
+            } => Event {
+                organization_id: Some(organization_id),
+                organization_epoch: Some(*organization_epoch),
+                ..event
+            },
         }
     }
 }

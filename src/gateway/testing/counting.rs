@@ -8,9 +8,12 @@ use tokio::sync::oneshot;
 use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::checkup::Checkup;
+use crate::catalog::counters::Counters;
 use crate::catalog::memory::Memory;
+use crate::catalog::quota::{Quota, Quotas};
 use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
+use crate::model::count::{Count, Counted, Counts};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -99,6 +102,24 @@ impl Checkup for Counting {
     }
 }
 
+impl Counters for Counting {
+    fn add_counts<'a>(&'a self, counts: &'a [Count]) -> Answer<'a, ()> {
+        self.counted().add_counts(counts)
+    }
+
+    fn counts<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        of: Counted<'a>,
+    ) -> Answer<'a, Counts> {
+        self.counted().counts(organization, of)
+    }
+
+    fn forget_counts(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64> {
+        self.counted().forget_counts(now, limit)
+    }
+}
+
 impl Apps for Counting {
     fn create_app<'a>(&'a self, key: &'a ApiKey, app: &'a App) -> Answer<'a, ()> {
         self.counted().create_app(key, app)
@@ -113,6 +134,20 @@ impl Apps for Counting {
         organization: Option<&'a OrganizationId>,
     ) -> Answer<'a, Vec<(AppId, ApiKeyId)>> {
         self.counted().apps(organization)
+    }
+}
+
+impl Quotas for Counting {
+    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
+        Box::pin(async move {
+            self.counted().add_files_within(files, quota).await?;
+            if self.silent.load(Ordering::Relaxed) {
+                let doing = "adding files";
+                let source = "it fell silent".into();
+                return Err(CatalogError::Unavailable { doing, source });
+            }
+            Ok(())
+        })
     }
 }
 
@@ -203,15 +238,7 @@ impl Catalog for Counting {
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
-        Box::pin(async move {
-            self.counted().add_files(files).await?;
-            if self.silent.load(Ordering::Relaxed) {
-                let doing = "adding files";
-                let source = "it fell silent".into();
-                return Err(CatalogError::Unavailable { doing, source });
-            }
-            Ok(())
-        })
+        self.add_files_within(files, Quota::NONE)
     }
 
     fn file<'a>(

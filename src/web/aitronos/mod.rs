@@ -13,6 +13,7 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
+use crate::telemetry::metrics::{Route, Style};
 
 pub(super) mod refusal;
 mod revoke;
@@ -99,16 +100,29 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The call's name in logs.
-    pub const fn name(&self) -> &'static str {
+    /// What kind of call it is, in logs and numbers.
+    pub const fn kind(&self) -> Route {
         match self {
-            Self::Content(_) => "aitronos_content",
-            Self::File(_) => "aitronos_file",
-            Self::Files { .. } => "aitronos_files",
-            Self::Upload { .. } => "aitronos_upload",
-            Self::RevokeLink { .. } => "revoke_link",
-            Self::RevokeFile(_) => "revoke_file",
-            Self::RevokeOrganization { .. } => "revoke_organization",
+            Self::Content(_) => Route::AitronosContent,
+            Self::File(_) => Route::AitronosFile,
+            Self::Files { .. } => Route::AitronosFiles,
+            Self::Upload { .. } => Route::AitronosUpload,
+            Self::RevokeLink { .. } => Route::RevokeLink,
+            Self::RevokeFile(_) => Route::RevokeFile,
+            Self::RevokeOrganization { .. } => Route::RevokeOrganization,
+        }
+    }
+
+    /// The organization and the file in the path, as they were sent.
+    pub const fn names(&self) -> (Option<&'a str>, Option<&'a str>) {
+        match self {
+            Self::Content(at) | Self::File(at) | Self::RevokeFile(at) => {
+                (Some(at.organization), Some(at.file))
+            }
+            Self::Files { organization }
+            | Self::Upload { organization }
+            | Self::RevokeLink { organization }
+            | Self::RevokeOrganization { organization } => (Some(organization), None),
         }
     }
 }
@@ -143,7 +157,7 @@ pub(super) async fn mint(
         .gateway
         .mint(&caller, at.file, &options, None)
         .await?;
-    exchange.log_minted(&caller, &minted);
+    exchange.log_minted(Style::Aitronos, &caller, &minted);
     Ok(reply::json(
         StatusCode::OK,
         exchange.trace,
@@ -186,6 +200,7 @@ async fn file(exchange: &Exchange<'_>, at: FilePath<'_>) -> Result<Response<Body
     let id = FileId::parse(at.file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
         exchange.gateway.delete(&caller.organization, &id).await?;
+        exchange.tell_deleted(&caller, &id);
         return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
     }
     let record = exchange
@@ -206,7 +221,7 @@ async fn caller(
     scope: Scope,
 ) -> Result<Principal, Refusal> {
     let key = credential::api_key_or_bearer(&exchange.request.headers)?;
-    let caller = exchange.gateway.authenticate(key).await?;
+    let caller = exchange.authenticate(key).await?;
     caller.may(scope, organization)?;
     Ok(caller)
 }

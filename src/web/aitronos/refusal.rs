@@ -105,6 +105,17 @@ fn refused(refusal: &Refusal) -> Fault<'_> {
             (409, "CONFLICT", "This contradicts what is there already.")
         }
         Refusal::Missing { .. } => (404, "NOT_FOUND", "There is nothing here."),
+        Refusal::TooMany { .. } => (
+            429,
+            "RATE_LIMITED",
+            "Too many requests. Please try again later.",
+        ),
+        // RFC 4331, §6: the status of a quota that is reached, too.
+        Refusal::Quota { .. } => (
+            507,
+            "INSUFFICIENT_STORAGE",
+            "Your organization's storage is full.",
+        ),
         Refusal::NoSpace => (
             507,
             "INSUFFICIENT_STORAGE",

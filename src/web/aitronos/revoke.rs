@@ -9,6 +9,7 @@ use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::model::revocation::LinkId;
+use crate::telemetry::audit::Event;
 use crate::web::body::Body;
 use crate::web::header::takes_json;
 use crate::web::problem::Problem;
@@ -36,6 +37,14 @@ pub(super) async fn link(
             gateway.revoke_link(&caller.organization, link_id).await?
         }
     };
+    exchange.tell_revoked(
+        &caller,
+        Event {
+            link_id: Some(revoked.link_id.as_str()),
+            expires: Some(revoked.expires.get()),
+            ..Event::default()
+        },
+    );
     tracing::info!(
         trace_id = %exchange.trace.trace_id,
         api_key_id = %caller.key,
@@ -59,6 +68,14 @@ pub(super) async fn links_of_file(
         .gateway
         .revoke_links_of_file(organization, &file)
         .await?;
+    exchange.tell_revoked(
+        &caller,
+        Event {
+            file_id: Some(file.as_str()),
+            link_revision: Some(link_revision),
+            ..Event::default()
+        },
+    );
     tracing::info!(
         trace_id = %exchange.trace.trace_id,
         api_key_id = %caller.key,
@@ -82,6 +99,13 @@ pub(super) async fn links_of_organization(
         .gateway
         .revoke_links_of_organization(organization)
         .await?;
+    exchange.tell_revoked(
+        &caller,
+        Event {
+            organization_epoch: Some(organization_epoch),
+            ..Event::default()
+        },
+    );
     tracing::info!(
         trace_id = %exchange.trace.trace_id,
         api_key_id = %caller.key,

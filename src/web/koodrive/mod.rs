@@ -14,6 +14,7 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
 use crate::model::key::Scope;
+use crate::telemetry::metrics::{Route, Style};
 
 use app_auth::AppSignature;
 use headers::Headers;
@@ -47,10 +48,10 @@ impl Call {
         }
     }
 
-    /// The call's name in logs.
-    pub const fn name(self) -> &'static str {
+    /// What kind of call it is, in logs and numbers.
+    pub const fn kind(self) -> Route {
         match self {
-            Self::Links => "koodrive_links",
+            Self::Links => Route::KoodriveLinks,
         }
     }
 }
@@ -107,7 +108,7 @@ async fn called<'a>(
         return signed(exchange, &signature).await;
     }
     let key = credential::bearer_or_plus(line)?;
-    let caller = exchange.gateway.authenticate(key).await?;
+    let caller = exchange.authenticate(key).await?;
     caller.allows(Scope::Mint)?;
     let headers = Headers::read(exchange)?;
     let text = exchange.body.whole(BODY_BYTES_MAX).await?;
@@ -132,6 +133,7 @@ async fn signed<'a>(
     let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     let message = signature.string_to_sign(exchange.request, &text)?;
     let caller = app.verify(&message, &signature.mac)?;
+    exchange.note_caller(&caller);
     caller.allows(Scope::Mint)?;
     Ok((caller, headers, text))
 }
@@ -167,6 +169,7 @@ fn cut(text: &str) -> &str {
 
 /// As [`Exchange::log_minted`], with the vendor's user.
 fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
+    exchange.tell_minted(Style::Koodrive, caller, minted);
     tracing::info!(
         trace_id = exchange.trace.trace_id.as_str(),
         request_id = exchange.trace.request_id(),

@@ -87,7 +87,8 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
             plain(StatusCode::CONFLICT)
         }
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
-        Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),
+        Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),
+        Refusal::Quota { .. } | Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),
         Refusal::Unavailable(_) => plain(StatusCode::SERVICE_UNAVAILABLE),
         Refusal::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
     }
@@ -114,6 +115,24 @@ mod tests {
             (missing("the organization"), 404, 404),
             (Refusal::OrganizationDenied.into(), 400, 13_000_410),
             (Refusal::KeyPaused.into(), 401, 401),
+            (
+                Refusal::TooMany {
+                    what: "x",
+                    wait: std::time::Duration::ZERO,
+                }
+                .into(),
+                429,
+                429,
+            ),
+            (
+                Refusal::Quota {
+                    what: "x",
+                    limit: 1,
+                }
+                .into(),
+                507,
+                507,
+            ),
             (Refusal::NoSpace.into(), 507, 507),
             (Refusal::Unavailable("secret".into()).into(), 503, 503),
             (Refusal::Internal("secret".into()).into(), 500, 13_000_201),

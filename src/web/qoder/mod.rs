@@ -15,6 +15,7 @@ use crate::model::disposition::Disposition;
 use crate::model::file::Purpose;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
+use crate::telemetry::metrics::{Route, Style};
 
 pub(super) mod refusal;
 mod wire;
@@ -76,12 +77,20 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The call's name in logs.
-    pub const fn name(&self) -> &'static str {
+    /// What kind of call it is, in logs and numbers.
+    pub const fn kind(&self) -> Route {
         match self {
-            Self::Content { .. } => "qoder_content",
-            Self::File { .. } => "qoder_file",
-            Self::Files => "qoder_files",
+            Self::Content { .. } => Route::QoderContent,
+            Self::File { .. } => Route::QoderFile,
+            Self::Files => Route::QoderFiles,
+        }
+    }
+
+    /// The file in the path, as it was sent.
+    pub const fn file(&self) -> Option<&'a str> {
+        match self {
+            Self::Content { file } | Self::File { file } => Some(file),
+            Self::Files => None,
         }
     }
 }
@@ -110,7 +119,7 @@ async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Pro
         return Err(Problem::PurposeDenied);
     }
     let minted = exchange.gateway.mint_asked(asked, habit).await?;
-    exchange.log_minted(&caller, &minted);
+    exchange.log_minted(Style::Qoder, &caller, &minted);
     let text = wire::content(&minted);
     if exchange.settings.qoder_content_status == ContentStatus::Plain {
         return Ok(reply::json(StatusCode::OK, exchange.trace, text));
@@ -152,6 +161,7 @@ async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>,
     let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
         exchange.gateway.delete(&caller.organization, &id).await?;
+        exchange.tell_deleted(&caller, &id);
         return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
     }
     let record = exchange
@@ -168,7 +178,7 @@ async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>,
 /// Who calls, and may.
 async fn caller(exchange: &Exchange<'_>, scope: Scope) -> Result<Principal, Refusal> {
     let key = credential::bearer(&exchange.request.headers)?;
-    let caller = exchange.gateway.authenticate(key).await?;
+    let caller = exchange.authenticate(key).await?;
     caller.allows(scope)?;
     Ok(caller)
 }

@@ -17,6 +17,7 @@ const NOT_FOUND: &str = "not_found_error";
 const AUTHENTICATION: &str = "authentication_error";
 const PERMISSION: &str = "permission_error";
 const CONFLICT: &str = "conflict_error";
+const RATE_LIMIT: &str = "rate_limit_error";
 const API: &str = "api_error";
 
 /// A problem in Qoder's words.
@@ -94,6 +95,16 @@ fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
             of(409, CONFLICT, "This contradicts what is there already.")
         }
         Refusal::TooLarge { limit } => too_large(*limit),
+        Refusal::TooMany { .. } => of(
+            429,
+            RATE_LIMIT,
+            "Too many requests. Please try again later.",
+        ),
+        Refusal::Quota { .. } => of(
+            403,
+            PERMISSION,
+            "The storage limit of the organization is reached.",
+        ),
         Refusal::NoSpace => of(507, API, "There is no room for the file."),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
         // What went wrong inside is for the log alone. No call of this style opens a link.

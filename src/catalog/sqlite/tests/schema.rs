@@ -3,25 +3,46 @@
 use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
-use crate::catalog::contract::organization_id;
+use crate::catalog::contract::{at, file_id, organization_id};
+use crate::catalog::quota::{Quota, Quotas as _};
 use crate::model::id::AppId;
 
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
-    organization(&catalog, "kept").await;
+    let owner = organization(&catalog, "kept").await;
+    for id in ["ready", "deleted", "swept"] {
+        catalog.add_file(&file(&owner, id, 1)).await.unwrap();
+    }
+    for id in ["deleted", "swept"] {
+        let deleted = catalog.delete_file(&owner, &file_id(id), at(9)).await;
+        deleted.unwrap();
+    }
+    catalog.mark_swept(&owner, &file_id("swept")).await.unwrap();
     catalog.close().await;
     run(
         &place.path,
         "DROP TABLE app; DROP INDEX folder_member_member; DROP TABLE revocation_version; \
          DROP TABLE row_version; ALTER TABLE file DROP COLUMN damaged_at; \
+         ALTER TABLE organization DROP COLUMN kept_files; \
+         ALTER TABLE organization DROP COLUMN kept_bytes; \
+         DROP TABLE file_count; DROP TABLE link_count; \
          DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
     let catalog = Sqlite::open_existing(&place.path).await.unwrap();
     let kept = catalog.organization(&organization_id("kept")).await;
     assert!(kept.unwrap().is_some());
+    let two_and_one_more = Quota {
+        files: Some(3),
+        bytes: Some(3 * 110),
+    };
+    for (id, is_added) in [("third", true), ("fourth", false)] {
+        let more = [file(&owner, id, 1)];
+        let added = catalog.add_files_within(&more, two_and_one_more).await;
+        assert_eq!(added.is_ok(), is_added, "{added:?}");
+    }
     let unknown = AppId::from_random([1; 16]);
     assert!(catalog.app(&unknown).await.unwrap().is_none());
     let before = catalog.versions().await.unwrap();

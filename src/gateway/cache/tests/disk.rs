@@ -79,7 +79,7 @@ async fn tiny_limits_serve_the_right_bytes() {
     let stayed_open = fs::read_dir("/proc/self/fd").unwrap().count();
     // Other tests open files, too.
     println!("{open_before} files were open, and then {stayed_open}");
-    let kept = at.place.gateway.cache.open.0.as_ref().unwrap();
+    let kept = at.place.gateway.cache.open.bounded.as_ref().unwrap();
     assert!(kept.len() <= 2, "{}", kept.len());
 }
 

@@ -1,0 +1,173 @@
+//! Downloads that were counted.
+
+use super::*;
+use crate::catalog::counters::{COUNT_MAX, COUNTS_ADDED_MAX};
+use crate::model::count::{Count, Counted, Counts};
+use crate::model::revocation::LinkId;
+
+pub(super) async fn all(catalog: &dyn Catalog) {
+    counts_add_up_for_links_and_their_files(catalog).await;
+    what_has_no_file_is_passed_over(catalog).await;
+    a_number_stays_at_the_largest(catalog).await;
+    a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog).await;
+    counting_moves_no_version(catalog).await;
+    so_many_at_once_and_no_more(catalog).await;
+}
+
+fn link(text: &str) -> LinkId {
+    LinkId::parse(text).unwrap()
+}
+
+fn count(of: &FileRecord, link_id: &str, downloads: u64, last_at: u64) -> Count {
+    Count {
+        file: of.address(),
+        link: link(link_id),
+        expires: at(5_000),
+        counts: Counts {
+            downloads,
+            whole: downloads / 2,
+            bytes_sent: downloads * 100,
+            last_at: Some(at(last_at)),
+        },
+    }
+}
+
+fn counts(downloads: u64, whole: u64, bytes_sent: u64, last_at: u64) -> Counts {
+    Counts {
+        downloads,
+        whole,
+        bytes_sent,
+        last_at: Some(at(last_at)),
+    }
+}
+
+async fn counts_add_up_for_links_and_their_files(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts").await;
+    let other = organization(catalog, "counts_other").await;
+    let [a, b] = ["a", "b"].map(|id| file(&owner, id, 1));
+    let same_id = file(&other, "a", 1);
+    for file in [&a, &b, &same_id] {
+        catalog.add_file(file).await.unwrap();
+    }
+    let of = async |of| catalog.counts(&owner, of).await.unwrap();
+    assert_eq!(of(Counted::File(&a.id)).await, Counts::default());
+    let first = [
+        count(&a, "countsAAAAAA", 5, 70),
+        count(&a, "countsBBBBBB", 1, 90),
+        count(&b, "countsCCCCCC", 2, 80),
+        count(&a, "countsAAAAAA", 1, 60),
+        count(&same_id, "countsAAAAAA", 9, 99),
+    ];
+    catalog.add_counts(&first).await.unwrap();
+    catalog.add_counts(&[]).await.unwrap();
+    assert_eq!(of(Counted::File(&a.id)).await, counts(7, 2, 700, 90));
+    assert_eq!(of(Counted::File(&b.id)).await, counts(2, 1, 200, 80));
+    let of_link = Counted::Link(link("countsAAAAAA"));
+    assert_eq!(of(of_link).await, counts(6, 2, 600, 70));
+    let more = [count(&a, "countsAAAAAA", 4, 50)];
+    catalog.add_counts(&more).await.unwrap();
+    assert_eq!(of(of_link).await, counts(10, 4, 1_000, 70));
+    assert_eq!(of(Counted::File(&a.id)).await, counts(11, 4, 1_100, 90));
+    let elsewhere = catalog.counts(&other, of_link).await.unwrap();
+    assert_eq!(elsewhere, counts(9, 4, 900, 99));
+}
+
+async fn what_has_no_file_is_passed_over(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_gone").await;
+    let (gone, here) = (file(&owner, "gone", 1), file(&owner, "here", 1));
+    let stranger = file(&organization_id("counts_nobody"), "x", 1);
+    catalog.add_file(&here).await.unwrap();
+    let all = [
+        count(&gone, "countsDDDDDD", 1, 1),
+        count(&stranger, "countsDDDDDD", 1, 1),
+        count(&here, "countsEEEEEE", 2, 1),
+    ];
+    catalog.add_counts(&all).await.unwrap();
+    let of = async |of| catalog.counts(&owner, of).await.unwrap().downloads;
+    assert_eq!(of(Counted::File(&gone.id)).await, 0);
+    assert_eq!(of(Counted::Link(link("countsDDDDDD"))).await, 0);
+    assert_eq!(of(Counted::File(&here.id)).await, 2);
+    assert_eq!(of(Counted::Link(link("countsEEEEEE"))).await, 2);
+}
+
+async fn a_number_stays_at_the_largest(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_large").await;
+    let some = file(&owner, "f", 1);
+    catalog.add_file(&some).await.unwrap();
+    for (bytes_sent, sum) in [
+        (COUNT_MAX - 1, COUNT_MAX - 1),
+        (1, COUNT_MAX),
+        (1, COUNT_MAX),
+        (u64::MAX, COUNT_MAX),
+    ] {
+        let mut large = count(&some, "countsFFFFFF", 0, 1);
+        large.counts.bytes_sent = bytes_sent;
+        catalog.add_counts(&[large]).await.unwrap();
+        for of in [Counted::File(&some.id), Counted::Link(link("countsFFFFFF"))] {
+            let counted = catalog.counts(&owner, of).await.unwrap();
+            assert_eq!(counted.bytes_sent, sum);
+        }
+    }
+}
+
+async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_dead").await;
+    let some = file(&owner, "f", 1);
+    catalog.add_file(&some).await.unwrap();
+    let mut counted = ["countsGGGGGG", "countsHHHHHH", "countsIIIIII"];
+    let all = counted.map(|id| Count {
+        // Earlier than what any other check counts.
+        expires: at(if id.ends_with('I') { 4_000 } else { 3_000 }),
+        ..count(&some, id, 1, 1)
+    });
+    catalog.add_counts(&all).await.unwrap();
+    let of = async |of| catalog.counts(&owner, of).await.unwrap().downloads;
+    assert_eq!(catalog.forget_counts(at(2_999), 9).await.unwrap(), 0);
+    assert_eq!(catalog.forget_counts(at(3_000), 1).await.unwrap(), 1);
+    assert_eq!(catalog.forget_counts(at(3_000), 9).await.unwrap(), 1);
+    assert_eq!(catalog.forget_counts(at(3_000), 9).await.unwrap(), 0);
+    counted.reverse();
+    let [alive, dead @ ..] = counted;
+    assert_eq!(of(Counted::Link(link(alive))).await, 1);
+    for id in dead {
+        assert_eq!(of(Counted::Link(link(id))).await, 0);
+    }
+    assert_eq!(of(Counted::File(&some.id)).await, 3);
+    catalog.delete_file(&owner, &some.id, at(30)).await.unwrap();
+    catalog.add_counts(&all).await.unwrap();
+    assert_eq!(of(Counted::File(&some.id)).await, 6, "deleted, and kept");
+    catalog.mark_swept(&owner, &some.id).await.unwrap();
+    catalog.forget_swept(at(30), 100).await.unwrap();
+    assert_eq!(of(Counted::File(&some.id)).await, 0);
+    catalog.forget_counts(at(4_000), 9).await.unwrap();
+}
+
+async fn counting_moves_no_version(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_versions").await;
+    let some = file(&owner, "f", 1);
+    catalog.add_file(&some).await.unwrap();
+    let before = catalog.versions().await.unwrap();
+    let all = [count(&some, "countsJJJJJJ", 1, 1)];
+    catalog.add_counts(&all).await.unwrap();
+    catalog.add_counts(&all).await.unwrap();
+    assert!(catalog.forget_counts(at(5_000), 99).await.unwrap() > 0);
+    assert_eq!(catalog.versions().await.unwrap(), before);
+    let kept = catalog.file(&owner, &some.id).await.unwrap().unwrap();
+    assert_eq!(kept, some, "its record is as it was");
+}
+
+async fn so_many_at_once_and_no_more(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_many").await;
+    let some = file(&owner, "f", 1);
+    catalog.add_file(&some).await.unwrap();
+    let mut all = vec![count(&some, "countsKKKKKK", 1, 1); COUNTS_ADDED_MAX];
+    catalog.add_counts(&all).await.unwrap();
+    all.push(all[0].clone());
+    let refused = catalog.add_counts(&all).await;
+    assert!(
+        matches!(refused, Err(CatalogError::Limit { limit: 1_000, .. })),
+        "{refused:?}"
+    );
+    let counted = catalog.counts(&owner, Counted::File(&some.id)).await;
+    assert_eq!(counted.unwrap().downloads, 1_000);
+}

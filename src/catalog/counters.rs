@@ -1,0 +1,37 @@
+//! The chapter of the port about downloads that were counted.
+
+use super::Answer;
+use crate::model::count::{Count, Counted, Counts};
+use crate::model::id::OrganizationId;
+use crate::model::time::UnixSeconds;
+
+/// The most counts that are added at once: few enough that nobody waits long behind them.
+pub const COUNTS_ADDED_MAX: usize = 1_000;
+
+/// The largest number that is kept; one that would be larger stays at it.
+pub const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// Keeps how often files and links were downloaded, under the contract of [`Catalog`](super::Catalog).
+///
+/// Neither of [`Versions`](super::Versions) is moved by anything in here: what was counted is in nobody's
+/// memory.
+pub trait Counters: Send + Sync {
+    /// Adds to the counts of each link and of its file, all of them or none. One whose file is not there
+    /// any more is passed over. `Limit` for more than [`COUNTS_ADDED_MAX`].
+    ///
+    /// After [`CatalogError::Unavailable`](super::CatalogError::Unavailable) nobody knows whether they were
+    /// added: whoever tries again may count them twice.
+    fn add_counts<'a>(&'a self, counts: &'a [Count]) -> Answer<'a, ()>;
+
+    /// What was counted of a file, in whatever state, or of a link; nothing of one that was never
+    /// downloaded, is not there, or was forgotten.
+    fn counts<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        of: Counted<'a>,
+    ) -> Answer<'a, Counts>;
+
+    /// Forgets the counts of up to `limit` links that are dead at `now`. Answers how many. A file's own
+    /// counts go when its id is forgotten.
+    fn forget_counts(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
+}

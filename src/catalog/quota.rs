@@ -1,0 +1,47 @@
+//! The chapter of the port about how much an organization may keep.
+
+use super::Answer;
+use crate::model::file::FileRecord;
+
+/// Adds files as long as there is room for them, under the contract of [`Catalog`](super::Catalog).
+pub trait Quotas: Send + Sync {
+    /// Adds files as [`Catalog::add_files`](super::Catalog::add_files) does, all of them or none, where
+    /// each of their organizations keeps no more than `quota` with them; else `Limit` of [`FILES_KEPT`] or
+    /// [`BYTES_KEPT`]. An organization keeps what is `Ready` or `Deleted`: a deleted file makes room when it
+    /// is `Swept`, as its bytes do. What is kept beyond a quota already stays. Costs the same however much
+    /// is kept, and of any number of calls for the last room, no more succeed than it has room for. Which of
+    /// several reasons a call is refused for is open.
+    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()>;
+}
+
+/// What [`CatalogError::Limit`](super::CatalogError::Limit) counts where an organization has too many files.
+pub const FILES_KEPT: &str = "files of an organization";
+/// What it counts where they are too large together.
+pub const BYTES_KEPT: &str = "bytes of an organization's files";
+
+/// How much one organization may keep. Without a number: any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// The most files.
+    pub files: Option<u64>,
+    /// The most bytes of all of them together.
+    pub bytes: Option<u64>,
+}
+
+impl Quota {
+    /// Any amount.
+    pub const NONE: Self = Self {
+        files: None,
+        bytes: None,
+    };
+
+    /// Says no to more files, or more bytes, than there may be.
+    pub(super) const fn allow(&self, files: u64, bytes: u64) -> Result<(), super::CatalogError> {
+        let (what, limit) = match (self.files, self.bytes) {
+            (Some(limit), _) if files > limit => (FILES_KEPT, limit),
+            (_, Some(limit)) if bytes > limit => (BYTES_KEPT, limit),
+            _ => return Ok(()),
+        };
+        Err(super::CatalogError::Limit { what, limit })
+    }
+}

@@ -1,0 +1,97 @@
+//! What commands do is in the audit stream, too, if there is one: they change what calls change.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::failure::{Failure, complain};
+use super::session::Session;
+use crate::gateway::clock::Clock;
+use crate::gateway::mint::Minted;
+use crate::model::file::FileRecord;
+use crate::model::key::ApiKey;
+use crate::telemetry::audit::{Direct, Event};
+
+/// Records what a command did.
+pub(super) struct Recorder {
+    /// The open file, if there is to be one.
+    file: Option<Direct>,
+    clock: Arc<dyn Clock>,
+    command: &'static str,
+}
+
+impl Recorder {
+    /// Opens the file that `audit.file` names, before anything is done: what cannot be recorded is not
+    /// begun.
+    pub(super) fn open(session: &Session, command: &'static str) -> Result<Self, Failure> {
+        let path = session.config.audit.file.as_deref();
+        let open = |path: &Path| {
+            let failed = |error| format!("audit.file: {}: {error}", path.display());
+            Direct::open(path).map_err(|error| Failure::Usage(failed(error)))
+        };
+        Ok(Self {
+            file: path.map(open).transpose()?,
+            clock: Arc::clone(&session.clock),
+            command,
+        })
+    }
+
+    /// Records one event. It happened already, so a file that does not take it is complained about.
+    pub(super) fn record(&mut self, event: &Event<'_>) {
+        let event = Event {
+            time: self.clock.unix_millis(),
+            command: Some(self.command),
+            ..*event
+        };
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.record(&event)
+        {
+            complain(&format!("audit.file: a line was not written: {error}"));
+        }
+    }
+
+    /// A signed URL was minted.
+    pub(super) fn minted(&mut self, minted: &Minted) {
+        self.record(&Event {
+            event: "mint",
+            organization_id: Some(minted.file.organization.as_str()),
+            file_id: Some(minted.file.id.as_str()),
+            link_id: Some(minted.link_id.as_str()),
+            kid: Some(minted.kid.as_str()),
+            expires: Some(minted.expires.get()),
+            ..Event::default()
+        });
+    }
+
+    /// A file was stored, or registered where it lies.
+    pub(super) fn uploaded(&mut self, file: &FileRecord) {
+        self.record(&Event {
+            event: "upload",
+            organization_id: Some(file.organization.as_str()),
+            file_id: Some(file.id.as_str()),
+            size_bytes: Some(file.size),
+            ..Event::default()
+        });
+    }
+
+    /// A file was deleted, or its bytes were.
+    pub(super) fn deleted(&mut self, file: &FileRecord) {
+        self.record(&Event {
+            event: "delete",
+            organization_id: Some(file.organization.as_str()),
+            file_id: Some(file.id.as_str()),
+            state: Some(file.state.as_str()),
+            ..Event::default()
+        });
+    }
+
+    /// An API key was made, or its state was changed.
+    pub(super) fn api_key(&mut self, key: &ApiKey) {
+        self.record(&Event {
+            event: "api_key",
+            organization_id: Some(key.organization.as_str()),
+            api_key_id: Some(key.id.as_str()),
+            state: Some(key.state.as_str()),
+            ..Event::default()
+        });
+    }
+}

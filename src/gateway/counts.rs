@@ -1,0 +1,326 @@
+//! Counting downloads: in memory as they happen, and every few seconds in the catalogue.
+//!
+//! What a link's download adds is kept under the link, in one of a few maps with a lock each, so that
+//! counting is one look into a map and, for a link that is in it already, allocates nothing. [`FLUSH_EVERY`]
+//! whoever runs a gateway calls [`Gateway::flush_counts`], which empties the maps into the catalogue. What
+//! the catalogue did not take is kept, within [`LINKS_COUNTED_MAX`], and tried again.
+//!
+//! A process that is killed loses what it counted since the last flush, and nothing else. A catalogue that
+//! did not say whether it counted may have counted that batch twice.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Gateway;
+use super::refusal::Refusal;
+use crate::catalog::counters::COUNTS_ADDED_MAX;
+use crate::model::count::{Count, Counted, Counts};
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
+
+/// How often what was counted is put into the catalogue: what a process that is killed may lose.
+pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
+
+/// How many links are counted at most between two times that the catalogue takes their counts.
+pub const LINKS_COUNTED_MAX: usize = 65_536;
+
+/// How many maps there are.
+const SHARDS: usize = 16;
+
+/// What was counted and is not in the catalogue yet.
+#[derive(Default)]
+pub(super) struct Waiting {
+    shards: [Mutex<HashMap<Key, Added>>; SHARDS],
+    /// Downloads that were not counted, since there was no room.
+    lost: AtomicU64,
+    /// Whether that was said in the log.
+    is_said: AtomicBool,
+    /// One flush at a time, so that what one gives back is not taken by another before.
+    flushing: tokio::sync::Mutex<()>,
+}
+
+/// A link and its file. Links of two files never have one id but by somebody's own doing.
+struct Key {
+    link: LinkId,
+    file: Arc<FileRecord>,
+}
+
+#[derive(Clone, Copy)]
+struct Added {
+    expires: UnixSeconds,
+    counts: Counts,
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.link.hash(state);
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = |file: &FileRecord| {
+            file.id == self.file.id && file.organization == self.file.organization
+        };
+        self.link == other.link && (Arc::ptr_eq(&self.file, &other.file) || is_same(&other.file))
+    }
+}
+
+impl Eq for Key {}
+
+impl Waiting {
+    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<Key, Added>> {
+        // The characters of a MAC are as good as random.
+        let first = link
+            .as_str()
+            .as_bytes()
+            .first()
+            .copied()
+            .unwrap_or_default();
+        #[expect(clippy::indexing_slicing, reason = "a remainder is below their number")]
+        let shard = &self.shards[usize::from(first) % SHARDS];
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, key: Key, more: Added) {
+        let mut shard = self.shard(key.link);
+        if let Some(added) = shard.get_mut(&key) {
+            added.counts.add(&more.counts);
+        } else if shard.len() < LINKS_COUNTED_MAX / SHARDS {
+            shard.insert(key, more);
+        } else {
+            drop(shard);
+            self.lost.fetch_add(more.counts.downloads, Relaxed);
+            if !self.is_said.swap(true, Relaxed) {
+                tracing::error!(
+                    "downloads are not counted: the catalogue does not take their counts"
+                );
+            }
+        }
+    }
+
+    /// Takes everything out. The maps keep their room.
+    fn take(&self) -> Vec<(Key, Added)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(shard.drain());
+        }
+        all
+    }
+}
+
+impl Gateway {
+    /// Counts what came to pass by a link. Never waits for the catalogue; allocates nothing for a link
+    /// that was counted since the last flush.
+    pub fn count_download(
+        &self,
+        file: &Arc<FileRecord>,
+        link: LinkId,
+        expires: UnixSeconds,
+        counts: Counts,
+    ) {
+        let key = Key {
+            link,
+            file: Arc::clone(file),
+        };
+        self.waiting.add(key, Added { expires, counts });
+    }
+
+    /// Puts what was counted into the catalogue, and answers of how many links. What the catalogue does
+    /// not take is kept for the next time. Dropping the future loses what it was about to put there.
+    pub async fn flush_counts(&self) -> Result<usize, Refusal> {
+        let _one_at_a_time = self.waiting.flushing.lock().await;
+        let all = self.waiting.take();
+        let mut done = 0;
+        for some in all.chunks(COUNTS_ADDED_MAX) {
+            let counts: Vec<Count> = some.iter().map(count).collect();
+            if let Err(error) = self.catalog.add_counts(&counts).await {
+                for (key, added) in all.into_iter().skip(done) {
+                    self.waiting.add(key, added);
+                }
+                return Err(error.into());
+            }
+            done += some.len();
+        }
+        self.waiting.is_said.store(false, Relaxed);
+        Ok(done)
+    }
+
+    /// How many downloads were never counted, since the catalogue did not take counts for too long.
+    pub fn uncounted_downloads(&self) -> u64 {
+        self.waiting.lost.load(Relaxed)
+    }
+
+    /// What was counted of a file, by all gateways, as of their last flushes.
+    pub async fn counts_of_file(
+        &self,
+        organization: &OrganizationId,
+        file: &FileId,
+    ) -> Result<Counts, Refusal> {
+        let of = Counted::File(file);
+        Ok(self.catalog.counts(organization, of).await?)
+    }
+
+    /// The same of a link.
+    pub async fn counts_of_link(
+        &self,
+        organization: &OrganizationId,
+        link: LinkId,
+    ) -> Result<Counts, Refusal> {
+        let of = Counted::Link(link);
+        Ok(self.catalog.counts(organization, of).await?)
+    }
+}
+
+fn count((key, added): &(Key, Added)) -> Count {
+    Count {
+        file: key.file.address(),
+        link: key.link,
+        expires: added.expires,
+        counts: added.counts,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::catalog::contract::{file, organization};
+    use crate::catalog::sqlite::Sqlite;
+    use crate::gateway::download::LinkRequest;
+    use crate::gateway::mint::{MintOptions, Minted};
+    use crate::gateway::testing::{NOW, gateway, memory_blobs};
+    use crate::gateway::upload::NewFile;
+    use crate::model::file::Purpose;
+    use crate::model::id::SpaceId;
+    use crate::model::media::MediaType;
+    use crate::model::metadata::Metadata;
+    use crate::model::name::FileName;
+    use crate::sign::url;
+
+    fn one(bytes_sent: u64) -> Counts {
+        Counts {
+            downloads: 1,
+            whole: 1,
+            bytes_sent,
+            last_at: UnixSeconds::new(NOW),
+        }
+    }
+
+    fn link(number: usize) -> LinkId {
+        LinkId::parse(&format!("{number:012}")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_catalogue_does_not_take_is_kept_within_bounds_and_tried_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue.sqlite3");
+        let first = Arc::new(Sqlite::open(&path).await.unwrap());
+        let owner = organization(first.as_ref(), "o").await;
+        let some = Arc::new(file(&owner, "f", 1));
+        first.add_file(&some).await.unwrap();
+        let gateway = gateway(Arc::clone(&first) as _, memory_blobs());
+        let expires = UnixSeconds::new(NOW + 60).unwrap();
+        first.close().await;
+        for _ in 0..3 {
+            gateway.count_download(&some, link(1), expires, one(10));
+        }
+        let refused = gateway.flush_counts().await;
+        assert!(
+            matches!(refused, Err(Refusal::Unavailable(_))),
+            "{refused:?}"
+        );
+        gateway.count_download(&some, link(1), expires, one(10));
+        // Every one begins with the same character, so they are all in one map.
+        let room = LINKS_COUNTED_MAX / SHARDS;
+        for number in 2..room + 8 {
+            gateway.count_download(&some, link(number), expires, one(1));
+        }
+        assert_eq!(gateway.uncounted_downloads(), 7);
+        gateway.flush_counts().await.unwrap_err();
+
+        let again: Arc<dyn Catalog> = Arc::new(Sqlite::open(&path).await.unwrap());
+        let gateway = Gateway {
+            catalog: Arc::clone(&again),
+            ..gateway
+        };
+        assert_eq!(gateway.flush_counts().await.unwrap(), room);
+        assert_eq!(gateway.flush_counts().await.unwrap(), 0);
+        let of_link = gateway.counts_of_link(&owner, link(1)).await.unwrap();
+        assert_eq!((of_link.downloads, of_link.bytes_sent), (4, 40));
+        let of_file = gateway.counts_of_file(&owner, &some.id).await.unwrap();
+        assert_eq!(of_file.downloads, 4 + room as u64 - 1);
+    }
+
+    /// Two gateways on one catalogue, as two processes have it: what one counts empties no cache of the
+    /// other, nor its own.
+    #[tokio::test]
+    async fn a_flush_lets_nobody_go_of_what_is_kept_in_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue.sqlite3");
+        let [mine, theirs]: [Arc<dyn Catalog>; 2] = [
+            Arc::new(Sqlite::open(&path).await.unwrap()),
+            Arc::new(Sqlite::open(&path).await.unwrap()),
+        ];
+        let owner = organization(mine.as_ref(), "o").await;
+        let blobs = memory_blobs();
+        let [one_gateway, other] =
+            [mine, theirs].map(|catalog| Arc::new(gateway(catalog, Arc::clone(&blobs))));
+        let mut upload = one_gateway.begin_upload().await.unwrap();
+        upload.write("bytes".into()).await.unwrap();
+        let name = FileName::from_client("a.txt").unwrap();
+        let new = NewFile {
+            organization: owner.clone(),
+            space: SpaceId::default_space(),
+            id: None,
+            media_type: MediaType::of_name(&name),
+            name,
+            purpose: Purpose::UserUpload,
+            metadata: Metadata::default(),
+            created_at: None,
+            uploaded_by: None,
+        };
+        let record = one_gateway.finish_upload(upload, new).await.unwrap();
+        let options = MintOptions::default();
+        let minted = one_gateway.mint_for(&owner, record.id.as_str(), &options, None);
+        let minted: Minted = minted.await.unwrap();
+        let opened = async |gateway: &Gateway| {
+            gateway.look().await.unwrap();
+            let (organization, file, query) = url::split(&minted.download_url).unwrap();
+            let request = LinkRequest {
+                organization,
+                file,
+                query,
+                client: None,
+            };
+            let verified = gateway.verify_link(&request).await.unwrap();
+            gateway.open_verified(verified).await.unwrap().file
+        };
+        let before = [opened(&one_gateway).await, opened(&other).await];
+        for (gateway, file) in [&one_gateway, &other].into_iter().zip(&before) {
+            assert!(
+                Arc::ptr_eq(&opened(gateway).await, file),
+                "it is kept at all"
+            );
+        }
+        one_gateway.count_download(&before[0], minted.link_id, minted.expires, one(5));
+        other.count_download(&before[1], minted.link_id, minted.expires, one(5));
+        assert_eq!(one_gateway.flush_counts().await.unwrap(), 1);
+        assert_eq!(other.flush_counts().await.unwrap(), 1);
+        for (gateway, file) in [&one_gateway, &other].into_iter().zip(&before) {
+            assert!(Arc::ptr_eq(&opened(gateway).await, file), "it was let go");
+        }
+        let counted = other.counts_of_file(&owner, &record.id).await.unwrap();
+        assert_eq!((counted.downloads, counted.bytes_sent), (2, 10));
+        // What does change a row is seen, so the check above can fail.
+        one_gateway.delete(&owner, &record.id).await.unwrap();
+        other.look().await.unwrap();
+        assert!(other.ready_file(&owner, &record.id).await.is_err());
+    }
+}

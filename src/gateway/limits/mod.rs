@@ -1,0 +1,370 @@
+//! How much one API key, client address, link and organization may have: requests a minute, downloads at
+//! once, bytes a second. Everything is off unless configured, and what is off costs nothing.
+//!
+//! - **Requests** are counted by the generic cell rate algorithm (`gcra`): a minute's worth goes at once, and
+//!   from then on one each time that it is due. A refused request is not counted, and is told how long to
+//!   wait: whoever waits as long gets through, unless another of the same key, address or link took the turn.
+//! - **Downloads** count from the moment that the link is known to be good until the last byte is with the
+//!   connection, or the client is gone. How long to wait for a place nobody knows: one second is said.
+//! - **Bytes** are not refused but paced: a second's worth goes at once, then a piece at a time, each when
+//!   its turn has come. The turns of all connections are one queue, and each piece is a small part of a second,
+//!   so that all get on. Who waits holds no lock and no thread, and who goes away gives its turn back.
+//!
+//! An IPv6 address counts by its first 64 bits, which is what one customer has. An unknown address, such as
+//! a Unix socket's, is not limited. A link names no API key, so what its bytes are counted for besides itself
+//! and its client is its organization.
+//!
+//! # What is guaranteed
+//!
+//! Each kind of thing has a table of at most [`ENTRIES_MAX`] entries; no client can make it larger. An entry is
+//! let go of only when it says no more than a new one would: all of its requests and bytes are paid for, and no
+//! download of it goes on. So forgetting it changes nothing, and nobody who is at a limit gets rid of it by
+//! making others come. Where all entries are in use, all newcomers of one part of the table share one entry, and
+//! that counts on in the entry that they get later. So a flood of addresses can slow other new addresses
+//! down, but neither those that are there already, nor can it get more than its limits; the only thing that
+//! is not carried over is how many downloads go on.
+//!
+//! An entry of an API key is made when the key is known to work, and one of a link when its MAC is good. What
+//! is not authenticated counts for its address alone.
+//!
+//! # Why not `governor`
+//!
+//! That crate counts in the same way, but its keyed store grows until somebody sweeps it, and has no bound
+//! at which to do so; places and pace would be ours besides. What it would save are forty lines.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clock::Clock;
+use super::refusal::Refusal;
+use crate::model::id::ApiKeyId;
+use crate::model::revocation::LinkId;
+use crate::sign::verify::Verified;
+
+use gcra::Rate;
+use table::{Entry, SECOND, Table};
+
+mod gcra;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use table::ENTRIES_MAX;
+
+/// The smallest piece that goes out at once however low the rate is, in bytes, and the largest.
+const PIECE_BYTES: (u64, u64) = (1024, 1024 * 1024);
+
+/// How many pieces a second's bytes are.
+const PIECES_A_SECOND: u64 = 32;
+
+/// What to wait for a download to end.
+const PLACE_WAIT: Duration = Duration::from_secs(1);
+
+/// How many kinds of things limit a download: address, link, organization.
+const KINDS: usize = 3;
+
+/// The limits of one kind of thing. 0 is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// The most requests a minute.
+    pub requests_per_minute: u64,
+    /// The most downloads at once.
+    pub downloads: u64,
+    /// The most bytes a second of all downloads together.
+    pub bytes_per_second: u64,
+}
+
+impl Rule {
+    /// No limit.
+    pub const NONE: Self = Self {
+        requests_per_minute: 0,
+        downloads: 0,
+        bytes_per_second: 0,
+    };
+}
+
+/// `limits.…`, but for the quotas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Of an API key; it has no downloads.
+    pub api_key: Rule,
+    /// Of a client's address.
+    pub address: Rule,
+    /// Of a link.
+    pub link: Rule,
+    /// Of an organization; it has no requests.
+    pub organization: Rule,
+}
+
+/// Everybody who is limited, and what they have had.
+pub struct Limits {
+    clock: Arc<dyn Clock>,
+    keys: Option<Table<ApiKeyId>>,
+    addresses: Option<Table<u128>>,
+    links: Option<Table<LinkId>>,
+    organizations: Option<Table<Arc<str>>>,
+}
+
+/// A download that was let in. Dropping it gives its places back.
+pub struct Admitted {
+    clock: Arc<dyn Clock>,
+    entries: [Option<Arc<Entry>>; KINDS],
+}
+
+/// The pace of one download, or of one part of it. Dropping it gives back what it was granted and did not
+/// spend.
+pub struct Pace {
+    clock: Arc<dyn Clock>,
+    entries: [Option<Arc<Entry>>; KINDS],
+    granted: u64,
+}
+
+impl Limits {
+    /// Nobody has had anything yet.
+    pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            keys: Table::new(&settings.api_key),
+            addresses: Table::new(&settings.address),
+            links: Table::new(&settings.link),
+            organizations: Table::new(&settings.organization),
+        }
+    }
+
+    /// Counts a request of this address, or refuses it.
+    pub fn admit_address(&self, client: Option<IpAddr>) -> Result<(), Refusal> {
+        let Some(address) = client.map(block) else {
+            return Ok(());
+        };
+        self.admit(
+            self.addresses.as_ref(),
+            &address,
+            || address,
+            "requests of one address",
+        )
+    }
+
+    /// How long this address has to wait for its next request, whatever else may keep it waiting.
+    pub fn address_wait(&self, client: Option<IpAddr>) -> Duration {
+        let table = self.addresses.as_ref();
+        let wait = table
+            .zip(client.map(block))
+            .map(|(table, address)| table.wait(&address, self.now()));
+        Duration::from_nanos(wait.unwrap_or_default())
+    }
+
+    /// Counts a request with this API key, which works, or refuses it.
+    pub fn admit_key(&self, key: &ApiKeyId) -> Result<(), Refusal> {
+        self.admit(
+            self.keys.as_ref(),
+            key,
+            || key.clone(),
+            "requests with one API key",
+        )
+    }
+
+    /// Counts a request with this link, or refuses it.
+    pub fn admit_link(&self, link: &Verified<'_>) -> Result<(), Refusal> {
+        let id = link.link_id();
+        self.admit(self.links.as_ref(), &id, || id, "requests with one link")
+    }
+
+    /// Takes a place for a download with this link, everywhere that one is needed, or refuses it. `None`
+    /// where nothing limits it.
+    pub fn admit_download(
+        &self,
+        link: &Verified<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<Option<Admitted>, Refusal> {
+        if self.addresses.is_none() && self.links.is_none() && self.organizations.is_none() {
+            return Ok(None);
+        }
+        let (id, organization) = (link.link_id(), link.file().organization());
+        let now = self.now();
+        let addresses = self.addresses.as_ref().zip(client.map(block));
+        let entries = [
+            addresses.and_then(|(table, address)| entry(Some(table), &address, now, || address)),
+            entry(self.links.as_ref(), &id, now, || id),
+            entry(self.organizations.as_ref(), organization, now, || {
+                organization.into()
+            }),
+        ];
+        if entries.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let mut admitted = Admitted {
+            clock: Arc::clone(&self.clock),
+            entries: [const { None }; KINDS],
+        };
+        let whats = [
+            "downloads of one address",
+            "downloads with one link",
+            "downloads of one organization",
+        ];
+        for ((place, entry), what) in admitted.entries.iter_mut().zip(entries).zip(whats) {
+            let Some(entry) = entry else { continue };
+            if !entry.begin_download() {
+                let of_the_link = self.links.as_ref().map(|table| table.wait(&id, now));
+                let wait = Duration::from_nanos(of_the_link.unwrap_or_default());
+                let wait = wait.max(PLACE_WAIT);
+                return Err(Refusal::TooMany { what, wait });
+            }
+            *place = Some(entry);
+        }
+        Ok(Some(admitted))
+    }
+
+    fn admit<K, Q>(
+        &self,
+        table: Option<&Table<K>>,
+        key: &Q,
+        own: impl FnOnce() -> K,
+        what: &'static str,
+    ) -> Result<(), Refusal>
+    where
+        K: Borrow<Q> + Eq + Hash,
+        Q: Eq + Hash + ?Sized,
+    {
+        let Some(table) = table.and_then(Table::of_requests) else {
+            return Ok(());
+        };
+        let now = self.now();
+        let taken = table.ask(key, now, own, |entry| entry.take_request(now));
+        taken.map_err(|wait| Refusal::TooMany {
+            what,
+            wait: Duration::from_nanos(wait),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        nanos(self.clock.as_ref())
+    }
+}
+
+impl Admitted {
+    /// The pace of this download, or of one part of it; `None` where any will do.
+    pub fn pace(&self) -> Option<Pace> {
+        let paced = |entry: &&Arc<Entry>| entry.bounds.bytes.is_some();
+        let entries = self.entries.each_ref();
+        let entries = entries.map(|entry| entry.as_ref().filter(paced).cloned());
+        entries.iter().any(Option::is_some).then(|| Pace {
+            clock: Arc::clone(&self.clock),
+            entries,
+            granted: 0,
+        })
+    }
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        for entry in self.entries.iter().flatten() {
+            entry.end_download();
+        }
+    }
+}
+
+impl Pace {
+    /// Grants the next piece of up to `left` bytes, and says how long to wait for it. What was granted before
+    /// must be spent.
+    pub fn grant(&mut self, left: u64) -> Duration {
+        let pieces = self.rates().map(|(_, rate)| piece_bytes(rate));
+        let granted = left.min(pieces.min().unwrap_or(left));
+        self.granted = granted;
+        self.reserve(granted)
+    }
+
+    /// Spends `bytes` at once, if that needs no waiting.
+    pub fn spend_at_once(&self, bytes: u64) -> bool {
+        let is_at_once = self.reserve(bytes) == Duration::ZERO;
+        if !is_at_once {
+            self.give_back(bytes);
+        }
+        is_at_once
+    }
+
+    /// How much of what was granted is left.
+    pub const fn granted(&self) -> u64 {
+        self.granted
+    }
+
+    /// So much of what was granted goes out.
+    pub const fn spend(&mut self, bytes: u64) {
+        self.granted = self.granted.saturating_sub(bytes);
+    }
+
+    fn reserve(&self, bytes: u64) -> Duration {
+        let now = nanos(self.clock.as_ref());
+        let waits = self.rates().map(|(entry, rate)| {
+            let ahead = entry.bytes.reserve(now, rate.time_of(bytes));
+            ahead.saturating_sub(SECOND.max(rate.time_of(PIECE_BYTES.0)))
+        });
+        Duration::from_nanos(waits.max().unwrap_or_default())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        for (entry, rate) in self.rates() {
+            entry.bytes.give_back(rate.time_of(bytes));
+        }
+    }
+
+    fn rates(&self) -> impl Iterator<Item = (&Arc<Entry>, Rate)> {
+        let entries = self.entries.iter().flatten();
+        entries.filter_map(|entry| Some((entry, entry.bounds.bytes?)))
+    }
+}
+
+impl Drop for Pace {
+    fn drop(&mut self) {
+        if self.granted > 0 {
+            self.give_back(self.granted);
+        }
+    }
+}
+
+/// The entry of `key`, if downloads of its kind are limited.
+fn entry<K, Q>(
+    table: Option<&Table<K>>,
+    key: &Q,
+    now: u64,
+    own: impl FnOnce() -> K,
+) -> Option<Arc<Entry>>
+where
+    K: Borrow<Q> + Eq + Hash,
+    Q: Eq + Hash + ?Sized,
+{
+    let table = table?.of_downloads()?;
+    Some(table.ask(key, now, own, Arc::clone))
+}
+
+fn piece_bytes(rate: Rate) -> u64 {
+    let (min, max) = PIECE_BYTES;
+    (rate.amount() / PIECES_A_SECOND).clamp(min, max)
+}
+
+fn nanos(clock: &dyn Clock) -> u64 {
+    u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What an address counts as: itself, or the network of 64 bits that it is in.
+fn block(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits() >> 64 << 64,
+    }
+}

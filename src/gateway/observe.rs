@@ -1,0 +1,206 @@
+//! What an operator may want to see of a gateway's inside: numbers, and nobody's names.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use super::Gateway;
+use super::refusal::Refusal;
+use super::revocations::LOOK_WAIT_MAX;
+use crate::catalog::CatalogError;
+use crate::sign::keyring::KeyState;
+use crate::sign::verify::Rejection;
+
+/// How often a number is there that every request moves, so that no two processors fight for it.
+const SHARDS: usize = 8;
+
+/// A number that only grows. Adding to it is one relaxed addition.
+#[derive(Debug, Default)]
+pub(super) struct Tally([OwnLine; SHARDS]);
+
+/// A number on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct OwnLine(AtomicU64);
+
+/// One cache, as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheState {
+    /// What it keeps.
+    pub name: &'static str,
+    /// How often what was asked for was there, and still true.
+    pub hits: u64,
+    /// How often it was not.
+    pub misses: u64,
+    /// How many values it keeps.
+    pub entries: u64,
+    /// What they weigh: bytes, as far as they are known; open files weigh 1 each.
+    pub weight: u64,
+}
+
+/// What this process holds of what was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevocationState {
+    /// Organizations whose links were all revoked at some time.
+    pub epochs: u64,
+    /// Files whose links were.
+    pub revisions: u64,
+    /// Links that were revoked one by one and have not expired.
+    pub denied: u64,
+}
+
+/// How often the catalogue failed, in this process: unavailable, out of space, unreadable.
+static CATALOGUE_FAILURES: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+/// Why a link opens nothing, each reason at its own place.
+const REASONS: [Rejection; 11] = [
+    Rejection::Malformed,
+    Rejection::KidUnknown,
+    Rejection::KidRetired,
+    Rejection::MacMismatch,
+    Rejection::Expired,
+    Rejection::TooFar,
+    Rejection::NotYetValid,
+    Rejection::IpMismatch,
+    Rejection::LinkRevoked,
+    Rejection::FileRevoked,
+    Rejection::OrganizationRevoked,
+];
+
+/// The words for these.
+const FAILURES: [&str; 3] = ["unavailable", "no_space", "corrupt"];
+
+/// How often the catalogue failed since the process began, and how.
+pub fn catalogue_failures() -> impl Iterator<Item = (&'static str, u64)> {
+    let numbers = CATALOGUE_FAILURES.iter().map(|number| number.load(Relaxed));
+    FAILURES.into_iter().zip(numbers)
+}
+
+/// The words for why a link opens nothing.
+pub fn rejection_labels() -> impl Iterator<Item = &'static str> {
+    REASONS.into_iter().map(Rejection::label)
+}
+
+/// At which place of [`rejection_labels`] the word of this reason is.
+pub const fn rejection_place(why: Rejection) -> usize {
+    why as usize
+}
+
+/// Counts an error of the catalogue, if it is one of its own and no plain no.
+pub(super) fn note_catalogue_error(error: &CatalogError) {
+    let place = match error {
+        CatalogError::Unavailable { .. } => 0,
+        CatalogError::NoSpace { .. } => 1,
+        CatalogError::Corrupt { .. } => 2,
+        CatalogError::NotFound { .. }
+        | CatalogError::Conflict { .. }
+        | CatalogError::Limit { .. } => return,
+    };
+    if let Some(number) = CATALOGUE_FAILURES.get(place) {
+        number.fetch_add(1, Relaxed);
+    }
+}
+
+impl Tally {
+    /// One more.
+    pub(super) fn note(&self) {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
+        }
+        let mut place = PLACE.get();
+        if place == usize::MAX {
+            place = NEXT.fetch_add(1, Relaxed) % SHARDS;
+            PLACE.set(place);
+        }
+        if let Some(OwnLine(number)) = self.0.get(place) {
+            number.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// How many there were.
+    pub(super) fn sum(&self) -> u64 {
+        self.0
+            .iter()
+            .map(|OwnLine(number)| number.load(Relaxed))
+            .sum()
+    }
+}
+
+impl Gateway {
+    /// Whether requests can be answered: looks at the catalogue, and whether the blob store can be read
+    /// and takes a new stage, which is given up again. Unavailable where
+    /// one of them does not answer in [`LOOK_WAIT_MAX`]. A look at a store that hangs is the only one until
+    /// it ends.
+    pub async fn ready(&self) -> Result<(), Refusal> {
+        self.look_in_time().await?;
+        let unavailable = |why: &str| Refusal::Unavailable(format!("the blob store {why}"));
+        let looking = Arc::clone(&self.looking_at_blobs).try_lock_owned();
+        let one_at_a_time =
+            looking.map_err(|_| unavailable("is being looked at, which takes long"))?;
+        let (blobs, key) = (Arc::clone(&self.blobs), self.new_blob_key()?);
+        let look = tokio::spawn(async move {
+            let found = match blobs.list(None, 1).await {
+                // A store that can be read may still take nothing, or be gone: what is open outlives it.
+                Ok(_) => blobs.stage(key).await.map(drop),
+                Err(error) => Err(error),
+            };
+            drop(one_at_a_time);
+            found
+        });
+        match tokio::time::timeout(LOOK_WAIT_MAX, look).await {
+            Ok(Ok(found)) => Ok(found?),
+            Ok(Err(_)) => Err(unavailable("cannot be looked at")),
+            Err(_) => Err(unavailable("does not answer in time")),
+        }
+    }
+
+    /// Every cache as it is now.
+    pub fn caches(&self) -> Vec<CacheState> {
+        self.cache.states()
+    }
+
+    /// How many signing keys there are in each state.
+    pub fn signing_keys(&self) -> [(&'static str, u64); 3] {
+        let keyring = self.keyring();
+        [KeyState::Active, KeyState::VerifyOnly, KeyState::Retired].map(|state| {
+            let of_state = keyring.keys().iter().filter(|key| key.state == state);
+            (state.as_str(), of_state.count() as u64)
+        })
+    }
+
+    /// What was revoked, as this process knows it.
+    pub fn revocation_state(&self) -> RevocationState {
+        let known = self.held.revocations();
+        let revisions = known.revisions.values().map(|of| of.len() as u64);
+        let denied = known.denied.values().map(|of| of.len() as u64);
+        RevocationState {
+            epochs: known.epochs.len() as u64,
+            revisions: revisions.sum(),
+            denied: denied.sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_is_at_its_own_place() {
+        for (place, reason) in REASONS.into_iter().enumerate() {
+            assert_eq!(rejection_place(reason), place, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_tally_adds_up_over_threads() {
+        let tally = Tally::default();
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| (0..50).for_each(|_| tally.note()));
+            }
+        });
+        assert_eq!(tally.sum(), 1_000);
+    }
+}

@@ -1,0 +1,51 @@
+//! How often files and links were downloaded, and how much of them was sent.
+
+use super::address::FileAddress;
+use super::id::FileId;
+use super::revocation::LinkId;
+use super::time::UnixSeconds;
+
+/// What was counted of one file, or of one link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Answers that began to carry bytes: of the whole file, or of a part of it.
+    pub downloads: u64,
+    /// Those of them that went out to their last byte.
+    pub whole: u64,
+    /// Bytes of their bodies that were handed to the socket.
+    pub bytes_sent: u64,
+    /// When the last one ended; `None` before the first.
+    pub last_at: Option<UnixSeconds>,
+}
+
+impl Counts {
+    /// Adds what was counted elsewhere. Numbers stay at the largest that there is.
+    pub fn add(&mut self, other: &Self) {
+        self.downloads = self.downloads.saturating_add(other.downloads);
+        self.whole = self.whole.saturating_add(other.whole);
+        self.bytes_sent = self.bytes_sent.saturating_add(other.bytes_sent);
+        self.last_at = self.last_at.max(other.last_at);
+    }
+}
+
+/// What came to pass by one link since it was counted last. It counts for the link and for its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// The link's file.
+    pub file: FileAddress,
+    /// The link.
+    pub link: LinkId,
+    /// From when on the link is dead, and its counts say nothing any more.
+    pub expires: UnixSeconds,
+    /// What is to be added.
+    pub counts: Counts,
+}
+
+/// Whose counts are asked for, inside an organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted<'a> {
+    /// Those of a file: of all its links together.
+    File(&'a FileId),
+    /// Those of a link.
+    Link(LinkId),
+}

@@ -1,0 +1,65 @@
+//! Downloads are counted in the catalogue while the gateway runs, and once more when it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::gateway::Gateway;
+use crate::gateway::counts::FLUSH_EVERY;
+use crate::web::Web;
+
+/// How long the end of the gateway waits for the catalogue to take the last counts.
+const LAST_FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// The task that counts.
+pub(super) struct Counting {
+    /// Dropped, it ends the task after the flush that it is at.
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Counting {
+    /// Begins to count.
+    pub(super) fn start(web: &Arc<Web>, gateway: &Arc<Gateway>) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (web, gateway) = (Arc::clone(web), Arc::clone(gateway));
+        let task = tokio::spawn(keep_counted(web, gateway, stopped));
+        Self { stop, task }
+    }
+
+    /// Counts what is left, within a bounded time, and ends. Called when no download is on its way.
+    pub(super) async fn finish(self) {
+        drop(self.stop);
+        if timeout(LAST_FLUSH_MAX, self.task).await.is_err() {
+            tracing::warn!("the last downloads are not counted: the catalogue took too long");
+        }
+    }
+}
+
+async fn keep_counted(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
+    let mut tick = interval(FLUSH_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut could_count = true;
+    loop {
+        let is_last = tokio::select! {
+            _ = tick.tick() => false,
+            _ = &mut stopped => true,
+        };
+        web.count_downloads();
+        match gateway.flush_counts().await {
+            Ok(_) => could_count = true,
+            // Said once, not every few seconds.
+            Err(refusal) if could_count => {
+                could_count = false;
+                tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
+            }
+            Err(_) => {}
+        }
+        if is_last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The audit stream: who minted, downloaded, changed and revoked what, one JSON object a line in one file.
+//!
+//! Whoever records an event never waits: lines go through a bounded queue to a thread of their own. What
+//! does not fit is counted, said once in the log, and written as an event `dropped` when the file takes lines
+//! again. A file that fails is tried again and again; what it did not take waits in the queue.
+//!
+//! Lines are whole, also where several processes write one file, and where the disk is full: a batch is one
+//! write to a file that is open for appending, and a part of a line is taken back. A file that was renamed
+//! away is made anew before the next line, and within [`LOOK_EVERY`] where there is none.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+mod sink;
+mod wire;
+
+use sink::Sink;
+pub use wire::{Event, LINE_BYTES_MAX};
+
+/// How many bytes of lines may wait for the file. As many again may be on their way into it.
+pub const QUEUE_BYTES_MAX: usize = 1 << 20;
+/// How often the file is looked at where nothing is written, and how soon one that failed is tried again.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long the end of the process waits for the last lines to be taken.
+pub const FLUSH_WAIT: Duration = Duration::from_secs(2);
+
+/// Takes events. Cloning is a reference count.
+#[derive(Clone, Debug)]
+pub struct Audit(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// How many lines were dropped since the start.
+    dropped: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// Lines that were dropped and not yet written about.
+    dropped: u64,
+    /// The time of the last event, for the line about those that were dropped.
+    last_time: u64,
+    is_to_reopen: bool,
+    has_ended: bool,
+    has_finished: bool,
+}
+
+/// Keeps the writer's thread. Dropping it waits until what was recorded is written, at most
+/// [`FLUSH_WAIT`], and ends the stream: later events go nowhere.
+#[must_use = "dropping the guard ends the audit stream"]
+#[derive(Debug)]
+pub struct Guard(Audit);
+
+/// Opens the file for one who writes few lines and waits for them: a command.
+#[derive(Debug)]
+pub struct Direct(Sink);
+
+impl Direct {
+    /// Opens the file, or makes it with mode 0600.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Sink::open(path).map(Self)
+    }
+
+    /// Appends the event, or fails; waits for another process that is writing, but not for long.
+    pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let line = event.line().ok_or(io::ErrorKind::InvalidInput)?;
+        self.0.append(&line).1
+    }
+}
+
+/// Opens the file, or makes it with mode 0600, and starts the thread that writes to it.
+pub fn start(path: &Path) -> io::Result<(Audit, Guard)> {
+    let sink = Sink::open(path)?;
+    let audit = Audit(Arc::default());
+    let shared = Arc::clone(&audit.0);
+    let run = move || Writer::new(shared, sink).run();
+    thread::Builder::new().name("audit".into()).spawn(run)?;
+    Ok((audit.clone(), Guard(audit)))
+}
+
+impl Audit {
+    /// Records an event. Never waits for the file.
+    pub fn record(&self, event: &Event<'_>) {
+        let line = event.line();
+        let shared = &self.0;
+        let mut state = shared.lock();
+        if state.has_ended {
+            return;
+        }
+        state.last_time = event.time;
+        let room = QUEUE_BYTES_MAX.saturating_sub(state.waiting.len());
+        let is_first_dropped = match line.filter(|line| line.len() <= room) {
+            Some(line) => {
+                state.waiting.extend_from_slice(&line);
+                false
+            }
+            None => {
+                state.dropped = state.dropped.saturating_add(1);
+                shared.dropped.fetch_add(1, Relaxed);
+                state.dropped == 1
+            }
+        };
+        drop(state);
+        shared.changed.notify_all();
+        if is_first_dropped {
+            tracing::error!("the audit file does not take its lines in time: lines are dropped");
+        }
+    }
+
+    /// Has the file opened again before the next line: on SIGHUP.
+    pub fn reopen(&self) {
+        self.0.lock().is_to_reopen = true;
+        self.0.changed.notify_all();
+    }
+
+    /// How many lines were dropped since the start.
+    pub fn dropped(&self) -> u64 {
+        self.0.dropped.load(Relaxed)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let shared = &self.0.0;
+        let mut state = shared.lock();
+        state.has_ended = true;
+        shared.changed.notify_all();
+        let busy = |state: &mut State| !state.has_finished;
+        drop(shared.changed.wait_timeout_while(state, FLUSH_WAIT, busy));
+    }
+}
+
+/// The thread that writes.
+struct Writer {
+    shared: Arc<Shared>,
+    sink: Sink,
+    /// Lines that the file is yet to take.
+    batch: Vec<u8>,
+    /// Whether the last thing tried failed, which is said once.
+    is_failing: bool,
+}
+
+impl Writer {
+    const fn new(shared: Arc<Shared>, sink: Sink) -> Self {
+        Self {
+            shared,
+            sink,
+            batch: Vec::new(),
+            is_failing: false,
+        }
+    }
+
+    /// Writes until the stream has ended, and then once more.
+    fn run(mut self) {
+        loop {
+            let (is_to_reopen, has_ended) = self.wait();
+            let outcome = self.write_all(is_to_reopen);
+            self.say(outcome);
+            if has_ended {
+                self.shared.lock().has_finished = true;
+                self.shared.changed.notify_all();
+                return;
+            }
+        }
+    }
+
+    /// Waits for something to do, at most [`LOOK_EVERY`]; where the file fails, that long.
+    fn wait(&mut self) -> (bool, bool) {
+        let (shared, is_failing) = (&self.shared, self.is_failing);
+        let idle = |state: &mut State| {
+            let has_lines = !is_failing && (!state.waiting.is_empty() || state.dropped > 0);
+            !(has_lines || state.is_to_reopen || state.has_ended)
+        };
+        let waited = shared
+            .changed
+            .wait_timeout_while(shared.lock(), LOOK_EVERY, idle);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut state.is_to_reopen), state.has_ended)
+    }
+
+    /// Writes what is there, and then how much is missing.
+    fn write_all(&mut self, is_to_reopen: bool) -> io::Result<()> {
+        if is_to_reopen || self.is_failing || self.sink.is_renamed() {
+            self.sink.reopen()?;
+        }
+        // What is left of the last batch, then all that came since.
+        loop {
+            if self.batch.is_empty() {
+                std::mem::swap(&mut self.batch, &mut self.shared.lock().waiting);
+            }
+            if self.batch.is_empty() {
+                return self.write_dropped();
+            }
+            let (written, outcome) = self.sink.append(&self.batch);
+            self.batch.drain(..written);
+            outcome?;
+        }
+    }
+
+    /// Writes how many lines were dropped, if any were.
+    fn write_dropped(&mut self) -> io::Result<()> {
+        let (time, dropped) = {
+            let state = self.shared.lock();
+            (state.last_time, state.dropped)
+        };
+        if dropped == 0 {
+            return Ok(());
+        }
+        let event = Event {
+            time,
+            event: "dropped",
+            count: Some(dropped),
+            ..Event::default()
+        };
+        let line = event.line().unwrap_or_default();
+        self.sink.append(&line).1?;
+        let mut state = self.shared.lock();
+        state.dropped = state.dropped.saturating_sub(dropped);
+        Ok(())
+    }
+
+    fn say(&mut self, outcome: io::Result<()>) {
+        match outcome {
+            Ok(()) if self.is_failing => {
+                self.is_failing = false;
+                tracing::warn!("the audit file takes lines again");
+            }
+            Err(error) if !self.is_failing => {
+                self.is_failing = true;
+                tracing::error!(%error, "the audit file takes no lines: it is tried again");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn event(name: &str) -> Event<'_> {
+        Event {
+            time: 1_779_118_492_000,
+            event: name,
+            ..Event::default()
+        }
+    }
+
+    fn lines(path: &Path) -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
+        let parse = |line| serde_json::from_str(line).unwrap();
+        text.lines().map(parse).collect()
+    }
+
+    #[track_caller]
+    fn until(what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < LOOK_EVERY * 20, "{what}");
+            thread::yield_now();
+        }
+        println!("{what}: after {:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_written_when_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        // The disk is full: writing fails, opening does not.
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let (audit, guard) = start(&path).unwrap();
+        let long = "x".repeat(1000);
+        let begun = Instant::now();
+        for _ in 0..3_000 {
+            audit.record(&Event {
+                reason: Some(&long),
+                ..event("refused")
+            });
+        }
+        assert!(begun.elapsed() < LOOK_EVERY * 20, "nobody waits");
+        let dropped = audit.dropped();
+        assert!((500..3_000).contains(&dropped), "{dropped}");
+        fs::remove_file(&path).unwrap();
+        until("the file takes lines again", || {
+            lines(&path)
+                .last()
+                .is_some_and(|last| last["event"] == "dropped")
+        });
+        audit.record(&event("mint"));
+        drop(guard);
+        let lines = lines(&path);
+        assert_eq!(lines.len() as u64, 3_000 - dropped + 2);
+        assert_eq!(lines[lines.len() - 2]["count"], dropped);
+        assert_eq!(lines[lines.len() - 1]["event"], "mint");
+        audit.record(&event("late"));
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_away_is_made_anew_without_a_line_or_a_signal() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let (audit, guard) = start(&path).unwrap();
+        audit.record(&event("a"));
+        until("the first line", || lines(&path).len() == 1);
+        fs::rename(&path, directory.path().join("1")).unwrap();
+        until("a new file", || path.exists());
+        audit.record(&event("b"));
+        fs::rename(directory.path().join("1"), directory.path().join("2")).unwrap();
+        audit.reopen();
+        drop(guard);
+        assert_eq!(lines(&path)[0]["event"], "b");
+        assert_eq!(lines(&directory.path().join("2"))[0]["event"], "a");
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_said_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(start(directory.path()).is_err(), "a directory");
+        assert!(start(&directory.path().join("none/audit.jsonl")).is_err());
+    }
+}

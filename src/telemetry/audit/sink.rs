@@ -1,0 +1,232 @@
+//! The audit file: appended to in whole lines, and opened again where it was renamed away.
+
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// How long a write waits for another process that is writing.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Sink {
+    path: PathBuf,
+    file: File,
+    is_regular: bool,
+}
+
+impl Sink {
+    /// Opens the file, or makes it with mode 0600. Waits for nobody: a pipe without a reader is opened, too.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        Ok(Self {
+            is_regular: file.metadata()?.is_file(),
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Whether the path names another file than the one that is open, or none.
+    pub(super) fn is_renamed(&self) -> bool {
+        let id = |found: Metadata| (found.dev(), found.ino());
+        let named = std::fs::metadata(&self.path).map(id).ok();
+        named != self.file.metadata().map(id).ok()
+    }
+
+    /// Opens what the path names now. The file that is open stays, where that fails.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        *self = Self::open(&self.path)?;
+        Ok(())
+    }
+
+    /// Appends whole lines, in one write where that is a file. Answers how many bytes of them are there:
+    /// fewer than all with an error, and always whole lines.
+    pub(super) fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        if self.is_regular {
+            return self.append_to_file(lines);
+        }
+        let mut written = 0;
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            // A pipe takes a line of this length whole or not at all.
+            match write(&mut self.file, line) {
+                Ok(taken) if taken == line.len() => written += taken,
+                Ok(_) => return (written, Err(torn())),
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, Ok(()))
+    }
+
+    /// One write, with all other writers locked out, so that a part of a line can be taken back.
+    fn append_to_file(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        if let Err(error) = self.lock() {
+            return (0, Err(error));
+        }
+        let outcome = match write(&mut self.file, lines) {
+            Ok(taken) if taken == lines.len() => (taken, Ok(())),
+            Ok(taken) => {
+                let (whole, part) = whole_lines(lines, taken);
+                (whole, self.take_back(part).and(Err(torn())))
+            }
+            Err(error) => (0, Err(error)),
+        };
+        // It is given back with the file at the latest.
+        let _ = self.file.unlock();
+        outcome
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match self.file.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) if waited < LOCK_WAIT => pause(),
+                Err(error) => return Err(error.into()),
+            }
+            waited += LOCK_PAUSE;
+        }
+    }
+
+    fn take_back(&self, bytes: u64) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        self.file.set_len(length.saturating_sub(bytes))
+    }
+}
+
+/// Of the first `taken` bytes, how many are whole lines, and how many are the beginning of one.
+fn whole_lines(lines: &[u8], taken: usize) -> (usize, u64) {
+    let written = lines.get(..taken).unwrap_or_default();
+    let last = written.iter().rposition(|byte| *byte == b'\n');
+    let whole = last.map_or(0, |at| at + 1);
+    (whole, (written.len() - whole) as u64)
+}
+
+fn torn() -> io::Error {
+    io::Error::other("it took a part of a line")
+}
+
+/// One write, begun again where a signal came in between.
+fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match file.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written => return written,
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "on the audit's own thread, or in a command that does nothing else"
+)]
+fn pause() {
+    thread::sleep(LOCK_PAUSE);
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    options
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed());
+    let is_pipe = || {
+        path.metadata()
+            .is_ok_and(|found| found.file_type().is_fifo())
+    };
+    match options.open(path) {
+        // A pipe that nobody reads yet is opened by whoever could read it, too.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) && is_pipe() => {
+            options.read(true).open(path)
+        }
+        opened => opened,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_is_whole_lines_and_the_beginning_of_one() {
+        let lines = b"one\ntwo\nthree\n";
+        for (taken, wanted) in [
+            (0, (0, 0)),
+            (3, (0, 3)),
+            (4, (4, 0)),
+            (13, (8, 5)),
+            (14, (14, 0)),
+        ] {
+            assert_eq!(whole_lines(lines, taken), wanted);
+        }
+    }
+
+    #[test]
+    fn a_file_is_its_owner_s_alone_and_is_made_again_once_renamed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let mut sink = Sink::open(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o600);
+        assert!(matches!(sink.append(b"a\n"), (2, Ok(()))));
+        assert!(!sink.is_renamed());
+        let away = directory.path().join("audit.jsonl.1");
+        std::fs::rename(&path, &away).unwrap();
+        assert!(sink.is_renamed());
+        sink.reopen().unwrap();
+        assert!(matches!(sink.append(b"b\n"), (2, Ok(()))));
+        assert_eq!(std::fs::read(&away).unwrap(), b"a\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"b\n");
+        std::fs::remove_file(&path).unwrap();
+        assert!(sink.is_renamed());
+    }
+
+    #[test]
+    fn a_part_of_a_line_is_taken_back_where_the_file_takes_no_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let mut sink = Sink::open(&path).unwrap();
+        sink.append(b"before\n").1.unwrap();
+        let part = b"one\ntw".len() as u64;
+        // As a write leaves it that the disk had no room to finish.
+        std::fs::write(&path, b"before\none\ntw").unwrap();
+        let (whole, torn) = whole_lines(b"one\ntwo\n", usize::try_from(part).unwrap());
+        assert_eq!(whole, 4);
+        sink.take_back(torn).unwrap();
+        sink.append(b"two\n").1.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"before\none\ntwo\n");
+    }
+
+    #[test]
+    fn whoever_holds_the_lock_too_long_is_an_error_and_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        let mut sink = Sink::open(&path).unwrap();
+        let holder = File::open(&path).unwrap();
+        holder.lock().unwrap();
+        assert!(matches!(sink.append(b"a\n"), (0, Err(_))));
+        drop(holder);
+        assert!(matches!(sink.append(b"a\n"), (2, Ok(()))));
+        assert_eq!(std::fs::read(&path).unwrap(), b"a\n");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_takes_so_many_lines_and_then_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let mut sink = Sink::open(&path).unwrap();
+        let lines = b"0123456789abcde\n".repeat(100_000);
+        let (written, outcome) = sink.append(&lines);
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert!(written > 0 && written % 16 == 0, "{written}");
+    }
+}

@@ -1,0 +1,194 @@
+//! The numbers as families, added up.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::{BOUNDS, BUCKETS, Deadline, Durations, Family, Histogram, Listener, Metrics, Numbers};
+use super::{Outcome, Refused, Route, STATUSES, Shard, Style};
+
+impl Metrics {
+    /// All numbers of this moment.
+    pub fn families(&self) -> Vec<Family> {
+        let mut all = vec![
+            self.requests(),
+            self.histogram(
+                "hallpass_request_duration_seconds",
+                "From a request's head to the last byte of its answer",
+                |of| &of.durations,
+            ),
+            self.histogram(
+                "hallpass_time_to_first_byte_seconds",
+                "From a request's head to the first byte of its answer's body",
+                |of| &of.first_bytes,
+            ),
+            Family::gauges(
+                "hallpass_build_info",
+                "Which version this is",
+                "version",
+                [(env!("CARGO_PKG_VERSION"), 1)],
+            ),
+            Family::gauge(
+                "process_start_time_seconds",
+                "When the process began, in Unix seconds",
+                self.started,
+            ),
+        ];
+        all.extend(self.transfers());
+        all.extend(self.connections());
+        all
+    }
+
+    /// Downloads, uploads, and links.
+    fn transfers(&self) -> [Family; 6] {
+        let downloads = |outcome: Outcome| self.sum(|of| of.downloads.get(outcome as usize));
+        let ended: u64 = Outcome::ALL.iter().map(|outcome| downloads(*outcome)).sum();
+        let begun = self.sum(|of| Some(&of.downloads_begun));
+        let sent = |route: Route| self.sum(|of| of.bytes_sent.get(route as usize));
+        let sent = Route::ALL.iter().map(|of| (of.label(), sent(*of)));
+        let outcomes = Outcome::ALL.iter();
+        let reasons = self.reasons.iter().copied();
+        [
+            Family::counters(
+                "hallpass_bytes_sent",
+                "Bytes of answers' bodies that were handed to the socket",
+                "route",
+                sent,
+            ),
+            Family::gauge(
+                "hallpass_downloads_in_flight",
+                "Downloads that have begun and not ended",
+                begun.saturating_sub(ended),
+            ),
+            Family::counters(
+                "hallpass_downloads",
+                "Downloads that ended",
+                "outcome",
+                outcomes.map(|of| (of.as_str(), downloads(*of))),
+            ),
+            Family::counter(
+                "hallpass_upload_bytes",
+                "Bytes of files that were uploaded and stored",
+                self.upload_bytes.load(Relaxed),
+            ),
+            Family::counters(
+                "hallpass_mints",
+                "Signed URLs that were minted by calls",
+                "style",
+                named(Style::ALL.iter().map(|of| of.as_str()), &self.mints),
+            ),
+            Family::counters(
+                "hallpass_verify_refusals",
+                "Links that opened nothing",
+                "reason",
+                named(reasons, &self.rejected),
+            ),
+        ]
+    }
+
+    fn connections(&self) -> [Family; 4] {
+        let listeners = || Listener::ALL.iter().map(|of| of.as_str());
+        let closed = self.closed.iter().map(|number| number.load(Relaxed));
+        let opened = named(listeners(), &self.opened);
+        let open = opened.zip(closed);
+        let open = open.map(|((word, opened), closed)| (word, opened.saturating_sub(closed)));
+        [
+            Family::gauges(
+                "hallpass_connections_open",
+                "Connections that are open",
+                "listener",
+                open,
+            ),
+            Family::counters(
+                "hallpass_connections_accepted",
+                "Connections that were accepted",
+                "listener",
+                named(listeners(), &self.accepted),
+            ),
+            Family::counters(
+                "hallpass_connections_refused",
+                "Public connections that were closed before their first request",
+                "reason",
+                named(Refused::ALL.iter().map(|of| of.as_str()), &self.refused),
+            ),
+            Family::counters(
+                "hallpass_deadlines",
+                "Connections and requests that were ended since somebody took too long",
+                "kind",
+                named(Deadline::ALL.iter().map(|of| of.as_str()), &self.deadlines),
+            ),
+        ]
+    }
+
+    /// Those that there were: not every route has every status.
+    fn requests(&self) -> Family {
+        let words = STATUSES.iter().map(|(_, word)| *word).chain(["other"]);
+        let words: Vec<_> = words.collect();
+        let mut numbers = Vec::new();
+        for route in Route::ALL {
+            for (place, status) in words.iter().enumerate() {
+                let number = self.sum(|of| of.requests.get(*route as usize)?.get(place));
+                if number > 0 {
+                    let labels = vec![
+                        ("route", route.label()),
+                        ("style", route.style()),
+                        ("status", *status),
+                    ];
+                    numbers.push((labels, number));
+                }
+            }
+        }
+        Family {
+            name: "hallpass_requests",
+            help: "Requests that were answered",
+            numbers: Numbers::Counter(numbers),
+        }
+    }
+
+    fn histogram(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        of: impl Fn(&Shard) -> &[Histogram; Route::COUNT],
+    ) -> Family {
+        let mut numbers = Vec::new();
+        for route in Route::ALL {
+            let mine = |shard| of(shard).get(*route as usize);
+            let bounds = BOUNDS.iter().map(|micros| seconds(*micros));
+            let in_bucket = |place| self.sum(|shard| mine(shard)?.buckets.get(place));
+            let buckets: Vec<_> = bounds
+                .chain([f64::INFINITY])
+                .zip((0..BUCKETS).map(in_bucket))
+                .collect();
+            let count = buckets.iter().map(|(_, number)| number).sum();
+            let took = Durations {
+                sum: seconds(self.sum(|shard| mine(shard).map(|of| &of.micros))),
+                count,
+                buckets,
+            };
+            if count > 0 {
+                numbers.push((vec![("route", route.label())], took));
+            }
+        }
+        let numbers = Numbers::Histogram(numbers);
+        Family {
+            name,
+            help,
+            numbers,
+        }
+    }
+}
+
+/// Numbers with their words.
+fn named<'a>(
+    words: impl Iterator<Item = &'static str> + 'a,
+    numbers: &'a [AtomicU64],
+) -> impl Iterator<Item = (&'static str, u64)> + 'a {
+    words.zip(numbers.iter().map(|number| number.load(Relaxed)))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "after 285 years of requests the last microsecond is lost"
+)]
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}

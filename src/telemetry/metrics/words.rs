@@ -1,0 +1,141 @@
+//! The words that numbers are told apart by: few, fixed, and nobody's names.
+
+/// Makes an enum of which each value has a word, and the list of them all.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $value:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub enum $name { $($(#[$of])* $value,)+ }
+
+        impl $name {
+            /// All of them, each at its own place.
+            pub const ALL: &[Self] = &[$(Self::$value,)+];
+            pub(super) const COUNT: usize = Self::ALL.len();
+
+            /// Its word in numbers, and in logs.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $word,)+ }
+            }
+        }
+    };
+}
+
+words! {
+    /// What kind of call a request was.
+    Route {
+        /// None that we know, or a request that was refused before that was looked at.
+        #[default] None = "",
+        /// The byte route.
+        Download = "download",
+        /// Whether a link opens, for a proxy.
+        Verify = "verify",
+        /// Mint.
+        AitronosContent = "aitronos_content",
+        /// Retrieve and delete.
+        AitronosFile = "aitronos_file",
+        /// List.
+        AitronosFiles = "aitronos_files",
+        /// Upload.
+        AitronosUpload = "aitronos_upload",
+        /// Revoke a link.
+        RevokeLink = "revoke_link",
+        /// Revoke a file's links.
+        RevokeFile = "revoke_file",
+        /// Revoke an organization's links.
+        RevokeOrganization = "revoke_organization",
+        /// Mint.
+        QoderContent = "qoder_content",
+        /// Retrieve and delete.
+        QoderFile = "qoder_file",
+        /// List and upload.
+        QoderFiles = "qoder_files",
+        /// Mint a batch.
+        KoodriveLinks = "koodrive_links",
+    }
+}
+
+words! {
+    /// What became of a download.
+    Outcome {
+        /// All of the answer was handed to the socket.
+        #[default] Whole = "whole",
+        /// A part of it, or nothing.
+        Aborted = "aborted",
+        /// It was left to the proxy.
+        HandedOver = "handed_over",
+    }
+}
+
+words! {
+    /// Who listens.
+    Listener {
+        /// The public listeners.
+        #[default] Public = "public",
+        /// The private one.
+        Private = "private",
+    }
+}
+
+words! {
+    /// Why a connection was not served.
+    Refused {
+        /// Its address had as many as it may.
+        #[default] AddressLimit = "address_limit",
+        /// What comes before the first request was not as it must be: TLS, or the PROXY protocol.
+        Handshake = "handshake",
+    }
+}
+
+words! {
+    /// What somebody took too long over.
+    Deadline {
+        /// The head of a request.
+        #[default] Head = "head",
+        /// The body of one.
+        Body = "body",
+        /// Nothing, between two requests.
+        Idle = "idle",
+        /// An answer that was not taken.
+        Write = "write",
+        /// What was still sent after the answer.
+        Linger = "linger",
+    }
+}
+
+words! {
+    /// Whose call minted.
+    Style {
+        /// Aitronos.
+        #[default] Aitronos = "aitronos",
+        /// Qoder.
+        Qoder = "qoder",
+        /// KooDrive.
+        Koodrive = "koodrive",
+    }
+}
+
+impl Route {
+    /// Whose API it is of; the routes that are nobody's have none.
+    pub(super) const fn style(self) -> &'static str {
+        match self {
+            Self::None | Self::Download | Self::Verify => "none",
+            Self::QoderContent | Self::QoderFile | Self::QoderFiles => "qoder",
+            Self::KoodriveLinks => "koodrive",
+            Self::AitronosContent
+            | Self::AitronosFile
+            | Self::AitronosFiles
+            | Self::AitronosUpload
+            | Self::RevokeLink
+            | Self::RevokeFile
+            | Self::RevokeOrganization => "aitronos",
+        }
+    }
+
+    /// Its word in numbers, where nothing is no word.
+    pub(super) const fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            known => known.as_str(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Bytes that go out no faster than they may: the waiting, as a body does it. When it is whose turn is for
+//! [`crate::gateway::limits`] to say.
+
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::time::{Sleep, sleep};
+
+use crate::gateway::limits::{Admitted, Pace};
+
+/// A pace, and the wait for the next piece.
+pub(super) struct Paced {
+    pace: Pace,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+/// Bytes in memory with the place that they take among those who may, until the last of them is with the
+/// connection.
+pub struct Limited {
+    bytes: Bytes,
+    /// Where they may not all go out at once.
+    paced: Option<Box<Paced>>,
+    _admitted: Admitted,
+}
+
+impl Paced {
+    pub(super) const fn new(pace: Pace) -> Self {
+        Self {
+            pace,
+            waiting: None,
+        }
+    }
+
+    /// Waits for the turn of the next piece, of up to `left` bytes. Until it is spent it stays granted.
+    pub(super) fn poll_grant(&mut self, context: &mut Context<'_>, left: u64) -> Poll<()> {
+        if self.pace.granted() == 0 {
+            let wait = self.pace.grant(left);
+            self.waiting = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
+        }
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(context));
+            self.waiting = None;
+        }
+        Poll::Ready(())
+    }
+
+    /// How much may go out now.
+    pub(super) const fn granted(&self) -> u64 {
+        self.pace.granted()
+    }
+
+    /// So much of it goes out.
+    pub(super) const fn spend(&mut self, bytes: u64) {
+        self.pace.spend(bytes);
+    }
+}
+
+impl Limited {
+    pub(super) fn new(bytes: Bytes, admitted: Admitted) -> Self {
+        let mut pace = admitted.pace();
+        if pace
+            .as_ref()
+            .is_some_and(|pace| pace.spend_at_once(bytes.len() as u64))
+        {
+            pace = None;
+        }
+        Self {
+            bytes,
+            paced: pace.map(|pace| Box::new(Paced::new(pace))),
+            _admitted: admitted,
+        }
+    }
+
+    /// How many bytes are yet to go out.
+    pub(super) const fn left(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// The next of them, when their turn has come.
+    pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        let left = self.left();
+        let Some(paced) = &mut self.paced else {
+            return Poll::Ready(std::mem::take(&mut self.bytes));
+        };
+        ready!(paced.poll_grant(context, left));
+        let length = usize::try_from(paced.granted()).unwrap_or(usize::MAX);
+        let piece = self.bytes.split_to(length.min(self.bytes.len()));
+        paced.spend(piece.len() as u64);
+        Poll::Ready(piece)
+    }
+}

@@ -1,0 +1,298 @@
+//! Who is told what came to pass: the audit stream, the numbers, and the counts of links and files.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use hyper::Method;
+
+use super::Exchange;
+use super::delivery::Way;
+use super::problem::Problem;
+use super::route::Route;
+use super::trace::{Trace, TraceId};
+use crate::gateway::Gateway;
+use crate::gateway::mint::Minted;
+use crate::gateway::observe::{rejection_labels, rejection_place};
+use crate::gateway::principal::Principal;
+use crate::gateway::refusal::Refusal;
+use crate::model::count::Counts;
+use crate::model::file::FileRecord;
+use crate::model::id::{ApiKeyId, FileId, OrganizationId};
+use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
+use crate::telemetry::audit::{Audit, Event};
+use crate::telemetry::metrics::{Deadline, Metrics, Outcome, Style};
+
+/// Numbers of a gateway that begins now.
+pub fn metrics(now: UnixSeconds) -> Metrics {
+    Metrics::new(now.get(), rejection_labels())
+}
+
+/// Tells them.
+pub(super) struct Reporter {
+    gateway: Arc<Gateway>,
+    pub(super) metrics: Arc<Metrics>,
+    audit: Option<Audit>,
+    /// Connections that have downloads.
+    watched: Mutex<Vec<Weak<Way>>>,
+}
+
+/// A download that is on its way.
+#[derive(Debug)]
+pub(super) struct Download {
+    pub(super) file: Arc<FileRecord>,
+    pub(super) link: LinkId,
+    pub(super) expires: UnixSeconds,
+    pub(super) client: Option<IpAddr>,
+    pub(super) trace_id: TraceId,
+    /// HEAD, and not GET.
+    pub(super) is_head: bool,
+    pub(super) status: u16,
+    /// Whether the bytes are left to the proxy.
+    pub(super) is_handed_over: bool,
+    /// How much of it was counted already; `None` before its beginning was.
+    pub(super) counted: Option<u64>,
+}
+
+impl Download {
+    /// Whether it is one that a link and a file are counted for: HEAD and 304 carry no bytes.
+    const fn is_counted(&self) -> bool {
+        !self.is_head && matches!(self.status, 200 | 206)
+    }
+}
+
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reporter(..)")
+    }
+}
+
+impl Reporter {
+    pub(super) const fn new(
+        gateway: Arc<Gateway>,
+        metrics: Arc<Metrics>,
+        audit: Option<Audit>,
+    ) -> Self {
+        Self {
+            gateway,
+            metrics,
+            audit,
+            watched: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The gateway's own clock.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.gateway.clock().elapsed()
+    }
+
+    /// Has this connection's downloads counted while they go on.
+    pub(super) fn watch(&self, way: &Arc<Way>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.push(Arc::downgrade(way));
+    }
+
+    /// Counts what was sent so far of all downloads that are on their way.
+    pub(super) fn count_so_far(&self) {
+        let mut alive = Vec::new();
+        {
+            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            watched.retain(|way| way.upgrade().map(|way| alive.push(way)).is_some());
+        }
+        for way in alive {
+            way.count_so_far();
+        }
+    }
+
+    /// Counts what was sent of a download since that was done last.
+    pub(super) fn count(&self, download: &mut Download, sent: u64, is_whole: bool) {
+        if !download.is_counted() {
+            return;
+        }
+        let begins = download.counted.is_none();
+        let bytes_sent = sent - download.counted.replace(sent).unwrap_or_default();
+        if begins || bytes_sent > 0 || is_whole {
+            let counts = Counts {
+                downloads: u64::from(begins),
+                whole: u64::from(is_whole),
+                bytes_sent,
+                last_at: Some(self.gateway.clock().now()),
+            };
+            let (link, expires) = (download.link, download.expires);
+            self.gateway
+                .count_download(&download.file, link, expires, counts);
+        }
+    }
+
+    /// A download ended. This is where every one does.
+    pub(super) fn end(&self, mut download: Download, sent: u64, due: u64, took: Duration) {
+        let outcome = if download.is_handed_over {
+            Outcome::HandedOver
+        } else if sent >= due {
+            Outcome::Whole
+        } else {
+            Outcome::Aborted
+        };
+        self.metrics.note_download(outcome);
+        self.count(&mut download, sent, outcome == Outcome::Whole);
+        self.audit(|| Event {
+            event: "download",
+            trace_id: Some(download.trace_id.as_str()),
+            client: download.client,
+            organization_id: Some(download.file.organization.as_str()),
+            file_id: Some(download.file.id.as_str()),
+            link_id: Some(download.link.as_str()),
+            expires: Some(download.expires.get()),
+            method: Some(if download.is_head { "HEAD" } else { "GET" }),
+            status: Some(download.status),
+            outcome: Some(outcome.as_str()),
+            bytes_sent: Some(sent),
+            bytes_due: Some(due),
+            took_millis: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            ..Event::default()
+        });
+    }
+
+    /// A request was refused.
+    pub(super) fn refused(
+        &self,
+        request: &Refused<'_>,
+        problem: &Problem,
+        status: u16,
+        known: &Known,
+    ) {
+        match problem {
+            Problem::Refused(Refusal::Link(why)) => {
+                self.metrics.note_rejected(rejection_place(*why));
+            }
+            Problem::BodyTooSlow { .. } => self.metrics.note_deadline(Deadline::Body),
+            _ => {}
+        }
+        self.audit(|| {
+            let route = Route::parse(request.method, request.path).ok();
+            let (organization, file) = route.map_or((None, None), |route| route.names());
+            let is_id = |text: &&str| OrganizationId::parse(text).is_ok();
+            Event {
+                event: "refused",
+                trace_id: Some(request.trace.trace_id.as_str()),
+                client: known.client,
+                api_key_id: known.api_key.as_ref().map(ApiKeyId::as_str),
+                organization_id: organization.filter(is_id),
+                file_id: file.filter(is_id),
+                link_id: known.link_id.as_ref().map(LinkId::as_str),
+                route: route.map(|route| route.kind().as_str()),
+                method: route.map(|_| request.method.as_str()),
+                status: Some(status),
+                reason: Some(problem.label()),
+                ..Event::default()
+            }
+        });
+    }
+
+    /// Records an event, if there is a stream; its time is now.
+    fn audit<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        if let Some(audit) = &self.audit {
+            let time = self.gateway.clock().unix_millis();
+            audit.record(&Event { time, ..event() });
+        }
+    }
+}
+
+/// What was asked for by a request that was refused.
+pub(super) struct Refused<'a> {
+    pub(super) method: &'a Method,
+    pub(super) path: &'a str,
+    pub(super) trace: &'a Trace,
+}
+
+/// What is known of who asks.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) client: Option<IpAddr>,
+    pub(super) api_key: Option<ApiKeyId>,
+    pub(super) link_id: Option<LinkId>,
+}
+
+impl Exchange<'_> {
+    /// Finds out who calls, for the audit stream to name the key whatever becomes of the call.
+    pub(super) async fn authenticate(&self, key: &str) -> Result<Principal, Refusal> {
+        let caller = self.gateway.authenticate(key).await?;
+        self.note_caller(&caller);
+        Ok(caller)
+    }
+
+    /// The same of a caller that was found out in another way.
+    pub(super) fn note_caller(&self, caller: &Principal) {
+        // The first one is the only one.
+        let _ = self.caller.set(caller.key.clone());
+    }
+
+    /// A signed URL was minted.
+    pub(super) fn tell_minted(&self, style: Style, caller: &Principal, minted: &Minted) {
+        self.reporter.metrics.note_minted(style);
+        self.tell(|| Event {
+            event: "mint",
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(minted.file.organization.as_str()),
+            file_id: Some(minted.file.id.as_str()),
+            link_id: Some(minted.link_id.as_str()),
+            kid: Some(minted.kid.as_str()),
+            expires: Some(minted.expires.get()),
+            ..Event::default()
+        });
+    }
+
+    /// A proxy was told that a link opens a file.
+    pub(super) fn tell_verified(&self, file: &FileRecord, link: LinkId) {
+        self.tell(|| Event {
+            event: "verify",
+            organization_id: Some(file.organization.as_str()),
+            file_id: Some(file.id.as_str()),
+            link_id: Some(link.as_str()),
+            ..Event::default()
+        });
+    }
+
+    /// A file was stored.
+    pub(super) fn tell_uploaded(&self, file: &FileRecord) {
+        self.reporter.metrics.note_uploaded(file.size);
+        self.tell(|| Event {
+            event: "upload",
+            api_key_id: file.uploaded_by.as_ref().map(ApiKeyId::as_str),
+            organization_id: Some(file.organization.as_str()),
+            file_id: Some(file.id.as_str()),
+            size_bytes: Some(file.size),
+            ..Event::default()
+        });
+    }
+
+    /// A file was deleted.
+    pub(super) fn tell_deleted(&self, caller: &Principal, file: &FileId) {
+        self.tell(|| Event {
+            event: "delete",
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(caller.organization.as_str()),
+            file_id: Some(file.as_str()),
+            ..Event::default()
+        });
+    }
+
+    /// Links were revoked; the event says which.
+    pub(super) fn tell_revoked<'a>(&'a self, caller: &'a Principal, which: Event<'a>) {
+        self.tell(|| Event {
+            event: "revoke",
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(caller.organization.as_str()),
+            ..which
+        });
+    }
+
+    fn tell<'a>(&'a self, event: impl FnOnce() -> Event<'a>) {
+        self.reporter.audit(|| Event {
+            trace_id: Some(self.trace.trace_id.as_str()),
+            client: self.client,
+            ..event()
+        });
+    }
+}

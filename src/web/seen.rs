@@ -1,0 +1,86 @@
+//! What was seen of a request, for the line that the log has of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+
+use super::problem::Problem;
+use super::report::{Download, Known};
+use super::style::Style;
+use super::trace::Trace;
+use crate::gateway::refusal::Refusal;
+use crate::model::id::ApiKeyId;
+use crate::model::revocation::LinkId;
+use crate::telemetry::metrics::Route;
+
+/// What the log line says of a request besides its outcome.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) route: Route,
+    pub(super) link_id: Option<LinkId>,
+    pub(super) client: Option<IpAddr>,
+    pub(super) caller: Option<ApiKeyId>,
+    pub(super) download: Option<Download>,
+}
+
+impl Seen {
+    /// What is known of who asked.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            client: self.client,
+            api_key: self.caller.clone(),
+            link_id: self.link_id,
+        }
+    }
+
+    /// Writes the one line about a request. What is broken on our side is an error; a plain no is not.
+    /// Where lines of a level are not written, nothing is made for them.
+    pub(super) fn log(
+        &self,
+        method: &Method,
+        path: &str,
+        trace: &Trace,
+        status: StatusCode,
+        took: Duration,
+        problem: Option<&Problem>,
+    ) {
+        // A method that nobody knows may be of any length.
+        let method = if matches!(problem, Some(Problem::UnknownMethod)) {
+            "unknown"
+        } else {
+            method.as_str()
+        };
+        let (route, status) = (self.route.as_str(), status.as_u16());
+        let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let link_id = self.link_id.as_ref().map(LinkId::as_str);
+        // The header is KooDrive's alone.
+        let traceid = || (Style::of_path(path) == Style::KooDrive).then(|| trace.traceid());
+        macro_rules! line {
+            ($level:ident, $($rest:tt)+) => {
+                tracing::$level!(
+                    target: "hallpass::web",
+                    route, method, status, took_micros, link_id,
+                    trace_id = trace.trace_id.as_str(),
+                    request_id = trace.request_id(),
+                    x_traceid = traceid().as_ref().and_then(|id| id.to_str().ok()),
+                    $($rest)+
+                )
+            };
+        }
+        match problem {
+            None => line!(info, "answered"),
+            Some(Problem::Refused(
+                refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
+            )) => line!(error, error = %refusal, "failed"),
+            Some(problem) => {
+                line!(
+                    info,
+                    refusal = problem.label(),
+                    cause = problem.cause(),
+                    "refused"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! `/metrics` and `/readyz` on the private listener.
+
+use std::process::{Command, Stdio};
+
+use super::*;
+
+#[track_caller]
+fn assert_says(numbers: &str, line: &str) {
+    assert!(
+        numbers.lines().any(|said| said == line),
+        "{line} in\n{numbers}"
+    );
+}
+
+#[test]
+fn after_known_traffic_the_numbers_are_known() {
+    let at = Audited::start();
+    let file = at.upload(b"0123456789");
+    let link = at.link(&file);
+    for _ in 0..3 {
+        assert_eq!(get(&link).0, 200);
+    }
+    assert_eq!(request("GET", &link, "Range: bytes=0-3\r\n", b"").0, 206);
+    assert_eq!(get(&link.replace("expires=", "expires=1")).0, 401);
+    assert_eq!(get(&format!("{}/metrics", at.base)).0, 404, "publicly");
+    assert_eq!(get(&format!("{}/nowhere", at.base)).0, 404);
+    let none = request("GET", &format!("{}/content", at.url_of(&file)), "", b"");
+    assert_eq!(none.0, 401);
+    until("all connections are closed", || {
+        at.numbers()
+            .contains("hallpass_connections_open{listener=\"public\"} 0")
+    });
+    let numbers = at.numbers();
+    for line in [
+        "hallpass_requests_total{route=\"download\",style=\"none\",status=\"200\"} 3",
+        "hallpass_requests_total{route=\"download\",style=\"none\",status=\"206\"} 1",
+        "hallpass_requests_total{route=\"download\",style=\"none\",status=\"401\"} 1",
+        "hallpass_requests_total{route=\"none\",style=\"none\",status=\"404\"} 2",
+        "hallpass_requests_total{route=\"aitronos_upload\",style=\"aitronos\",status=\"201\"} 1",
+        "hallpass_requests_total{route=\"aitronos_content\",style=\"aitronos\",status=\"200\"} 1",
+        "hallpass_requests_total{route=\"aitronos_content\",style=\"aitronos\",status=\"401\"} 1",
+        "hallpass_request_duration_seconds_count{route=\"download\"} 5",
+        "hallpass_time_to_first_byte_seconds_count{route=\"download\"} 5",
+        "hallpass_downloads_total{outcome=\"whole\"} 4",
+        "hallpass_downloads_total{outcome=\"aborted\"} 0",
+        "hallpass_downloads_in_flight 0",
+        "hallpass_upload_bytes_total 10",
+        "hallpass_mints_total{style=\"aitronos\"} 1",
+        "hallpass_mints_total{style=\"qoder\"} 0",
+        "hallpass_verify_refusals_total{reason=\"mac_mismatch\"} 1",
+        "hallpass_connections_accepted_total{listener=\"public\"} 10",
+        "hallpass_connections_refused_total{reason=\"address_limit\"} 0",
+        "hallpass_catalogue_errors_total{kind=\"unavailable\"} 0",
+        "hallpass_uncounted_downloads_total 0",
+        "hallpass_audit_lines_dropped_total 0",
+        "hallpass_log_lines_dropped_total 0",
+        "hallpass_signing_keys{state=\"active\"} 1",
+        "hallpass_signing_keys{state=\"retired\"} 0",
+        "hallpass_revocations{kind=\"link_revisions\"} 0",
+        "hallpass_cache_entries{cache=\"small_files\"} 1",
+        "hallpass_cache_hits_total{cache=\"small_files\"} 3",
+        "hallpass_cache_misses_total{cache=\"small_files\"} 1",
+    ] {
+        assert_says(&numbers, line);
+    }
+    let version = concat!(
+        "hallpass_build_info{version=\"",
+        env!("CARGO_PKG_VERSION"),
+        "\"} 1"
+    );
+    assert_says(&numbers, version);
+    assert!(numbers.contains("process_start_time_seconds 1"));
+    for name in [&file, "org_default", "127.0.0.1", "/v1/"] {
+        assert!(!numbers.contains(name), "{name} is in\n{numbers}");
+    }
+    secrets::assert_silent("the numbers", &numbers);
+    check(&numbers);
+    let accept = "Accept: application/openmetrics-text;version=1.0.0\r\n";
+    let (_, open) = request("GET", &format!("{}/metrics", at.admin), accept, b"");
+    assert!(open.ends_with(b"# EOF\n"));
+    at.serving.stop("TERM");
+}
+
+/// Holds the numbers against Prometheus' own checker, where it is on this machine.
+fn check(numbers: &str) {
+    let mut words = Command::new("promtool");
+    let checker = words
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut checker) = checker else {
+        println!("promtool is not on this machine");
+        return;
+    };
+    let mut input = checker.stdin.take().unwrap();
+    input.write_all(numbers.as_bytes()).unwrap();
+    drop(input);
+    let output = checker.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        crate::cli::support::said(&output)
+    );
+}
+
+#[test]
+fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
+    let at = Audited::start();
+    let ready = || get(&format!("{}/readyz", at.admin)).0;
+    assert_eq!(ready(), 200);
+    for directory in ["data/blobs", "data/stage"] {
+        std::fs::remove_dir_all(at.place.path(directory)).unwrap();
+    }
+    assert_eq!(ready(), 503, "the bytes are gone");
+    assert_eq!(get(&format!("{}/livez", at.admin)).0, 200);
+    at.serving.stop("TERM");
+
+    let at = Audited::start();
+    let ready = || get(&format!("{}/readyz", at.admin)).0;
+    let path = at.place.path("data/catalogue.sqlite3");
+    let script = "ALTER TABLE revocation_version RENAME TO gone";
+    let done = Command::new("sqlite3").arg(&path).arg(script).status();
+    assert!(done.unwrap().success());
+    until("the catalogue is damaged", || ready() == 503);
+    let failed = at.numbers();
+    let failed = failed
+        .lines()
+        .filter(|line| line.starts_with("hallpass_catalogue_errors_total"));
+    assert!(failed.into_iter().any(|line| !line.ends_with(" 0")));
+    at.serving.stop("KILL");
+}
