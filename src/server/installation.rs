@@ -73,12 +73,12 @@ impl Installation {
                 must_exist(config)?;
                 None
             }
-            Access::SetUp => Some(SetupLock::take(config).await?),
+            Access::SetUp => Some(Box::pin(SetupLock::take(config)).await?),
         };
         keep_others_out(directory)?;
         must_be_directories(&config.blobs.in_place_roots)?;
         let keyring = keyring(config, set_up.is_some(), clock.as_ref())?;
-        let catalog = catalogue::open(config, access).await?;
+        let catalog = Box::pin(catalogue::open(config, access)).await?;
         let blobs = Disk::open(directory, &config.blobs.in_place_roots, config.blobs.mode)
             .map_err(|error| StartError::failed("opening the blob store", error))?;
         let installation = Self {
