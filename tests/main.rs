@@ -36,6 +36,8 @@ mod browser;
 /// A real nginx in front.
 mod proxy;
 
+/// Several gateways on one PostgreSQL: commands, faults, what one hears of another.
+mod postgres;
 /// TLS, HTTP/2, and restarts that lose nothing.
 mod transport;
 

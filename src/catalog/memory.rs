@@ -366,6 +366,10 @@ impl Catalog for Memory {
     fn versions(&self) -> Answer<'_, Versions> {
         self.look(|rows| Ok(rows.versions))
     }
+
+    fn changed(&self) -> Answer<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 #[cfg(test)]

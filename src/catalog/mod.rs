@@ -1,8 +1,9 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
 //! This file is the port: one trait, its contract, and its errors. Five of its chapters have files of
-//! their own, [`batch`], [`apps`], [`checkup`], [`quota`] and [`counters`]. Two adapters stand behind it,
-//! [`memory`] and [`sqlite`], and `contract.rs` is the one suite that both must pass.
+//! their own, [`batch`], [`apps`], [`checkup`], [`quota`] and [`counters`]. Three adapters stand behind it:
+//! [`sqlite`] for one machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one
+//! suite that all must pass.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,8 +22,11 @@ pub mod checkup;
 #[cfg(test)]
 pub mod contract;
 pub mod counters;
+mod fault;
 pub mod memory;
+pub mod postgres;
 pub mod quota;
+mod rows;
 pub mod sqlite;
 
 /// What every call answers with: a boxed future, so that the gateway can hold any adapter.
@@ -224,6 +228,11 @@ pub trait Catalog:
     /// both of one moment. They mean the same on every handle to one catalogue, whoever changed it. Costs
     /// the same however much there is.
     fn versions(&self) -> Answer<'_, Versions>;
+
+    /// Answers once somebody may have changed what [`Catalog::versions`] says, so that it is asked sooner
+    /// than at its next turn. It may answer for nothing, and it need never answer: whoever must know asks.
+    /// The only wait of a catalogue that is not bounded. Of several callers one hears.
+    fn changed(&self) -> Answer<'_, ()>;
 }
 
 /// How far a catalogue has come. The numbers never fall; what they are says nothing.

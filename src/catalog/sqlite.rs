@@ -19,13 +19,12 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use self::fault::Fault;
-use super::{Answer, CatalogError};
+use super::{Answer, CatalogError, fault, rows};
 
 mod apps;
 mod batch;
 mod checkup;
 mod counters;
-mod fault;
 mod files;
 mod folders;
 mod keys;
@@ -33,7 +32,6 @@ mod open;
 mod port;
 mod quota;
 mod revocation;
-mod rows;
 mod tenancy;
 #[cfg(test)]
 mod tests;

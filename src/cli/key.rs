@@ -14,7 +14,8 @@ use super::wire;
 use crate::config::keyring_file::{self, KeyringFileError};
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
-use crate::server::installation::{Access, drawn_key, lock_for_setup};
+use crate::server::catalogue::SetupLock;
+use crate::server::installation::{Access, drawn_key};
 use crate::sign::keyring::{Keyring, Kid};
 use crate::telemetry::audit::Event;
 
@@ -138,10 +139,10 @@ async fn generate(session: &Session) -> Result<wire::Key, Failure> {
     if path.exists() {
         return change(session, |keyring, now| with_fresh_key(Some(keyring), now));
     }
-    let directory = session.config.server.data_dir.as_path();
     let made = {
-        // A gateway that sets this directory up at the same time makes a keyring of its own.
-        let _setup = lock_for_setup(directory)?;
+        // A gateway that sets this directory up at the same time makes a keyring of its own. And where the
+        // catalogue is in a database that cannot be reached, no keyring is made for it.
+        let _setup = SetupLock::take(&session.config).await?;
         make_parent(&path)?;
         let _lock = lock(&path)?;
         let before = if path.exists() {

@@ -1,6 +1,5 @@
 //! `hallpass serve`, and what it has in common with `share`: a gateway that runs until a signal.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,12 +11,13 @@ use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Listening, Logging, Session};
 use super::wire;
-use crate::config::{LIST_ITEMS_MAX, Listen};
+use crate::config::{Config, LIST_ITEMS_MAX, Listen};
 use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
-use crate::server::installation::{Access, lock_for_setup};
+use crate::server::catalogue::SetupLock;
+use crate::server::installation::Access;
 use crate::server::reread::ConfigurationCheck;
 use crate::server::shutdown::StopSignals;
 use crate::server::{App, Inherited};
@@ -44,7 +44,7 @@ impl Serve {
             .await?
             .with_configuration_check(check);
         let gateway = Arc::clone(app.gateway());
-        let (key, text) = first_api_key(&gateway, &session.config.server.data_dir, &mut recorder)
+        let (key, text) = first_api_key(&gateway, &session.config, &mut recorder)
             .await?
             .unzip();
         let serving = wire::Serving {
@@ -145,11 +145,11 @@ fn listener_urls(app: &App) -> Vec<String> {
 /// Makes an API key that may do everything, if the catalogue has none at all.
 async fn first_api_key(
     gateway: &Gateway,
-    data_dir: &Path,
+    config: &Config,
     recorder: &mut Recorder,
 ) -> Result<Option<(ApiKeyId, String)>, Failure> {
     // Of two gateways that start at once, one makes the key.
-    let _setup = lock_for_setup(data_dir)?;
+    let _setup = SetupLock::take(config).await?;
     if !gateway.api_keys(None).await?.is_empty() {
         return Ok(None);
     }

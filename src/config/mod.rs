@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::blob::disk::Readers;
 use crate::blob::s3::{Ambient, Bucket};
+use crate::catalog::postgres::Address;
 use crate::web::ContentStatus;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -32,8 +33,8 @@ use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
 };
 use parse::{
-    number_word, optional_bucket, optional_header, optional_prefix, optional_text, optional_url,
-    path, seconds, trusted_proxies, word,
+    number_word, optional_bucket, optional_database, optional_header, optional_prefix,
+    optional_text, optional_url, path, seconds, trusted_proxies, word,
 };
 use source::Sources;
 
@@ -77,6 +78,12 @@ pub const BYTES_KEPT_MAX: u64 = 1 << 60;
 
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
+
+/// The most connections to a database: more than any server takes.
+pub const CATALOG_CONNECTIONS_MAX: u64 = 1000;
+
+/// The key whose value may hold a password.
+const WITH_PASSWORD: &str = "catalog.url";
 
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +181,13 @@ settings! {
         http2: Http2 = "tls", word(&Http2::WORDS);
         /// Whether other processes may listen at the same addresses (`SO_REUSEPORT`).
         reuse_port: bool = "false", boolean;
+    }
+    /// Where rows lie.
+    catalog: CatalogPlace {
+        /// URL of the PostgreSQL database of the rows. Not set: an SQLite file in the data directory.
+        url: Option<Address> = "", optional_database;
+        /// The most connections to that database that calls use at once; two more watch it.
+        connections_max: u64 = "10", count(1, CATALOG_CONNECTIONS_MAX);
     }
     /// How long links live, and how they are revoked.
     links: Links {
@@ -420,7 +434,7 @@ impl Config {
     }
 
     /// Reads and checks like [`Config::load`], and answers the settings with their origins, in the
-    /// order of [`KEYS`], for a person to look at.
+    /// order of [`KEYS`], for a person to look at: `***` stands for a password.
     pub fn explain(
         file: Option<&Path>,
         vars: &dyn Vars,
@@ -430,7 +444,10 @@ impl Config {
         sources.check()?;
         let setting = |key: &Key| {
             let default = || (key.default.into(), Origin::Default);
-            let (value, origin) = sources.given(key.name).unwrap_or_else(default);
+            let (mut value, origin) = sources.given(key.name).unwrap_or_else(default);
+            if key.name == WITH_PASSWORD {
+                value = Address::redacted(&value);
+            }
             Setting {
                 key: key.name,
                 value,

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::listen::Listen;
 use super::url::{PublicBaseUrl, is_plain_path};
 use crate::blob::s3::Bucket;
+use crate::catalog::postgres::Address;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -191,6 +192,11 @@ pub(super) fn optional_text(given: &Given) -> Result<Option<String>, String> {
         let hint = "must be visible ASCII without spaces, at most 128 bytes";
         good.then(|| text.to_owned()).ok_or_else(|| hint.into())
     })
+}
+
+/// A PostgreSQL database. What is wrong with it is said without a word of it.
+pub(super) fn optional_database(given: &Given) -> Result<Option<Address>, String> {
+    optional(given, |text| Address::parse(text).map_err(Into::into))
 }
 
 pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, String> {

@@ -2,7 +2,7 @@
 //!
 //! Epochs, link revisions and denied links are under every link that is opened, so they are held in
 //! memory; rows are kept there as they are asked for ([`super::cache`]). Whoever runs a gateway calls
-//! [`Gateway::look_in_time`] every [`LOOK_EVERY`]; it reloads what was revoked when anybody revoked
+//! [`Gateway::look_in_time`] every [`LOOK_EVERY`], and as soon as [`Gateway::told`] answers; it reloads what was revoked when anybody revoked
 //! something, and lets go of the rows when anybody changed one. Memory that nobody compared for
 //! [`TRUSTED_FOR`] is not answered from: a request that opens or makes a link looks by itself, and is
 //! refused as unavailable if that fails. So does the first one after this process changed something.
@@ -100,6 +100,14 @@ impl Gateway {
     /// [`Gateway::look`], given up after [`LOOK_WAIT_MAX`]: unavailable then.
     pub async fn look_in_time(&self) -> Result<Arc<Revocations>, Refusal> {
         Ok(Arc::clone(&self.compare_in_time().await?.revocations))
+    }
+
+    /// Answers once the catalogue was told that somebody changed something: a look is due then. It may
+    /// never answer; whoever relies on it looks every [`LOOK_EVERY`], too.
+    pub async fn told(&self) {
+        if self.catalog.changed().await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// What may be answered from now: at most [`TRUSTED_FOR`] old, and not older than what this process

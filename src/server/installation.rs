@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DATA_DIR/               0700, or 0710 where a group may read the bytes (blobs.mode)
-//!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it)
+//!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it), unless they are in a database
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
 //!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)
 //!   stage/                bytes on their way in
@@ -20,9 +20,8 @@ use std::sync::Arc;
 use crate::blob::disk::Disk;
 use crate::blob::s3::{S3, Settings as StoreSettings};
 use crate::blob::{BlobError, BlobStore};
+use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
-use crate::catalog::sqlite::Sqlite;
-use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
 use crate::config::keyring_file;
 use crate::gateway::cache::Limits;
@@ -32,8 +31,8 @@ use crate::gateway::{Gateway, Settings};
 use crate::sign::keyring::{Keyring, Kid};
 
 use super::StartError;
+use super::catalogue::{self, SetupLock};
 
-const CATALOGUE: &str = "catalogue.sqlite3";
 const BLOBS: &str = "blobs";
 const SETUP_LOCK: &str = "setup.lock";
 
@@ -70,25 +69,17 @@ impl Installation {
     ) -> Result<Self, StartError> {
         super::shutdown::survive_file_size_limit();
         let directory = config.server.data_dir.as_path();
-        let catalogue = directory.join(CATALOGUE);
         let set_up = match access {
             Access::Existing => {
-                must_exist(directory, &catalogue)?;
+                must_exist(config)?;
                 None
             }
-            Access::SetUp => Some(lock_for_setup(directory)?),
+            Access::SetUp => Some(Box::pin(SetupLock::take(config)).await?),
         };
         keep_others_out(directory)?;
         must_be_directories(&config.blobs.in_place_roots)?;
-        let keyring = keyring(config, &catalogue, set_up.is_some(), clock.as_ref())?;
-        let catalog = match access {
-            Access::SetUp => Sqlite::open(&catalogue).await,
-            Access::Existing => Sqlite::open_existing(&catalogue).await,
-        }
-        .map_err(|error| match error {
-            CatalogError::Corrupt { .. } => StartError::setup("opening the catalogue", error),
-            other => StartError::failed("opening the catalogue", other),
-        })?;
+        let keyring = keyring(config, set_up.is_some(), clock.as_ref())?;
+        let catalog = Box::pin(catalogue::open(config, access)).await?;
         let blobs = blob_store(config, &clock).map_err(|error| {
             let doing = "opening the blob store";
             match error {
@@ -100,7 +91,7 @@ impl Installation {
             }
         })?;
         let installation = Self {
-            catalog: Arc::new(catalog),
+            catalog,
             blobs,
             keyring,
             keyring_file: config.keyring_text.is_none().then(|| config.keyring_file()),
@@ -141,7 +132,6 @@ impl Installation {
     /// Makes `org_default` in an empty catalogue, unless there are bytes already: then the catalogue that
     /// knew them was lost, and an empty one in its place would have them swept.
     async fn finish_set_up(&self, config: &Config) -> Result<(), StartError> {
-        let directory = config.server.data_dir.as_path();
         let known = self.catalog.organizations().await;
         let known = known.map_err(|error| StartError::failed("reading the catalogue", error))?;
         if !known.is_empty() {
@@ -150,6 +140,7 @@ impl Installation {
         let blobs = self.blobs.list(None, 1).await;
         let blobs = blobs.map_err(|error| StartError::failed("reading the blob store", error))?;
         if !blobs.is_empty() {
+            let directory = config.server.data_dir.as_path();
             let on_disk = || directory.join(BLOBS).display().to_string();
             let blobs = config
                 .blobs
@@ -158,7 +149,7 @@ impl Installation {
                 .map_or_else(on_disk, |url| url.to_string());
             return Err(StartError::Setup(format!(
                 "{} is empty but there are bytes in {}: put the catalogue back from a backup, or move the bytes away",
-                directory.join(CATALOGUE).display(),
+                catalogue::named(config),
                 blobs
             )));
         }
@@ -223,8 +214,9 @@ fn blob_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn BlobSto
     Ok(Arc::new(S3::open(&settings, move || clock.now())?))
 }
 
-fn must_exist(directory: &Path, catalogue: &Path) -> Result<(), StartError> {
-    if catalogue.exists() {
+fn must_exist(config: &Config) -> Result<(), StartError> {
+    let directory = config.server.data_dir.as_path();
+    if config.catalog.url.is_some() || catalogue::file(config).exists() {
         return Ok(());
     }
     Err(StartError::Failed(format!(
@@ -281,13 +273,9 @@ pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     Ok(lock)
 }
 
-/// The signing keys: from the environment, from their file, or, in a directory that is being set up, new.
-fn keyring(
-    config: &Config,
-    catalogue: &Path,
-    may_set_up: bool,
-    clock: &dyn Clock,
-) -> Result<Keyring, StartError> {
+/// The signing keys: from the environment, from their file, or, in a directory that is being set up, new. Beside
+/// a database none is made by itself: of two gateways that start at once each would have its own.
+fn keyring(config: &Config, may_set_up: bool, clock: &dyn Clock) -> Result<Keyring, StartError> {
     if let Some(text) = &config.keyring_text {
         let keyring = keyring_file::parse(text.reveal());
         return keyring.map_err(|error| StartError::setup("reading HALLPASS_KEYRING", error));
@@ -303,7 +291,14 @@ fn keyring(
             path.display()
         )));
     }
-    if catalogue.exists() || !may_set_up {
+    if config.catalog.url.is_some() {
+        return Err(StartError::Setup(format!(
+            "there is no keyring {}: every gateway on one database needs the same. `hallpass key generate` makes \
+             the first one; copy it to every gateway, or set HALLPASS_KEYRING",
+            path.display()
+        )));
+    }
+    if catalogue::file(config).exists() || !may_set_up {
         return Err(StartError::Setup(format!(
             "there is a catalogue but no keyring {}: put it back from a backup (a new one is made by \
              `hallpass key generate`; every link made so far then stops working)",

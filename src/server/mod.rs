@@ -37,6 +37,7 @@ use upkeep::{keep_audit, keep_certificate, keep_up};
 pub use listen::Inherited;
 
 mod announced;
+pub mod catalogue;
 mod connection;
 mod connections;
 mod counting;

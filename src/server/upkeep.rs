@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::keyring_watch::KeyringWatch;
 use super::reread::ConfigurationCheck;
@@ -17,6 +17,9 @@ use crate::telemetry::audit::Audit;
 
 /// How often what nobody needs any more is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long to wait between being told of a change and looking: whoever changes much at once tells it once.
+const TOLD_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts what goes on behind the requests.
 pub(super) fn keep_up(
@@ -40,7 +43,10 @@ async fn keep_current(gateway: Arc<Gateway>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut could_look = true;
     loop {
-        tick.tick().await;
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = gateway.told() => sleep(TOLD_PAUSE).await,
+        }
         match gateway.look_in_time().await {
             Ok(_) => could_look = true,
             // Said once, not four times a second.
@@ -146,9 +152,9 @@ mod tests {
         keep_up(&mut tasks, &gateway, Some(watch), None);
         for kid in ["c", "d"] {
             // Long enough for the tasks to be at whatever they wait for.
-            tokio::time::sleep(LOOK_EVERY * 2).await;
+            sleep(LOOK_EVERY * 2).await;
             keyring_file::write(&path, &testing::keyring(kid)).unwrap();
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            sleep(Duration::from_secs(1)).await;
             assert_eq!(gateway.keyring().active().as_str(), kid);
         }
     }

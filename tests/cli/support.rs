@@ -19,12 +19,25 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A place with a data directory that is not there yet.
 pub(crate) struct Place {
     directory: tempfile::TempDir,
+    /// What every command finds in its environment.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these variables in the environment of every command.
+    pub(crate) fn with(variables: &[(&'static str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory }
+        let variables = variables.iter();
+        Self {
+            directory,
+            variables: variables
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -54,6 +67,7 @@ impl Place {
         command
             .current_dir(self.directory.path())
             .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -247,7 +261,7 @@ pub(crate) fn open(url: &str) -> (u16, Vec<u8>) {
 }
 
 /// The status and the JSON of a call with an API key; null where there is none.
-pub(super) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
+pub(crate) fn call(method: &str, url: &str, key: &str, body: &str) -> (u16, Value) {
     let length = body.len();
     if key.len() > 16 {
         secrets::keep(key);

@@ -50,6 +50,13 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("server.tls_key", "'/a'", "b", "c,d"),
     ("server.http2", "'off'", "on", "off"),
     ("server.reuse_port", "true", "true", "true"),
+    (
+        "catalog.url",
+        "'postgres://a/b'",
+        "postgresql://c/d?sslmode=require",
+        "postgres:///e?host=/f",
+    ),
+    ("catalog.connections_max", "1", "2", "3"),
     ("links.lifetime", "60", "2m", "180"),
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),

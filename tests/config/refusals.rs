@@ -8,6 +8,7 @@ use hallpass::config::{Config, FILE_BYTES_MAX, KEYS};
 use super::{Given, setting, variable_of};
 
 const NOT_A_URL: &str = "must begin with http:// or https://";
+const NOT_A_DATABASE: &str = "must begin with postgres:// or postgresql://";
 const SECONDS: &str = "must be a number of seconds, or a number with s, m, h or d";
 const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB";
 const ORIGINS: &str = "must hold origins such as https://app.example.com, or * alone";
@@ -112,6 +113,20 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
+    ("catalog.url", "mysql://a/b", NOT_A_DATABASE),
+    ("catalog.url", "a.sqlite3", NOT_A_DATABASE),
+    (
+        "catalog.url",
+        "postgres://user:pass#word@a/b",
+        "must have no fragment; a # in a password is written %23",
+    ),
+    (
+        "catalog.url",
+        "postgres://user:pass:word@a:b/c",
+        "must be such as postgres://user@host:5432/database?sslmode=verify-full",
+    ),
+    ("catalog.connections_max", "0", "must be 1 to 1000"),
+    ("catalog.connections_max", "1001", "must be 1 to 1000"),
     ("links.revisions_max", "0", "must be 1 to 1000000"),
     ("links.revisions_max", "many", "must be a whole number"),
     ("cors.origins", "app.example.com", ORIGINS),

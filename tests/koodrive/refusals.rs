@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use hallpass::model::key::Scope;
-use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::*;
 
@@ -539,14 +538,7 @@ async fn accounts_never_see_each_other() {
 #[tokio::test]
 async fn a_damaged_catalogue_is_an_internal_error_that_says_nothing() {
     let koo = Koo::start().await;
-    let path = koo.0.directory.path().join("data/catalogue.sqlite3");
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    let mut connection = options.connect().await.unwrap();
-    sqlx::query("UPDATE file SET metadata = 'damaged'")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    connection.close().await.unwrap();
+    koo.0.sql("UPDATE file SET metadata = 'damaged'");
     let reply = koo.ask(&[FILE]).await;
     refused(
         &reply,

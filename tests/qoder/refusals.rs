@@ -67,15 +67,7 @@ async fn c74_errors_without_a_call_have_the_envelope_of_their_path() {
 #[tokio::test]
 async fn c74_a_catalogue_that_is_gone_is_told_in_the_envelope() {
     let app = fixture().await;
-    let catalogue = app.directory.path().join("data/catalogue.sqlite3");
-    let script = "ALTER TABLE file RENAME TO file_that_was";
-    let mut sqlite = std::process::Command::new("sqlite3");
-    let done = sqlite
-        .arg(&catalogue)
-        .arg(script)
-        .status()
-        .expect("sqlite3 runs");
-    assert!(done.success());
+    app.sql("ALTER TABLE file RENAME TO file_that_was");
     let reply = app.client.get(FILES, &[PAT_A]).await;
     let status = reply.status;
     assert!(matches!(status, 500 | 503), "{status}");

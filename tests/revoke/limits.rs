@@ -1,12 +1,9 @@
 //! How much may be revoked one by one, and the way out.
 
-use hallpass::catalog::sqlite::Sqlite;
-use hallpass::catalog::{Catalog as _, DENIED_LINKS_MAX};
+use hallpass::catalog::DENIED_LINKS_MAX;
 use hallpass::model::id::OrganizationId;
 use hallpass::model::revocation::LinkId;
 use hallpass::model::time::UnixSeconds;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, query};
 
 use super::{ALL, OF_FILE, ONE, fixture, fixture_with, naming, post, revoke, status};
 use crate::support::app::{T0, TestApp};
@@ -33,23 +30,19 @@ async fn a_file_too_many_is_refused_with_the_way_out() {
 
 /// As many denied links as there may be, until this time. Their count is what matters here, and a call for
 /// each would take an hour.
-async fn fill(app: &TestApp, until: u64) {
-    let path = app.directory.path().join("data/catalogue.sqlite3");
-    let options = SqliteConnectOptions::new().filename(path);
-    let mut connection = options.connect().await.unwrap();
-    let rows = "WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < ?) \
-                INSERT INTO denied_link (organization, link, expires) \
-                SELECT 'org_123', printf('%012d', n), ? FROM number";
-    let (count, until) = (DENIED_LINKS_MAX.cast_signed(), until.cast_signed());
-    let made = query(rows).bind(count).bind(until).execute(&mut connection);
-    assert_eq!(made.await.unwrap().rows_affected(), DENIED_LINKS_MAX);
-    connection.close().await.unwrap();
+fn fill(app: &TestApp, until: u64) {
+    app.sql(&format!(
+        "WITH RECURSIVE number(n) AS \
+         (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {DENIED_LINKS_MAX}) \
+         INSERT INTO denied_link (organization, link, expires) \
+         SELECT 'org_123', substr(cast(1000000000000 + n AS text), 2), {until} FROM number"
+    ));
 }
 
 #[tokio::test]
 async fn a_link_too_many_is_refused_with_the_way_out_and_dead_ones_make_room() {
     let app = fixture().await;
-    fill(&app, T0 + 500).await;
+    fill(&app, T0 + 500);
     let minted = app.mint("file_abc123", "").await;
     let reply = post(&app, ONE, "root", naming(&minted).as_bytes()).await;
     let error = reply.refused(409, "CONFLICT");
@@ -70,12 +63,11 @@ async fn a_link_too_many_is_refused_with_the_way_out_and_dead_ones_make_room() {
 #[tokio::test]
 async fn an_organization_makes_room_for_all() {
     let app = fixture().await;
-    fill(&app, T0 + 500).await;
+    fill(&app, T0 + 500);
     revoke(&app, ALL, "").await;
     let minted = app.mint("file_abc123", "").await;
     revoke(&app, ONE, &naming(&minted)).await;
-    let path = app.directory.path().join("data/catalogue.sqlite3");
-    let catalogue = Sqlite::open_existing(&path).await.unwrap();
+    let catalogue = app.catalogue_from_outside().await;
     let owner = OrganizationId::parse("org_123").unwrap();
     let link = LinkId::parse("another-link").unwrap();
     let end = UnixSeconds::new(T0 + 500).unwrap();

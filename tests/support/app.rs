@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hallpass::catalog::Catalog as _;
-use hallpass::catalog::checkup::Checkup as _;
+use hallpass::catalog::Catalog;
+use hallpass::catalog::postgres::{Address, Postgres};
 use hallpass::catalog::sqlite::Sqlite;
-use hallpass::config::{Config, Flag, Listen};
+use hallpass::config::{Config, Flag, Listen, keyring_file};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
 use hallpass::gateway::mint::MintOptions;
@@ -26,15 +26,19 @@ use hallpass::model::metadata::Metadata;
 use hallpass::model::name::FileName;
 use hallpass::model::time::UnixSeconds;
 use hallpass::server::App;
-use hallpass::server::installation::{Access, Installation};
+use hallpass::server::installation::{Access, Installation, drawn_key, lock_for_setup};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::client::Client;
+use super::postgres::Server;
 use super::secrets;
 use super::store::{Store, kept, prefix_of};
+
+/// The variable that says on which catalogue the tests run: `postgres`, or not set for SQLite.
+const CATALOGUE_VARIABLE: &str = "TESTS_CATALOGUE";
 
 /// When every test begins: 2026-05-18T15:34:52Z.
 pub(crate) const T0: u64 = 1_779_118_492;
@@ -88,6 +92,7 @@ impl TestApp {
     pub(crate) async fn start_in(directory: TempDir, settings: &[(&'static str, &str)]) -> Self {
         secrets::gather_log();
         let config = config(&directory, settings);
+        give_keyring(&config);
         let clock = Arc::new(ManualClock::at(T0 * 1000));
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let installation = Installation::open(&config, Access::SetUp, time)
@@ -120,6 +125,7 @@ impl TestApp {
             .map(|(key, value)| (*key, value.as_str()))
             .collect();
         let config = config(&directory, &settings);
+        give_keyring(&config);
         let time = Arc::new(ManualClock::at(T0 * 1000));
         let installation = Installation::open(&config, Access::SetUp, time)
             .await
@@ -217,10 +223,32 @@ impl TestApp {
         added.await.unwrap();
     }
 
-    /// The catalogue and a file of `org_123`, as another process has them.
-    async fn seen_from_outside(&self, id: &str) -> (Sqlite, OrganizationId, FileId) {
+    /// The catalogue, as another process has it.
+    pub(crate) async fn catalogue_from_outside(&self) -> Box<dyn Catalog> {
+        if is_on_postgres() {
+            let address = Address::parse(&database_of(self.directory.path())).unwrap();
+            return Box::new(Postgres::open_existing(&address, 1).await.unwrap());
+        }
         let catalogue = self.directory.path().join("data/catalogue.sqlite3");
-        let catalogue = Sqlite::open_existing(&catalogue).await.unwrap();
+        Box::new(Sqlite::open_existing(&catalogue).await.unwrap())
+    }
+
+    /// Runs SQL that both databases understand behind the gateway's back.
+    pub(crate) fn sql(&self, script: &str) {
+        if is_on_postgres() {
+            let schema = schema_of(self.directory.path());
+            let script = format!("SET search_path TO {schema}; {script}");
+            Server::shared().sql("apps", &script);
+            return;
+        }
+        let catalogue = self.directory.path().join("data/catalogue.sqlite3");
+        let mut sqlite = std::process::Command::new("sqlite3");
+        let done = sqlite.arg(&catalogue).arg(script).status();
+        assert!(done.expect("sqlite3 runs").success());
+    }
+
+    async fn seen_from_outside(&self, id: &str) -> (Box<dyn Catalog>, OrganizationId, FileId) {
+        let catalogue = self.catalogue_from_outside().await;
         let organization = OrganizationId::parse("org_123").unwrap();
         (catalogue, organization, FileId::parse(id).unwrap())
     }
@@ -287,25 +315,64 @@ impl TestApp {
     }
 }
 
+/// Whether the tests run on PostgreSQL: all of them on one server, each in a schema of its own.
+pub(crate) fn is_on_postgres() -> bool {
+    std::env::var_os(CATALOGUE_VARIABLE).is_some_and(|which| which == "postgres")
+}
+
+/// The name of the schema that belongs to a test's directory.
+fn schema_of(directory: &Path) -> String {
+    let name = directory.file_name().unwrap().as_encoded_bytes();
+    let digits = name.iter().map(|byte| format!("{byte:02x}"));
+    format!("t{}", digits.collect::<String>())
+}
+
+/// The URL of that schema, which is made where it is not there.
+fn database_of(directory: &Path) -> String {
+    static APPS: OnceLock<String> = OnceLock::new();
+    let server = Server::shared();
+    let url = APPS.get_or_init(|| server.database("apps"));
+    let schema = schema_of(directory);
+    let owner = super::postgres::USER;
+    let make = format!("CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}");
+    server.sql("apps", &make);
+    format!("{url}?options=-csearch_path%3D{schema}")
+}
+
+/// Beside a database nobody makes the keyring but an operator.
+fn give_keyring(config: &Config) {
+    let path = config.keyring_file();
+    if config.catalog.url.is_none() || path.exists() {
+        return;
+    }
+    drop(lock_for_setup(&config.server.data_dir).unwrap());
+    let (kid, secret) = drawn_key().unwrap();
+    let made = keyring_file::generate(None, kid, secret, UnixSeconds::new(T0).unwrap());
+    keyring_file::write(&path, &made.unwrap()).unwrap();
+}
+
 /// These settings, on a data directory in this one, and a free port where none is said. The bytes are in the
 /// store that tests run on, if they do, unless the settings say where they are.
 fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
     let data_dir = directory.path().join("data").display().to_string();
-    let mut all = vec![("server.data_dir", data_dir.as_str())];
     let audit = directory.path().join(AUDIT).display().to_string();
-    if settings.iter().all(|(key, _)| *key != "audit.file") {
-        all.push(("audit.file", audit.as_str()));
-    }
-    if settings.iter().all(|(key, _)| *key != "server.listen") {
-        all.push(("server.listen", "127.0.0.1:0"));
+    let mut usual = vec![
+        ("server.data_dir", data_dir),
+        ("server.listen", "127.0.0.1:0".into()),
+        ("audit.file", audit),
+    ];
+    if is_on_postgres() {
+        usual.push(("catalog.url", database_of(directory.path())));
     }
     let of_disk =
         |(key, _): &(&str, &str)| key.starts_with("blobs.") || key.starts_with("handover.");
     let store = Store::running().filter(|_| !settings.iter().any(of_disk));
-    let store = store.map(|store| store.settings(&prefix_of(directory.path())));
-    let store = store.unwrap_or_default();
-    all.extend(store.iter().map(|(key, value)| (*key, value.as_str())));
-    all.extend(settings);
+    if let Some(store) = store {
+        usual.extend(store.settings(&prefix_of(directory.path())));
+    }
+    usual.retain(|(key, _)| settings.iter().all(|(given, _)| given != key));
+    let usual = usual.iter().map(|(key, value)| (*key, value.as_str()));
+    let all: Vec<_> = usual.chain(settings.iter().copied()).collect();
     let flag = |(key, value): &(&'static str, &str)| Flag {
         key,
         value: (*value).into(),

@@ -357,4 +357,8 @@ impl Catalog for Counting {
     fn versions(&self) -> Answer<'_, Versions> {
         self.counted().versions()
     }
+
+    fn changed(&self) -> Answer<'_, ()> {
+        self.kept.changed()
+    }
 }

@@ -1,9 +1,10 @@
-//! What went wrong below, and what it means to whoever asked.
+//! What went wrong below, in either database, and what it means to whoever asked.
 
 use std::io;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgDatabaseError;
 
 use crate::catalog::{CatalogError, missing, taken};
 
@@ -12,6 +13,20 @@ mod code {
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const NOT_A_DATABASE: i32 = 26;
+}
+
+/// What PostgreSQL says (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+mod sqlstate {
+    /// The server has no room left.
+    pub(super) const FULL: [&str; 1] = ["53100"];
+    /// Rows or an index are damaged, or tables are not as the schema has them.
+    pub(super) const DAMAGED: [&str; 4] = ["XX001", "XX002", "42P01", "42703"];
+    /// Two transactions were in each other's way: neither did anything wrong.
+    pub(super) const CLASHES: [&str; 2] = ["40001", "40P01"];
+    /// The server ends, ended, begins, or gave this session up.
+    pub(super) const ENDINGS: [&str; 5] = ["57P01", "57P02", "57P03", "57P05", "25P03"];
+    /// The class of what befell the connection.
+    pub(super) const CONNECTION: &str = "08";
 }
 
 /// Why a call failed, before it is known what was being done.
@@ -64,6 +79,30 @@ impl Fault {
         Self::Known(CatalogError::Corrupt { what: what.into() })
     }
 
+    /// Whether it says nothing of what was asked, only of the connection or of the moment: PostgreSQL did
+    /// not do it, unless the last thing that it heard was `COMMIT`.
+    pub(super) fn is_passing(&self) -> bool {
+        match self {
+            Self::Driver(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
+            Self::Driver(sqlx::Error::Database(refusal)) => {
+                Meaning::of(&**refusal) == Meaning::Passing
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the connection is as good as before, and waits for the next statement.
+    pub(super) fn leaves_the_connection(&self) -> bool {
+        match self {
+            Self::Known(_) => true,
+            Self::Driver(sqlx::Error::Database(refusal)) => {
+                let refusal = refusal.try_downcast_ref::<PgDatabaseError>();
+                refusal.is_some_and(|refusal| !sqlstate::ENDINGS.contains(&refusal.code()))
+            }
+            Self::Driver(_) => false,
+        }
+    }
+
     /// What the fault means, by the contract of [`crate::catalog::Catalog`].
     pub(super) fn while_doing(self, doing: &'static str) -> CatalogError {
         let error = match self {
@@ -79,10 +118,10 @@ impl Fault {
                 // if one forgot to.
                 ErrorKind::UniqueViolation => taken("what was to be made"),
                 ErrorKind::ForeignKeyViolation => missing("what it belongs to"),
-                _ => match primary_code(&**refusal) {
-                    Some(code::CORRUPT | code::NOT_A_DATABASE) => corrupt(&error),
-                    Some(code::FULL) => CatalogError::NoSpace { doing },
-                    _ => CatalogError::Unavailable {
+                _ => match Meaning::of(&**refusal) {
+                    Meaning::Damaged => corrupt(&error),
+                    Meaning::Full => CatalogError::NoSpace { doing },
+                    Meaning::Passing | Meaning::Other => CatalogError::Unavailable {
                         doing,
                         source: error.into(),
                     },
@@ -97,6 +136,36 @@ impl Fault {
                 doing,
                 source: error.into(),
             },
+        }
+    }
+}
+
+/// What a refusal of the database itself means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Damaged,
+    Full,
+    /// It may go well if it is tried again at once.
+    Passing,
+    Other,
+}
+
+impl Meaning {
+    fn of(refusal: &dyn DatabaseError) -> Self {
+        if let Some(refusal) = refusal.try_downcast_ref::<PgDatabaseError>() {
+            return match refusal.code() {
+                code if sqlstate::DAMAGED.contains(&code) => Self::Damaged,
+                code if sqlstate::FULL.contains(&code) => Self::Full,
+                code if sqlstate::CLASHES.contains(&code) => Self::Passing,
+                code if sqlstate::ENDINGS.contains(&code) => Self::Passing,
+                code if code.starts_with(sqlstate::CONNECTION) => Self::Passing,
+                _ => Self::Other,
+            };
+        }
+        match primary_code(refusal) {
+            Some(code::CORRUPT | code::NOT_A_DATABASE) => Self::Damaged,
+            Some(code::FULL) => Self::Full,
+            _ => Self::Other,
         }
     }
 }

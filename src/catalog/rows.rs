@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use sqlx::Row;
+use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row, Sqlite, Type};
 
 use super::fault::Fault;
 use crate::catalog::CatalogError;
@@ -21,40 +22,89 @@ use crate::model::name::FileName;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+/// A row of either database. What is read here is kept the same way in both.
+pub(super) trait Columns {
+    fn text(&self, column: &str) -> Result<Option<&str>, sqlx::Error>;
+    fn integer(&self, column: &str) -> Result<Option<i64>, sqlx::Error>;
+    fn bytes(&self, column: &str) -> Result<Option<&[u8]>, sqlx::Error>;
+}
+
+macro_rules! columns_of {
+    ($Row:ty) => {
+        impl Columns for $Row {
+            fn text(&self, column: &str) -> Result<Option<&str>, sqlx::Error> {
+                self.try_get(column)
+            }
+
+            fn integer(&self, column: &str) -> Result<Option<i64>, sqlx::Error> {
+                self.try_get(column)
+            }
+
+            fn bytes(&self, column: &str) -> Result<Option<&[u8]>, sqlx::Error> {
+                self.try_get(column)
+            }
+        }
+    };
+}
+
+columns_of!(SqliteRow);
+columns_of!(PgRow);
+
+/// What one column can hold.
+pub(super) trait Stored<'r>: Sized {
+    fn of(row: &'r impl Columns, column: &str) -> Result<Option<Self>, sqlx::Error>;
+}
+
+impl<'r> Stored<'r> for &'r str {
+    fn of(row: &'r impl Columns, column: &str) -> Result<Option<Self>, sqlx::Error> {
+        row.text(column)
+    }
+}
+
+impl<'r> Stored<'r> for i64 {
+    fn of(row: &'r impl Columns, column: &str) -> Result<Option<Self>, sqlx::Error> {
+        row.integer(column)
+    }
+}
+
+impl<'r> Stored<'r> for &'r [u8] {
+    fn of(row: &'r impl Columns, column: &str) -> Result<Option<Self>, sqlx::Error> {
+        row.bytes(column)
+    }
+}
+
 /// The value that `column` holds. `parse` answers `None` for what no value stands for.
-pub(super) fn value<'r, D, T>(
-    row: &'r SqliteRow,
+pub(super) fn value<'r, D: Stored<'r>, T>(
+    row: &'r impl Columns,
     column: &'static str,
     parse: impl FnOnce(D) -> Option<T>,
-) -> Result<T, Fault>
-where
-    D: Decode<'r, Sqlite> + Type<Sqlite>,
-{
-    let stored: D = row.try_get(column)?;
-    parse(stored).ok_or_else(|| Fault::damage(format!("a value in the column {column} is damaged")))
+) -> Result<T, Fault> {
+    let stored = D::of(row, column)?;
+    stored.and_then(parse).ok_or_else(|| damaged(column))
 }
 
 /// As [`value`], of a column that may be empty.
-pub(super) fn optional<'r, D, T>(
-    row: &'r SqliteRow,
+pub(super) fn optional<'r, D: Stored<'r>, T>(
+    row: &'r impl Columns,
     column: &'static str,
     parse: impl FnOnce(D) -> Option<T>,
-) -> Result<Option<T>, Fault>
-where
-    D: Decode<'r, Sqlite> + Type<Sqlite>,
-{
-    value(row, column, |stored: Option<D>| match stored {
-        Some(stored) => parse(stored).map(Some),
-        None => Some(None),
-    })
+) -> Result<Option<T>, Fault> {
+    match D::of(row, column)? {
+        Some(stored) => parse(stored).map(Some).ok_or_else(|| damaged(column)),
+        None => Ok(None),
+    }
+}
+
+fn damaged(column: &'static str) -> Fault {
+    Fault::damage(format!("a value in the column {column} is damaged"))
 }
 
 /// A number that is never negative.
-pub(super) fn number(row: &SqliteRow, column: &'static str) -> Result<u64, Fault> {
+pub(super) fn number(row: &impl Columns, column: &'static str) -> Result<u64, Fault> {
     value(row, column, |stored: i64| u64::try_from(stored).ok())
 }
 
-/// A number as SQLite keeps it. `Limit` for one that does not fit into 63 bits.
+/// A number as it is kept. `Limit` for one that does not fit into 63 bits.
 pub(super) fn stored(number: u64) -> Result<i64, Fault> {
     let too_large = CatalogError::Limit {
         what: "in one number",
@@ -63,13 +113,13 @@ pub(super) fn stored(number: u64) -> Result<i64, Fault> {
     i64::try_from(number).map_err(|_| too_large.into())
 }
 
-/// A time as SQLite keeps it. Eleven digits always fit.
+/// A time as it is kept. Eleven digits always fit.
 pub(super) fn stored_time(time: UnixSeconds) -> i64 {
     time.get().cast_signed()
 }
 
 /// A point in time.
-pub(super) fn time(row: &SqliteRow, column: &'static str) -> Result<UnixSeconds, Fault> {
+pub(super) fn time(row: &impl Columns, column: &'static str) -> Result<UnixSeconds, Fault> {
     value(row, column, unix_seconds)
 }
 
@@ -77,41 +127,41 @@ pub(super) fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
     u64::try_from(stored).ok().and_then(UnixSeconds::new)
 }
 
-fn text(row: &SqliteRow, column: &'static str) -> Result<String, Fault> {
-    Ok(row.try_get(column)?)
+fn text(row: &impl Columns, column: &'static str) -> Result<String, Fault> {
+    value(row, column, |text: &str| Some(text.to_owned()))
 }
 
 /// The column `organization`, or another one that names one.
 pub(super) fn organization_id(
-    row: &SqliteRow,
+    row: &impl Columns,
     column: &'static str,
 ) -> Result<OrganizationId, Fault> {
     value(row, column, |text: &str| OrganizationId::parse(text).ok())
 }
 
 /// The id of a file.
-pub(super) fn file_id(row: &SqliteRow, column: &'static str) -> Result<FileId, Fault> {
+pub(super) fn file_id(row: &impl Columns, column: &'static str) -> Result<FileId, Fault> {
     value(row, column, |text: &str| FileId::parse(text).ok())
 }
 
 /// The id of a folder.
-pub(super) fn folder_id(row: &SqliteRow, column: &'static str) -> Result<FolderId, Fault> {
+pub(super) fn folder_id(row: &impl Columns, column: &'static str) -> Result<FolderId, Fault> {
     value(row, column, |text: &str| FolderId::parse(text).ok())
 }
 
 /// The key of a blob.
-pub(super) fn blob_key(row: &SqliteRow) -> Result<BlobKey, Fault> {
+pub(super) fn blob_key(row: &impl Columns) -> Result<BlobKey, Fault> {
     value(row, "blob", BlobKey::parse)
 }
 
-fn digest(row: &SqliteRow, column: &'static str) -> Result<Sha256Digest, Fault> {
+fn digest(row: &impl Columns, column: &'static str) -> Result<Sha256Digest, Fault> {
     value(row, column, |bytes: &[u8]| {
         bytes.try_into().ok().map(Sha256Digest::new)
     })
 }
 
 /// A row of `organization`.
-pub(super) fn organization(row: &SqliteRow) -> Result<Organization, Fault> {
+pub(super) fn organization(row: &impl Columns) -> Result<Organization, Fault> {
     Ok(Organization {
         id: organization_id(row, "id")?,
         name: text(row, "name")?,
@@ -121,7 +171,7 @@ pub(super) fn organization(row: &SqliteRow) -> Result<Organization, Fault> {
 }
 
 /// A row of `space`.
-pub(super) fn space(row: &SqliteRow) -> Result<Space, Fault> {
+pub(super) fn space(row: &impl Columns) -> Result<Space, Fault> {
     Ok(Space {
         organization: organization_id(row, "organization")?,
         id: value(row, "id", |text: &str| SpaceId::parse(text).ok())?,
@@ -131,7 +181,7 @@ pub(super) fn space(row: &SqliteRow) -> Result<Space, Fault> {
 }
 
 /// A row of `folder`, without its members.
-pub(super) fn folder(row: &SqliteRow) -> Result<Folder, Fault> {
+pub(super) fn folder(row: &impl Columns) -> Result<Folder, Fault> {
     Ok(Folder {
         organization: organization_id(row, "organization")?,
         id: folder_id(row, "id")?,
@@ -142,7 +192,7 @@ pub(super) fn folder(row: &SqliteRow) -> Result<Folder, Fault> {
 }
 
 /// A row of `api_key`.
-pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, Fault> {
+pub(super) fn api_key(row: &impl Columns) -> Result<ApiKey, Fault> {
     Ok(ApiKey {
         id: value(row, "id", |text: &str| ApiKeyId::parse(text).ok())?,
         organization: organization_id(row, "organization")?,
@@ -156,7 +206,7 @@ pub(super) fn api_key(row: &SqliteRow) -> Result<ApiKey, Fault> {
 }
 
 /// What a row says of an app: its own id and times are under names of their own, `id` is its key's.
-pub(super) fn app(row: &SqliteRow) -> Result<App, Fault> {
+pub(super) fn app(row: &impl Columns) -> Result<App, Fault> {
     Ok(App {
         id: value(row, "app", |text: &str| AppId::parse(text).ok())?,
         key: value(row, "id", |text: &str| ApiKeyId::parse(text).ok())?,
@@ -166,7 +216,7 @@ pub(super) fn app(row: &SqliteRow) -> Result<App, Fault> {
 }
 
 /// A row of `app` and its key, by their ids alone.
-pub(super) fn app_of_key(row: &SqliteRow) -> Result<(AppId, ApiKeyId), Fault> {
+pub(super) fn app_of_key(row: &impl Columns) -> Result<(AppId, ApiKeyId), Fault> {
     Ok((
         value(row, "app", |text: &str| AppId::parse(text).ok())?,
         value(row, "id", |text: &str| ApiKeyId::parse(text).ok())?,
@@ -174,7 +224,7 @@ pub(super) fn app_of_key(row: &SqliteRow) -> Result<(AppId, ApiKeyId), Fault> {
 }
 
 /// A row of `file`.
-pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
+pub(super) fn file(row: &impl Columns) -> Result<FileRecord, Fault> {
     Ok(FileRecord {
         organization: organization_id(row, "organization")?,
         id: file_id(row, "id")?,
@@ -195,7 +245,7 @@ pub(super) fn file(row: &SqliteRow) -> Result<FileRecord, Fault> {
     })
 }
 
-fn file_state(row: &SqliteRow) -> Result<FileState, Fault> {
+fn file_state(row: &impl Columns) -> Result<FileState, Fault> {
     let deleted_at = optional(row, "deleted_at", unix_seconds)?;
     value(row, "state", |word: &str| match (word, deleted_at) {
         ("ready", None) => Some(FileState::Ready),
@@ -205,15 +255,15 @@ fn file_state(row: &SqliteRow) -> Result<FileState, Fault> {
     })
 }
 
-fn location(row: &SqliteRow) -> Result<BlobLocation, Fault> {
-    let path: Option<Vec<u8>> = row.try_get("path")?;
+fn location(row: &impl Columns) -> Result<BlobLocation, Fault> {
+    let path = optional(row, "path", |path: &[u8]| Some(path.to_vec()))?;
     let Some(path) = path else {
         return blob_key(row).map(BlobLocation::Stored);
     };
     Ok(BlobLocation::InPlace(InPlace {
         path: PathBuf::from(OsString::from_vec(path)),
         inode: value(row, "inode", |inode: i64| Some(inode.cast_unsigned()))?,
-        modified_nanos: row.try_get("modified_nanos")?,
+        modified_nanos: value(row, "modified_nanos", Some::<i64>)?,
     }))
 }
 

@@ -1,0 +1,181 @@
+//! Where a PostgreSQL database is.
+
+use std::fmt;
+use std::str::FromStr as _;
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use zeroize::Zeroizing;
+
+/// The longest URL: as long as a host, a user, a password and a few paths could be.
+pub const ADDRESS_BYTES_MAX: usize = 4096;
+
+/// What may stand in the URL's query (libpq's names). The driver would log any other one with its value.
+const PARAMETERS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// What a connection calls itself, so that the server's administrator knows whose it is.
+const APPLICATION_NAME: &str = "hallpass";
+
+/// The URL of a PostgreSQL database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`
+/// (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>). It may hold a
+/// password: it is never printed whole, and wiped when dropped.
+///
+/// What it leaves out comes from the variables of PostgreSQL's own programs (`PGUSER`, `PGPASSWORD`,
+/// `PGSSLMODE`, …), a missing password also from `PGPASSFILE` or `~/.pgpass`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Zeroizing<String>);
+
+impl Address {
+    /// Reads the URL. The error says what it must be, and nothing that is in it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > ADDRESS_BYTES_MAX {
+            return Err("must be at most 4096 bytes long");
+        }
+        let rest = text
+            .strip_prefix("postgres://")
+            .or(text.strip_prefix("postgresql://"));
+        let Some(rest) = rest else {
+            return Err("must begin with postgres:// or postgresql://");
+        };
+        if rest.contains('#') {
+            return Err("must have no fragment; a # in a password is written %23");
+        }
+        let (_, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        let mut names = pairs.map(|pair| pair.split_once('=').map_or(pair, |(name, _)| name));
+        if !names.all(|name| PARAMETERS.contains(&name)) {
+            return Err(
+                "must have no parameter but sslmode, sslrootcert, sslcert, sslkey, host, hostaddr, port, \
+                 dbname, user, password, application_name and options",
+            );
+        }
+        if PgConnectOptions::from_str(text).is_err() {
+            return Err("must be such as postgres://user@host:5432/database?sslmode=verify-full");
+        }
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+
+    /// The URL for a person to look at: `***` where a password may be.
+    pub fn redacted(text: &str) -> String {
+        let (before, query) = text.split_once('?').unwrap_or((text, ""));
+        let mut shown = match before.rsplit_once('@') {
+            Some((user, host)) => {
+                let start = user.find("://").map_or(0, |at| at + 3);
+                let (scheme, user) = user.split_at(start);
+                match user.split_once(':') {
+                    Some((name, _)) => format!("{scheme}{name}:***@{host}"),
+                    None => before.to_owned(),
+                }
+            }
+            None => before.to_owned(),
+        };
+        for (number, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
+            shown.push(if number == 0 { '?' } else { '&' });
+            match pair.split_once('=') {
+                Some(("password", _)) => shown.push_str("password=***"),
+                _ => shown.push_str(pair),
+            }
+        }
+        shown
+    }
+
+    /// How to connect. Fails for what only the surroundings say, such as a variable that is wrong.
+    pub(super) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
+        let options = PgConnectOptions::from_str(&self.0)?.disable_statement_logging();
+        Ok(match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name(APPLICATION_NAME),
+        })
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_urls_are_taken_and_show_no_password() {
+        let cases = [
+            ("postgres://host/db", "postgres://host/db"),
+            ("postgres:///db", "postgres:///db"),
+            (
+                "postgresql://user@host:5433/db",
+                "postgresql://user@host:5433/db",
+            ),
+            (
+                "postgres://user:s3cret@host/db",
+                "postgres://user:***@host/db",
+            ),
+            ("postgres://user:@host/db", "postgres://user:***@host/db"),
+            (
+                "postgres://u:s3cret@h/db?sslmode=verify-full&sslrootcert=/ca.pem",
+                "postgres://u:***@h/db?sslmode=verify-full&sslrootcert=/ca.pem",
+            ),
+            (
+                "postgres:///db?host=/run/postgresql&user=u&password=s3cret",
+                "postgres:///db?host=/run/postgresql&user=u&password=***",
+            ),
+        ];
+        for (text, shown) in cases {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(Address::redacted(text), shown);
+            assert_eq!(format!("{address:?}"), "Address(..)");
+            address.options().unwrap();
+        }
+    }
+
+    #[test]
+    fn bad_urls_are_refused_without_a_word_of_what_is_in_them() {
+        let long = format!("postgres://host/{}", "a".repeat(ADDRESS_BYTES_MAX));
+        let bad = [
+            "",
+            "postgres",
+            "mysql://host/db",
+            "POSTGRES://host/db",
+            "postgres://host:s3cret/db",
+            "postgres://user:s3cret@host/db?passwrod=s3cret",
+            "postgres://user:s3#cret@host/db",
+            "postgres://host/db?sslmode=s3cret",
+            "postgres://host/db?port=s3cret",
+            "postgres://host/db?hostaddr=s3cret",
+            &long,
+        ];
+        for text in bad {
+            let why = Address::parse(text).unwrap_err();
+            assert!(
+                why.starts_with("must ") && !why.contains("s3"),
+                "{text}: {why}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_that_could_be_a_password_is_shown_of_a_bad_url() {
+        for text in [
+            "postgres://user:s3cret@host@x/db",
+            "postgres://u:s3:cret@host",
+            "u:s3cret@h",
+        ] {
+            assert!(!Address::redacted(text).contains("cret"), "{text}");
+        }
+    }
+}

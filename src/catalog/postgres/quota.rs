@@ -1,0 +1,78 @@
+//! What organizations keep, and how much they may.
+
+use sqlx::{PgConnection, query, query_as};
+
+use super::calls::call;
+use super::fault::Fault;
+use super::{Postgres, files, rows, tenancy};
+use crate::catalog::quota::{BYTES_KEPT, Quota, Quotas};
+use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
+
+impl Quotas for Postgres {
+    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
+        call!(self, "adding files within a quota", change, |connection| {
+            files::add(connection, files, &quota)
+        })
+    }
+}
+
+/// Counts files of one organization that are being added, ready as they are, holds all that it has then to
+/// the quota, and locks it. `NotFound` where there is no such organization.
+pub(super) async fn count_added(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    added: &[&FileRecord],
+    quota: &Quota,
+) -> Result<(), Fault> {
+    let bytes = added
+        .iter()
+        .try_fold(0_u64, |sum, file| sum.checked_add(file.size));
+    // No row is found where the sum would be no number that fits.
+    let counted: Option<(i64, i64)> = query_as(
+        "UPDATE organization SET ready_files = ready_files + $1, kept_files = kept_files + $1, \
+         kept_bytes = kept_bytes + $2 WHERE id = $3 AND kept_bytes <= 9223372036854775807 - $2 \
+         RETURNING kept_files, kept_bytes",
+    )
+    .bind(rows::stored(added.len() as u64)?)
+    .bind(rows::stored(bytes.unwrap_or(u64::MAX))?)
+    .bind(organization.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some((files, bytes)) = counted else {
+        tenancy::know(connection, organization).await?;
+        let (what, limit) = (BYTES_KEPT, i64::MAX.cast_unsigned());
+        return Err(CatalogError::Limit { what, limit }.into());
+    };
+    Ok(quota.allow(files.cast_unsigned(), bytes.cast_unsigned())?)
+}
+
+/// Marks a deleted file swept, and no longer counts it. The organization is locked first, as everywhere.
+pub(super) async fn mark_swept(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+    id: &FileId,
+) -> Result<(), Fault> {
+    query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(organization.as_str())
+        .execute(&mut *connection)
+        .await?;
+    let swept: Option<(i64,)> = query_as(
+        "UPDATE file SET state = 'swept' WHERE organization = $1 AND id = $2 AND state = 'deleted' \
+         RETURNING size",
+    )
+    .bind(organization.as_str())
+    .bind(id.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    let (size,) = swept.ok_or(missing(DELETED_FILE))?;
+    query(
+        "UPDATE organization SET kept_files = kept_files - 1, kept_bytes = kept_bytes - $1 WHERE id = $2",
+    )
+    .bind(size)
+    .bind(organization.as_str())
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Which catalogue it is: the one place that chooses, by the configuration.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::StartError;
+use super::installation::{Access, lock_for_setup};
+use crate::catalog::postgres::{self, Postgres};
+use crate::catalog::sqlite::Sqlite;
+use crate::catalog::{Catalog, CatalogError};
+use crate::config::Config;
+
+const CATALOGUE: &str = "catalogue.sqlite3";
+
+/// The catalogue that the configuration names, opened. An empty one is made where `access` lets it.
+pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Catalog>, StartError> {
+    let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
+        None => match access {
+            Access::SetUp => Sqlite::open(&file(config)).await,
+            Access::Existing => Sqlite::open_existing(&file(config)).await,
+        }
+        .map(|catalog| Arc::new(catalog) as _),
+        Some(address) => {
+            let connections = config.catalog.connections_max;
+            let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+            match access {
+                Access::SetUp => Postgres::open(address, connections).await,
+                Access::Existing => Postgres::open_existing(address, connections).await,
+            }
+            .map(|catalog| Arc::new(catalog) as _)
+        }
+    };
+    opened.map_err(|error| match error {
+        CatalogError::Corrupt { .. } => StartError::setup("opening the catalogue", error),
+        CatalogError::NotFound { .. } => StartError::Failed(format!(
+            "there is no installation in {}: `hallpass serve`, `hallpass share` and `hallpass add` set one up",
+            named(config)
+        )),
+        other => StartError::failed("opening the catalogue", other),
+    })
+}
+
+/// The SQLite file, where there is no database.
+pub(super) fn file(config: &Config) -> PathBuf {
+    config.server.data_dir.join(CATALOGUE)
+}
+
+/// What a person calls it. A database's URL is not printed: it may hold a password.
+pub(super) fn named(config: &Config) -> String {
+    match config.catalog.url {
+        None => file(config).display().to_string(),
+        Some(_) => "the database of catalog.url".into(),
+    }
+}
+
+/// Keeps others from setting the same installation up at once: in its data directory, and in its database,
+/// which other machines may be about to set up.
+#[must_use = "the lock is given back when this is dropped"]
+pub struct SetupLock {
+    _directory: File,
+    _database: Option<postgres::SetupLock>,
+}
+
+impl SetupLock {
+    /// Makes the data directory where there is none, and waits for both locks.
+    pub async fn take(config: &Config) -> Result<Self, StartError> {
+        let directory = lock_for_setup(&config.server.data_dir)?;
+        let database = match &config.catalog.url {
+            None => None,
+            Some(address) => {
+                Some(postgres::SetupLock::take(address).await.map_err(|error| {
+                    StartError::failed("waiting to set the catalogue up", error)
+                })?)
+            }
+        };
+        Ok(Self {
+            _directory: directory,
+            _database: database,
+        })
+    }
+}
