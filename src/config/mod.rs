@@ -16,6 +16,7 @@ mod problem;
 mod source;
 mod together;
 mod url;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ pub use parse::{LIST_ITEMS_MAX, seconds_of};
 pub use problem::{Origin, Problem};
 pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
 pub use url::{PUBLIC_BASE_URL_BYTES_MAX, PublicBaseUrl};
+pub use words::{Http2, LogFormat, LogLevel, ResourcePolicy};
 
 /// The documented sample, `config/hallpass.toml`: every key, commented out, at its default.
 pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
@@ -324,91 +326,6 @@ const CONTENT_STATUSES: [(&str, ContentStatus); 2] = [
     ("302", ContentStatus::Redirect),
     ("200", ContentStatus::Plain),
 ];
-
-/// Who may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResourcePolicy {
-    /// Every site.
-    #[default]
-    CrossOrigin,
-    /// Sites of the gateway's own registrable domain.
-    SameSite,
-    /// The gateway's own origin.
-    SameOrigin,
-}
-
-impl ResourcePolicy {
-    const WORDS: [(&str, Self); 3] = [
-        ("cross-origin", Self::CrossOrigin),
-        ("same-site", Self::SameSite),
-        ("same-origin", Self::SameOrigin),
-    ];
-
-    /// The header's value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::CrossOrigin => "cross-origin",
-            Self::SameSite => "same-site",
-            Self::SameOrigin => "same-origin",
-        }
-    }
-}
-
-/// Where HTTP/2 is spoken besides HTTP/1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Http2 {
-    /// Nowhere.
-    Off,
-    /// On TLS listeners, with clients that choose it in the handshake.
-    #[default]
-    Tls,
-    /// Also on plain listeners, with clients that begin with its preface.
-    On,
-}
-
-impl Http2 {
-    const WORDS: [(&str, Self); 3] = [("off", Self::Off), ("tls", Self::Tls), ("on", Self::On)];
-}
-
-/// How a line of the log looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For a person.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
-}
-
-/// How severe a line of the log is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed that should not.
-    Error,
-    /// Something may soon fail.
-    Warn,
-    /// What an operator wants to see on an ordinary day.
-    #[default]
-    Info,
-    /// What helps to find a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    const WORDS: [(&str, Self); 5] = [
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
-}
 
 /// One key with its value as it was given, or its default, and where that came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,19 +16,17 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
-use crate::gateway::mint::Minted;
-use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::handover::Regions;
-use crate::model::id::ApiKeyId;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::metrics::{self, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::panics;
 
 use body::{Body, Reader};
 use client::{Peer, TrustedProxies};
 use cors::Origins;
 use delivery::{Delivered, Deliveries};
+use exchange::Exchange;
 use handover::Handover;
 use head::Heads;
 use problem::Problem;
@@ -47,6 +45,7 @@ pub mod cors;
 pub mod credential;
 pub mod delivery;
 mod download;
+mod exchange;
 mod form;
 mod framing;
 pub mod handover;
@@ -292,9 +291,7 @@ impl Web {
             return Err(Problem::NoRoute);
         }
         let route = Route::parse(&request.method, path);
-        seen.route = route
-            .as_ref()
-            .map_or_else(|_| Default::default(), Route::kind);
+        seen.route = route.as_ref().map(Route::kind).unwrap_or_default();
         let gateway = &self.gateway;
         let proxies = &self.settings.trusted_proxies;
         let client = proxies.client(arrival.peer, &request.headers);
@@ -348,42 +345,6 @@ impl Web {
             }
             _ => sent,
         }
-    }
-}
-
-/// One request and what it is answered with.
-struct Exchange<'a> {
-    gateway: &'a Arc<Gateway>,
-    settings: &'a Settings,
-    heads: &'a Heads,
-    request: &'a Parts,
-    body: &'a mut Received,
-    trace: &'a Trace,
-    reporter: &'a Reporter,
-    client: Option<IpAddr>,
-    /// The API key that it was called with, once that is known.
-    caller: OnceLock<ApiKeyId>,
-}
-
-impl Exchange<'_> {
-    /// The query as sent, without its `?`.
-    fn query(&self) -> &str {
-        self.request.uri.query().unwrap_or_default()
-    }
-
-    /// Says in the log, and wherever else that is told, who minted what. The link itself is not said.
-    fn log_minted(&self, style: metrics::Style, caller: &Principal, minted: &Minted) {
-        self.tell_minted(style, caller, minted);
-        tracing::info!(
-            trace_id = self.trace.trace_id.as_str(),
-            link_id = %minted.link_id,
-            kid = %minted.kid,
-            api_key_id = %caller.key,
-            organization_id = %minted.file.organization,
-            file_id = %minted.file.id,
-            expires = minted.expires.get(),
-            "minted a signed URL"
-        );
     }
 }
 

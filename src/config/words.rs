@@ -1,0 +1,87 @@
+//! Settings that are one word of a few.
+
+/// Who may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResourcePolicy {
+    /// Every site.
+    #[default]
+    CrossOrigin,
+    /// Sites of the gateway's own registrable domain.
+    SameSite,
+    /// The gateway's own origin.
+    SameOrigin,
+}
+
+impl ResourcePolicy {
+    pub(super) const WORDS: [(&str, Self); 3] = [
+        ("cross-origin", Self::CrossOrigin),
+        ("same-site", Self::SameSite),
+        ("same-origin", Self::SameOrigin),
+    ];
+
+    /// The header's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CrossOrigin => "cross-origin",
+            Self::SameSite => "same-site",
+            Self::SameOrigin => "same-origin",
+        }
+    }
+}
+
+/// Where HTTP/2 is spoken besides HTTP/1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Http2 {
+    /// Nowhere.
+    Off,
+    /// On TLS listeners, with clients that choose it in the handshake.
+    #[default]
+    Tls,
+    /// Also on plain listeners, with clients that begin with its preface.
+    On,
+}
+
+impl Http2 {
+    pub(super) const WORDS: [(&str, Self); 3] =
+        [("off", Self::Off), ("tls", Self::Tls), ("on", Self::On)];
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    pub(super) const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
+}
+
+/// How severe a line of the log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something failed that should not.
+    Error,
+    /// Something may soon fail.
+    Warn,
+    /// What an operator wants to see on an ordinary day.
+    #[default]
+    Info,
+    /// What helps to find a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    pub(super) const WORDS: [(&str, Self); 5] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+    ];
+}
