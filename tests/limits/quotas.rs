@@ -30,17 +30,6 @@ async fn total(app: &TestApp) -> Value {
     app.client.get(LIST, &[K1]).await.json()["total"].clone()
 }
 
-/// How many blobs there are, on their way in or kept.
-async fn blobs(app: &TestApp) -> usize {
-    let data = app.directory.path().join("data");
-    let found = std::process::Command::new("find")
-        .args([data.join("blobs"), data.join("stage")])
-        .args(["-type", "f"])
-        .output()
-        .unwrap();
-    String::from_utf8(found.stdout).unwrap().lines().count()
-}
-
 /// The fixture has two files already.
 #[tokio::test]
 async fn of_twenty_uploads_for_the_last_place_one_wins() {
@@ -56,7 +45,11 @@ async fn of_twenty_uploads_for_the_last_place_one_wins() {
         assert_eq!(reply.header("retry-after"), None, "waiting does not help");
     }
     assert_eq!(total(&app).await, 3);
-    assert_eq!(blobs(&app).await, 3, "what was refused leaves no bytes");
+    assert_eq!(
+        app.blobs_kept().await,
+        3,
+        "what was refused leaves no bytes"
+    );
     let reply = upload_to_qoder(&app, b"bytes").await;
     assert_eq!(reply.status, 403);
     let said = json!({
