@@ -4,7 +4,7 @@ use std::io;
 
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::migrate::MigrateError;
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::catalog::{CatalogError, missing, taken};
 
@@ -96,8 +96,15 @@ impl Fault {
         match self {
             Self::Known(_) => true,
             Self::Driver(sqlx::Error::Database(refusal)) => {
+                // What stands between us and the server may say so in its own words.
+                let is_its_end = |refusal: &PgDatabaseError| {
+                    let code = refusal.code();
+                    matches!(refusal.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                        || code.starts_with(sqlstate::CONNECTION)
+                        || sqlstate::ENDINGS.contains(&code)
+                };
                 let refusal = refusal.try_downcast_ref::<PgDatabaseError>();
-                refusal.is_some_and(|refusal| !sqlstate::ENDINGS.contains(&refusal.code()))
+                refusal.is_some_and(|refusal| !is_its_end(refusal))
             }
             Self::Driver(_) => false,
         }

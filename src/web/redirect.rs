@@ -20,11 +20,15 @@ use crate::model::disposition::Disposition;
 /// For how many seconds the store's URL opens at most.
 const URL_SECONDS_MAX: u64 = 60;
 
-/// Where the store gives the bytes, if it does. A link's last second is its URL's.
+/// Where the store gives the bytes, if it does. A link's last second is its URL's. A link that is for some
+/// addresses only has none: the store would open it to all.
 pub(super) async fn url(
     exchange: &Exchange<'_>,
     download: &Download,
 ) -> Result<Option<HeaderValue>, Problem> {
+    if download.claims.ip().is_some() {
+        return Ok(None);
+    }
     let now = exchange.gateway.clock().now();
     let head = exchange.heads.of(download, exchange.settings);
     let lives = download.expires.since(now);

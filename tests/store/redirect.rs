@@ -124,6 +124,17 @@ async fn the_stores_url_lives_a_minute_at_most_and_never_longer_than_the_link() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_for_one_address_is_answered_here() {
+    let Some(app) = place().await else {
+        return;
+    };
+    let link = app.link("file_abc123", "ip=127.0.0.1").await;
+    let reply = app.client.get(&link, &[]).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.body, PNG);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_could_run_in_a_browser_is_saved() {
     let Some(app) = place().await else {
         return;
