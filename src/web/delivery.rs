@@ -23,7 +23,7 @@ use crate::gateway::refusal::Refusal;
 use crate::handover::Piece;
 use crate::telemetry::metrics::Route;
 
-/// What [`Way::first_after`] says before the first byte.
+/// What [`Way::done_after`] says before that, and where they did not.
 const NOT_YET: u64 = u64::MAX;
 
 /// Where the answers of one connection are counted. Cloning is a reference count.
@@ -40,8 +40,8 @@ pub(super) struct Way {
     parts: AtomicU32,
     /// Bytes of its body that were taken.
     sent: AtomicU64,
-    /// How many microseconds after the request the first of them was.
-    first_after: AtomicU64,
+    /// After how many microseconds all of them were, where they went out in one go.
+    done_after: AtomicU64,
     answer: Mutex<Option<Answer>>,
     /// Whether the reporter knows of this way, and looks at it between flushes.
     is_watched: AtomicBool,
@@ -107,7 +107,7 @@ impl Deliveries {
             way.reporter.metrics.note_download_begun();
         }
         if due == 0 {
-            way.note_first(route, begun);
+            way.note_first(route, begun, true);
         }
         way.parts.store(1, Ordering::Relaxed);
         way.sent.store(0, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl Way {
             is_taken: AtomicBool::new(false),
             parts: AtomicU32::new(0),
             sent: AtomicU64::new(0),
-            first_after: AtomicU64::new(NOT_YET),
+            done_after: AtomicU64::new(NOT_YET),
             answer: Mutex::new(None),
             is_watched: AtomicBool::new(false),
         }
@@ -155,13 +155,14 @@ impl Way {
         self.answer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers how long after the request this is.
-    fn note_first(&self, route: Route, begun: Duration) -> Duration {
+    /// The first byte is out; `is_all`: and with it all the others.
+    fn note_first(&self, route: Route, begun: Duration, is_all: bool) {
         let after = self.reporter.elapsed().saturating_sub(begun);
-        let micros = u64::try_from(after.as_micros()).unwrap_or(NOT_YET - 1);
-        self.first_after.store(micros, Ordering::Relaxed);
+        if is_all {
+            let micros = u64::try_from(after.as_micros()).unwrap_or(NOT_YET - 1);
+            self.done_after.store(micros, Ordering::Relaxed);
+        }
         self.reporter.metrics.note_first_byte(route, after);
-        after
     }
 
     fn note_sent(&self, bytes: usize) {
@@ -170,7 +171,7 @@ impl Way {
             && bytes > 0
             && let Some(answer) = &*self.answer()
         {
-            self.note_first(answer.route, answer.begun);
+            self.note_first(answer.route, answer.begun, bytes as u64 >= answer.due);
         }
     }
 
@@ -178,12 +179,11 @@ impl Way {
     fn finish(&self) {
         let answer = self.answer().take();
         let sent = self.sent.load(Ordering::Relaxed);
-        let first_after = self.first_after.swap(NOT_YET, Ordering::Relaxed);
+        let done_after = self.done_after.swap(NOT_YET, Ordering::Relaxed);
         if let Some(answer) = answer {
             // What went out in one go needs no second look at the clock.
-            let is_at_once = answer.due <= ONE_GO_BYTES_MAX && first_after != NOT_YET;
-            let took = if is_at_once {
-                Duration::from_micros(first_after)
+            let took = if done_after != NOT_YET {
+                Duration::from_micros(done_after)
             } else {
                 self.reporter.elapsed().saturating_sub(answer.begun)
             };

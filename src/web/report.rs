@@ -56,9 +56,10 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Whether it is one that a link and a file are counted for: HEAD and 304 carry no bytes.
+    /// Whether it is one that a link and a file are counted for: HEAD and 304 carry no bytes. A client that is
+    /// sent on to the store has begun one.
     const fn is_counted(&self) -> bool {
-        !self.is_head && matches!(self.status, 200 | 206)
+        !self.is_head && matches!(self.status, 200 | 206 | 302)
     }
 }
 
