@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as BlockingTcpListener};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener as BlockingTcpListener};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener as BlockingUnixListener, UnixStream as BlockingUnixStream};
@@ -86,14 +86,18 @@ impl Accepted {
     }
 
     /// Whose connection it is, where one address may have only so many: not of this machine's own, and
-    /// not of a proxy's, behind which many are.
+    /// not of a proxy's, behind which many are. An IPv6 address counts as its first 64 bits, which is what one
+    /// customer has.
     pub(super) fn counted_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
         let Self::Tcp(_, address) = self else {
             return None;
         };
         let address = address.ip().to_canonical();
         let is_counted = !address.is_loopback() && !proxies.trusts(Peer::Address(address));
-        is_counted.then_some(address)
+        is_counted.then_some(match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        })
     }
 }
 

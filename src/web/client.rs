@@ -6,7 +6,7 @@
 //! own word. Whatever could be read in two ways makes the client unknown, and no `ip` claim lets an
 //! unknown client through.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::HeaderMap;
 
@@ -76,6 +76,25 @@ impl TrustedProxies {
             // Most proxies write one of the two and pass the other on as the client made it.
             (Some(_), Some(_)) => None,
         }
+    }
+
+    /// As which address a request counts against limits. As [`TrustedProxies::client`]; where that is unknown,
+    /// as the peer's own, and where that has none but said something of the client, as one for all such: who
+    /// makes himself unknown gets no more than others. None only where nothing at all is known.
+    pub fn counted(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+        client: Option<IpAddr>,
+    ) -> Option<IpAddr> {
+        let says_something =
+            || headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
+        client.or_else(|| match peer {
+            Peer::Address(address) => Some(address.to_canonical()),
+            Peer::UnixSocket | Peer::Unknown => {
+                says_something().then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+            }
+        })
     }
 
     /// The first hop that is not trusted, or the last of all; none if one on the way there is unknown.
@@ -326,6 +345,25 @@ mod tests {
         let nobody = TrustedProxies::default();
         assert!(nobody.is_empty());
         assert_eq!(nobody.client(Peer::UnixSocket, &headers(&line)), None);
+    }
+
+    #[test]
+    fn who_is_unknown_counts_as_somebody_all_the_same() {
+        let two = [
+            ("X-Forwarded-For", "192.0.2.1"),
+            ("Forwarded", "for=192.0.2.2"),
+        ];
+        let counted = |peer, lines: &[(&str, &str)]| {
+            let (proxies, headers) = (trusted(), headers(lines));
+            let client = proxies.client(peer, &headers);
+            let counted = proxies.counted(peer, &headers, client);
+            counted.map(|address| address.to_string())
+        };
+        let proxy = Peer::Address("10.0.0.1".parse().unwrap());
+        assert_eq!(counted(proxy, &two[..1]).as_deref(), Some("192.0.2.1"));
+        assert_eq!(counted(proxy, &two).as_deref(), Some("10.0.0.1"));
+        assert_eq!(counted(Peer::UnixSocket, &two).as_deref(), Some("::"));
+        assert_eq!(counted(Peer::UnixSocket, &[]), None);
     }
 
     proptest! {

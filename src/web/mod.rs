@@ -201,7 +201,7 @@ impl Web {
         let (mut response, problem) = match answered {
             Ok(response) => (response, None),
             Err(problem) => {
-                let wait = || self.gateway.limits().address_wait(seen.client);
+                let wait = || self.gateway.limits().address_wait(seen.counted);
                 let problem = problem.waiting_for(wait);
                 (self.refuse(parts, path, &problem, &trace), Some(problem))
             }
@@ -296,7 +296,8 @@ impl Web {
         let proxies = &self.settings.trusted_proxies;
         let client = proxies.client(arrival.peer, &request.headers);
         seen.client = client;
-        gateway.limits().admit_address(client)?;
+        seen.counted = proxies.counted(arrival.peer, &request.headers, client);
+        gateway.limits().admit_address(seen.counted)?;
         let route = route?;
         let mut exchange = Exchange {
             gateway,
@@ -378,7 +379,7 @@ async fn download(
     seen.link_id = Some(link_id);
     gateway.limits().admit_link(&verified)?;
     let admitted = match request.method {
-        Method::GET => gateway.limits().admit_download(&verified, client)?,
+        Method::GET => gateway.limits().admit_download(&verified, seen.counted)?,
         _ => None,
     };
     let opened = gateway.open_verified(verified).await?;

@@ -113,7 +113,7 @@ impl<'a> FilePath<'a> {
 }
 
 /// The methods of RFC 9110 §9 and RFC 5789; any other is not implemented.
-fn is_known(method: &Method) -> bool {
+pub(super) fn is_known(method: &Method) -> bool {
     let known = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
     ];

@@ -7,6 +7,7 @@ use hyper::{Method, StatusCode};
 
 use super::problem::Problem;
 use super::report::{Download, Known};
+use super::route;
 use super::style::Style;
 use super::trace::Trace;
 use crate::gateway::refusal::Refusal;
@@ -20,6 +21,8 @@ pub(super) struct Seen {
     pub(super) route: Route,
     pub(super) link_id: Option<LinkId>,
     pub(super) client: Option<IpAddr>,
+    /// As which address it counts against limits.
+    pub(super) counted: Option<IpAddr>,
     pub(super) caller: Option<ApiKeyId>,
     pub(super) download: Option<Download>,
 }
@@ -46,10 +49,10 @@ impl Seen {
         problem: Option<&Problem>,
     ) {
         // A method that nobody knows may be of any length.
-        let method = if matches!(problem, Some(Problem::UnknownMethod)) {
-            "unknown"
-        } else {
+        let method = if route::is_known(method) {
             method.as_str()
+        } else {
+            "unknown"
         };
         let (route, status) = (self.route.as_str(), status.as_u16());
         let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

@@ -25,6 +25,26 @@ async fn koodrive(app: &TestApp, key: &str) -> Reply {
 }
 
 #[tokio::test]
+async fn who_hides_behind_unreadable_headers_is_counted_with_all_who_do() {
+    let settings = [
+        ("limits.address_requests_per_minute", "3"),
+        ("server.trusted_proxies", "127.0.0.1"),
+    ];
+    let app = start(&settings).await;
+    let link = quiet_link(&app, "file_abc123").await;
+    for (number, expected) in [(1, 200), (2, 200), (3, 200), (4, 429), (5, 429)] {
+        let forwarded = format!("for=192.0.2.{number}");
+        let headers = [
+            ("X-Forwarded-For", "203.0.113.9"),
+            ("Forwarded", forwarded.as_str()),
+        ];
+        assert_eq!(app.client.get(&link, &headers).await.status, expected);
+    }
+    let honest = [("X-Forwarded-For", "203.0.113.9")];
+    assert_eq!(app.client.get(&link, &honest).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_key_that_is_used_too_often_is_told_so_in_each_style() {
     let settings = [
         ("limits.api_key_requests_per_minute", "20"),
