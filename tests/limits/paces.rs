@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::client::{exchange_over, parse};
+use crate::support::store::Store;
 use crate::transport::{Http2, Pair};
 
 const RATE: usize = 1 << 20;
@@ -99,9 +100,13 @@ async fn all_connections_of_a_link_an_address_and_an_organization_share_its_byte
         println!("{key}: {a:?} {b:?} {c:?}");
         let last = a.max(b).max(c);
         assert!(last >= Duration::from_secs(2), "{key}: {last:?}");
-        // They take turns: none is through long before the others.
+        // They take turns: none is through long before the others. A store may answer one of them sooner.
         let first = a.min(b).min(c);
-        assert!(first >= Duration::from_secs(1), "{key}: {first:?}");
+        let is_at_once = first < Duration::from_secs(1);
+        assert!(
+            !is_at_once || Store::running().is_some(),
+            "{key}: {first:?}"
+        );
     }
 }
 
