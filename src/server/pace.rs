@@ -1,7 +1,7 @@
 //! How far a connection has come, and when it has taken too long.
 //!
 //! The connection itself only notes what happens, against a clock that is a number in memory; whoever
-//! watches all connections ([`super::connections`]) asks [`Pace::is_overdue`] now and then. So a deadline
+//! watches all connections ([`mod@super::connections`]) asks [`Pace::is_overdue`] now and then. So a deadline
 //! costs no timer and no system call a request.
 
 use std::io::{self, IoSlice};

@@ -102,7 +102,7 @@ impl Reader {
 
     /// The next bytes, at least one; `None` once there were all. The store is asked for more only from in
     /// here, so whoever takes slowly is sent slowly. Where the connection to the store breaks or falls
-    /// silent, the rest is asked for anew, [`TRIES_MAX`] times without progress at most. Bytes of another
+    /// silent, the rest is asked for anew, `TRIES_MAX` times without progress at most. Bytes of another
     /// object are `Damaged`, never sent. Dropping the answer loses no bytes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
         while self.next < self.end {
