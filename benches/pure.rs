@@ -110,15 +110,14 @@ fn verify(c: &mut Criterion) {
     // What nobody knows is read past, and is as long as a request target may be.
     longest.push_str(&"&a=b".repeat((TARGET_BYTES_MAX - longest.len()) / 4));
     let mac = plain.split('.').nth(1).unwrap().to_owned();
+    let other = if mac.starts_with('A') { "B" } else { "A" };
+    let other_mac = format!("{other}{}", &mac[1..]);
     let cases = [
         ("good", plain.clone(), true),
         ("good, every claim", link(usual_claims()), true),
         ("longest", longest, true),
-        (
-            "bad MAC",
-            cut(&plain, &mac, &mac.chars().rev().collect::<String>()),
-            false,
-        ),
+        // Of the right shape: its first character is another one.
+        ("bad MAC", cut(&plain, &mac, &other_mac), false),
         ("expired", link_of_the_past(&keyring), false),
         ("unknown kid", cut(&plain, "01020304", "01020305"), false),
         ("no link at all", cut(&plain, "token=", "tokem="), false),

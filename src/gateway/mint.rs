@@ -291,7 +291,7 @@ impl Gateway {
     /// next second's is made; the seconds before are taken where a later one would live too long.
     fn mint_undenied(
         &self,
-        grant: Grant,
+        mut grant: Grant,
         now: UnixSeconds,
         revocations: &Revocations,
         file: Arc<FileRecord>,
@@ -304,10 +304,7 @@ impl Gateway {
         let later = wanted..=now.plus(self.settings.lifetime_max).get();
         let earlier = (now.get() + 1..wanted).rev();
         for expires in later.chain(earlier).take(TRIES_MAX) {
-            let grant = Grant {
-                expires: UnixSeconds::EPOCH.plus(expires),
-                ..grant.clone()
-            };
+            grant.expires = UnixSeconds::EPOCH.plus(expires);
             let link = keyring.mint(&grant, epoch, revision);
             if revocations.is_denied(&grant.organization, link.link_id) {
                 continue;
@@ -315,7 +312,7 @@ impl Gateway {
             return Ok(Minted {
                 download_url: link.url(&self.settings.public_base_url),
                 token: link.token,
-                expires: grant.expires,
+                expires: link.expires,
                 link_id: link.link_id,
                 kid: link.kid,
                 file,

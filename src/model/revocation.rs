@@ -18,8 +18,10 @@ impl LinkId {
     /// Takes 12 characters of `[A-Za-z0-9_-]`.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; LINK_ID_CHARS] = text.as_bytes().try_into().ok()?;
-        let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-        bytes.iter().all(good).then_some(Self(bytes))
+        let good = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-');
+        // Every byte is looked at, which many are at once.
+        let all_good = bytes.iter().fold(true, |all, byte| all & good(*byte));
+        all_good.then_some(Self(bytes))
     }
 
     /// The 12 characters.

@@ -51,6 +51,11 @@ impl Decimal {
         Self { digits, first }
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        let digits = self.digits.get(self.first..).unwrap_or_default();
+        str::from_utf8(digits).unwrap_or_default()
+    }
+
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.digits.get(self.first..).unwrap_or_default()
     }
@@ -59,7 +64,7 @@ impl Decimal {
 /// What a name or value of a query stands for, decoded once. `None` for a `%` without two hex digits
 /// behind it, and for what is then no UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if memchr2(b'%', b'+', text.as_bytes()).is_none() {
+    if !is_encoded(text) {
         return Some(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
@@ -72,6 +77,11 @@ pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
         });
     }
     String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+/// Whether there is anything in it to decode.
+pub(super) fn is_encoded(text: &str) -> bool {
+    memchr2(b'%', b'+', text.as_bytes()).is_some()
 }
 
 fn hex_digit(byte: u8) -> Option<u8> {
@@ -102,13 +112,20 @@ pub(super) fn from_base64url(text: &str) -> Option<[u8; 32]> {
 
 /// Reads a Unix time of 1 to 11 digits without sign, space or leading zero.
 pub(super) fn seconds(text: &str) -> Option<UnixSeconds> {
-    let digits = text.len() <= 11 && text.bytes().all(|byte| byte.is_ascii_digit());
-    let canonical = text == "0" || !text.starts_with('0');
-    if digits && canonical {
-        text.parse().ok().and_then(UnixSeconds::new)
-    } else {
-        None
+    let is_canonical = text == "0" || !text.starts_with('0');
+    if text.is_empty() || text.len() > 11 || !is_canonical {
+        return None;
     }
+    let mut number = 0;
+    for byte in text.bytes() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        // Eleven digits are far from what fits.
+        number = 10 * number + u64::from(digit);
+    }
+    UnixSeconds::new(number)
 }
 
 #[cfg(test)]

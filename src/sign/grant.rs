@@ -1,9 +1,9 @@
 //! What a link grants, and the link itself.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use super::claims::Claims;
-use super::encoding::percent_encode;
+use super::encoding::{Decimal, percent_encode};
 use super::keyring::Kid;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
@@ -25,9 +25,10 @@ pub struct Grant {
     pub claims: Claims,
 }
 
-/// A minted link. It is a credential: `Debug` shows its id only.
+/// A minted link, for as long as the grant that it was minted for is there. It is a credential: `Debug`
+/// shows its id only.
 #[derive(Clone)]
-pub struct SignedLink {
+pub struct SignedLink<'a> {
     /// What stands in the parameter `token`.
     pub token: String,
     /// Names the link where it must not be given away.
@@ -36,17 +37,17 @@ pub struct SignedLink {
     pub expires: UnixSeconds,
     /// The signing key it was made with.
     pub kid: Kid,
-    grant: Grant,
+    grant: &'a Grant,
 }
 
-impl SignedLink {
-    pub(super) fn new(grant: &Grant, kid: &Kid, token: String, link_id: LinkId) -> Self {
+impl<'a> SignedLink<'a> {
+    pub(super) fn new(grant: &'a Grant, kid: &Kid, token: String, link_id: LinkId) -> Self {
         Self {
             token,
             link_id,
             expires: grant.expires,
             kid: kid.clone(),
-            grant: grant.clone(),
+            grant,
         }
     }
 
@@ -55,24 +56,34 @@ impl SignedLink {
     pub fn url(&self, base: &str) -> String {
         let Grant {
             organization, file, ..
-        } = &self.grant;
+        } = self.grant;
         let base = base.trim_end_matches('/');
         let (organization, file) = (organization.as_str(), file.as_str());
-        let room = base.len() + organization.len() + file.len() + self.token.len();
+        // A byte that is escaped takes three.
+        let claims = self.grant.claims.texts();
+        let claims: usize = claims
+            .map(|(name, text)| name.as_str().len() + 2 + 3 * text.len())
+            .sum();
+        let room = base.len() + organization.len() + file.len() + self.token.len() + claims;
         let mut url = String::with_capacity(room + PLAIN_URL_BYTES);
         for part in [base, "/v1/organizations/", organization, "/files/", file] {
             url.push_str(part);
         }
-        // Writing to a string cannot fail.
-        let _ = write!(url, "/download?expires={}", self.expires.get());
+        url.push_str("/download?expires=");
+        url.push_str(Decimal::new(self.expires.get()).as_str());
         for (name, text) in self.grant.claims.texts() {
-            let _ = write!(url, "&{name}={}", percent_encode(text));
+            for part in ["&", name.as_str(), "="] {
+                url.push_str(part);
+            }
+            url.extend(percent_encode(text));
         }
-        url + "&token=" + &self.token
+        url.push_str("&token=");
+        url.push_str(&self.token);
+        url
     }
 }
 
-impl fmt::Debug for SignedLink {
+impl fmt::Debug for SignedLink<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignedLink({})", self.link_id)
     }

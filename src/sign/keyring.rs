@@ -38,8 +38,10 @@ impl Kid {
         kid.text
             .get_mut(..kid.length)?
             .copy_from_slice(text.as_bytes());
-        let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        good.then_some(kid)
+        let good = |byte: u8| byte.is_ascii_alphanumeric();
+        // Every byte is looked at, which many are at once.
+        let all_good = text.bytes().fold(true, |all, byte| all & good(byte));
+        (all_good && !text.is_empty()).then_some(kid)
     }
 
     /// Eight lower-case hex digits.
@@ -215,7 +217,7 @@ impl Keyring {
 
     /// Makes the link with the active key. `epoch` is the organization's, `link_revision` the file's.
     /// The same arguments give the same link.
-    pub fn mint(&self, grant: &Grant, epoch: u64, link_revision: u64) -> SignedLink {
+    pub fn mint<'a>(&self, grant: &'a Grant, epoch: u64, link_revision: u64) -> SignedLink<'a> {
         let (kid, secret) = self.active_key();
         let organization = &grant.organization;
         let from = DerivedFrom {

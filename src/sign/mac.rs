@@ -12,7 +12,20 @@ const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
 const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
 
 /// How much of a message is collected before the hash is given it: the whole message of most links.
-const COLLECTED_BYTES: usize = 128;
+const COLLECTED_BYTES: usize = 256;
+
+/// Where the pieces of a message go.
+pub(super) trait Take {
+    /// The next piece.
+    fn take(&mut self, piece: &[u8]);
+}
+
+/// A message on its way into the hash, which is given it in as few pieces as can be.
+pub(super) struct Collected {
+    mac: Hmac<Sha256>,
+    bytes: [u8; COLLECTED_BYTES],
+    length: usize,
+}
 
 /// HMAC-SHA256 (RFC 2104) that has taken its key in, so that a message costs no more than itself. It is
 /// as good as the key: wiped when dropped, and without a `Debug`.
@@ -30,35 +43,49 @@ impl Keyed {
     }
 
     /// The MAC of the message that `write` gives piece by piece. Allocates nothing.
-    pub(super) fn mac(self, write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> [u8; 32] {
-        let mut mac = self.0;
-        let (mut collected, mut length) = ([0; COLLECTED_BYTES], 0);
-        write(&mut |piece| {
-            let end = length + piece.len();
-            if let Some(room) = collected.get_mut(length..end) {
-                room.copy_from_slice(piece);
-                length = end;
-            } else {
-                mac.update(collected.get(..length).unwrap_or_default());
-                mac.update(piece);
-                length = 0;
-            }
-        });
-        mac.update(collected.get(..length).unwrap_or_default());
-        mac.finalize().into_bytes().into()
+    pub(super) fn mac(self, write: impl FnOnce(&mut Collected)) -> [u8; 32] {
+        let mut message = Collected {
+            mac: self.0,
+            bytes: [0; COLLECTED_BYTES],
+            length: 0,
+        };
+        write(&mut message);
+        message.flush();
+        message.mac.finalize().into_bytes().into()
+    }
+}
+
+impl Collected {
+    fn flush(&mut self) {
+        let collected = self.bytes.get(..self.length).unwrap_or_default();
+        self.mac.update(collected);
+        self.length = 0;
+    }
+}
+
+impl Take for Collected {
+    fn take(&mut self, piece: &[u8]) {
+        let end = self.length + piece.len();
+        if let Some(room) = self.bytes.get_mut(self.length..end) {
+            room.copy_from_slice(piece);
+            self.length = end;
+        } else {
+            self.flush();
+            self.mac.update(piece);
+        }
     }
 }
 
 /// What a signing key signs to become an organization's key.
-pub(super) fn organization_message(organization: &str, epoch: u64, take: &mut dyn FnMut(&[u8])) {
+pub(super) fn organization_message(organization: &str, epoch: u64, message: &mut impl Take) {
     let epoch = Decimal::new(epoch);
     for line in [
         ORGANIZATION_LABEL.as_bytes(),
         organization.as_bytes(),
         epoch.as_bytes(),
     ] {
-        take(line);
-        take(b"\n");
+        message.take(line);
+        message.take(b"\n");
     }
 }
 
@@ -69,7 +96,7 @@ pub(super) fn download_message<'a>(
     expires: UnixSeconds,
     link_revision: u64,
     claims: impl Iterator<Item = (ClaimName, &'a str)>,
-    take: &mut dyn FnMut(&[u8]),
+    message: &mut impl Take,
 ) {
     let (expires, revision) = (Decimal::new(expires.get()), Decimal::new(link_revision));
     for line in [
@@ -79,14 +106,14 @@ pub(super) fn download_message<'a>(
         expires.as_bytes(),
         revision.as_bytes(),
     ] {
-        take(line);
-        take(b"\n");
+        message.take(line);
+        message.take(b"\n");
     }
     for (name, text) in claims {
-        take(name.as_str().as_bytes());
-        take(b"=");
-        percent_encode(text).for_each(|piece| take(piece.as_bytes()));
-        take(b"\n");
+        message.take(name.as_str().as_bytes());
+        message.take(b"=");
+        percent_encode(text).for_each(|piece| message.take(piece.as_bytes()));
+        message.take(b"\n");
     }
 }
 
@@ -98,6 +125,12 @@ mod tests {
 
     use super::*;
     use crate::model::digest::hex;
+
+    impl Take for Vec<u8> {
+        fn take(&mut self, piece: &[u8]) {
+            self.extend_from_slice(piece);
+        }
+    }
 
     #[test]
     fn rfc_4231_vectors_hold() {
@@ -137,7 +170,7 @@ mod tests {
             ),
         ];
         for (key, message, expected) in cases {
-            assert_eq!(hex(&Keyed::new(&key).mac(|take| take(&message))), expected);
+            assert_eq!(hex(&Keyed::new(&key).mac(|of| of.take(&message))), expected);
         }
     }
 
@@ -147,13 +180,13 @@ mod tests {
         let (organization, file, expires, revision, claims) = inputs;
         let claims = claims.iter().map(|(name, text)| (*name, text.as_str()));
         let expires = UnixSeconds::new(*expires).unwrap();
-        text(|take| download_message(organization, file, expires, *revision, claims, take))
+        text(|of| download_message(organization, file, expires, *revision, claims, of))
     }
 
     /// A message as a whole.
-    fn text(write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> String {
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
         let mut whole = Vec::new();
-        write(&mut |piece| whole.extend_from_slice(piece));
+        write(&mut whole);
         String::from_utf8(whole).unwrap()
     }
 
@@ -189,9 +222,9 @@ mod tests {
     fn a_message_in_pieces_has_the_mac_of_the_whole() {
         let message: Vec<u8> = (0..1_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
         let keyed = Keyed::new(b"key");
-        let whole = keyed.clone().mac(|take| take(&message));
-        for size in [1, 7, 63, 64, 65, 127, 128, 129, 999] {
-            let pieces = |take: &mut dyn FnMut(&[u8])| message.chunks(size).for_each(take);
+        let whole = keyed.clone().mac(|of| of.take(&message));
+        for size in [1, 7, 63, 64, 65, 127, 128, 129, 255, 256, 257, 999] {
+            let pieces = |of: &mut Collected| message.chunks(size).for_each(|piece| of.take(piece));
             assert_eq!(keyed.clone().mac(pieces), whole, "{size}");
         }
     }
@@ -199,9 +232,9 @@ mod tests {
     #[test]
     fn no_organization_message_is_a_download_message() {
         let none = std::iter::empty;
-        let download = text(|take| download_message("a", "b", UnixSeconds::EPOCH, 0, none(), take));
+        let download = text(|of| download_message("a", "b", UnixSeconds::EPOCH, 0, none(), of));
         assert_eq!(download, "hallpass/v1/download\na\nb\n0\n0\n");
-        let organization = text(|take| organization_message("a", 0, take));
+        let organization = text(|of| organization_message("a", 0, of));
         assert_eq!(organization, "hallpass/v1/organization\na\n0\n");
     }
 }

@@ -36,27 +36,32 @@ impl OrganizationKey {
     /// Makes the link. `kid` is the signing key that this one was derived from, `link_revision` the
     /// file's own. The grant must be of the organization that this key was derived for, else the link
     /// opens nothing. The same arguments give the same link.
-    pub fn mint(&self, kid: &Kid, grant: &Grant, link_revision: u64) -> SignedLink {
+    pub fn mint<'a>(&self, kid: &Kid, grant: &'a Grant, link_revision: u64) -> SignedLink<'a> {
         seal(Keyed::new(&*self.0), kid, grant, link_revision)
     }
 }
 
 /// The bytes of the key that `secret` gives an organization at an epoch.
 pub(super) fn derive(secret: &Secret, organization: &str, epoch: u64) -> Zeroizing<[u8; 32]> {
-    let message = |take: &mut dyn FnMut(&[u8])| organization_message(organization, epoch, take);
-    Zeroizing::new(secret.keyed().clone().mac(message))
+    let keyed = secret.keyed().clone();
+    Zeroizing::new(keyed.mac(|message| organization_message(organization, epoch, message)))
 }
 
 /// The link under an organization's key.
-pub(super) fn seal(key: Keyed, kid: &Kid, grant: &Grant, link_revision: u64) -> SignedLink {
-    let mac = key.mac(|take| {
+pub(super) fn seal<'a>(
+    key: Keyed,
+    kid: &Kid,
+    grant: &'a Grant,
+    link_revision: u64,
+) -> SignedLink<'a> {
+    let mac = key.mac(|message| {
         download_message(
             grant.organization.as_str(),
             grant.file.as_str(),
             grant.expires,
             link_revision,
             grant.claims.texts(),
-            take,
+            message,
         );
     });
     let (token, link_id) = token::write(kid, &mac);

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::claims::{ClaimName, has_good_length};
-use super::encoding::percent_decode;
+use super::encoding::{is_encoded, percent_decode};
 
 const EXPIRES: &str = "expires";
 const TOKEN: &str = "token";
@@ -19,8 +21,7 @@ pub(super) struct Parameters<'a> {
 /// Whether the query means a link: one of its names, decoded, is `token` or `expires`. A piece that
 /// cannot be decoded does not count, and says nothing about the others.
 pub fn names_a_link(query: &str) -> bool {
-    query
-        .split('&')
+    pieces(query)
         .filter_map(|piece| percent_decode(name_and_value(piece).0))
         .any(|name| name == TOKEN || name == EXPIRES)
 }
@@ -29,22 +30,28 @@ impl<'a> Parameters<'a> {
     /// `None` for whatever the grammar of queries does not allow, and when `expires` or `token` is
     /// missing or a known parameter is there twice.
     pub(super) fn parse(query: &'a str) -> Option<Self> {
+        // Most links have nothing to decode: that is asked once, not of every piece.
+        let is_encoded = is_encoded(query);
+        let decode = |text: &'a str| match is_encoded {
+            true => percent_decode(text),
+            false => Some(Cow::Borrowed(text)),
+        };
         let mut expires = None;
         let mut token = None;
         let mut claims: Vec<(ClaimName, Cow<'a, str>)> = Vec::new();
-        for piece in query.split('&') {
+        for piece in pieces(query) {
             let (name, value) = name_and_value(piece);
-            let name = percent_decode(name)?;
+            let name = decode(name)?;
             if name.is_empty() {
                 return None;
             }
             let twice = if name == EXPIRES {
-                expires.replace(percent_decode(value)?).is_some()
+                expires.replace(decode(value)?).is_some()
             } else if name == TOKEN {
-                token.replace(percent_decode(value)?).is_some()
+                token.replace(decode(value)?).is_some()
             } else if let Some(claim) = ClaimName::parse(&name) {
                 let twice = claims.iter().any(|(other, _)| *other == claim);
-                let text = percent_decode(value).filter(|text| has_good_length(text))?;
+                let text = decode(value).filter(|text| has_good_length(text))?;
                 claims.push((claim, text));
                 twice
             } else {
@@ -64,8 +71,25 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// What stands between the `&`; of an empty query one empty piece.
+fn pieces(query: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(query);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let (piece, behind) = cut(all, b'&').map_or((all, None), |(one, two)| (one, Some(two)));
+        rest = behind;
+        Some(piece)
+    })
+}
+
+/// What stands before and behind the first such byte, which is an ASCII character.
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = memchr(at, text.as_bytes())?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
 fn name_and_value(piece: &str) -> (&str, &str) {
-    piece.split_once('=').unwrap_or((piece, ""))
+    cut(piece, b'=').unwrap_or((piece, ""))
 }
 
 #[cfg(test)]

@@ -301,10 +301,10 @@ impl<'a> UnprovenLink<'a> {
     }
 
     fn mac_matches(&self, organization_key: Keyed, revision: u64) -> bool {
-        let mac = organization_key.mac(|take| {
+        let mac = organization_key.mac(|message| {
             let claims = self.claims.iter().map(|(name, text)| (*name, &**text));
             let (organization, file) = (self.file.organization(), self.file.file());
-            download_message(organization, file, self.expires, revision, claims, take);
+            download_message(organization, file, self.expires, revision, claims, message);
         });
         mac.ct_eq(&self.token.mac).into()
     }

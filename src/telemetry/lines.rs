@@ -76,6 +76,13 @@ pub(super) fn start(
     Ok((lines, guard))
 }
 
+impl State {
+    /// Whether there is nothing to take.
+    const fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.dropped == 0
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,20 +93,24 @@ impl Shared {
         if state.ended {
             return;
         }
+        let is_awaited = state.is_empty();
         if state.waiting.len().saturating_add(line.len()) > BUFFER_BYTES_MAX {
             state.dropped = state.dropped.saturating_add(1);
             DROPPED.fetch_add(1, Ordering::Relaxed);
         } else {
             state.waiting.extend_from_slice(line);
         }
-        self.changed.notify_all();
+        // Telling is a call of the system. Whoever left lines before told it already, and they are still
+        // to be taken.
+        if is_awaited {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits for lines, and takes them all with the count of those that did not fit after them. `None` when
     /// the log has ended and everything is taken.
     fn take(&self) -> Option<(Vec<u8>, u64)> {
-        let idle =
-            |state: &mut State| state.waiting.is_empty() && state.dropped == 0 && !state.ended;
+        let idle = |state: &mut State| state.is_empty() && !state.ended;
         let waited = self.changed.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         let taken = (

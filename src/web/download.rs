@@ -41,7 +41,13 @@ pub(super) fn answer(
         .cap_cache_to_expiry
         .then(|| download.expires.since(now));
     let mut response = Response::new(Body::Empty);
-    match conditions(headers).evaluate(&head.validators, now) {
+    let asks_more = asks_more(headers);
+    let conditions = if asks_more {
+        conditions(headers)
+    } else {
+        Conditions::default()
+    };
+    match conditions.evaluate(&head.validators, now) {
         Outcome::Failed => return Err(Problem::PreconditionFailed),
         Outcome::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -56,7 +62,7 @@ pub(super) fn answer(
         return Ok(response);
     }
     // On HEAD a Range means nothing (RFC 9110, §14.2).
-    let selection = if method == Method::HEAD {
+    let selection = if method == Method::HEAD || !asks_more {
         Selection::Whole
     } else {
         selected(headers, &head.validators, download.file.size)
@@ -81,6 +87,18 @@ pub(super) fn answer(
         )?,
     }
     Ok(response)
+}
+
+/// Whether there is a condition or a `Range`: most requests have none, and are looked through once.
+fn asks_more(headers: &HeaderMap) -> bool {
+    let asks = [
+        IF_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_NONE_MATCH,
+        IF_UNMODIFIED_SINCE,
+        RANGE,
+    ];
+    headers.keys().any(|name| asks.contains(name))
 }
 
 /// The request's conditions. Several lines of one header count as one list; a date that is there twice,

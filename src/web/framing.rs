@@ -112,11 +112,14 @@ fn is_host(text: &str) -> bool {
 
 /// A name or an IPv4 address, with a port perhaps: what nearly every request has, told without parsing.
 fn is_plain_host(text: &str) -> bool {
-    let (host, port) = text.split_once(':').unwrap_or((text, ""));
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'.');
     let is_digit = |byte: u8| byte.is_ascii_digit();
-    // Four digits are below the largest port.
-    !host.is_empty() && host.bytes().all(is_plain) && port.len() < 5 && port.bytes().all(is_digit)
+    // Every byte is looked at, which many are at once. Four digits are below the largest port.
+    !host.is_empty()
+        && host.bytes().fold(true, |all, byte| all & is_plain(byte))
+        && port.len() < 5
+        && port.bytes().all(is_digit)
 }
 
 #[cfg(test)]

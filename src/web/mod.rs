@@ -365,7 +365,7 @@ async fn download(
         cors::answer_preflight(&mut response);
         return Ok(response);
     }
-    if !gateway.names_a_link(query) && credential::names_a_key(&request.headers) {
+    if credential::names_a_key(&request.headers) && !gateway.names_a_link(query) {
         return Box::pin(aitronos::mint(exchange, at)).await;
     }
     let link = LinkRequest {
