@@ -4,7 +4,6 @@
 //! cannot come to be.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -81,20 +80,33 @@ impl Gateway {
         })
     }
 
-    /// Makes the bytes durable, then the row, and answers the record of the ready file. From here on
-    /// a caller that goes away changes nothing: both happen, or the bytes are removed again.
-    pub async fn finish_upload(
-        self: &Arc<Self>,
-        upload: Upload,
-        new: NewFile,
-    ) -> Result<FileRecord, Refusal> {
-        let gateway = Arc::clone(self);
-        let work = tokio::spawn(async move {
-            let kept = gateway.keep(upload, new).await?;
-            gateway.add_one(kept).await
-        });
-        work.await
-            .map_err(|error| Refusal::Internal(format!("finishing an upload: {error}")))?
+    /// How many bytes more an organization may keep; `None` where any number. `Quota` where it may keep no file
+    /// more, or not so many bytes as it is to be given at least. This is only a look, so that nobody sends
+    /// what there is no room for: what is added is held to the quota when it is.
+    pub async fn room(
+        &self,
+        organization: &OrganizationId,
+        at_least: u64,
+    ) -> Result<Option<Room>, Refusal> {
+        let quota = self.settings.quota;
+        if quota == Quota::NONE {
+            return Ok(None);
+        }
+        let kept = self.catalog.kept(organization).await?;
+        let files = kept.files.saturating_add(1);
+        quota.allow(files, kept.bytes.saturating_add(at_least))?;
+        Ok(quota.bytes.map(|limit| Room {
+            left: limit.saturating_sub(kept.bytes),
+            limit,
+        }))
+    }
+
+    /// Makes the bytes durable, then the row, and answers the record of the ready file. A future that is
+    /// dropped in the midst may leave bytes without a row, or a row that nobody was told of: whoever must
+    /// know calls this in a task of its own.
+    pub async fn finish_upload(&self, upload: Upload, new: NewFile) -> Result<FileRecord, Refusal> {
+        let kept = self.keep(upload, new).await?;
+        self.add_one(kept).await
     }
 
     /// Registers a file that lies on disk already, without copying it. It must be a regular file below
@@ -223,6 +235,8 @@ impl Gateway {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::catalog::Catalog as _;
     use crate::gateway::testing::counting::Counting;

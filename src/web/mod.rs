@@ -43,6 +43,7 @@ pub mod body;
 pub mod client;
 pub mod cors;
 pub mod credential;
+mod deed;
 pub mod delivery;
 mod download;
 mod exchange;
@@ -167,6 +168,13 @@ impl Web {
     /// [`Gateway::flush_counts`] to have it.
     pub fn count_downloads(&self) {
         self.reporter.count_so_far();
+    }
+
+    /// Waits for changes that are still being made though their clients are gone, for a bounded time.
+    pub async fn finish_changes(&self) {
+        if !self.reporter.deeds.finish().await {
+            tracing::warn!("some changes were not at their end: the catalogue took too long");
+        }
     }
 
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.

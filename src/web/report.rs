@@ -7,6 +7,7 @@ use std::time::Duration;
 use hyper::Method;
 
 use super::Exchange;
+use super::deed::Deeds;
 use super::delivery::Way;
 use super::problem::Problem;
 use super::route::Route;
@@ -18,7 +19,7 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
-use crate::model::id::{ApiKeyId, FileId, OrganizationId};
+use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::{Audit, Event};
@@ -34,6 +35,8 @@ pub(super) struct Reporter {
     gateway: Arc<Gateway>,
     pub(super) metrics: Arc<Metrics>,
     audit: Option<Audit>,
+    /// The changes that are being made.
+    pub(super) deeds: Deeds,
     /// Connections that have downloads.
     watched: Mutex<Vec<Weak<Way>>>,
 }
@@ -70,15 +73,12 @@ impl std::fmt::Debug for Reporter {
 }
 
 impl Reporter {
-    pub(super) const fn new(
-        gateway: Arc<Gateway>,
-        metrics: Arc<Metrics>,
-        audit: Option<Audit>,
-    ) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, metrics: Arc<Metrics>, audit: Option<Audit>) -> Self {
         Self {
             gateway,
             metrics,
             audit,
+            deeds: Deeds::new(),
             watched: Mutex::new(Vec::new()),
         }
     }
@@ -191,6 +191,23 @@ impl Reporter {
         });
     }
 
+    /// Records an event that a request caused.
+    pub(super) fn tell<'a>(
+        &self,
+        trace_id: TraceId,
+        client: Option<IpAddr>,
+        event: impl FnOnce() -> Event<'a>,
+    ) {
+        if let Some(audit) = &self.audit {
+            audit.record(&Event {
+                time: self.gateway.clock().unix_millis(),
+                trace_id: Some(trace_id.as_str()),
+                client,
+                ..event()
+            });
+        }
+    }
+
     /// Records an event, if there is a stream; its time is now.
     fn audit<'a>(&self, event: impl FnOnce() -> Event<'a>) {
         if let Some(audit) = &self.audit {
@@ -255,45 +272,7 @@ impl Exchange<'_> {
         });
     }
 
-    /// A file was stored.
-    pub(super) fn tell_uploaded(&self, file: &FileRecord) {
-        self.reporter.metrics.note_uploaded(file.size);
-        self.tell(|| Event {
-            event: "upload",
-            api_key_id: file.uploaded_by.as_ref().map(ApiKeyId::as_str),
-            organization_id: Some(file.organization.as_str()),
-            file_id: Some(file.id.as_str()),
-            size_bytes: Some(file.size),
-            ..Event::default()
-        });
-    }
-
-    /// A file was deleted.
-    pub(super) fn tell_deleted(&self, caller: &Principal, file: &FileId) {
-        self.tell(|| Event {
-            event: "delete",
-            api_key_id: Some(caller.key.as_str()),
-            organization_id: Some(caller.organization.as_str()),
-            file_id: Some(file.as_str()),
-            ..Event::default()
-        });
-    }
-
-    /// Links were revoked; the event says which.
-    pub(super) fn tell_revoked<'a>(&'a self, caller: &'a Principal, which: Event<'a>) {
-        self.tell(|| Event {
-            event: "revoke",
-            api_key_id: Some(caller.key.as_str()),
-            organization_id: Some(caller.organization.as_str()),
-            ..which
-        });
-    }
-
     fn tell<'a>(&'a self, event: impl FnOnce() -> Event<'a>) {
-        self.reporter.audit(|| Event {
-            trace_id: Some(self.trace.trace_id.as_str()),
-            client: self.client,
-            ..event()
-        });
+        self.reporter.tell(self.trace.trace_id, self.client, event);
     }
 }

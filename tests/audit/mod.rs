@@ -11,6 +11,7 @@ use crate::support::secrets;
 
 mod counts;
 mod events;
+mod gone;
 mod metrics;
 mod sinks;
 
