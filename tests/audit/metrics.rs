@@ -53,6 +53,7 @@ fn after_known_traffic_the_numbers_are_known() {
         "hallpass_catalogue_errors_total{kind=\"unavailable\"} 0",
         "hallpass_uncounted_downloads_total 0",
         "hallpass_audit_lines_dropped_total 0",
+        "hallpass_audit_failures_total 0",
         "hallpass_log_lines_dropped_total 0",
         "hallpass_signing_keys{state=\"active\"} 1",
         "hallpass_signing_keys{state=\"retired\"} 0",

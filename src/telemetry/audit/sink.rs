@@ -7,12 +7,17 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// How long a write waits for another process that is writing.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
+
+/// How long a pipe that is full is waited for: whoever reads it may be busy for a moment. One that has taken
+/// nothing for so long takes no lines.
+pub const PIPE_WAIT: Duration = Duration::from_secs(5);
 
 /// The open file.
 #[derive(Debug)]
@@ -47,7 +52,8 @@ impl Sink {
     }
 
     /// Appends whole lines, in one write where that is a file. Answers how many bytes of them are there:
-    /// fewer than all with an error, and always whole lines.
+    /// fewer than all with an error, and always whole lines. Waits for a pipe that is full, for [`PIPE_WAIT`]
+    /// at most each time.
     pub(super) fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
         if self.is_regular {
             return self.append_to_file(lines);
@@ -55,13 +61,23 @@ impl Sink {
         let mut written = 0;
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             // A pipe takes a line of this length whole or not at all.
-            match write(&mut self.file, line) {
+            match self.write_or_wait(line) {
                 Ok(taken) if taken == line.len() => written += taken,
                 Ok(_) => return (written, Err(torn())),
                 Err(error) => return (written, Err(error)),
             }
         }
         (written, Ok(()))
+    }
+
+    fn write_or_wait(&mut self, line: &[u8]) -> io::Result<usize> {
+        match write(&mut self.file, line) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait_for_room(&self.file)?;
+                write(&mut self.file, line)
+            }
+            written => written,
+        }
     }
 
     /// One write, with all other writers locked out, so that a part of a line can be taken back.
@@ -128,6 +144,18 @@ fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
 )]
 fn pause() {
     thread::sleep(LOCK_PAUSE);
+}
+
+/// Waits until a pipe takes more, or has failed, which the next write says. Begun again after a signal, which
+/// this thread is sent none of.
+fn wait_for_room(pipe: &File) -> io::Result<()> {
+    let most = Timespec::try_from(PIPE_WAIT).ok();
+    let mut waiting = [PollFd::new(pipe, PollFlags::OUT)];
+    match poll(&mut waiting, most.as_ref()) {
+        Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -225,7 +253,13 @@ mod tests {
         assert!(made.unwrap().success());
         let mut sink = Sink::open(&path).unwrap();
         let lines = b"0123456789abcde\n".repeat(100_000);
+        let begun = std::time::Instant::now();
         let (written, outcome) = sink.append(&lines);
+        println!(
+            "given up after {:?}, promised after {PIPE_WAIT:?}",
+            begun.elapsed()
+        );
+        assert!((PIPE_WAIT..PIPE_WAIT * 10).contains(&begun.elapsed()));
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(written > 0 && written % 16 == 0, "{written}");
     }
