@@ -18,6 +18,7 @@ use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
+use crate::model::credential;
 use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::revocation::LinkId;
@@ -173,7 +174,10 @@ impl Reporter {
         self.audit(|| {
             let route = Route::parse(request.method, request.path).ok();
             let (organization, file) = route.map_or((None, None), |route| route.names());
-            let is_id = |text: &&str| OrganizationId::parse(text).is_ok();
+            // Whoever sends a key in place of an id must not find it here.
+            let is_id = |text: &&str| {
+                OrganizationId::parse(text).is_ok() && !credential::may_be_whole_in(text)
+            };
             Event {
                 event: "refused",
                 trace_id: Some(request.trace.trace_id.as_str()),

@@ -10,6 +10,7 @@ use crate::cli::support::{PATIENCE, Place, Serving, text, until};
 use crate::support::secrets;
 
 mod counts;
+mod credentials;
 mod events;
 mod gone;
 mod metrics;
