@@ -15,7 +15,7 @@ use super::trace::{Trace, TraceId};
 use crate::gateway::Gateway;
 use crate::gateway::mint::Minted;
 use crate::gateway::observe::{rejection_labels, rejection_place};
-use crate::gateway::principal::Principal;
+use crate::gateway::principal::{Principal, Recognized};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
 use crate::model::credential;
@@ -239,15 +239,15 @@ pub(super) struct Known {
 impl Exchange<'_> {
     /// Finds out who calls, for the audit stream to name the key whatever becomes of the call.
     pub(super) async fn authenticate(&self, key: &str) -> Result<Principal, Refusal> {
-        let caller = self.gateway.authenticate(key).await?;
-        self.note_caller(&caller);
-        Ok(caller)
+        let recognized = self.gateway.recognize(key).await?;
+        self.admit(recognized)
     }
 
-    /// The same of a caller that was found out in another way.
-    pub(super) fn note_caller(&self, caller: &Principal) {
+    /// Lets a caller in, and notes its key before: whoever is refused for calling too often is named, too.
+    pub(super) fn admit(&self, recognized: Recognized) -> Result<Principal, Refusal> {
         // The first one is the only one.
-        let _ = self.caller.set(caller.key.clone());
+        let _ = self.caller.set(recognized.key().clone());
+        self.gateway.limits().admit_caller(recognized)
     }
 
     /// A signed URL was minted.

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::principal::{Principal, Recognized};
 use super::refusal::Refusal;
 use crate::model::id::ApiKeyId;
 use crate::model::revocation::LinkId;
@@ -165,6 +166,12 @@ impl Limits {
             || key.clone(),
             "requests with one API key",
         )
+    }
+
+    /// Counts a request of a caller whose API key works, and lets it in, or refuses it.
+    pub fn admit_caller(&self, recognized: Recognized) -> Result<Principal, Refusal> {
+        self.admit_key(recognized.key())?;
+        Ok(recognized.0)
     }
 
     /// Counts a request with this link, or refuses it.

@@ -133,8 +133,7 @@ async fn signed<'a>(
     };
     let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     let message = signature.string_to_sign(exchange.request, &text)?;
-    let caller = app.verify(&message, &signature.mac)?;
-    exchange.note_caller(&caller);
+    let caller = exchange.admit(app.verify(&message, &signature.mac)?)?;
     caller.allows(Scope::Mint)?;
     Ok((caller, headers, text))
 }
