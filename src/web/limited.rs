@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::time::{Sleep, sleep};
 
-use crate::gateway::limits::{Admitted, Pace};
+use crate::gateway::limits::Pace;
 
 /// A pace, and the wait for the next piece.
 pub(super) struct Paced {
@@ -58,18 +58,10 @@ impl Paced {
 }
 
 impl Limited {
-    pub(super) fn new(bytes: Bytes, admitted: Admitted) -> Self {
-        let mut pace = admitted.pace();
-        if pace
-            .as_ref()
-            .is_some_and(|pace| pace.spend_at_once(bytes.len() as u64))
-        {
-            pace = None;
-        }
+    pub(super) fn new(bytes: Bytes, pace: Pace) -> Self {
         Self {
             bytes,
-            paced: pace.map(|pace| Box::new(Paced::new(pace))),
-            _admitted: admitted,
+            paced: Box::new(Paced::new(pace)),
         }
     }
 
@@ -81,13 +73,10 @@ impl Limited {
     /// The next of them, when their turn has come.
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         let left = self.left();
-        let Some(paced) = &mut self.paced else {
-            return Poll::Ready(std::mem::take(&mut self.bytes));
-        };
-        ready!(paced.poll_grant(context, left));
-        let length = usize::try_from(paced.granted()).unwrap_or(usize::MAX);
+        ready!(self.paced.poll_grant(context, left));
+        let length = usize::try_from(self.paced.granted()).unwrap_or(usize::MAX);
         let piece = self.bytes.split_to(length.min(self.bytes.len()));
-        paced.spend(piece.len() as u64);
+        self.paced.spend(piece.len() as u64);
         Poll::Ready(piece)
     }
 }

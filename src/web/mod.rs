@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
+use crate::gateway::limits::Admitted;
 use crate::gateway::refusal::Refusal;
 use crate::handover::Regions;
 use crate::telemetry::audit::Audit;
@@ -402,6 +403,17 @@ async fn download(
     let handover = exchange.settings.handover.as_ref();
     let is_left_to_others = response.status() == StatusCode::FOUND
         || handover.is_some_and(|handover| handover.is_in(response.headers()));
+    if is_read {
+        let trace_id = exchange.trace.trace_id;
+        let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
+        // What HTTP/2 sends is framed, so the kernel cannot send it.
+        let is_http1 = request.version <= Version::HTTP_11;
+        let regions = arrival.regions.as_ref().filter(|_| is_http1);
+        let body = response.body_mut();
+        body.read_by(&reader, regions, admitted.as_ref());
+    } else if let Some(pace) = admitted.as_ref().and_then(Admitted::pace) {
+        response.body_mut().limit(pace);
+    }
     seen.download = Some(report::Download {
         file,
         link: link_id,
@@ -412,16 +424,7 @@ async fn download(
         status: response.status().as_u16(),
         is_handed_over: is_left_to_others,
         counted: None,
+        _admitted: admitted.map(Box::new),
     });
-    if is_read {
-        let trace_id = exchange.trace.trace_id;
-        let reader = Arc::new(Reader::new(request.version, trace_id, link_id, admitted));
-        // What HTTP/2 sends is framed, so the kernel cannot send it.
-        let is_http1 = request.version <= Version::HTTP_11;
-        let regions = arrival.regions.as_ref().filter(|_| is_http1);
-        response.body_mut().read_by(&reader, regions);
-    } else if let Some(admitted) = admitted {
-        response.body_mut().limit(admitted);
-    }
     Ok(response)
 }

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::route::Route;
 use super::trace::{Trace, TraceId};
 use crate::gateway::Gateway;
+use crate::gateway::limits::Admitted;
 use crate::gateway::mint::Minted;
 use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::{Principal, Recognized};
@@ -57,6 +58,8 @@ pub(super) struct Download {
     pub(super) is_handed_over: bool,
     /// How much of it was counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,
+    /// The place that it takes among those who may, until all of it is out. Boxed, as most need none.
+    pub(super) _admitted: Option<Box<Admitted>>,
 }
 
 impl Download {
