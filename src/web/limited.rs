@@ -4,25 +4,44 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::gateway::limits::Pace;
 
 /// A pace, and the wait for the next piece.
 pub(super) struct Paced {
     pace: Pace,
-    waiting: Option<Pin<Box<Sleep>>>,
+    waiting: Option<Waiting>,
 }
 
-/// Bytes in memory with the place that they take among those who may, until the last of them is with the
-/// connection.
+/// A wait for a turn, in parts: at the end of each the connection is looked at, as whoever waits neither reads
+/// nor writes, and would not learn that the client is gone.
+struct Waiting {
+    turn: Instant,
+    next_look: Pin<Box<Sleep>>,
+}
+
+/// Bytes in memory that may not all go out at once.
 pub struct Limited {
     bytes: Bytes,
-    /// Where they may not all go out at once.
-    paced: Option<Box<Paced>>,
-    _admitted: Admitted,
+    paced: Box<Paced>,
+}
+
+/// How long whoever waits for a turn is not looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Waiting {
+    /// The wait that is left until this turn, if any is.
+    fn until(turn: Instant) -> Option<Self> {
+        let left = turn.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| Self {
+            turn,
+            next_look: Box::pin(sleep(left.min(LOOK_EVERY))),
+        })
+    }
 }
 
 impl Paced {
@@ -37,11 +56,11 @@ impl Paced {
     pub(super) fn poll_grant(&mut self, context: &mut Context<'_>, left: u64) -> Poll<()> {
         if self.pace.granted() == 0 {
             let wait = self.pace.grant(left);
-            self.waiting = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
+            self.waiting = Waiting::until(Instant::now() + wait);
         }
-        if let Some(waiting) = &mut self.waiting {
-            ready!(waiting.as_mut().poll(context));
-            self.waiting = None;
+        while let Some(waiting) = &mut self.waiting {
+            ready!(waiting.next_look.as_mut().poll(context));
+            self.waiting = Waiting::until(waiting.turn);
         }
         Poll::Ready(())
     }
