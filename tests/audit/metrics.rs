@@ -82,6 +82,30 @@ fn after_known_traffic_the_numbers_are_known() {
     at.serving.stop("TERM");
 }
 
+/// A download may take hours: what was sent of it so far is in the numbers while it goes on.
+#[test]
+fn what_was_sent_of_a_download_is_counted_while_it_goes_on() {
+    let at = Audited::start();
+    let size = 50_000_000;
+    let file = at.place.add("large.bin", &vec![7; size]);
+    let stream = send("GET", &at.link(&file), "", b"");
+    let sent = || {
+        let numbers = at.numbers();
+        let name = "hallpass_bytes_sent_total{route=\"download\"} ";
+        let line = numbers.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |number| number.parse::<usize>().unwrap())
+    };
+    let took = until("some bytes are counted", || sent() > 0);
+    assert!(took.as_secs() < 20 && sent() < size, "{took:?}");
+    assert_says(&at.numbers(), "hallpass_downloads_in_flight 1");
+    assert_eq!(rest_of_body(stream), size as u64);
+    let whole = format!("hallpass_bytes_sent_total{{route=\"download\"}} {size}");
+    until("all are, and once", || {
+        at.numbers().lines().any(|line| line == whole)
+    });
+    at.serving.stop("TERM");
+}
+
 /// Holds the numbers against Prometheus' own checker, where it is on this machine.
 fn check(numbers: &str) {
     let mut words = Command::new("promtool");
