@@ -146,7 +146,12 @@ fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
     let ready = || get(&format!("{}/readyz", at.admin)).0;
     let path = at.place.path("data/catalogue.sqlite3");
     let script = "ALTER TABLE revocation_version RENAME TO gone";
-    let done = Command::new("sqlite3").arg(&path).arg(script).status();
+    let patient = ["-cmd", ".timeout 5000"];
+    let done = Command::new("sqlite3")
+        .args(patient)
+        .arg(&path)
+        .arg(script)
+        .status();
     assert!(done.unwrap().success());
     until("the catalogue is damaged", || ready() == 503);
     let failed = at.numbers();
