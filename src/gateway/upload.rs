@@ -11,6 +11,7 @@ use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
 use crate::blob::{BlobError, Staged};
 use crate::catalog::CatalogError;
+use crate::catalog::quota::{BYTES_KEPT, Quota};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, FileId, OrganizationId, SpaceId};
@@ -47,6 +48,14 @@ pub struct Upload {
     stage: Box<dyn Staged>,
     size: u64,
     size_max: u64,
+    room: Option<Room>,
+}
+
+/// How many bytes more an organization might keep when it was looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    left: u64,
+    limit: u64,
 }
 
 /// A file whose bytes are durable, and which has no row yet. Dropped before it has one, its bytes are
@@ -56,14 +65,25 @@ pub struct Upload {
 pub struct Kept(FileRecord);
 
 impl Upload {
-    /// Appends bytes; `TooLarge` once they are more than `uploads.size_max`. After a no the upload can
-    /// only be dropped.
+    /// Holds it to this room: bytes that there is none for are refused when they come.
+    #[must_use]
+    pub const fn within(mut self, room: Option<Room>) -> Self {
+        self.room = room;
+        self
+    }
+
+    /// Appends bytes; `TooLarge` once they are more than `uploads.size_max`, `Quota` once they are more than
+    /// there is room for. After a no the upload can only be dropped.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
         self.size = self.size.saturating_add(chunk.len() as u64);
         if self.size > self.size_max {
             return Err(Refusal::TooLarge {
                 limit: self.size_max,
             });
+        }
+        if let Some(Room { limit, .. }) = self.room.filter(|room| self.size > room.left) {
+            let what = BYTES_KEPT;
+            return Err(Refusal::Quota { what, limit });
         }
         Ok(self.stage.write(chunk).await?)
     }
@@ -77,6 +97,7 @@ impl Gateway {
             stage,
             size: 0,
             size_max: self.settings.upload_size_max,
+            room: None,
         })
     }
 

@@ -20,7 +20,7 @@ pub(super) async fn take_in(
     caller: Principal,
     fields: &Fields,
 ) -> Result<FileRecord, Problem> {
-    let form = Form::read(exchange, fields).await?;
+    let form = Form::read(exchange, &caller.organization, fields).await?;
     let (texts, file) = (form.texts, form.file);
     let file = file.ok_or_else(|| FieldFault::required("file"))?;
     let name = texts.filename.map_or(file.name, Ok)?;
