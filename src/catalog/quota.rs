@@ -2,6 +2,7 @@
 
 use super::Answer;
 use crate::model::file::FileRecord;
+use crate::model::id::OrganizationId;
 
 /// Adds files as long as there is room for them, under the contract of [`Catalog`](super::Catalog).
 pub trait Quotas: Send + Sync {
@@ -12,6 +13,34 @@ pub trait Quotas: Send + Sync {
     /// is kept, and of any number of calls for the last room, no more succeed than it has room for. Which of
     /// several reasons a call is refused for is open.
     fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()>;
+
+    /// What an organization keeps now, by the counters that quotas are held to. `NotFound` for an unknown
+    /// organization. Costs the same however much that is.
+    fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept>;
+
+    /// Counts an organization's rows, one by one, and compares that with its counters, both of one moment;
+    /// with `mend` the counters say afterwards what was found. `NotFound` for an unknown organization.
+    fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount>;
+}
+
+/// How much an organization has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Its `Ready` files, as lists count them.
+    pub ready: u64,
+    /// Its `Ready` and `Deleted` files, which quotas count.
+    pub files: u64,
+    /// How many bytes these have together.
+    pub bytes: u64,
+}
+
+/// What an organization's counters said, and what its rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recount {
+    /// By the counters.
+    pub counted: Kept,
+    /// By the rows.
+    pub found: Kept,
 }
 
 /// What [`CatalogError::Limit`](super::CatalogError::Limit) counts where an organization has too many files.
@@ -36,7 +65,7 @@ impl Quota {
     };
 
     /// Says no to more files, or more bytes, than there may be.
-    pub(super) const fn allow(&self, files: u64, bytes: u64) -> Result<(), super::CatalogError> {
+    pub const fn allow(&self, files: u64, bytes: u64) -> Result<(), super::CatalogError> {
         let (what, limit) = match (self.files, self.bytes) {
             (Some(limit), _) if files > limit => (FILES_KEPT, limit),
             (_, Some(limit)) if bytes > limit => (BYTES_KEPT, limit),

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::fault::Fault;
 use crate::catalog::CatalogError;
+use crate::catalog::quota::Kept;
 use crate::model::app::{App, AppSecret};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
@@ -102,6 +103,15 @@ fn damaged(column: &'static str) -> Fault {
 /// A number that is never negative.
 pub(super) fn number(row: &impl Columns, column: &'static str) -> Result<u64, Fault> {
     value(row, column, |stored: i64| u64::try_from(stored).ok())
+}
+
+/// How much an organization has.
+pub(super) fn kept(row: &impl Columns) -> Result<Kept, Fault> {
+    Ok(Kept {
+        ready: number(row, "ready_files")?,
+        files: number(row, "kept_files")?,
+        bytes: number(row, "kept_bytes")?,
+    })
 }
 
 /// A number as it is kept. `Limit` for one that does not fit into 63 bits.

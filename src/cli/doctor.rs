@@ -24,13 +24,15 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
-    /// Mark damaged files, which are not served then, unmark those that are whole again, and remove leftovers
+    /// Mark damaged files, which are not served then, unmark those that are whole again, set counters right, and
+    /// remove leftovers
     #[arg(long)]
     mend: bool,
 }
 
 impl Doctor {
-    /// Prints each file that something is the matter with, then the sum. Fails if any is damaged.
+    /// Prints each file and each organization that something is the matter with, then the sum. Fails if any
+    /// file is damaged, or if an organization is counted wrongly and that was not mended.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let gateway = session.gateway(Access::Existing).await?;
@@ -43,6 +45,8 @@ impl Doctor {
             bytes_checked: 0,
             damaged: 0,
             files: Vec::new(),
+            miscounted: 0,
+            organizations: Vec::new(),
             stages: leftovers.stages,
             orphans: leftovers.orphans,
             mended: self.mend,
@@ -65,16 +69,42 @@ impl Doctor {
             .await?;
         drawing.finish_and_clear();
         printed?;
+        self.check_counts(&gateway, &mut session, &mut checkup)
+            .await?;
         if self.mend {
             sweep(&gateway, &mut checkup).await?;
         }
         (checkup.files_checked, checkup.bytes_checked) = (tally.files(), tally.bytes());
         session.output.one(&checkup)?;
-        if checkup.damaged == 0 {
+        if checkup.damaged == 0 && (self.mend || checkup.miscounted == 0) {
             Ok(())
         } else {
             Err(Failure::Said)
         }
+    }
+}
+
+impl Doctor {
+    async fn check_counts(
+        &self,
+        gateway: &Gateway,
+        session: &mut Session,
+        checkup: &mut wire::Checkup,
+    ) -> Result<(), Failure> {
+        let output = &mut session.output;
+        let mut printed = Ok(());
+        let report = |miscount| {
+            checkup.miscounted += 1;
+            let miscounted = wire::Miscounted::from(&miscount);
+            if !output.is_json() {
+                let shown = output.item(&miscounted);
+                printed = std::mem::replace(&mut printed, Ok(())).and(shown);
+            } else if checkup.organizations.len() < NAMED_MAX {
+                checkup.organizations.push(miscounted);
+            }
+        };
+        gateway.check_counts(self.mend, report).await?;
+        printed
     }
 }
 

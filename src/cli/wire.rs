@@ -13,7 +13,7 @@ use crate::sign::keyring::SigningKey;
 use crate::telemetry::audit::Event;
 
 pub(super) use api_keys::{ListedApiKey, NewApiKey};
-pub(super) use doctor::{Checkup, Patient};
+pub(super) use doctor::{Checkup, Miscounted, Patient};
 pub(super) use downloads::Downloads;
 pub(super) use revoked::Revoked;
 

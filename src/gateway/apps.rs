@@ -8,8 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::Gateway;
-use super::limits::Limits;
-use super::principal::Principal;
+use super::principal::{Principal, Recognized};
 use super::refusal::{FieldFault, Refusal};
 use super::tenants::{NewApiKey, random};
 use crate::model::app::{App, AppSecret};
@@ -22,21 +21,19 @@ pub struct SigningApp {
     /// The app, and its key.
     found: Arc<(App, ApiKey)>,
     principal: Principal,
-    limits: Arc<Limits>,
 }
 
 impl SigningApp {
     /// Who calls, if `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in
-    /// constant time. `TooMany` where its API key is used more often than it may be.
-    pub fn verify(self, message: &str, signature: &[u8; 32]) -> Result<Principal, Refusal> {
+    /// constant time. It is yet to be let in, as whoever presents an API key is.
+    pub fn verify(self, message: &str, signature: &[u8; 32]) -> Result<Recognized, Refusal> {
         let secret = self.found.0.secret.reveal().as_bytes();
         let mut mac = Hmac::<Sha256>::new_from_slice(secret)
             .map_err(|error| Refusal::Internal(format!("an app secret is no key: {error}")))?;
         mac.update(message.as_bytes());
         mac.verify_slice(signature)
             .map_err(|_| Refusal::KeyUnknown)?;
-        self.limits.admit_key(&self.principal.key)?;
-        Ok(self.principal)
+        Ok(Recognized(self.principal))
     }
 }
 
@@ -91,11 +88,6 @@ impl Gateway {
             }
         };
         let principal = self.working(&found.1)?;
-        let limits = Arc::clone(&self.limits);
-        Ok(SigningApp {
-            found,
-            principal,
-            limits,
-        })
+        Ok(SigningApp { found, principal })
     }
 }

@@ -12,8 +12,11 @@ use tokio::task::JoinSet;
 use super::Gateway;
 use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
+use crate::catalog::quota::Kept;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, FileState};
+use crate::model::id::OrganizationId;
+use crate::model::tenancy::Organization;
 
 /// How many rows are looked at in one go.
 const ROWS: u32 = 100;
@@ -46,6 +49,17 @@ pub struct Finding {
     pub file: FileRecord,
     /// What it is.
     pub complaint: Complaint,
+}
+
+/// An organization whose counters are not what its rows are: of its files, and of what quotas are held to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Miscount {
+    /// Which one.
+    pub organization: OrganizationId,
+    /// What its counters said.
+    pub counted: Kept,
+    /// What its rows are.
+    pub found: Kept,
 }
 
 /// What no row names and no living process writes. Every running gateway sweeps it within an hour.
@@ -102,6 +116,30 @@ impl Gateway {
         while let Some(checked) = checks.join_next().await {
             if let Some(finding) = self.settle(mend, checked).await? {
                 report(finding);
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares every organization's counters with its rows, and hands each that is counted wrongly to
+    /// `report`; with `mend`, its counters are set right. Who changes files of that organization waits
+    /// meanwhile.
+    pub async fn check_counts(
+        &self,
+        mend: bool,
+        mut report: impl FnMut(Miscount),
+    ) -> Result<(), Refusal> {
+        for Organization { id, .. } in self.catalog.organizations().await? {
+            let mut recount = self.catalog.recount(&id, false).await?;
+            if mend && recount.counted != recount.found {
+                recount = self.catalog.recount(&id, true).await?;
+            }
+            if recount.counted != recount.found {
+                report(Miscount {
+                    organization: id,
+                    counted: recount.counted,
+                    found: recount.found,
+                });
             }
         }
         Ok(())

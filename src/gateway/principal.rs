@@ -24,6 +24,18 @@ pub struct Principal {
     pub scopes: Scopes,
 }
 
+/// A caller whose API key works, and who is yet to be let in.
+#[derive(Debug)]
+#[must_use]
+pub struct Recognized(pub(super) Principal);
+
+impl Recognized {
+    /// The API key that was presented.
+    pub const fn key(&self) -> &ApiKeyId {
+        &self.0.key
+    }
+}
+
 impl Principal {
     /// Says no unless the key belongs to the organization of this text, and has the scope. An unknown
     /// organization and another's are the same no.
@@ -60,25 +72,25 @@ impl Gateway {
     /// Finds out who presents this API key. A key that expired, is paused or was deactivated says so,
     /// and so does one that is used more often than it may be.
     pub async fn authenticate(&self, presented: &str) -> Result<Principal, Refusal> {
+        let recognized = self.recognize(presented).await?;
+        self.limits.admit_caller(recognized)
+    }
+
+    /// The first half of [`Gateway::authenticate`], for whoever is to know the key also where the second,
+    /// [`Limits::admit_caller`](super::limits::Limits::admit_caller), says no.
+    pub async fn recognize(&self, presented: &str) -> Result<Recognized, Refusal> {
         if !is_api_key(presented) {
             return Err(Refusal::KeyUnknown);
         }
         let at = self.rows_at();
         let digest = api_key_digest(presented);
         if let Some(kept) = self.cache.keys.get(&digest, at) {
-            return self.admitted(&kept);
+            return self.working(&kept).map(Recognized);
         }
         let found = self.catalog.api_key(&digest).await?;
         let key = Arc::new(found.ok_or(Refusal::KeyUnknown)?);
         self.cache.keys.keep_row(digest, Arc::clone(&key), at);
-        self.admitted(&key)
-    }
-
-    /// Whom the key stands for, if it works now and may be used once more.
-    fn admitted(&self, key: &ApiKey) -> Result<Principal, Refusal> {
-        let principal = self.working(key)?;
-        self.limits.admit_key(&principal.key)?;
-        Ok(principal)
+        self.working(&key).map(Recognized)
     }
 
     /// Whom the key stands for, if it works now.

@@ -4,6 +4,7 @@ use super::Gateway;
 use super::principal::{api_key_digest, is_api_key};
 use super::refusal::{FieldFault, Refusal, SPACE};
 use crate::catalog::{Catalog, CatalogError};
+use crate::model::credential::API_KEY_PREFIX;
 use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -274,7 +275,7 @@ fn drawn_id<T, E: std::fmt::Display>(
 fn drawn_api_key() -> Result<String, Refusal> {
     use base64::Engine as _;
     let text = base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(random::<32>()?);
-    Ok(format!("hp_{text}"))
+    Ok(format!("{API_KEY_PREFIX}{text}"))
 }
 
 fn checked_name(name: String) -> Result<String, FieldFault> {

@@ -4,7 +4,6 @@
 //! cannot come to be.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,6 +11,7 @@ use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
 use crate::blob::{BlobError, Staged};
 use crate::catalog::CatalogError;
+use crate::catalog::quota::{BYTES_KEPT, Quota};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, FileId, OrganizationId, SpaceId};
@@ -48,6 +48,14 @@ pub struct Upload {
     stage: Box<dyn Staged>,
     size: u64,
     size_max: u64,
+    room: Option<Room>,
+}
+
+/// How many bytes more an organization might keep when it was looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    left: u64,
+    limit: u64,
 }
 
 /// A file whose bytes are durable, and which has no row yet. Dropped before it has one, its bytes are
@@ -57,14 +65,25 @@ pub struct Upload {
 pub struct Kept(FileRecord);
 
 impl Upload {
-    /// Appends bytes; `TooLarge` once they are more than `uploads.size_max`. After a no the upload can
-    /// only be dropped.
+    /// Holds it to this room: bytes that there is none for are refused when they come.
+    #[must_use]
+    pub const fn within(mut self, room: Option<Room>) -> Self {
+        self.room = room;
+        self
+    }
+
+    /// Appends bytes; `TooLarge` once they are more than `uploads.size_max`, `Quota` once they are more than
+    /// there is room for. After a no the upload can only be dropped.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
         self.size = self.size.saturating_add(chunk.len() as u64);
         if self.size > self.size_max {
             return Err(Refusal::TooLarge {
                 limit: self.size_max,
             });
+        }
+        if let Some(Room { limit, .. }) = self.room.filter(|room| self.size > room.left) {
+            let what = BYTES_KEPT;
+            return Err(Refusal::Quota { what, limit });
         }
         Ok(self.stage.write(chunk).await?)
     }
@@ -78,23 +97,37 @@ impl Gateway {
             stage,
             size: 0,
             size_max: self.settings.upload_size_max,
+            room: None,
         })
     }
 
-    /// Makes the bytes durable, then the row, and answers the record of the ready file. From here on
-    /// a caller that goes away changes nothing: both happen, or the bytes are removed again.
-    pub async fn finish_upload(
-        self: &Arc<Self>,
-        upload: Upload,
-        new: NewFile,
-    ) -> Result<FileRecord, Refusal> {
-        let gateway = Arc::clone(self);
-        let work = tokio::spawn(async move {
-            let kept = gateway.keep(upload, new).await?;
-            gateway.add_one(kept).await
-        });
-        work.await
-            .map_err(|error| Refusal::Internal(format!("finishing an upload: {error}")))?
+    /// How many bytes more an organization may keep; `None` where any number. `Quota` where it may keep no file
+    /// more, or not so many bytes as it is to be given at least. This is only a look, so that nobody sends
+    /// what there is no room for: what is added is held to the quota when it is.
+    pub async fn room(
+        &self,
+        organization: &OrganizationId,
+        at_least: u64,
+    ) -> Result<Option<Room>, Refusal> {
+        let quota = self.settings.quota;
+        if quota == Quota::NONE {
+            return Ok(None);
+        }
+        let kept = self.catalog.kept(organization).await?;
+        let files = kept.files.saturating_add(1);
+        quota.allow(files, kept.bytes.saturating_add(at_least))?;
+        Ok(quota.bytes.map(|limit| Room {
+            left: limit.saturating_sub(kept.bytes),
+            limit,
+        }))
+    }
+
+    /// Makes the bytes durable, then the row, and answers the record of the ready file. A future that is
+    /// dropped in the midst may leave bytes without a row, or a row that nobody was told of: whoever must
+    /// know calls this in a task of its own.
+    pub async fn finish_upload(&self, upload: Upload, new: NewFile) -> Result<FileRecord, Refusal> {
+        let kept = self.keep(upload, new).await?;
+        self.add_one(kept).await
     }
 
     /// Registers a file that lies on disk already, without copying it. It must be a regular file below
@@ -223,6 +256,8 @@ impl Gateway {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::catalog::Catalog as _;
     use crate::gateway::testing::counting::Counting;

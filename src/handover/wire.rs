@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -45,6 +46,17 @@ impl Wire {
             regions,
             begun,
         }
+    }
+
+    /// Whether the connection is broken for good: the client reset it, or answers no more. A client that
+    /// merely closed its own side, having said all, is still there.
+    pub fn is_broken(&self) -> bool {
+        let mut looked_at = [PollFd::new(self.stream.inner(), PollFlags::empty())];
+        let at_once = Timespec::default();
+        let found = poll(&mut looked_at, Some(&at_once));
+        let [end] = &looked_at;
+        let broken = PollFlags::ERR | PollFlags::HUP;
+        found.is_ok_and(|found| found > 0) && end.revents().intersects(broken)
     }
 
     /// Sends plain slices that a region follows: the kernel holds them back for it.
@@ -175,6 +187,15 @@ impl Socket {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 sent => return Poll::Ready(sent),
             }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
         }
     }
 }

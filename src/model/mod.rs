@@ -8,6 +8,7 @@ pub mod address;
 pub mod app;
 pub mod condition;
 pub mod count;
+pub mod credential;
 pub mod digest;
 pub mod disposition;
 pub mod file;

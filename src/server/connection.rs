@@ -47,7 +47,7 @@ pub(super) struct Public {
 /// A connection whose first request is due.
 enum Opened {
     /// The kernel can send files to it.
-    Plain(Paced<Wire>, Regions),
+    Plain(Paced, Regions),
     /// Over TLS, or HTTP/2, or both.
     Other(Box<dyn Stream>, Version),
 }

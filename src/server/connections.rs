@@ -301,7 +301,12 @@ mod tests {
     use std::future::pending;
     use std::net::Ipv4Addr;
 
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::listen::Accepted;
     use super::*;
+    use crate::model::network::Network;
+    use crate::web::client::TrustedProxies;
 
     fn connections(connections_max: usize, per_address_max: usize) -> Arc<Connections> {
         let limits = Limits {
@@ -339,6 +344,45 @@ mod tests {
         let room = connections.room().await;
         assert!(connections.serve(room, one, held));
         assert_eq!(connections.room.available_permits(), 99);
+    }
+
+    /// Connections of made-up peers over a real socket, counted as those of a public listener are.
+    #[tokio::test]
+    async fn an_ipv6_network_of_64_bits_has_so_many_together() {
+        let connections = connections(100, 2);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let proxies = TrustedProxies {
+            networks: vec![Network::parse("2001:db8:0:9::1").unwrap()],
+            unix_sockets: false,
+        };
+        for (peer, is_served) in [
+            ("[2001:db8:0:1::1]:1", true),
+            ("[2001:db8:0:1:ffff::2]:2", true),
+            ("[2001:db8:0:1::3]:3", false),
+            ("[2001:db8:0:2::1]:4", true),
+            ("[2001:db8:0:1:ffff:ffff:ffff:ffff]:5", false),
+            // One address of IPv4 is one, however it is written.
+            ("[::ffff:192.0.2.1]:6", true),
+            ("192.0.2.1:7", true),
+            ("[::ffff:192.0.2.1]:8", false),
+            ("192.0.2.2:9", true),
+            // A proxy's, and the machine's own, are any number.
+            ("[2001:db8:0:9::1]:10", true),
+            ("[2001:db8:0:9::1]:11", true),
+            ("[2001:db8:0:9::1]:12", true),
+            ("[::1]:13", true),
+            ("[::1]:14", true),
+            ("[::1]:15", true),
+        ] {
+            let (stream, _) = tokio::try_join!(TcpStream::connect(at), listener.accept()).unwrap();
+            let accepted = Accepted::Tcp(stream, peer.parse().unwrap());
+            let address = accepted.counted_address(&proxies);
+            let room = connections.room().await;
+            assert_eq!(connections.serve(room, address, held), is_served, "{peer}");
+        }
+        connections.finish().await;
+        assert!(connections.lock().of_address.is_empty());
     }
 
     #[tokio::test]

@@ -42,6 +42,7 @@ impl<B: Body + Unpin> Body for Ending<B> {
             piece,
         };
         let polled = Pin::new(body).poll_frame(context);
+        open.note_waiting(polled.is_pending());
         polled.map_ok(|frame| frame.map_data(leaving))
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::fs::{Mode, chmod, fchmod};
 use rustix::net::sockopt::socket_acceptconn;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 
 use super::StartError;
@@ -30,6 +30,11 @@ const BACKLOG: u32 = 1024;
 /// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if
 /// it had stopped, and thousands of such clients fill the memory of the machine.
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// How long a client may be silent before the kernel asks whether it is there, how often it asks, and how
+/// soon again. One that has only closed its own side answers; one that is gone does not, as soon as its system
+/// has forgotten it (a minute on Linux). So nobody keeps a place for much longer than that after he went away.
+const ALIVE: (Duration, u32, Duration) = (Duration::from_secs(15), 3, Duration::from_secs(10));
 
 /// Who may connect to a Unix socket: its owner and its group.
 const SOCKET_MODE: Mode = Mode::from_raw_mode(0o660);
@@ -106,7 +111,8 @@ impl Listener {
     pub(super) async fn bind(at: &Listen, reuse_port: bool) -> Result<Self, StartError> {
         let bound = match at {
             Listen::Tcp(address) | Listen::Tls(address) => {
-                bind_tcp(*address, reuse_port).await.map(Listening::Tcp)
+                let bound = bind_tcp(*address, reuse_port).await;
+                bound.inspect(ask_who_is_there).map(Listening::Tcp)
             }
             Listen::Unix(path) => bind_unix(path).map(|(socket, file)| Listening::Unix {
                 listener: socket,
@@ -150,6 +156,7 @@ impl Listener {
             Inherited::Tcp(socket) => {
                 must_listen(&socket)?;
                 socket.set_nonblocking(true)?;
+                ask_who_is_there(&socket);
                 Listening::Tcp(TcpListener::from_std(socket)?)
             }
             Inherited::Unix(socket) => {
@@ -251,6 +258,19 @@ async fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListen
     socket.set_reuseport(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// Has the kernel ask every client of this listener now and then whether it is there: what is accepted has
+/// the options of its listener.
+fn ask_who_is_there(listener: &impl AsFd) {
+    let (idle, times, interval) = ALIVE;
+    let asking = TcpKeepalive::new()
+        .with_time(idle)
+        .with_retries(times)
+        .with_interval(interval);
+    if let Err(error) = SockRef::from(listener).set_tcp_keepalive(&asking) {
+        tracing::warn!(%error, "clients that go away will be noticed late");
+    }
 }
 
 /// Binds the private listener.

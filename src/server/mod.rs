@@ -203,7 +203,7 @@ impl App {
         let (web, ops) = sides(&self.gateway, self.web_settings, audit.clone());
         let metrics = Arc::clone(&ops.metrics);
         let public = Public {
-            web,
+            web: Arc::clone(&web),
             metrics: Arc::clone(&metrics),
             announced_by: self.announced_by,
             http2: self.http2,
@@ -263,6 +263,7 @@ impl App {
             () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
         }
         abort(&[&connections, &admin_connections]).await;
+        web.finish_changes().await;
         counting.finish().await;
         // Waits for the last lines, which may be a while.
         let _ = tokio::task::spawn_blocking(|| drop(audit_end)).await;

@@ -13,10 +13,14 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
+use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
 
 /// What is read at once of a body that nobody wants, in bytes.
 const DRAIN_BYTES: usize = 16 * 1024;
+
+/// How long an answer waits for its next bytes before the connection is looked at when it is polled.
+const LONG_WAIT: Duration = Duration::from_millis(500);
 
 /// What a connection may take its time over.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +117,8 @@ pub(super) struct Pace {
     due_taken: AtomicU64,
     /// Whether the client may still be sending a request that is answered already.
     unread: AtomicBool,
+    /// Since when the answer waits for its next bytes, plus one; 0 while it has some.
+    waiting: AtomicU64,
 }
 
 impl Pace {
@@ -133,6 +139,7 @@ impl Pace {
             due_since: AtomicU64::new(0),
             due_taken: AtomicU64::new(0),
             unread: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
         }
     }
 
@@ -211,6 +218,13 @@ impl Pace {
         is_idle.then(|| self.since.load(Relaxed))
     }
 
+    /// Whether the answer has waited for its next bytes so long that the client may be gone unseen.
+    fn has_long_waited(&self) -> bool {
+        let since = self.waiting.load(Relaxed);
+        let waited = || self.ticks.now().saturating_sub(since - 1);
+        since > 0 && u128::from(waited()) >= LONG_WAIT.as_millis()
+    }
+
     fn phase(&self) -> Phase {
         let phase = self.phase.load(Relaxed);
         let known = Phase::ALL.into_iter().find(|known| *known as u8 == phase);
@@ -278,6 +292,15 @@ impl Open {
         }
     }
 
+    /// Whether the answer has its next bytes, or waits for them.
+    pub(super) fn note_waiting(&self, waits: bool) {
+        let waiting = &self.0.waiting;
+        let waited = waiting.load(Relaxed) > 0;
+        if waits != waited {
+            waiting.store(if waits { self.0.ticks.now() + 1 } else { 0 }, Relaxed);
+        }
+    }
+
     /// A piece of the answer is handed to the HTTP library.
     pub(super) fn piece(&self) -> Due {
         self.0.note_due();
@@ -321,24 +344,22 @@ impl Drop for Due {
 /// A connection's two ends, which note how far it has come; and which, once all is said, read on for a
 /// while where the client may still be sending, since closing would take the answer back.
 #[derive(Debug)]
-pub(super) struct Paced<S> {
-    stream: S,
+pub(super) struct Paced {
+    stream: Wire,
     pace: Arc<Pace>,
     /// How much was read since all was said; `None` before.
     lingered: Option<u64>,
 }
 
-impl<S> Paced<S> {
-    pub(super) const fn new(stream: S, pace: Arc<Pace>) -> Self {
+impl Paced {
+    pub(super) const fn new(stream: Wire, pace: Arc<Pace>) -> Self {
         Self {
             stream,
             pace,
             lingered: None,
         }
     }
-}
 
-impl<S: Read + Unpin> Paced<S> {
     /// Reads and throws away, until the client has said all or said too much. How long that may take is
     /// for the watcher.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -358,7 +379,7 @@ impl<S: Read + Unpin> Paced<S> {
     }
 }
 
-impl<S: Read + Unpin> Read for Paced<S> {
+impl Read for Paced {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -373,7 +394,7 @@ impl<S: Read + Unpin> Read for Paced<S> {
     }
 }
 
-impl<S: Read + Write + Unpin> Write for Paced<S> {
+impl Write for Paced {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -405,6 +426,9 @@ impl<S: Read + Write + Unpin> Write for Paced<S> {
         ready!(Pin::new(&mut this.stream).poll_flush(context))?;
         // Nothing is left to write.
         this.pace.blocked.store(0, Relaxed);
+        if this.pace.has_long_waited() && this.stream.is_broken() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -5,7 +5,9 @@
 //! again. A file that fails is tried again and again; what it did not take waits in the queue.
 //!
 //! Lines are whole, also where several processes write one file, and where the disk is full: a batch is one
-//! write to a file that is open for appending, and a part of a line is taken back. A file that was renamed
+//! write to a file that is open for appending, and a part of a line is taken back; where somebody was ended in
+//! the midst of one, the next line begins on its own. A pipe that is full is waited for, for [`PIPE_WAIT`], before
+//! it counts as one that fails. A file that was renamed
 //! away is made anew before the next line, and within [`LOOK_EVERY`] where there is none.
 
 use std::io;
@@ -18,6 +20,7 @@ use std::time::Duration;
 mod sink;
 mod wire;
 
+pub use sink::PIPE_WAIT;
 use sink::Sink;
 pub use wire::{Event, LINE_BYTES_MAX};
 
@@ -38,6 +41,8 @@ struct Shared {
     changed: Condvar,
     /// How many lines were dropped since the start.
     dropped: AtomicU64,
+    /// How often the file stopped taking lines since then.
+    failures: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -123,6 +128,12 @@ impl Audit {
     /// How many lines were dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Relaxed)
+    }
+
+    /// How often the file stopped taking lines since the start: it failed, or is a pipe that took nothing
+    /// for [`PIPE_WAIT`].
+    pub fn failures(&self) -> u64 {
+        self.0.failures.load(Relaxed)
     }
 }
 
@@ -240,6 +251,7 @@ impl Writer {
             }
             Err(error) if !self.is_failing => {
                 self.is_failing = true;
+                self.shared.failures.fetch_add(1, Relaxed);
                 tracing::error!(%error, "the audit file takes no lines: it is tried again");
             }
             _ => {}
@@ -311,6 +323,49 @@ mod tests {
         assert_eq!(lines[lines.len() - 2]["count"], dropped);
         assert_eq!(lines[lines.len() - 1]["event"], "mint");
         audit.record(&event("late"));
+    }
+
+    /// Whoever reads a pipe may be busy for a moment; no line is lost for it, and nothing is said.
+    #[test]
+    fn a_pipe_that_is_full_for_a_moment_is_waited_for_and_one_that_stays_so_fails() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let (audit, guard) = start(&path).unwrap();
+        let count = 3_000;
+        let begun = Instant::now();
+        for _ in 0..count {
+            audit.record(&event("refused"));
+        }
+        assert!(begun.elapsed() < LOOK_EVERY * 20, "nobody waits");
+        // Several times as long as it takes to see that the pipe is full.
+        until("a while", || begun.elapsed() > LOOK_EVERY * 3);
+        assert_eq!((audit.failures(), audit.dropped()), (0, 0));
+        let reader = io::BufReader::new(fs::File::open(&path).unwrap());
+        let mut lines = io::BufRead::lines(reader);
+        for number in 0..count {
+            let line = lines.next().unwrap().unwrap();
+            assert!(line.contains("\"refused\""), "{number}: {line}");
+        }
+        assert_eq!((audit.failures(), audit.dropped()), (0, 0));
+        for _ in 0..count {
+            audit.record(&event("mint"));
+        }
+        let begun = Instant::now();
+        while audit.failures() == 0 {
+            assert!(begun.elapsed() < PIPE_WAIT * 10);
+            thread::yield_now();
+        }
+        println!(
+            "failed after {:?}, promised after {PIPE_WAIT:?}",
+            begun.elapsed()
+        );
+        for _ in 0..count {
+            assert!(lines.next().unwrap().unwrap().contains("\"mint\""));
+        }
+        drop(guard);
+        assert_eq!((audit.failures(), audit.dropped()), (1, 0));
     }
 
     #[test]

@@ -156,12 +156,15 @@ impl Metrics {
     }
 
     /// So long after a request's head, all of its answer was handed to the socket, or was given up.
-    pub fn note_done(&self, route: Route, after: Duration, bytes_sent: u64) {
-        let shard = self.shard();
-        if let Some(of) = shard.durations.get(route as usize) {
+    pub fn note_done(&self, route: Route, after: Duration) {
+        if let Some(of) = self.shard().durations.get(route as usize) {
             of.note(after);
         }
-        add(shard.bytes_sent.get(route as usize), bytes_sent);
+    }
+
+    /// So many more bytes of an answer's body were handed to the socket.
+    pub fn note_sent(&self, route: Route, bytes: u64) {
+        add(self.shard().bytes_sent.get(route as usize), bytes);
     }
 
     /// A download begins.
@@ -300,7 +303,8 @@ mod tests {
                     for _ in 0..100 {
                         metrics.note_answered(Route::Download, 206);
                         metrics.note_answered(Route::Download, 599);
-                        metrics.note_done(Route::Download, Duration::from_micros(50), 3);
+                        metrics.note_done(Route::Download, Duration::from_micros(50));
+                        metrics.note_sent(Route::Download, 3);
                         metrics.note_first_byte(Route::Download, Duration::from_hours(1));
                         metrics.note_download_begun();
                         metrics.note_rejected(1);

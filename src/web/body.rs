@@ -16,7 +16,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use super::limited::{Limited, Paced};
 use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp, Stream};
-use crate::gateway::limits::Admitted;
+use crate::gateway::limits::{Admitted, Pace};
 use crate::gateway::refusal::Refusal;
 use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 use crate::model::revocation::LinkId;
@@ -33,7 +33,7 @@ pub enum Body {
     Empty,
     /// Bytes made here.
     Full(Bytes),
-    /// Bytes of which only so many may go out, and only so fast.
+    /// Bytes that may only go out so fast.
     Limited(Limited),
     /// A region of a file, read as the client takes it.
     Region(Region),
@@ -75,18 +75,11 @@ pub(super) struct Reader {
     trace_id: TraceId,
     /// The link that opened the file.
     link_id: LinkId,
-    /// The place that it takes among those who may, until the last byte is sent.
-    admitted: Option<Admitted>,
 }
 
 impl Reader {
     /// The reader of a request of this version.
-    pub(super) fn new(
-        version: Version,
-        trace_id: TraceId,
-        link_id: LinkId,
-        admitted: Option<Admitted>,
-    ) -> Self {
+    pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
         let read_bytes = if version <= Version::HTTP_11 {
             READ_BYTES
         } else {
@@ -96,7 +89,6 @@ impl Reader {
             read_bytes,
             trace_id,
             link_id,
-            admitted,
         }
     }
 
@@ -139,19 +131,24 @@ impl Body {
     }
 
     /// Says who reads the files in this body, for the log to name them where that fails, and by which
-    /// queue the connection sends files, if it can.
-    pub(super) fn read_by(&mut self, reader: &Arc<Reader>, regions: Option<&Regions>) {
+    /// queue the connection sends files, if it can; each at its own pace, where there is one.
+    pub(super) fn read_by(
+        &mut self,
+        reader: &Arc<Reader>,
+        regions: Option<&Regions>,
+        admitted: Option<&Admitted>,
+    ) {
         match self {
             Self::Empty | Self::Full(_) | Self::Limited(_) => {}
             Self::Region(region) => {
                 region.reader = Some(Arc::clone(reader));
                 region.regions = regions.cloned();
-                let pace = reader.admitted.as_ref().and_then(Admitted::pace);
+                let pace = admitted.and_then(Admitted::pace);
                 region.paced = pace.map(|pace| Box::new(Paced::new(pace)));
             }
             Self::Sequence(bodies) => {
                 for body in bodies {
-                    body.read_by(reader, regions);
+                    body.read_by(reader, regions, admitted);
                 }
             }
         }
@@ -160,7 +157,7 @@ impl Body {
 
 impl Body {
     /// Holds bytes in memory to what they may have.
-    pub(super) fn limit(&mut self, admitted: Admitted) {
+    pub(super) fn limit(&mut self, pace: Pace) {
         let bytes = match std::mem::replace(self, Self::Empty) {
             Self::Full(bytes) => bytes,
             Self::Sequence(bodies) => {
@@ -176,7 +173,11 @@ impl Body {
                 return;
             }
         };
-        *self = Self::Limited(Limited::new(bytes, admitted));
+        *self = if pace.spend_at_once(bytes.len() as u64) {
+            Self::Full(bytes)
+        } else {
+            Self::Limited(Limited::new(bytes, pace))
+        };
     }
 }
 

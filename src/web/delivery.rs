@@ -55,6 +55,8 @@ struct Answer {
     begun: Duration,
     /// How many bytes its body has.
     due: u64,
+    /// How much of what was sent the numbers have already.
+    metered: u64,
     download: Option<Download>,
 }
 
@@ -115,6 +117,7 @@ impl Deliveries {
             route,
             begun,
             due,
+            metered: 0,
             download,
         });
         // What goes out at once is counted when it is out, which is at once.
@@ -142,13 +145,24 @@ impl Way {
         }
     }
 
-    /// Counts what was sent of a download that is still on its way.
+    /// Counts what was sent of a download that is still on its way, in the numbers and for its link.
     pub(super) fn count_so_far(&self) {
         let mut answer = self.answer();
-        if let Some(download) = answer.as_mut().and_then(|of| of.download.as_mut()) {
-            let sent = self.sent.load(Ordering::Relaxed);
+        let Some(answer) = answer.as_mut() else {
+            return;
+        };
+        let sent = self.sent.load(Ordering::Relaxed);
+        self.meter(answer, sent);
+        if let Some(download) = &mut answer.download {
             self.reporter.count(download, sent, false);
         }
+    }
+
+    /// Adds to the numbers what they do not have yet of what was sent.
+    fn meter(&self, answer: &mut Answer, sent: u64) {
+        let more = sent.saturating_sub(answer.metered);
+        answer.metered = sent;
+        self.reporter.metrics.note_sent(answer.route, more);
     }
 
     fn answer(&self) -> MutexGuard<'_, Option<Answer>> {
@@ -180,7 +194,8 @@ impl Way {
         let answer = self.answer().take();
         let sent = self.sent.load(Ordering::Relaxed);
         let done_after = self.done_after.swap(NOT_YET, Ordering::Relaxed);
-        if let Some(answer) = answer {
+        if let Some(mut answer) = answer {
+            self.meter(&mut answer, sent);
             // What went out in one go needs no second look at the clock.
             let took = if done_after != NOT_YET {
                 Duration::from_micros(done_after)
@@ -188,7 +203,7 @@ impl Way {
                 self.reporter.elapsed().saturating_sub(answer.begun)
             };
             let metrics = &self.reporter.metrics;
-            metrics.note_done(answer.route, took, sent);
+            metrics.note_done(answer.route, took);
             if let Some(download) = answer.download {
                 self.reporter.end(download, sent, answer.due, took);
             }

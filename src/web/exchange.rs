@@ -24,7 +24,7 @@ pub(super) struct Exchange<'a> {
     pub(super) request: &'a Parts,
     pub(super) body: &'a mut Received,
     pub(super) trace: &'a Trace,
-    pub(super) reporter: &'a Reporter,
+    pub(super) reporter: &'a Arc<Reporter>,
     pub(super) client: Option<IpAddr>,
     /// The API key that it was called with, once that is known.
     pub(super) caller: OnceLock<ApiKeyId>,

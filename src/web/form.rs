@@ -13,8 +13,9 @@ use super::received::Received;
 use super::{query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::Upload;
+use crate::gateway::upload::{Room, Upload};
 use crate::model::file::Purpose;
+use crate::model::id::OrganizationId;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 
@@ -31,6 +32,8 @@ const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-t
 
 /// A form that was read to its end.
 pub(super) struct Form {
+    /// How many bytes the file may have by its organization's quota.
+    room: Option<Room>,
     /// The file, its bytes staged.
     pub(super) file: Option<FilePart>,
     /// Its text fields.
@@ -80,8 +83,11 @@ pub(super) struct Fields {
 
 impl Form {
     /// Reads the form. What was staged is gone again if this fails, or is dropped.
+    /// A file that its organization has no room for is refused before the body is read, as far as it says how
+    /// long it is, and else at the first byte too many.
     pub(super) async fn read(
         exchange: &mut Exchange<'_>,
+        organization: &OrganizationId,
         fields: &Fields,
     ) -> Result<Self, Problem> {
         let (gateway, headers) = (exchange.gateway, &exchange.request.headers);
@@ -91,6 +97,11 @@ impl Form {
             .saturating_add(OVERHEAD_BYTES_MAX);
         check_length(gateway, headers, body_max)?;
         let boundary = boundary(headers)?;
+        let file_min = exchange
+            .body
+            .length_min()
+            .saturating_sub(OVERHEAD_BYTES_MAX);
+        let room = gateway.room(organization, file_min).await?;
         let mut parts = Parts {
             body: exchange.body,
             splitter: Splitter::new(&boundary),
@@ -100,6 +111,7 @@ impl Form {
         };
         parts.skip_preamble().await?;
         let mut form = Self {
+            room,
             file: None,
             texts: Texts::default(),
         };
@@ -157,7 +169,7 @@ impl Form {
             .map_err(|error| FieldFault::invalid("filename", filename, error));
         let declared = lines.get(CONTENT_TYPE).and_then(|line| line.to_str().ok());
         let declared_type = declared.map(str::to_owned);
-        let mut upload = gateway.begin_upload().await?;
+        let mut upload = gateway.begin_upload().await?.within(self.room);
         while let Some(chunk) = parts.chunk().await? {
             upload.write(chunk).await?;
         }

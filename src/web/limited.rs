@@ -4,25 +4,44 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
-use crate::gateway::limits::{Admitted, Pace};
+use crate::gateway::limits::Pace;
 
 /// A pace, and the wait for the next piece.
 pub(super) struct Paced {
     pace: Pace,
-    waiting: Option<Pin<Box<Sleep>>>,
+    waiting: Option<Waiting>,
 }
 
-/// Bytes in memory with the place that they take among those who may, until the last of them is with the
-/// connection.
+/// A wait for a turn, in parts: at the end of each the connection is looked at, as whoever waits neither reads
+/// nor writes, and would not learn that the client is gone.
+struct Waiting {
+    turn: Instant,
+    next_look: Pin<Box<Sleep>>,
+}
+
+/// Bytes in memory that may not all go out at once.
 pub struct Limited {
     bytes: Bytes,
-    /// Where they may not all go out at once.
-    paced: Option<Box<Paced>>,
-    _admitted: Admitted,
+    paced: Box<Paced>,
+}
+
+/// How long whoever waits for a turn is not looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+impl Waiting {
+    /// The wait that is left until this turn, if any is.
+    fn until(turn: Instant) -> Option<Self> {
+        let left = turn.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| Self {
+            turn,
+            next_look: Box::pin(sleep(left.min(LOOK_EVERY))),
+        })
+    }
 }
 
 impl Paced {
@@ -37,11 +56,11 @@ impl Paced {
     pub(super) fn poll_grant(&mut self, context: &mut Context<'_>, left: u64) -> Poll<()> {
         if self.pace.granted() == 0 {
             let wait = self.pace.grant(left);
-            self.waiting = (!wait.is_zero()).then(|| Box::pin(sleep(wait)));
+            self.waiting = Waiting::until(Instant::now() + wait);
         }
-        if let Some(waiting) = &mut self.waiting {
-            ready!(waiting.as_mut().poll(context));
-            self.waiting = None;
+        while let Some(waiting) = &mut self.waiting {
+            ready!(waiting.next_look.as_mut().poll(context));
+            self.waiting = Waiting::until(waiting.turn);
         }
         Poll::Ready(())
     }
@@ -58,18 +77,10 @@ impl Paced {
 }
 
 impl Limited {
-    pub(super) fn new(bytes: Bytes, admitted: Admitted) -> Self {
-        let mut pace = admitted.pace();
-        if pace
-            .as_ref()
-            .is_some_and(|pace| pace.spend_at_once(bytes.len() as u64))
-        {
-            pace = None;
-        }
+    pub(super) fn new(bytes: Bytes, pace: Pace) -> Self {
         Self {
             bytes,
-            paced: pace.map(|pace| Box::new(Paced::new(pace))),
-            _admitted: admitted,
+            paced: Box::new(Paced::new(pace)),
         }
     }
 
@@ -81,13 +92,10 @@ impl Limited {
     /// The next of them, when their turn has come.
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         let left = self.left();
-        let Some(paced) = &mut self.paced else {
-            return Poll::Ready(std::mem::take(&mut self.bytes));
-        };
-        ready!(paced.poll_grant(context, left));
-        let length = usize::try_from(paced.granted()).unwrap_or(usize::MAX);
+        ready!(self.paced.poll_grant(context, left));
+        let length = usize::try_from(self.paced.granted()).unwrap_or(usize::MAX);
         let piece = self.bytes.split_to(length.min(self.bytes.len()));
-        paced.spend(piece.len() as u64);
+        self.paced.spend(piece.len() as u64);
         Poll::Ready(piece)
     }
 }

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
+use crate::gateway::limits::Admitted;
 use crate::gateway::refusal::Refusal;
 use crate::handover::Regions;
 use crate::telemetry::audit::Audit;
@@ -43,6 +44,7 @@ pub mod body;
 pub mod client;
 pub mod cors;
 pub mod credential;
+mod deed;
 pub mod delivery;
 mod download;
 mod exchange;
@@ -167,6 +169,13 @@ impl Web {
     /// [`Gateway::flush_counts`] to have it.
     pub fn count_downloads(&self) {
         self.reporter.count_so_far();
+    }
+
+    /// Waits for changes that are still being made though their clients are gone, for a bounded time.
+    pub async fn finish_changes(&self) {
+        if !self.reporter.deeds.finish().await {
+            tracing::warn!("some changes were not at their end: the catalogue took too long");
+        }
     }
 
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
@@ -394,6 +403,17 @@ async fn download(
     let handover = exchange.settings.handover.as_ref();
     let is_left_to_others = response.status() == StatusCode::FOUND
         || handover.is_some_and(|handover| handover.is_in(response.headers()));
+    if is_read {
+        let trace_id = exchange.trace.trace_id;
+        let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
+        // What HTTP/2 sends is framed, so the kernel cannot send it.
+        let is_http1 = request.version <= Version::HTTP_11;
+        let regions = arrival.regions.as_ref().filter(|_| is_http1);
+        let body = response.body_mut();
+        body.read_by(&reader, regions, admitted.as_ref());
+    } else if let Some(pace) = admitted.as_ref().and_then(Admitted::pace) {
+        response.body_mut().limit(pace);
+    }
     seen.download = Some(report::Download {
         file,
         link: link_id,
@@ -404,16 +424,7 @@ async fn download(
         status: response.status().as_u16(),
         is_handed_over: is_left_to_others,
         counted: None,
+        _admitted: admitted.map(Box::new),
     });
-    if is_read {
-        let trace_id = exchange.trace.trace_id;
-        let reader = Arc::new(Reader::new(request.version, trace_id, link_id, admitted));
-        // What HTTP/2 sends is framed, so the kernel cannot send it.
-        let is_http1 = request.version <= Version::HTTP_11;
-        let regions = arrival.regions.as_ref().filter(|_| is_http1);
-        response.body_mut().read_by(&reader, regions);
-    } else if let Some(admitted) = admitted {
-        response.body_mut().limit(admitted);
-    }
     Ok(response)
 }

@@ -63,7 +63,7 @@ impl Ops {
         answer(StatusCode::OK, Bytes::from(text), media_type)
     }
 
-    fn state(&self) -> [Family; 6] {
+    fn state(&self) -> [Family; 7] {
         let revoked = self.gateway.revocation_state();
         let revoked = [
             ("organization_epochs", revoked.epochs),
@@ -86,6 +86,11 @@ impl Ops {
                 "hallpass_audit_lines_dropped",
                 "Lines of the audit stream that were dropped",
                 self.audit.as_ref().map_or(0, Audit::dropped),
+            ),
+            Family::counter(
+                "hallpass_audit_failures",
+                "Times that the audit file stopped taking lines",
+                self.audit.as_ref().map_or(0, Audit::failures),
             ),
             Family::counter(
                 "hallpass_log_lines_dropped",

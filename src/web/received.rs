@@ -50,6 +50,11 @@ where
         !self.body.is_end_stream()
     }
 
+    /// How long the body is at least: all of it, where its head says how long, and nothing was read.
+    pub(super) fn length_min(&self) -> u64 {
+        self.body.size_hint().lower()
+    }
+
     /// The next bytes; `None` at the end. Trailers are read past. A body that breaks off is a bad one, and
     /// one that does not keep the pace is too slow.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {

@@ -7,18 +7,21 @@ use std::time::Duration;
 use hyper::Method;
 
 use super::Exchange;
+use super::deed::Deeds;
 use super::delivery::Way;
 use super::problem::Problem;
 use super::route::Route;
 use super::trace::{Trace, TraceId};
 use crate::gateway::Gateway;
+use crate::gateway::limits::Admitted;
 use crate::gateway::mint::Minted;
 use crate::gateway::observe::{rejection_labels, rejection_place};
-use crate::gateway::principal::Principal;
+use crate::gateway::principal::{Principal, Recognized};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
+use crate::model::credential;
 use crate::model::file::FileRecord;
-use crate::model::id::{ApiKeyId, FileId, OrganizationId};
+use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::{Audit, Event};
@@ -34,6 +37,8 @@ pub(super) struct Reporter {
     gateway: Arc<Gateway>,
     pub(super) metrics: Arc<Metrics>,
     audit: Option<Audit>,
+    /// The changes that are being made.
+    pub(super) deeds: Deeds,
     /// Connections that have downloads.
     watched: Mutex<Vec<Weak<Way>>>,
 }
@@ -53,6 +58,8 @@ pub(super) struct Download {
     pub(super) is_handed_over: bool,
     /// How much of it was counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,
+    /// The place that it takes among those who may, until all of it is out. Boxed, as most need none.
+    pub(super) _admitted: Option<Box<Admitted>>,
 }
 
 impl Download {
@@ -70,15 +77,12 @@ impl std::fmt::Debug for Reporter {
 }
 
 impl Reporter {
-    pub(super) const fn new(
-        gateway: Arc<Gateway>,
-        metrics: Arc<Metrics>,
-        audit: Option<Audit>,
-    ) -> Self {
+    pub(super) fn new(gateway: Arc<Gateway>, metrics: Arc<Metrics>, audit: Option<Audit>) -> Self {
         Self {
             gateway,
             metrics,
             audit,
+            deeds: Deeds::new(),
             watched: Mutex::new(Vec::new()),
         }
     }
@@ -173,7 +177,10 @@ impl Reporter {
         self.audit(|| {
             let route = Route::parse(request.method, request.path).ok();
             let (organization, file) = route.map_or((None, None), |route| route.names());
-            let is_id = |text: &&str| OrganizationId::parse(text).is_ok();
+            // Whoever sends a key in place of an id must not find it here.
+            let is_id = |text: &&str| {
+                OrganizationId::parse(text).is_ok() && !credential::may_be_whole_in(text)
+            };
             Event {
                 event: "refused",
                 trace_id: Some(request.trace.trace_id.as_str()),
@@ -189,6 +196,23 @@ impl Reporter {
                 ..Event::default()
             }
         });
+    }
+
+    /// Records an event that a request caused.
+    pub(super) fn tell<'a>(
+        &self,
+        trace_id: TraceId,
+        client: Option<IpAddr>,
+        event: impl FnOnce() -> Event<'a>,
+    ) {
+        if let Some(audit) = &self.audit {
+            audit.record(&Event {
+                time: self.gateway.clock().unix_millis(),
+                trace_id: Some(trace_id.as_str()),
+                client,
+                ..event()
+            });
+        }
     }
 
     /// Records an event, if there is a stream; its time is now.
@@ -218,15 +242,15 @@ pub(super) struct Known {
 impl Exchange<'_> {
     /// Finds out who calls, for the audit stream to name the key whatever becomes of the call.
     pub(super) async fn authenticate(&self, key: &str) -> Result<Principal, Refusal> {
-        let caller = self.gateway.authenticate(key).await?;
-        self.note_caller(&caller);
-        Ok(caller)
+        let recognized = self.gateway.recognize(key).await?;
+        self.admit(recognized)
     }
 
-    /// The same of a caller that was found out in another way.
-    pub(super) fn note_caller(&self, caller: &Principal) {
+    /// Lets a caller in, and notes its key before: whoever is refused for calling too often is named, too.
+    pub(super) fn admit(&self, recognized: Recognized) -> Result<Principal, Refusal> {
         // The first one is the only one.
-        let _ = self.caller.set(caller.key.clone());
+        let _ = self.caller.set(recognized.key().clone());
+        self.gateway.limits().admit_caller(recognized)
     }
 
     /// A signed URL was minted.
@@ -255,45 +279,7 @@ impl Exchange<'_> {
         });
     }
 
-    /// A file was stored.
-    pub(super) fn tell_uploaded(&self, file: &FileRecord) {
-        self.reporter.metrics.note_uploaded(file.size);
-        self.tell(|| Event {
-            event: "upload",
-            api_key_id: file.uploaded_by.as_ref().map(ApiKeyId::as_str),
-            organization_id: Some(file.organization.as_str()),
-            file_id: Some(file.id.as_str()),
-            size_bytes: Some(file.size),
-            ..Event::default()
-        });
-    }
-
-    /// A file was deleted.
-    pub(super) fn tell_deleted(&self, caller: &Principal, file: &FileId) {
-        self.tell(|| Event {
-            event: "delete",
-            api_key_id: Some(caller.key.as_str()),
-            organization_id: Some(caller.organization.as_str()),
-            file_id: Some(file.as_str()),
-            ..Event::default()
-        });
-    }
-
-    /// Links were revoked; the event says which.
-    pub(super) fn tell_revoked<'a>(&'a self, caller: &'a Principal, which: Event<'a>) {
-        self.tell(|| Event {
-            event: "revoke",
-            api_key_id: Some(caller.key.as_str()),
-            organization_id: Some(caller.organization.as_str()),
-            ..which
-        });
-    }
-
     fn tell<'a>(&'a self, event: impl FnOnce() -> Event<'a>) {
-        self.reporter.audit(|| Event {
-            trace_id: Some(self.trace.trace_id.as_str()),
-            client: self.client,
-            ..event()
-        });
+        self.reporter.tell(self.trace.trace_id, self.client, event);
     }
 }

@@ -11,6 +11,7 @@ use super::route;
 use super::style::Style;
 use super::trace::Trace;
 use crate::gateway::refusal::Refusal;
+use crate::model::credential;
 use crate::model::id::ApiKeyId;
 use crate::model::revocation::LinkId;
 use crate::telemetry::metrics::Route;
@@ -25,6 +26,34 @@ pub(super) struct Seen {
     pub(super) counted: Option<IpAddr>,
     pub(super) caller: Option<ApiKeyId>,
     pub(super) download: Option<Download>,
+}
+
+/// What a log line shows in place of a text that may hold a credential.
+const HIDDEN: &str = "(may hold a credential)";
+
+/// What a log line shows of a caller's own text: all of it, unless a credential may stand in it.
+pub(super) fn shown(text: &str) -> &str {
+    if credential::may_be_in(text) {
+        HIDDEN
+    } else {
+        text
+    }
+}
+
+/// The same of a text that looks random by its nature.
+pub(super) fn shown_random(text: &str) -> &str {
+    if credential::may_be_whole_in(text) {
+        HIDDEN
+    } else {
+        text
+    }
+}
+
+/// The `X-Traceid` of a request as a log line shows it.
+pub(super) fn shown_traceid(trace: &Trace) -> Option<String> {
+    let traceid = trace.traceid();
+    let text = traceid.to_str().ok()?;
+    Some(shown_random(text).to_owned())
 }
 
 impl Seen {
@@ -58,15 +87,16 @@ impl Seen {
         let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let link_id = self.link_id.as_ref().map(LinkId::as_str);
         // The header is KooDrive's alone.
-        let traceid = || (Style::of_path(path) == Style::KooDrive).then(|| trace.traceid());
+        let is_koodrive = Style::of_path(path) == Style::KooDrive;
+        let x_traceid = || is_koodrive.then(|| shown_traceid(trace)).flatten();
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
                     target: "hallpass::web",
                     route, method, status, took_micros, link_id,
                     trace_id = trace.trace_id.as_str(),
-                    request_id = trace.request_id(),
-                    x_traceid = traceid().as_ref().and_then(|id| id.to_str().ok()),
+                    request_id = shown(trace.request_id()),
+                    x_traceid = x_traceid(),
                     $($rest)+
                 )
             };
@@ -80,7 +110,7 @@ impl Seen {
                 line!(
                     info,
                     refusal = problem.label(),
-                    cause = problem.cause(),
+                    cause = problem.cause().map(shown),
                     "refused"
                 );
             }

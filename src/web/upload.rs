@@ -1,5 +1,7 @@
 //! Uploading: what every API style does once it knows its caller.
 
+use std::sync::Arc;
+
 use super::Exchange;
 use super::form::{Fields, Form};
 use super::problem::Problem;
@@ -18,7 +20,7 @@ pub(super) async fn take_in(
     caller: Principal,
     fields: &Fields,
 ) -> Result<FileRecord, Problem> {
-    let form = Form::read(exchange, fields).await?;
+    let form = Form::read(exchange, &caller.organization, fields).await?;
     let (texts, file) = (form.texts, form.file);
     let file = file.ok_or_else(|| FieldFault::required("file"))?;
     let name = texts.filename.map_or(file.name, Ok)?;
@@ -33,7 +35,8 @@ pub(super) async fn take_in(
         created_at: None,
         uploaded_by: Some(caller.key),
     };
-    let record = exchange.gateway.finish_upload(file.upload, new).await?;
-    exchange.tell_uploaded(&record);
-    Ok(record)
+    let gateway = Arc::clone(exchange.gateway);
+    let store = async move { gateway.finish_upload(file.upload, new).await };
+    let stored = exchange.carry_out(store, |teller, record| teller.uploaded(record));
+    Ok(stored.await?)
 }

@@ -92,7 +92,8 @@ fn the_numbers_of_a_request_are_counted_without_allocating() {
         metrics.note_answered(Route::Download, 200);
         metrics.note_download_begun();
         metrics.note_first_byte(Route::Download, Duration::from_micros(70));
-        metrics.note_done(Route::Download, Duration::from_micros(70), 1_024);
+        metrics.note_done(Route::Download, Duration::from_micros(70));
+        metrics.note_sent(Route::Download, 1_024);
         metrics.note_download(Outcome::Whole);
     };
     assert_eq!(measure(count).count_total, 0);

@@ -171,6 +171,34 @@ fn what_commands_change_is_in_the_same_stream() {
     assert!(!std::fs::read_to_string(&audit).unwrap().contains(&secret));
 }
 
+#[test]
+fn a_download_that_is_paced_says_how_long_it_took() {
+    let rate = 100_000;
+    let text = rate.to_string();
+    let place = Place::with(&[("HALLPASS_LIMITS_LINK_BYTES_PER_SECOND", &text)]);
+    let at = Audited::start_in(place, "audit.jsonl");
+    // One that is kept in memory, and one that is not: a second's worth goes at once.
+    for size in [3 * rate, 12 * rate / 10] {
+        let file = at.place.add(&format!("{size}.bin"), &vec![7; size]);
+        let link = at.link(&file);
+        let begun = std::time::Instant::now();
+        assert_eq!(get(&link).1.len(), size);
+        let seen = begun.elapsed().as_millis();
+        let mut found = None;
+        until("its line", || {
+            let lines = at.lines();
+            let line = of_event(&lines, "download");
+            let line = line.iter().find(|line| line["file_id"] == file.as_str());
+            found = line.map(|line| line["took_millis"].as_u64().unwrap());
+            found.is_some()
+        });
+        let (took, least) = (found.unwrap(), ((size - rate) * 1_000 / rate) as u64);
+        println!("{size} bytes: {took} ms by the line, {seen} ms by the clock");
+        assert!(took >= least && u128::from(took) <= seen + 10_000);
+    }
+    at.serving.stop("TERM");
+}
+
 /// What the kernel took is what the client can still read when the server is gone.
 #[test]
 fn an_aborted_download_says_how_much_the_kernel_took() {

@@ -53,6 +53,7 @@ fn after_known_traffic_the_numbers_are_known() {
         "hallpass_catalogue_errors_total{kind=\"unavailable\"} 0",
         "hallpass_uncounted_downloads_total 0",
         "hallpass_audit_lines_dropped_total 0",
+        "hallpass_audit_failures_total 0",
         "hallpass_log_lines_dropped_total 0",
         "hallpass_signing_keys{state=\"active\"} 1",
         "hallpass_signing_keys{state=\"retired\"} 0",
@@ -78,6 +79,30 @@ fn after_known_traffic_the_numbers_are_known() {
     let accept = "Accept: application/openmetrics-text;version=1.0.0\r\n";
     let (_, open) = request("GET", &format!("{}/metrics", at.admin), accept, b"");
     assert!(open.ends_with(b"# EOF\n"));
+    at.serving.stop("TERM");
+}
+
+/// A download may take hours: what was sent of it so far is in the numbers while it goes on.
+#[test]
+fn what_was_sent_of_a_download_is_counted_while_it_goes_on() {
+    let at = Audited::start();
+    let size = 50_000_000;
+    let file = at.place.add("large.bin", &vec![7; size]);
+    let stream = send("GET", &at.link(&file), "", b"");
+    let sent = || {
+        let numbers = at.numbers();
+        let name = "hallpass_bytes_sent_total{route=\"download\"} ";
+        let line = numbers.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |number| number.parse::<usize>().unwrap())
+    };
+    let took = until("some bytes are counted", || sent() > 0);
+    assert!(took.as_secs() < 20 && sent() < size, "{took:?}");
+    assert_says(&at.numbers(), "hallpass_downloads_in_flight 1");
+    assert_eq!(rest_of_body(stream), size as u64);
+    let whole = format!("hallpass_bytes_sent_total{{route=\"download\"}} {size}");
+    until("all are, and once", || {
+        at.numbers().lines().any(|line| line == whole)
+    });
     at.serving.stop("TERM");
 }
 
@@ -121,7 +146,12 @@ fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
     let ready = || get(&format!("{}/readyz", at.admin)).0;
     let path = at.place.path("data/catalogue.sqlite3");
     let script = "ALTER TABLE revocation_version RENAME TO gone";
-    let done = Command::new("sqlite3").arg(&path).arg(script).status();
+    let patient = ["-cmd", ".timeout 5000"];
+    let done = Command::new("sqlite3")
+        .args(patient)
+        .arg(&path)
+        .arg(script)
+        .status();
     assert!(done.unwrap().success());
     until("the catalogue is damaged", || ready() == 503);
     let failed = at.numbers();

@@ -10,7 +10,9 @@ use crate::cli::support::{PATIENCE, Place, Serving, text, until};
 use crate::support::secrets;
 
 mod counts;
+mod credentials;
 mod events;
+mod gone;
 mod metrics;
 mod sinks;
 

@@ -272,6 +272,58 @@ fn leftovers_are_counted_and_removed_and_what_is_young_or_being_written_is_not()
 }
 
 #[test]
+fn counters_that_are_wrong_are_found_and_set_right() {
+    let place = Place::new();
+    place.add("a.txt", b"bytes");
+    let deleted = place.add("b.txt", b"in the recycle bin");
+    place.good(&["rm", &deleted]);
+    let (found, code) = doctor(&place, &[]);
+    assert_eq!((&found["miscounted"], code), (&0.into(), Some(0)));
+    let sqlite = |script: &str| {
+        let catalogue = place.data("catalogue.sqlite3");
+        let done = std::process::Command::new("sqlite3")
+            .arg(catalogue)
+            .arg(script)
+            .status();
+        assert!(done.unwrap().success());
+    };
+    for wrong in [
+        "ready_files = 7",
+        "kept_files = kept_files + 1",
+        "kept_bytes = 0",
+        "ready_files = 0, kept_files = 0, kept_bytes = 9000000000000000000",
+    ] {
+        sqlite(&format!("UPDATE organization SET {wrong}"));
+        for _ in 0..2 {
+            let (found, code) = doctor(&place, &[]);
+            assert_eq!(
+                (&found["miscounted"], code),
+                (&1.into(), Some(1)),
+                "{wrong}"
+            );
+            let of = &found["organizations"][0];
+            assert_eq!(of["organization_id"], "org_default");
+            assert_ne!(of["counted"], of["found"], "{wrong}");
+            let right = serde_json::json!({ "files": 1, "files_kept": 2, "bytes_kept": 23 });
+            assert_eq!(of["found"], right, "{wrong}");
+        }
+        let output = place.run(&["doctor", "--mend"]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let printed = String::from_utf8(output.stdout).unwrap();
+        println!("{printed}");
+        assert!(printed.contains("org_default  miscounted: "), "{printed}");
+        let sum = "counters: 1 organizations miscounted, set right";
+        assert!(printed.contains(sum), "{printed}");
+        let (found, code) = doctor(&place, &["--mend"]);
+        assert_eq!(
+            (&found["miscounted"], code),
+            (&0.into(), Some(0)),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn what_comes_and_goes_while_it_looks_is_no_damage() {
     let place = Place::new();
     let mut serve = place.serve();

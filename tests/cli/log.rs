@@ -80,6 +80,35 @@ fn refusals_of_a_good_link_name_it() {
     assert_eq!(said, expected, "{log}");
 }
 
+/// A method may be of any length and say anything.
+#[test]
+fn a_method_that_nobody_knows_is_not_repeated() {
+    let place = Place::new();
+    let mut serve = start(&place);
+    let base = serve.url();
+    let host = base.strip_prefix("http://").unwrap();
+    let stranger = "STRANGERS-TEXT";
+    for path in ["/", "/v1/files", "/koodrive/x"] {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!("{stranger} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
+    }
+    let (_, _, log) = serve.stop("TERM");
+    assert!(!log.contains(stranger), "{log}");
+    let refused = events(&log, "refused");
+    assert_eq!(refused.len(), 3, "{log}");
+    for event in refused {
+        assert_eq!(
+            (&event["method"], &event["refusal"]),
+            (&"unknown".into(), &"unknown_method".into())
+        );
+    }
+}
+
 #[test]
 fn an_aborted_download_names_its_request_and_its_link() {
     let place = Place::new();

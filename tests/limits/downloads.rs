@@ -121,6 +121,52 @@ async fn an_organization_s_places_are_for_all_of_its_links() {
     let_through("another link", small).await;
 }
 
+/// Of an answer that the client does not take, all but the first bytes are with the HTTP library: it is a
+/// download as long as they are.
+#[tokio::test]
+async fn a_place_is_kept_until_the_client_has_taken_all() {
+    let settings = [("limits.link_downloads", "1"), ("server.http2", "on")];
+    for size in [14_000, 100_000] {
+        let app = start(&settings).await;
+        let whole = bytes(size);
+        app.add("f", "f.bin", &whole).await;
+        let link = quiet_link(&app, "f").await;
+        // Twice: once from disk, and once from what is kept in memory of small files.
+        for turn in ["first", "second"] {
+            let stream = TcpStream::connect(app.client.0).await.unwrap();
+            let mut builder = h2::client::Builder::new();
+            builder.initial_window_size(1_000);
+            let (send, connection) = builder
+                .handshake::<_, ::bytes::Bytes>(stream)
+                .await
+                .unwrap();
+            let connection = tokio::spawn(connection);
+            let mut send = send.ready().await.unwrap();
+            let request = http::Request::get(format!("https://x{link}"));
+            let sent = send.send_request(request.body(()).unwrap(), true);
+            let answer = sent.unwrap().0.await.unwrap();
+            assert_eq!(answer.status(), 200);
+            let mut body = answer.into_body();
+            let mut got = body.data().await.unwrap().unwrap().to_vec();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let refused = app.client.get(&link, &[]).await;
+            refused.refused(429, "RATE_LIMITED");
+            let mut taken = got.len();
+            loop {
+                body.flow_control().release_capacity(taken).unwrap();
+                let Some(more) = body.data().await else { break };
+                let more = more.unwrap();
+                taken = more.len();
+                got.extend_from_slice(&more);
+            }
+            assert!(got == whole, "{turn} of {size}: {} bytes", got.len());
+            let one = async || app.client.get(&link, &[]).await.status;
+            let_through("after all was taken", one).await;
+            connection.abort();
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_stream_of_http2_that_is_reset_gives_its_place_back() {
     let settings = [("limits.link_downloads", "2"), ("server.http2", "on")];

@@ -1,6 +1,7 @@
 //! Who asks for more than there is to have, over real sockets.
 
 mod downloads;
+mod gone;
 mod paces;
 mod quotas;
 mod requests;

@@ -96,6 +96,82 @@ async fn a_deleted_file_makes_room_when_its_bytes_go() {
         .refused(507, "INSUFFICIENT_STORAGE");
 }
 
+/// Reads an answer that comes while the request is not at its end.
+async fn early_answer(mut stream: TcpStream) -> Reply {
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let read = tokio::time::timeout(Duration::from_secs(20), read).await;
+    read.expect("an answer before the body's end").unwrap();
+    crate::support::client::parse(&answer, false)
+}
+
+/// What says how long it is hears no before it sends a byte, and nobody waits for what does not come.
+#[tokio::test]
+async fn an_upload_that_there_is_no_room_for_is_refused_before_its_body() {
+    let sizes = [
+        ("limits.organization_bytes", "1MiB"),
+        ("server.http2", "on"),
+    ];
+    let places = [("limits.organization_files", "2"), ("server.http2", "on")];
+    for (settings, length) in [(sizes, 4 << 20), (places, 300)] {
+        let app = start(&settings).await;
+        for (target, key, status) in [
+            (
+                "/v1/organizations/org_123/files/upload",
+                "X-API-Key: k1",
+                507,
+            ),
+            ("/v1/files", "Authorization: Bearer k1", 403),
+        ] {
+            let mut stream = TcpStream::connect(app.client.0).await.unwrap();
+            let head = format!(
+                "POST {target} HTTP/1.1\r\nHost: x\r\n{key}\r\n{}: {}\r\n\
+                 Expect: 100-continue\r\nContent-Length: {length}\r\n\r\n",
+                FORM.0, FORM.1
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let reply = early_answer(stream).await;
+            assert_eq!(reply.status, status);
+            assert_eq!(reply.header("connection"), Some("close"));
+        }
+        // The same over HTTP/2, where the stream is not ended either.
+        let stream = TcpStream::connect(app.client.0).await.unwrap();
+        let (send, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut send = send.ready().await.unwrap();
+        let request = http::Request::post("https://x/v1/organizations/org_123/files/upload")
+            .header("x-api-key", "k1")
+            .header(FORM.0, FORM.1)
+            .header("content-length", length);
+        let (answer, _body) = send.send_request(request.body(()).unwrap(), false).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(20), answer).await;
+        assert_eq!(answer.unwrap().unwrap().status(), 507);
+        connection.abort();
+        assert_eq!(app.blobs_kept().await, 2);
+    }
+}
+
+/// What does not say so hears it at the first byte too many.
+#[tokio::test]
+async fn an_upload_without_a_length_is_refused_when_there_is_no_more_room() {
+    let app = start(&[("limits.organization_bytes", "1MiB")]).await;
+    let mut stream = TcpStream::connect(app.client.0).await.unwrap();
+    let head = format!(
+        "POST /v1/organizations/org_123/files/upload HTTP/1.1\r\nHost: x\r\nX-API-Key: k1\r\n\
+         {}: {}\r\nTransfer-Encoding: chunked\r\n\r\n",
+        FORM.0, FORM.1
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let form = Form::default().file("a.bin", &vec![7; 1 << 20]).open();
+    let chunk = [format!("{:x}\r\n", form.len()).as_bytes(), &form, b"\r\n"].concat();
+    stream.write_all(&chunk).await.unwrap();
+    let reply = early_answer(stream).await;
+    reply.refused(507, "INSUFFICIENT_STORAGE");
+    assert_eq!(app.blobs_kept().await, 2);
+    // What there is room for is stored as ever, whichever way it comes.
+    assert_eq!(upload(&app, &vec![7; 1 << 19]).await.status, 201);
+}
+
 #[test]
 fn add_is_held_to_the_quota_file_by_file() {
     let place = Place::new();

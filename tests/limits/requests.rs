@@ -108,6 +108,39 @@ async fn a_key_that_is_used_too_often_is_told_so_in_each_style() {
         let reply = koodrive(&app, "k1").await;
         assert_eq!(reply.json()["code"], 13_000_301, "it gets through");
     }
+    let keys = app.gateway.api_keys(None).await.unwrap();
+    let organization = |id: &str| OrganizationId::parse(id).unwrap();
+    let k1 = keys
+        .iter()
+        .find(|key| key.organization == organization("org_123"));
+    names_the_key(app, k1.unwrap().id.as_str()).await;
+}
+
+/// Every refusal of a key that works names it in the audit stream, though it was not let in.
+async fn names_the_key(app: TestApp, id: &str) {
+    let directory = app.stop().await;
+    let audit = std::fs::read_to_string(directory.path().join("audit.jsonl")).unwrap();
+    let lines = audit
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let refused: Vec<serde_json::Value> = lines
+        .filter(|line: &serde_json::Value| line["status"] == 429)
+        .collect();
+    let routes = [
+        "aitronos_files",
+        "qoder_files",
+        "koodrive_links",
+        "aitronos_upload",
+    ];
+    for route in routes {
+        assert!(refused.iter().any(|line| line["route"] == route), "{route}");
+    }
+    for line in refused {
+        assert_eq!(
+            (&line["reason"], &line["api_key_id"]),
+            (&json!("too_many"), &json!(id))
+        );
+    }
 }
 
 /// Who signs for an app is its key; a signature that is wrong is nobody's.
@@ -124,8 +157,9 @@ async fn an_app_counts_as_its_key_once_its_signature_is_good() {
     let (_, _, signing) = app.gateway.create_app(made, Some("secret")).await.unwrap();
     let id = signing.id.to_string();
     let sign = async |mac: &[u8; 32]| {
-        let app = app.gateway.signing_app(&id).await?;
-        app.verify("message", mac)
+        let signing = app.gateway.signing_app(&id).await?;
+        let recognized = signing.verify("message", mac)?;
+        app.gateway.limits().admit_caller(recognized)
     };
     for _ in 0..5 {
         let refused = sign(&[0; 32]).await.unwrap_err();
@@ -135,7 +169,7 @@ async fn an_app_counts_as_its_key_once_its_signature_is_good() {
     let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(b"secret").unwrap();
     mac.update(b"message");
     let mac: [u8; 32] = mac.finalize().into_bytes().into();
-    sign(&mac).await.unwrap();
+    let _ = sign(&mac).await.unwrap();
     assert_eq!(sign(&mac).await.unwrap_err().label(), "too_many");
 }
 

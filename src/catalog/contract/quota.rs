@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT, Quota};
+use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT, Kept, Quota};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     what_is_within_a_quota_is_added(catalog).await;
@@ -11,6 +11,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     room_is_made_when_bytes_go(catalog).await;
     together_they_are_added_or_none_is(catalog).await;
     sums_that_are_no_number_are_refused(catalog).await;
+    what_is_kept_is_what_the_rows_are(catalog).await;
 }
 
 fn files(limit: u64) -> Quota {
@@ -137,6 +138,41 @@ async fn together_they_are_added_or_none_is(catalog: &dyn Catalog) {
             .await,
         (BYTES_KEPT, 20),
     );
+}
+
+async fn what_is_kept_is_what_the_rows_are(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "quota_recount").await;
+    let is = async |ready, files, bytes| {
+        let kept = Kept {
+            ready,
+            files,
+            bytes,
+        };
+        assert_eq!(catalog.kept(&owner).await.unwrap(), kept);
+        for mend in [false, true] {
+            let recount = catalog.recount(&owner, mend).await.unwrap();
+            assert_eq!((recount.counted, recount.found), (kept, kept), "{mend}");
+        }
+    };
+    is(0, 0, 0).await;
+    for (id, size) in [("a", 100), ("b", 20), ("c", 3)] {
+        catalog.add_file(&sized(&owner, id, size)).await.unwrap();
+    }
+    is(3, 3, 123).await;
+    for id in ["a", "b"] {
+        catalog
+            .delete_file(&owner, &file_id(id), at(9))
+            .await
+            .unwrap();
+    }
+    is(1, 3, 123).await;
+    catalog.mark_swept(&owner, &file_id("a")).await.unwrap();
+    is(1, 2, 23).await;
+    let nobody = organization_id("quota_nobody");
+    assert_missing(catalog.kept(&nobody).await);
+    for mend in [false, true] {
+        assert_missing(catalog.recount(&nobody, mend).await);
+    }
 }
 
 async fn sums_that_are_no_number_are_refused(catalog: &dyn Catalog) {

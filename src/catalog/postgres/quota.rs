@@ -5,7 +5,7 @@ use sqlx::{PgConnection, query, query_as};
 use super::calls::call;
 use super::fault::Fault;
 use super::{Postgres, files, rows, tenancy};
-use crate::catalog::quota::{BYTES_KEPT, Quota, Quotas};
+use crate::catalog::quota::{BYTES_KEPT, Kept, Quota, Quotas, Recount};
 use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
@@ -16,6 +16,82 @@ impl Quotas for Postgres {
             files::add(connection, files, &quota)
         })
     }
+
+    fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept> {
+        call!(self, "looking how much is kept", look, |connection| {
+            counted(connection, organization)
+        })
+    }
+
+    fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount> {
+        if mend {
+            call!(self, "mending what is counted", change, |connection| {
+                mended(connection, organization)
+            })
+        } else {
+            call!(self, "counting what is kept", moment, |connection| {
+                recounted(connection, organization)
+            })
+        }
+    }
+}
+
+/// Compares, and sets the counters. Whoever adds or takes away locks the organization first, as this does.
+async fn mended(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+) -> Result<Recount, Fault> {
+    lock(connection, organization).await?;
+    let recount = recounted(connection, organization).await?;
+    if recount.counted != recount.found {
+        query(
+            "UPDATE organization SET ready_files = $1, kept_files = $2, kept_bytes = $3 WHERE id = $4",
+        )
+        .bind(rows::stored(recount.found.ready)?)
+        .bind(rows::stored(recount.found.files)?)
+        .bind(rows::stored(recount.found.bytes)?)
+        .bind(organization.as_str())
+        .execute(connection)
+        .await?;
+    }
+    Ok(recount)
+}
+
+async fn recounted(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+) -> Result<Recount, Fault> {
+    let counted = counted(connection, organization).await?;
+    let row = query(
+        "SELECT count(*) FILTER (WHERE state = 'ready') AS ready_files, count(*) AS kept_files, \
+         coalesce(sum(size), 0)::bigint AS kept_bytes FROM file \
+         WHERE organization = $1 AND state <> 'swept'",
+    )
+    .bind(organization.as_str())
+    .fetch_one(connection)
+    .await?;
+    let found = rows::kept(&row)?;
+    Ok(Recount { counted, found })
+}
+
+async fn counted(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+) -> Result<Kept, Fault> {
+    let row = query("SELECT ready_files, kept_files, kept_bytes FROM organization WHERE id = $1")
+        .bind(organization.as_str())
+        .fetch_optional(connection)
+        .await?;
+    let row = row.ok_or(missing("the organization"))?;
+    rows::kept(&row)
+}
+
+async fn lock(connection: &mut PgConnection, organization: &OrganizationId) -> Result<(), Fault> {
+    query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(organization.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Counts files of one organization that are being added, ready as they are, holds all that it has then to
@@ -54,10 +130,7 @@ pub(super) async fn mark_swept(
     organization: &OrganizationId,
     id: &FileId,
 ) -> Result<(), Fault> {
-    query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
-        .bind(organization.as_str())
-        .execute(&mut *connection)
-        .await?;
+    lock(connection, organization).await?;
     let swept: Option<(i64,)> = query_as(
         "UPDATE file SET state = 'swept' WHERE organization = $1 AND id = $2 AND state = 'deleted' \
          RETURNING size",

@@ -4,7 +4,7 @@ use sqlx::{SqliteConnection, query, query_as};
 
 use super::fault::Fault;
 use super::{Sqlite, answer, files, rows};
-use crate::catalog::quota::{BYTES_KEPT, Quota, Quotas};
+use crate::catalog::quota::{BYTES_KEPT, Kept, Quota, Quotas, Recount};
 use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
@@ -17,6 +17,74 @@ impl Quotas for Sqlite {
             Ok(change.commit().await?)
         })
     }
+
+    fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept> {
+        answer("looking how much is kept", async move {
+            let mut look = self.look().await?;
+            counted(&mut look, organization).await
+        })
+    }
+
+    fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount> {
+        answer("counting what is kept", async move {
+            // Where nothing is changed, nobody who writes waits for it.
+            let mut moment = if mend {
+                self.change().await?
+            } else {
+                self.moment().await?
+            };
+            let recount = Recount {
+                counted: counted(&mut moment, organization).await?,
+                found: found(&mut moment, organization).await?,
+            };
+            if mend && recount.counted != recount.found {
+                set_counters(&mut moment, organization, &recount.found).await?;
+                moment.commit().await?;
+            }
+            Ok(recount)
+        })
+    }
+}
+
+async fn counted(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<Kept, Fault> {
+    let row = query("SELECT ready_files, kept_files, kept_bytes FROM organization WHERE id = ?")
+        .bind(organization.as_str())
+        .fetch_optional(connection)
+        .await?;
+    let row = row.ok_or(missing("the organization"))?;
+    rows::kept(&row)
+}
+
+async fn found(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<Kept, Fault> {
+    let row = query(
+        "SELECT count(*) FILTER (WHERE state = 'ready') AS ready_files, count(*) AS kept_files, \
+         coalesce(sum(size), 0) AS kept_bytes FROM file WHERE organization = ? AND state <> 'swept'",
+    )
+    .bind(organization.as_str())
+    .fetch_one(connection)
+    .await?;
+    rows::kept(&row)
+}
+
+async fn set_counters(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+    kept: &Kept,
+) -> Result<(), Fault> {
+    query("UPDATE organization SET ready_files = ?, kept_files = ?, kept_bytes = ? WHERE id = ?")
+        .bind(rows::stored(kept.ready)?)
+        .bind(rows::stored(kept.files)?)
+        .bind(rows::stored(kept.bytes)?)
+        .bind(organization.as_str())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Counts files of one organization that were added, ready as they are, and holds all that it has to the

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::output::Show;
-use crate::gateway::doctor::{Complaint, Finding};
+use crate::gateway::doctor::{Complaint, Finding, Miscount};
 
 /// A file that something is the matter with.
 #[derive(Serialize)]
@@ -55,6 +55,61 @@ impl Show for Patient {
     }
 }
 
+/// An organization whose counters are not what its rows are.
+#[derive(Serialize)]
+pub(in crate::cli) struct Miscounted {
+    organization_id: String,
+    counted: Amount,
+    found: Amount,
+}
+
+/// What an organization has.
+#[derive(Serialize)]
+struct Amount {
+    /// What lists count.
+    files: u64,
+    /// What quotas count: deleted ones, too, as long as their bytes are there.
+    files_kept: u64,
+    bytes_kept: u64,
+}
+
+impl From<&Miscount> for Miscounted {
+    fn from(miscount: &Miscount) -> Self {
+        let (counted, found) = (&miscount.counted, &miscount.found);
+        Self {
+            organization_id: miscount.organization.to_string(),
+            counted: Amount {
+                files: counted.ready,
+                files_kept: counted.files,
+                bytes_kept: counted.bytes,
+            },
+            found: Amount {
+                files: found.ready,
+                files_kept: found.files,
+                bytes_kept: found.bytes,
+            },
+        }
+    }
+}
+
+impl Show for Miscounted {
+    fn lines(&self) -> Vec<String> {
+        let say = |of: &Amount| {
+            let Amount {
+                files,
+                files_kept,
+                bytes_kept,
+            } = of;
+            format!("{files} files, {files_kept} kept with {bytes_kept} bytes")
+        };
+        let (counted, found) = (say(&self.counted), say(&self.found));
+        vec![format!(
+            "{}  miscounted: {counted}; there are {found}",
+            self.organization_id
+        )]
+    }
+}
+
 /// The whole check.
 #[derive(Serialize)]
 pub(in crate::cli) struct Checkup {
@@ -64,6 +119,10 @@ pub(in crate::cli) struct Checkup {
     pub(in crate::cli) damaged: u64,
     /// As many of those that something is the matter with as there is room for.
     pub(in crate::cli) files: Vec<Patient>,
+    /// Organizations whose counters were not what their rows are.
+    pub(in crate::cli) miscounted: u64,
+    /// As many of those as there is room for.
+    pub(in crate::cli) organizations: Vec<Miscounted>,
     /// Uploads that broke off.
     pub(in crate::cli) stages: usize,
     /// Blobs without a row.
@@ -77,7 +136,7 @@ impl Show for Checkup {
     fn lines(&self) -> Vec<String> {
         let any = self.orphans + self.stages > 0;
         let removed = if self.mended && any { ", removed" } else { "" };
-        vec![
+        let mut lines = vec![
             format!(
                 "{} files checked, {} bytes: {} damaged",
                 self.files_checked, self.bytes_checked, self.damaged
@@ -86,6 +145,14 @@ impl Show for Checkup {
                 "leftovers: {} blobs without a row, {} broken uploads{removed}",
                 self.orphans, self.stages
             ),
-        ]
+        ];
+        if self.miscounted > 0 {
+            let right = if self.mended { ", set right" } else { "" };
+            lines.push(format!(
+                "counters: {} organizations miscounted{right}",
+                self.miscounted
+            ));
+        }
+        lines
     }
 }

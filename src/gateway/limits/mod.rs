@@ -4,8 +4,8 @@
 //! - **Requests** are counted by the generic cell rate algorithm (`gcra`): a minute's worth goes at once, and
 //!   from then on one each time that it is due. A refused request is not counted, and is told how long to
 //!   wait: whoever waits as long gets through, unless another of the same key, address or link took the turn.
-//! - **Downloads** count from the moment that the link is known to be good until the last byte is with the
-//!   connection, or the client is gone. How long to wait for a place nobody knows: one second is said.
+//! - **Downloads** count from the moment that the link is known to be good until the connection has taken the
+//!   last byte, or the client is gone. How long to wait for a place nobody knows: one second is said.
 //! - **Bytes** are not refused but paced: a second's worth goes at once, then a piece at a time, each when
 //!   its turn has come. The turns of all connections are one queue, and each piece is a small part of a second,
 //!   so that all get on. Who waits holds no lock and no thread, and who goes away gives its turn back.
@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock::Clock;
+use super::principal::{Principal, Recognized};
 use super::refusal::Refusal;
 use crate::model::id::ApiKeyId;
 use crate::model::revocation::LinkId;
@@ -165,6 +166,12 @@ impl Limits {
             || key.clone(),
             "requests with one API key",
         )
+    }
+
+    /// Counts a request of a caller whose API key works, and lets it in, or refuses it.
+    pub fn admit_caller(&self, recognized: Recognized) -> Result<Principal, Refusal> {
+        self.admit_key(recognized.key())?;
+        Ok(recognized.0)
     }
 
     /// Counts a request with this link, or refuses it.

@@ -10,7 +10,7 @@ use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::checkup::Checkup;
 use crate::catalog::counters::Counters;
 use crate::catalog::memory::Memory;
-use crate::catalog::quota::{Quota, Quotas};
+use crate::catalog::quota::{Kept, Quota, Quotas, Recount};
 use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::count::{Count, Counted, Counts};
@@ -148,6 +148,14 @@ impl Quotas for Counting {
             }
             Ok(())
         })
+    }
+
+    fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept> {
+        self.counted().kept(organization)
+    }
+
+    fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount> {
+        self.counted().recount(organization, mend)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -14,19 +15,26 @@ use rustix::io::Errno;
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
+/// How long a pipe that is full is waited for: whoever reads it may be busy for a moment. One that has taken
+/// nothing for so long takes no lines.
+pub const PIPE_WAIT: Duration = Duration::from_secs(5);
+
 /// The open file.
 #[derive(Debug)]
 pub(super) struct Sink {
     path: PathBuf,
     file: File,
     is_regular: bool,
+    /// Whether its end can be looked at.
+    is_readable: bool,
 }
 
 impl Sink {
     /// Opens the file, or makes it with mode 0600. Waits for nobody: a pipe without a reader is opened, too.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = open(path)?;
+        let (file, is_readable) = open(path)?;
         Ok(Self {
+            is_readable,
             is_regular: file.metadata()?.is_file(),
             path: path.to_owned(),
             file,
@@ -47,7 +55,8 @@ impl Sink {
     }
 
     /// Appends whole lines, in one write where that is a file. Answers how many bytes of them are there:
-    /// fewer than all with an error, and always whole lines.
+    /// fewer than all with an error, and always whole lines. Waits for a pipe that is full, for [`PIPE_WAIT`]
+    /// at most each time.
     pub(super) fn append(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
         if self.is_regular {
             return self.append_to_file(lines);
@@ -55,7 +64,7 @@ impl Sink {
         let mut written = 0;
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             // A pipe takes a line of this length whole or not at all.
-            match write(&mut self.file, line) {
+            match self.write_or_wait(line) {
                 Ok(taken) if taken == line.len() => written += taken,
                 Ok(_) => return (written, Err(torn())),
                 Err(error) => return (written, Err(error)),
@@ -64,9 +73,20 @@ impl Sink {
         (written, Ok(()))
     }
 
+    fn write_or_wait(&mut self, line: &[u8]) -> io::Result<usize> {
+        match write(&mut self.file, line) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait_for_room(&self.file)?;
+                write(&mut self.file, line)
+            }
+            written => written,
+        }
+    }
+
     /// One write, with all other writers locked out, so that a part of a line can be taken back.
     fn append_to_file(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
-        if let Err(error) = self.lock() {
+        if let Err(error) = self.lock().and_then(|()| self.end_torn_line()) {
+            let _ = self.file.unlock();
             return (0, Err(error));
         }
         let outcome = match write(&mut self.file, lines) {
@@ -92,6 +112,21 @@ impl Sink {
             }
             waited += LOCK_PAUSE;
         }
+    }
+
+    /// Ends a line that somebody left in the midst of it, whom a signal or a power cut ended there: what
+    /// comes next would else be a part of it, and be lost with it.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        let Some(last) = length.checked_sub(1).filter(|_| self.is_readable) else {
+            return Ok(());
+        };
+        let mut byte = [0];
+        if self.file.read_at(&mut byte, last)? == 1 && byte != *b"\n" {
+            tracing::warn!("the audit file ended in the midst of a line, which is lost");
+            self.file.write_all(b"\n")?;
+        }
+        Ok(())
     }
 
     fn take_back(&self, bytes: u64) -> io::Result<()> {
@@ -130,7 +165,20 @@ fn pause() {
     thread::sleep(LOCK_PAUSE);
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Waits until a pipe takes more, or has failed, which the next write says. Begun again after a signal, which
+/// this thread is sent none of.
+fn wait_for_room(pipe: &File) -> io::Result<()> {
+    let most = Timespec::try_from(PIPE_WAIT).ok();
+    let mut waiting = [PollFd::new(pipe, PollFlags::OUT)];
+    match poll(&mut waiting, most.as_ref()) {
+        Ok(0) => Err(io::ErrorKind::WouldBlock.into()),
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The open file, and whether it can be read, too.
+fn open(path: &Path) -> io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     options
@@ -142,13 +190,19 @@ fn open(path: &Path) -> io::Result<File> {
         path.metadata()
             .is_ok_and(|found| found.file_type().is_fifo())
     };
-    match options.open(path) {
+    // A pipe that is opened for reading, too, has a reader that never reads.
+    let is_file = path.metadata().map_or(true, |found| found.is_file());
+    if is_file && let Ok(file) = options.clone().read(true).open(path) {
+        return Ok((file, true));
+    }
+    let opened = match options.open(path) {
         // A pipe that nobody reads yet is opened by whoever could read it, too.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) && is_pipe() => {
             options.read(true).open(path)
         }
         opened => opened,
-    }
+    };
+    opened.map(|file| (file, false))
 }
 
 #[cfg(test)]
@@ -225,8 +279,48 @@ mod tests {
         assert!(made.unwrap().success());
         let mut sink = Sink::open(&path).unwrap();
         let lines = b"0123456789abcde\n".repeat(100_000);
+        let begun = std::time::Instant::now();
         let (written, outcome) = sink.append(&lines);
+        println!(
+            "given up after {:?}, promised after {PIPE_WAIT:?}",
+            begun.elapsed()
+        );
+        assert!((PIPE_WAIT..PIPE_WAIT * 10).contains(&begun.elapsed()));
         assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::WouldBlock);
         assert!(written > 0 && written % 16 == 0, "{written}");
+    }
+
+    #[test]
+    fn a_line_that_somebody_left_in_the_midst_swallows_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        std::fs::write(&path, "{\"whole\":1}\n{\"torn").unwrap();
+        let mut sink = Sink::open(&path).unwrap();
+        sink.append(b"one\n").1.unwrap();
+        // Another process is ended in the midst of its write while this one has the file open.
+        let mut other = OpenOptions::new().append(true).open(&path).unwrap();
+        other.write_all(b"two\n{\"to").unwrap();
+        sink.append(b"three\nfour\n").1.unwrap();
+        let read = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            read,
+            "{\"whole\":1}\n{\"torn\none\ntwo\n{\"to\nthree\nfour\n"
+        );
+    }
+
+    #[test]
+    fn a_file_that_may_only_be_written_takes_lines_all_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("audit.jsonl");
+        std::fs::write(&path, "torn").unwrap();
+        let (file, _) = open(&path).unwrap();
+        let mut sink = Sink {
+            path,
+            file,
+            is_regular: true,
+            is_readable: false,
+        };
+        assert!(matches!(sink.append(b"a\n"), (2, Ok(()))));
+        assert_eq!(std::fs::read(&sink.path).unwrap(), b"torna\n");
     }
 }

@@ -201,8 +201,7 @@ async fn file(exchange: &Exchange<'_>, at: FilePath<'_>) -> Result<Response<Body
     let caller = caller(exchange, at.organization, scope).await?;
     let id = FileId::parse(at.file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
-        exchange.gateway.delete(&caller.organization, &id).await?;
-        exchange.tell_deleted(&caller, &id);
+        exchange.delete(caller, id).await?;
         return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
     }
     let record = exchange

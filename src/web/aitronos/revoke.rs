@@ -1,16 +1,20 @@
 //! Revoking by a call, which needs the scope `admin`: one link, all links of a file, all links of an
 //! organization. The log says who revoked what, and never a link itself.
 
+use std::sync::Arc;
+
 use hyper::{Response, StatusCode};
 
 use super::{caller, wire};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
+use crate::gateway::revoke::RevokedLink;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::model::revocation::LinkId;
 use crate::telemetry::audit::Event;
 use crate::web::body::Body;
+use crate::web::deed::Teller;
 use crate::web::header::takes_json;
 use crate::web::problem::Problem;
 use crate::web::route::FilePath;
@@ -27,32 +31,38 @@ pub(super) async fn link(
     let caller = caller(exchange, organization, Scope::Admin).await?;
     takes_json(&exchange.request.headers)?;
     let text = exchange.body.whole(BODY_BYTES_MAX).await?;
-    let gateway = exchange.gateway;
-    let revoked = match wire::link_named(&text)? {
-        wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&caller.organization), &url).await?,
-        wire::LinkNamed::Id(id) => {
-            // It may be a link, by mistake.
-            let wrong = || FieldFault::missing("link_id", "must be the 12 characters of a link id");
-            let link_id = LinkId::parse(&id).ok_or_else(wrong)?;
-            gateway.revoke_link(&caller.organization, link_id).await?
+    let named = wire::link_named(&text)?;
+    let gateway = Arc::clone(exchange.gateway);
+    let organization = caller.organization.clone();
+    let revoke = async move {
+        match named {
+            wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&organization), &url).await,
+            wire::LinkNamed::Id(id) => {
+                // It may be a link, by mistake.
+                let why = "must be the 12 characters of a link id";
+                let wrong = || FieldFault::missing("link_id", why);
+                let link_id = LinkId::parse(&id).ok_or_else(wrong)?;
+                gateway.revoke_link(&organization, link_id).await
+            }
         }
     };
-    exchange.tell_revoked(
-        &caller,
-        Event {
+    let tell = move |teller: &Teller, revoked: &RevokedLink| {
+        let which = Event {
             link_id: Some(revoked.link_id.as_str()),
             expires: Some(revoked.expires.get()),
             ..Event::default()
-        },
-    );
-    tracing::info!(
-        trace_id = %exchange.trace.trace_id,
-        api_key_id = %caller.key,
-        organization_id = %revoked.organization,
-        link_id = %revoked.link_id,
-        expires = revoked.expires.get(),
-        "revoked a link"
-    );
+        };
+        teller.revoked(&caller, which);
+        tracing::info!(
+            trace_id = %teller.trace_id,
+            api_key_id = %caller.key,
+            organization_id = %revoked.organization,
+            link_id = %revoked.link_id,
+            expires = revoked.expires.get(),
+            "revoked a link"
+        );
+    };
+    let revoked = exchange.carry_out(revoke, tell).await?;
     Ok(said(exchange, wire::revoked(&revoked)))
 }
 
@@ -63,28 +73,28 @@ pub(super) async fn links_of_file(
 ) -> Result<Response<Body>, Problem> {
     let caller = caller_without_body(exchange, at.organization).await?;
     let file = FileId::parse(at.file).map_err(|_| Refusal::FileNotFound)?;
-    let organization = &caller.organization;
-    let link_revision = exchange
-        .gateway
-        .revoke_links_of_file(organization, &file)
-        .await?;
-    exchange.tell_revoked(
-        &caller,
-        Event {
-            file_id: Some(file.as_str()),
-            link_revision: Some(link_revision),
+    let gateway = Arc::clone(exchange.gateway);
+    let organization = caller.organization.clone();
+    let (its_owner, its_id, told_id) = (organization.clone(), file.clone(), file.clone());
+    let revoke = async move { gateway.revoke_links_of_file(&its_owner, &its_id).await };
+    let tell = move |teller: &Teller, link_revision: &u64| {
+        let which = Event {
+            file_id: Some(told_id.as_str()),
+            link_revision: Some(*link_revision),
             ..Event::default()
-        },
-    );
-    tracing::info!(
-        trace_id = %exchange.trace.trace_id,
-        api_key_id = %caller.key,
-        organization_id = %organization,
-        file_id = %file,
-        link_revision,
-        "revoked all links of a file"
-    );
-    let text = wire::file_revoked(organization, &file, link_revision);
+        };
+        teller.revoked(&caller, which);
+        tracing::info!(
+            trace_id = %teller.trace_id,
+            api_key_id = %caller.key,
+            organization_id = %caller.organization,
+            file_id = %told_id,
+            link_revision,
+            "revoked all links of a file"
+        );
+    };
+    let link_revision = exchange.carry_out(revoke, tell).await?;
+    let text = wire::file_revoked(&organization, &file, link_revision);
     Ok(said(exchange, text))
 }
 
@@ -94,26 +104,26 @@ pub(super) async fn links_of_organization(
     organization: &str,
 ) -> Result<Response<Body>, Problem> {
     let caller = caller_without_body(exchange, organization).await?;
-    let organization = &caller.organization;
-    let organization_epoch = exchange
-        .gateway
-        .revoke_links_of_organization(organization)
-        .await?;
-    exchange.tell_revoked(
-        &caller,
-        Event {
-            organization_epoch: Some(organization_epoch),
+    let gateway = Arc::clone(exchange.gateway);
+    let organization = caller.organization.clone();
+    let its_id = organization.clone();
+    let revoke = async move { gateway.revoke_links_of_organization(&its_id).await };
+    let tell = move |teller: &Teller, organization_epoch: &u64| {
+        let which = Event {
+            organization_epoch: Some(*organization_epoch),
             ..Event::default()
-        },
-    );
-    tracing::info!(
-        trace_id = %exchange.trace.trace_id,
-        api_key_id = %caller.key,
-        organization_id = %organization,
-        organization_epoch,
-        "revoked all links of an organization"
-    );
-    let text = wire::organization_revoked(organization, organization_epoch);
+        };
+        teller.revoked(&caller, which);
+        tracing::info!(
+            trace_id = %teller.trace_id,
+            api_key_id = %caller.key,
+            organization_id = %caller.organization,
+            organization_epoch,
+            "revoked all links of an organization"
+        );
+    };
+    let organization_epoch = exchange.carry_out(revoke, tell).await?;
+    let text = wire::organization_revoked(&organization, organization_epoch);
     Ok(said(exchange, text))
 }
 

@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 
 use super::body::Body;
 use super::problem::Problem;
+use super::seen::{shown, shown_random, shown_traceid};
 use super::{Exchange, credential, reply};
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::mint::Minted;
@@ -132,8 +133,7 @@ async fn signed<'a>(
     };
     let text = exchange.body.whole(BODY_BYTES_MAX).await?;
     let message = signature.string_to_sign(exchange.request, &text)?;
-    let caller = app.verify(&message, &signature.mac)?;
-    exchange.note_caller(&caller);
+    let caller = exchange.admit(app.verify(&message, &signature.mac)?)?;
     caller.allows(Scope::Mint)?;
     Ok((caller, headers, text))
 }
@@ -149,13 +149,13 @@ fn log_call(
 ) {
     tracing::info!(
         trace_id = exchange.trace.trace_id.as_str(),
-        request_id = exchange.trace.request_id(),
-        x_traceid = exchange.trace.traceid().to_str().ok(),
+        request_id = shown(exchange.trace.request_id()),
+        x_traceid = shown_traceid(exchange.trace),
         api_key_id = %caller.key,
         organization_id = %caller.organization,
-        koodrive_user_id = headers.user,
-        folder = headers.folder.map(cut),
-        container = batch.space,
+        koodrive_user_id = shown_random(headers.user),
+        folder = headers.folder.map(cut).map(shown_random),
+        container = shown_random(batch.space),
         files = batch.files.len(),
         batch_code = outcomes.ok().map(wire::batch_code),
         "asked for a batch of signed URLs"
@@ -172,8 +172,8 @@ fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &
     exchange.tell_minted(Style::Koodrive, caller, minted);
     tracing::info!(
         trace_id = exchange.trace.trace_id.as_str(),
-        request_id = exchange.trace.request_id(),
-        x_traceid = exchange.trace.traceid().to_str().ok(),
+        request_id = shown(exchange.trace.request_id()),
+        x_traceid = shown_traceid(exchange.trace),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,
@@ -181,7 +181,7 @@ fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &
         organization_id = %minted.file.organization,
         file_id = %minted.file.id,
         expires = minted.expires.get(),
-        koodrive_user_id = user,
+        koodrive_user_id = shown_random(user),
         "minted a signed URL"
     );
 }

@@ -160,8 +160,7 @@ async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>,
     let caller = caller(exchange, scope).await?;
     let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
-        exchange.gateway.delete(&caller.organization, &id).await?;
-        exchange.tell_deleted(&caller, &id);
+        exchange.delete(caller, id).await?;
         return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
     }
     let record = exchange
