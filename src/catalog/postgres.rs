@@ -55,6 +55,10 @@ mod versions;
 /// begins or hangs. Then it is [`CatalogError::Unavailable`].
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long a change waits beyond that, where its `COMMIT` is on its way: to hear what became of it. A disk
+/// that is slow or a standby that is waited for holds a `COMMIT` up that is done in the end.
+pub const COMMIT_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// How long a call whose turn it is waits for a connection that works, a new one if need be.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
