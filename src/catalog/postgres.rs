@@ -7,8 +7,9 @@
 //!    So of two changes to one organization the second waits for the first, and none waits in a circle.
 //! 3. Every look is one statement, or one transaction that sees the rows of one moment.
 //! 4. What the server did not do, because the connection broke or two were in each other's way, is tried
-//!    again. Where the connection broke after `COMMIT` went out, the server is asked on another one what
-//!    became of the change (`settling`): nothing is done twice, and nothing that was done is called undone.
+//!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the server is
+//!    asked on another one what became of the change (`settling`): nothing is done twice, and nothing that was
+//!    done is called undone.
 //! 5. One connection of its own tells whether anything was revoked or taken away (`versions`), so that
 //!    looks that wait for a connection never keep that waiting; another one listens (`ears`) and makes it be
 //!    asked at once. Who does not hear it finds out by asking.
