@@ -53,7 +53,8 @@ mod tests;
 mod versions;
 
 /// How long a call takes at most, whatever it waits for: a connection, another's lock, a server that
-/// begins or hangs. Then it is [`CatalogError::Unavailable`].
+/// begins or hangs. Then it is [`CatalogError::Unavailable`]. Only what is being committed takes longer:
+/// [`COMMIT_ANSWER_TIME_MAX`].
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a change waits beyond that, where its `COMMIT` is on its way: to hear what became of it. A disk
