@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What rows cost in PostgreSQL: sizes of tables and indexes, and how long a page of a list takes, with N files
-# in 100 organizations. Makes a server of its own below TMPDIR and removes it; 10,000,000 files take about
-# 10 GB there. As root it runs the server as `postgres`.
+# What rows cost in PostgreSQL: sizes of tables and indexes, how long a page of a list takes, and how many files
+# are found, added and deleted a second, with N files in 100 organizations. Makes a server of its own below
+# TMPDIR and removes it; 10,000,000 files take about 11 GB there, and as much again of its log while they are
+# inserted. As root it runs the server as `postgres`.
 #
 # benches/rows.sh [N]      default 10000000; prints a report
 set -euo pipefail
@@ -58,3 +59,40 @@ page 'a page in the middle, by its place' "$of AND $middle ORDER BY created_at D
 page 'the newest page of one purpose' "$of AND purpose = 'tool_output' ORDER BY created_at DESC, id DESC LIMIT 20"
 page 'a page in the middle, by its number' "$of ORDER BY created_at DESC, id DESC LIMIT 20 OFFSET $((files / 200))"
 page 'one file' "organization = 'org_7' AND id = (SELECT id FROM file WHERE organization = 'org_7' LIMIT 1)"
+
+# What the adapter sends for one file, by 8 clients for 15 s; changes with every sync that a server usually does.
+sql -c 'ALTER SYSTEM SET fsync = on' -c 'SELECT pg_reload_conf()' >/dev/null
+sql -c CHECKPOINT
+mark="INSERT INTO change_mark (slot, number, at) VALUES ('slot' || :client_id, 1, 0)
+    ON CONFLICT (slot) DO UPDATE SET number = change_mark.number + 1;"
+rate() {
+    printf '%s\n' "$2" >"$place/script"
+    printf '%-48s' "$1"
+    "$bin/pgbench" -n -h "$place" -U postgres -M prepared -c 8 -j 2 -T 15 -f "$place/script" postgres 2>&1 |
+        awk '/^latency average/ { late = $4 } /^tps/ { printf "%8.0f a second, %6.2f ms each\n", $3, late }'
+}
+add() {
+    printf '%s\n' "BEGIN; $mark
+        UPDATE organization SET ready_files = ready_files + 1, kept_files = kept_files + 1, kept_bytes = kept_bytes + 1
+            WHERE id = 'org_' || $1 RETURNING kept_files;
+        INSERT INTO file (organization, id, space, name, media_type, size, sha256, purpose, state, metadata, created_at,
+            updated_at, uploaded_by, link_revision, blob)
+            VALUES ('org_' || $1, 'new_' || gen_random_uuid(), 'space_default', 'report.pdf', 'application/pdf', 1,
+            sha256('a'), 'user_upload', 'ready', '{}', 1800000000, 1800000000, 'key', 0, gen_random_uuid()::text);
+        COMMIT;"
+}
+printf '\n'
+rate 'one file by its id' "\\set n random(1, $files)
+    SELECT * FROM file WHERE organization = 'org_' || :n::bigint % 100
+        AND id = 'file_' || lpad(to_hex(1700000000000 + :n::bigint * 10), 12, '0') || left(md5(:n::bigint::text), 20);"
+rate 'adding a file, each client to its organization' "$(add :client_id)"
+rate 'adding a file, all to one organization' "$(add 99)"
+rate 'deleting a file, each client of its organization' "\\set n random(0, 65535)
+    BEGIN; $mark
+    UPDATE organization SET ready_files = ready_files - 1 WHERE id = 'org_' || :client_id;
+    UPDATE file SET state = 'deleted', deleted_at = 1800000000 WHERE organization = 'org_' || :client_id AND id = (
+        SELECT id FROM file WHERE organization = 'org_' || :client_id AND state = 'ready'
+            AND id > 'new_' || lpad(to_hex(:n::bigint), 4, '0') ORDER BY id LIMIT 1);
+    WITH drawn AS (UPDATE row_version SET version = ('x' || replace(gen_random_uuid()::text, '-', ''))::bit(64)::bigint)
+        SELECT pg_notify('hallpass', '');
+    COMMIT;"

@@ -39,7 +39,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 /// - Every call is one transaction: all of it happened and is durable when it answers `Ok`, none of
 ///   it when it answers an error other than [`CatalogError::Unavailable`], which may mean either.
 /// - Dropping the future before it answers leaves the call done or not done, never half done. It may
-///   still be done a moment later, but not after the next change that the same catalogue answers for.
+///   still be done a moment later, but not after the same catalogue has answered for a change that began
+///   after the drop.
 /// - What a call changed is seen by the next call, of this process and, for a catalogue that several
 ///   processes share, of any other.
 /// - A thing that does not exist is `None` from the calls that look, [`CatalogError::NotFound`] from
@@ -235,7 +236,7 @@ pub trait Catalog:
     fn changed(&self) -> Answer<'_, ()>;
 }
 
-/// How far a catalogue has come. The numbers never fall; what they are says nothing.
+/// Where a catalogue stands. What the numbers are says nothing, nor which of two is larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
     /// Differs whenever what [`Catalog::revocations`] answers for one moment may differ. No other change

@@ -7,8 +7,9 @@
 //!    So of two changes to one organization the second waits for the first, and none waits in a circle.
 //! 3. Every look is one statement, or one transaction that sees the rows of one moment.
 //! 4. What the server did not do, because the connection broke or two were in each other's way, is tried
-//!    again. Where the connection broke after `COMMIT` went out, the server is asked on another one what
-//!    became of the change (`settling`): nothing is done twice, and nothing that was done is called undone.
+//!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the server is
+//!    asked on another one what became of the change (`settling`): nothing is done twice, and nothing that was
+//!    done is called undone.
 //! 5. One connection of its own tells whether anything was revoked or taken away (`versions`), so that
 //!    looks that wait for a connection never keep that waiting; another one listens (`ears`) and makes it be
 //!    asked at once. Who does not hear it finds out by asking.
@@ -52,8 +53,13 @@ mod tests;
 mod versions;
 
 /// How long a call takes at most, whatever it waits for: a connection, another's lock, a server that
-/// begins or hangs. Then it is [`CatalogError::Unavailable`].
+/// begins or hangs. Then it is [`CatalogError::Unavailable`]. Only what is being committed takes longer:
+/// [`COMMIT_ANSWER_TIME_MAX`].
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a change waits beyond that, where its `COMMIT` is on its way: to hear what became of it. A disk
+/// that is slow or a standby that is waited for holds a `COMMIT` up that is done in the end.
+pub const COMMIT_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long a call whose turn it is waits for a connection that works, a new one if need be.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);

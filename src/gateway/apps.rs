@@ -81,10 +81,16 @@ impl Gateway {
         let found = match self.cache.apps.get(&id, at) {
             Some(kept) => kept,
             None => {
-                let found = self.catalog.app(&id).await?.ok_or(Refusal::KeyUnknown)?;
-                let found = Arc::new(found);
-                self.cache.apps.keep_row(id, Arc::clone(&found), at);
-                found
+                let look = || async {
+                    let found = self.catalog.app(&id).await?.map(Arc::new);
+                    if let Some(found) = &found {
+                        let app = Arc::clone(found);
+                        self.cache.apps.keep_row(id.clone(), app, at);
+                    }
+                    Ok(found)
+                };
+                let found = self.cache.apps.read(id.clone(), at, look).await?;
+                found.ok_or(Refusal::KeyUnknown)?
             }
         };
         let principal = self.working(&found.1)?;

@@ -172,11 +172,15 @@ impl Gateway {
         if self.cache.spaces.get(&address, at).is_some() {
             return Ok(true);
         }
-        let is_there = self.catalog.space(organization, space).await?.is_some();
-        if is_there {
-            self.cache.spaces.keep_row(address, (), at);
-        }
-        Ok(is_there)
+        let look = || async {
+            let found = self.catalog.space(organization, space).await?;
+            if found.is_some() {
+                self.cache.spaces.keep_row(address.clone(), (), at);
+            }
+            Ok(found.map(drop))
+        };
+        let found = self.cache.spaces.read(address.clone(), at, look).await?;
+        Ok(found.is_some())
     }
 }
 

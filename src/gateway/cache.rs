@@ -6,6 +6,8 @@
 //! has found, by another. So a change that comes while a row is being read can never be lost: the row is
 //! old as soon as it is kept. What is not there is never kept.
 //!
+//! Of many who ask at once for a row that is not there, one asks the catalogue (`flights`).
+//!
 //! Each cache is bounded, and what was used least makes room. They are `quick_cache`'s: many small locks
 //! instead of one, no task of their own, and their keys can be looked up without being copied.
 
@@ -15,8 +17,10 @@ use std::sync::Arc;
 use quick_cache::sync::{Cache as Bounded, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
+use self::flights::Flights;
 use super::download::OpenFile;
 use super::observe::{CacheState, Tally};
+use super::refusal::Refusal;
 use super::revocations::RowsAt;
 use crate::model::address::{FileAddress, FileRef};
 use crate::model::app::App;
@@ -24,6 +28,8 @@ use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
 use crate::model::id::{AppId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
+
+mod flights;
 
 /// What a row costs besides its texts, in bytes: its fields, its key, and its place in a cache.
 const ROW_BYTES: u64 = 1_024;
@@ -53,8 +59,9 @@ pub(super) struct Cache {
 }
 
 /// A bounded number of values, each true between two changes of rows. Without a bound there are none.
-pub(super) struct Kept<K, V> {
+pub(super) struct Kept<K: Eq + Hash, V> {
     bounded: Option<Bounded<K, Entry<V>, Weights>>,
+    flights: Flights<K, V>,
     hits: Tally,
     misses: Tally,
 }
@@ -169,6 +176,7 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         };
         Self {
             bounded: options.map(bounded),
+            flights: Flights::default(),
             hits: Tally::default(),
             misses: Tally::default(),
         }
@@ -210,6 +218,21 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         if let (Some(cache), Some(at)) = (&self.bounded, at) {
             cache.insert(key, Entry { value, at, weight });
         }
+    }
+
+    /// What `read` finds, which keeps it: for a value that is not here. Of many who do this for one key
+    /// between the same two changes one reads, and all are answered with what it found.
+    pub(super) async fn read<F>(
+        &self,
+        key: K,
+        at: Option<RowsAt>,
+        read: impl Fn() -> F,
+    ) -> Result<Option<V>, Refusal>
+    where
+        K: Clone,
+        F: Future<Output = Result<Option<V>, Refusal>>,
+    {
+        self.flights.read(key, at, read).await
     }
 
     /// As [`Kept::keep`], a row without texts of any length.

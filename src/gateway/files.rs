@@ -52,12 +52,17 @@ impl Gateway {
             return Ok(kept);
         }
         let address = file.to_address();
-        let found = self
-            .ready_file(&address.organization, &address.file)
-            .await?;
-        let found = Arc::new(found);
-        self.cache.keep_file(&found, at);
-        Ok(found)
+        let look = || async {
+            let found = self.catalog.file(&address.organization, &address.file);
+            let Some(found) = found.await?.filter(|file| file.state == FileState::Ready) else {
+                return Ok(None);
+            };
+            let found = Arc::new(found);
+            self.cache.keep_file(&found, at);
+            Ok(Some(found))
+        };
+        let found = self.cache.files.read(address.clone(), at, look).await?;
+        found.ok_or(Refusal::FileNotFound)
     }
 
     /// Page `page` (from 1) of an organization's ready files in pages of `limit`, newest first, and how

@@ -87,9 +87,15 @@ impl Gateway {
         if let Some(kept) = self.cache.keys.get(&digest, at) {
             return self.working(&kept).map(Recognized);
         }
-        let found = self.catalog.api_key(&digest).await?;
-        let key = Arc::new(found.ok_or(Refusal::KeyUnknown)?);
-        self.cache.keys.keep_row(digest, Arc::clone(&key), at);
+        let look = || async {
+            let found = self.catalog.api_key(&digest).await?.map(Arc::new);
+            if let Some(key) = &found {
+                self.cache.keys.keep_row(digest, Arc::clone(key), at);
+            }
+            Ok(found)
+        };
+        let found = self.cache.keys.read(digest, at, look).await?;
+        let key = found.ok_or(Refusal::KeyUnknown)?;
         self.working(&key).map(Recognized)
     }
 

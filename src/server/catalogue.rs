@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use super::installation::{Access, lock_for_setup};
-use crate::catalog::postgres::{self, Postgres};
+use crate::catalog::postgres::{self, Address, Postgres};
 use crate::catalog::sqlite::Sqlite;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
@@ -39,6 +39,17 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Cata
         )),
         other => StartError::failed("opening the catalogue", other),
     })
+}
+
+/// Says in the log where others may read or change what goes to the database and back.
+pub(super) fn warn_if_exposed(config: &Config) {
+    if let Some(sslmode) = config.catalog.url.as_ref().and_then(Address::exposed_by) {
+        tracing::warn!(
+            sslmode,
+            "the server of catalog.url is on another machine, and nobody checks that it is the right one: whoever \
+             is between can read and change all that is asked and answered; add sslmode=verify-full and sslrootcert"
+        );
+    }
 }
 
 /// The SQLite file, where there is no database.

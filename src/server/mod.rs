@@ -124,6 +124,7 @@ impl App {
         inherited: Vec<Inherited>,
     ) -> Result<Self, StartError> {
         listen::raise_descriptor_limit();
+        catalogue::warn_if_exposed(config);
         let audit = audit_stream(config)?;
         let tls = Tls::read(config).map_err(|error| StartError::setup("TLS", error))?;
         let listeners = listeners(config, inherited).await?;

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::cli::support::Place;
+use crate::cli::support::{Place, Serving};
 use crate::support::postgres::{Server, USER};
 
 /// A server that lets nobody in without TLS, and its certificate.
@@ -56,4 +56,29 @@ fn a_server_s_certificate_is_checked() {
     assert!(done.status.success(), "{done:?}");
     let found = server.sql("encrypted", "SELECT count(*) FROM organization");
     assert_eq!(found, "1");
+}
+
+/// To a server that may be anywhere, one line says what an unchecked certificate means. `0.0.0.0` is this machine
+/// by a name that does not say so.
+#[test]
+fn a_server_elsewhere_without_a_checked_certificate_is_warned_of() {
+    let server = Server::shared();
+    server.database("exposed");
+    let place = Place::new();
+    let key = |url: &str| {
+        let mut command = place.command(&["key", "generate"]);
+        command.env("HALLPASS_CATALOG_URL", url).output().unwrap()
+    };
+    assert!(key(&server.url("exposed")).status.success());
+    for (host, is_warned) in [("127.0.0.1", false), ("0.0.0.0", true)] {
+        let url = server.url("exposed").replace("127.0.0.1", host);
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.env("HALLPASS_CATALOG_URL", url);
+        let mut serving = Serving::of(command);
+        serving.url();
+        let (_, _, log) = serving.stop("TERM");
+        let warned = log.contains("sslmode=verify-full");
+        assert_eq!(warned, is_warned, "{host}: {log}");
+        assert!(!is_warned || log.contains("prefer"), "{log}");
+    }
 }

@@ -1,10 +1,15 @@
 //! Several gateways on one PostgreSQL: the commands, what a fault of the server or of the network does,
-//! how soon one gateway hears what another was told, and three of them behind HAProxy.
+//! how soon one gateway hears what another was told, and three of them behind HAProxy, also under load.
 
+mod asking;
 mod commands;
+mod commits;
 mod encrypted;
+mod failover;
 mod faults;
 mod hearing;
+mod load;
+mod nodes;
 mod together;
 
 use crate::support::app::TestApp;

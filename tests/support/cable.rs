@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -30,6 +30,8 @@ pub(crate) struct Cable {
 }
 
 struct State {
+    /// The server's port.
+    port: AtomicU16,
     line: watch::Sender<Line>,
     /// At so many more `COMMIT`s the connection is cut,
     commits: AtomicUsize,
@@ -45,6 +47,7 @@ impl Cable {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
+            port: AtomicU16::new(port),
             line: watch::Sender::new(Line::Passes),
             commits: AtomicUsize::new(0),
             after: AtomicBool::new(false),
@@ -53,7 +56,7 @@ impl Cable {
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, port, Arc::clone(&shared)));
+                tokio::spawn(relay(client, Arc::clone(&shared)));
             }
         });
         Self { address, state }
@@ -66,6 +69,11 @@ impl Cable {
             super::postgres::USER,
             self.address
         )
+    }
+
+    /// From now on new connections go to another server. Those that are there stay.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.state.port.store(port, Ordering::SeqCst);
     }
 
     pub(crate) fn set(&self, line: Line) {
@@ -91,10 +99,11 @@ impl Cable {
     }
 }
 
-async fn relay(client: TcpStream, port: u16, state: Arc<State>) {
+async fn relay(client: TcpStream, state: Arc<State>) {
     if *state.line.borrow() == Line::Cut {
         return;
     }
+    let port = state.port.load(Ordering::SeqCst);
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };

@@ -3,6 +3,7 @@
 //! catalogue use this file, too.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ const SETTINGS: &str = "fsync = off\nsynchronous_commit = on\nfull_page_writes =
      shared_buffers = 64MB\nlisten_addresses = '127.0.0.1'\nmax_wal_size = 4GB\nautovacuum = on\n";
 
 const WHO_MAY: &str = "local all all trust\nhost all locked 127.0.0.1/32 scram-sha-256\n\
-     host all all 127.0.0.1/32 trust\n";
+     host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n";
 
 pub(crate) struct Server {
     data: PathBuf,
@@ -37,8 +38,7 @@ impl Server {
 
     /// A server for a test that stops it, or sets it up otherwise.
     pub(crate) fn start(settings: &str) -> Self {
-        let place = tempfile::tempdir().unwrap().keep();
-        give(&place);
+        let place = new_place();
         let data = place.join("data");
         run(tool("initdb")
             .args(["-D", text(&data), "-U", "postgres"])
@@ -49,19 +49,10 @@ impl Server {
             format!("{SETTINGS}port = {port}\nunix_socket_directories = '{sockets}'\n{settings}");
         fs::write(data.join("postgresql.auto.conf"), all).unwrap();
         fs::write(data.join("pg_hba.conf"), WHO_MAY).unwrap();
-        let clean_up = "read -r _; \"$1\" -D \"$2\" -m immediate stop; rm -rf \"$3\"";
-        let guardian = unprivileged("sh")
-            .args(["-c", clean_up, "sh", text(&program("pg_ctl"))])
-            .args([text(&data), text(&place)])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
         let server = Self {
+            _guardian: guard(&data, &place),
             data,
             port,
-            _guardian: guardian,
         };
         server.start_again();
         let users = format!(
@@ -114,11 +105,66 @@ impl Server {
         run(tool("pg_ctl").args(["-D", text(&self.data), "-m", "immediate", "-w", "stop"]));
     }
 
+    /// Ends its sessions and begins anew, as for a new version of it.
+    pub(crate) fn restart(&self) {
+        let log = self.data.join("log");
+        let words = ["-l", text(&log), "-m", "fast", "-w", "restart"];
+        run(tool("pg_ctl").args(["-D", text(&self.data)]).args(words));
+    }
+
+    /// A copy of it as it is now, which does not run yet: a standby, which follows it once it is started.
+    pub(crate) fn standby(&self) -> Self {
+        let place = new_place();
+        let data = place.join("data");
+        let from = format!("host=127.0.0.1 port={} user=postgres", self.port);
+        run(tool("pg_basebackup").args(["-d", &from, "-D", text(&data), "-R", "-c", "fast"]));
+        let port = free_port();
+        let own = format!(
+            "port = {port}\nunix_socket_directories = '{}'\n",
+            text(&place)
+        );
+        let mut file = fs::OpenOptions::new()
+            .append(true)
+            .open(data.join("postgresql.auto.conf"))
+            .unwrap();
+        file.write_all(own.as_bytes()).unwrap();
+        Self {
+            _guardian: guard(&data, &place),
+            data,
+            port,
+        }
+    }
+
+    /// Makes a standby follow nobody any more, and waits until it takes changes.
+    pub(crate) fn promote(&self) {
+        run(tool("pg_ctl").args(["-D", text(&self.data), "-w", "promote"]));
+    }
+
     /// Starts it where it was, and waits until it takes connections.
     pub(crate) fn start_again(&self) {
         let log = self.data.join("log");
         run(tool("pg_ctl").args(["-D", text(&self.data), "-l", text(&log), "-w", "start"]));
     }
+}
+
+/// A directory for one server.
+fn new_place() -> PathBuf {
+    let place = tempfile::tempdir().unwrap().keep();
+    give(&place);
+    place
+}
+
+/// Ends the server and removes its place when this process ends.
+fn guard(data: &Path, place: &Path) -> Child {
+    let clean_up = "read -r _; \"$1\" -D \"$2\" -m immediate stop; rm -rf \"$3\"";
+    unprivileged("sh")
+        .args(["-c", clean_up, "sh", text(&program("pg_ctl"))])
+        .args([text(data), text(place)])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 fn text(path: &Path) -> &str {

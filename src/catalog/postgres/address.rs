@@ -1,10 +1,11 @@
 //! Where a PostgreSQL database is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr as _;
 
 use sqlx::ConnectOptions as _;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use zeroize::Zeroizing;
 
 /// The longest URL: as long as a host, a user, a password and a few paths could be.
@@ -92,6 +93,26 @@ impl Address {
         shown
     }
 
+    /// Which `sslmode` there is, where it lets others read or change what goes to the server and back:
+    /// `None` for a server on this machine, and where its certificate is checked.
+    pub fn exposed_by(&self) -> Option<&'static str> {
+        let options = PgConnectOptions::from_str(&self.0).ok()?;
+        let host = options.get_host();
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let is_here = options.get_socket().is_some()
+            || host.starts_with('/')
+            || host.eq_ignore_ascii_case("localhost")
+            || address.is_some_and(|address| address.to_canonical().is_loopback());
+        match options.get_ssl_mode() {
+            _ if is_here => None,
+            PgSslMode::VerifyFull | PgSslMode::VerifyCa => None,
+            PgSslMode::Require => Some("require"),
+            PgSslMode::Prefer => Some("prefer"),
+            PgSslMode::Allow => Some("allow"),
+            PgSslMode::Disable => Some("disable"),
+        }
+    }
+
     /// How to connect. Fails for what only the surroundings say, such as a variable that is wrong.
     pub(super) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         let options = PgConnectOptions::from_str(&self.0)?.disable_statement_logging();
@@ -165,6 +186,30 @@ mod tests {
                 why.starts_with("must ") && !why.contains("s3"),
                 "{text}: {why}"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_server_elsewhere_whose_certificate_nobody_checks_is_exposed() {
+        let cases = [
+            ("postgres://localhost/db", None),
+            ("postgres://127.0.0.2/db", None),
+            ("postgres://[::1]/db?sslmode=disable", None),
+            ("postgres:///db?host=/run/postgresql", None),
+            ("postgres://%2Frun%2Fpostgresql/db", None),
+            ("postgres://db.example.com/db", Some("prefer")),
+            ("postgres://192.0.2.1/db?sslmode=disable", Some("disable")),
+            ("postgres://localhost/db?hostaddr=192.0.2.1", Some("prefer")),
+            (
+                "postgres://[2001:db8::1]/db?sslmode=require",
+                Some("require"),
+            ),
+            ("postgres://db/db?sslmode=allow", Some("allow")),
+            ("postgres://db/db?sslmode=verify-ca", None),
+            ("postgres://db/db?sslmode=verify-full", None),
+        ];
+        for (text, by) in cases {
+            assert_eq!(Address::parse(text).unwrap().exposed_by(), by, "{text}");
         }
     }
 

@@ -1,7 +1,9 @@
 //! How a call is made: on a connection of the pool, in a transaction where it needs one, again where that
-//! says nothing, and never longer than [`ANSWER_TIME_MAX`].
+//! says nothing, and never longer than [`ANSWER_TIME_MAX`], unless its `COMMIT` is on its way by then.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -11,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
 use super::settling::Mark;
-use super::{ANSWER_TIME_MAX, Answer, CatalogError, Driver, Postgres};
+use super::{ANSWER_TIME_MAX, Answer, COMMIT_ANSWER_TIME_MAX, CatalogError, Driver, Postgres};
 
 /// How often a call is tried. After a restart of the server every connection of the pool is found to be
 /// dead, one after the other.
@@ -29,15 +31,16 @@ const RETURN_TIME_MAX: Duration = Duration::from_secs(1);
 const BEGIN_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// Makes a call's future: `begin`s on a connection, does the work, ends; and again where that says nothing.
 macro_rules! call {
-    ($catalog:ident, $doing:literal, $begin:ident, |$connection:ident| $work:expr) => {
-        $crate::catalog::postgres::calls::answer($doing, async move {
+    ($catalog:ident, $doing:literal, $begin:ident, |$connection:ident| $work:expr) => {{
+        let committing = $crate::catalog::postgres::calls::Committing::default();
+        $crate::catalog::postgres::calls::answer($doing, committing.clone(), async move {
             let mut tries = $crate::catalog::postgres::calls::Tries::default();
             loop {
                 let attempt = async {
                     let mut lease = $catalog.$begin().await?;
                     let $connection = lease.connection()?;
                     let outcome = $work.await;
-                    $catalog.end(lease, outcome).await
+                    $catalog.end(lease, outcome, &committing).await
                 };
                 match attempt.await {
                     Err(fault) if tries.another(&fault).await => {}
@@ -45,13 +48,17 @@ macro_rules! call {
                 }
             }
         })
-    };
+    }};
 }
 pub(super) use call;
 
 /// How often a call was tried.
 #[derive(Debug, Default)]
 pub(super) struct Tries(u32);
+
+/// Whether a call waits to hear what became of its `COMMIT`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Committing(Arc<AtomicBool>);
 
 /// A connection while a call has it. Dropped before it was given back, it is closed, and the server undoes
 /// what it was in the midst of: nobody knows what was still to come on it.
@@ -153,13 +160,19 @@ impl Postgres {
         &self,
         mut lease: Lease,
         outcome: Result<T, Fault>,
+        committing: &Committing,
     ) -> Result<T, Fault> {
         let is_well = match &outcome {
             Ok(_) => true,
             Err(fault) => fault.leaves_the_connection(),
         };
         match (&outcome, std::mem::replace(&mut lease.kind, Kind::Look)) {
-            (Ok(_), Kind::Change(mark)) => self.settling.commit(&self.pool, lease, mark).await?,
+            (Ok(_), Kind::Change(mark)) => {
+                committing.0.store(true, Ordering::Relaxed);
+                let committed = self.settling.commit(&self.pool, lease, mark).await;
+                committing.0.store(false, Ordering::Relaxed);
+                committed?;
+            }
             (_, Kind::Look) if is_well => lease.give_back(),
             (_, Kind::Moment) if is_well => lease.roll_back().await,
             (_, Kind::Change(mark)) if is_well => {
@@ -184,13 +197,20 @@ impl Postgres {
     }
 }
 
-/// Bounds the work and says, in an error, what was being done.
-pub(super) fn answer<'a, T: 'a>(
+/// Bounds the work and says, in an error, what was being done. Where the time is over and the change may be
+/// done already, it waits on to hear whether it is.
+pub(super) fn answer<'a, T: Send + 'a>(
     doing: &'static str,
+    committing: Committing,
     work: impl Future<Output = Result<T, Fault>> + Send + 'a,
 ) -> Answer<'a, T> {
     Box::pin(async move {
-        match timeout(ANSWER_TIME_MAX, work).await {
+        let mut work = pin!(work);
+        let mut outcome = timeout(ANSWER_TIME_MAX, work.as_mut()).await;
+        if outcome.is_err() && committing.0.load(Ordering::Relaxed) {
+            outcome = timeout(COMMIT_ANSWER_TIME_MAX, work).await;
+        }
+        match outcome {
             Ok(outcome) => outcome.map_err(|fault| fault.while_doing(doing)),
             Err(late) => Err(CatalogError::Unavailable {
                 doing,

@@ -1,6 +1,6 @@
 //! Each call of the port: which statements it is made of, and what is said where it fails.
 
-use super::calls::{answer, call};
+use super::calls::{Committing, answer, call};
 use super::{Postgres, files, folders, keys, quota, revocation, tenancy};
 use crate::catalog::quota::Quota;
 use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
@@ -292,7 +292,7 @@ impl Catalog for Postgres {
     }
 
     fn versions(&self) -> Answer<'_, Versions> {
-        answer("looking for changes", self.watch())
+        answer("looking for changes", Committing::default(), self.watch())
     }
 
     fn changed(&self) -> Answer<'_, ()> {

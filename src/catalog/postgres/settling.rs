@@ -5,6 +5,7 @@
 //! number of the transaction itself would not do: after a crash or a failover the server may give it to
 //! another one.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use super::calls::Lease;
 use super::fault::Fault;
 use crate::catalog::CatalogError;
 
-/// How long `COMMIT` may take, and then the questions what became of it.
+/// How long the answer to `COMMIT` is waited for, and then that to the questions what became of it: together
+/// [`COMMIT_ANSWER_TIME_MAX`](super::COMMIT_ANSWER_TIME_MAX).
 const COMMIT_TIME_MAX: Duration = Duration::from_secs(2);
-const SETTLE_TIME_MAX: Duration = Duration::from_secs(4);
+const SETTLE_TIME_MAX: Duration = Duration::from_secs(8);
 
 /// How long to wait before asking again.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -47,26 +49,40 @@ pub(super) struct Mark {
 pub(super) struct Settling {
     /// Those that no change uses.
     free: Arc<Mutex<Vec<Mark>>>,
-    /// How many `COMMIT`s are on their way whose callers did not wait for the answer.
-    unsettled: Arc<watch::Sender<usize>>,
+    unsettled: Arc<watch::Sender<Unsettled>>,
 }
 
-/// A `COMMIT` on its way. Whoever stops waiting for it leaves it to be counted.
-struct Committing {
+/// The `COMMIT`s on their way whose callers did not wait for the answer, each by a number that was drawn when
+/// its caller left.
+#[derive(Debug, Default)]
+struct Unsettled {
+    next: u64,
+    numbers: BTreeSet<u64>,
+}
+
+/// A `COMMIT` on its way. Whoever stops waiting for it leaves it among the unsettled.
+struct UnderWay {
     task: Option<JoinHandle<Result<(), Fault>>>,
-    unsettled: Arc<watch::Sender<usize>>,
+    unsettled: Arc<watch::Sender<Unsettled>>,
 }
 
-impl Drop for Committing {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         let (Some(task), Ok(runtime)) = (self.task.take(), Handle::try_current()) else {
             return;
         };
-        self.unsettled.send_modify(|count| *count += 1);
+        let mut number = 0;
+        self.unsettled.send_modify(|all| {
+            number = all.next;
+            all.next += 1;
+            all.numbers.insert(number);
+        });
         let unsettled = Arc::clone(&self.unsettled);
         runtime.spawn(async move {
             let _ = task.await;
-            unsettled.send_modify(|count| *count -= 1);
+            unsettled.send_modify(|all| {
+                all.numbers.remove(&number);
+            });
         });
     }
 }
@@ -111,18 +127,25 @@ impl Settling {
     ) -> Result<(), Fault> {
         // A task of its own, so that it is carried through whoever waits for it.
         let (pool, free) = (pool.clone(), Arc::clone(&self.free));
-        let mut committing = Committing {
+        let mut unsettled = self.unsettled.subscribe();
+        let left_before = unsettled.borrow().next;
+        let mut under_way = UnderWay {
             task: Some(tokio::spawn(commit(pool, lease, mark, free))),
             unsettled: Arc::clone(&self.unsettled),
         };
-        if let Some(task) = &mut committing.task {
+        if let Some(task) = &mut under_way.task {
             let outcome = task.await;
-            committing.task = None;
+            under_way.task = None;
             outcome.map_err(|_| sqlx::Error::WorkerCrashed)??;
         }
-        // A change that nobody waited for is not done after the next one that was answered for.
-        let mut unsettled = self.unsettled.subscribe();
-        let _ = unsettled.wait_for(|count| *count == 0).await;
+        // A change that nobody waited for is not done after one was answered for that began later. Those
+        // that were left since this one began to commit are for later ones to wait for.
+        let is_settled = |all: &Unsettled| {
+            all.numbers
+                .first()
+                .is_none_or(|first| *first >= left_before)
+        };
+        let _ = unsettled.wait_for(is_settled).await;
         Ok(())
     }
 }

@@ -1,6 +1,10 @@
 //! The numbers that tell whether what a process keeps in memory may be old.
+//!
+//! Each change draws a new one, instead of counting on. A server that took over from another one without its
+//! last changes, or was put back to an earlier moment, would else count a second time to a number that some
+//! gateway knows already, and what was revoked meanwhile would not be seen there.
 
-use sqlx::{PgConnection, query, query_as};
+use sqlx::{AssertSqlSafe, PgConnection, query, query_as};
 
 use super::ears::CHANNEL;
 use super::fault::Fault;
@@ -18,6 +22,9 @@ pub(super) async fn now(connection: &mut PgConnection) -> Result<Versions, Fault
     })
 }
 
+/// The first half of a random UUID: 60 random bits.
+const DRAWN: &str = "('x' || replace(gen_random_uuid()::text, '-', ''))::bit(64)::bigint";
+
 /// Keeps other revocations out until the transaction ends. Whatever revokes or counts revocations does
 /// this before it locks anything else.
 pub(super) async fn lock_revocations(connection: &mut PgConnection) -> Result<(), Fault> {
@@ -30,25 +37,21 @@ pub(super) async fn lock_revocations(connection: &mut PgConnection) -> Result<()
 /// Called by every change that moves [`Versions::revocations`], in the same transaction, which has called
 /// [`lock_revocations`]. Whoever listens hears of it when it is committed.
 pub(super) async fn raise_revocations(connection: &mut PgConnection) -> Result<(), Fault> {
-    query(
-        "WITH raised AS (UPDATE revocation_version SET version = version + 1) \
-         SELECT pg_notify($1, '')",
-    )
-    .bind(CHANNEL)
-    .execute(connection)
-    .await?;
-    Ok(())
+    draw(connection, "revocation_version").await
 }
 
 /// As [`raise_revocations`], for [`Versions::rows`], and without a lock before: it is the last thing that
 /// a transaction does, since all others that do it wait for the end of this one.
 pub(super) async fn raise_rows(connection: &mut PgConnection) -> Result<(), Fault> {
-    query(
-        "WITH raised AS (UPDATE row_version SET version = version + 1) \
-         SELECT pg_notify($1, '')",
-    )
-    .bind(CHANNEL)
-    .execute(connection)
-    .await?;
+    draw(connection, "row_version").await
+}
+
+async fn draw(connection: &mut PgConnection, table: &'static str) -> Result<(), Fault> {
+    let draw =
+        format!("WITH drawn AS (UPDATE {table} SET version = {DRAWN}) SELECT pg_notify($1, '')");
+    query(AssertSqlSafe(draw))
+        .bind(CHANNEL)
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -28,6 +28,7 @@ use crate::model::time::UnixSeconds;
 use crate::sign::url;
 
 mod disk;
+mod herd;
 
 /// A gateway with the organization `a`, and an API key of it.
 struct Place {

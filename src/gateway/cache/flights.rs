@@ -1,0 +1,123 @@
+//! Reads that are under way, so that of many who ask for the same thing at once one asks the catalogue.
+//!
+//! Who asks between the same two changes of rows waits for whoever began, and is answered with what that one
+//! found, as if it were kept already. What is not there is never kept, and so is not answered to others
+//! either: it may have been made since the reading began, and each of them asks for itself. A failure is
+//! everybody's: asking in turns would have the last one wait for all before.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::gateway::refusal::Refusal;
+use crate::gateway::revocations::RowsAt;
+
+/// How long anybody waits for a read, also where those who began it gave up one after the other. A
+/// catalogue answers, or says that it cannot, in less.
+const READ_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// What one read found: shared by all who wait for it.
+type Flight<V> = OnceCell<Result<Option<V>, Refusal>>;
+
+/// The reads of one kind of thing.
+pub(super) struct Flights<K: Eq + Hash, V> {
+    under_way: Mutex<UnderWay<K, V>>,
+}
+
+/// Each read, and how many wait for it.
+type UnderWay<K, V> = HashMap<(K, RowsAt), (Arc<Flight<V>>, usize)>;
+
+/// Somebody who waits for a read. The last one to go takes it away.
+struct Passenger<'a, K: Eq + Hash, V> {
+    flights: &'a Flights<K, V>,
+    key: (K, RowsAt),
+    flight: Arc<Flight<V>>,
+}
+
+impl<K: Eq + Hash, V> Drop for Passenger<'_, K, V> {
+    fn drop(&mut self) {
+        let mut under_way = self.flights.under_way();
+        let Some((flight, waiting)) = under_way.get_mut(&self.key) else {
+            return;
+        };
+        // One that is over may have been taken away, and another one begun.
+        if Arc::ptr_eq(flight, &self.flight) {
+            *waiting -= 1;
+            if *waiting == 0 || flight.initialized() {
+                under_way.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Default for Flights<K, V> {
+    fn default() -> Self {
+        Self {
+            under_way: Mutex::default(),
+        }
+    }
+}
+
+impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
+    /// What `read` finds, or what somebody found who began to read the same between the same two changes.
+    /// `read` keeps what it finds before it answers. Where nobody knows between which changes this is, it
+    /// is simply read. Dropping the future leaves the reading to the next one who waits for it.
+    pub(super) async fn read<F>(
+        &self,
+        key: K,
+        at: Option<RowsAt>,
+        read: impl Fn() -> F,
+    ) -> Result<Option<V>, Refusal>
+    where
+        F: Future<Output = Result<Option<V>, Refusal>>,
+    {
+        let Some(at) = at else {
+            return read().await;
+        };
+        let passenger = self.board((key, at));
+        let mut has_read = false;
+        let reading = async {
+            has_read = true;
+            read().await
+        };
+        let landed = timeout(READ_TIME_MAX, passenger.flight.get_or_init(|| reading)).await;
+        match landed {
+            Ok(Ok(Some(value))) => Ok(Some(value.clone())),
+            Ok(Ok(None)) if has_read => Ok(None),
+            Ok(Ok(None)) => read().await,
+            Ok(Err(Refusal::Unavailable(why))) => Err(Refusal::Unavailable(why.clone())),
+            Ok(Err(other)) => Err(Refusal::Internal(other.to_string())),
+            Err(late) => Err(Refusal::Unavailable(late.to_string())),
+        }
+    }
+
+    fn board(&self, key: (K, RowsAt)) -> Passenger<'_, K, V> {
+        let mut under_way = self.under_way();
+        let (flight, waiting) = under_way.entry(key.clone()).or_default();
+        *waiting += 1;
+        let flight = Arc::clone(flight);
+        Passenger {
+            flights: self,
+            key,
+            flight,
+        }
+    }
+}
+
+impl<K: Eq + Hash, V> Flights<K, V> {
+    fn under_way(&self) -> MutexGuard<'_, UnderWay<K, V>> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many reads are under way.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.under_way().len()
+    }
+}
