@@ -37,7 +37,7 @@ const REGION: &str = "us-east-1";
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many connections to the store stay open unused. Each may hold a buffer of 408 KiB.
-const IDLE_MAX: usize = 32;
+const IDLE_MAX: usize = 64;
 
 /// After how long the secret's file is read again.
 const SECRET_AGE_MAX: Duration = Duration::from_secs(5);
