@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, InPlace};
-use crate::model::id::BlobKey;
+use crate::model::id::{BlobKey, InstallationId};
 use crate::model::time::UnixSeconds;
 
 mod blocking;
@@ -60,6 +60,14 @@ pub trait BlobStore: Send + Sync {
         _asked: &'a Presign<'a>,
     ) -> Answer<'a, Option<String>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// Whether these bytes are this installation's alone. A store that others can reach, too, is marked with the
+    /// id that it was opened with where it has no mark; one that is another's is [`BlobError::Foreign`], also
+    /// from `stage`. Whoever removes what no row names asks this first. A store that only one installation can
+    /// have says yes.
+    fn claim(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     /// Whether the store can be read and takes new blobs now, as far as it costs little to find out. `probe` is
@@ -175,6 +183,18 @@ pub enum BlobError {
         path: PathBuf,
         /// Why not.
         why: &'static str,
+    },
+    /// The bytes are another installation's.
+    #[error(
+        "{mark} says that these bytes are of the installation {found}; the catalogue is of {ours}"
+    )]
+    Foreign {
+        /// Where the store says whose they are.
+        mark: String,
+        /// What it says there.
+        found: String,
+        /// What it should say.
+        ours: InstallationId,
     },
     /// There is no room for more bytes.
     #[error("no space left while {doing}")]

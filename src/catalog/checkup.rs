@@ -1,8 +1,8 @@
-//! The chapter of the port about checking rows against their bytes.
+//! The chapter of the port about checking rows against their bytes, and whose bytes those are.
 
 use super::Answer;
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::id::{FileId, InstallationId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
 /// Goes through all rows, under the contract of [`Catalog`](super::Catalog).
@@ -23,4 +23,8 @@ pub trait Checkup: Send + Sync {
         id: &'a FileId,
         since: Option<UnixSeconds>,
     ) -> Answer<'a, ()>;
+
+    /// By what a store of blobs tells whose bytes it keeps: drawn when the catalogue was made, never changed,
+    /// and the same in every copy of it.
+    fn installation(&self) -> Answer<'_, InstallationId>;
 }

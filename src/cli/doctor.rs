@@ -11,6 +11,7 @@ use super::session::{Global, Logging, Session};
 use super::wire;
 use crate::gateway::Gateway;
 use crate::gateway::doctor::{Complaint, Tally};
+use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
 use crate::server::installation::Access;
 
 /// How many files are read at once at most, however many cores there are.
@@ -28,6 +29,9 @@ pub(super) struct Doctor {
     /// remove leftovers
     #[arg(long)]
     mend: bool,
+    /// How many blobs without a row may be removed where they are more than a tenth of all
+    #[arg(long, value_name = "COUNT", requires = "mend", default_value_t = ORPHANS_MAX)]
+    orphans_max: u64,
 }
 
 impl Doctor {
@@ -49,6 +53,7 @@ impl Doctor {
             organizations: Vec::new(),
             stages: leftovers.stages,
             orphans: leftovers.orphans,
+            orphans_left: false,
             mended: self.mend,
         };
         let mut printed = Ok(());
@@ -71,15 +76,17 @@ impl Doctor {
         printed?;
         self.check_counts(&gateway, &mut session, &mut checkup)
             .await?;
+        let mut held_back = None;
         if self.mend {
-            sweep(&gateway, &mut checkup).await?;
+            held_back = sweep(&gateway, self.orphans_max, &mut checkup).await?;
         }
         (checkup.files_checked, checkup.bytes_checked) = (tally.files(), tally.bytes());
         session.output.one(&checkup)?;
-        if checkup.damaged == 0 && (self.mend || checkup.miscounted == 0) {
-            Ok(())
-        } else {
-            Err(Failure::Said)
+        let is_well = checkup.damaged == 0 && (self.mend || checkup.miscounted == 0);
+        match held_back {
+            Some(held_back) => Err(Failure::Failed(held_back.to_string())),
+            None if is_well => Ok(()),
+            None => Err(Failure::Said),
         }
     }
 }
@@ -108,11 +115,19 @@ impl Doctor {
     }
 }
 
-/// Does what a running gateway does every hour.
-async fn sweep(gateway: &Gateway, checkup: &mut wire::Checkup) -> Result<(), Failure> {
-    let swept = gateway.sweep().await?;
-    (checkup.stages, checkup.orphans) = (swept.stages, swept.orphans);
-    Ok(())
+/// Does what a running gateway does every hour. Answers why blobs without a row were left alone, if they were.
+async fn sweep(
+    gateway: &Gateway,
+    orphans_max: u64,
+    checkup: &mut wire::Checkup,
+) -> Result<Option<HeldBack>, Failure> {
+    let swept = gateway.sweep_up_to(orphans_max).await?;
+    checkup.stages = swept.stages;
+    checkup.orphans_left = swept.held_back.is_some();
+    if !checkup.orphans_left {
+        checkup.orphans = swept.orphans;
+    }
+    Ok(swept.held_back)
 }
 
 /// Shows how far the check has come, on standard error and only where that is a terminal, until it is told

@@ -66,6 +66,10 @@ pub const CACHE_BYTES_MAX: u64 = 1 << 40;
 pub const OPEN_FILES_MAX: u64 = 524_288;
 /// The largest upload to a store of objects, which no store takes larger ones than: 5 TiB.
 pub const STORE_BYTES_MAX: u64 = 5 << 40;
+/// The least memory for uploads to a store and downloads from it: for four parts of an upload, 20 MiB.
+pub const STORE_MEMORY_MIN: u64 = 20 * 1024 * 1024;
+/// How many parts of an upload a store takes at most, each of which is held in memory.
+const STORE_PARTS_MAX: u64 = 10_000;
 /// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
 pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -267,6 +271,8 @@ settings! {
         access_key_id: Option<String> = "", optional_text;
         /// The file of the secret that belongs to that id.
         secret_access_key_file: Option<PathBuf> = "", optional_path;
+        /// The most bytes that uploads to the store and downloads from it hold in memory at once.
+        memory_max: u64 = "512MiB", bytes(STORE_MEMORY_MIN, CACHE_BYTES_MAX);
     }
     /// What is kept in memory and open. 0 of anything: it is not.
     cache: Cache {

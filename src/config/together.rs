@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
-use super::{Config, Listen, STORE_BYTES_MAX, Server};
+use super::{Config, Listen, STORE_BYTES_MAX, STORE_PARTS_MAX, Server};
 use crate::web::handover::HandoverMode;
 
 impl Sources {
@@ -92,6 +92,10 @@ impl Sources {
         let large = is_store && config.uploads.size_max > STORE_BYTES_MAX;
         let rule = "must be at most 5120GiB where blobs.url is set";
         self.refuse_pair("uploads.size_max", "blobs.url", large, rule);
+        let four_parts = config.uploads.size_max / STORE_PARTS_MAX * 4;
+        let tight = is_store && blobs.memory_max < four_parts;
+        let rule = "must be at least a 2,500th of uploads.size_max, for four parts of an upload";
+        self.refuse_pair("blobs.memory_max", "uploads.size_max", tight, rule);
     }
 
     fn refuse_pair(&mut self, key: &str, other: &str, wrong: bool, rule: &str) {

@@ -145,18 +145,16 @@ impl Gateway {
         Ok(())
     }
 
-    /// Counts what a sweep would remove, but for deleted files whose days in the recycle bin are over.
+    /// Counts what a sweep would remove, but for deleted files whose days in the recycle bin are over. Of another
+    /// installation's store nothing is counted: it is an error.
     pub async fn leftovers(&self) -> Result<Leftovers, Refusal> {
-        let mut leftovers = Leftovers {
-            stages: self.blobs.abandoned_stages().await?,
-            orphans: 0,
-        };
-        let mut after = None;
-        while let Some((last, orphans)) = self.orphans(after).await? {
-            leftovers.orphans += orphans.len();
-            after = Some(last);
-        }
-        Ok(leftovers)
+        self.blobs.claim().await?;
+        let stages = self.blobs.abandoned_stages().await?;
+        let (_, orphans) = self.count_orphans().await?;
+        Ok(Leftovers {
+            stages,
+            orphans: usize::try_from(orphans).unwrap_or(usize::MAX),
+        })
     }
 
     /// What is to be said of a checked file, and with `mend` done. Its row is read again: bytes of a file

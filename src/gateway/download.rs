@@ -25,7 +25,8 @@ use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::Claims;
 use crate::sign::keyring::Keyring;
-use crate::sign::verify::{Attempt, Conditions, Rejection, Verified};
+pub use crate::sign::verify::Verified;
+use crate::sign::verify::{Attempt, Conditions, Rejection};
 
 /// A request for bytes, as it was sent.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,7 @@ pub struct Download {
     pub claims: Claims,
     /// From when on the link no longer opens.
     pub expires: UnixSeconds,
-    /// The bytes.
+    /// The bytes; none where they were left with the store.
     pub content: Content,
 }
 
@@ -119,9 +120,10 @@ impl Content {
         }
     }
 
-    /// The bytes from `start` up to `end`, where they come from a store piece by piece.
-    pub fn stream(&self, start: u64, end: u64) -> Option<Stream> {
-        let reader = self.blob.reader(start, end)?;
+    /// The bytes from `start` up to `end`, where they come from a store piece by piece. At first it is asked
+    /// for `first` bytes at most; whoever takes them quickly has more asked for.
+    pub fn stream(&self, start: u64, end: u64, first: usize) -> Option<Stream> {
+        let reader = self.blob.reader(start, end)?.beginning_with(first);
         Some(Stream(Arc::new(Mutex::new(reader))))
     }
 
@@ -166,8 +168,9 @@ impl Gateway {
         self.blobs.path_below(&file.location)
     }
 
-    /// Where the store itself gives a file's bytes to whoever has this URL, for as long as asked. `None` of
-    /// bytes that only the gateway can give. The URL is a credential.
+    /// Where the store itself gives a file's bytes to whoever has this URL, for as long as asked from the moment
+    /// that it is signed. That may come later than the call: whoever gives us credentials may be slow. So the
+    /// link is to be verified again. `None` of bytes that only the gateway can give. The URL is a credential.
     pub async fn url_of_store(
         &self,
         file: &FileRecord,
@@ -213,6 +216,17 @@ impl Gateway {
             revocations,
         };
         by(&self.keyring(), &attempt, &conditions)
+    }
+
+    /// The file of a link without its bytes, which are left with the store for it to give them: nothing is
+    /// looked at there. Refused as [`Gateway::file_of`] does.
+    pub async fn leave_with_store(&self, verified: &Verified<'_>) -> Result<Download, Refusal> {
+        Ok(Download {
+            file: self.file_of(verified).await?,
+            claims: verified.claims().clone(),
+            expires: verified.expires(),
+            content: Content::new(Blob::Memory(Bytes::new())),
+        })
     }
 
     /// The file of a link, if it is there, without opening it. One whose bytes are known to be damaged is

@@ -246,7 +246,9 @@ impl From<BlobError> for Refusal {
     fn from(error: BlobError) -> Self {
         match error {
             BlobError::NoSpace { .. } => Self::NoSpace,
-            BlobError::Unavailable { .. } => Self::Unavailable(with_causes(&error)),
+            BlobError::Unavailable { .. } | BlobError::Foreign { .. } => {
+                Self::Unavailable(with_causes(&error))
+            }
             BlobError::Damaged { .. } | BlobError::Refused { .. } | BlobError::Io { .. } => {
                 Self::Internal(with_causes(&error))
             }

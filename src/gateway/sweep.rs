@@ -13,7 +13,16 @@ const STEP_MAX: u32 = 500;
 /// durable gets its row within seconds.
 const ORPHAN_AGE_SECONDS: u64 = 3_600;
 
+/// How many blobs without a row a sweep removes whatever their share is of all blobs.
+pub const ORPHANS_MAX: u64 = 1_000;
+
+/// The share of all blobs, one in so many, that a sweep removes however many they are. More without a row are
+/// no broken uploads: the catalogue is an old copy, or not the one of these bytes.
+const ORPHANS_SHARE: u64 = 10;
+
 const DAY_SECONDS: u64 = 86_400;
+
+const ORPHANS: &str = "sweeping blobs without a row";
 
 /// What one sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,11 +33,36 @@ pub struct Swept {
     pub files: usize,
     /// Blobs without a row.
     pub orphans: usize,
+    /// Why those were left alone, if they were.
+    pub held_back: Option<HeldBack>,
+}
+
+/// So many blobs have no row that something else must be wrong: none of them was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{orphans} of {blobs} blobs have no row, too many for broken uploads: none is removed. Is the catalogue an \
+     older copy, or not the one of these bytes? If they may go: hallpass doctor --mend --orphans-max {orphans}"
+)]
+pub struct HeldBack {
+    /// Blobs without a row.
+    pub orphans: u64,
+    /// All blobs.
+    pub blobs: u64,
 }
 
 /// What went wrong in a sweep: all of it is logged, and the first is its answer.
 #[derive(Default)]
 struct Failures(Option<Refusal>);
+
+/// Some blobs, in key order.
+struct Page {
+    /// The last of them.
+    last: BlobKey,
+    /// How many they are.
+    blobs: usize,
+    /// Those without a row.
+    orphans: Vec<BlobKey>,
+}
 
 impl Failures {
     fn note(&mut self, doing: &'static str, refusal: Refusal) {
@@ -45,19 +79,38 @@ impl Gateway {
     ///
     /// What cannot be removed is logged and passed over, and a step that cannot go on leaves the rest
     /// of its work to the next sweep. The first such failure is the answer, after all else was done.
+    ///
+    /// No bytes are removed where the store is another installation's. And no blobs without a row are where
+    /// they are more than [`ORPHANS_MAX`] and more than a tenth of all blobs.
     pub async fn sweep(&self) -> Result<Swept, Refusal> {
+        self.sweep_up_to(ORPHANS_MAX).await
+    }
+
+    /// The same, where somebody has looked and says that there may be so many blobs without a row.
+    pub async fn sweep_up_to(&self, orphans_max: u64) -> Result<Swept, Refusal> {
         let mut failures = Failures::default();
-        let stages = self.sweep_stages(&mut failures).await;
-        let files = self.empty_recycle_bin(&mut failures).await;
+        let mut swept = Swept::default();
+        match self.blobs.claim().await {
+            Ok(()) => {
+                swept.stages = self.sweep_stages(&mut failures).await;
+                swept.files = self.empty_recycle_bin(&mut failures).await;
+                match self.count_orphans().await {
+                    Ok((_, 0)) => {}
+                    Ok((blobs, orphans))
+                        if orphans > orphans_max && orphans > blobs / ORPHANS_SHARE =>
+                    {
+                        swept.held_back = Some(HeldBack { orphans, blobs });
+                    }
+                    Ok(_) => swept.orphans = self.sweep_orphans(&mut failures).await,
+                    Err(refusal) => failures.note(ORPHANS, refusal),
+                }
+            }
+            Err(error) => failures.note("sweeping bytes", error.into()),
+        }
         self.forget(&mut failures).await;
-        let orphans = self.sweep_orphans(&mut failures).await;
         match failures.0 {
             Some(refusal) => Err(refusal),
-            None => Ok(Swept {
-                stages,
-                files,
-                orphans,
-            }),
+            None => Ok(swept),
         }
     }
 
@@ -147,34 +200,42 @@ impl Gateway {
     }
 
     async fn sweep_orphans(&self, failures: &mut Failures) -> usize {
-        const DOING: &str = "sweeping blobs without a row";
         let mut removed = 0;
         let mut after = None;
         loop {
-            let (last, orphans) = match self.orphans(after).await {
+            let page = match self.orphans(after).await {
                 Ok(Some(page)) => page,
                 Ok(None) => return removed,
                 Err(refusal) => {
-                    failures.note(DOING, refusal);
+                    failures.note(ORPHANS, refusal);
                     return removed;
                 }
             };
-            after = Some(last);
-            for orphan in orphans {
+            after = Some(page.last);
+            for orphan in page.orphans {
                 match self.blobs.remove(orphan).await {
                     Ok(()) => removed += 1,
-                    Err(error) => failures.note(DOING, error.into()),
+                    Err(error) => failures.note(ORPHANS, error.into()),
                 }
             }
             yield_now().await;
         }
     }
 
-    /// Looks at the blobs after `after`: the last of them, and those without a row; `None` at the end.
-    pub(super) async fn orphans(
-        &self,
-        after: Option<BlobKey>,
-    ) -> Result<Option<(BlobKey, Vec<BlobKey>)>, Refusal> {
+    /// How many blobs there are, and how many of them have no row.
+    pub(super) async fn count_orphans(&self) -> Result<(u64, u64), Refusal> {
+        let (mut blobs, mut orphans, mut after) = (0, 0, None);
+        while let Some(page) = self.orphans(after).await? {
+            blobs += page.blobs as u64;
+            orphans += page.orphans.len() as u64;
+            after = Some(page.last);
+            yield_now().await;
+        }
+        Ok((blobs, orphans))
+    }
+
+    /// Looks at the blobs after `after`; `None` at the end.
+    async fn orphans(&self, after: Option<BlobKey>) -> Result<Option<Page>, Refusal> {
         let old_before = self.clock.now().minus(ORPHAN_AGE_SECONDS);
         let page = self.blobs.list(after, STEP_MAX as usize).await?;
         let Some((last, _)) = page.last() else {
@@ -184,7 +245,11 @@ impl Gateway {
         let mut orphans: Vec<BlobKey> = old.map(|(key, _)| *key).collect();
         let used = self.catalog.blobs_in_use(&orphans).await?;
         orphans.retain(|key| !used.contains(key));
-        Ok(Some((*last, orphans)))
+        Ok(Some(Page {
+            last: *last,
+            blobs: page.len(),
+            orphans,
+        }))
     }
 
     const fn recycle_seconds(&self) -> u64 {
@@ -303,6 +368,37 @@ mod tests {
         let left: BTreeSet<BlobKey> = left.into_iter().map(|(key, _)| key).collect();
         assert_eq!(left, blobs.fails);
         assert_eq!(catalog.deleted_files(at(NOW), 1).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn so_many_blobs_without_a_row_that_the_catalogue_must_be_wrong_are_left() {
+        for (rows, orphans, orphans_max, is_held_back) in [
+            (0_u16, 1_000, ORPHANS_MAX, false),
+            (0, 1_001, ORPHANS_MAX, true),
+            (8_999, 1_001, ORPHANS_MAX, true),
+            (9_009, 1_001, ORPHANS_MAX, false),
+            (0, 1_001, 1_001, false),
+            (0, 1, 0, true),
+        ] {
+            let blobs = Arc::new(MemoryBlobs::new(|| at(1_000)));
+            let (catalog, _) = deleted(blobs.as_ref(), rows, NOW + 1).await;
+            for orphan in rows..rows + orphans {
+                store(blobs.as_ref(), key(orphan)).await;
+            }
+            let gateway = gateway(catalog, Arc::clone(&blobs) as _);
+            let swept = gateway.sweep_up_to(orphans_max).await.unwrap();
+            let left = blobs.list(None, 20_000).await.unwrap().len();
+            let all = usize::from(rows + orphans);
+            let case = format!("{rows} {orphans} {orphans_max}");
+            if is_held_back {
+                let (orphans, blobs) = (u64::from(orphans), all as u64);
+                assert_eq!(swept.held_back, Some(HeldBack { orphans, blobs }), "{case}");
+                assert_eq!((swept.orphans, left), (0, all), "{case}");
+            } else {
+                assert_eq!(swept.held_back, None, "{case}");
+                assert_eq!(left, usize::from(rows), "{case}");
+            }
+        }
     }
 
     #[tokio::test]

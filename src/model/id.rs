@@ -203,6 +203,28 @@ impl fmt::Display for BlobKey {
     }
 }
 
+/// Names an installation, that is a catalogue and its copies: 32 lower-case hex digits that were drawn once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstallationId([u8; 16]);
+
+impl InstallationId {
+    /// An id of 16 random bytes.
+    pub const fn from_random(random: [u8; 16]) -> Self {
+        Self(random)
+    }
+
+    /// Reads the 32 hex digits back. `None` for anything else, upper case included.
+    pub fn parse(text: &str) -> Option<Self> {
+        super::digest::unhex(text).map(Self)
+    }
+}
+
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&super::digest::hex(&self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,9 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn blob_keys_read_back_and_refuse_other_spellings() {
+    fn drawn_keys_read_back_and_refuse_other_spellings() {
         let key = BlobKey::from_random([0xab; 16]);
         assert_eq!(BlobKey::parse(&key.to_string()), Some(key));
+        let id = InstallationId::from_random([0xab; 16]);
+        assert_eq!(InstallationId::parse(&id.to_string()), Some(id));
         for bad in [
             "",
             "AB",
@@ -271,6 +295,7 @@ mod tests {
             &"zz".repeat(16),
         ] {
             assert_eq!(BlobKey::parse(bad), None);
+            assert_eq!(InstallationId::parse(bad), None);
         }
     }
 }

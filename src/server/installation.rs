@@ -17,9 +17,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::blob::disk::Disk;
-use crate::blob::s3::{S3, Settings as StoreSettings};
-use crate::blob::{BlobError, BlobStore};
+use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
 use crate::config::Config;
@@ -32,6 +30,7 @@ use crate::sign::keyring::{Keyring, Kid};
 
 use super::StartError;
 use super::catalogue::{self, SetupLock};
+use super::store;
 
 const BLOBS: &str = "blobs";
 const SETUP_LOCK: &str = "setup.lock";
@@ -80,16 +79,9 @@ impl Installation {
         must_be_directories(&config.blobs.in_place_roots)?;
         let keyring = keyring(config, set_up.is_some(), clock.as_ref())?;
         let catalog = Box::pin(catalogue::open(config, access)).await?;
-        let blobs = blob_store(config, &clock).map_err(|error| {
-            let doing = "opening the blob store";
-            match error {
-                BlobError::Refused { path, why } => {
-                    let (key, path) = ("blobs.secret_access_key_file", path.display());
-                    StartError::Setup(format!("{key}: {path}: {why}"))
-                }
-                other => StartError::failed(doing, other),
-            }
-        })?;
+        let id = catalog.installation().await;
+        let id = id.map_err(|error| StartError::failed("reading the catalogue", error))?;
+        let blobs = store::open(config, id, &clock)?;
         let installation = Self {
             catalog,
             blobs,
@@ -153,6 +145,7 @@ impl Installation {
                 blobs
             )));
         }
+        store::claim(self.blobs.as_ref(), config).await?;
         crate::gateway::tenants::create_default_organization(
             self.catalog.as_ref(),
             self.clock.now(),
@@ -190,28 +183,6 @@ fn limits(config: &Config) -> limits::Settings {
 /// A limit, which 0 is not.
 const fn some(limit: u64) -> Option<u64> {
     if limit == 0 { None } else { Some(limit) }
-}
-
-/// The store that the configuration names: that of `blobs.url`, or the data directory.
-fn blob_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn BlobStore>, BlobError> {
-    let blobs = &config.blobs;
-    let Some(bucket) = &blobs.url else {
-        let directory = config.server.data_dir.as_path();
-        let disk = Disk::open(directory, &blobs.in_place_roots, blobs.mode)?;
-        return Ok(Arc::new(disk));
-    };
-    let (id, secret) = (&blobs.access_key_id, &blobs.secret_access_key_file);
-    let settings = StoreSettings {
-        bucket: bucket.clone(),
-        endpoint: blobs.endpoint.as_ref().map(|url| url.as_str().to_owned()),
-        region: blobs.region.clone(),
-        path_style: blobs.path_style,
-        key: id.clone().zip(secret.clone()),
-        ambient: config.ambient.clone(),
-        size_max: config.uploads.size_max,
-    };
-    let clock = Arc::clone(clock);
-    Ok(Arc::new(S3::open(&settings, move || clock.now())?))
 }
 
 fn must_exist(config: &Config) -> Result<(), StartError> {

@@ -50,6 +50,7 @@ mod pace;
 pub mod reread;
 pub mod shutdown;
 mod stamp;
+mod store;
 mod tls;
 mod upkeep;
 
@@ -132,6 +133,7 @@ impl App {
             Some(address) => Some(listen::bind(address, config.server.reuse_port).await?),
             None => None,
         };
+        store::look(&installation, config).await?;
         let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
         let public_base_url = public_base_url(config, &places)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);

@@ -125,7 +125,12 @@ async fn keep_swept(gateway: Arc<Gateway>) {
     loop {
         tick.tick().await;
         match gateway.sweep().await {
-            Ok(swept) => tracing::debug!(?swept, "swept"),
+            Ok(swept) => {
+                tracing::debug!(?swept, "swept");
+                if let Some(held_back) = swept.held_back {
+                    tracing::warn!("{held_back}");
+                }
+            }
             Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
             Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
         }

@@ -27,6 +27,9 @@ const READ_BYTES: usize = 128 * 1024;
 /// The same of HTTP/2, where one client may read a hundred files slowly at once: its largest frame.
 const READ_BYTES_OF_MANY: usize = 16 * 1024;
 
+/// How many such reads a store is asked for at first: an answer of it takes longer.
+const STORE_READS: usize = 8;
+
 /// What a response carries.
 pub enum Body {
     /// Nothing.
@@ -331,7 +334,12 @@ impl Region {
     /// The bytes from here on as a store sends them, if it is one that does.
     fn stream(&mut self) -> Option<Stream> {
         if self.stream.is_none() {
-            self.stream = self.content.stream(self.next, self.end);
+            let at_once = self
+                .reader
+                .as_ref()
+                .map_or(READ_BYTES, |reader| reader.read_bytes);
+            let first = at_once * STORE_READS;
+            self.stream = self.content.stream(self.next, self.end, first);
         }
         self.stream.clone()
     }

@@ -391,14 +391,17 @@ async fn download(
         Method::GET => gateway.limits().admit_download(&verified, seen.counted)?,
         _ => None,
     };
-    let opened = gateway.open_verified(verified).await?;
-    let is_read = opened.content.bytes().is_none();
-    let (file, expires) = (Arc::clone(&opened.file), opened.expires);
     // Boxed, so that where bytes are streamed nobody needs room for it.
-    let url = match exchange.settings.redirects {
-        true => Box::pin(redirect::url(exchange, &opened)).await?,
+    let sent_on = match exchange.settings.redirects {
+        true => Box::pin(redirect::url(exchange, &link, &verified)).await?,
         false => None,
     };
+    let (opened, url) = match sent_on {
+        Some((left, url)) => (left, Some(url)),
+        None => (gateway.open_verified(verified).await?, None),
+    };
+    let is_read = opened.content.bytes().is_none();
+    let (file, expires) = (Arc::clone(&opened.file), opened.expires);
     let mut response = download::answer(exchange, opened, url)?;
     let handover = exchange.settings.handover.as_ref();
     let is_left_to_others = response.status() == StatusCode::FOUND

@@ -14,24 +14,52 @@ use hyper::{Method, Response, StatusCode};
 use super::Exchange;
 use super::body::Body;
 use super::problem::Problem;
-use crate::gateway::download::{Download, Presign};
+use crate::gateway::download::{Download, LinkRequest, Presign, Verified};
+use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
 
 /// For how many seconds the store's URL opens at most.
 const URL_SECONDS_MAX: u64 = 60;
 
-/// Where the store gives the bytes, if it does. A link's last second is its URL's. A link that is for some
-/// addresses only has none: the store would open it to all.
+/// How often a URL is signed anew because the clock went on meanwhile.
+const SIGNED_MAX: u32 = 5;
+
+/// The file and where the store gives its bytes, if it does. A link's last second is its URL's. A link that is
+/// for some addresses only has none: the store would open it to all.
+///
+/// What was waited for on the way, the row or our own credentials, took time in which the link may have died:
+/// it is verified again, and what was signed earlier than in this second is signed again.
 pub(super) async fn url(
     exchange: &Exchange<'_>,
-    download: &Download,
-) -> Result<Option<HeaderValue>, Problem> {
-    if download.claims.ip().is_some() {
+    link: &LinkRequest<'_>,
+    verified: &Verified<'_>,
+) -> Result<Option<(Download, HeaderValue)>, Problem> {
+    if verified.claims().ip().is_some() {
         return Ok(None);
     }
-    let now = exchange.gateway.clock().now();
+    let gateway = exchange.gateway;
+    let download = gateway.leave_with_store(verified).await?;
+    for _ in 0..SIGNED_MAX {
+        let lives = download.expires.since(gateway.clock().now());
+        let Some(url) = signed(exchange, &download, lives).await? else {
+            return Ok(None);
+        };
+        gateway.verify_link(link).await?;
+        if download.expires.since(gateway.clock().now()) == lives {
+            return Ok(Some((download, url)));
+        }
+    }
+    let why = "signing a URL of the store takes too long".into();
+    Err(Refusal::Unavailable(why).into())
+}
+
+/// A URL for a link that lives so many seconds.
+async fn signed(
+    exchange: &Exchange<'_>,
+    download: &Download,
+    lives: u64,
+) -> Result<Option<HeaderValue>, Problem> {
     let head = exchange.heads.of(download, exchange.settings);
-    let lives = download.expires.since(now);
     let capped = exchange.settings.cap_cache_to_expiry.then_some(lives);
     let headers = head.whole(capped);
     let cache_control = headers.get(CACHE_CONTROL);

@@ -324,6 +324,39 @@ fn counters_that_are_wrong_are_found_and_set_right() {
 }
 
 #[test]
+fn more_blobs_without_a_row_than_may_be_are_left_until_somebody_says_how_many() {
+    let place = Place::new();
+    place.add("a.txt", b"bytes");
+    let blobs = place.data("blobs/00/00");
+    fs::create_dir_all(&blobs).unwrap();
+    let orphans = [1, 2, 3].map(|number: u32| blobs.join(format!("{number:032x}")));
+    for orphan in &orphans {
+        fs::write(orphan, "orphan").unwrap();
+        make_old(orphan);
+    }
+    let held = place.run(&["doctor", "--mend", "--orphans-max", "2"]);
+    let text = said(&held);
+    assert_eq!(held.status.code(), Some(1), "{text}");
+    for words in [
+        "leftovers: 3 blobs without a row (left alone), 0 broken uploads",
+        "3 of 4 blobs have no row, too many for broken uploads",
+        "hallpass doctor --mend --orphans-max 3",
+    ] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    assert!(orphans.iter().all(|orphan| orphan.exists()));
+    let (found, code) = doctor(&place, &["--mend", "--orphans-max", "0"]);
+    assert_eq!((&found["orphans_left"], code), (&true.into(), Some(1)));
+    for bad in ["-1", "x", ""] {
+        place.bad(2, &["doctor", "--mend", "--orphans-max", bad]);
+    }
+    place.bad(2, &["doctor", "--orphans-max", "3"]);
+    let (found, code) = doctor(&place, &["--mend", "--orphans-max", "3"]);
+    assert_eq!((&found["orphans"], code), (&3.into(), Some(0)));
+    assert!(!orphans.iter().any(|orphan| orphan.exists()));
+}
+
+#[test]
 fn what_comes_and_goes_while_it_looks_is_no_damage() {
     let place = Place::new();
     let mut serve = place.serve();

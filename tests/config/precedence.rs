@@ -96,6 +96,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("blobs.path_style", "false", "false", "false"),
     ("blobs.access_key_id", "'a'", "b", "c"),
     ("blobs.secret_access_key_file", "'/a'", "b", "c,d"),
+    ("blobs.memory_max", "'20MiB'", "1GiB", "2GiB"),
     ("cache.rows_bytes", "0", "1", "2KiB"),
     ("cache.open_files", "0", "1", "2"),
     ("cache.small_files_bytes", "0", "1", "2KiB"),
@@ -228,6 +229,7 @@ fn the_defaults_are_these() {
     assert!(config.blobs.path_style);
     assert_eq!(config.blobs.access_key_id, None);
     assert_eq!(config.blobs.secret_access_key_file, None);
+    assert_eq!(config.blobs.memory_max, 512 << 20);
     assert_eq!(config.handover.mode, HandoverMode::Stream);
     assert!(config.handover.prefix.is_none());
     assert!(config.verify.header.is_none());

@@ -219,6 +219,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("blobs.path_style", "1", "must be true or false"),
     ("blobs.access_key_id", "a b", WORD),
     ("blobs.secret_access_key_file", "a\0b", "must be a path"),
+    (
+        "blobs.memory_max",
+        "19MiB",
+        "must be 20971520 to 1099511627776 bytes",
+    ),
     ("handover.prefix", "internal", PREFIX),
     ("handover.prefix", "/a/../b", PREFIX),
     ("handover.prefix", "/", PREFIX),
@@ -562,6 +567,14 @@ fn a_store_that_is_half_described_is_refused() {
             vec![("blobs.url", "s3://a"), ("uploads.size_max", "5121GiB")],
             "uploads.size_max (flag --flag): must be at most 5120GiB where blobs.url is set (flag --flag)",
         ),
+        (
+            vec![
+                ("blobs.url", "s3://a"),
+                ("uploads.size_max", "1281GiB"),
+                ("blobs.memory_max", "512MiB"),
+            ],
+            "blobs.memory_max (flag --flag): must be at least a 2,500th of uploads.size_max, for four parts of an upload (flag --flag)",
+        ),
     ] {
         let given = settings
             .into_iter()
@@ -573,6 +586,7 @@ fn a_store_that_is_half_described_is_refused() {
     let whole = Given::default()
         .flag("blobs.url", "--flag", "s3://a")
         .flag("handover.mode", "--flag", "redirect")
+        .flag("blobs.memory_max", "--flag", "3GiB")
         .flag("uploads.size_max", "--flag", "5120GiB");
     assert!(whole.loaded().blobs.url.is_some());
 }

@@ -1,9 +1,13 @@
 //! A gateway whose bytes are in a real S3-compatible store, and everything that can go wrong between the two.
 
 mod faults;
+mod hosts;
+mod memory;
+mod owner;
 mod processes;
 mod proxy;
 mod redirect;
+mod rights;
 mod tls;
 mod uploads;
 

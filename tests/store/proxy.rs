@@ -21,6 +21,10 @@ pub(super) enum Fault {
     Silence,
     /// It is carried out and never answered.
     HoldAnswer,
+    /// It is carried out, and the connection is closed without an answer.
+    LoseAnswer,
+    /// It is carried out, and this is answered in place of what the store said.
+    AnswerInstead(u16, &'static str),
     /// It is carried out, and so many bytes of the answer's body come.
     CutAfter(usize),
     /// It is carried out, and its answer's head has the one text in place of the other.
@@ -99,25 +103,28 @@ impl State {
             Fault::Answer(status, code) => {
                 let mut body = (&mut client).take(rest);
                 copy(&mut body, &mut tokio::io::sink()).await?;
-                let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
-                // An answer to HEAD has a length and no body.
-                let body = if head.starts_with("HEAD ") { "" } else { &text };
-                let answer = format!(
-                    "HTTP/1.1 {status} No\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    text.len()
-                );
-                return client.write_all(answer.as_bytes()).await;
+                return refuse(&mut client, &head, status, code).await;
             }
             _ => {}
         }
         let mut store = TcpStream::connect(self.upstream).await?;
-        let once = head.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+        // What is asked of a proxy by name is the store's own.
+        let once = match head.split_once(" http://") {
+            Some((method, rest)) if !method.contains('\n') => {
+                let path = rest.find('/').unwrap();
+                format!("{method} {}", &rest[path..])
+            }
+            _ => head.clone(),
+        };
+        let once = once.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
         store.write_all(once.as_bytes()).await?;
         store.write_all(&begun).await?;
         copy(&mut (&mut client).take(rest), &mut store).await?;
         let (answer, body) = head_of(&mut store).await?;
         match fault {
             Fault::HoldAnswer => std::future::pending().await,
+            Fault::LoseAnswer => Ok(()),
+            Fault::AnswerInstead(status, code) => refuse(&mut client, &head, status, code).await,
             Fault::CutAfter(bytes) => {
                 client.write_all(answer.as_bytes()).await?;
                 let first = &body[..body.len().min(bytes)];
@@ -154,6 +161,23 @@ impl State {
             }
         }
     }
+}
+
+/// Answers with a status and a code of S3.
+async fn refuse(
+    client: &mut TcpStream,
+    head: &str,
+    status: u16,
+    code: &str,
+) -> std::io::Result<()> {
+    let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+    // An answer to HEAD has a length and no body.
+    let body = if head.starts_with("HEAD ") { "" } else { &text };
+    let answer = format!(
+        "HTTP/1.1 {status} No\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        text.len()
+    );
+    client.write_all(answer.as_bytes()).await
 }
 
 /// The head of a request or an answer, and what came with it of the body.

@@ -1,8 +1,17 @@
 //! Clients that are sent on to the store.
 
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::processes::Installed;
+use super::proxy::{Fault, Proxy};
 use super::{prefix, sample};
+use crate::cli::support::{Place, pause, until};
 use crate::support::app::{PNG, TestApp};
 use crate::support::client::Reply;
 use crate::support::store::Store;
@@ -173,4 +182,182 @@ fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest as _;
     let digest = sha2::Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_of_the_store_before_a_client_is_sent_on() {
+    let Some(store) = Store::needed() else {
+        return;
+    };
+    let proxy = Proxy::before(&store.endpoint).await;
+    let mut settings = store.settings(&prefix("asked"));
+    settings[1].1 = proxy.url.clone();
+    settings.push(("handover.mode", "redirect".to_owned()));
+    let settings: Vec<_> = settings
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
+    let app = TestApp::start_with(&settings).await.with_org_123().await;
+    let (link, here) = (
+        app.link("file_abc123", "").await,
+        app.link("file_abc123", "ip=127.0.0.1").await,
+    );
+    let before = proxy.seen().len();
+    assert_eq!(app.client.get(&here, &[]).await.status, 200);
+    assert!(
+        proxy.seen().len() > before,
+        "it was read, and not for nothing"
+    );
+    // As many as may wait for a store at once, and it says nothing to any of them.
+    proxy.plan(|_| Fault::Silence);
+    let before = proxy.seen().len();
+    let stuck = app.link("file_def456", "ip=127.0.0.1").await;
+    let waiting: Vec<_> = (0..70)
+        .map(|_| {
+            let (client, link) = (app.client, stuck.clone());
+            tokio::spawn(async move { client.get(&link, &[]).await.status })
+        })
+        .collect();
+    while proxy.seen().len() < before + 64 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    location(&app.client.get(&link, &[]).await);
+    assert!(waiting.iter().all(|one| !one.is_finished()), "they wait");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// Gives credentials of the store to whoever asks, each good for no time, and slowly where it is told to.
+struct Role {
+    url: String,
+    is_held: Arc<AtomicBool>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Role {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/role", listener.local_addr().unwrap());
+        let (is_held, asked) = (
+            Arc::new(AtomicBool::default()),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let (held, count) = (Arc::clone(&is_held), Arc::clone(&asked));
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (held, count) = (Arc::clone(&held), Arc::clone(&count));
+                tokio::spawn(async move {
+                    let _ = client.read(&mut [0; 4096]).await;
+                    count.fetch_add(1, Relaxed);
+                    while held.load(Relaxed) {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                    let body = r#"{"AccessKeyId":"role","SecretAccessKey":"s","Token":"t","Expiration":"2020-01-01T00:00:00Z"}"#;
+                    let head = format!(
+                        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                         Connection: close\r\n\r\n",
+                        body.len()
+                    );
+                    let _ = client.write_all((head + body).as_bytes()).await;
+                });
+            }
+        });
+        Self {
+            url,
+            is_held,
+            asked,
+        }
+    }
+
+    /// Holds the credentials back from whoever asks now, until `meanwhile` is done.
+    fn hold<T>(&self, ask: impl FnOnce() -> T + Send, meanwhile: impl FnOnce()) -> T
+    where
+        T: Send,
+    {
+        let before = self.asked.load(Relaxed);
+        self.is_held.store(true, Relaxed);
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(ask);
+            until("asking for credentials", || {
+                self.asked.load(Relaxed) > before
+            });
+            meanwhile();
+            self.is_held.store(false, Relaxed);
+            asking.join().unwrap()
+        })
+    }
+}
+
+/// A process that is sent on to a store by credentials of a role, and the links that it opens.
+#[test]
+fn a_link_that_dies_while_credentials_are_waited_for_sends_nobody_on() {
+    let Some(store) = Store::needed() else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let role = runtime.block_on(Role::start());
+    let settings = store.settings(&prefix("role"));
+    let mut installed = Installed {
+        place: Place::new(),
+        settings,
+    };
+    let file = installed.add("a.bin", &vec![1; 100_000]);
+    let token = installed.place.file("token", b"token");
+    installed.settings.truncate(2);
+    installed.settings.extend([
+        ("handover.mode", "redirect".to_owned()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.url.clone()),
+        (
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+            token.display().to_string(),
+        ),
+    ]);
+    let (serving, base) = installed.serve();
+    let link = |seconds: &str| {
+        let words = ["sign", "--public-base-url", &base, "--file", &file];
+        let signed = installed.json(&[&words[..], &["--expires-in", seconds]].concat());
+        let expires = signed["expires"].as_u64().unwrap();
+        (signed["download_url"].as_str().unwrap().to_owned(), expires)
+    };
+    let seconds = |count: u64| {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(count) {
+            pause();
+        }
+    };
+    // A URL that was long in the making is not good for longer than the link is.
+    let (url, expires) = link("20");
+    let (head, _) = role.hold(|| curl(&[], &url), || seconds(3));
+    assert!(head.starts_with("http/1.1 302"), "{head}");
+    let to = head
+        .lines()
+        .find_map(|line| line.strip_prefix("location: "))
+        .unwrap();
+    let (date, lives) = (parameter(to, "x-amz-date"), parameter(to, "x-amz-expires"));
+    let (day, time) = date.split_once('t').unwrap();
+    let date = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        &day[..4],
+        &day[4..6],
+        &day[6..],
+        &time[..2],
+        &time[2..4],
+        &time[4..6]
+    );
+    let signed: jiff::Timestamp = date.parse().unwrap();
+    let ends = signed.as_second().cast_unsigned() + lives.parse::<u64>().unwrap();
+    println!("a URL until {ends} for a link until {expires}");
+    assert_eq!(ends, expires);
+    // One whose link is over, or was revoked, is not given.
+    let (url, _) = link("2");
+    let (head, _) = role.hold(|| curl(&[], &url), || seconds(3));
+    assert!(head.starts_with("http/1.1 401"), "{head}");
+    let (url, _) = link("600");
+    let revoke = || {
+        let done = installed.command(&["revoke", &url]).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        seconds(2);
+    };
+    let (head, _) = role.hold(|| curl(&[], &url), revoke);
+    assert!(head.starts_with("http/1.1 401"), "{head}");
+    serving.stop("TERM");
 }

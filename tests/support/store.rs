@@ -60,6 +60,8 @@ impl Store {
             key: Some((id, self.directory.join("secret"))),
             ambient: Ambient::default(),
             size_max: 1 << 30,
+            memory_max: 1 << 29,
+            owner: None,
         };
         S3::open(&settings, || UnixSeconds::new(4_000_000_000).unwrap()).unwrap()
     }

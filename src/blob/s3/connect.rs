@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use object_store::{BackoffConfig, ClientOptions, CredentialProvider, RetryConfig
 use tokio::sync::Semaphore;
 
 use super::fault::fault;
+use super::room::Room;
+use super::settings::ENDPOINTS;
 use super::{ASKED_AT_ONCE_MAX, SENT_WITHIN, Settings, Shared};
 use crate::blob::BlobError;
 use crate::model::time::UnixSeconds;
@@ -32,6 +35,9 @@ const REGION: &str = "us-east-1";
 
 /// How long a connection may take to come about.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How many connections to the store stay open unused. Each may hold a buffer of 408 KiB.
+const IDLE_MAX: usize = 64;
 
 /// After how long the secret's file is read again.
 const SECRET_AGE_MAX: Duration = Duration::from_secs(5);
@@ -56,9 +62,12 @@ pub(super) fn connect(
         .with_http1_only()
         .with_connect_timeout(CONNECTED_WITHIN)
         .with_timeout_disabled()
+        .with_pool_max_idle_per_host(IDLE_MAX)
         .with_read_timeout(SENT_WITHIN);
     let mut builder = AmazonS3Builder::new();
-    for (name, value) in settings.ambient.pairs() {
+    let ambient = settings.ambient.pairs();
+    // Those are in `Settings::endpoint_url`.
+    for (name, value) in ambient.filter(|(name, _)| !ENDPOINTS.contains(name)) {
         let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().map_err(failed)?;
         builder = builder.with_config(key, value);
     }
@@ -73,20 +82,30 @@ pub(super) fn connect(
         .with_disable_bulk_delete(true)
         .with_retry(retries())
         .with_client_options(options.clone());
-    if let Some(endpoint) = &settings.endpoint {
-        builder = builder.with_endpoint(endpoint_of(settings, endpoint));
+    let endpoint = settings.endpoint_url().map_err(|why| BlobError::Io {
+        doing: OPENING,
+        source: io::Error::new(io::ErrorKind::InvalidInput, why),
+    })?;
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint);
     }
     if let Some((id, path)) = &settings.key {
         let secret = SecretFile::open(id, path.clone())?;
         builder = builder.with_credentials(Arc::new(secret));
     }
+    let part_bytes = part_bytes(settings.size_max);
     Ok(Shared {
         store: builder.build().map_err(failed)?,
         http: ReqwestConnector::default()
             .connect(&options)
             .map_err(failed)?,
+        bucket: settings.bucket.name.clone(),
         prefix: settings.bucket.prefix.clone(),
-        part_bytes: part_bytes(settings.size_max),
+        owner: settings.owner,
+        is_claimed: AtomicBool::new(false),
+        is_writable: AtomicBool::new(false),
+        room: Room::new(settings.memory_max, part_bytes),
+        part_bytes,
         turns: Semaphore::new(ASKED_AT_ONCE_MAX),
         now,
     })
@@ -113,16 +132,6 @@ fn retries() -> RetryConfig {
         },
         max_retries: 3,
         retry_timeout: Duration::from_secs(8),
-    }
-}
-
-/// Where the bucket is named in the host, its name stands in front of the store's.
-fn endpoint_of(settings: &Settings, endpoint: &str) -> String {
-    match endpoint.split_once("://") {
-        Some((scheme, host)) if !settings.path_style => {
-            format!("{scheme}://{bucket}.{host}", bucket = settings.bucket.name)
-        }
-        _ => endpoint.to_owned(),
     }
 }
 

@@ -45,6 +45,11 @@ pub(super) fn is_missing(error: &Error) -> bool {
         && code_of(&error.to_string()).is_none_or(|code| code != "NoSuchBucket")
 }
 
+/// Whether the store does not know the condition (501).
+pub(super) fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::NotImplemented { .. }) || error.to_string().contains("NotImplemented")
+}
+
 /// Waits before another try.
 pub(super) async fn pause(tries: u32) {
     let whole = PAUSE * (1 << tries.min(5));

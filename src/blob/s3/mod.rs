@@ -1,7 +1,7 @@
 //! Blobs as objects of an S3-compatible store: AWS S3, Ceph, MinIO, Garage and others.
 //!
 //! A blob is the object `PREFIX/blobs/<32 hex>`. Any number of processes may work on one prefix; nothing else
-//! may write below it. A small blob is put in one request, a larger one in parts that are sent while more
+//! may write below it, and an object beside the blobs says whose they are. A small blob is put in one request, a larger one in parts that are sent while more
 //! comes in, and is an object from the moment on that the store has completed them. Either way the store
 //! holds every request to a signed SHA-256 of what was sent.
 //!
@@ -11,6 +11,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use http::Method;
@@ -25,22 +26,26 @@ use tokio::time::timeout;
 
 use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
-use crate::model::id::BlobKey;
+use crate::model::id::{BlobKey, InstallationId};
 use crate::model::time::UnixSeconds;
 
 mod connect;
 mod fault;
+mod owner;
 mod read;
+mod room;
 mod settings;
 mod stage;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod write;
 
 pub use read::{HELD_BYTES_MAX, Object, Reader};
 pub use settings::{Ambient, Bucket, Settings, VARIABLES};
 
 use fault::{fault, is_missing, late};
+use room::Room;
 use stage::Stage;
 use uploads::UPLOAD_SECONDS_MAX;
 
@@ -74,8 +79,16 @@ struct Shared {
     store: AmazonS3,
     /// For what `store` has no call for.
     http: HttpClient,
+    bucket: String,
     /// What the names of all our objects begin with.
     prefix: String,
+    /// Whose they are to be.
+    owner: Option<InstallationId>,
+    /// Whether they were seen to be.
+    is_claimed: AtomicBool,
+    /// Whether the last write was good.
+    is_writable: AtomicBool,
+    room: Room,
     /// How many bytes each part of a larger blob has, but for its last one.
     part_bytes: usize,
     turns: Semaphore,
@@ -153,7 +166,7 @@ impl Shared {
         let mut found = Vec::new();
         while found.len() < limit {
             let options = PaginatedListOptions {
-                offset,
+                offset: offset.clone(),
                 max_keys: Some(PAGE.min(limit - found.len())),
                 ..PaginatedListOptions::default()
             };
@@ -162,14 +175,23 @@ impl Shared {
                 .await?;
             let page = page.map_err(|error| fault(DOING, &error))?;
             let objects = page.result.objects;
-            offset = objects.last().map(|last| last.location.to_string());
+            for object in &objects {
+                let name = object.location.to_string();
+                if offset.as_ref().is_some_and(|before| name <= *before) {
+                    return Err(stuck(DOING));
+                }
+                offset = Some(name);
+            }
             // What is none of ours is passed over.
             found.extend(objects.iter().filter_map(|object| {
                 let key = BlobKey::parse(object.location.as_ref().strip_prefix(&blobs)?)?;
                 Some((key, committed_at(object)))
             }));
-            if page.page_token.is_none() || offset.is_none() {
+            if page.page_token.is_none() {
                 break;
+            }
+            if objects.is_empty() {
+                return Err(stuck(DOING));
             }
         }
         Ok(found)
@@ -201,7 +223,9 @@ impl Shared {
         };
         let lives = Duration::from_secs(asked.seconds);
         let signing = self.store.signed_url_opts(method, path, lives, &options);
-        let url = self.within(DOING, signing).await?;
+        // Nothing is asked of the store, so it is nobody's turn; who gives us credentials may be slow.
+        let url = timeout(ANSWER_WITHIN, signing).await;
+        let url = url.map_err(|_| late(DOING, ANSWER_WITHIN))?;
         Ok(url.map_err(|error| fault(DOING, &error))?.into())
     }
 }
@@ -209,7 +233,8 @@ impl Shared {
 impl BlobStore for S3 {
     fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
         Box::pin(async move {
-            let stage = Stage::new(Arc::clone(&self.shared), key);
+            self.shared.expect_claimed().await?;
+            let stage = Stage::new(Arc::clone(&self.shared), key)?;
             Ok(Box::new(stage) as Box<dyn Staged>)
         })
     }
@@ -255,8 +280,12 @@ impl BlobStore for S3 {
         })
     }
 
+    fn claim(&self) -> Answer<'_, ()> {
+        Box::pin(self.shared.claim())
+    }
+
     fn is_reachable(&self, _probe: BlobKey) -> Answer<'_, ()> {
-        Box::pin(async { self.shared.list(None, 1).await.map(|_| ()) })
+        Box::pin(self.shared.look_around())
     }
 
     fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
@@ -287,6 +316,12 @@ impl BlobStore for S3 {
     ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
         Box::pin(self.shared.list(after, limit))
     }
+}
+
+/// The error of a list that goes on without getting on.
+fn stuck(doing: &'static str) -> BlobError {
+    let why = "the store's list is not in order, or does not go on where it was told to".into();
+    BlobError::Unavailable { doing, why }
 }
 
 /// When an object was committed, at the latest. Some stores say of one that was made of parts when that was

@@ -1,22 +1,38 @@
 //! Reading an object, from wherever on and however often the store drops us.
+//!
+//! It is asked for a window at a time, and for the next one only when that was taken: a client that is quick is
+//! given larger ones, a slow one smaller ones, and what waits for a client has its room in memory ([`super::room`]).
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, GetRange, ObjectStore as _};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fault::{TRIES_MAX, fault, is_missing, late, pause};
+use super::room::{PIECE_BYTES, Taken, held};
 use super::{BYTES_WITHIN, Shared};
 use crate::blob::BlobError;
 
 /// What the bytes of one download take in memory at most: the piece in hand, and what the connection to the
 /// store reads ahead of it (hyper's buffer, at most 408 KiB each). No more is fetched before that is taken.
 pub const HELD_BYTES_MAX: usize = 1024 * 1024;
+
+/// The smallest and the largest window. The store answers once for each.
+const WINDOW_BYTES_MIN: u64 = 64 * 1024;
+const WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// A window that was taken in less is followed by one twice as large.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// One that took longer, by one half as large.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// How many bytes must have come for the tries to be counted anew.
 const PROGRESS_BYTES: u64 = 64 * 1024;
@@ -34,12 +50,25 @@ pub struct Object {
 /// A part of an object on its way here.
 pub struct Reader {
     object: Arc<Object>,
-    stream: Option<BoxStream<'static, object_store::Result<Bytes>>>,
+    open: Option<Open>,
+    /// How many bytes are asked for at once.
+    window: u64,
+    /// Where there is no room for a window, a piece is taken, and the next when that is gone.
+    piece: Arc<Semaphore>,
     next: u64,
     end: u64,
     /// How often it failed since `mark`.
     failures: u32,
     mark: u64,
+}
+
+/// A window that is being read.
+struct Open {
+    stream: BoxStream<'static, object_store::Result<Bytes>>,
+    end: u64,
+    is_small: bool,
+    taken: Taken,
+    begun: Instant,
 }
 
 impl Object {
@@ -92,7 +121,9 @@ impl Reader {
     pub(in crate::blob) fn new(object: Arc<Object>, start: u64, end: u64) -> Self {
         Self {
             object,
-            stream: None,
+            open: None,
+            window: HELD_BYTES_MAX as u64,
+            piece: Arc::new(Semaphore::new(1)),
             next: start,
             end,
             failures: 0,
@@ -100,8 +131,16 @@ impl Reader {
         }
     }
 
+    /// The same, whose first window has so many bytes at most.
+    #[must_use]
+    pub fn beginning_with(mut self, bytes: usize) -> Self {
+        self.window = self.window.min(bytes as u64);
+        self
+    }
+
     /// The next bytes, at least one; `None` once there were all. The store is asked for more only from in
-    /// here, so whoever takes slowly is sent slowly. Where the connection to the store breaks or falls
+    /// here, so whoever takes slowly is sent slowly. The bytes take room in memory until they are dropped: who
+    /// keeps them may wait for ever for the next ones. Where the connection to the store breaks or falls
     /// silent, the rest is asked for anew, `TRIES_MAX` times without progress at most. Bytes of another
     /// object are `Damaged`, never sent. Dropping the answer loses no bytes.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
@@ -116,7 +155,7 @@ impl Reader {
                     return Ok(Some(bytes));
                 }
                 Err(error @ BlobError::Unavailable { .. }) => {
-                    self.stream = None;
+                    self.open = None;
                     self.failures += 1;
                     if self.failures >= TRIES_MAX {
                         return Err(error);
@@ -127,25 +166,42 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
-        self.stream = None;
+        self.open = None;
         Ok(None)
     }
 
     async fn try_next(&mut self) -> Result<Bytes, BlobError> {
-        let stream = match &mut self.stream {
-            Some(stream) => stream,
-            none => none.insert(open(&self.object, self.next, self.end).await?),
+        if let Some(done) = self.open.take_if(|open| open.end == self.next) {
+            self.window = match done.begun.elapsed() {
+                took if took < QUICK => (self.window * 2).min(WINDOW_BYTES_MAX),
+                took if took > SLOW => (self.window / 2).max(WINDOW_BYTES_MIN),
+                _ => self.window,
+            };
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let open = self.open_window().await?;
+                self.open.insert(open)
+            }
         };
-        let next = timeout(BYTES_WITHIN, stream.next());
+        let next = timeout(BYTES_WITHIN, open.stream.next());
         let next = next.await.map_err(|_| late(READING, BYTES_WITHIN))?;
         match next {
-            Some(Ok(bytes)) if bytes.len() as u64 <= self.end - self.next => Ok(bytes),
+            Some(Ok(bytes)) if bytes.len() as u64 <= open.end - self.next => {
+                // A few bytes may keep a large buffer of the connection to the store.
+                let bytes = match open.is_small {
+                    true => Bytes::copy_from_slice(&bytes),
+                    false => bytes,
+                };
+                Ok(held(bytes, Arc::clone(&open.taken)))
+            }
             Some(Ok(_)) => Err(self
                 .object
                 .damaged("the store sends more than was asked for")),
             Some(Err(error)) => Err(fault(READING, &error)),
             None => {
-                let missing = self.end - self.next;
+                let missing = open.end - self.next;
                 let why = format!("the store's answer ended {missing} bytes early");
                 Err(BlobError::Unavailable {
                     doing: READING,
@@ -153,6 +209,33 @@ impl Reader {
                 })
             }
         }
+    }
+
+    /// Asks for the next window, or for as much of it as there is room for.
+    async fn open_window(&mut self) -> Result<Open, BlobError> {
+        let left = self.end - self.next;
+        let window = self.window.min(left);
+        // Of a larger one no more is ever in memory.
+        let most =
+            usize::try_from(window).map_or(HELD_BYTES_MAX, |window| window.min(HELD_BYTES_MAX));
+        let (bytes, taken) = match self.object.shared.room.window(most) {
+            Some((bytes, taken)) if bytes == most => (window, taken),
+            Some((bytes, taken)) => (bytes as u64, taken),
+            None => {
+                let piece = Arc::clone(&self.piece).acquire_owned().await;
+                // It is never closed.
+                let piece = piece.map_err(|_| self.object.damaged("it was closed"))?;
+                (left.min(PIECE_BYTES as u64), Arc::new(piece))
+            }
+        };
+        let end = self.next + bytes;
+        Ok(Open {
+            stream: open(&self.object, self.next, end).await?,
+            end,
+            is_small: bytes < HELD_BYTES_MAX as u64,
+            taken,
+            begun: Instant::now(),
+        })
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
+
+use crate::model::id::InstallationId;
 
 /// The longest name of a bucket and prefix, in bytes: the names of objects have 1,024, ours included.
 const URL_BYTES_MAX: usize = 512;
@@ -26,6 +29,9 @@ pub const VARIABLES: [&str; 13] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 
+/// Those of them that say where the store is, the more special one first.
+pub(super) const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+
 /// A bucket, and what the names of our objects in it begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
@@ -40,7 +46,7 @@ pub struct Bucket {
 pub struct Settings {
     /// Where in the store.
     pub bucket: Bucket,
-    /// Its URL, without a slash at its end; that of AWS if `None`.
+    /// Its URL, without a slash at its end; what the environment says if `None`, else that of AWS.
     pub endpoint: Option<String>,
     /// Its region.
     pub region: Option<String>,
@@ -52,11 +58,78 @@ pub struct Settings {
     pub ambient: Ambient,
     /// The most bytes in one blob.
     pub size_max: u64,
+    /// How many bytes of blobs this process holds at most.
+    pub memory_max: u64,
+    /// Which installation the bytes must be of; any if `None`.
+    pub owner: Option<InstallationId>,
 }
 
 /// The values of [`VARIABLES`], secrets among them: they are never printed, and wiped when dropped.
 #[derive(Clone, Default)]
 pub struct Ambient(BTreeMap<&'static str, Zeroizing<String>>);
+
+impl Settings {
+    /// Whether credentials and bytes go to another machine as anybody on the way can read them.
+    pub fn is_in_the_clear(&self) -> bool {
+        let url = self.store_url().and_then(|url| url.strip_prefix("http://"));
+        url.is_some_and(|rest| {
+            let host = host_of(rest);
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+            let is_here = address.map_or(host == "localhost", |address| address.is_loopback());
+            !is_here
+        })
+    }
+
+    /// Says no to what contradicts itself, as a sentence that begins with a key.
+    pub fn check(&self) -> Result<(), &'static str> {
+        self.endpoint_url().map(drop)
+    }
+
+    /// The URL whose paths are the names of objects, or of the bucket and objects, if it is not AWS's own.
+    /// Where the bucket is named in the host, it stands in front of the store's name: both must be names.
+    pub(super) fn endpoint_url(&self) -> Result<Option<String>, &'static str> {
+        let Some(url) = self.store_url() else {
+            return Ok(None);
+        };
+        let Some((scheme @ ("http" | "https"), rest)) = url.split_once("://") else {
+            return Err("AWS_ENDPOINT_URL: must begin with http:// or https://");
+        };
+        if self.path_style {
+            return Ok(Some(url.to_owned()));
+        }
+        let (bucket, host) = (&self.bucket.name, host_of(rest));
+        if host.starts_with('[') || host.parse::<IpAddr>().is_ok() {
+            return Err(
+                "blobs.path_style: must be true where the store's URL has an address and no name: the bucket's \
+                 name cannot stand in front of it",
+            );
+        }
+        let is_plain =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+        if !bucket.bytes().all(is_plain) {
+            return Err(
+                "blobs.path_style: must be true for a bucket whose name is no host's (a-z, 0-9, . and -)",
+            );
+        }
+        Ok(Some(format!("{scheme}://{bucket}.{rest}")))
+    }
+
+    fn store_url(&self) -> Option<&str> {
+        let said = ENDPOINTS.iter().find_map(|name| self.ambient.get(name));
+        let url = self.endpoint.as_deref().or(said)?;
+        Some(url.trim_end_matches('/'))
+    }
+}
+
+/// The host in what follows the scheme of a URL.
+fn host_of(rest: &str) -> &str {
+    let authority = rest.split('/').next().unwrap_or_default();
+    match authority.rsplit_once(':') {
+        // The last colon of a bare `[::1]` belongs to the host.
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
 
 impl Bucket {
     /// Reads `s3://bucket` or `s3://bucket/prefix`, both of plain names. The error is the end of a sentence
@@ -149,6 +222,102 @@ mod tests {
         ] {
             assert!(Bucket::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    fn reached(endpoint: Option<&str>, ambient: &[(&str, &str)], path_style: bool) -> Settings {
+        let mut kept = Ambient::default();
+        for (name, value) in ambient {
+            kept.keep(name, value);
+        }
+        Settings {
+            bucket: Bucket::parse("s3://files/a").unwrap(),
+            endpoint: endpoint.map(str::to_owned),
+            region: None,
+            path_style,
+            key: None,
+            ambient: kept,
+            size_max: 1,
+            memory_max: 1 << 30,
+            owner: None,
+        }
+    }
+
+    #[test]
+    fn a_bucket_in_the_host_stands_in_front_of_the_stores_name_whoever_says_it() {
+        let (one, all) = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL");
+        for (endpoint, ambient, path_style, wanted) in [
+            (None, vec![], false, None),
+            (
+                Some("https://s3.a"),
+                vec![(all, "http://b")],
+                true,
+                Some("https://s3.a"),
+            ),
+            (
+                Some("https://s3.a"),
+                vec![(one, "http://b")],
+                false,
+                Some("https://files.s3.a"),
+            ),
+            (
+                None,
+                vec![(all, "https://s3.a:1/")],
+                false,
+                Some("https://files.s3.a:1"),
+            ),
+            (
+                None,
+                vec![(all, "http://b"), (one, "http://c/d")],
+                false,
+                Some("http://files.c/d"),
+            ),
+            (
+                None,
+                vec![(all, "http://127.0.0.1:9")],
+                true,
+                Some("http://127.0.0.1:9"),
+            ),
+        ] {
+            let settings = reached(endpoint, &ambient, path_style);
+            assert_eq!(settings.endpoint_url().unwrap().as_deref(), wanted);
+        }
+        for (endpoint, why) in [
+            ("http://127.0.0.1:9", "blobs.path_style: must be true where"),
+            ("https://[::1]", "blobs.path_style: must be true where"),
+            ("s3.a", "AWS_ENDPOINT_URL: must begin with"),
+        ] {
+            let refused = reached(None, &[(all, endpoint)], false).check();
+            assert!(refused.unwrap_err().starts_with(why), "{endpoint}");
+        }
+        let mut settings = reached(Some("https://s3.a"), &[], false);
+        settings.bucket.name = "Fi_les".into();
+        assert!(settings.check().unwrap_err().contains("no host's"));
+    }
+
+    #[test]
+    fn what_goes_to_another_machine_in_the_clear_is_known() {
+        for (url, is_clear) in [
+            ("http://s3.example.com", true),
+            ("http://192.0.2.1:80/a", true),
+            ("http://[2001:db8::1]:80", true),
+            ("https://s3.example.com", false),
+            ("http://localhost:7480", false),
+            ("http://127.0.0.1:7480", false),
+            ("http://[::1]", false),
+        ] {
+            assert_eq!(
+                reached(Some(url), &[], true).is_in_the_clear(),
+                is_clear,
+                "{url}"
+            );
+            let said = [("AWS_ENDPOINT_URL", url)];
+            assert_eq!(
+                reached(None, &said, true).is_in_the_clear(),
+                is_clear,
+                "{url}"
+            );
+        }
+        assert!(!reached(None, &[], true).is_in_the_clear());
     }
 
     #[test]

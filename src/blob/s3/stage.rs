@@ -7,34 +7,30 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
-use object_store::{Attribute, Attributes, Error, GetOptions, ObjectStore as _};
-use object_store::{PutMode, PutOptions, PutPayload};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::fault::{TRIES_MAX, fault, late, pause};
+use super::room::{FIRST_BYTES, Taken, held};
 use super::uploads::UPLOAD_SECONDS_MAX;
+use super::write::{COMMITTING, WRITING, taken};
 use super::{SENT_WITHIN, Shared};
 use crate::blob::{Answer, BlobError, Staged, Stored};
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Sha256Digest, hex};
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
-/// Where an object that was put in one request says what it holds.
-const SHA256: &str = "sha256";
-
-const WRITING: &str = "writing a blob";
-const COMMITTING: &str = "committing a blob";
-
 /// The writing end that the port hands out. It holds two parts in memory at most, one being filled and one
-/// being hashed and sent.
+/// being hashed and sent, each in room of its own.
 pub(super) struct Stage {
     shared: Arc<Shared>,
     key: BlobKey,
     begun: UnixSeconds,
     gathered: BytesMut,
+    /// How many bytes may be gathered, and the room for them.
+    room: (usize, Option<Taken>),
     size: u64,
     hasher: Hasher,
     parts: Parts,
@@ -54,6 +50,8 @@ enum Hasher {
 struct Parts {
     shared: Arc<Shared>,
     path: Path,
+    /// What the object will say that it was written by.
+    writer: String,
     id: Id,
     sent: Vec<PartId>,
     sending: Option<JoinHandle<Result<PartId, BlobError>>>,
@@ -69,23 +67,27 @@ enum Id {
 }
 
 impl Stage {
-    pub(super) fn new(shared: Arc<Shared>, key: BlobKey) -> Self {
-        Self {
+    pub(super) fn new(shared: Arc<Shared>, key: BlobKey) -> Result<Self, BlobError> {
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(|error| failed(error.into()))?;
+        Ok(Self {
             key,
             begun: (shared.now)(),
             gathered: BytesMut::new(),
+            room: (0, None),
             size: 0,
             hasher: Hasher::Ours(Sha256::new()),
             parts: Parts {
                 shared: Arc::clone(&shared),
                 path: shared.path(key),
+                writer: hex(&random),
                 id: Id::None,
                 sent: Vec::new(),
                 sending: None,
             },
             shared,
             sound: true,
-        }
+        })
     }
 
     async fn gather(&mut self, mut chunk: Bytes) -> Result<(), BlobError> {
@@ -93,12 +95,37 @@ impl Stage {
             if self.gathered.len() == self.shared.part_bytes {
                 self.send_gathered().await?;
             }
-            let room = self.shared.part_bytes - self.gathered.len();
+            if self.gathered.len() == self.room.0 {
+                self.make_room().await?;
+            }
+            let room = self.room.0 - self.gathered.len();
             let some = chunk.split_to(room.min(chunk.len()));
             self.gathered.extend_from_slice(&some);
             self.size += some.len() as u64;
         }
         Ok(())
+    }
+
+    /// Takes room for more bytes: at first for a small blob, then for a whole part, exactly.
+    async fn make_room(&mut self) -> Result<(), BlobError> {
+        let (room, is_small) = (&self.shared.room, self.size == 0);
+        let (bytes, taken) = match is_small {
+            true => (FIRST_BYTES, room.first().await?),
+            false => (self.shared.part_bytes, room.part().await?),
+        };
+        let mut larger = BytesMut::with_capacity(bytes);
+        larger.extend_from_slice(&self.gathered);
+        (self.gathered, self.room) = (larger, (bytes, Some(taken)));
+        Ok(())
+    }
+
+    /// What was gathered, with its room.
+    fn take_gathered(&mut self) -> Bytes {
+        let bytes = std::mem::take(&mut self.gathered).freeze();
+        match std::mem::take(&mut self.room).1 {
+            Some(taken) => held(bytes, taken),
+            None => bytes,
+        }
     }
 
     /// Hands a part to the store and the hasher, once they are done with the one before it.
@@ -110,7 +137,7 @@ impl Stage {
         self.parts.begin().await?;
         self.parts.settle().await?;
         let mut hasher = self.hasher.take().await?;
-        let part = std::mem::take(&mut self.gathered).freeze();
+        let part = self.take_gathered();
         let hashed = part.clone();
         self.hasher = Hasher::Away(spawn_blocking(move || {
             hasher.update(&hashed);
@@ -122,7 +149,7 @@ impl Stage {
     /// Puts all in one request.
     async fn put(&mut self) -> Result<Sha256Digest, BlobError> {
         let mut hasher = self.hasher.take().await?;
-        let bytes = std::mem::take(&mut self.gathered).freeze();
+        let bytes = self.take_gathered();
         let hashed = bytes.clone();
         let hashing = spawn_blocking(move || {
             hasher.update(&hashed);
@@ -132,7 +159,8 @@ impl Stage {
             .await
             .map_err(|gone| failed(io::Error::other(gone)))?;
         let sha256 = Sha256Digest::new(hasher.finalize().into());
-        self.shared.put(&self.parts.path, bytes, sha256).await?;
+        let (path, writer) = (&self.parts.path, &self.parts.writer);
+        self.shared.put(path, bytes, writer).await?;
         Ok(sha256)
     }
 
@@ -161,23 +189,27 @@ impl Staged for Stage {
     fn write(&mut self, chunk: Bytes) -> Answer<'_, ()> {
         Box::pin(async move {
             self.begin()?;
-            self.gather(chunk).await?;
-            self.sound = true;
-            Ok(())
+            let gathered = self.gather(chunk).await;
+            if gathered.is_err() {
+                self.shared.note_write(&gathered);
+            }
+            self.sound = gathered.is_ok();
+            gathered
         })
     }
 
     fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
         Box::pin(async move {
             self.begin()?;
-            let sha256 = match self.parts.id {
-                Id::None => self.put().await?,
-                Id::Asked(_) | Id::Known(_) => self.complete().await?,
+            let written = match self.parts.id {
+                Id::None => self.put().await,
+                Id::Asked(_) | Id::Known(_) => self.complete().await,
             };
+            self.shared.note_write(&written);
             Ok(Stored {
                 key: self.key,
                 size: self.size,
-                sha256,
+                sha256: written?,
             })
         })
     }
@@ -203,12 +235,9 @@ impl Parts {
     async fn begin(&mut self) -> Result<(), BlobError> {
         if matches!(self.id, Id::None) {
             let (shared, path) = (Arc::clone(&self.shared), self.path.clone());
+            let writer = self.writer.clone();
             self.id = Id::Asked(tokio::spawn(async move {
-                const DOING: &str = "beginning an upload";
-                let begun = shared
-                    .within(DOING, shared.store.create_multipart(&path))
-                    .await?;
-                begun.map_err(|error| fault(DOING, &error))
+                shared.begin_upload(&path, &writer).await
             }));
         }
         if let Id::Asked(asked) = &mut self.id {
@@ -258,18 +287,21 @@ impl Parts {
             Ok(answer) => answer.map_err(|error| fault(COMMITTING, &error)),
             Err(_) => Err(late(COMMITTING, SENT_WITHIN)),
         };
-        match self.shared.look(&self.path).await? {
-            Some(found) if found.size == size => {
+        match self
+            .shared
+            .is_written(&self.path, size, &self.writer)
+            .await?
+        {
+            Some(true) => {
                 self.id = Id::None;
                 Ok(())
             }
-            found => {
+            Some(false) => Err(taken()),
+            None => {
                 answer?;
-                let found = found.map(|found| found.size);
-                let why = format!("{size} bytes were completed, {found:?} are there");
                 Err(BlobError::Unavailable {
                     doing: COMMITTING,
-                    why,
+                    why: format!("{size} bytes were completed, and are not there"),
                 })
             }
         }
@@ -315,101 +347,6 @@ async fn give_up(
             }
             Err(_) => pause(tries).await,
         }
-    }
-}
-
-impl Shared {
-    async fn put_part(
-        &self,
-        path: &Path,
-        id: &String,
-        number: usize,
-        part: Bytes,
-    ) -> Result<PartId, BlobError> {
-        let mut tries = 1;
-        loop {
-            let sending = self
-                .store
-                .put_part(path, id, number, PutPayload::from(part.clone()));
-            let error = match timeout(SENT_WITHIN, sending).await {
-                Ok(Ok(part)) => return Ok(part),
-                Ok(Err(error)) => fault(WRITING, &error),
-                Err(_) => late(WRITING, SENT_WITHIN),
-            };
-            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
-                return Err(error);
-            }
-            pause(tries).await;
-            tries += 1;
-        }
-    }
-
-    /// Puts an object that must be new, in one request. A request that was answered to nobody may have been
-    /// carried out: then the object is there, and says that it is ours.
-    async fn put(&self, path: &Path, bytes: Bytes, sha256: Sha256Digest) -> Result<(), BlobError> {
-        let size = bytes.len() as u64;
-        let mut attributes = Attributes::new();
-        let hex = sha256.to_hex();
-        attributes.insert(Attribute::Metadata(SHA256.into()), hex.clone().into());
-        let mut mode = PutMode::Create;
-        let mut tries = 1;
-        loop {
-            let options = PutOptions {
-                mode: mode.clone(),
-                attributes: attributes.clone(),
-                ..PutOptions::default()
-            };
-            let payload = PutPayload::from(bytes.clone());
-            let putting = self.store.put_opts(path, payload, options);
-            let error = match timeout(SENT_WITHIN, putting).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(Error::AlreadyExists { .. })) => {
-                    let is_ours = tries > 1 && self.holds(path, size, &hex).await?;
-                    return if is_ours { Ok(()) } else { Err(taken()) };
-                }
-                // A store that knows no such condition: looking first is the best that can be had.
-                Ok(Err(error)) if is_unknown(&error) && matches!(mode, PutMode::Create) => {
-                    if self.look(path).await?.is_some() {
-                        return Err(taken());
-                    }
-                    mode = PutMode::Overwrite;
-                    continue;
-                }
-                Ok(Err(error)) => fault(WRITING, &error),
-                Err(_) => late(WRITING, SENT_WITHIN),
-            };
-            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
-                return Err(error);
-            }
-            pause(tries).await;
-            tries += 1;
-        }
-    }
-
-    /// Whether an object is of this size and says that it has this digest.
-    async fn holds(&self, path: &Path, size: u64, sha256: &str) -> Result<bool, BlobError> {
-        let options = GetOptions {
-            head: true,
-            ..GetOptions::default()
-        };
-        let found = self
-            .within(COMMITTING, self.store.get_opts(path, options))
-            .await?;
-        let found = found.map_err(|error| fault(COMMITTING, &error))?;
-        let said = found.attributes.get(&Attribute::Metadata(SHA256.into()));
-        Ok(found.meta.size == size && said.is_some_and(|said| said.as_ref() == sha256))
-    }
-}
-
-/// Whether the store does not know the condition (501).
-fn is_unknown(error: &Error) -> bool {
-    matches!(error, Error::NotImplemented { .. }) || error.to_string().contains("NotImplemented")
-}
-
-fn taken() -> BlobError {
-    BlobError::Io {
-        doing: COMMITTING,
-        source: io::ErrorKind::AlreadyExists.into(),
     }
 }
 

@@ -30,6 +30,8 @@ fn place(name: &str) -> Option<Settings> {
         key: Some((said("access_key_id"), directory.join("secret"))),
         ambient: Ambient::default(),
         size_max: 1 << 30,
+        memory_max: 1 << 29,
+        owner: None,
     })
 }
 
@@ -217,4 +219,143 @@ async fn what_the_store_refuses_is_unavailable_and_names_no_secret() {
             assert!(!said.contains("wrong-secret"), "{said}");
         }
     }
+}
+
+fn installation(number: u8) -> InstallationId {
+    InstallationId::from_random([number; 16])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_of_whoever_claims_it_first() {
+    let Some(settings) = place("owners") else {
+        return;
+    };
+    let of = |number| {
+        let owner = Some(installation(number));
+        let settings = Settings {
+            owner,
+            ..settings.clone()
+        };
+        open(&settings)
+    };
+    let stores: Vec<S3> = (0..8).map(of).collect();
+    let claims = stores.iter().map(|store| store.claim());
+    let claims = futures_util::future::join_all(claims).await;
+    let first = claims.iter().position(Result::is_ok).unwrap();
+    let key = contract::key(9, 0);
+    for (number, claim) in claims.into_iter().enumerate() {
+        let store = &stores[number];
+        if number == first {
+            contract::put(store, key, &[b"ours"]).await;
+            store.is_reachable(key).await.unwrap();
+            continue;
+        }
+        let ours = installation(u8::try_from(first).unwrap()).to_string();
+        for refused in [
+            claim,
+            store.claim().await,
+            store.stage(key).await.map(drop),
+            store.is_reachable(key).await,
+        ] {
+            let refused = refused.unwrap_err();
+            let said = refused.to_string();
+            assert!(matches!(refused, BlobError::Foreign { .. }), "{said}");
+            assert!(said.contains(&ours), "{said}");
+        }
+    }
+    // Another process of the same installation.
+    let again = of(u8::try_from(first).unwrap());
+    again.claim().await.unwrap();
+    // A mark that is none of ours is nobody's to write over.
+    let (path, text) = (stores[0].shared.mark_path(), "something else".to_owned());
+    stores[0]
+        .shared
+        .store
+        .put(&path, text.into())
+        .await
+        .unwrap();
+    assert!(matches!(
+        again.claim().await,
+        Err(BlobError::Foreign { .. })
+    ));
+    // One that was removed is made again.
+    stores[0].shared.store.delete(&path).await.unwrap();
+    again.is_reachable(key).await.unwrap();
+    assert!(stores[(first + 1) % 8].claim().await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_the_same_bytes_by_another_hand_is_not_our_own() {
+    let Some(settings) = place("hands") else {
+        return;
+    };
+    let store = open(&settings);
+    for (number, bytes) in [(0, parts(0, 5)), (1, parts(1, 5))] {
+        let key = contract::key(10, number);
+        contract::put(&store, key, &[&bytes]).await;
+        let mut stage = store.stage(key).await.unwrap();
+        stage.write(bytes).await.unwrap();
+        let refused = stage.commit().await;
+        assert!(matches!(refused, Err(BlobError::Io { .. })), "{refused:?}");
+    }
+}
+
+/// Answers every request with this, for lists that no real store gives.
+async fn always(answer: &'static str) -> (Settings, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let running = tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let (mut head, length) = (vec![0; 16 * 1024], answer.len());
+            let _ = client.read(&mut head).await;
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = client.write_all((head + answer).as_bytes()).await;
+        }
+    });
+    let mut ambient = Ambient::default();
+    ambient.keep("AWS_ACCESS_KEY_ID", "id");
+    ambient.keep("AWS_SECRET_ACCESS_KEY", "secret");
+    let settings = Settings {
+        bucket: Bucket::parse("s3://files").unwrap(),
+        endpoint: Some(endpoint),
+        region: None,
+        path_style: true,
+        key: None,
+        ambient,
+        size_max: 1,
+        memory_max: 1 << 29,
+        owner: None,
+    };
+    (settings, running)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_never_gets_on_is_an_error_and_no_loop() {
+    let blobs = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+        <NextContinuationToken>again</NextContinuationToken><Contents>\
+        <Key>blobs/05a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5</Key><Size>1</Size>\
+        <LastModified>2026-05-18T15:34:52.000Z</LastModified><ETag>a</ETag></Contents></ListBucketResult>";
+    let nothing = "<ListBucketResult><IsTruncated>true</IsTruncated>\
+        <NextContinuationToken>again</NextContinuationToken></ListBucketResult>";
+    for answer in [blobs, nothing] {
+        let (settings, running) = always(answer).await;
+        let listed = timeout(PATIENCE, open(&settings).list(None, 5))
+            .await
+            .unwrap();
+        let said = listed.unwrap_err().to_string();
+        assert!(said.contains("does not go on"), "{said}");
+        running.abort();
+    }
+    let uploads = "<ListMultipartUploadsResult><NextKeyMarker>blobs/a</NextKeyMarker>\
+        <NextUploadIdMarker>1</NextUploadIdMarker><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>";
+    let (settings, running) = always(uploads).await;
+    let store = open(&settings);
+    for listed in [store.abandoned_stages(), store.sweep_stages(9)] {
+        let listed = timeout(PATIENCE, listed).await.unwrap();
+        let said = listed.unwrap_err().to_string();
+        assert!(said.contains("has no end"), "{said}");
+    }
+    running.abort();
 }

@@ -34,7 +34,11 @@ const PAGE: usize = 1000;
 /// How many bytes such an answer has at most: an upload in it takes one or two thousand.
 const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How many such answers are read: ten million uploads.
+const PAGES_MAX: usize = 10_000;
+
 const LISTING: &str = "listing uploads";
+const ENDLESS: &str = "the store's list of uploads has no end";
 
 /// An upload that was begun and neither completed nor aborted.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +60,7 @@ impl Shared {
     pub(super) async fn sweep_uploads(&self, limit: usize) -> Result<usize, BlobError> {
         let mut swept = 0;
         let mut from = None;
-        loop {
+        for _ in 0..PAGES_MAX {
             let page = self.unfinished(from).await?;
             for upload in page.uploads.iter().filter(|one| self.is_abandoned(one)) {
                 if swept == limit {
@@ -71,13 +75,14 @@ impl Shared {
             }
             from = page.next;
         }
+        Err(unreadable(ENDLESS))
     }
 
     /// How many uploads a sweep would find.
     pub(super) async fn abandoned_uploads(&self) -> Result<usize, BlobError> {
         let mut abandoned = 0;
         let mut from = None;
-        loop {
+        for _ in 0..PAGES_MAX {
             let page = self.unfinished(from).await?;
             let old = page.uploads.iter().filter(|one| self.is_abandoned(one));
             abandoned += old.count();
@@ -86,6 +91,7 @@ impl Shared {
             }
             from = page.next;
         }
+        Err(unreadable(ENDLESS))
     }
 
     /// Gives up an upload. One that is gone already is no error.
@@ -114,7 +120,7 @@ impl Shared {
 
     /// One page of the unfinished uploads below our prefix.
     async fn unfinished(&self, from: Option<(String, String)>) -> Result<Page, BlobError> {
-        let (name, id) = from.unwrap_or_default();
+        let (name, id) = from.clone().unwrap_or_default();
         let mut query = vec![
             ("max-uploads", PAGE.to_string()),
             ("prefix", self.blobs()),
@@ -132,7 +138,16 @@ impl Shared {
         let url = self.within(LISTING, signing).await?;
         let url = url.map_err(|error| fault(LISTING, &error))?;
         let text = self.within(LISTING, self.get(url.as_str())).await??;
-        page_of(&text).ok_or_else(|| unreadable("the store's list of uploads is not as documented"))
+        let page = page_of(&text)
+            .ok_or_else(|| unreadable("the store's list of uploads is not as documented"))?;
+        let is_behind = |next: &(String, String)| {
+            let before = from.as_ref();
+            before.is_some_and(|from| next == from || next.0 < from.0)
+        };
+        if page.next.as_ref().is_some_and(is_behind) {
+            return Err(unreadable(ENDLESS));
+        }
+        Ok(page)
     }
 
     /// What a URL of the store answers with. The URL is a credential, and in no error.
@@ -155,7 +170,7 @@ impl Shared {
         while let Some(bytes) = stream.next().await {
             let bytes = bytes.map_err(|error| unreadable(&format!("{:?}", error.kind())))?;
             if text.len() + bytes.len() > LIST_BYTES_MAX {
-                return Err(unreadable("the store's list of uploads has no end"));
+                return Err(unreadable(ENDLESS));
             }
             text.extend_from_slice(&bytes);
         }

@@ -6,6 +6,13 @@ use crate::catalog::Place;
 pub(super) async fn all(catalog: &dyn Catalog) {
     every_file_that_has_bytes_comes_once(catalog).await;
     a_mark_is_in_the_record_and_moves_the_rows(catalog).await;
+    an_installation_has_one_id(catalog).await;
+}
+
+async fn an_installation_has_one_id(catalog: &dyn Catalog) {
+    let id = catalog.installation().await.unwrap();
+    organization(catalog, "checkup_id").await;
+    assert_eq!(catalog.installation().await.unwrap(), id);
 }
 
 async fn every_file_that_has_bytes_comes_once(catalog: &dyn Catalog) {

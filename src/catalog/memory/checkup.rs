@@ -5,9 +5,9 @@ use std::ops::Bound;
 use super::Memory;
 use super::rows::is_swept;
 use crate::catalog::checkup::Checkup;
-use crate::catalog::{Answer, FILE, missing};
+use crate::catalog::{Answer, CatalogError, FILE, missing};
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::id::{FileId, InstallationId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
 impl Checkup for Memory {
@@ -36,6 +36,23 @@ impl Checkup for Memory {
             file.damaged_at = since;
             rows.versions.rows += 1;
             Ok(())
+        })
+    }
+
+    fn installation(&self) -> Answer<'_, InstallationId> {
+        self.change(|rows| {
+            if let Some(id) = rows.installation {
+                return Ok(id);
+            }
+            let mut random = [0; 16];
+            let drawn = getrandom::fill(&mut random);
+            drawn.map_err(|error| CatalogError::Unavailable {
+                doing: "drawing an id",
+                source: error.into(),
+            })?;
+            Ok(*rows
+                .installation
+                .insert(InstallationId::from_random(random)))
         })
     }
 }

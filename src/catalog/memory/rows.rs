@@ -11,7 +11,9 @@ use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE, FOLDER, SPACE};
 use crate::model::app::App;
 use crate::model::count::Counts;
 use crate::model::file::{FileRecord, FileState, Purpose};
-use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::id::{
+    ApiKeyId, AppId, FileId, FolderId, InstallationId, OrganizationId, SpaceId,
+};
 use crate::model::key::ApiKey;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -33,6 +35,7 @@ pub(super) struct Rows {
     pub(super) file_counts: BTreeMap<(OrganizationId, FileId), Counts>,
     pub(super) link_counts: BTreeMap<(OrganizationId, LinkId), (UnixSeconds, Counts)>,
     pub(super) versions: Versions,
+    pub(super) installation: Option<InstallationId>,
 }
 
 /// A folder with its files. Its members are here and not in `folder`.

@@ -7,7 +7,7 @@ use super::{Postgres, files, rows, versions};
 use crate::catalog::checkup::Checkup;
 use crate::catalog::{Answer, FILE, missing};
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::id::{FileId, InstallationId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
 impl Checkup for Postgres {
@@ -52,5 +52,17 @@ impl Checkup for Postgres {
             }
             versions::raise_rows(connection).await
         })
+    }
+
+    fn installation(&self) -> Answer<'_, InstallationId> {
+        call!(
+            self,
+            "looking whose catalogue it is",
+            look,
+            |connection| async {
+                let found = query("SELECT id FROM installation").fetch_one(connection);
+                rows::value(&found.await?, "id", InstallationId::parse)
+            }
+        )
     }
 }

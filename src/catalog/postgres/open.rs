@@ -208,9 +208,11 @@ fn migrator() -> Migrator {
     let first = include_str!("../schema/postgres/0001_first.sql");
     let kept = include_str!("../schema/postgres/0002_kept.sql");
     let counts = include_str!("../schema/postgres/0003_counts.sql");
+    let installation = include_str!("../schema/postgres/0004_installation.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "kept", kept),
         step(3, "counts", counts),
+        step(4, "installation", installation),
     ])
 }

@@ -6,7 +6,7 @@ use super::{Sqlite, answer, files, rows, versions};
 use crate::catalog::checkup::Checkup;
 use crate::catalog::{Answer, FILE, missing};
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::id::{FileId, InstallationId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
 impl Checkup for Sqlite {
@@ -53,6 +53,14 @@ impl Checkup for Sqlite {
             }
             versions::raise_rows(&mut change).await?;
             Ok(change.commit().await?)
+        })
+    }
+
+    fn installation(&self) -> Answer<'_, InstallationId> {
+        answer("looking whose catalogue it is", async move {
+            let mut look = self.look().await?;
+            let found = query("SELECT id FROM installation").fetch_one(&mut *look);
+            rows::value(&found.await?, "id", InstallationId::parse)
         })
     }
 }

@@ -141,6 +141,7 @@ fn migrator() -> Migrator {
     let damaged = include_str!("../schema/sqlite/0006_damaged.sql");
     let kept = include_str!("../schema/sqlite/0007_kept.sql");
     let counts = include_str!("../schema/sqlite/0008_counts.sql");
+    let installation = include_str!("../schema/sqlite/0009_installation.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "lists by id", lists_by_id),
@@ -150,6 +151,7 @@ fn migrator() -> Migrator {
         step(6, "damaged", damaged),
         step(7, "kept", kept),
         step(8, "counts", counts),
+        step(9, "installation", installation),
     ])
 }
 

@@ -127,6 +127,8 @@ pub(in crate::cli) struct Checkup {
     pub(in crate::cli) stages: usize,
     /// Blobs without a row.
     pub(in crate::cli) orphans: usize,
+    /// Whether those were left alone because they are too many.
+    pub(in crate::cli) orphans_left: bool,
     /// Whether what is safe to mend was mended.
     pub(in crate::cli) mended: bool,
 }
@@ -135,6 +137,12 @@ impl Show for Checkup {
     /// The sum: the files were printed when they were found.
     fn lines(&self) -> Vec<String> {
         let any = self.orphans + self.stages > 0;
+        let left = if self.orphans_left {
+            " (left alone)"
+        } else {
+            ""
+        };
+        let any = any && !(self.orphans_left && self.stages == 0);
         let removed = if self.mended && any { ", removed" } else { "" };
         let mut lines = vec![
             format!(
@@ -142,7 +150,7 @@ impl Show for Checkup {
                 self.files_checked, self.bytes_checked, self.damaged
             ),
             format!(
-                "leftovers: {} blobs without a row, {} broken uploads{removed}",
+                "leftovers: {} blobs without a row{left}, {} broken uploads{removed}",
                 self.orphans, self.stages
             ),
         ];

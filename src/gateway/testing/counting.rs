@@ -16,7 +16,9 @@ use crate::model::app::App;
 use crate::model::count::{Count, Counted, Counts};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
-use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::id::{
+    ApiKeyId, AppId, BlobKey, FileId, FolderId, InstallationId, OrganizationId, SpaceId,
+};
 use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -99,6 +101,10 @@ impl Checkup for Counting {
         since: Option<UnixSeconds>,
     ) -> Answer<'a, ()> {
         self.counted().mark_damaged(organization, id, since)
+    }
+
+    fn installation(&self) -> Answer<'_, InstallationId> {
+        self.counted().installation()
     }
 }
 

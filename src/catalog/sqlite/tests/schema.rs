@@ -3,6 +3,7 @@
 use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
+use crate::catalog::checkup::Checkup as _;
 use crate::catalog::contract::{at, file_id, organization_id};
 use crate::catalog::quota::{Quota, Quotas as _};
 use crate::model::id::AppId;
@@ -27,7 +28,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DROP TABLE row_version; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
-         DROP TABLE file_count; DROP TABLE link_count; \
+         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; \
          DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
@@ -43,6 +44,8 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
         let added = catalog.add_files_within(&more, two_and_one_more).await;
         assert_eq!(added.is_ok(), is_added, "{added:?}");
     }
+    let id = catalog.installation().await.unwrap();
+    assert_eq!(catalog.installation().await.unwrap(), id);
     let unknown = AppId::from_random([1; 16]);
     assert!(catalog.app(&unknown).await.unwrap().is_none());
     let before = catalog.versions().await.unwrap();

@@ -1,0 +1,127 @@
+//! Whose bytes they are: an object beside the blobs says it.
+//!
+//! Whatever no row of a catalogue names is swept, so two catalogues on one prefix would sweep each other's
+//! blobs. The first one marks the prefix as its own, with a request that only one can succeed with.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{Error, GetOptions, ObjectStore as _, PutMode, PutOptions, PutPayload};
+
+use super::Shared;
+use super::fault::{fault, is_missing, is_unknown};
+use crate::blob::BlobError;
+use crate::model::id::InstallationId;
+
+/// What the object is called below the prefix.
+const NAME: &str = "installation";
+
+/// The most bytes that such an object has. What has more is none of ours.
+const BYTES_MAX: u64 = 64;
+
+const CLAIMING: &str = "looking whose bytes they are";
+
+impl Shared {
+    /// Looks whether the prefix is ours, and marks it where nobody has.
+    pub(super) async fn claim(&self) -> Result<(), BlobError> {
+        let Some(ours) = self.owner else {
+            return Ok(());
+        };
+        let mut found = self.marked().await?;
+        if found.is_none() {
+            self.mark(ours).await?;
+            // Another one may have been quicker.
+            found = self.marked().await?;
+        }
+        match found.as_deref().map(InstallationId::parse) {
+            Some(Some(found)) if found == ours => {
+                self.is_claimed.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            found => Err(BlobError::Foreign {
+                mark: format!("s3://{}/{}", self.bucket, self.mark_path()),
+                found: found
+                    .flatten()
+                    .map_or_else(|| "?".into(), |id| id.to_string()),
+                ours,
+            }),
+        }
+    }
+
+    /// As [`Shared::claim`], once.
+    pub(super) async fn expect_claimed(&self) -> Result<(), BlobError> {
+        if self.is_claimed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.claim().await
+    }
+
+    /// Whether we may read here and write. What was written last told the latter; where that failed, or
+    /// nothing was written yet, the mark is put once more: the store says that it is there, or that we may not.
+    pub(super) async fn look_around(&self) -> Result<(), BlobError> {
+        if let (Some(ours), false) = (self.owner, self.is_writable.load(Ordering::Relaxed)) {
+            self.mark(ours).await?;
+            self.is_writable.store(true, Ordering::Relaxed);
+        }
+        match self.owner {
+            Some(_) => self.claim().await,
+            None => self.list(None, 1).await.map(drop),
+        }
+    }
+
+    /// Notes what a write of a blob told of all others.
+    pub(super) fn note_write<T>(&self, outcome: &Result<T, BlobError>) {
+        match outcome {
+            Ok(_) => self.is_writable.store(true, Ordering::Relaxed),
+            Err(BlobError::Unavailable { .. }) => self.is_writable.store(false, Ordering::Relaxed),
+            Err(_) => {}
+        }
+    }
+
+    pub(super) fn mark_path(&self) -> Path {
+        Path::from(format!("{}{NAME}", self.prefix))
+    }
+
+    /// What the mark says, if there is one.
+    async fn marked(&self) -> Result<Option<String>, BlobError> {
+        let path = self.mark_path();
+        let asked = async {
+            let found = self.store.get_opts(&path, GetOptions::default()).await?;
+            if found.meta.size > BYTES_MAX {
+                return Ok(Bytes::new());
+            }
+            found.bytes().await
+        };
+        match self.within(CLAIMING, asked).await? {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(fault(CLAIMING, &error)),
+        }
+    }
+
+    /// Marks the prefix, unless it is marked.
+    async fn mark(&self, ours: InstallationId) -> Result<(), BlobError> {
+        const DOING: &str = "marking whose bytes they are";
+        let path = self.mark_path();
+        let put = |mode: PutMode| {
+            let payload = PutPayload::from(format!("{ours}\n"));
+            self.within(
+                DOING,
+                self.store.put_opts(&path, payload, PutOptions::from(mode)),
+            )
+        };
+        match put(PutMode::Create).await? {
+            Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),
+            // A store that knows no such condition: having looked first is the best that can be had.
+            Err(error) if is_unknown(&error) => {
+                if self.marked().await?.is_none() {
+                    let done = put(PutMode::Overwrite).await?;
+                    done.map_err(|error| fault(DOING, &error))?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(fault(DOING, &error)),
+        }
+    }
+}

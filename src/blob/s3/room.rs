@@ -1,0 +1,161 @@
+//! How many bytes of blobs one process holds, on their way in and out, however many clients there are.
+//!
+//! Of `blobs.memory_max` downloads have a half and uploads the other: a quarter of that is for the first bytes
+//! of uploads, most of which are small, the rest for whole parts. An upload that holds a part waits for nobody
+//! but the store and its client, so whoever waits for room gets it in turn. A download never waits for others:
+//! without room it goes on in small pieces, one at a time, which are its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::blob::BlobError;
+
+/// How many bytes an upload holds before it takes room for a part.
+pub(super) const FIRST_BYTES: usize = 256 * 1024;
+
+/// How many bytes a download holds for which there is no room.
+pub(super) const PIECE_BYTES: usize = 16 * 1024;
+
+/// The least that is taken of the room of downloads.
+const WINDOW_BYTES_MIN: usize = 64 * 1024;
+
+/// What room is counted in.
+const UNIT_BYTES: usize = 16 * 1024;
+
+/// How long an upload waits for room.
+const ROOM_WITHIN: Duration = Duration::from_secs(60);
+
+/// Room for so many bytes.
+pub(super) struct Room {
+    firsts: Arc<Semaphore>,
+    parts: Arc<Semaphore>,
+    windows: Arc<Semaphore>,
+    part_bytes: usize,
+}
+
+/// Room that is taken. Dropped, it is free again.
+pub(super) type Taken = Arc<OwnedSemaphorePermit>;
+
+/// Bytes with the room that they take.
+struct Held {
+    bytes: Bytes,
+    _taken: Taken,
+}
+
+impl Room {
+    /// Of so many bytes, in which parts of `part_bytes` must fit.
+    pub(super) fn new(bytes: u64, part_bytes: usize) -> Self {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let of = |bytes: usize| Arc::new(Semaphore::new(units(bytes).min(Semaphore::MAX_PERMITS)));
+        Self {
+            firsts: of((bytes / 8).max(FIRST_BYTES)),
+            parts: of((bytes / 8 * 3).max(part_bytes)),
+            windows: of(bytes / 2),
+            part_bytes,
+        }
+    }
+
+    /// For the first bytes of an upload. Waits for them.
+    pub(super) async fn first(&self) -> Result<Taken, BlobError> {
+        take(&self.firsts, FIRST_BYTES).await
+    }
+
+    /// For a whole part. Waits for it.
+    pub(super) async fn part(&self) -> Result<Taken, BlobError> {
+        take(&self.parts, self.part_bytes).await
+    }
+
+    /// For so much of a download, or for what there is of it; `None` where that is next to nothing.
+    pub(super) fn window(&self, wanted: usize) -> Option<(usize, Taken)> {
+        let mut bytes = wanted;
+        loop {
+            let many = u32::try_from(units(bytes)).ok()?;
+            if let Ok(taken) = Arc::clone(&self.windows).try_acquire_many_owned(many) {
+                return Some((bytes, Arc::new(taken)));
+            }
+            bytes /= 2;
+            if bytes < WINDOW_BYTES_MIN {
+                return None;
+            }
+        }
+    }
+}
+
+/// Bytes that keep their room until the last of them is dropped.
+pub(super) fn held(bytes: Bytes, taken: Taken) -> Bytes {
+    Bytes::from_owner(Held {
+        bytes,
+        _taken: taken,
+    })
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+const fn units(bytes: usize) -> usize {
+    bytes.div_ceil(UNIT_BYTES)
+}
+
+async fn take(of: &Arc<Semaphore>, bytes: usize) -> Result<Taken, BlobError> {
+    let full = || BlobError::Unavailable {
+        doing: "waiting for room",
+        why: "as many uploads are under way as fit into blobs.memory_max".into(),
+    };
+    let many = u32::try_from(units(bytes)).map_err(|_| full())?;
+    let taking = Arc::clone(of).acquire_many_owned(many);
+    let taken = timeout(ROOM_WITHIN, taking).await.map_err(|_| full())?;
+    Ok(Arc::new(taken.map_err(|_| full())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    /// Whether there is none now.
+    async fn is_full(waiting: impl Future<Output = Result<Taken, BlobError>>) -> bool {
+        timeout(Duration::from_millis(50), waiting).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn room_is_bounded_and_comes_back() {
+        let room = Room::new(40 << 20, 5 * MIB);
+        let mut parts = Vec::new();
+        for _ in 0..3 {
+            parts.push(held(
+                Bytes::from_static(b"part"),
+                room.part().await.unwrap(),
+            ));
+        }
+        assert!(is_full(room.part()).await);
+        // A slice of a part keeps all of it.
+        let slice = parts.pop().unwrap().slice(1..2);
+        assert!(is_full(room.part()).await);
+        drop(slice);
+        room.part().await.unwrap();
+        // Small ones have room of their own.
+        let firsts: Vec<_> = (0..20).map(|_| room.first()).collect();
+        let firsts = futures_util::future::join_all(firsts).await;
+        assert!(firsts.iter().all(Result::is_ok));
+        assert!(is_full(room.first()).await);
+    }
+
+    #[test]
+    fn a_download_gets_what_there_is_and_then_nothing() {
+        let room = Room::new(5 << 20, MIB);
+        let got: Vec<_> = (0..5).map_while(|_| room.window(MIB)).collect();
+        let bytes: Vec<usize> = got.iter().map(|(bytes, _)| *bytes).collect();
+        assert_eq!(bytes, [MIB, MIB, MIB / 2]);
+        assert!(room.window(MIB).is_none());
+        drop(got);
+        assert_eq!(room.window(MIB).unwrap().0, MIB);
+    }
+}

@@ -1,0 +1,105 @@
+//! Which store keeps the bytes, by the configuration, and what is to be said of it at the start.
+
+use std::sync::Arc;
+
+use super::StartError;
+use super::installation::Installation;
+use crate::blob::disk::Disk;
+use crate::blob::s3::{S3, Settings};
+use crate::blob::{BlobError, BlobStore};
+use crate::config::Config;
+use crate::gateway::clock::Clock;
+use crate::model::id::InstallationId;
+
+/// The store that the configuration names, that of `blobs.url` or the data directory, for the bytes of this
+/// installation.
+pub(super) fn open(
+    config: &Config,
+    owner: InstallationId,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn BlobStore>, StartError> {
+    let blobs = &config.blobs;
+    let opened: Result<Arc<dyn BlobStore>, BlobError> = match settings(config, owner) {
+        None => {
+            let directory = config.server.data_dir.as_path();
+            Disk::open(directory, &blobs.in_place_roots, blobs.mode).map(|disk| Arc::new(disk) as _)
+        }
+        Some(settings) => {
+            settings
+                .check()
+                .map_err(|why| StartError::Setup(why.into()))?;
+            let clock = Arc::clone(clock);
+            S3::open(&settings, move || clock.now()).map(|store| Arc::new(store) as _)
+        }
+    };
+    opened.map_err(|error| match error {
+        BlobError::Refused { path, why } => {
+            let (key, path) = ("blobs.secret_access_key_file", path.display());
+            StartError::Setup(format!("{key}: {path}: {why}"))
+        }
+        other => StartError::failed("opening the blob store", other),
+    })
+}
+
+/// Says what an operator should know of a store on other machines, and sees that its bytes are this
+/// installation's. A store that is away is only warned of: what needs none is answered meanwhile, and nothing
+/// is written to it before it said whose it is.
+pub(super) async fn look(installation: &Installation, config: &Config) -> Result<(), StartError> {
+    let Some(settings) = settings(config, InstallationId::from_random([0; 16])) else {
+        return Ok(());
+    };
+    if settings.is_in_the_clear() {
+        tracing::warn!(
+            "the store's URL begins with http:// and is not on this machine: whoever is on the way can read \
+             all bytes; use https://"
+        );
+    }
+    if config.catalog.url.is_none() {
+        tracing::warn!(
+            "the bytes are in {} and the catalogue is a file on this machine: this must be the only gateway on \
+             them; several need one database (catalog.url)",
+            settings.bucket
+        );
+    }
+    match claim(installation.blobs.as_ref(), config).await {
+        Err(error @ StartError::Setup(_)) => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "the store cannot be looked at yet");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Sees that the bytes are this installation's, and marks them where they are nobody's.
+pub(super) async fn claim(blobs: &dyn BlobStore, config: &Config) -> Result<(), StartError> {
+    let Err(error) = blobs.claim().await else {
+        return Ok(());
+    };
+    let BlobError::Foreign { mark, .. } = &error else {
+        return Err(StartError::failed("looking whose bytes they are", error));
+    };
+    Err(StartError::Setup(format!(
+        "blobs.url: {error}. Two catalogues would remove each other's bytes there: give this one a prefix of its \
+         own. If the other one is gone for good, and this catalogue ({ours}) knows these bytes, remove the \
+         object {mark} and start again",
+        ours = super::catalogue::named(config)
+    )))
+}
+
+/// How the store of `blobs.url` is reached, if there is one.
+fn settings(config: &Config, owner: InstallationId) -> Option<Settings> {
+    let blobs = &config.blobs;
+    let (id, secret) = (&blobs.access_key_id, &blobs.secret_access_key_file);
+    Some(Settings {
+        bucket: blobs.url.clone()?,
+        endpoint: blobs.endpoint.as_ref().map(|url| url.as_str().to_owned()),
+        region: blobs.region.clone(),
+        path_style: blobs.path_style,
+        key: id.clone().zip(secret.clone()),
+        ambient: config.ambient.clone(),
+        size_max: config.uploads.size_max,
+        memory_max: blobs.memory_max,
+        owner: Some(owner),
+    })
+}
