@@ -33,7 +33,12 @@ impl Doctor {
     /// Prints each file that something is the matter with, then the sum. Fails if any is damaged.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let access = if self.mend {
+            Access::Change
+        } else {
+            Access::Existing
+        };
+        let gateway = session.gateway(access).await?;
         let leftovers = gateway.leftovers().await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let tally = Arc::new(Tally::default());

@@ -41,6 +41,8 @@ const SETUP_LOCK: &str = "setup.lock";
 pub enum Access {
     /// By a command that writes: yes.
     SetUp,
+    /// By a command that changes what is there: no, there must be an installation.
+    Change,
     /// By a command that only reads: no, there must be an installation.
     Existing,
 }
@@ -70,7 +72,7 @@ impl Installation {
         super::shutdown::survive_file_size_limit();
         let directory = config.server.data_dir.as_path();
         let set_up = match access {
-            Access::Existing => {
+            Access::Existing | Access::Change => {
                 must_exist(config)?;
                 None
             }
@@ -80,16 +82,7 @@ impl Installation {
         must_be_directories(&config.blobs.in_place_roots)?;
         let keyring = keyring(config, set_up.is_some(), clock.as_ref())?;
         let catalog = Box::pin(catalogue::open(config, access)).await?;
-        let blobs = blob_store(config, &clock).map_err(|error| {
-            let doing = "opening the blob store";
-            match error {
-                BlobError::Refused { path, why } => {
-                    let (key, path) = ("blobs.secret_access_key_file", path.display());
-                    StartError::Setup(format!("{key}: {path}: {why}"))
-                }
-                other => StartError::failed(doing, other),
-            }
-        })?;
+        let blobs = blob_store(config, &clock)?;
         let installation = Self {
             catalog,
             blobs,
@@ -193,7 +186,23 @@ const fn some(limit: u64) -> Option<u64> {
 }
 
 /// The store that the configuration names: that of `blobs.url`, or the data directory.
-fn blob_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn BlobStore>, BlobError> {
+pub(super) fn blob_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn BlobStore>, StartError> {
+    open_blob_store(config, clock).map_err(|error| match error {
+        BlobError::Refused { path, why } => {
+            let (key, path) = ("blobs.secret_access_key_file", path.display());
+            StartError::Setup(format!("{key}: {path}: {why}"))
+        }
+        other => StartError::failed("opening the blob store", other),
+    })
+}
+
+fn open_blob_store(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<dyn BlobStore>, BlobError> {
     let blobs = &config.blobs;
     let Some(bucket) = &blobs.url else {
         let directory = config.server.data_dir.as_path();
@@ -226,7 +235,7 @@ fn must_exist(config: &Config) -> Result<(), StartError> {
 }
 
 /// Whoever may write to the directory may put a keyring of their own there.
-fn keep_others_out(directory: &Path) -> Result<(), StartError> {
+pub(super) fn keep_others_out(directory: &Path) -> Result<(), StartError> {
     let doing = format!("looking at the data directory {}", directory.display());
     let found = directory.metadata();
     let mode = found
@@ -255,6 +264,15 @@ fn must_be_directories(roots: &[PathBuf]) -> Result<(), StartError> {
 /// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
 /// one that has it. The lock is given back when the file is dropped.
 pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
+    let lock = setup_lock(directory)?;
+    let doing = format!("locking the data directory {}", directory.display());
+    let locked = lock.lock();
+    locked.map_err(|error| StartError::failed(&doing, error))?;
+    Ok(lock)
+}
+
+/// The same, not locked yet.
+pub(super) fn setup_lock(directory: &Path) -> Result<File, StartError> {
     let doing = format!("making the data directory {}", directory.display());
     let failed = |error: io::Error| StartError::failed(&doing, error);
     DirBuilder::new()
@@ -269,7 +287,6 @@ pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
         .mode(0o600)
         .open(path)
         .map_err(failed)?;
-    lock.lock().map_err(failed)?;
     Ok(lock)
 }
 
