@@ -1,6 +1,7 @@
 //! A gateway whose bytes are in a real S3-compatible store, and everything that can go wrong between the two.
 
 mod faults;
+mod moving;
 mod processes;
 mod proxy;
 mod redirect;
