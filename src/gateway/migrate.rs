@@ -35,7 +35,8 @@ pub const PASSES_MAX: u32 = 3;
 /// of a blob that is being written: two parts of S3's.
 pub const COPIES_AT_ONCE_MAX: usize = 8;
 
-/// How many blobs of a store are looked at to tell whether they are ours.
+/// How many blobs of a store are looked at to tell whether they are ours, and how many broken uploads are swept in
+/// one go.
 const BLOBS_LOOKED_AT: usize = 1_000;
 
 /// Where from and where to.
@@ -231,6 +232,7 @@ pub async fn migrate(
     let mut ends = ends.clone();
     let note = ends.may_begin().await?;
     ends.note(&note, false).await?;
+    ends.sweep_stages().await?;
     let mut outcome = Outcome {
         moved: Moved::default(),
         passes: 0,
@@ -319,6 +321,19 @@ impl Ends {
             "there are bytes in {} that this installation does not know: name an empty place",
             self.blobs_place
         )))
+    }
+
+    /// Clears away what a run that was killed was about to write: it stands in the way of the same blobs.
+    async fn sweep_stages(&self) -> Result<(), MigrateError> {
+        let Some(blobs) = &self.to_blobs else {
+            return Ok(());
+        };
+        loop {
+            let swept = blobs.sweep_stages(BLOBS_LOOKED_AT).await;
+            if swept.map_err(End::Destination.blobs())? < BLOBS_LOOKED_AT {
+                return Ok(());
+            }
+        }
     }
 
     async fn note(&self, note: &CopyNote, is_whole: bool) -> Result<(), MigrateError> {

@@ -87,11 +87,11 @@ fn from_one_prefix_to_another_killed_on_its_way() {
     let [from, to] = ["from", "to"].map(prefix);
     let bucket = |prefix: &str| format!("s3://{}/{prefix}", store.bucket);
     let old = place(&store, &[("HALLPASS_BLOBS_URL", &bucket(&from))]);
-    let paths = (0..FILES).map(|number| {
+    for number in 0..FILES {
         let bytes = crate::migrate::sample(number, 20_000);
-        old.file(&format!("in/{number}"), &bytes)
-    });
-    let directory = paths.last().unwrap().parent().unwrap().to_owned();
+        old.file(&format!("in/{number}"), &bytes);
+    }
+    let directory = old.path("in");
     old.good(&["add".as_ref(), directory.as_os_str()]);
     let data = old.path("new");
     let reached = reached(&store);

@@ -210,7 +210,8 @@ async fn what_is_counted_follows_the_files(catalog: &dyn Catalog) {
             size: 1,
             ..file(&owner, "more", 1)
         };
-        let added = catalog.add_files_within(&[more.clone()], quota).await;
+        let added = catalog.add_files_within(std::slice::from_ref(&more), quota);
+        let added = added.await;
         assert_eq!(added.is_err(), is_full, "{state:?}");
         if added.is_ok() {
             let gone = [Row::File(Box::new(more))];
