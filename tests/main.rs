@@ -50,6 +50,8 @@ mod store;
 mod cli;
 /// The configuration: where a setting comes from, and what is refused.
 mod config;
+/// Moving an installation to another catalogue and another store.
+mod migrate;
 
 /// What the others share: a running gateway, and a client that sees every byte.
 mod support;

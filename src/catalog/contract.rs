@@ -27,6 +27,7 @@ mod quota;
 mod revocation;
 mod sweeping;
 mod tenancy;
+pub(crate) mod transfer;
 pub(super) mod versions;
 
 /// Runs every check on a catalogue that nothing else uses meanwhile.
@@ -43,6 +44,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     checkup::all(catalog).await;
     quota::all(catalog).await;
     counters::all(catalog).await;
+    transfer::all(catalog).await;
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {

@@ -20,6 +20,7 @@ mod checkup;
 mod counters;
 mod quota;
 mod rows;
+mod transfer;
 
 /// A catalogue in memory. Empty at first; several tasks and threads may share it.
 #[derive(Debug, Default)]
@@ -379,5 +380,6 @@ mod tests {
     #[tokio::test]
     async fn memory_keeps_the_contract() {
         crate::catalog::contract::all(&Memory::new()).await;
+        crate::catalog::contract::transfer::notes(&Memory::new()).await;
     }
 }

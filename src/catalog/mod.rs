@@ -1,7 +1,7 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Five of its chapters have files of
-//! their own, [`batch`], [`apps`], [`checkup`], [`quota`] and [`counters`]. Three adapters stand behind it:
+//! This file is the port: one trait, its contract, and its errors. Six of its chapters have files of their
+//! own, [`batch`], [`apps`], [`checkup`], [`quota`], [`counters`] and [`transfer`]. Three adapters stand behind it:
 //! [`sqlite`] for one machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one
 //! suite that all must pass.
 
@@ -18,16 +18,20 @@ use crate::model::time::UnixSeconds;
 
 pub mod apps;
 pub mod batch;
+mod cells;
 pub mod checkup;
 #[cfg(test)]
 pub mod contract;
 pub mod counters;
 mod fault;
 pub mod memory;
+mod moving;
 pub mod postgres;
 pub mod quota;
 mod rows;
 pub mod sqlite;
+mod statements;
+pub mod transfer;
 
 /// What every call answers with: a boxed future, so that the gateway can hold any adapter.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
@@ -48,7 +52,14 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
 pub trait Catalog:
-    batch::Batch + apps::Apps + checkup::Checkup + quota::Quotas + counters::Counters + Send + Sync
+    batch::Batch
+    + apps::Apps
+    + checkup::Checkup
+    + quota::Quotas
+    + counters::Counters
+    + transfer::Transfer
+    + Send
+    + Sync
 {
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;

@@ -50,6 +50,7 @@ mod settling;
 mod tenancy;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod versions;
 
 /// How long a call takes at most, whatever it waits for: a connection, another's lock, a server that

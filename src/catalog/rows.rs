@@ -1,7 +1,8 @@
 //! The way between rows and values. What no value stands for is damage, said with the column's name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::hash::Hash;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use super::fault::Fault;
 use crate::catalog::CatalogError;
 use crate::catalog::quota::Kept;
 use crate::model::app::{App, AppSecret};
+use crate::model::count::Counts;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
 use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -225,6 +227,16 @@ pub(super) fn app(row: &impl Columns) -> Result<App, Fault> {
     })
 }
 
+/// A row of `app`.
+pub(super) fn kept_app(row: &impl Columns) -> Result<App, Fault> {
+    Ok(App {
+        id: value(row, "id", |text: &str| AppId::parse(text).ok())?,
+        key: value(row, "api_key", |text: &str| ApiKeyId::parse(text).ok())?,
+        secret: value(row, "secret", |text: &str| AppSecret::parse(text).ok())?,
+        created_at: time(row, "created_at")?,
+    })
+}
+
 /// A row of `app` and its key, by their ids alone.
 pub(super) fn app_of_key(row: &impl Columns) -> Result<(AppId, ApiKeyId), Fault> {
     Ok((
@@ -275,6 +287,33 @@ fn location(row: &impl Columns) -> Result<BlobLocation, Fault> {
         inode: value(row, "inode", |inode: i64| Some(inode.cast_unsigned()))?,
         modified_nanos: value(row, "modified_nanos", Some::<i64>)?,
     }))
+}
+
+/// What a row of `file_count` or `link_count` counts.
+pub(super) fn counts(row: &impl Columns) -> Result<Counts, Fault> {
+    Ok(Counts {
+        downloads: number(row, "downloads")?,
+        whole: number(row, "whole")?,
+        bytes_sent: number(row, "bytes_sent")?,
+        last_at: optional(row, "last_at", unix_seconds)?,
+    })
+}
+
+/// The words of the column `pairs`, two by two. One text for an organization is read in half the time of a
+/// row for each file, and every gateway reads all of them again whenever anybody revokes.
+pub(super) fn pairs<K: Eq + Hash, V>(
+    row: &impl Columns,
+    parse: impl Fn(&str, &str) -> Option<(K, V)>,
+) -> Result<HashMap<K, V>, Fault> {
+    value(row, "pairs", |text: &str| {
+        let mut words = text.split(' ');
+        let mut pairs = HashMap::new();
+        while let Some(first) = words.next() {
+            let (key, value) = parse(first, words.next()?)?;
+            pairs.insert(key, value);
+        }
+        Some(pairs)
+    })
 }
 
 /// Blob keys as one JSON array, so that one statement can ask for any number of them.

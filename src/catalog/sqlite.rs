@@ -35,6 +35,7 @@ mod revocation;
 mod tenancy;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod versions;
 
 /// How long a call waits for a connection, and again for another process's write lock. Long enough for

@@ -150,7 +150,7 @@ impl List {
 impl One {
     async fn set(self, mut session: Session, state: ApiKeyState) -> Result<(), Failure> {
         let mut recorder = Recorder::open(&session, "apikey")?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(Access::Change).await?;
         let key = match gateway.set_api_key_state(&self.key, state).await {
             Err(Refusal::Missing { .. }) => {
                 let why = format!("there is no API key {}", self.key);

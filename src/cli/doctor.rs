@@ -39,7 +39,12 @@ impl Doctor {
     /// file is damaged, or if an organization is counted wrongly and that was not mended.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let access = if self.mend {
+            Access::Change
+        } else {
+            Access::Existing
+        };
+        let gateway = session.gateway(access).await?;
         let leftovers = gateway.leftovers().await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let tally = Arc::new(Tally::default());

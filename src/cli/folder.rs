@@ -77,7 +77,8 @@ impl Folder {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let access = match self {
             Self::Create(_) => Access::SetUp,
-            _ => Access::Existing,
+            Self::List(_) => Access::Existing,
+            _ => Access::Change,
         };
         let gateway = session.gateway(access).await?;
         let owner = self.owner().clone();

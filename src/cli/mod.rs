@@ -30,6 +30,7 @@ mod failure;
 mod folder;
 mod key;
 mod ls;
+mod migrate;
 mod organization;
 mod output;
 mod revoke;
@@ -82,6 +83,8 @@ enum Command {
     Revoke(revoke::Revoke),
     /// Check every file's bytes, and look for leftovers
     Doctor(doctor::Doctor),
+    /// Copy an installation to another catalogue and another store, and back
+    Migrate(migrate::Migrate),
     /// Make, list, rotate, retire and derive signing keys
     #[command(subcommand)]
     Key(key::Key),
@@ -143,6 +146,7 @@ impl Command {
             Self::Verify(verify) => block_on(verify.run(global)),
             Self::Revoke(revoke) => block_on(revoke.run(global)),
             Self::Doctor(doctor) => block_on(doctor.run(global)),
+            Self::Migrate(migrate) => block_on(migrate.run(global)),
             Self::Key(key) => block_on(key.run(global)),
             Self::ApiKey(key) => block_on(key.run(global)),
             Self::Organization(organization) => block_on(organization.run(global)),

@@ -69,7 +69,7 @@ impl Revoke {
         session: &mut Session,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(Access::Change).await?;
         // Waits as long as the catalogue takes to say what was revoked before.
         gateway.look().await?;
         let mut revoked = Vec::new();
@@ -114,7 +114,7 @@ impl Revoke {
 /// The installation, which has this organization. Waits as long as the catalogue takes to say what was
 /// revoked before.
 async fn opened(session: &Session, id: &OrganizationId) -> Result<Arc<Gateway>, Failure> {
-    let gateway = session.gateway(Access::Existing).await?;
+    let gateway = session.gateway(Access::Change).await?;
     expect_organization(&gateway, id).await?;
     gateway.look().await?;
     Ok(gateway)

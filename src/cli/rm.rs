@@ -27,7 +27,7 @@ impl Rm {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let mut recorder = Recorder::open(&session, "rm")?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(Access::Change).await?;
         expect_organization(&gateway, &self.organization).await?;
         let mut removed = Vec::new();
         for id in &self.files {

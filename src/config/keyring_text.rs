@@ -5,6 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// The text of a keyring file: a secret. It is never printed, and wiped when dropped.
+#[derive(Clone)]
 pub struct KeyringText(Zeroizing<String>);
 
 impl KeyringText {

@@ -11,6 +11,7 @@
 pub mod keyring_file;
 mod keyring_text;
 mod listen;
+mod moved;
 mod parse;
 mod problem;
 mod source;
@@ -128,7 +129,7 @@ macro_rules! settings {
         )+
 
         /// The checked configuration: whoever holds it need not look at a value again.
-        #[derive(Debug)]
+        #[derive(Clone, Debug)]
         pub struct Config {
             $($(#[doc = $about])+ pub $section: $Section,)+
             /// What the `AWS_` variables say of a store.

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
 
 use super::Gateway;
+use super::pieces;
 use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::quota::Kept;
@@ -20,9 +20,6 @@ use crate::model::tenancy::Organization;
 
 /// How many rows are looked at in one go.
 const ROWS: u32 = 100;
-
-/// How much of a file is in memory at once, in bytes.
-const CHUNK_BYTES: u64 = 1024 * 1024;
 
 /// How far a check has come, for whoever shows it.
 #[derive(Debug, Default)]
@@ -227,25 +224,10 @@ async fn digest(
     tally: &Tally,
 ) -> Result<Sha256Digest, BlobError> {
     let blob = blobs.open(&file.location, file.size).await?;
-    let mut hasher = Sha256::new();
-    if let Some(mut reader) = blob.reader(0, file.size) {
-        while let Some(chunk) = reader.next().await? {
-            hasher.update(&chunk);
-            tally.bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        }
-        return Ok(Sha256Digest::new(hasher.finalize().into()));
-    }
-    let mut offset = 0;
-    while offset < file.size {
-        let length = (file.size - offset).min(CHUNK_BYTES);
-        let chunk = blob
-            .read_at(offset, usize::try_from(length).unwrap_or_default())
-            .await?;
-        hasher.update(&chunk);
-        offset += length;
-        tally.bytes.fetch_add(length, Ordering::Relaxed);
-    }
-    Ok(Sha256Digest::new(hasher.finalize().into()))
+    let seen = |bytes| {
+        tally.bytes.fetch_add(bytes, Ordering::Relaxed);
+    };
+    pieces::digest(blob, seen).await
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::time::UnixSeconds;
 pub const APP_SECRET_BYTES_MAX: usize = 256;
 
 /// An app as the catalogue keeps it. Whoever signs with its secret acts as its API key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     /// Unique in the installation.
     pub id: AppId,
@@ -24,8 +24,9 @@ pub struct App {
 }
 
 /// The secret of an app: 1 to 256 visible ASCII characters. It is an HMAC key, so it is kept as it is.
-/// Wiped when dropped; `Debug` shows nothing of it.
-#[derive(Clone)]
+/// Wiped when dropped; `Debug` shows nothing of it. Comparing two says in its time how far they agree: it is
+/// for copies, not for what somebody sends.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AppSecret(Zeroizing<String>);
 
 /// The text is no app secret.

@@ -13,12 +13,33 @@ use crate::config::Config;
 
 const CATALOGUE: &str = "catalogue.sqlite3";
 
-/// The catalogue that the configuration names, opened. An empty one is made where `access` lets it.
+/// The catalogue that the configuration names, opened. An empty one is made where `access` lets it. A copy that
+/// is not whole is refused, and one that is about to be changed is a copy no longer.
 pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Catalog>, StartError> {
+    let catalog = open_any(config, access).await?;
+    let failed = |error| StartError::failed("looking whether the catalogue is a copy", error);
+    match catalog.copy_note().await.map_err(failed)? {
+        Some(note) if !note.is_whole => Err(StartError::Setup(format!(
+            "{} is a copy that `hallpass migrate` has begun and not finished: run it again",
+            named(config)
+        ))),
+        Some(_) if access != Access::Existing => {
+            catalog.note_copy(None).await.map_err(failed)?;
+            Ok(catalog)
+        }
+        _ => Ok(catalog),
+    }
+}
+
+/// The same, whatever it is.
+pub(super) async fn open_any(
+    config: &Config,
+    access: Access,
+) -> Result<Arc<dyn Catalog>, StartError> {
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
         None => match access {
             Access::SetUp => Sqlite::open(&file(config)).await,
-            Access::Existing => Sqlite::open_existing(&file(config)).await,
+            Access::Existing | Access::Change => Sqlite::open_existing(&file(config)).await,
         }
         .map(|catalog| Arc::new(catalog) as _),
         Some(address) => {
@@ -26,7 +47,9 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Cata
             let connections = u32::try_from(connections).unwrap_or(u32::MAX);
             match access {
                 Access::SetUp => Postgres::open(address, connections).await,
-                Access::Existing => Postgres::open_existing(address, connections).await,
+                Access::Existing | Access::Change => {
+                    Postgres::open_existing(address, connections).await
+                }
             }
             .map(|catalog| Arc::new(catalog) as _)
         }

@@ -40,6 +40,8 @@ const SETUP_LOCK: &str = "setup.lock";
 pub enum Access {
     /// By a command that writes: yes.
     SetUp,
+    /// By a command that changes what is there: no, there must be an installation.
+    Change,
     /// By a command that only reads: no, there must be an installation.
     Existing,
 }
@@ -69,7 +71,7 @@ impl Installation {
         super::shutdown::survive_file_size_limit();
         let directory = config.server.data_dir.as_path();
         let set_up = match access {
-            Access::Existing => {
+            Access::Existing | Access::Change => {
                 must_exist(config)?;
                 None
             }
@@ -197,7 +199,7 @@ fn must_exist(config: &Config) -> Result<(), StartError> {
 }
 
 /// Whoever may write to the directory may put a keyring of their own there.
-fn keep_others_out(directory: &Path) -> Result<(), StartError> {
+pub(super) fn keep_others_out(directory: &Path) -> Result<(), StartError> {
     let doing = format!("looking at the data directory {}", directory.display());
     let found = directory.metadata();
     let mode = found
@@ -226,6 +228,15 @@ fn must_be_directories(roots: &[PathBuf]) -> Result<(), StartError> {
 /// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
 /// one that has it. The lock is given back when the file is dropped.
 pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
+    let lock = setup_lock(directory)?;
+    let doing = format!("locking the data directory {}", directory.display());
+    let locked = lock.lock();
+    locked.map_err(|error| StartError::failed(&doing, error))?;
+    Ok(lock)
+}
+
+/// The same, not locked yet.
+pub(super) fn setup_lock(directory: &Path) -> Result<File, StartError> {
     let doing = format!("making the data directory {}", directory.display());
     let failed = |error: io::Error| StartError::failed(&doing, error);
     DirBuilder::new()
@@ -240,7 +251,6 @@ pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
         .mode(0o600)
         .open(path)
         .map_err(failed)?;
-    lock.lock().map_err(failed)?;
     Ok(lock)
 }
 

@@ -46,6 +46,7 @@ mod http2;
 pub mod installation;
 mod keyring_watch;
 mod listen;
+pub mod moving;
 mod pace;
 pub mod reread;
 pub mod shutdown;

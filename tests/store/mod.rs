@@ -3,6 +3,7 @@
 mod faults;
 mod hosts;
 mod memory;
+mod moving;
 mod owner;
 mod processes;
 mod proxy;

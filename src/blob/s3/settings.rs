@@ -176,6 +176,12 @@ impl Ambient {
         }
     }
 
+    /// The store's URL, where these variables name one.
+    pub fn endpoint(&self) -> Option<&str> {
+        let named = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        named.into_iter().find_map(|name| self.get(name))
+    }
+
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, RangeBounds};
 
 use super::quota::Kept;
+use crate::catalog::transfer::CopyNote;
 use crate::catalog::{
     CatalogError, FILES_ADDED_MAX, Place, Position, Versions, default_space, missing, taken,
 };
@@ -36,6 +37,7 @@ pub(super) struct Rows {
     pub(super) link_counts: BTreeMap<(OrganizationId, LinkId), (UnixSeconds, Counts)>,
     pub(super) versions: Versions,
     pub(super) installation: Option<InstallationId>,
+    pub(super) copy_note: Option<CopyNote>,
 }
 
 /// A folder with its files. Its members are here and not in `folder`.
@@ -365,7 +367,7 @@ fn turned<'a>(files: impl Iterator<Item = &'a FileRecord>) -> Vec<FileRecord> {
     files
 }
 
-fn place(file: &FileRecord) -> (UnixSeconds, String) {
+pub(super) fn place(file: &FileRecord) -> (UnixSeconds, String) {
     (file.created_at, file.id.as_str().to_owned())
 }
 

@@ -1,6 +1,5 @@
 //! Downloads that were counted.
 
-use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, query};
 
 use super::calls::call;
@@ -87,7 +86,7 @@ impl Counters for Postgres {
                     .bind(id)
                     .fetch_optional(connection)
                     .await?;
-                found.as_ref().map_or(Ok(Counts::default()), counts)
+                found.as_ref().map_or(Ok(Counts::default()), rows::counts)
             }
         )
     }
@@ -140,13 +139,4 @@ async fn add(connection: &mut PgConnection, counts: &[Count]) -> Result<(), Faul
             .await?;
     }
     Ok(())
-}
-
-fn counts(row: &PgRow) -> Result<Counts, Fault> {
-    Ok(Counts {
-        downloads: rows::number(row, "downloads")?,
-        whole: rows::number(row, "whole")?,
-        bytes_sent: rows::number(row, "bytes_sent")?,
-        last_at: rows::optional(row, "last_at", rows::unix_seconds)?,
-    })
 }

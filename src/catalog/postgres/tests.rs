@@ -11,6 +11,8 @@ use crate::model::file::FileRecord;
 use crate::model::id::FileId;
 use server::Server;
 
+mod moving;
+
 #[allow(dead_code, reason = "the tests over a socket use the rest")]
 #[path = "../../../tests/support/postgres.rs"]
 mod server;

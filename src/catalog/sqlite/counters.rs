@@ -1,6 +1,5 @@
 //! Downloads that were counted.
 
-use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query};
 
 use super::fault::Fault;
@@ -68,7 +67,7 @@ impl Counters for Sqlite {
                 .bind(id)
                 .fetch_optional(&mut *look)
                 .await?;
-            found.as_ref().map_or(Ok(Counts::default()), counts)
+            found.as_ref().map_or(Ok(Counts::default()), rows::counts)
         })
     }
 
@@ -112,13 +111,4 @@ async fn add(connection: &mut SqliteConnection, count: &Count) -> Result<(), Fau
             .await?;
     }
     Ok(())
-}
-
-fn counts(row: &SqliteRow) -> Result<Counts, Fault> {
-    Ok(Counts {
-        downloads: rows::number(row, "downloads")?,
-        whole: rows::number(row, "whole")?,
-        bytes_sent: rows::number(row, "bytes_sent")?,
-        last_at: rows::optional(row, "last_at", rows::unix_seconds)?,
-    })
 }

@@ -142,6 +142,7 @@ fn migrator() -> Migrator {
     let kept = include_str!("../schema/sqlite/0007_kept.sql");
     let counts = include_str!("../schema/sqlite/0008_counts.sql");
     let installation = include_str!("../schema/sqlite/0009_installation.sql");
+    let copy_note = include_str!("../schema/sqlite/0010_copy_note.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "lists by id", lists_by_id),
@@ -152,6 +153,7 @@ fn migrator() -> Migrator {
         step(7, "kept", kept),
         step(8, "counts", counts),
         step(9, "installation", installation),
+        step(10, "copy note", copy_note),
     ])
 }
 

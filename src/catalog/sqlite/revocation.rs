@@ -1,9 +1,5 @@
 //! Epochs, link revisions and denied links.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-
-use sqlx::sqlite::SqliteRow;
 use sqlx::{SqliteConnection, query, query_scalar};
 
 use super::fault::Fault;
@@ -35,7 +31,7 @@ pub(super) async fn all(
     .fetch_all(&mut *connection)
     .await?;
     for row in &revisions {
-        let of = pairs(row, |id, revision| {
+        let of = rows::pairs(row, |id, revision| {
             Some((FileId::parse(id).ok()?, revision.parse().ok()?))
         })?;
         all.revisions
@@ -49,7 +45,7 @@ pub(super) async fn all(
     .fetch_all(connection)
     .await?;
     for row in &denied {
-        let of = pairs(row, |link, expires| {
+        let of = rows::pairs(row, |link, expires| {
             let expires = expires.parse().ok().and_then(UnixSeconds::new)?;
             Some((LinkId::parse(link)?, expires))
         })?;
@@ -57,23 +53,6 @@ pub(super) async fn all(
             .insert(rows::organization_id(row, "organization")?, of);
     }
     Ok(all)
-}
-
-/// The words of the column `pairs`, two by two. One text for an organization is read in half the
-/// time of a row for each file, and every gateway reads all of them again whenever anybody revokes.
-fn pairs<K: Eq + Hash, V>(
-    row: &SqliteRow,
-    parse: impl Fn(&str, &str) -> Option<(K, V)>,
-) -> Result<HashMap<K, V>, Fault> {
-    rows::value(row, "pairs", |text: &str| {
-        let mut words = text.split(' ');
-        let mut pairs = HashMap::new();
-        while let Some(first) = words.next() {
-            let (key, value) = parse(first, words.next()?)?;
-            pairs.insert(key, value);
-        }
-        Some(pairs)
-    })
 }
 
 pub(super) async fn raise_link_revision(

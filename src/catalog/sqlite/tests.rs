@@ -15,6 +15,7 @@ use crate::catalog::contract::{assert_missing, at, file, organization};
 use crate::model::id::FileId;
 
 mod damage;
+mod moving;
 mod schema;
 
 struct Place {

@@ -11,6 +11,7 @@ use crate::catalog::checkup::Checkup;
 use crate::catalog::counters::Counters;
 use crate::catalog::memory::Memory;
 use crate::catalog::quota::{Kept, Quota, Quotas, Recount};
+use crate::catalog::transfer::{CopyNote, Kind, Row, Totals, Transfer};
 use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::count::{Count, Counted, Counts};
@@ -162,6 +163,32 @@ impl Quotas for Counting {
 
     fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount> {
         self.counted().recount(organization, mend)
+    }
+}
+
+impl Transfer for Counting {
+    fn rows<'a>(&'a self, kind: Kind, after: Option<&'a Row>, limit: u32) -> Answer<'a, Vec<Row>> {
+        self.counted().rows(kind, after, limit)
+    }
+
+    fn put_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64> {
+        self.counted().put_rows(rows)
+    }
+
+    fn remove_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64> {
+        self.counted().remove_rows(rows)
+    }
+
+    fn totals(&self) -> Answer<'_, Totals> {
+        self.counted().totals()
+    }
+
+    fn copy_note(&self) -> Answer<'_, Option<CopyNote>> {
+        self.counted().copy_note()
+    }
+
+    fn note_copy<'a>(&'a self, note: Option<&'a CopyNote>) -> Answer<'a, ()> {
+        self.counted().note_copy(note)
     }
 }
 

@@ -28,7 +28,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DROP TABLE row_version; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
-         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; \
+         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; DROP TABLE copy_note; \
          DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;

@@ -1,0 +1,424 @@
+//! Moving rows from one catalogue to another.
+
+use super::*;
+use crate::catalog::apps::Apps as _;
+use crate::catalog::checkup::Checkup as _;
+use crate::catalog::counters::Counters as _;
+use crate::catalog::memory::Memory;
+use crate::catalog::quota::Quota;
+use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer as _};
+use crate::model::app::{App, AppSecret};
+use crate::model::count::{Count, Counted, Counts};
+use crate::model::id::{AppId, InstallationId};
+use crate::model::revocation::LinkId;
+
+pub(super) async fn all(catalog: &dyn Catalog) {
+    everything_is_there_as_it_was(catalog).await;
+    what_is_counted_follows_the_files(catalog).await;
+    what_belongs_to_nothing_is_passed_over(catalog).await;
+    what_is_removed_is_gone_with_what_belongs_to_it(catalog).await;
+    a_digest_belongs_to_one_key(catalog).await;
+    moving_moves_the_versions(catalog).await;
+    so_many_at_once_and_no_more(catalog).await;
+    what_somebody_uses_becomes_no_copy(catalog).await;
+}
+
+/// What is noted of copies, asked of a catalogue with nothing in it.
+pub(crate) async fn notes(catalog: &dyn Catalog) {
+    assert_eq!(catalog.copy_note().await.unwrap(), None);
+    let own = catalog.installation().await.unwrap();
+    let mut note = CopyNote {
+        installation: InstallationId::from_random([7; 16]),
+        blobs: "s3://a/b".into(),
+        is_whole: false,
+    };
+    assert_ne!(own, note.installation);
+    catalog.note_copy(Some(&note)).await.unwrap();
+    assert_eq!(catalog.copy_note().await.unwrap(), Some(note.clone()));
+    assert_eq!(catalog.installation().await.unwrap(), note.installation);
+    // What is a copy stays one, whatever is in it.
+    organization(catalog, "notes").await;
+    note.is_whole = true;
+    catalog.note_copy(Some(&note)).await.unwrap();
+    assert_eq!(catalog.copy_note().await.unwrap(), Some(note.clone()));
+    catalog.note_copy(None).await.unwrap();
+    assert_eq!(catalog.copy_note().await.unwrap(), None);
+    assert_taken(catalog.note_copy(Some(&note)).await);
+    assert_eq!(catalog.copy_note().await.unwrap(), None);
+    assert_eq!(catalog.installation().await.unwrap(), note.installation);
+}
+
+/// Every row of a kind, read in pages of this size.
+pub(crate) async fn rows_of(catalog: &dyn Catalog, kind: Kind, page: u32) -> Vec<Row> {
+    let mut all: Vec<Row> = Vec::new();
+    loop {
+        let next = catalog.rows(kind, all.last(), page).await.unwrap();
+        assert!(next.len() <= page as usize);
+        if next.is_empty() {
+            break;
+        }
+        all.extend(next);
+    }
+    assert!(all.iter().all(|row| row.kind() == kind));
+    assert!(all.windows(2).all(|two| two[0].key() < two[1].key()));
+    all
+}
+
+/// An installation in memory with rows of every kind, in every state.
+pub(crate) async fn original(prefix: &str) -> Memory {
+    let original = Memory::new();
+    let [a, b] = ["a", "b"].map(|name| format!("{prefix}_{name}"));
+    let a = organization(&original, &a).await;
+    let b = organization(&original, &b).await;
+    original.raise_epoch(&b).await.unwrap();
+    original.create_space(&space(&a, "s-1")).await.unwrap();
+    let mut key = api_key(&a, 1, 5);
+    (key.id, key.digest) = drawn(prefix, 1);
+    key.expires_at = Some(at(77));
+    original.create_api_key(&key).await.unwrap();
+    let mut other = api_key(&b, 2, 6);
+    (other.id, other.digest) = drawn(prefix, 2);
+    other.name = String::new();
+    let app = App {
+        id: AppId::from_random([prefix.as_bytes()[0]; 16]),
+        key: other.id.clone(),
+        secret: AppSecret::parse("s3cret~of-an-app").unwrap(),
+        created_at: at(9),
+    };
+    original.create_app(&other, &app).await.unwrap();
+    let paused = original.set_api_key_state(&other.id, ApiKeyState::Paused);
+    paused.await.unwrap();
+    let folder = folder(&a, "shared", &[&a, &b]);
+    original.create_folder(&folder).await.unwrap();
+    let rich = rich_file(&a, "rich");
+    original.add_file(&rich).await.unwrap();
+    for id in ["ready", "deleted", "swept", "damaged"] {
+        original.add_file(&file(&a, id, 10)).await.unwrap();
+    }
+    let ids = ["rich", "ready", "deleted"].map(file_id);
+    let filled = original.add_to_folder(&a, &folder.id, &ids);
+    filled.await.unwrap();
+    for id in ["deleted", "swept"] {
+        let id = file_id(id);
+        original.delete_file(&a, &id, at(20)).await.unwrap();
+    }
+    original.mark_swept(&a, &file_id("swept")).await.unwrap();
+    let damaged = file_id("damaged");
+    original
+        .mark_damaged(&a, &damaged, Some(at(30)))
+        .await
+        .unwrap();
+    let link = LinkId::parse("transfer_AAA").unwrap();
+    original.deny_link(&a, link, at(99), 9).await.unwrap();
+    let counts = Counts {
+        downloads: 3,
+        whole: 2,
+        bytes_sent: 1 << 40,
+        last_at: Some(at(50)),
+    };
+    let count = Count {
+        file: rich.address(),
+        link,
+        expires: at(60),
+        counts,
+    };
+    original.add_counts(&[count]).await.unwrap();
+    original
+}
+
+fn drawn(prefix: &str, number: u8) -> (ApiKeyId, Sha256Digest) {
+    let mut bytes = [number; 32];
+    bytes[..prefix.len().min(31)].copy_from_slice(&prefix.as_bytes()[..prefix.len().min(31)]);
+    let mut id = [number; 16];
+    id[..prefix.len().min(15)].copy_from_slice(&prefix.as_bytes()[..prefix.len().min(15)]);
+    (ApiKeyId::from_random(id), Sha256Digest::new(bytes))
+}
+
+async fn copy(from: &dyn Catalog, to: &dyn Catalog) {
+    for kind in Kind::ALL {
+        let rows = rows_of(from, kind, 3).await;
+        assert!(!rows.is_empty(), "{kind:?}");
+        assert_eq!(to.put_rows(&rows).await.unwrap(), rows.len() as u64);
+    }
+}
+
+async fn everything_is_there_as_it_was(catalog: &dyn Catalog) {
+    let original = original("transfer").await;
+    let before = catalog.totals().await.unwrap();
+    // Once more changes nothing.
+    for _ in 0..2 {
+        copy(&original, catalog).await;
+        for kind in Kind::ALL {
+            let wanted = rows_of(&original, kind, 100).await;
+            for page in [1, 7, 1_000] {
+                let mut found = rows_of(catalog, kind, page).await;
+                found.retain(|row| wanted.iter().any(|wanted| wanted.key() == row.key()));
+                assert_eq!(found, wanted, "{kind:?}");
+            }
+        }
+        let more = original.totals().await.unwrap();
+        let sum = Totals {
+            files: before.files + more.files,
+            bytes: before.bytes.saturating_add(more.bytes),
+        };
+        assert_eq!(catalog.totals().await.unwrap(), sum);
+    }
+    // And means the same to everybody else.
+    let owner = organization_id("transfer_a");
+    let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+    assert_eq!(page.total, 3);
+    let revoked = catalog.revocations(at(0)).await.unwrap();
+    assert_eq!(revoked.revision(&owner, "rich"), 3);
+    assert_eq!(revoked.epoch("transfer_b"), 1);
+    assert!(revoked.is_denied(&owner, LinkId::parse("transfer_AAA").unwrap()));
+    let rich = file_id("rich");
+    let of_file = catalog.counts(&owner, Counted::File(&rich));
+    assert_eq!(of_file.await.unwrap().downloads, 3);
+}
+
+async fn what_is_counted_follows_the_files(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "transfer_counted").await;
+    let put = async |state, size| {
+        let file = FileRecord {
+            state,
+            size,
+            ..file(&owner, "f", 1)
+        };
+        let rows = [Row::File(Box::new(file))];
+        assert_eq!(catalog.put_rows(&rows).await.unwrap(), 1);
+    };
+    let (deleted, swept) = (
+        FileState::Deleted { at: at(3) },
+        FileState::Swept { at: at(3) },
+    );
+    let steps = [
+        (FileState::Ready, 100, 1, true),
+        (FileState::Ready, 100, 1, true),
+        (deleted, 100, 0, true),
+        (swept, 100, 0, false),
+        (FileState::Ready, 40, 1, false),
+    ];
+    for (state, size, ready, is_full) in steps {
+        put(state, size).await;
+        let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+        assert_eq!(page.total, ready, "{state:?}");
+        let quota = Quota {
+            bytes: Some(100),
+            ..Quota::NONE
+        };
+        let more = FileRecord {
+            size: 1,
+            ..file(&owner, "more", 1)
+        };
+        let added = catalog.add_files_within(std::slice::from_ref(&more), quota);
+        let added = added.await;
+        assert_eq!(added.is_err(), is_full, "{state:?}");
+        if added.is_ok() {
+            let gone = [Row::File(Box::new(more))];
+            assert_eq!(catalog.remove_rows(&gone).await.unwrap(), 1);
+        }
+    }
+}
+
+async fn what_belongs_to_nothing_is_passed_over(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "transfer_lost").await;
+    let nobody = organization_id("transfer_nobody");
+    let lost = [
+        Row::Space(space(&nobody, "s")),
+        Row::ApiKey(api_key(&nobody, 91, 1)),
+        Row::App(App {
+            id: AppId::from_random([91; 16]),
+            key: ApiKeyId::from_random([91; 16]),
+            secret: AppSecret::parse("x").unwrap(),
+            created_at: at(1),
+        }),
+        Row::Folder(folder(&nobody, "f", &[])),
+        Row::FolderMember {
+            organization: owner.clone(),
+            folder: folder_id("none"),
+            member: owner.clone(),
+        },
+        Row::File(Box::new(file(&nobody, "f", 1))),
+        Row::FolderFile {
+            organization: owner.clone(),
+            folder: folder_id("none"),
+            file: file_id("f"),
+        },
+        Row::DeniedLink {
+            organization: nobody.clone(),
+            link: LinkId::parse("transfer_BBB").unwrap(),
+            expires: at(1),
+        },
+        Row::FileCount {
+            organization: owner.clone(),
+            file: file_id("none"),
+            counts: Counts::default(),
+        },
+        Row::LinkCount {
+            organization: nobody.clone(),
+            link: LinkId::parse("transfer_BBB").unwrap(),
+            expires: at(1),
+            counts: Counts::default(),
+        },
+    ];
+    assert_eq!(catalog.put_rows(&lost).await.unwrap(), 0);
+    let found = Row::File(Box::new(file(&owner, "f", 1)));
+    let some = [lost[0].clone(), found, lost[5].clone()];
+    assert_eq!(catalog.put_rows(&some).await.unwrap(), 1);
+    let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+    assert_eq!(page.total, 1);
+}
+
+async fn what_is_removed_is_gone_with_what_belongs_to_it(catalog: &dyn Catalog) {
+    let original = original("moved_away").await;
+    copy(&original, catalog).await;
+    let owner = organization_id("moved_away_a");
+    let rich = original.file(&owner, &file_id("rich")).await.unwrap();
+    let rich = Row::File(Box::new(rich.unwrap()));
+    let before = catalog.totals().await.unwrap();
+    let twice = [rich.clone(), rich];
+    assert_eq!(catalog.remove_rows(&twice[..1]).await.unwrap(), 1);
+    assert_eq!(catalog.remove_rows(&twice[..1]).await.unwrap(), 0);
+    let after = catalog.totals().await.unwrap();
+    assert_eq!(after.files, before.files - 1);
+    let shared = folder_id("shared");
+    let left = catalog.folder_files(&owner, &shared).await.unwrap();
+    assert_eq!(left, ["deleted", "ready"].map(file_id));
+    let id = file_id("rich");
+    let counted = catalog.counts(&owner, Counted::File(&id));
+    assert_eq!(counted.await.unwrap(), Counts::default());
+    let organizations = rows_of(&original, Kind::Organization, 9).await;
+    assert_missing(catalog.remove_rows(&organizations[..1]).await);
+    for kind in [
+        Kind::LinkCount,
+        Kind::FileCount,
+        Kind::DeniedLink,
+        Kind::FolderFile,
+        Kind::File,
+        Kind::FolderMember,
+        Kind::Folder,
+        Kind::App,
+        Kind::ApiKey,
+        Kind::Space,
+        Kind::Organization,
+    ] {
+        let rows = rows_of(&original, kind, 9).await;
+        catalog.remove_rows(&rows).await.unwrap();
+        let kept = rows_of(catalog, kind, 99).await;
+        assert!(
+            kept.iter()
+                .all(|row| rows.iter().all(|gone| gone.key() != row.key()))
+        );
+    }
+}
+
+async fn a_digest_belongs_to_one_key(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "transfer_digest").await;
+    let one = ApiKey {
+        digest: Sha256Digest::new([93; 32]),
+        ..api_key(&owner, 92, 1)
+    };
+    let other = ApiKey {
+        id: ApiKeyId::from_random([93; 16]),
+        ..one.clone()
+    };
+    let put = async |key: &ApiKey| catalog.put_rows(&[Row::ApiKey(key.clone())]).await;
+    assert_eq!(put(&one).await.unwrap(), 1);
+    assert_eq!(put(&one).await.unwrap(), 1);
+    assert_taken(put(&other).await);
+}
+
+async fn moving_moves_the_versions(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "transfer_versions").await;
+    let rows = [Row::File(Box::new(file(&owner, "f", 1)))];
+    let mut seen = vec![catalog.versions().await.unwrap()];
+    catalog.put_rows(&rows).await.unwrap();
+    seen.push(catalog.versions().await.unwrap());
+    catalog.remove_rows(&rows).await.unwrap();
+    seen.push(catalog.versions().await.unwrap());
+    for two in seen.windows(2) {
+        assert_ne!(two[0].revocations, two[1].revocations);
+        assert_ne!(two[0].rows, two[1].rows);
+    }
+}
+
+async fn so_many_at_once_and_no_more(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "transfer_many").await;
+    let row = |number| Row::File(Box::new(file(&owner, &format!("f{number}"), 1)));
+    let mut rows: Vec<Row> = (0..ROWS_AT_ONCE_MAX).map(row).collect();
+    let count = rows.len() as u64;
+    assert_eq!(catalog.put_rows(&rows).await.unwrap(), count);
+    assert_eq!(catalog.remove_rows(&rows).await.unwrap(), count);
+    assert_eq!(catalog.put_rows(&[]).await.unwrap(), 0);
+    rows.push(row(ROWS_AT_ONCE_MAX));
+    for refused in [
+        catalog.put_rows(&rows).await,
+        catalog.remove_rows(&rows).await,
+    ] {
+        assert!(
+            matches!(refused, Err(CatalogError::Limit { limit: 500, .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+async fn what_somebody_uses_becomes_no_copy(catalog: &dyn Catalog) {
+    organization(catalog, "transfer_used").await;
+    let id = catalog.installation().await.unwrap();
+    let note = CopyNote {
+        installation: InstallationId::from_random([8; 16]),
+        blobs: String::new(),
+        is_whole: false,
+    };
+    assert_taken(catalog.note_copy(Some(&note)).await);
+    assert_eq!(catalog.copy_note().await.unwrap(), None);
+    assert_eq!(catalog.installation().await.unwrap(), id);
+}
+
+/// What stays where it is, and why.
+const STAYS: [(&str, &str); 9] = [
+    (
+        "_sqlx_migrations",
+        "says which steps of the schema were done",
+    ),
+    (
+        "revocation_version",
+        "tells the processes of one catalogue whether to look again",
+    ),
+    ("row_version", "the same"),
+    (
+        "change_mark",
+        "what became of a change whose answer was lost",
+    ),
+    ("copy_note", "what is noted of a copy"),
+    ("installation", "is set together with the note"),
+    ("organization.ready_files", "is counted with the files"),
+    ("organization.kept_files", "the same"),
+    ("organization.kept_bytes", "the same"),
+];
+
+/// Says no to a table or a column, `table.column`, that nobody moves, and to one that is not there.
+#[track_caller]
+pub(crate) fn assert_all_is_moved(kept: impl IntoIterator<Item = String>) {
+    use crate::catalog::statements::Table;
+    use std::collections::BTreeSet;
+    let stays = |column: &String| {
+        let (table, _) = column.split_once('.').unwrap();
+        STAYS
+            .iter()
+            .any(|(what, _)| what == column || *what == table)
+    };
+    let kept: BTreeSet<String> = kept.into_iter().filter(|column| !stays(column)).collect();
+    let columns = |kind| {
+        let table = Table::of(kind);
+        table
+            .columns
+            .iter()
+            .map(|column| format!("{}.{column}", table.name))
+    };
+    let moved: BTreeSet<String> = Kind::ALL.into_iter().flat_map(columns).collect();
+    assert_eq!(
+        kept, moved,
+        "`catalog::transfer` must know what a catalogue keeps"
+    );
+}

@@ -1,0 +1,262 @@
+//! The chapter of the port about moving everything to another catalogue.
+//!
+//! Whoever moves reads both catalogues kind by kind, in the order of the keys, and puts into one what it
+//! lacks of the other. What is kept is exactly what [`Kind`] lists; a test asks both databases whether a
+//! table or a column is missing here.
+
+use super::Answer;
+use crate::model::app::App;
+use crate::model::count::Counts;
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, FolderId, InstallationId, OrganizationId};
+use crate::model::key::ApiKey;
+use crate::model::revocation::LinkId;
+use crate::model::tenancy::{Folder, Organization, Space};
+use crate::model::time::UnixSeconds;
+
+/// The most rows that are put or removed at once: few enough for one statement, and for nobody to wait long.
+pub const ROWS_AT_ONCE_MAX: usize = 500;
+
+/// Reads and writes rows as they are, under the contract of [`Catalog`](super::Catalog).
+pub trait Transfer: Send + Sync {
+    /// Up to `limit` rows of a kind in the order of [`Row::key`], from the first one after `after`, a row of
+    /// that kind, on. Costs the same at every place.
+    fn rows<'a>(&'a self, kind: Kind, after: Option<&'a Row>, limit: u32) -> Answer<'a, Vec<Row>>;
+
+    /// Makes rows just as they are given, in the place of those that have their keys, all or none, and
+    /// answers how many. One that belongs to something that is not there is passed over. What is counted of
+    /// organizations is counted with them, and both numbers of [`Versions`](super::Versions) move. No quota
+    /// and no limit on revocations is looked at. `Limit` for more than [`ROWS_AT_ONCE_MAX`], `Conflict` for an
+    /// API key whose digest another one has.
+    fn put_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64>;
+
+    /// Removes the rows that have these keys, and what belongs to a file that is among them, all or none. One
+    /// that is not there is no error. Otherwise as [`Transfer::put_rows`]. `NotFound` where something that is
+    /// not removed belongs to one of them.
+    fn remove_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64>;
+
+    /// How many files all organizations keep, and how many bytes those have: the kept counters.
+    fn totals(&self) -> Answer<'_, Totals>;
+
+    /// What is noted of a catalogue that is a copy which nobody uses yet; `None` of any other.
+    fn copy_note(&self) -> Answer<'_, Option<CopyNote>>;
+
+    /// Notes that the catalogue is a copy, and has the id of its original; or with `None` that it is one of its
+    /// own from now on. `Conflict` for a first note in a catalogue that has an organization: it is somebody's.
+    fn note_copy<'a>(&'a self, note: Option<&'a CopyNote>) -> Answer<'a, ()>;
+}
+
+/// Everything that a catalogue keeps, by what it belongs to: each kind after those that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Organizations.
+    Organization,
+    /// Their spaces.
+    Space,
+    /// API keys.
+    ApiKey,
+    /// Apps.
+    App,
+    /// Shared folders, without members and files.
+    Folder,
+    /// Who may use a folder.
+    FolderMember,
+    /// Files, in whatever state.
+    File,
+    /// Which files lie in a folder.
+    FolderFile,
+    /// Links that were revoked one by one.
+    DeniedLink,
+    /// How often files were downloaded.
+    FileCount,
+    /// How often links were downloaded.
+    LinkCount,
+}
+
+impl Kind {
+    /// All of them, in an order in which they can be put.
+    pub const ALL: [Self; 11] = [
+        Self::Organization,
+        Self::Space,
+        Self::ApiKey,
+        Self::App,
+        Self::Folder,
+        Self::FolderMember,
+        Self::File,
+        Self::FolderFile,
+        Self::DeniedLink,
+        Self::FileCount,
+        Self::LinkCount,
+    ];
+
+    /// Whether rows of this kind are ever taken away again. A copy that has another one was not made here.
+    pub const fn is_forgotten(self) -> bool {
+        match self {
+            Self::Organization | Self::Space | Self::ApiKey | Self::App | Self::Folder => false,
+            Self::FolderMember
+            | Self::File
+            | Self::FolderFile
+            | Self::DeniedLink
+            | Self::FileCount
+            | Self::LinkCount => true,
+        }
+    }
+
+    /// What a person calls one of them.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Space => "space",
+            Self::ApiKey => "API key",
+            Self::App => "app",
+            Self::Folder => "folder",
+            Self::FolderMember => "member of a folder",
+            Self::File => "file",
+            Self::FolderFile => "file in a folder",
+            Self::DeniedLink => "revoked link",
+            Self::FileCount => "count of a file",
+            Self::LinkCount => "count of a link",
+        }
+    }
+}
+
+/// One row of a kind, whole. It may hold the secret of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Of [`Kind::Organization`].
+    Organization(Organization),
+    /// Of [`Kind::Space`].
+    Space(Space),
+    /// Of [`Kind::ApiKey`].
+    ApiKey(ApiKey),
+    /// Of [`Kind::App`].
+    App(App),
+    /// Of [`Kind::Folder`]; its members are rows of their own.
+    Folder(Folder),
+    /// Of [`Kind::FolderMember`].
+    FolderMember {
+        /// Whose folder.
+        organization: OrganizationId,
+        /// The folder.
+        folder: FolderId,
+        /// Who may use it.
+        member: OrganizationId,
+    },
+    /// Of [`Kind::File`].
+    File(Box<FileRecord>),
+    /// Of [`Kind::FolderFile`].
+    FolderFile {
+        /// Whose folder.
+        organization: OrganizationId,
+        /// The folder.
+        folder: FolderId,
+        /// What lies in it.
+        file: FileId,
+    },
+    /// Of [`Kind::DeniedLink`].
+    DeniedLink {
+        /// Whose link.
+        organization: OrganizationId,
+        /// The link.
+        link: LinkId,
+        /// From when on it is dead anyway.
+        expires: UnixSeconds,
+    },
+    /// Of [`Kind::FileCount`].
+    FileCount {
+        /// Whose file.
+        organization: OrganizationId,
+        /// The file.
+        file: FileId,
+        /// What was counted.
+        counts: Counts,
+    },
+    /// Of [`Kind::LinkCount`].
+    LinkCount {
+        /// Whose link.
+        organization: OrganizationId,
+        /// The link.
+        link: LinkId,
+        /// From when on it is dead.
+        expires: UnixSeconds,
+        /// What was counted.
+        counts: Counts,
+    },
+}
+
+impl Row {
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Organization(_) => Kind::Organization,
+            Self::Space(_) => Kind::Space,
+            Self::ApiKey(_) => Kind::ApiKey,
+            Self::App(_) => Kind::App,
+            Self::Folder(_) => Kind::Folder,
+            Self::FolderMember { .. } => Kind::FolderMember,
+            Self::File(_) => Kind::File,
+            Self::FolderFile { .. } => Kind::FolderFile,
+            Self::DeniedLink { .. } => Kind::DeniedLink,
+            Self::FileCount { .. } => Kind::FileCount,
+            Self::LinkCount { .. } => Kind::LinkCount,
+        }
+    }
+
+    /// What no other row of its kind has. Ordered byte by byte; empty where there is nothing more.
+    pub fn key(&self) -> [&str; 3] {
+        match self {
+            Self::Organization(organization) => [organization.id.as_str(), "", ""],
+            Self::Space(space) => [space.organization.as_str(), space.id.as_str(), ""],
+            Self::ApiKey(key) => [key.id.as_str(), "", ""],
+            Self::App(app) => [app.id.as_str(), "", ""],
+            Self::Folder(folder) => [folder.organization.as_str(), folder.id.as_str(), ""],
+            Self::FolderMember {
+                organization,
+                folder,
+                member,
+            } => [organization.as_str(), folder.as_str(), member.as_str()],
+            Self::File(file) => [file.organization.as_str(), file.id.as_str(), ""],
+            Self::FolderFile {
+                organization,
+                folder,
+                file,
+            } => [organization.as_str(), folder.as_str(), file.as_str()],
+            Self::FileCount {
+                organization, file, ..
+            } => [organization.as_str(), file.as_str(), ""],
+            Self::DeniedLink {
+                organization, link, ..
+            }
+            | Self::LinkCount {
+                organization, link, ..
+            } => [organization.as_str(), link.as_str(), ""],
+        }
+    }
+}
+
+/// How much all organizations keep together. Numbers stay at the largest that there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Files that are `Ready` or `Deleted`.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Totals {
+    pub(super) const fn add(&mut self, files: u64, bytes: u64) {
+        self.files = self.files.saturating_add(files);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What is noted of a copy that nobody uses yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyNote {
+    /// Of which installation it is a copy.
+    pub installation: InstallationId,
+    /// Where its bytes are copied to, in words that tell one place from another; empty where they are not.
+    pub blobs: String,
+    /// Whether it was whole when it was last brought up to date. Until then nothing may be served by it.
+    pub is_whole: bool,
+}

@@ -1,0 +1,44 @@
+//! The configuration of an installation with one half elsewhere, as `hallpass migrate` is told where.
+
+use std::path::PathBuf;
+
+use super::{Config, STORE_BYTES_MAX};
+use crate::blob::s3::Bucket;
+use crate::catalog::postgres::Address;
+
+impl Config {
+    /// The same with the rows elsewhere: in the PostgreSQL database of this URL, or in this data directory. The
+    /// error is the end of a sentence, and repeats nothing that may be a password.
+    pub fn with_rows_in(&self, place: &str) -> Result<Self, &'static str> {
+        let mut moved = self.clone();
+        if place.contains("://") {
+            moved.catalog.url = Some(Address::parse(place)?);
+        } else {
+            moved.catalog.url = None;
+            moved.server.data_dir = directory(place)?;
+        }
+        Ok(moved)
+    }
+
+    /// The same with the bytes elsewhere: in the bucket and prefix of this URL, in the store that the other
+    /// settings of `blobs` name, or in this data directory.
+    pub fn with_bytes_in(&self, place: &str) -> Result<Self, &'static str> {
+        let mut moved = self.clone();
+        moved.blobs.in_place_roots.clear();
+        if place.contains("://") {
+            moved.blobs.url = Some(Bucket::parse(place)?);
+            moved.uploads.size_max = moved.uploads.size_max.min(STORE_BYTES_MAX);
+        } else {
+            moved.blobs.url = None;
+            moved.server.data_dir = directory(place)?;
+        }
+        Ok(moved)
+    }
+}
+
+fn directory(place: &str) -> Result<PathBuf, &'static str> {
+    if place.is_empty() || place.contains('\0') {
+        return Err("must be a URL or a directory");
+    }
+    Ok(place.into())
+}

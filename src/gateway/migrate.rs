@@ -1,0 +1,351 @@
+//! Moving an installation: its rows to another catalogue, its bytes to another store, or one of the two.
+//!
+//! 1. Both catalogues are read side by side, kind by kind, in the order of the keys (`merge`). What only the
+//!    source has is put, what differs is put again, what only the copy has is removed. So every run, and every
+//!    pass of it, does just what is left to do, wherever the last one was broken off.
+//! 2. A file's row is put when its bytes are there (`bytes`): written, durable, and read back with the SHA-256
+//!    of the row. So a row in the copy says that its bytes were seen there, and they are not copied again.
+//! 3. The source is only read. Gateways may run on it: what they change meanwhile, the next pass brings.
+//! 4. The copy says of itself that it is one, and whether it is whole; nothing opens it before it is. Whoever
+//!    changes it makes it an installation of its own, which is never written to again.
+//!
+//! A file whose bytes are damaged, or cannot be read, keeps its row, marked as damaged, so that its id stays
+//! taken and nothing is served in its place. Files registered in place have a blob of their own in the copy.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::clock::Clock;
+use crate::blob::{BlobError, BlobStore};
+use crate::catalog::transfer::{CopyNote, Kept};
+use crate::catalog::{Catalog, CatalogError};
+use crate::model::file::FileRecord;
+
+mod bytes;
+mod merge;
+mod pass;
+#[cfg(test)]
+mod tests;
+
+/// How many passes one run makes at most: what is changed faster than that, the last run brings, when
+/// nothing is changed any more.
+pub const PASSES_MAX: u32 = 3;
+
+/// How many files' bytes are on their way at once. Each holds a megabyte, and as much more as the store does
+/// of a blob that is being written: two parts of S3's.
+pub const COPIES_AT_ONCE_MAX: usize = 8;
+
+/// How many blobs of a store are looked at to tell whether they are ours, and how many broken uploads are swept in
+/// one go.
+const BLOBS_LOOKED_AT: usize = 1_000;
+
+/// Where from and where to.
+#[derive(Clone)]
+pub struct Ends {
+    /// The catalogue that is read.
+    pub catalog: Arc<dyn Catalog>,
+    /// The store that is read.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The catalogue that is written; `None` where the rows stay.
+    pub to_catalog: Option<Arc<dyn Catalog>>,
+    /// The store that is written; `None` where the bytes stay.
+    pub to_blobs: Option<Arc<dyn BlobStore>>,
+    /// What tells that store from any other; empty where the bytes stay.
+    pub blobs_place: String,
+    /// Whether the blobs that an earlier run saw there are read once more.
+    pub verify: bool,
+}
+
+/// How far a pass has come, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct Tally {
+    rows: AtomicU64,
+    files: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Tally {
+    /// Rows that were looked at.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+
+    /// Files whose bytes are settled one way or another.
+    pub fn files(&self) -> u64 {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of theirs.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) {
+        for number in [&self.rows, &self.files, &self.bytes] {
+            number.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn see_row(&self) {
+        self.rows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn settle_file(&self) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a pass did, or several together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Rows that were put.
+    pub rows_copied: u64,
+    /// Rows that were removed from the copy.
+    pub rows_removed: u64,
+    /// Blobs that were written.
+    pub files_copied: u64,
+    /// Bytes of those.
+    pub bytes_copied: u64,
+    /// Files whose bytes were there.
+    pub files_there: u64,
+    /// Files whose bytes are damaged or cannot be read.
+    pub left_out: u64,
+    /// Files that are served in place and stay there, since their rows stay.
+    pub in_place: u64,
+    /// Rows that changed while they were looked at: the next pass brings them.
+    pub unsettled: u64,
+}
+
+impl Moved {
+    /// Whether there was nothing left to do.
+    pub const fn is_nothing(&self) -> bool {
+        self.rows_copied == 0
+            && self.rows_removed == 0
+            && self.files_copied == 0
+            && self.unsettled == 0
+    }
+
+    /// What was done adds up; what was found is what it is now.
+    const fn and_then(self, next: Self) -> Self {
+        Self {
+            rows_copied: self.rows_copied + next.rows_copied,
+            rows_removed: self.rows_removed + next.rows_removed,
+            files_copied: self.files_copied + next.files_copied,
+            bytes_copied: self.bytes_copied + next.bytes_copied,
+            ..next
+        }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What all passes did.
+    pub moved: Moved,
+    /// How many there were.
+    pub passes: u32,
+    /// Whether the last one found nothing to do.
+    pub is_in_step: bool,
+}
+
+/// What is told on the way.
+#[derive(Debug)]
+pub enum Told<'a> {
+    /// A pass begins, over so much.
+    Begun(u32, Kept),
+    /// A file whose bytes are not copied, and why.
+    LeftOut(&'a FileRecord, &'a str),
+    /// A pass is over.
+    Passed(u32, &'a Moved),
+}
+
+/// Why an installation was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// It cannot be moved there; nothing was changed.
+    #[error("{0}")]
+    Refused(String),
+    /// One of the two catalogues did not do as asked.
+    #[error("{end}")]
+    Catalog {
+        /// Which of the two.
+        end: End,
+        /// What it said.
+        #[source]
+        source: CatalogError,
+    },
+    /// One of the two stores did not do as asked.
+    #[error("{end}")]
+    Blobs {
+        /// Which of the two.
+        end: End,
+        /// What it said.
+        #[source]
+        source: BlobError,
+    },
+    /// A task of ours broke.
+    #[error("copying a file: {0}")]
+    Broke(#[from] tokio::task::JoinError),
+}
+
+/// Where something went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// What is read.
+    Source,
+    /// What is written.
+    Destination,
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Source => "the source",
+            Self::Destination => "the destination",
+        })
+    }
+}
+
+impl End {
+    fn catalog(self) -> impl FnOnce(CatalogError) -> MigrateError {
+        move |source| MigrateError::Catalog { end: self, source }
+    }
+
+    fn blobs(self) -> impl FnOnce(BlobError) -> MigrateError {
+        move |source| MigrateError::Blobs { end: self, source }
+    }
+}
+
+/// Moves everything that has to be moved, and says what is to be known on the way. Dropped on its way, or
+/// after an error, it leaves a copy that the next run completes, and that nothing else opens until then;
+/// where it is `Refused`, nothing was changed.
+pub async fn migrate(
+    ends: &Ends,
+    clock: &dyn Clock,
+    tally: &Arc<Tally>,
+    mut tell: impl FnMut(Told<'_>),
+) -> Result<Outcome, MigrateError> {
+    let mut ends = ends.clone();
+    let note = ends.may_begin().await?;
+    ends.note(&note, false).await?;
+    ends.sweep_stages().await?;
+    let mut outcome = Outcome {
+        moved: Moved::default(),
+        passes: 0,
+        is_in_step: false,
+    };
+    while outcome.passes < PASSES_MAX && !outcome.is_in_step {
+        let kept = ends.catalog.totals().await.map_err(End::Source.catalog())?;
+        tally.begin();
+        tell(Told::Begun(outcome.passes + 1, kept));
+        // What was read once in a run need not be read again.
+        ends.verify &= outcome.passes == 0;
+        let moved = pass::pass(&ends, clock.now(), tally, &mut tell).await?;
+        outcome.passes += 1;
+        outcome.is_in_step = moved.is_nothing();
+        outcome.moved = outcome.moved.and_then(moved);
+        tell(Told::Passed(outcome.passes, &moved));
+    }
+    ends.note(&note, true).await?;
+    Ok(outcome)
+}
+
+impl Ends {
+    /// Looks whether the source has anything, and whether the destination is ours. Changes nothing.
+    async fn may_begin(&self) -> Result<CopyNote, MigrateError> {
+        let (from, to) = (End::Source, End::Destination);
+        let refused = |why: &str| Err(MigrateError::Refused(why.into()));
+        let installation = self.catalog.installation().await.map_err(from.catalog())?;
+        let owners = self.catalog.organizations().await.map_err(from.catalog())?;
+        if owners.is_empty() {
+            return refused("there is nothing to move: the source has no organization");
+        }
+        let note = CopyNote {
+            installation,
+            blobs: self.blobs_place.clone(),
+            is_whole: false,
+        };
+        let mut is_ours = false;
+        if let Some(copy) = &self.to_catalog {
+            let noted = copy.copy_note().await.map_err(to.catalog())?;
+            let owners = copy.organizations().await.map_err(to.catalog())?;
+            match noted {
+                None if owners.is_empty() => {}
+                None => {
+                    return refused(
+                        "the destination's catalogue is in use: only an empty one is written to, or a copy \
+                         that nothing was changed in since",
+                    );
+                }
+                Some(noted) if noted.installation != installation => {
+                    return refused(
+                        "the destination's catalogue is a copy of another installation",
+                    );
+                }
+                Some(noted) if noted.blobs != note.blobs => {
+                    let before = match noted.blobs.as_str() {
+                        "" => "left the bytes where they are",
+                        place => place,
+                    };
+                    return Err(MigrateError::Refused(format!(
+                        "the bytes of this copy are elsewhere: an earlier run took {before}; do as then, or \
+                         begin with an empty catalogue"
+                    )));
+                }
+                Some(_) => is_ours = true,
+            }
+        }
+        if !is_ours {
+            self.know_blobs().await?;
+        }
+        Ok(note)
+    }
+
+    /// Keys are drawn at random: a store that has one of ours has what we copied.
+    async fn know_blobs(&self) -> Result<(), MigrateError> {
+        let Some(blobs) = &self.to_blobs else {
+            return Ok(());
+        };
+        let found = blobs.list(None, BLOBS_LOOKED_AT).await;
+        let found = found.map_err(End::Destination.blobs())?;
+        let keys: Vec<_> = found.into_iter().map(|(key, _)| key).collect();
+        let ours = self.catalog.blobs_in_use(&keys).await;
+        if keys.is_empty() || !ours.map_err(End::Source.catalog())?.is_empty() {
+            return Ok(());
+        }
+        Err(MigrateError::Refused(format!(
+            "there are bytes in {} that this installation does not know: name an empty place",
+            self.blobs_place
+        )))
+    }
+
+    /// Clears away what a run that was killed was about to write: it stands in the way of the same blobs.
+    async fn sweep_stages(&self) -> Result<(), MigrateError> {
+        let Some(blobs) = &self.to_blobs else {
+            return Ok(());
+        };
+        loop {
+            let swept = blobs.sweep_stages(BLOBS_LOOKED_AT).await;
+            if swept.map_err(End::Destination.blobs())? < BLOBS_LOOKED_AT {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn note(&self, note: &CopyNote, is_whole: bool) -> Result<(), MigrateError> {
+        let Some(copy) = &self.to_catalog else {
+            return Ok(());
+        };
+        let note = CopyNote {
+            is_whole,
+            ..note.clone()
+        };
+        copy.note_copy(Some(&note))
+            .await
+            .map_err(End::Destination.catalog())
+    }
+}

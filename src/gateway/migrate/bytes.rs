@@ -1,0 +1,164 @@
+//! The bytes of one file, from one store to the other.
+
+use std::io;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{End, MigrateError, Tally};
+use crate::blob::{BlobError, BlobStore};
+use crate::gateway::pieces::{Pieces, digest};
+use crate::gateway::refusal::with_causes;
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{BlobLocation, FileRecord};
+use crate::model::id::BlobKey;
+
+/// What became of the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bytes {
+    /// They were there.
+    There,
+    /// They were written, and read back.
+    Copied,
+    /// The source has others, or does not give them.
+    LeftOut(String),
+}
+
+/// One file to see to.
+pub(super) struct Carrier {
+    pub(super) from: Arc<dyn BlobStore>,
+    pub(super) to: Arc<dyn BlobStore>,
+    pub(super) key: BlobKey,
+    /// Whether what is there, and is as long, is read; else its length is believed.
+    pub(super) reads_there: bool,
+    pub(super) tally: Arc<Tally>,
+}
+
+/// Why bytes were not written.
+enum Stopped {
+    By(MigrateError),
+    LeftOut(String),
+    /// Something is in their place.
+    Taken,
+}
+
+impl From<MigrateError> for Stopped {
+    fn from(error: MigrateError) -> Self {
+        Self::By(error)
+    }
+}
+
+/// What an error of the source means for its one file.
+fn unread(error: BlobError) -> Stopped {
+    match error {
+        BlobError::Damaged { what } => Stopped::LeftOut(what),
+        BlobError::Io { .. } => Stopped::LeftOut(with_causes(&error)),
+        other => Stopped::By(End::Source.blobs()(other)),
+    }
+}
+
+fn unwritten(error: BlobError) -> MigrateError {
+    End::Destination.blobs()(error)
+}
+
+fn unplaced(error: BlobError) -> Stopped {
+    match error {
+        BlobError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
+            Stopped::Taken
+        }
+        other => Stopped::By(unwritten(other)),
+    }
+}
+
+impl Carrier {
+    /// Sees to it that the destination has the bytes of a file, and that they are those of its row.
+    pub(super) async fn see_to(&self, file: &FileRecord) -> Result<Bytes, MigrateError> {
+        if self.is_there(file).await? {
+            return Ok(Bytes::There);
+        }
+        match self.copy(file).await {
+            Ok(()) => Ok(Bytes::Copied),
+            Err(Stopped::LeftOut(why)) => Ok(Bytes::LeftOut(why)),
+            Err(Stopped::By(error)) => Err(error),
+            Err(Stopped::Taken) => Err(unwritten(BlobError::Unavailable {
+                doing: "copying a blob",
+                why: format!("somebody else writes blob {}", self.key),
+            })),
+        }
+    }
+
+    /// Whether the bytes are there. Others in their place are removed: nobody can have those.
+    async fn is_there(&self, file: &FileRecord) -> Result<bool, MigrateError> {
+        let found = match self
+            .to
+            .open(&BlobLocation::Stored(self.key), file.size)
+            .await
+        {
+            Ok(found) => found,
+            Err(BlobError::Damaged { .. }) => return Ok(false),
+            Err(error) => return Err(unwritten(error)),
+        };
+        if !self.reads_there {
+            self.tally.add_bytes(file.size);
+            return Ok(true);
+        }
+        match digest(found, |bytes| self.tally.add_bytes(bytes)).await {
+            Ok(sha256) if sha256 == file.sha256 => return Ok(true),
+            Ok(_) | Err(BlobError::Damaged { .. }) => {}
+            Err(error) => return Err(unwritten(error)),
+        }
+        self.to.remove(self.key).await.map_err(unwritten)?;
+        Ok(false)
+    }
+
+    async fn copy(&self, file: &FileRecord) -> Result<(), Stopped> {
+        match self.write(file).await {
+            // Bytes of another length: left by whoever was there before us.
+            Err(Stopped::Taken) => {
+                self.to.remove(self.key).await.map_err(unwritten)?;
+                self.write(file).await?;
+            }
+            written => written?,
+        }
+        self.read_back(file).await.map_err(Stopped::By)
+    }
+
+    /// Writes all bytes, and commits them if they are those of the row.
+    async fn write(&self, file: &FileRecord) -> Result<(), Stopped> {
+        let blob = self.from.open(&file.location, file.size).await;
+        let mut pieces = Pieces::of(blob.map_err(unread)?);
+        let mut staged = self.to.stage(self.key).await.map_err(unplaced)?;
+        let mut hasher = Sha256::new();
+        while let Some(piece) = pieces.next().await.map_err(unread)? {
+            hasher.update(&piece);
+            let length = piece.len() as u64;
+            staged.write(piece).await.map_err(unwritten)?;
+            self.tally.add_bytes(length);
+        }
+        let sha256 = Sha256Digest::new(hasher.finalize().into());
+        if sha256 == file.sha256 {
+            staged.commit().await.map_err(unplaced)?;
+            return Ok(());
+        }
+        let (found, wanted) = (sha256.to_hex(), file.sha256.to_hex());
+        Err(Stopped::LeftOut(format!(
+            "its SHA-256 is {found}, not {wanted}"
+        )))
+    }
+
+    async fn read_back(&self, file: &FileRecord) -> Result<(), MigrateError> {
+        let location = BlobLocation::Stored(self.key);
+        let found = self
+            .to
+            .open(&location, file.size)
+            .await
+            .map_err(unwritten)?;
+        let sha256 = digest(found, |_| {}).await.map_err(unwritten)?;
+        if sha256 == file.sha256 {
+            return Ok(());
+        }
+        self.to.remove(self.key).await.map_err(unwritten)?;
+        let what = format!("blob {}: what was written reads otherwise", self.key);
+        Err(unwritten(BlobError::Damaged { what }))
+    }
+}

@@ -1,0 +1,291 @@
+//! One pass over everything.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinSet;
+
+use super::bytes::{Bytes, Carrier};
+use super::merge::{Merge, Step};
+use super::{COPIES_AT_ONCE_MAX, End, Ends, MigrateError, Moved, Tally, Told};
+use crate::catalog::Catalog;
+use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX, Row};
+use crate::model::file::{BlobLocation, FileRecord, FileState};
+use crate::model::id::BlobKey;
+use crate::model::time::UnixSeconds;
+
+/// Goes through every kind once.
+pub(super) async fn pass(
+    ends: &Ends,
+    now: UnixSeconds,
+    tally: &Arc<Tally>,
+    tell: &mut impl FnMut(Told<'_>),
+) -> Result<Moved, MigrateError> {
+    let mut moved = Moved::default();
+    for kind in Kind::ALL {
+        if ends.to_catalog.is_some() || kind == Kind::File {
+            let pass = Pass {
+                ends,
+                now,
+                tally,
+                moved: &mut moved,
+                put: Vec::new(),
+                gone: Vec::new(),
+                copies: JoinSet::new(),
+            };
+            pass.all_of(kind, tell).await?;
+        }
+    }
+    Ok(moved)
+}
+
+/// The pass over one kind.
+struct Pass<'a> {
+    ends: &'a Ends,
+    now: UnixSeconds,
+    tally: &'a Arc<Tally>,
+    moved: &'a mut Moved,
+    /// Rows to be put, and to be removed.
+    put: Vec<Row>,
+    gone: Vec<Row>,
+    copies: JoinSet<Result<Seen, MigrateError>>,
+}
+
+/// A file whose bytes were seen to.
+struct Seen {
+    /// As the source has it.
+    file: FileRecord,
+    /// As the copy is to have it, and has it.
+    wanted: FileRecord,
+    before: Option<FileRecord>,
+    bytes: Bytes,
+}
+
+impl Pass<'_> {
+    async fn all_of(
+        mut self,
+        kind: Kind,
+        tell: &mut impl FnMut(Told<'_>),
+    ) -> Result<(), MigrateError> {
+        let mut rows = Merge::of(kind, &self.ends.catalog, self.ends.to_catalog.as_ref());
+        while let Some(step) = rows.next().await? {
+            match step {
+                Step::Has(Row::File(file), before) => {
+                    self.tally.see_row();
+                    let before = match before {
+                        Some(Row::File(before)) => Some(*before),
+                        _ => None,
+                    };
+                    self.file(*file, before, tell).await?;
+                }
+                Step::Has(row, before) => {
+                    self.tally.see_row();
+                    if before.as_ref() != Some(&row) {
+                        self.put(row).await?;
+                    }
+                }
+                Step::Lacks(row) if kind.is_forgotten() => self.remove(row).await?,
+                Step::Lacks(row) => {
+                    return Err(MigrateError::Refused(format!(
+                        "the destination has an {noun} that the source has not, {key}: it was not made by a run \
+                         of this command",
+                        noun = kind.noun(),
+                        key = row.key().join(" ").trim_end()
+                    )));
+                }
+            }
+        }
+        while self.settle_one(tell).await? {}
+        self.write().await
+    }
+
+    /// Puts a file's row, once its bytes are there.
+    async fn file(
+        &mut self,
+        file: FileRecord,
+        before: Option<FileRecord>,
+        tell: &mut impl FnMut(Told<'_>),
+    ) -> Result<(), MigrateError> {
+        let is_moved = self.ends.to_blobs.is_some() && !is_swept(&file);
+        if !is_moved {
+            return self.put_file(file, before).await;
+        }
+        let wanted = match (&file.location, &self.ends.to_catalog) {
+            (BlobLocation::Stored(_), _) => file.clone(),
+            (BlobLocation::InPlace(_), Some(_)) => FileRecord {
+                location: BlobLocation::Stored(key_in_place_of(&file)),
+                ..file.clone()
+            },
+            (BlobLocation::InPlace(_), None) => {
+                self.moved.in_place += 1;
+                return Ok(());
+            }
+        };
+        if !self.ends.verify
+            && before
+                .as_ref()
+                .is_some_and(|before| has_bytes(before, &wanted))
+        {
+            self.moved.files_there += 1;
+            self.tally.settle_file();
+            self.tally.add_bytes(file.size);
+            return self.put_file(wanted, before).await;
+        }
+        if self.copies.len() >= COPIES_AT_ONCE_MAX {
+            self.settle_one(tell).await?;
+        }
+        self.see_to(file, wanted, before);
+        Ok(())
+    }
+
+    /// Begins to see to the bytes of a file.
+    fn see_to(&mut self, file: FileRecord, wanted: FileRecord, before: Option<FileRecord>) {
+        let (Some(to), BlobLocation::Stored(key)) = (&self.ends.to_blobs, &wanted.location) else {
+            return;
+        };
+        let carrier = Carrier {
+            from: Arc::clone(&self.ends.blobs),
+            to: Arc::clone(to),
+            key: *key,
+            // With a row that says so, somebody read them there. Without a catalogue there is no such row.
+            reads_there: self.ends.verify || self.ends.to_catalog.is_some(),
+            tally: Arc::clone(self.tally),
+        };
+        self.copies.spawn(async move {
+            let bytes = carrier.see_to(&file).await?;
+            Ok(Seen {
+                file,
+                wanted,
+                before,
+                bytes,
+            })
+        });
+    }
+
+    /// Waits for the bytes of one file; `false` where none are on their way.
+    async fn settle_one(&mut self, tell: &mut impl FnMut(Told<'_>)) -> Result<bool, MigrateError> {
+        let Some(seen) = self.copies.join_next().await else {
+            return Ok(false);
+        };
+        let seen = seen??;
+        self.tally.settle_file();
+        match &seen.bytes {
+            Bytes::There => self.moved.files_there += 1,
+            Bytes::Copied => {
+                self.moved.files_copied += 1;
+                self.moved.bytes_copied += seen.file.size;
+            }
+            Bytes::LeftOut(why) => {
+                if self.has_changed(&seen.file).await? {
+                    // It was deleted, and its bytes with it.
+                    self.moved.unsettled += 1;
+                    return Ok(true);
+                }
+                self.moved.left_out += 1;
+                tell(Told::LeftOut(&seen.file, why));
+                let marked = seen.before.as_ref().and_then(|before| before.damaged_at);
+                let wanted = FileRecord {
+                    damaged_at: seen.wanted.damaged_at.or(marked).or(Some(self.now)),
+                    ..seen.wanted
+                };
+                self.put_file(wanted, seen.before).await?;
+                return Ok(true);
+            }
+        }
+        self.put_file(seen.wanted, seen.before).await?;
+        Ok(true)
+    }
+
+    /// Whether the source says otherwise by now.
+    async fn has_changed(&self, file: &FileRecord) -> Result<bool, MigrateError> {
+        let now = self.ends.catalog.file(&file.organization, &file.id).await;
+        let now = now.map_err(End::Source.catalog())?;
+        Ok(now.is_none_or(|now| is_swept(&now) || now.location != file.location))
+    }
+
+    async fn put_file(
+        &mut self,
+        wanted: FileRecord,
+        before: Option<FileRecord>,
+    ) -> Result<(), MigrateError> {
+        if before.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        self.put(Row::File(Box::new(wanted))).await
+    }
+
+    async fn put(&mut self, row: Row) -> Result<(), MigrateError> {
+        self.put.push(row);
+        if self.put.len() < ROWS_AT_ONCE_MAX {
+            return Ok(());
+        }
+        self.write().await
+    }
+
+    async fn remove(&mut self, row: Row) -> Result<(), MigrateError> {
+        self.gone.push(row);
+        if self.gone.len() < ROWS_AT_ONCE_MAX {
+            return Ok(());
+        }
+        self.write().await
+    }
+
+    /// Writes what has gathered.
+    async fn write(&mut self) -> Result<(), MigrateError> {
+        let (put, gone) = (
+            std::mem::take(&mut self.put),
+            std::mem::take(&mut self.gone),
+        );
+        let Some(to) = &self.ends.to_catalog else {
+            return Ok(());
+        };
+        self.moved.rows_removed += removed(to.as_ref(), &gone).await?;
+        if !put.is_empty() {
+            let copied = to
+                .put_rows(&put)
+                .await
+                .map_err(End::Destination.catalog())?;
+            self.moved.rows_copied += copied;
+            // What they belong to came to be after it was looked for.
+            self.moved.unsettled += (put.len() as u64).saturating_sub(copied);
+        }
+        Ok(())
+    }
+}
+
+async fn removed(to: &dyn Catalog, gone: &[Row]) -> Result<u64, MigrateError> {
+    if gone.is_empty() {
+        return Ok(0);
+    }
+    to.remove_rows(gone)
+        .await
+        .map_err(End::Destination.catalog())
+}
+
+/// Whether a row of the copy says that these bytes were seen there.
+fn has_bytes(before: &FileRecord, wanted: &FileRecord) -> bool {
+    !is_swept(before)
+        && before.damaged_at.is_none()
+        && before.location == wanted.location
+        && (before.size, before.sha256) == (wanted.size, wanted.sha256)
+}
+
+fn is_swept(file: &FileRecord) -> bool {
+    matches!(file.state, FileState::Swept { .. })
+}
+
+/// The key of the blob that a file in place becomes: the same in every run.
+fn key_in_place_of(file: &FileRecord) -> BlobKey {
+    let mut hasher = Sha256::new();
+    for part in [file.organization.as_str(), file.id.as_str()] {
+        hasher.update(part);
+        hasher.update([0]);
+    }
+    hasher.update(file.sha256.as_bytes());
+    let digest: [u8; 32] = hasher.finalize().into();
+    let mut key = [0; 16];
+    for (to, from) in key.iter_mut().zip(digest) {
+        *to = from;
+    }
+    BlobKey::from_random(key)
+}

@@ -1,0 +1,56 @@
+//! The bytes of a blob from its first to its last, a piece at a time.
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use crate::blob::s3::Reader;
+use crate::blob::{Blob, BlobError};
+use crate::model::digest::Sha256Digest;
+
+/// How much of a file is in memory at once, in bytes.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// Reads one blob.
+pub(super) struct Pieces {
+    blob: Blob,
+    reader: Option<Reader>,
+    next: u64,
+}
+
+impl Pieces {
+    pub(super) fn of(blob: Blob) -> Self {
+        Self {
+            reader: blob.reader(0, blob.size()),
+            blob,
+            next: 0,
+        }
+    }
+
+    /// The next bytes, at least one; `None` once there were all.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
+        if let Some(reader) = &mut self.reader {
+            return reader.next().await;
+        }
+        let length = (self.blob.size() - self.next).min(PIECE_BYTES);
+        if length == 0 {
+            return Ok(None);
+        }
+        let at_once = usize::try_from(length).unwrap_or_default();
+        let piece = self.blob.read_at(self.next, at_once).await?;
+        self.next += length;
+        Ok(Some(piece))
+    }
+}
+
+/// The SHA-256 of a blob. `seen` is told how many bytes came with each piece.
+pub(super) async fn digest(
+    blob: Blob,
+    mut seen: impl FnMut(u64) + Send,
+) -> Result<Sha256Digest, BlobError> {
+    let (mut pieces, mut hasher) = (Pieces::of(blob), Sha256::new());
+    while let Some(piece) = pieces.next().await? {
+        hasher.update(&piece);
+        seen(piece.len() as u64);
+    }
+    Ok(Sha256Digest::new(hasher.finalize().into()))
+}
