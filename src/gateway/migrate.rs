@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock::Clock;
 use crate::blob::{BlobError, BlobStore};
-use crate::catalog::transfer::{CopyNote, Kept};
+use crate::catalog::transfer::{CopyNote, Totals};
 use crate::catalog::{Catalog, CatalogError};
 use crate::model::file::FileRecord;
 
@@ -156,7 +156,7 @@ pub struct Outcome {
 #[derive(Debug)]
 pub enum Told<'a> {
     /// A pass begins, over so much.
-    Begun(u32, Kept),
+    Begun(u32, Totals),
     /// A file whose bytes are not copied, and why.
     LeftOut(&'a FileRecord, &'a str),
     /// A pass is over.
