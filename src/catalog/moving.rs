@@ -126,8 +126,16 @@ macro_rules! moves_on {
             note: Option<&CopyNote>,
         ) -> Result<(), Fault> {
             let Some(note) = note else {
-                query(statements::FORGET_NOTE).execute(connection).await?;
-                return Ok(());
+                query(statements::FORGET_NOTE)
+                    .execute(&mut *connection)
+                    .await?;
+                let is_left: bool = query_scalar(statements::IS_NOTED)
+                    .fetch_one(connection)
+                    .await?;
+                return match is_left {
+                    true => Err(taken("a copy that is not whole").into()),
+                    false => Ok(()),
+                };
             };
             let is_free: bool = query_scalar(statements::IS_FREE)
                 .fetch_one(&mut *connection)

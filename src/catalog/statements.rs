@@ -232,7 +232,8 @@ pub(super) const KEPT: &str = "SELECT kept_files, kept_bytes FROM organization";
 
 pub(super) const NOTE: &str =
     "SELECT installation.id, blobs, is_whole FROM copy_note, installation";
-pub(super) const FORGET_NOTE: &str = "DELETE FROM copy_note";
+pub(super) const FORGET_NOTE: &str = "DELETE FROM copy_note WHERE is_whole = 1";
+pub(super) const IS_NOTED: &str = "SELECT EXISTS (SELECT 1 FROM copy_note)";
 pub(super) const IS_FREE: &str = "SELECT EXISTS (SELECT 1 FROM copy_note) \
      OR NOT EXISTS (SELECT 1 FROM organization)";
 pub(super) const SET_NOTE: &str = "INSERT INTO copy_note (one, blobs, is_whole) VALUES (1, $1, $2) \

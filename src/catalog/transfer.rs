@@ -42,7 +42,8 @@ pub trait Transfer: Send + Sync {
     fn copy_note(&self) -> Answer<'_, Option<CopyNote>>;
 
     /// Notes that the catalogue is a copy, and has the id of its original; or with `None` that it is one of its
-    /// own from now on. `Conflict` for a first note in a catalogue that has an organization: it is somebody's.
+    /// own from now on. `Conflict` for a first note in a catalogue that has an organization: it is somebody's;
+    /// and for `None` of a copy that is not whole, which stays one.
     fn note_copy<'a>(&'a self, note: Option<&'a CopyNote>) -> Answer<'a, ()>;
 }
 

@@ -38,6 +38,8 @@ pub(crate) async fn notes(catalog: &dyn Catalog) {
     assert_eq!(catalog.installation().await.unwrap(), note.installation);
     // What is a copy stays one, whatever is in it.
     organization(catalog, "notes").await;
+    assert_taken(catalog.note_copy(None).await);
+    assert_eq!(catalog.copy_note().await.unwrap(), Some(note.clone()));
     note.is_whole = true;
     catalog.note_copy(Some(&note)).await.unwrap();
     assert_eq!(catalog.copy_note().await.unwrap(), Some(note.clone()));

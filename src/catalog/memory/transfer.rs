@@ -74,6 +74,10 @@ impl Transfer for Memory {
             if note.is_some() && !is_free {
                 return Err(taken("an installation"));
             }
+            let is_whole = |note: &CopyNote| note.is_whole;
+            if note.is_none() && !rows.copy_note.as_ref().is_none_or(is_whole) {
+                return Err(taken("a copy that is not whole"));
+            }
             if let Some(note) = note {
                 rows.installation = Some(note.installation);
             }
