@@ -303,6 +303,9 @@ pub struct NumberedPage {
     pub total: u64,
 }
 
+/// What [`CatalogError::Conflict`] calls a catalogue with an older schema, where an empty one was asked for.
+const OLDER: &str = "an older catalogue";
+
 /// What [`CatalogError::NotFound`] calls a file that is not there, or is deleted.
 pub const FILE: &str = "the file";
 /// What it calls a space that is not there, and [`CatalogError::Conflict`] one that is.

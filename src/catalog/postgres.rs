@@ -117,6 +117,11 @@ impl Postgres {
         open::open(address, open::Missing::Make, connections_max).await
     }
 
+    /// As [`Postgres::open`], but an older schema stays as it is: [`CatalogError::Conflict`].
+    pub async fn open_new(address: &Address, connections_max: u32) -> Result<Self, CatalogError> {
+        open::open(address, open::Missing::MakeAndChangeNone, connections_max).await
+    }
+
     /// As [`Postgres::open`], but in a database without our tables, nothing is made:
     /// [`CatalogError::NotFound`].
     pub async fn open_existing(

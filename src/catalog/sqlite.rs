@@ -72,6 +72,11 @@ impl Sqlite {
         open::open(path, open::Missing::Make, BUSY_TIME_MAX).await
     }
 
+    /// As [`Sqlite::open`], but an older schema stays as it is: [`CatalogError::Conflict`].
+    pub async fn open_new(path: &Path) -> Result<Self, CatalogError> {
+        open::open(path, open::Missing::MakeAndChangeNone, BUSY_TIME_MAX).await
+    }
+
     /// As [`Sqlite::open`], but where nothing is, nothing is made: [`CatalogError::NotFound`].
     pub async fn open_existing(path: &Path) -> Result<Self, CatalogError> {
         open::open(path, open::Missing::Refuse, BUSY_TIME_MAX).await

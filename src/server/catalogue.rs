@@ -18,24 +18,41 @@ const CATALOGUE: &str = "catalogue.sqlite3";
 pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Catalog>, StartError> {
     let catalog = open_any(config, access).await?;
     let failed = |error| StartError::failed("looking whether the catalogue is a copy", error);
-    match catalog.copy_note().await.map_err(failed)? {
-        Some(note) if !note.is_whole => Err(StartError::Setup(format!(
+    let begun = || {
+        Err(StartError::Setup(format!(
             "{} is a copy that `hallpass migrate` has begun and not finished: run it again",
             named(config)
-        ))),
-        Some(_) if access != Access::Existing => {
-            catalog.note_copy(None).await.map_err(failed)?;
-            Ok(catalog)
-        }
+        )))
+    };
+    match catalog.copy_note().await.map_err(failed)? {
+        Some(note) if !note.is_whole => begun(),
+        Some(_) if access != Access::Existing => match catalog.note_copy(None).await {
+            Ok(()) => Ok(catalog),
+            // A run has begun since the note was read.
+            Err(CatalogError::Conflict { .. }) => begun(),
+            Err(error) => Err(failed(error)),
+        },
         _ => Ok(catalog),
     }
 }
 
-/// The same, whatever it is.
-pub(super) async fn open_any(
-    config: &Config,
-    access: Access,
-) -> Result<Arc<dyn Catalog>, StartError> {
+/// The catalogue that is moved to, whatever it is. An empty one is made; one of an older version stays as it is,
+/// and is refused: whoever has it may not want another one yet.
+pub(super) async fn open_new(config: &Config) -> Result<Arc<dyn Catalog>, StartError> {
+    let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
+        None => {
+            let opened = Sqlite::open_new(&file(config)).await;
+            opened.map(|catalog| Arc::new(catalog) as _)
+        }
+        Some(address) => {
+            let opened = Postgres::open_new(address, connections(config)).await;
+            opened.map(|catalog| Arc::new(catalog) as _)
+        }
+    };
+    opened.map_err(|error| unopened(config, error))
+}
+
+async fn open_any(config: &Config, access: Access) -> Result<Arc<dyn Catalog>, StartError> {
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
         None => match access {
             Access::SetUp => Sqlite::open(&file(config)).await,
@@ -43,8 +60,7 @@ pub(super) async fn open_any(
         }
         .map(|catalog| Arc::new(catalog) as _),
         Some(address) => {
-            let connections = config.catalog.connections_max;
-            let connections = u32::try_from(connections).unwrap_or(u32::MAX);
+            let connections = connections(config);
             match access {
                 Access::SetUp => Postgres::open(address, connections).await,
                 Access::Existing | Access::Change => {
@@ -54,14 +70,26 @@ pub(super) async fn open_any(
             .map(|catalog| Arc::new(catalog) as _)
         }
     };
-    opened.map_err(|error| match error {
+    opened.map_err(|error| unopened(config, error))
+}
+
+fn connections(config: &Config) -> u32 {
+    u32::try_from(config.catalog.connections_max).unwrap_or(u32::MAX)
+}
+
+fn unopened(config: &Config, error: CatalogError) -> StartError {
+    match error {
         CatalogError::Corrupt { .. } => StartError::setup("opening the catalogue", error),
+        CatalogError::Conflict { .. } => StartError::Setup(format!(
+            "{} is of an older version, and stays so: name an empty one",
+            named(config)
+        )),
         CatalogError::NotFound { .. } => StartError::Failed(format!(
             "there is no installation in {}: `hallpass serve`, `hallpass share` and `hallpass add` set one up",
             named(config)
         )),
         other => StartError::failed("opening the catalogue", other),
-    })
+    }
 }
 
 /// Says in the log where others may read or change what goes to the database and back.

@@ -28,9 +28,9 @@ pub struct Open {
     _locks: Locks,
 }
 
-#[derive(Default)]
 struct Locks {
-    _directory: Option<File>,
+    _rows: Option<File>,
+    _bytes: Option<File>,
     _database: Option<postgres::SetupLock>,
 }
 
@@ -44,91 +44,135 @@ impl Destination {
         self
     }
 
-    /// Opens both ends, an empty destination is made. The source is opened as by any command that reads.
-    /// `verify` has what was copied before read once more.
+    /// Opens both ends, an empty destination is made; one that is somebody's is not changed. The source is
+    /// opened as by any command that reads. `verify` has what was copied before read once more. `Setup` where
+    /// it cannot be moved there.
     pub async fn open(
         &self,
         source: &Config,
         clock: Arc<dyn Clock>,
         verify: bool,
     ) -> Result<Open, StartError> {
-        if self
-            .catalog
-            .as_ref()
-            .is_some_and(|to| is_same_catalogue(to, source))
-        {
-            let why = "--to-catalog names where the rows are already";
-            return Err(StartError::Setup(why.into()));
-        }
-        let place = self.blobs.as_ref().map(blobs_place);
-        if place.as_ref() == Some(&blobs_place(source)) {
-            let why = "--to-blobs names where the bytes are already";
-            return Err(StartError::Setup(why.into()));
-        }
+        self.check(source)?;
         let from = Installation::open(source, Access::Existing, Arc::clone(&clock)).await?;
         let id = from.catalog.installation().await;
         let id = id.map_err(|error| StartError::failed("reading the catalogue", error))?;
-        let mut locks = Locks::default();
+        let locks = Locks::take(self, source).await?;
         let mut ends = Ends {
             catalog: from.catalog,
             blobs: from.blobs,
             to_catalog: None,
             to_blobs: None,
-            blobs_place: place.unwrap_or_default(),
+            blobs_place: self.blobs.as_ref().map(blobs_place).unwrap_or_default(),
             verify,
         };
         if let Some(to) = &self.catalog {
-            locks = Locks::take(to).await?;
-            ends.to_catalog = Some(catalogue::open_any(to, Access::SetUp).await?);
+            catalogue::warn_if_exposed(to);
+            ends.to_catalog = Some(catalogue::open_new(to).await?);
         }
         if let Some(to) = &self.blobs {
-            // The copy goes by the id of its original, and so do its bytes.
-            let blobs = store::open(to, id, &clock)?;
-            store::claim(blobs.as_ref(), to).await?;
-            ends.to_blobs = Some(blobs);
-            if to.blobs.url.is_none() {
-                keep_others_out(&to.server.data_dir)?;
-            }
+            store::warn_if_in_the_clear(to);
+            // The copy goes by the id of its original, and so do its bytes. Whose they are now is asked once
+            // it is known that the copy may begin.
+            ends.to_blobs = Some(store::open(to, id, &clock)?);
         }
         Ok(Open {
             ends,
             _locks: locks,
         })
     }
+
+    /// Looks whether it is a place to move to, before anything is opened.
+    fn check(&self, source: &Config) -> Result<(), StartError> {
+        let refused = |why: String| Err(StartError::Setup(why));
+        let (rows, bytes) = (self.catalog.as_ref(), self.blobs.as_ref());
+        if rows.is_some_and(|to| is_same_catalogue(to, source)) {
+            return refused("--to-catalog names where the rows are already".into());
+        }
+        if bytes.is_some_and(|to| blobs_place(to) == blobs_place(source)) {
+            return refused("--to-blobs names where the bytes are already".into());
+        }
+        let ends_in = (rows.unwrap_or(source), bytes.unwrap_or(source));
+        if let (Some(rows), Some(bytes)) = (rows_directory(ends_in.0), bytes_directory(ends_in.1))
+            && real(rows) != real(bytes)
+        {
+            return refused(format!(
+                "the rows would be in the directory {} and the bytes in {}, but an installation has one data \
+                 directory: name the same one with --to-catalog and --to-blobs",
+                rows.display(),
+                bytes.display()
+            ));
+        }
+        if let Some(to) = bytes
+            && let Some(directory) = bytes_directory(to)
+            && catalogue::file(to).exists()
+            && !self.has_rows_in(directory, source)
+        {
+            return refused(format!(
+                "{} is the data directory of another installation, whose catalogue would not know these bytes: \
+                 name an empty one",
+                directory.display()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the rows are in this directory, or will be.
+    fn has_rows_in(&self, directory: &Path, source: &Config) -> bool {
+        let mut configs = [Some(source), self.catalog.as_ref()].into_iter().flatten();
+        configs
+            .any(|config| rows_directory(config).is_some_and(|rows| real(rows) == real(directory)))
+    }
 }
 
 impl Locks {
     /// The locks of whoever sets the destination up, and none of the source: gateways may run there.
-    async fn take(to: &Config) -> Result<Self, StartError> {
-        if let Some(address) = &to.catalog.url {
-            let lock = postgres::SetupLock::take(address).await;
-            let lock = lock.map_err(|error| {
+    async fn take(to: &Destination, source: &Config) -> Result<Self, StartError> {
+        let rows = to.catalog.as_ref().and_then(rows_directory);
+        let bytes = to.blobs.as_ref().and_then(bytes_directory);
+        let bytes = bytes.filter(|directory| !to.has_rows_in(directory, source));
+        let database = match to.catalog.as_ref().and_then(|to| to.catalog.url.as_ref()) {
+            None => None,
+            Some(address) => Some(postgres::SetupLock::take(address).await.map_err(|error| {
                 let doing = "waiting for the destination's catalogue, which another process may be setting up";
                 StartError::failed(doing, error)
-            })?;
-            return Ok(Self {
-                _database: Some(lock),
-                ..Self::default()
-            });
-        }
-        let directory = to.server.data_dir.as_path();
-        let lock = setup_lock(directory)?;
-        keep_others_out(directory)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                _directory: Some(lock),
-                ..Self::default()
-            }),
-            Err(TryLockError::WouldBlock) => Err(StartError::Failed(format!(
-                "another process is setting {} up: another move, perhaps",
-                directory.display()
-            ))),
-            Err(TryLockError::Error(error)) => {
-                let doing = format!("locking the data directory {}", directory.display());
-                Err(StartError::failed(&doing, error))
-            }
+            })?),
+        };
+        Ok(Self {
+            _rows: rows.map(lock).transpose()?,
+            _bytes: bytes.map(lock).transpose()?,
+            _database: database,
+        })
+    }
+}
+
+/// The lock of a data directory, which is made where there is none.
+fn lock(directory: &Path) -> Result<File, StartError> {
+    let lock = setup_lock(directory)?;
+    keep_others_out(directory)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StartError::Failed(format!(
+            "another process is setting {} up: another move, perhaps",
+            directory.display()
+        ))),
+        Err(TryLockError::Error(error)) => {
+            let doing = format!("locking the data directory {}", directory.display());
+            Err(StartError::failed(&doing, error))
         }
     }
+}
+
+/// Where the rows are, if that is a directory.
+fn rows_directory(config: &Config) -> Option<&Path> {
+    let is_here = config.catalog.url.is_none();
+    is_here.then_some(config.server.data_dir.as_path())
+}
+
+/// Where the bytes are, if that is a directory.
+fn bytes_directory(config: &Config) -> Option<&Path> {
+    let is_here = config.blobs.url.is_none();
+    is_here.then_some(config.server.data_dir.as_path())
 }
 
 fn is_same_catalogue(one: &Config, other: &Config) -> bool {

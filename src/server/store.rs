@@ -41,6 +41,17 @@ pub(super) fn open(
     })
 }
 
+/// Says in the log where others may read what goes to the store and back.
+pub(super) fn warn_if_in_the_clear(config: &Config) {
+    let settings = settings(config, InstallationId::from_random([0; 16]));
+    if settings.is_some_and(|settings| settings.is_in_the_clear()) {
+        tracing::warn!(
+            "the store's URL begins with http:// and is not on this machine: whoever is on the way can read \
+             all bytes; use https://"
+        );
+    }
+}
+
 /// Says what an operator should know of a store on other machines, and sees that its bytes are this
 /// installation's. A store that is away is only warned of: what needs none is answered meanwhile, and nothing
 /// is written to it before it said whose it is.
@@ -48,12 +59,7 @@ pub(super) async fn look(installation: &Installation, config: &Config) -> Result
     let Some(settings) = settings(config, InstallationId::from_random([0; 16])) else {
         return Ok(());
     };
-    if settings.is_in_the_clear() {
-        tracing::warn!(
-            "the store's URL begins with http:// and is not on this machine: whoever is on the way can read \
-             all bytes; use https://"
-        );
-    }
+    warn_if_in_the_clear(config);
     if config.catalog.url.is_none() {
         tracing::warn!(
             "the bytes are in {} and the catalogue is a file on this machine: this must be the only gateway on \

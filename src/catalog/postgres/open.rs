@@ -20,7 +20,7 @@ use super::{
     Address, CONNECT_TIME_MAX, Driver, LOCK_TIME_MAX, Postgres, SILENCE_TIME_MAX,
     STATEMENT_TIME_MAX,
 };
-use crate::catalog::{CatalogError, missing};
+use crate::catalog::{CatalogError, OLDER, missing, taken};
 
 /// How long opening takes at most, the wait for another process that opens it too included. Changing the
 /// schema of a large catalogue takes its time.
@@ -42,6 +42,8 @@ const OPENING: &str = "opening the catalogue";
 pub(super) enum Missing {
     /// Make an empty one.
     Make,
+    /// The same, and answer [`CatalogError::Conflict`] where there is one with an older schema.
+    MakeAndChangeNone,
     /// Answer [`CatalogError::NotFound`].
     Refuse,
 }
@@ -189,6 +191,10 @@ async fn bring_up_to_date(connection: &mut PgConnection, policy: Missing) -> Res
     }
     if done.is_empty() && policy == Missing::Refuse {
         return Err(missing("the catalogue").into());
+    }
+    let is_older = !done.is_empty() && done.len() < migrator.iter().count();
+    if is_older && policy == Missing::MakeAndChangeNone {
+        return Err(taken(OLDER).into());
     }
     let wanted = migrator.iter();
     let is_current = wanted

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
 use super::{Driver, READERS_MAX, Sqlite};
-use crate::catalog::{CatalogError, missing};
+use crate::catalog::{CatalogError, OLDER, missing, taken};
 
 /// How long opening takes at most, the wait for another process that opens the same file included.
 /// Changing the schema of a large catalogue takes its time.
@@ -52,6 +52,8 @@ const OPENING: &str = "opening the catalogue";
 pub(super) enum Missing {
     /// Make an empty one.
     Make,
+    /// The same, and answer [`CatalogError::Conflict`] where there is one with an older schema.
+    MakeAndChangeNone,
     /// Answer [`CatalogError::NotFound`].
     Refuse,
 }
@@ -92,6 +94,9 @@ async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<
             .fetch_one(&mut watcher)
             .await?,
     )?;
+    if policy == Missing::MakeAndChangeNone && is_older(&mut watcher).await? {
+        return Err(taken(OLDER).into());
+    }
     migrator().run(&mut watcher).await?;
     turn_log_on(&mut watcher).await?;
     drop(lock);
@@ -126,6 +131,14 @@ async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Er
     // A transaction that was dropped is undone in the background; this waits for it.
     connection.ping().await?;
     Ok(!connection.is_in_transaction())
+}
+
+/// Whether steps of the schema are still to be done.
+async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Fault> {
+    let done: i64 = query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success")
+        .fetch_one(connection)
+        .await?;
+    Ok(usize::try_from(done).unwrap_or_default() < migrator().iter().count())
 }
 
 fn migrator() -> Migrator {

@@ -4,7 +4,7 @@ use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
 use crate::catalog::checkup::Checkup as _;
-use crate::catalog::contract::{at, file_id, organization_id};
+use crate::catalog::contract::{assert_taken, at, file_id, organization_id};
 use crate::catalog::quota::{Quota, Quotas as _};
 use crate::model::id::AppId;
 
@@ -51,6 +51,26 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     let before = catalog.versions().await.unwrap();
     catalog.raise_epoch(&organization_id("kept")).await.unwrap();
     assert_ne!(catalog.versions().await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn an_older_schema_is_no_place_to_move_to() {
+    let place = place();
+    for _ in 0..2 {
+        let catalog = Sqlite::open_new(&place.path).await.unwrap();
+        catalog.close().await;
+    }
+    run(
+        &place.path,
+        "DROP TABLE copy_note; DELETE FROM _sqlx_migrations WHERE version >= 10",
+    )
+    .await;
+    assert_taken(Sqlite::open_new(&place.path).await);
+    let mut stranger = stranger(&place.path).await;
+    let newest = query("SELECT max(version) FROM _sqlx_migrations");
+    let newest: i64 = newest.fetch_one(&mut stranger).await.unwrap().get(0);
+    assert_eq!(newest, 9, "it is as it was");
+    Sqlite::open_existing(&place.path).await.unwrap();
 }
 
 /// A batch costs as much as it has files, however many there are besides.
