@@ -4,7 +4,8 @@
 //!    source has is put, what differs is put again, what only the copy has is removed. So every run, and every
 //!    pass of it, does just what is left to do, wherever the last one was broken off.
 //! 2. A file's row is put when its bytes are there (`bytes`): written, durable, and read back with the SHA-256
-//!    of the row. So a row in the copy says that its bytes were seen there, and they are not copied again.
+//!    of the row. So a row in the copy says that its bytes were seen there, and they are not copied again. Where
+//!    the rows stay there is no such row, and each run reads what is there.
 //! 3. The source is only read. Gateways may run on it: what they change meanwhile, the next pass brings.
 //! 4. The copy says of itself that it is one, and whether it is whole; nothing opens it before it is. Whoever
 //!    changes it makes it an installation of its own, which is never written to again.
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock::Clock;
 use crate::blob::{BlobError, BlobStore};
-use crate::catalog::transfer::{CopyNote, Totals};
+use crate::catalog::transfer::{CopyNote, Kind, Row, Totals};
 use crate::catalog::{Catalog, CatalogError};
 use crate::model::file::FileRecord;
 
@@ -26,6 +27,8 @@ mod merge;
 mod pass;
 #[cfg(test)]
 mod tests;
+
+use merge::{Merge, Step};
 
 /// How many passes one run makes at most: what is changed faster than that, the last run brings, when
 /// nothing is changed any more.
@@ -187,6 +190,9 @@ pub enum MigrateError {
         #[source]
         source: BlobError,
     },
+    /// The source no longer has what it had when the run began, and what is never taken away.
+    #[error("{0}")]
+    Strayed(String),
     /// A task of ours broke.
     #[error("copying a file: {0}")]
     Broke(#[from] tokio::task::JoinError),
@@ -231,7 +237,10 @@ pub async fn migrate(
 ) -> Result<Outcome, MigrateError> {
     let mut ends = ends.clone();
     let note = ends.may_begin().await?;
+    ends.claim().await?;
     ends.note(&note, false).await?;
+    // No row says what an earlier run saw of the bytes.
+    ends.verify |= ends.to_catalog.is_none();
     ends.sweep_stages().await?;
     let mut outcome = Outcome {
         moved: Moved::default(),
@@ -250,8 +259,19 @@ pub async fn migrate(
         outcome.moved = outcome.moved.and_then(moved);
         tell(Told::Passed(outcome.passes, &moved));
     }
-    ends.note(&note, true).await?;
+    // What is behind the source may lack what was revoked there since: nobody opens it.
+    ends.note(&note, outcome.is_in_step).await?;
     Ok(outcome)
+}
+
+/// What is said of a row that the copy alone has, of a kind that is never taken away.
+fn stray(row: &Row) -> String {
+    format!(
+        "the destination has the {noun} {key}, which the source has not: it was made there, or the source was put \
+         back from an older backup; begin with an empty catalogue",
+        noun = row.kind().noun(),
+        key = row.key().join(" ").trim_end()
+    )
 }
 
 impl Ends {
@@ -288,21 +308,50 @@ impl Ends {
                 }
                 Some(noted) if noted.blobs != note.blobs => {
                     let before = match noted.blobs.as_str() {
-                        "" => "left the bytes where they are",
-                        place => place,
+                        "" => "left them where they were".into(),
+                        place => format!("took them to {place}"),
                     };
                     return Err(MigrateError::Refused(format!(
-                        "the bytes of this copy are elsewhere: an earlier run took {before}; do as then, or \
-                         begin with an empty catalogue"
+                        "the bytes of this copy are elsewhere: an earlier run {before}; do as then, or begin with \
+                         an empty catalogue"
                     )));
                 }
                 Some(_) => is_ours = true,
             }
         }
-        if !is_ours {
+        if is_ours {
+            self.know_rows().await?;
+        } else {
             self.know_blobs().await?;
         }
         Ok(note)
+    }
+
+    /// Looks whether the copy has something that the source has not, and that is never taken away.
+    async fn know_rows(&self) -> Result<(), MigrateError> {
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_forgotten()) {
+            let mut rows = Merge::of(kind, &self.catalog, self.to_catalog.as_ref());
+            while let Some(step) = rows.next().await? {
+                if let Step::Lacks(row) = step {
+                    return Err(MigrateError::Refused(stray(&row)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees that the bytes will be this installation's, and marks them where they are nobody's: the first thing
+    /// that is changed.
+    async fn claim(&self) -> Result<(), MigrateError> {
+        let Some(blobs) = &self.to_blobs else {
+            return Ok(());
+        };
+        blobs.claim().await.map_err(|error| match error {
+            BlobError::Foreign { .. } => {
+                MigrateError::Refused(format!("{error}: name a prefix of its own"))
+            }
+            other => End::Destination.blobs()(other),
+        })
     }
 
     /// Keys are drawn at random: a store that has one of ours has what we copied.

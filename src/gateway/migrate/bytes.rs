@@ -34,11 +34,21 @@ pub(super) struct Carrier {
     pub(super) tally: Arc<Tally>,
 }
 
+/// What the destination has under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Them,
+    /// As many other bytes.
+    Others,
+    /// Nothing, or bytes of another length.
+    Nothing,
+}
+
 /// Why bytes were not written.
 enum Stopped {
     By(MigrateError),
     LeftOut(String),
-    /// Something is in their place.
+    /// Something is in their place, of another length: left by whoever was there before us.
     Taken,
 }
 
@@ -73,61 +83,65 @@ fn unplaced(error: BlobError) -> Stopped {
 impl Carrier {
     /// Sees to it that the destination has the bytes of a file, and that they are those of its row.
     pub(super) async fn see_to(&self, file: &FileRecord) -> Result<Bytes, MigrateError> {
-        if self.is_there(file).await? {
+        let found = self.look(file).await?;
+        if found == Found::Them {
             return Ok(Bytes::There);
         }
-        match self.copy(file).await {
+        match self.copy(file, found == Found::Others).await {
             Ok(()) => Ok(Bytes::Copied),
             Err(Stopped::LeftOut(why)) => Ok(Bytes::LeftOut(why)),
             Err(Stopped::By(error)) => Err(error),
-            Err(Stopped::Taken) => Err(unwritten(BlobError::Unavailable {
-                doing: "copying a blob",
-                why: format!("somebody else writes blob {}", self.key),
-            })),
+            Err(Stopped::Taken) => Err(self.contested()),
         }
     }
 
-    /// Whether the bytes are there. Others in their place are removed: nobody can have those.
-    async fn is_there(&self, file: &FileRecord) -> Result<bool, MigrateError> {
+    fn contested(&self) -> MigrateError {
+        unwritten(BlobError::Unavailable {
+            doing: "copying a blob",
+            why: format!("somebody else writes blob {}", self.key),
+        })
+    }
+
+    /// Looks what is there. Nothing is removed yet: the source may have nothing better.
+    async fn look(&self, file: &FileRecord) -> Result<Found, MigrateError> {
         let found = match self
             .to
             .open(&BlobLocation::Stored(self.key), file.size)
             .await
         {
             Ok(found) => found,
-            Err(BlobError::Damaged { .. }) => return Ok(false),
+            Err(BlobError::Damaged { .. }) => return Ok(Found::Nothing),
             Err(error) => return Err(unwritten(error)),
         };
         if !self.reads_there {
             self.tally.add_bytes(file.size);
-            return Ok(true);
+            return Ok(Found::Them);
         }
         match digest(found, |bytes| self.tally.add_bytes(bytes)).await {
-            Ok(sha256) if sha256 == file.sha256 => return Ok(true),
-            Ok(_) | Err(BlobError::Damaged { .. }) => {}
-            Err(error) => return Err(unwritten(error)),
+            Ok(sha256) if sha256 == file.sha256 => Ok(Found::Them),
+            Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Others),
+            Err(error) => Err(unwritten(error)),
         }
-        self.to.remove(self.key).await.map_err(unwritten)?;
-        Ok(false)
     }
 
-    async fn copy(&self, file: &FileRecord) -> Result<(), Stopped> {
-        match self.write(file).await {
-            // Bytes of another length: left by whoever was there before us.
-            Err(Stopped::Taken) => {
-                self.to.remove(self.key).await.map_err(unwritten)?;
-                self.write(file).await?;
-            }
+    async fn copy(&self, file: &FileRecord, replaces: bool) -> Result<(), Stopped> {
+        match self.write(file, replaces).await {
+            Err(Stopped::Taken) => self.write(file, true).await?,
             written => written?,
         }
         self.read_back(file).await.map_err(Stopped::By)
     }
 
-    /// Writes all bytes, and commits them if they are those of the row.
-    async fn write(&self, file: &FileRecord) -> Result<(), Stopped> {
+    /// Writes all bytes, and commits them if they are those of the row. What is to be replaced is removed once
+    /// these are all here and are the right ones: whatever the two stores are, they are not lost.
+    async fn write(&self, file: &FileRecord, replaces: bool) -> Result<(), Stopped> {
         let blob = self.from.open(&file.location, file.size).await;
         let mut pieces = Pieces::of(blob.map_err(unread)?);
-        let mut staged = self.to.stage(self.key).await.map_err(unplaced)?;
+        let staged = self.to.stage(self.key).await.map_err(unplaced);
+        let mut staged = staged.map_err(|stopped| match stopped {
+            Stopped::Taken => Stopped::By(self.contested()),
+            other => other,
+        })?;
         let mut hasher = Sha256::new();
         while let Some(piece) = pieces.next().await.map_err(unread)? {
             hasher.update(&piece);
@@ -137,6 +151,9 @@ impl Carrier {
         }
         let sha256 = Sha256Digest::new(hasher.finalize().into());
         if sha256 == file.sha256 {
+            if replaces {
+                self.to.remove(self.key).await.map_err(unwritten)?;
+            }
             staged.commit().await.map_err(unplaced)?;
             return Ok(());
         }

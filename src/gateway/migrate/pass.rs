@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::bytes::{Bytes, Carrier};
 use super::merge::{Merge, Step};
-use super::{COPIES_AT_ONCE_MAX, End, Ends, MigrateError, Moved, Tally, Told};
+use super::{COPIES_AT_ONCE_MAX, End, Ends, MigrateError, Moved, Tally, Told, stray};
 use crate::catalog::Catalog;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX, Row};
 use crate::model::file::{BlobLocation, FileRecord, FileState};
@@ -85,14 +85,7 @@ impl Pass<'_> {
                     }
                 }
                 Step::Lacks(row) if kind.is_forgotten() => self.remove(row).await?,
-                Step::Lacks(row) => {
-                    return Err(MigrateError::Refused(format!(
-                        "the destination has an {noun} that the source has not, {key}: it was not made by a run \
-                         of this command",
-                        noun = kind.noun(),
-                        key = row.key().join(" ").trim_end()
-                    )));
-                }
+                Step::Lacks(row) => return Err(MigrateError::Strayed(stray(&row))),
             }
         }
         while self.settle_one(tell).await? {}

@@ -19,6 +19,8 @@ use crate::model::digest::Sha256Digest;
 use crate::model::file::BlobLocation;
 use crate::model::id::{BlobKey, OrganizationId};
 
+mod promises;
+
 struct Move {
     catalog: Arc<Memory>,
     blobs: Arc<Stubborn>,
@@ -166,7 +168,10 @@ async fn rows_of_every_kind_are_moved_and_follow_what_changes() {
             let ours = rows_of(catalog.as_ref(), kind, 99).await;
             assert_eq!(rows_of(copy.as_ref(), kind, 99).await, ours, "{kind:?}");
         }
-        assert_eq!(copy.totals().await.unwrap(), catalog.totals().await.unwrap());
+        assert_eq!(
+            copy.totals().await.unwrap(),
+            catalog.totals().await.unwrap()
+        );
         let revoked = catalog.revocations(at(0)).await.unwrap();
         assert_eq!(copy.revocations(at(0)).await.unwrap(), revoked);
     };
@@ -261,6 +266,11 @@ async fn bytes_alone_are_moved_and_rows_alone() {
         (outcome.moved.files_copied, outcome.moved.files_there),
         (0, 9)
     );
+    // No row says that these were seen, so they are read.
+    place.to_blobs.remove(key(4)).await.unwrap();
+    put(place.to_blobs.as_ref(), key(4), &[9; 12]).await;
+    let (outcome, _) = run(&bytes_alone).await.unwrap();
+    assert_eq!(outcome.moved.files_copied, 1);
     assert_eq!(place.to_catalog.organizations().await.unwrap(), []);
     let rows_alone = Ends {
         to_blobs: None,
@@ -270,6 +280,11 @@ async fn bytes_alone_are_moved_and_rows_alone() {
     let (outcome, _) = run(&rows_alone).await.unwrap();
     assert_eq!(outcome.moved.files_copied, 0);
     assert_eq!(place.copied().await.len(), 9);
+    let why = refusal(&place.ends()).await;
+    assert!(
+        why.contains("an earlier run left them where they were"),
+        "{why}"
+    );
 }
 
 #[tokio::test]
@@ -316,14 +331,16 @@ async fn what_is_not_ours_is_refused_and_stays_as_it_is() {
         ..place.ends()
     })
     .await;
-    assert!(why.contains("an earlier run took there"), "{why}");
+    assert!(why.contains("an earlier run took them to there"), "{why}");
     // An organization that the copy alone has was made there.
     organization(place.to_catalog.as_ref(), "b").await;
     let why = refusal(&place.ends()).await;
     assert!(
-        why.contains("an organization that the source has not, b"),
+        why.contains("the organization b, which the source has not"),
         "{why}"
     );
+    let note = place.to_catalog.copy_note().await.unwrap().unwrap();
+    assert!(note.is_whole, "it can be used as before");
     place.to_catalog.note_copy(None).await.unwrap();
     assert!(refusal(&place.ends()).await.contains("in use"));
 }

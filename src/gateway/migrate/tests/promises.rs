@@ -1,0 +1,194 @@
+//! What a store is left with that has other bytes, gives others than were written, or is another's.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use futures_util::FutureExt as _;
+
+use super::*;
+use crate::blob::{Answer, Blob, Registered, Staged};
+use crate::model::id::InstallationId;
+use crate::model::time::UnixSeconds;
+
+/// A destination of which others can be the owner, and whose disk may lie.
+struct Odd {
+    inner: MemoryBlobs,
+    /// Whether what is committed reads otherwise.
+    lies: bool,
+    is_foreign: bool,
+    is_claimed: AtomicBool,
+}
+
+impl Odd {
+    fn new() -> Self {
+        Self {
+            inner: memory_blobs(),
+            lies: false,
+            is_foreign: false,
+            is_claimed: AtomicBool::new(false),
+        }
+    }
+}
+
+impl BlobStore for Odd {
+    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
+        self.inner.stage(key)
+    }
+
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob> {
+        Box::pin(async move {
+            let blob = self.inner.open(location, size).await?;
+            match blob {
+                Blob::Memory(bytes) if self.lies => {
+                    let other: Vec<u8> = bytes.iter().map(|byte| !byte).collect();
+                    Ok(Blob::Memory(other.into()))
+                }
+                other => Ok(other),
+            }
+        })
+    }
+
+    fn path_below(&self, location: &BlobLocation) -> Option<PathBuf> {
+        self.inner.path_below(location)
+    }
+
+    fn claim(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            if self.is_foreign {
+                return Err(BlobError::Foreign {
+                    mark: "a mark".into(),
+                    found: "of another one".into(),
+                    ours: InstallationId::from_random([1; 16]),
+                });
+            }
+            self.is_claimed.store(true, Ordering::Relaxed);
+            Ok(())
+        })
+    }
+
+    fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
+        self.inner.remove(key)
+    }
+
+    fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered> {
+        self.inner.register(path)
+    }
+
+    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
+        self.inner.sweep_stages(limit)
+    }
+
+    fn abandoned_stages(&self) -> Answer<'_, usize> {
+        self.inner.abandoned_stages()
+    }
+
+    fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+        self.inner.list(after, limit)
+    }
+}
+
+fn to(place: &Move, blobs: &Arc<Odd>) -> Ends {
+    Ends {
+        to_blobs: Some(Arc::clone(blobs) as _),
+        ..place.ends()
+    }
+}
+
+#[tokio::test]
+async fn what_reads_otherwise_than_it_was_written_is_not_copied() {
+    let place = Move::of(2, &[0]).await;
+    let blobs = Arc::new(Odd {
+        lies: true,
+        ..Odd::new()
+    });
+    let outcome = run(&to(&place, &blobs)).await;
+    assert!(
+        matches!(
+            outcome,
+            Err(MigrateError::Blobs {
+                end: End::Destination,
+                source: BlobError::Damaged { .. }
+            })
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(keys_in(blobs.as_ref()).await, [].into());
+    let rows = rows_of(place.to_catalog.as_ref(), Kind::File, 9).await;
+    assert!(rows.iter().all(|row| row.key()[1] != "f001"), "{rows:?}");
+    let note = place.to_catalog.copy_note().await.unwrap().unwrap();
+    assert!(!note.is_whole);
+}
+
+#[tokio::test]
+async fn a_store_is_marked_once_nothing_speaks_against_it() {
+    let place = Move::of(2, &[]).await;
+    let used = Arc::new(Memory::new());
+    organization(used.as_ref(), "b").await;
+    let blobs = Arc::new(Odd::new());
+    let into_used = Ends {
+        to_catalog: Some(used as _),
+        ..to(&place, &blobs)
+    };
+    assert!(refusal(&into_used).await.contains("in use"));
+    put(blobs.as_ref(), key(99), b"another's").await;
+    let why = refusal(&to(&place, &blobs)).await;
+    assert!(why.contains("does not know"), "{why}");
+    assert!(!blobs.is_claimed.load(Ordering::Relaxed));
+    blobs.remove(key(99)).await.unwrap();
+
+    let foreign = Arc::new(Odd {
+        is_foreign: true,
+        ..Odd::new()
+    });
+    let why = refusal(&to(&place, &foreign)).await;
+    assert!(why.contains("of another one"), "{why}");
+    assert_eq!(place.to_catalog.copy_note().await.unwrap(), None);
+
+    run(&to(&place, &blobs)).await.unwrap();
+    assert!(blobs.is_claimed.load(Ordering::Relaxed));
+}
+
+/// As where the same store goes by two names.
+#[tokio::test]
+async fn nothing_is_removed_for_bytes_that_the_source_has_not() {
+    let place = Move::of(3, &[]).await;
+    let other = vec![9; bytes_of(1).len()];
+    place.blobs.inner.remove(key(1)).await.unwrap();
+    put(&place.blobs.inner, key(1), &other).await;
+    let before = keys_in(place.blobs.as_ref()).await;
+    let onto_itself = Ends {
+        to_blobs: Some(Arc::clone(&place.blobs) as _),
+        ..place.ends()
+    };
+    let (outcome, left_out) = run(&onto_itself).await.unwrap();
+    assert_eq!((outcome.moved.left_out, outcome.moved.files_copied), (1, 0));
+    assert_eq!(BTreeSet::from_iter(left_out), ["f001".to_owned()].into());
+    assert_eq!(keys_in(place.blobs.as_ref()).await, before);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_behind_opens_for_nobody() {
+    let place = Move::of(1, &[]).await;
+    let clock = ManualClock::at(NOW * 1_000);
+    let ends = place.ends();
+    let revoke = |told: Told<'_>| {
+        if matches!(told, Told::Begun(..)) {
+            let raised = place.catalog.raise_epoch(&place.owner).now_or_never();
+            raised.unwrap().unwrap();
+        }
+    };
+    let outcome = migrate(&ends, &clock, &Arc::default(), revoke).await;
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.passes, outcome.is_in_step), (PASSES_MAX, false));
+    let is_whole = async || {
+        let note = place.to_catalog.copy_note().await.unwrap();
+        note.unwrap().is_whole
+    };
+    assert!(!is_whole().await);
+    assert!(place.run().await.0.is_in_step);
+    assert!(is_whole().await);
+}
