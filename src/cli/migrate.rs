@@ -27,20 +27,28 @@ const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// What `--help` says besides the flags.
 const HELP: &str = "\
-The source is the installation that the configuration names; it is only read, and gateways may run on it. \
-Whatever is left out, rows or bytes, stays where it is. Each blob is written, made durable and read back with \
-the SHA-256 of its row before the row is copied. A copy that is broken off is completed by running the same \
-command again, which copies what is left; nothing opens the copy before it is whole.
+The source is the installation that the configuration names; it is only read, and gateways may run on it. (A \
+catalogue of an older version is brought up to date first, as by every command.) Each blob is written, made \
+durable and read back with the SHA-256 of its row before the row is copied. A copy that is broken off is \
+completed by running the same command again, which copies what is left; nothing opens a copied catalogue before \
+it is whole.
 
-To move over, stop the gateways of the source, run the same command once more, and start the gateways of the \
-destination with the same keyring. Links minted before open after it.
+To move over, stop the gateways of the source, run the same command once more, until it ends with 0, and start the \
+gateways of the destination with the same keyring. Links minted before open after it.
+
+One half may stay: with --to-catalog alone the bytes, with --to-blobs alone the rows. An installation has one data \
+directory, so rows in one directory and bytes in another are refused. Where the bytes stay, two catalogues know \
+them from then on: never start the gateways of the source again, they would remove what the new ones store. Where \
+the rows stay, nothing is noted anywhere: each run reads all blobs that are there, and the configuration names the \
+new place once a run has ended with 0 and the gateways are stopped.
 
 How an S3 store is reached (blobs.endpoint, blobs.region, blobs.access_key_id, ... or the AWS_ variables) comes \
 from the configuration. Where both ends are in such stores, --to-config names another file for the destination; \
 HALLPASS_ variables count for the source alone then.
 
-Exit code 0: all is copied. 1: it was stopped or failed, or files were left out since their bytes are damaged; \
-these keep their rows, marked as damaged.";
+Exit code 0: all is copied. 1: it was stopped or failed; or the source changed while it was copied, so that some \
+is still to be copied; or files were left out, since their bytes are damaged or can only be served in place. Rows \
+that are copied without their bytes are marked as damaged. 2: it cannot be moved there, and nothing was changed.";
 
 #[derive(Args, Debug)]
 #[command(after_long_help = HELP)]
@@ -80,6 +88,10 @@ impl Migrate {
         let mut stop = StopSignals::listen();
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let to = self.destination(&session.config)?;
+        if self.verify && to.blobs.is_none() {
+            let why = "--verify: no bytes are moved there, so there are none to be read";
+            return Err(Failure::Usage(why.into()));
+        }
         let clock = Arc::clone(&session.clock);
         let opening = to.open(&session.config, clock, self.verify);
         let open = tokio::select! {
@@ -91,10 +103,13 @@ impl Migrate {
         let mut left_out = Vec::new();
         let tell = |told: Told<'_>| {
             shown.tell(&told);
-            if let Told::LeftOut(file, why) = told
-                && left_out.len() < NAMED_MAX
-            {
-                left_out.push(wire::LeftOut::new(file, why));
+            match told {
+                // Each pass says again what it leaves out.
+                Told::Begun(..) => left_out.clear(),
+                Told::LeftOut(file, why) if left_out.len() < NAMED_MAX => {
+                    left_out.push(wire::LeftOut::new(file, why));
+                }
+                _ => {}
             }
         };
         let moving = migrate(&open.ends, session.clock.as_ref(), &tally, tell);
@@ -107,10 +122,14 @@ impl Migrate {
         let keyring = session.config.keyring_text.is_none();
         let keyring = keyring.then(|| session.config.keyring_file());
         let cannot_stay = outcome.moved.in_place > 0 && is_store(&to);
+        let halves = wire::Halves {
+            rows: to.catalog.is_some(),
+            bytes: to.blobs.is_some(),
+        };
         session
             .output
-            .one(&wire::Migrated::new(&outcome, left_out, keyring))?;
-        if outcome.moved.left_out == 0 && !cannot_stay {
+            .one(&wire::Migrated::new(&outcome, left_out, keyring, halves))?;
+        if outcome.is_in_step && outcome.moved.left_out == 0 && !cannot_stay {
             Ok(())
         } else {
             Err(Failure::Said)
@@ -241,7 +260,12 @@ impl Drop for Shown {
 }
 
 impl wire::Migrated {
-    fn new(outcome: &Outcome, files: Vec<wire::LeftOut>, keyring: Option<PathBuf>) -> Self {
+    fn new(
+        outcome: &Outcome,
+        files: Vec<wire::LeftOut>,
+        keyring: Option<PathBuf>,
+        halves: wire::Halves,
+    ) -> Self {
         let moved = outcome.moved;
         Self {
             rows_copied: moved.rows_copied,
@@ -255,6 +279,7 @@ impl wire::Migrated {
             in_step: outcome.is_in_step,
             files,
             keyring,
+            halves,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::telemetry::audit::Event;
 pub(super) use api_keys::{ListedApiKey, NewApiKey};
 pub(super) use doctor::{Checkup, Miscounted, Patient};
 pub(super) use downloads::Downloads;
-pub(super) use migrate::{LeftOut, Migrated};
+pub(super) use migrate::{Halves, LeftOut, Migrated};
 pub(super) use revoked::Revoked;
 
 mod api_keys;

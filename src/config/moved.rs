@@ -11,7 +11,7 @@ impl Config {
     /// error is the end of a sentence, and repeats nothing that may be a password.
     pub fn with_rows_in(&self, place: &str) -> Result<Self, &'static str> {
         let mut moved = self.clone();
-        if place.contains("://") {
+        if is_url(place) {
             moved.catalog.url = Some(Address::parse(place)?);
         } else {
             moved.catalog.url = None;
@@ -25,7 +25,7 @@ impl Config {
     pub fn with_bytes_in(&self, place: &str) -> Result<Self, &'static str> {
         let mut moved = self.clone();
         moved.blobs.in_place_roots.clear();
-        if place.contains("://") {
+        if is_url(place) {
             moved.blobs.url = Some(Bucket::parse(place)?);
             moved.uploads.size_max = moved.uploads.size_max.min(STORE_BYTES_MAX);
         } else {
@@ -34,6 +34,12 @@ impl Config {
         }
         Ok(moved)
     }
+}
+
+/// Whether it begins like a URL: also one that was mistyped, such as `s3:/bucket`, is no directory.
+fn is_url(place: &str) -> bool {
+    let scheme = place.split_once(":/").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 fn directory(place: &str) -> Result<PathBuf, &'static str> {

@@ -130,6 +130,7 @@ fn damaged_files_are_named_and_the_rest_goes_on() {
             .iter()
             .map(|file| text(file, "file_id"))
             .collect();
+        assert_eq!(named.len(), 2, "each once: {said}");
         for file in &files[..2] {
             assert!(named.contains(&text(file, "file_id")), "{said}");
         }

@@ -18,8 +18,20 @@ fn refused(place: &Place, words: &[&str]) -> String {
 #[test]
 fn words_that_name_no_place_are_refused() {
     let place = small();
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 15] = [
         (&[], "say where to"),
+        (
+            &["--to-catalog", "postgres:/host/d"],
+            "--to-catalog: must begin with postgres://",
+        ),
+        (
+            &["--to-blobs", "s3:/bucket"],
+            "--to-blobs: must be s3://BUCKET",
+        ),
+        (
+            &["--to-catalog", "postgres://a@127.0.0.1/d", "--verify"],
+            "--verify: no bytes are moved",
+        ),
         (
             &["--to-catalog", ""],
             "--to-catalog: must be a URL or a directory",
@@ -62,17 +74,17 @@ fn words_that_name_no_place_are_refused() {
         assert!(!complaint.contains("s3cret"), "{complaint}");
     }
     let help = place.good(&["migrate", "--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for wanted in [
-        "run it",
+        "running the same command again",
         "--to-catalog",
         "--to-config",
         "same keyring",
         "read back",
+        "never start the gateways of the source again",
+        "the source changed while it was copied",
     ] {
-        assert!(
-            help.contains(wanted) || wanted == "run it",
-            "{wanted}: {help}"
-        );
+        assert!(help.contains(wanted), "{wanted}: {help}");
     }
 }
 
@@ -102,7 +114,8 @@ fn where_everything_is_already_nothing_is_moved_to() {
     );
     assert_eq!(seen(&place), before);
     let nobody = Place::new();
-    nobody.bad(1, &["migrate", "--to-blobs", "copy"]);
+    let words = ["--to-catalog", "copy", "--to-blobs", "copy"];
+    nobody.bad(1, &[&["migrate"], &words[..]].concat());
     assert!(!nobody.path("copy").exists());
 }
 
@@ -114,7 +127,24 @@ fn another_s_installation_is_left_alone() {
     let before = (seen(&other), files_below(&other.data("blobs")));
     let complaint = refused(&place, &["--to-catalog", data, "--to-blobs", data]);
     assert!(complaint.contains("catalogue is in use"), "{complaint}");
-    let complaint = refused(&place, &["--to-blobs", data]);
+    let url = Server::shared().database("beside_another");
+    let words = ["--to-catalog", &url, "--to-blobs", data];
+    let complaint = refused(&place, &words);
+    assert!(
+        complaint.contains("is the data directory of another installation"),
+        "{complaint}"
+    );
+    // Somebody's bytes, without the catalogue that knows them.
+    let lost = place.path("lost");
+    std::fs::create_dir(&lost).unwrap();
+    crate::cli::support::set_mode(&lost, 0o700);
+    let copied = std::process::Command::new("cp")
+        .arg("-R")
+        .args([other.data("blobs"), lost.clone()])
+        .status();
+    assert!(copied.unwrap().success());
+    let words = ["--to-catalog", &url, "--to-blobs", lost.to_str().unwrap()];
+    let complaint = refused(&place, &words);
     assert!(
         complaint.contains("does not know: name an empty place"),
         "{complaint}"
@@ -132,8 +162,30 @@ fn another_s_installation_is_left_alone() {
     );
     migrated(&other, &["--to-catalog", copy, "--to-blobs", copy]);
     // Nor is one whose bytes went elsewhere.
-    let complaint = refused(&other, &["--to-catalog", copy]);
-    assert!(complaint.contains("an earlier run took "), "{complaint}");
+    let url = Server::shared().database("bytes_elsewhere");
+    migrated(&other, &["--to-catalog", &url, "--to-blobs", "here"]);
+    let complaint = refused(&other, &["--to-catalog", &url]);
+    assert!(
+        complaint.contains("an earlier run took them to "),
+        "{complaint}"
+    );
+}
+
+#[test]
+fn rows_and_bytes_in_two_directories_are_refused() {
+    let place = small();
+    for words in [
+        &["--to-catalog", "copy"][..],
+        &["--to-blobs", "copy"],
+        &["--to-catalog", "copy", "--to-blobs", "other"],
+    ] {
+        let complaint = refused(&place, words);
+        assert!(
+            complaint.contains("an installation has one data directory"),
+            "{words:?}: {complaint}"
+        );
+        assert!(!place.path("copy").exists() && !place.path("other").exists());
+    }
 }
 
 #[test]

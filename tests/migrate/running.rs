@@ -57,7 +57,8 @@ fn what_changes_meanwhile_is_there_after_the_last_run() {
         scope.spawn(|| told.go_on(&place, &base, &key, &stop));
         for _ in 0..4 {
             let (said, code) = migrate(&place, &words);
-            assert_eq!(code, Some(0), "{said}");
+            let wanted = if said["in_step"] == true { 0 } else { 1 };
+            assert_eq!(code, Some(wanted), "{said}");
         }
         stop.store(true, Ordering::Relaxed);
     });

@@ -136,20 +136,32 @@ fn an_installation_moves_to_a_database_and_back() {
 #[test]
 fn one_half_may_stay_where_it_is() {
     let old = Old::new();
-    // The bytes go; the rows are asked where they were.
-    let elsewhere = old.place.path("elsewhere");
+    // The rows go; the bytes are asked where they were.
+    let url = Server::shared().database("one_half");
+    let said = migrated(&old.place, &["--to-catalog", &url]);
+    assert_eq!(said["files_copied"], 0);
+    let told = old.place.good(&["migrate", "--to-catalog", &url]);
+    assert!(
+        told.contains("never start the gateways of the source again"),
+        "{told}"
+    );
+    let data = old.place.path("data");
+    let between = [
+        (URL, url.as_str()),
+        ("HALLPASS_SERVER_DATA_DIR", data.to_str().unwrap()),
+    ];
+    let between = Place::with(&between);
+    between.good(&["doctor"]);
+    // The bytes follow.
+    let new = Place::with(&[(URL, &url)]);
+    let elsewhere = new.path("data");
     let elsewhere = elsewhere.to_str().unwrap();
-    let said = migrated(&old.place, &["--to-blobs", elsewhere]);
+    let said = migrated(&between, &["--to-blobs", elsewhere]);
     assert_eq!(said["rows_copied"], 0);
     assert_eq!(said["files_copied"], old.ids.len() as u64 + 2);
-    let said = migrated(&old.place, &["--to-blobs", elsewhere]);
+    let said = migrated(&between, &["--to-blobs", elsewhere]);
     assert_eq!(said["files_copied"], 0);
-    // The rows follow.
-    let said = migrated(&old.place, &["--to-catalog", elsewhere]);
-    assert_eq!(said["files_copied"], 0);
-    let new = Place::with(&[("HALLPASS_SERVER_DATA_DIR", elsewhere)]);
-    let keyring = old.place.data("keyring.toml");
-    std::fs::copy(keyring, old.place.path("elsewhere/keyring.toml")).unwrap();
+    take_keyring(&new, &old.place);
     new.good(&["doctor"]);
     let (_serving, base) = serve(&new);
     old.assert_served_at(&base);
@@ -171,12 +183,6 @@ fn files_in_place_get_bytes_of_their_own_there() {
     let new = Place::new();
     let data = new.path("data");
     let data = data.to_str().unwrap();
-    let bytes_alone = [&["--to-blobs", data], &config[..]].concat();
-    let said = migrated(&place, &bytes_alone);
-    assert_eq!(
-        (&said["files_copied"], &said["in_place"]),
-        (&0.into(), &1.into())
-    );
     let both = [&["--to-catalog", data, "--to-blobs", data], &config[..]].concat();
     for copied in [1, 0] {
         let said = migrated(&place, &both);
@@ -186,4 +192,16 @@ fn files_in_place_get_bytes_of_their_own_there() {
     take_keyring(&new, &place);
     let (_serving, base) = serve(&new);
     assert_opens(&link_at(&base, &link), b"kept by somebody else");
+    // Where the rows stay, so do they.
+    let url = Server::shared().database("in_place");
+    migrated(&place, &[&["--to-catalog", &url], &config[..]].concat());
+    let elsewhere = place.path("elsewhere");
+    let mut words = vec!["migrate", "--json", "--to-blobs"];
+    words.extend([elsewhere.to_str().unwrap(), config[0], config[1]]);
+    let output = place.command(&words).env(URL, &url).output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&said["files_copied"], &said["in_place"]),
+        (&0.into(), &1.into())
+    );
 }

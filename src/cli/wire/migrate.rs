@@ -28,6 +28,13 @@ impl LeftOut {
     }
 }
 
+/// Which halves of the installation go.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Halves {
+    pub(in crate::cli) rows: bool,
+    pub(in crate::cli) bytes: bool,
+}
+
 /// The whole run.
 #[derive(Serialize)]
 pub(in crate::cli) struct Migrated {
@@ -48,6 +55,8 @@ pub(in crate::cli) struct Migrated {
     pub(in crate::cli) files: Vec<LeftOut>,
     #[serde(skip)]
     pub(in crate::cli) keyring: Option<PathBuf>,
+    #[serde(skip)]
+    pub(in crate::cli) halves: Halves,
 }
 
 impl Show for Migrated {
@@ -66,9 +75,13 @@ impl Show for Migrated {
             ),
         ];
         if self.left_out > 0 {
-            let why = "what is left out is damaged or cannot be read, and is marked so in the copy; `hallpass doctor` \
-                       looks at it";
-            lines.push(why.into());
+            let marked = match self.halves.rows {
+                true => ", and is marked so in the copy",
+                false => "",
+            };
+            lines.push(format!(
+                "what is left out is damaged or cannot be read{marked}; `hallpass doctor` looks at it"
+            ));
         }
         if self.in_place > 0 {
             let count = self.in_place;
@@ -77,7 +90,17 @@ impl Show for Migrated {
             ));
         }
         if !self.in_step {
-            let why = "the source is changing: what it changed last is not copied yet";
+            let until_then = match self.halves.rows {
+                true => "; until it is, the copy opens for nobody",
+                false => "",
+            };
+            lines.push(format!(
+                "the source is changing: what it changed last is not copied yet{until_then}"
+            ));
+        }
+        if !self.halves.bytes {
+            let why = "the bytes stay, and two catalogues know them: once the destination is in use, never start the \
+                       gateways of the source again, they would remove what the new ones store";
             lines.push(why.into());
         }
         let keyring = self.keyring.as_ref().map_or_else(
