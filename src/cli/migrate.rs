@@ -47,7 +47,7 @@ from the configuration. Where both ends are in such stores, --to-config names an
 HALLPASS_ variables count for the source alone then.
 
 Exit code 0: all is copied. 1: it was stopped or failed; or the source changed while it was copied, so that some \
-is still to be copied; or files were left out, since their bytes are damaged or can only be served in place. Rows \
+is still to be copied; or files were left out, since their bytes are damaged, too large for the store or can only be served in place. Rows \
 that are copied without their bytes are marked as damaged. 2: it cannot be moved there, and nothing was changed.";
 
 #[derive(Args, Debug)]

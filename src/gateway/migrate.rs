@@ -55,6 +55,8 @@ pub struct Ends {
     pub to_blobs: Option<Arc<dyn BlobStore>>,
     /// What tells that store from any other; empty where the bytes stay.
     pub blobs_place: String,
+    /// The most bytes that one blob can have there: a file served in place may have more.
+    pub blob_bytes_max: u64,
     /// Whether the blobs that an earlier run saw there are read once more.
     pub verify: bool,
 }
@@ -115,7 +117,7 @@ pub struct Moved {
     pub bytes_copied: u64,
     /// Files whose bytes were there.
     pub files_there: u64,
-    /// Files whose bytes are damaged or cannot be read.
+    /// Files whose bytes are damaged, cannot be read, or are too many for one blob.
     pub left_out: u64,
     /// Files that are served in place and stay there, since their rows stay.
     pub in_place: u64,

@@ -64,6 +64,7 @@ impl Destination {
             to_catalog: None,
             to_blobs: None,
             blobs_place: self.blobs.as_ref().map(blobs_place).unwrap_or_default(),
+            blob_bytes_max: self.blobs.as_ref().map_or(u64::MAX, store::blob_bytes_max),
             verify,
         };
         if let Some(to) = &self.catalog {

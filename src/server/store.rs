@@ -41,6 +41,12 @@ pub(super) fn open(
     })
 }
 
+/// The most bytes that one blob can have there.
+pub(super) fn blob_bytes_max(config: &Config) -> u64 {
+    let settings = settings(config, InstallationId::from_random([0; 16]));
+    settings.map_or(u64::MAX, |settings| settings.blob_bytes_max())
+}
+
 /// Says in the log where others may read what goes to the store and back.
 pub(super) fn warn_if_in_the_clear(config: &Config) {
     let settings = settings(config, InstallationId::from_random([0; 16]));

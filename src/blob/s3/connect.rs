@@ -111,6 +111,14 @@ pub(super) fn connect(
     })
 }
 
+impl Settings {
+    /// The most bytes that one blob can have in as many parts as there may be.
+    pub fn blob_bytes_max(&self) -> u64 {
+        let part_bytes = u64::try_from(part_bytes(self.size_max)).unwrap_or(u64::MAX);
+        part_bytes.saturating_mul(PARTS_MAX)
+    }
+}
+
 /// How many bytes a part has, for the largest blob to fit into so many parts as there may be. The same for
 /// all parts of all blobs, which some stores want.
 fn part_bytes(size_max: u64) -> usize {

@@ -44,7 +44,7 @@ pub(in crate::cli) struct Migrated {
     pub(in crate::cli) bytes_copied: u64,
     /// Files whose bytes an earlier run or pass had copied.
     pub(in crate::cli) files_there: u64,
-    /// Files whose bytes are damaged or cannot be read.
+    /// Files whose bytes are damaged, cannot be read, or are too many for one blob.
     pub(in crate::cli) left_out: u64,
     /// Files that are served in place, and stay there.
     pub(in crate::cli) in_place: u64,
@@ -80,7 +80,7 @@ impl Show for Migrated {
                 false => "",
             };
             lines.push(format!(
-                "what is left out is damaged or cannot be read{marked}; `hallpass doctor` looks at it"
+                "what is left out is damaged, too large or cannot be read{marked}; `hallpass doctor` looks at it"
             ));
         }
         if self.in_place > 0 {

@@ -29,6 +29,8 @@ pub(super) struct Carrier {
     pub(super) from: Arc<dyn BlobStore>,
     pub(super) to: Arc<dyn BlobStore>,
     pub(super) key: BlobKey,
+    /// The most bytes that the destination takes.
+    pub(super) bytes_max: u64,
     /// Whether what is there, and is as long, is read; else its length is believed.
     pub(super) reads_there: bool,
     pub(super) tally: Arc<Tally>,
@@ -83,6 +85,13 @@ fn unplaced(error: BlobError) -> Stopped {
 impl Carrier {
     /// Sees to it that the destination has the bytes of a file, and that they are those of its row.
     pub(super) async fn see_to(&self, file: &FileRecord) -> Result<Bytes, MigrateError> {
+        let (size, most) = (file.size, self.bytes_max);
+        if size > most {
+            let why = format!(
+                "it has {size} bytes, and a blob there has {most} at most: raise uploads.size_max"
+            );
+            return Ok(Bytes::LeftOut(why));
+        }
         let found = self.look(file).await?;
         if found == Found::Them {
             return Ok(Bytes::There);

@@ -140,6 +140,7 @@ impl Pass<'_> {
             from: Arc::clone(&self.ends.blobs),
             to: Arc::clone(to),
             key: *key,
+            bytes_max: self.ends.blob_bytes_max,
             // With a row that says so, somebody read them there. Without a catalogue there is no such row.
             reads_there: self.ends.verify || self.ends.to_catalog.is_some(),
             tally: Arc::clone(self.tally),

@@ -84,6 +84,7 @@ impl Move {
             to_catalog: Some(Arc::clone(&self.to_catalog) as _),
             to_blobs: Some(Arc::clone(&self.to_blobs) as _),
             blobs_place: "there".into(),
+            blob_bytes_max: u64::MAX,
             verify: false,
         }
     }
@@ -160,6 +161,7 @@ async fn rows_of_every_kind_are_moved_and_follow_what_changes() {
         to_catalog: Some(Arc::clone(&copy) as _),
         to_blobs: None,
         blobs_place: String::new(),
+        blob_bytes_max: u64::MAX,
         verify: false,
     };
     let same = async || {

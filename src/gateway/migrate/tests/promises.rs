@@ -192,3 +192,18 @@ async fn a_copy_that_is_behind_opens_for_nobody() {
     assert!(place.run().await.0.is_in_step);
     assert!(is_whole().await);
 }
+
+#[tokio::test]
+async fn what_is_too_large_for_the_store_is_left_out_by_name() {
+    let place = Move::of(4, &[]).await;
+    let ends = Ends {
+        blob_bytes_max: 6,
+        ..place.ends()
+    };
+    let (outcome, left_out) = run(&ends).await.unwrap();
+    assert_eq!((outcome.moved.files_copied, outcome.moved.left_out), (3, 1));
+    assert_eq!(BTreeSet::from_iter(left_out), ["f003".to_owned()].into());
+    let there = keys_in(place.to_blobs.as_ref()).await;
+    assert_eq!(there, [0, 1, 2].map(key).into());
+    assert_eq!(place.run().await.0.moved.files_copied, 1);
+}
