@@ -86,18 +86,17 @@ impl Object {
         }
     }
 
-    /// The part from `start` up to `end`, which lies inside, held in memory.
+    /// The part from `start` up to `end`, which lies inside, held in memory: a copy, which may be kept for as
+    /// long as one likes and takes no room of the downloads'.
     pub(in crate::blob) async fn read(
         self: &Arc<Self>,
         start: u64,
         end: u64,
     ) -> Result<Bytes, BlobError> {
         let mut reader = Reader::new(Arc::clone(self), start, end);
-        let mut all = BytesMut::new();
+        let length = usize::try_from(end - start).unwrap_or(HELD_BYTES_MAX);
+        let mut all = BytesMut::with_capacity(length.min(HELD_BYTES_MAX));
         while let Some(bytes) = reader.next().await? {
-            if all.is_empty() && bytes.len() as u64 == end - start {
-                return Ok(bytes);
-            }
             all.extend_from_slice(&bytes);
         }
         Ok(all.freeze())

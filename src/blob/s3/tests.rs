@@ -221,6 +221,28 @@ async fn what_the_store_refuses_is_unavailable_and_names_no_secret() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_kept_take_no_room_of_downloads() {
+    let Some(settings) = place("kept") else {
+        return;
+    };
+    let memory_max = 4 << 20;
+    let store = open(&Settings {
+        memory_max,
+        ..settings
+    });
+    let key = contract::key(11, 0);
+    contract::put(&store, key, &[b"small"]).await;
+    let blob = store.open(&BlobLocation::Stored(key), 5).await.unwrap();
+    let mut kept = Vec::new();
+    // Each would take 16 KiB of the half of it that is for downloads.
+    for _ in 0..memory_max / 2 / (16 << 10) {
+        kept.push(blob.read_at(0, 5).await.unwrap());
+    }
+    assert!(kept.iter().all(|bytes| bytes == "small"));
+    assert_eq!(store.shared.room.window(1 << 20).unwrap().0, 1 << 20);
+}
+
 fn installation(number: u8) -> InstallationId {
     InstallationId::from_random([number; 16])
 }
