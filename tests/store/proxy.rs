@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hallpass::gateway::revocations::TRUSTED_FOR;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -21,6 +22,8 @@ pub(super) enum Fault {
     Silence,
     /// It is carried out and never answered.
     HoldAnswer,
+    /// It is carried out, and answered later than an open file goes without being looked at.
+    Late,
     /// It is carried out, and the connection is closed without an answer.
     LoseAnswer,
     /// It is carried out, and this is answered in place of what the store said.
@@ -124,6 +127,12 @@ impl State {
         match fault {
             Fault::HoldAnswer => std::future::pending().await,
             Fault::LoseAnswer => Ok(()),
+            Fault::Late => {
+                tokio::time::sleep(TRUSTED_FOR * 3 / 2).await;
+                client.write_all(answer.as_bytes()).await?;
+                client.write_all(&body).await?;
+                copy(&mut store, &mut client).await.map(|_| ())
+            }
             Fault::AnswerInstead(status, code) => refuse(&mut client, &head, status, code).await,
             Fault::CutAfter(bytes) => {
                 client.write_all(answer.as_bytes()).await?;
