@@ -201,6 +201,8 @@ impl Staged for Stage {
     fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
         Box::pin(async move {
             self.begin()?;
+            // The prefix may be another's by now, who would sweep this.
+            self.shared.expect_claimed().await?;
             let written = match self.parts.id {
                 Id::None => self.put().await,
                 Id::Asked(_) | Id::Known(_) => self.complete().await,
