@@ -120,8 +120,8 @@ impl Content {
         }
     }
 
-    /// The bytes from `start` up to `end`, where they come from a store piece by piece. At first it is asked
-    /// for `first` bytes at most; whoever takes them quickly has more asked for.
+    /// The bytes from `start` up to `end`, where they come from a store piece by piece. Unless there is plenty of
+    /// room, it is asked for `first` bytes at most at first; whoever takes them quickly has more asked for.
     pub fn stream(&self, start: u64, end: u64, first: usize) -> Option<Stream> {
         let reader = self.blob.reader(start, end)?.beginning_with(first);
         Some(Stream(Arc::new(Mutex::new(reader))))

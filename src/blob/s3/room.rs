@@ -34,6 +34,8 @@ pub(super) struct Room {
     firsts: Arc<Semaphore>,
     parts: Arc<Semaphore>,
     windows: Arc<Semaphore>,
+    /// How much of that is plenty.
+    plenty: usize,
     part_bytes: usize,
 }
 
@@ -55,6 +57,7 @@ impl Room {
             firsts: of((bytes / 8).max(FIRST_BYTES)),
             parts: of((bytes / 8 * 3).max(part_bytes)),
             windows: of(bytes / 2),
+            plenty: units(bytes / 4),
             part_bytes,
         }
     }
@@ -82,6 +85,11 @@ impl Room {
                 return None;
             }
         }
+    }
+
+    /// Whether half of what downloads may take is free, so that none need be content with little.
+    pub(super) fn is_plentiful(&self) -> bool {
+        self.windows.available_permits() >= self.plenty
     }
 }
 
@@ -154,8 +162,11 @@ mod tests {
         let got: Vec<_> = (0..5).map_while(|_| room.window(MIB)).collect();
         let bytes: Vec<usize> = got.iter().map(|(bytes, _)| *bytes).collect();
         assert_eq!(bytes, [MIB, MIB, MIB / 2]);
-        assert!(room.window(MIB).is_none());
+        assert!(room.window(MIB).is_none() && !room.is_plentiful());
         drop(got);
-        assert_eq!(room.window(MIB).unwrap().0, MIB);
+        let half = room.window(MIB).unwrap();
+        assert_eq!((half.0, room.is_plentiful()), (MIB, true));
+        let _more = room.window(MIB / 2).unwrap();
+        assert!(!room.is_plentiful());
     }
 }
