@@ -337,7 +337,12 @@ async fn a_crowd_that_opens_a_file_looks_at_it_once_however_late_the_store_answe
     for asked in 1..=2 {
         let crowd = (0..40).map(|_| place.get(&[("range", "bytes=7-9")]));
         for reply in futures_util::future::join_all(crowd).await {
-            assert_eq!(reply.status, 206, "{}", String::from_utf8_lossy(&reply.body));
+            assert_eq!(
+                reply.status,
+                206,
+                "{}",
+                String::from_utf8_lossy(&reply.body)
+            );
             assert_eq!(reply.body, sample(SIZE)[7..10]);
         }
         assert_eq!(looks() - before, asked);

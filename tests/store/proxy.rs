@@ -129,9 +129,7 @@ impl State {
             Fault::LoseAnswer => Ok(()),
             Fault::Late => {
                 tokio::time::sleep(TRUSTED_FOR * 3 / 2).await;
-                client.write_all(answer.as_bytes()).await?;
-                client.write_all(&body).await?;
-                copy(&mut store, &mut client).await.map(|_| ())
+                pass_on(&answer, &body, store, client).await
             }
             Fault::AnswerInstead(status, code) => refuse(&mut client, &head, status, code).await,
             Fault::CutAfter(bytes) => {
@@ -144,11 +142,7 @@ impl State {
             }
             Fault::Edit(from, to) => {
                 assert!(answer.contains(from), "{answer}");
-                client
-                    .write_all(answer.replace(from, to).as_bytes())
-                    .await?;
-                client.write_all(&body).await?;
-                copy(&mut store, &mut client).await.map(|_| ())
+                pass_on(&answer.replace(from, to), &body, store, client).await
             }
             Fault::Slowly => {
                 client.write_all(answer.as_bytes()).await?;
@@ -163,13 +157,21 @@ impl State {
                     client.write_all(&piece[..read]).await?;
                 }
             }
-            _ => {
-                client.write_all(answer.as_bytes()).await?;
-                client.write_all(&body).await?;
-                copy(&mut store, &mut client).await.map(|_| ())
-            }
+            _ => pass_on(&answer, &body, store, client).await,
         }
     }
+}
+
+/// Answers with this head, the beginning of a body, and the rest of it.
+async fn pass_on(
+    head: &str,
+    body: &[u8],
+    mut store: TcpStream,
+    mut client: TcpStream,
+) -> std::io::Result<()> {
+    client.write_all(head.as_bytes()).await?;
+    client.write_all(body).await?;
+    copy(&mut store, &mut client).await.map(|_| ())
 }
 
 /// Answers with a status and a code of S3.

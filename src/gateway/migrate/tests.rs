@@ -166,7 +166,10 @@ async fn rows_of_every_kind_are_moved_and_follow_what_changes() {
             let ours = rows_of(catalog.as_ref(), kind, 99).await;
             assert_eq!(rows_of(copy.as_ref(), kind, 99).await, ours, "{kind:?}");
         }
-        assert_eq!(copy.totals().await.unwrap(), catalog.totals().await.unwrap());
+        assert_eq!(
+            copy.totals().await.unwrap(),
+            catalog.totals().await.unwrap()
+        );
         let revoked = catalog.revocations(at(0)).await.unwrap();
         assert_eq!(copy.revocations(at(0)).await.unwrap(), revoked);
     };

@@ -91,8 +91,14 @@ async fn who_finds_that_the_prefix_was_taken_over_writes_no_more() {
     first.shared.store.delete(&path).await.unwrap();
     second.claim().await.unwrap();
     assert!(first.is_reachable(after).await.is_err());
-    for refused in [begun.commit().await.map(drop), first.stage(after).await.map(drop)] {
-        assert!(matches!(refused, Err(BlobError::Foreign { .. })), "{refused:?}");
+    for refused in [
+        begun.commit().await.map(drop),
+        first.stage(after).await.map(drop),
+    ] {
+        assert!(
+            matches!(refused, Err(BlobError::Foreign { .. })),
+            "{refused:?}"
+        );
     }
     assert_eq!(first.list(None, 9).await.unwrap().len(), 1);
     // It is given back.
@@ -110,6 +116,9 @@ async fn a_mark_that_is_anothers_is_looked_at_before_it_is_put() {
     let found = store.is_reachable(contract::key(13, 0)).await;
     assert!(matches!(found, Err(BlobError::Foreign { .. })), "{found:?}");
     let asked = running.asked();
-    assert!(asked.iter().all(|line| line.starts_with("GET ")), "{asked:?}");
+    assert!(
+        asked.iter().all(|line| line.starts_with("GET ")),
+        "{asked:?}"
+    );
     assert!(!asked.is_empty());
 }
