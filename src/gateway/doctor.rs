@@ -147,7 +147,7 @@ impl Gateway {
     pub async fn leftovers(&self) -> Result<Leftovers, Refusal> {
         self.blobs.expect_no_other().await?;
         let stages = self.blobs.abandoned_stages().await?;
-        let (_, orphans) = self.count_orphans().await?;
+        let orphans = self.find_orphans().await?.orphans;
         Ok(Leftovers {
             stages,
             orphans: usize::try_from(orphans).unwrap_or(usize::MAX),
