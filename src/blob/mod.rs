@@ -70,6 +70,11 @@ pub trait BlobStore: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
+    /// As [`BlobStore::claim`], and changes nothing: a store without a mark is nobody's, which is no error.
+    fn expect_no_other(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Whether the store can be read and takes new blobs now, as far as it costs little to find out. `probe` is
     /// a fresh key, under which nothing is left behind.
     fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {

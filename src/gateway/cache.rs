@@ -6,7 +6,8 @@
 //! has found, by another. So a change that comes while a row is being read can never be lost: the row is
 //! old as soon as it is kept. What is not there is never kept.
 //!
-//! Of many who ask at once for a row that is not there, one asks the catalogue (`flights`).
+//! Of many who ask at once for a row that is not there, one asks the catalogue (`flights`); of many who open a
+//! file that is not, or is to be looked at again, one asks the blob store.
 //!
 //! Each cache is bounded, and what was used least makes room. They are `quick_cache`'s: many small locks
 //! instead of one, no task of their own, and their keys can be looked up without being copied.
@@ -55,6 +56,8 @@ pub(super) struct Cache {
     pub(super) spaces: Kept<SpaceAddress, ()>,
     open: Kept<FileAddress, Arc<OpenFile>>,
     small: Kept<FileAddress, Arc<OpenFile>>,
+    /// Open files that are being looked at, and whether they were found whole.
+    checks: Flights<FileAddress, bool>,
     small_file_max: u64,
 }
 
@@ -99,6 +102,7 @@ impl Cache {
             spaces: Kept::new(beside, ROW_BYTES),
             open: Kept::new(limits.open_files, 1),
             small: Kept::new(limits.small_files_bytes, ROW_BYTES),
+            checks: Flights::default(),
             small_file_max: limits.small_file_max,
         }
     }
@@ -146,6 +150,36 @@ impl Cache {
             }
             None => self.open.keep(address, Arc::clone(file), at, 1),
         }
+    }
+
+    /// What `open` opens, or what somebody opened who began to between the same two changes; small or not.
+    /// `open` keeps it before it answers.
+    pub(super) async fn open_once<F>(
+        &self,
+        file: FileAddress,
+        at: Option<RowsAt>,
+        open: impl Fn() -> F,
+    ) -> Result<Option<Arc<OpenFile>>, Refusal>
+    where
+        F: Future<Output = Result<Option<Arc<OpenFile>>, Refusal>>,
+    {
+        self.open.read(file, at, open).await
+    }
+
+    /// Whether an open file is whole, as `check` finds, or somebody who began to look between the same two
+    /// changes.
+    pub(super) async fn check_once<F>(
+        &self,
+        file: FileAddress,
+        at: Option<RowsAt>,
+        check: impl Fn() -> F,
+    ) -> Result<bool, Refusal>
+    where
+        F: Future<Output = bool>,
+    {
+        let check = || async { Ok(Some(check().await)) };
+        let found = self.checks.read(file, at, check).await?;
+        Ok(found.unwrap_or(false))
     }
 
     pub(super) fn forget_open_file(&self, file: FileRef<'_>) {

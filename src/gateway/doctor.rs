@@ -143,11 +143,11 @@ impl Gateway {
     }
 
     /// Counts what a sweep would remove, but for deleted files whose days in the recycle bin are over. Of another
-    /// installation's store nothing is counted: it is an error.
+    /// installation's store nothing is counted: it is an error. Changes nothing.
     pub async fn leftovers(&self) -> Result<Leftovers, Refusal> {
-        self.blobs.claim().await?;
+        self.blobs.expect_no_other().await?;
         let stages = self.blobs.abandoned_stages().await?;
-        let (_, orphans) = self.count_orphans().await?;
+        let orphans = self.find_orphans().await?.orphans;
         Ok(Leftovers {
             stages,
             orphans: usize::try_from(orphans).unwrap_or(usize::MAX),

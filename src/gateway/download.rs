@@ -120,8 +120,8 @@ impl Content {
         }
     }
 
-    /// The bytes from `start` up to `end`, where they come from a store piece by piece. At first it is asked
-    /// for `first` bytes at most; whoever takes them quickly has more asked for.
+    /// The bytes from `start` up to `end`, where they come from a store piece by piece. Unless there is plenty of
+    /// room, it is asked for `first` bytes at most at first; whoever takes them quickly has more asked for.
     pub fn stream(&self, start: u64, end: u64, first: usize) -> Option<Stream> {
         let reader = self.blob.reader(start, end)?.beginning_with(first);
         Some(Stream(Arc::new(Mutex::new(reader))))
@@ -157,7 +157,7 @@ impl Content {
 pub(super) struct OpenFile {
     pub(super) record: Arc<FileRecord>,
     pub(super) content: Content,
-    /// When the open file was last seen whole, in milliseconds of the gateway's clock.
+    /// When the store last said that it is whole, in milliseconds of the gateway's clock.
     checked: AtomicU64,
 }
 
@@ -261,22 +261,40 @@ impl Gateway {
         })
     }
 
-    /// Opens a file of which there is nothing in memory, or something that is to be looked at.
+    /// Opens a file of which there is nothing in memory, or something that is to be looked at. Of many who do
+    /// so at once, one asks the store.
     async fn open_again(
         &self,
         file: FileRef<'_>,
         at: Option<RowsAt>,
         kept: Option<Arc<OpenFile>>,
     ) -> Result<Arc<OpenFile>, Refusal> {
-        match kept {
-            Some(kept) if self.is_whole(&kept).await => Ok(kept),
-            _ => self.open(file, at).await,
+        if let Some(kept) = kept {
+            let look = || self.is_whole(&kept);
+            if self.cache.check_once(file.to_address(), at, look).await? {
+                return Ok(kept);
+            }
+        }
+        let record = self.row(file, at).await?;
+        expect_whole(&record)?;
+        match record.location {
+            BlobLocation::Stored(_) => {
+                let open = || async { self.open(&record, at).await.map(Some) };
+                let opened = self.cache.open_once(record.address(), at, open).await?;
+                opened.ok_or_else(|| Refusal::Internal("opening a file came to nothing".into()))
+            }
+            // It may be another one at any time.
+            BlobLocation::InPlace(_) => self.open(&record, at).await,
         }
     }
 
-    async fn open(&self, file: FileRef<'_>, at: Option<RowsAt>) -> Result<Arc<OpenFile>, Refusal> {
-        let record = self.row(file, at).await?;
-        expect_whole(&record)?;
+    async fn open(
+        &self,
+        record: &Arc<FileRecord>,
+        at: Option<RowsAt>,
+    ) -> Result<Arc<OpenFile>, Refusal> {
+        let address = record.address();
+        let file = FileRef::new(&address.organization, &address.file);
         let opened = self.blobs.open(&record.location, record.size).await;
         let mut blob = opened.inspect_err(|_| self.cache.forget_open_file(file))?;
         let is_ours = matches!(record.location, BlobLocation::Stored(_));
@@ -285,7 +303,7 @@ impl Gateway {
             blob = Blob::Memory(blob.read_at(0, length).await?);
         }
         let opened = Arc::new(OpenFile {
-            record,
+            record: Arc::clone(record),
             content: Content::new(blob),
             checked: AtomicU64::new(self.millis()),
         });
@@ -304,13 +322,13 @@ impl Gateway {
         u128::from(self.millis().saturating_sub(last)) < TRUSTED_FOR.as_millis()
     }
 
-    /// Whether an open file is still what it was. Looks at the disk.
+    /// Whether an open file is still what it was. Looks at the disk, or at the store. That counts from its
+    /// answer on: a store that takes a second for one would else be asked by everybody for ever.
     async fn is_whole(&self, opened: &OpenFile) -> bool {
-        let now = self.millis();
         let is_whole = opened.content.blob.check().await.is_ok();
         opened.content.is_warm.store(false, Ordering::Relaxed);
         if is_whole {
-            opened.checked.store(now, Ordering::Relaxed);
+            opened.checked.store(self.millis(), Ordering::Relaxed);
         }
         is_whole
     }

@@ -4,14 +4,12 @@ use tokio::task::yield_now;
 
 use super::Gateway;
 use super::refusal::Refusal;
-use crate::model::id::BlobKey;
+use orphans::{Found, ORPHANS};
+
+mod orphans;
 
 /// How many of each kind one round looks at or removes at most.
 const STEP_MAX: u32 = 500;
-
-/// How old a blob without a row must be before it counts as an orphan: an upload whose bytes are
-/// durable gets its row within seconds.
-const ORPHAN_AGE_SECONDS: u64 = 3_600;
 
 /// How many blobs without a row a sweep removes whatever their share is of all blobs.
 pub const ORPHANS_MAX: u64 = 1_000;
@@ -21,8 +19,6 @@ pub const ORPHANS_MAX: u64 = 1_000;
 const ORPHANS_SHARE: u64 = 10;
 
 const DAY_SECONDS: u64 = 86_400;
-
-const ORPHANS: &str = "sweeping blobs without a row";
 
 /// What one sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,16 +50,6 @@ pub struct HeldBack {
 #[derive(Default)]
 struct Failures(Option<Refusal>);
 
-/// Some blobs, in key order.
-struct Page {
-    /// The last of them.
-    last: BlobKey,
-    /// How many they are.
-    blobs: usize,
-    /// Those without a row.
-    orphans: Vec<BlobKey>,
-}
-
 impl Failures {
     fn note(&mut self, doing: &'static str, refusal: Refusal) {
         tracing::warn!(error = %refusal, doing, "the sweep goes on without this");
@@ -94,13 +80,16 @@ impl Gateway {
             Ok(()) => {
                 swept.stages = self.sweep_stages(&mut failures).await;
                 swept.files = self.empty_recycle_bin(&mut failures).await;
-                match self.count_orphans().await {
-                    Ok((_, 0)) => {}
-                    Ok((blobs, orphans))
+                match self.find_orphans().await {
+                    Ok(Found { blobs, orphans, .. })
                         if orphans > orphans_max && orphans > blobs / ORPHANS_SHARE =>
                     {
                         swept.held_back = Some(HeldBack { orphans, blobs });
                     }
+                    Ok(found) if found.orphans == found.first.len() as u64 => {
+                        swept.orphans = self.remove_orphans(&found.first, &mut failures).await;
+                    }
+                    // They are too many to be remembered, and are looked for once more.
                     Ok(_) => swept.orphans = self.sweep_orphans(&mut failures).await,
                     Err(refusal) => failures.note(ORPHANS, refusal),
                 }
@@ -199,59 +188,6 @@ impl Gateway {
         }
     }
 
-    async fn sweep_orphans(&self, failures: &mut Failures) -> usize {
-        let mut removed = 0;
-        let mut after = None;
-        loop {
-            let page = match self.orphans(after).await {
-                Ok(Some(page)) => page,
-                Ok(None) => return removed,
-                Err(refusal) => {
-                    failures.note(ORPHANS, refusal);
-                    return removed;
-                }
-            };
-            after = Some(page.last);
-            for orphan in page.orphans {
-                match self.blobs.remove(orphan).await {
-                    Ok(()) => removed += 1,
-                    Err(error) => failures.note(ORPHANS, error.into()),
-                }
-            }
-            yield_now().await;
-        }
-    }
-
-    /// How many blobs there are, and how many of them have no row.
-    pub(super) async fn count_orphans(&self) -> Result<(u64, u64), Refusal> {
-        let (mut blobs, mut orphans, mut after) = (0, 0, None);
-        while let Some(page) = self.orphans(after).await? {
-            blobs += page.blobs as u64;
-            orphans += page.orphans.len() as u64;
-            after = Some(page.last);
-            yield_now().await;
-        }
-        Ok((blobs, orphans))
-    }
-
-    /// Looks at the blobs after `after`; `None` at the end.
-    async fn orphans(&self, after: Option<BlobKey>) -> Result<Option<Page>, Refusal> {
-        let old_before = self.clock.now().minus(ORPHAN_AGE_SECONDS);
-        let page = self.blobs.list(after, STEP_MAX as usize).await?;
-        let Some((last, _)) = page.last() else {
-            return Ok(None);
-        };
-        let old = page.iter().filter(|(_, made)| *made < old_before);
-        let mut orphans: Vec<BlobKey> = old.map(|(key, _)| *key).collect();
-        let used = self.catalog.blobs_in_use(&orphans).await?;
-        orphans.retain(|key| !used.contains(key));
-        Ok(Some(Page {
-            last: *last,
-            blobs: page.len(),
-            orphans,
-        }))
-    }
-
     const fn recycle_seconds(&self) -> u64 {
         self.settings.recycle_days.saturating_mul(DAY_SECONDS)
     }
@@ -273,7 +209,7 @@ mod tests {
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
     use crate::model::file::{BlobLocation, FileRecord};
-    use crate::model::id::OrganizationId;
+    use crate::model::id::{BlobKey, OrganizationId};
     use crate::model::time::UnixSeconds;
 
     fn at(seconds: u64) -> UnixSeconds {

@@ -27,7 +27,7 @@ const READ_BYTES: usize = 128 * 1024;
 /// The same of HTTP/2, where one client may read a hundred files slowly at once: its largest frame.
 const READ_BYTES_OF_MANY: usize = 16 * 1024;
 
-/// How many such reads a store is asked for at first: an answer of it takes longer.
+/// How many such reads a store is asked for at first, where room is scarce: an answer of it takes longer.
 const STORE_READS: usize = 8;
 
 /// What a response carries.

@@ -29,6 +29,12 @@ struct Place {
 }
 
 async fn place(name: &str) -> Option<Place> {
+    // Whatever is kept open would not be asked for again.
+    place_with(name, "0").await
+}
+
+/// The same, where so many files stay open.
+async fn place_with(name: &str, open_files: &str) -> Option<Place> {
     let store = Store::needed()?;
     let (proxy, prefix) = (Proxy::before(&store.endpoint).await, prefix(name));
     let mut settings = store.settings(&prefix);
@@ -37,8 +43,7 @@ async fn place(name: &str) -> Option<Place> {
         .iter()
         .map(|(key, value)| (*key, value.as_str()))
         .collect();
-    // The clock stands still, so what is kept open is never looked at again: nothing is kept.
-    let settings = [settings, vec![("cache.open_files", "0")]].concat();
+    let settings = [settings, vec![("cache.open_files", open_files)]].concat();
     let app = TestApp::start_with(&settings).await.with_org_123().await;
     app.add("file_large", "large.bin", &sample(SIZE)).await;
     let link = app.link("file_large", "").await;
@@ -312,4 +317,42 @@ async fn bytes_that_are_gone_or_others_are_an_error_on_our_side() {
     forget().await;
     let reply = place.get(&[]).await;
     reply.refused(500, "INTERNAL_ERROR");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_opens_a_file_looks_at_it_once_however_late_the_store_answers() {
+    let Some(place) = place_with("crowd", "9").await else {
+        return;
+    };
+    place.proxy.plan(|head| match head.starts_with("HEAD ") {
+        true => Fault::Late,
+        false => Fault::None,
+    });
+    let looks = || {
+        let seen = place.proxy.seen();
+        seen.iter().filter(|head| head.starts_with("HEAD ")).count()
+    };
+    let before = looks();
+    // The first crowd opens it, the second looks whether it is still there.
+    for asked in 1..=2 {
+        let crowd = (0..40).map(|_| place.get(&[("range", "bytes=7-9")]));
+        for reply in futures_util::future::join_all(crowd).await {
+            assert_eq!(
+                reply.status,
+                206,
+                "{}",
+                String::from_utf8_lossy(&reply.body)
+            );
+            assert_eq!(reply.body, sample(SIZE)[7..10]);
+        }
+        assert_eq!(looks() - before, asked);
+        forget().await;
+    }
+    // What the store said counts from its answer on.
+    assert_eq!(place.get(&[]).await.status, 200);
+    let answered = Instant::now();
+    assert_eq!(place.get(&[]).await.status, 200);
+    let took = answered.elapsed();
+    println!("asked again after {took:?}");
+    assert!(took > TRUSTED_FOR / 2 || looks() - before == 3);
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hallpass::gateway::revocations::TRUSTED_FOR;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -21,6 +22,8 @@ pub(super) enum Fault {
     Silence,
     /// It is carried out and never answered.
     HoldAnswer,
+    /// It is carried out, and answered later than an open file goes without being looked at.
+    Late,
     /// It is carried out, and the connection is closed without an answer.
     LoseAnswer,
     /// It is carried out, and this is answered in place of what the store said.
@@ -124,6 +127,10 @@ impl State {
         match fault {
             Fault::HoldAnswer => std::future::pending().await,
             Fault::LoseAnswer => Ok(()),
+            Fault::Late => {
+                tokio::time::sleep(TRUSTED_FOR * 3 / 2).await;
+                pass_on(&answer, &body, store, client).await
+            }
             Fault::AnswerInstead(status, code) => refuse(&mut client, &head, status, code).await,
             Fault::CutAfter(bytes) => {
                 client.write_all(answer.as_bytes()).await?;
@@ -135,11 +142,7 @@ impl State {
             }
             Fault::Edit(from, to) => {
                 assert!(answer.contains(from), "{answer}");
-                client
-                    .write_all(answer.replace(from, to).as_bytes())
-                    .await?;
-                client.write_all(&body).await?;
-                copy(&mut store, &mut client).await.map(|_| ())
+                pass_on(&answer.replace(from, to), &body, store, client).await
             }
             Fault::Slowly => {
                 client.write_all(answer.as_bytes()).await?;
@@ -154,13 +157,21 @@ impl State {
                     client.write_all(&piece[..read]).await?;
                 }
             }
-            _ => {
-                client.write_all(answer.as_bytes()).await?;
-                client.write_all(&body).await?;
-                copy(&mut store, &mut client).await.map(|_| ())
-            }
+            _ => pass_on(&answer, &body, store, client).await,
         }
     }
+}
+
+/// Answers with this head, the beginning of a body, and the rest of it.
+async fn pass_on(
+    head: &str,
+    body: &[u8],
+    mut store: TcpStream,
+    mut client: TcpStream,
+) -> std::io::Result<()> {
+    client.write_all(head.as_bytes()).await?;
+    client.write_all(body).await?;
+    copy(&mut store, &mut client).await.map(|_| ())
 }
 
 /// Answers with a status and a code of S3.

@@ -78,6 +78,13 @@ pub(crate) fn keep_tokens(bytes: &[u8]) {
     }
 }
 
+/// What was logged of late with this in it, for a test that failed to say why.
+pub(crate) fn logged(part: &str) -> Vec<String> {
+    let log = lock(&LOG);
+    let lines = log.iter().map(|(_, line)| line);
+    lines.filter(|line| line.contains(part)).cloned().collect()
+}
+
 /// Fails if what was logged of late, or the audit stream at this path, holds a secret.
 #[track_caller]
 pub(crate) fn assert_none_told(audit: &Path) {

@@ -1,6 +1,7 @@
 //! Other people's clients.
 
 use super::Pair;
+use crate::support::secrets::logged;
 
 /// What a command prints, which must succeed.
 async fn output(program: &str, words: &[&str]) -> Vec<u8> {
@@ -72,11 +73,14 @@ async fn h2load_fails_no_request() {
                 .unwrap()
         };
         println!("{}", line("requests: "));
+        // Why requests failed, if any did.
+        let why = || format!("{printed}\n{}", logged("error=").concat());
         let all = "2000 succeeded, 0 failed, 0 errored, 0 timeout";
-        assert!(line("requests: ").ends_with(all), "{printed}");
+        assert!(line("requests: ").ends_with(all), "{}", why());
         assert!(
             line("status codes: ").starts_with("status codes: 2000 2xx"),
-            "{printed}"
+            "{}",
+            why()
         );
         assert!(line("Application protocol: ").contains("h2"), "{printed}");
     }

@@ -84,7 +84,7 @@ struct Shared {
     prefix: String,
     /// Whose they are to be.
     owner: Option<InstallationId>,
-    /// Whether they were seen to be.
+    /// Whether they were, when it was last looked.
     is_claimed: AtomicBool,
     /// Whether the last write was good.
     is_writable: AtomicBool,
@@ -282,6 +282,10 @@ impl BlobStore for S3 {
 
     fn claim(&self) -> Answer<'_, ()> {
         Box::pin(self.shared.claim())
+    }
+
+    fn expect_no_other(&self) -> Answer<'_, ()> {
+        Box::pin(self.shared.expect_no_other())
     }
 
     fn is_reachable(&self, _probe: BlobKey) -> Answer<'_, ()> {

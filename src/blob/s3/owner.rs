@@ -23,7 +23,8 @@ const BYTES_MAX: u64 = 64;
 const CLAIMING: &str = "looking whose bytes they are";
 
 impl Shared {
-    /// Looks whether the prefix is ours, and marks it where nobody has.
+    /// Looks whether the prefix is ours, and marks it where nobody has. Where it is another's now, nothing more
+    /// is written until it is ours again.
     pub(super) async fn claim(&self) -> Result<(), BlobError> {
         let Some(ours) = self.owner else {
             return Ok(());
@@ -34,22 +35,36 @@ impl Shared {
             // Another one may have been quicker.
             found = self.marked().await?;
         }
-        match found.as_deref().map(InstallationId::parse) {
-            Some(Some(found)) if found == ours => {
-                self.is_claimed.store(true, Ordering::Relaxed);
-                Ok(())
-            }
-            found => Err(BlobError::Foreign {
-                mark: format!("s3://{}/{}", self.bucket, self.mark_path()),
-                found: found
-                    .flatten()
-                    .map_or_else(|| "?".into(), |id| id.to_string()),
-                ours,
-            }),
+        self.expect_ours(ours, found.as_deref())?;
+        self.is_claimed.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Looks whether the prefix is ours or nobody's, and changes nothing there.
+    pub(super) async fn expect_no_other(&self) -> Result<(), BlobError> {
+        let Some(ours) = self.owner else {
+            return Ok(());
+        };
+        match self.marked().await? {
+            Some(found) => self.expect_ours(ours, Some(&found)),
+            None => Ok(()),
         }
     }
 
-    /// As [`Shared::claim`], once.
+    fn expect_ours(&self, ours: InstallationId, found: Option<&str>) -> Result<(), BlobError> {
+        let found = found.and_then(InstallationId::parse);
+        if found == Some(ours) {
+            return Ok(());
+        }
+        self.is_claimed.store(false, Ordering::Relaxed);
+        Err(BlobError::Foreign {
+            mark: format!("s3://{}/{}", self.bucket, self.mark_path()),
+            found: found.map_or_else(|| "?".into(), |id| id.to_string()),
+            ours,
+        })
+    }
+
+    /// As [`Shared::claim`], where that was not yet good, or is not any more.
     pub(super) async fn expect_claimed(&self) -> Result<(), BlobError> {
         if self.is_claimed.load(Ordering::Relaxed) {
             return Ok(());
@@ -59,15 +74,17 @@ impl Shared {
 
     /// Whether we may read here and write. What was written last told the latter; where that failed, or
     /// nothing was written yet, the mark is put once more: the store says that it is there, or that we may not.
+    /// Only where it is ours: a store that knows no condition would write over another's.
     pub(super) async fn look_around(&self) -> Result<(), BlobError> {
-        if let (Some(ours), false) = (self.owner, self.is_writable.load(Ordering::Relaxed)) {
+        let Some(ours) = self.owner else {
+            return self.list(None, 1).await.map(drop);
+        };
+        self.claim().await?;
+        if !self.is_writable.load(Ordering::Relaxed) {
             self.mark(ours).await?;
             self.is_writable.store(true, Ordering::Relaxed);
         }
-        match self.owner {
-            Some(_) => self.claim().await,
-            None => self.list(None, 1).await.map(drop),
-        }
+        Ok(())
     }
 
     /// Notes what a write of a blob told of all others.

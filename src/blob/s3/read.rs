@@ -1,7 +1,8 @@
 //! Reading an object, from wherever on and however often the store drops us.
 //!
 //! It is asked for a window at a time, and for the next one only when that was taken: a client that is quick is
-//! given larger ones, a slow one smaller ones, and what waits for a client has its room in memory ([`super::room`]).
+//! given larger ones, and a slow one smaller ones where room is scarce. What waits for a client has its room in
+//! memory ([`super::room`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ const WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// A window that was taken in less is followed by one twice as large.
 const QUICK: Duration = Duration::from_millis(500);
 
-/// One that took longer, by one half as large.
+/// One that took longer, by one half as large, unless there is plenty of room.
 const SLOW: Duration = Duration::from_secs(2);
 
 /// How many bytes must have come for the tries to be counted anew.
@@ -86,18 +87,17 @@ impl Object {
         }
     }
 
-    /// The part from `start` up to `end`, which lies inside, held in memory.
+    /// The part from `start` up to `end`, which lies inside, held in memory: a copy, which may be kept for as
+    /// long as one likes and takes no room of the downloads'.
     pub(in crate::blob) async fn read(
         self: &Arc<Self>,
         start: u64,
         end: u64,
     ) -> Result<Bytes, BlobError> {
         let mut reader = Reader::new(Arc::clone(self), start, end);
-        let mut all = BytesMut::new();
+        let length = usize::try_from(end - start).unwrap_or(HELD_BYTES_MAX);
+        let mut all = BytesMut::with_capacity(length.min(HELD_BYTES_MAX));
         while let Some(bytes) = reader.next().await? {
-            if all.is_empty() && bytes.len() as u64 == end - start {
-                return Ok(bytes);
-            }
             all.extend_from_slice(&bytes);
         }
         Ok(all.freeze())
@@ -131,10 +131,12 @@ impl Reader {
         }
     }
 
-    /// The same, whose first window has so many bytes at most.
+    /// The same, whose first window has so many bytes at most, unless there is plenty of room.
     #[must_use]
     pub fn beginning_with(mut self, bytes: usize) -> Self {
-        self.window = self.window.min(bytes as u64);
+        if !self.object.shared.room.is_plentiful() {
+            self.window = self.window.min(bytes as u64);
+        }
         self
     }
 
@@ -174,7 +176,9 @@ impl Reader {
         if let Some(done) = self.open.take_if(|open| open.end == self.next) {
             self.window = match done.begun.elapsed() {
                 took if took < QUICK => (self.window * 2).min(WINDOW_BYTES_MAX),
-                took if took > SLOW => (self.window / 2).max(WINDOW_BYTES_MIN),
+                took if took > SLOW && !self.object.shared.room.is_plentiful() => {
+                    (self.window / 2).max(WINDOW_BYTES_MIN)
+                }
                 _ => self.window,
             };
         }

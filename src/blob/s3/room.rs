@@ -2,10 +2,12 @@
 //!
 //! Of `blobs.memory_max` downloads have a half and uploads the other: a quarter of that is for the first bytes
 //! of uploads, most of which are small, the rest for whole parts. An upload that holds a part waits for nobody
-//! but the store and its client, so whoever waits for room gets it in turn. A download never waits for others:
-//! without room it goes on in small pieces, one at a time, which are its own.
+//! but the store and its client, and one whose client is very slow makes way for those that wait
+//! ([`is_too_slow`]), so whoever waits for room gets it in turn. A download never waits for others: without room
+//! it goes on in small pieces, one at a time, which are its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,13 +31,30 @@ const UNIT_BYTES: usize = 16 * 1024;
 /// How long an upload waits for room.
 const ROOM_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long an upload may take to fill its room whoever waits for some.
+const FILLED_WITHIN: Duration = Duration::from_secs(60);
+
+/// How many bytes a second it must bring after that, for as long as others wait.
+const RATE_MIN: u64 = 32 * 1024;
+
 /// Room for so many bytes.
 pub(super) struct Room {
-    firsts: Arc<Semaphore>,
-    parts: Arc<Semaphore>,
+    firsts: Queue,
+    parts: Queue,
     windows: Arc<Semaphore>,
+    /// How much of that is plenty.
+    plenty: usize,
     part_bytes: usize,
 }
+
+/// Room of one kind, and how many wait for it.
+struct Queue {
+    free: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// Somebody who waits.
+struct Waiting<'a>(&'a AtomicUsize);
 
 /// Room that is taken. Dropped, it is free again.
 pub(super) type Taken = Arc<OwnedSemaphorePermit>;
@@ -52,21 +71,28 @@ impl Room {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let of = |bytes: usize| Arc::new(Semaphore::new(units(bytes).min(Semaphore::MAX_PERMITS)));
         Self {
-            firsts: of((bytes / 8).max(FIRST_BYTES)),
-            parts: of((bytes / 8 * 3).max(part_bytes)),
+            firsts: Queue::of(of((bytes / 8).max(FIRST_BYTES))),
+            parts: Queue::of(of((bytes / 8 * 3).max(part_bytes))),
             windows: of(bytes / 2),
+            plenty: units(bytes / 4),
             part_bytes,
         }
     }
 
     /// For the first bytes of an upload. Waits for them.
     pub(super) async fn first(&self) -> Result<Taken, BlobError> {
-        take(&self.firsts, FIRST_BYTES).await
+        self.firsts.take(FIRST_BYTES).await
     }
 
     /// For a whole part. Waits for it.
     pub(super) async fn part(&self) -> Result<Taken, BlobError> {
-        take(&self.parts, self.part_bytes).await
+        self.parts.take(self.part_bytes).await
+    }
+
+    /// Whether an upload that took its room so long ago and has so many bytes in it must make way.
+    pub(super) fn is_in_the_way(&self, is_first: bool, held: Duration, bytes: usize) -> bool {
+        let queue = if is_first { &self.firsts } else { &self.parts };
+        is_too_slow(held, bytes) && queue.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// For so much of a download, or for what there is of it; `None` where that is next to nothing.
@@ -82,6 +108,41 @@ impl Room {
                 return None;
             }
         }
+    }
+
+    /// Whether half of what downloads may take is free, so that none need be content with little.
+    pub(super) fn is_plentiful(&self) -> bool {
+        self.windows.available_permits() >= self.plenty
+    }
+}
+
+impl Queue {
+    const fn of(free: Arc<Semaphore>) -> Self {
+        let waiting = AtomicUsize::new(0);
+        Self { free, waiting }
+    }
+
+    async fn take(&self, bytes: usize) -> Result<Taken, BlobError> {
+        let full = || BlobError::Unavailable {
+            doing: "waiting for room",
+            why: "as many uploads are under way as fit into blobs.memory_max".into(),
+        };
+        let many = u32::try_from(units(bytes)).map_err(|_| full())?;
+        // Nobody who waits is passed by: what is free is theirs.
+        if let Ok(taken) = Arc::clone(&self.free).try_acquire_many_owned(many) {
+            return Ok(Arc::new(taken));
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        let taking = Arc::clone(&self.free).acquire_many_owned(many);
+        let taken = timeout(ROOM_WITHIN, taking).await.map_err(|_| full())?;
+        Ok(Arc::new(taken.map_err(|_| full())?))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -103,15 +164,9 @@ const fn units(bytes: usize) -> usize {
     bytes.div_ceil(UNIT_BYTES)
 }
 
-async fn take(of: &Arc<Semaphore>, bytes: usize) -> Result<Taken, BlobError> {
-    let full = || BlobError::Unavailable {
-        doing: "waiting for room",
-        why: "as many uploads are under way as fit into blobs.memory_max".into(),
-    };
-    let many = u32::try_from(units(bytes)).map_err(|_| full())?;
-    let taking = Arc::clone(of).acquire_many_owned(many);
-    let taken = timeout(ROOM_WITHIN, taking).await.map_err(|_| full())?;
-    Ok(Arc::new(taken.map_err(|_| full())?))
+/// Whether an upload that took its room so long ago has brought too little since.
+fn is_too_slow(held: Duration, bytes: usize) -> bool {
+    held > FILLED_WITHIN && (bytes as u64) < held.as_secs().saturating_mul(RATE_MIN)
 }
 
 #[cfg(test)]
@@ -148,14 +203,43 @@ mod tests {
         assert!(is_full(room.first()).await);
     }
 
+    #[tokio::test]
+    async fn an_upload_that_brings_next_to_nothing_makes_way_for_those_that_wait() {
+        let (room, minute) = (Room::new(8 << 20, 5 * MIB), Duration::from_secs(60));
+        let part = room.part().await.unwrap();
+        let late = minute + Duration::from_secs(5);
+        assert!(!room.is_in_the_way(false, late, 0), "nobody waits");
+        let mut waiting = Box::pin(room.part());
+        assert!(timeout(Duration::ZERO, &mut waiting).await.is_err());
+        for (held, bytes, is_in_the_way) in [
+            (minute, 0, false),
+            (late, 0, true),
+            (late, 65 * 32 * 1024 - 1, true),
+            (late, 65 * 32 * 1024, false),
+        ] {
+            assert_eq!(room.is_in_the_way(false, held, bytes), is_in_the_way);
+            assert!(!room.is_in_the_way(true, held, bytes), "of the other kind");
+        }
+        drop(part);
+        drop(waiting.await.unwrap());
+        assert!(!room.is_in_the_way(false, late, 0), "nobody waits any more");
+        let mut gone = Box::pin(room.part());
+        let _part = timeout(Duration::ZERO, &mut gone).await.unwrap();
+        drop(timeout(Duration::from_millis(1), room.part()).await);
+        assert!(!room.is_in_the_way(false, late, 0), "it gave up");
+    }
+
     #[test]
     fn a_download_gets_what_there_is_and_then_nothing() {
         let room = Room::new(5 << 20, MIB);
         let got: Vec<_> = (0..5).map_while(|_| room.window(MIB)).collect();
         let bytes: Vec<usize> = got.iter().map(|(bytes, _)| *bytes).collect();
         assert_eq!(bytes, [MIB, MIB, MIB / 2]);
-        assert!(room.window(MIB).is_none());
+        assert!(room.window(MIB).is_none() && !room.is_plentiful());
         drop(got);
-        assert_eq!(room.window(MIB).unwrap().0, MIB);
+        let half = room.window(MIB).unwrap();
+        assert_eq!((half.0, room.is_plentiful()), (MIB, true));
+        let _more = room.window(MIB / 2).unwrap();
+        assert!(!room.is_plentiful());
     }
 }

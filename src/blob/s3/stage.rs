@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use object_store::multipart::{MultipartStore as _, PartId};
@@ -31,6 +32,8 @@ pub(super) struct Stage {
     gathered: BytesMut,
     /// How many bytes may be gathered, and the room for them.
     room: (usize, Option<Taken>),
+    /// When that was taken.
+    since: Instant,
     size: u64,
     hasher: Hasher,
     parts: Parts,
@@ -75,6 +78,7 @@ impl Stage {
             begun: (shared.now)(),
             gathered: BytesMut::new(),
             room: (0, None),
+            since: Instant::now(),
             size: 0,
             hasher: Hasher::Ours(Sha256::new()),
             parts: Parts {
@@ -91,6 +95,7 @@ impl Stage {
     }
 
     async fn gather(&mut self, mut chunk: Bytes) -> Result<(), BlobError> {
+        self.expect_in_time()?;
         while !chunk.is_empty() {
             if self.gathered.len() == self.shared.part_bytes {
                 self.send_gathered().await?;
@@ -116,7 +121,21 @@ impl Stage {
         let mut larger = BytesMut::with_capacity(bytes);
         larger.extend_from_slice(&self.gathered);
         (self.gathered, self.room) = (larger, (bytes, Some(taken)));
+        self.since = Instant::now();
         Ok(())
+    }
+
+    /// Gives up an upload that comes so slowly that others wait for its room in vain.
+    fn expect_in_time(&self) -> Result<(), BlobError> {
+        let (is_first, held) = (self.room.0 == FIRST_BYTES, self.since.elapsed());
+        let room = &self.shared.room;
+        if self.room.1.is_none() || !room.is_in_the_way(is_first, held, self.gathered.len()) {
+            return Ok(());
+        }
+        Err(BlobError::Unavailable {
+            doing: WRITING,
+            why: "it came too slowly, while others waited for room in blobs.memory_max".into(),
+        })
     }
 
     /// What was gathered, with its room.
@@ -201,6 +220,8 @@ impl Staged for Stage {
     fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
         Box::pin(async move {
             self.begin()?;
+            // The prefix may be another's by now, who would sweep this.
+            self.shared.expect_claimed().await?;
             let written = match self.parts.id {
                 Id::None => self.put().await,
                 Id::Asked(_) | Id::Known(_) => self.complete().await,

@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::blob::contract;
 
+mod owner;
+
 /// What tests wait for at most.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -221,67 +223,26 @@ async fn what_the_store_refuses_is_unavailable_and_names_no_secret() {
     }
 }
 
-fn installation(number: u8) -> InstallationId {
-    InstallationId::from_random([number; 16])
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prefix_is_of_whoever_claims_it_first() {
-    let Some(settings) = place("owners") else {
+async fn bytes_that_are_kept_take_no_room_of_downloads() {
+    let Some(settings) = place("kept") else {
         return;
     };
-    let of = |number| {
-        let owner = Some(installation(number));
-        let settings = Settings {
-            owner,
-            ..settings.clone()
-        };
-        open(&settings)
-    };
-    let stores: Vec<S3> = (0..8).map(of).collect();
-    let claims = stores.iter().map(|store| store.claim());
-    let claims = futures_util::future::join_all(claims).await;
-    let first = claims.iter().position(Result::is_ok).unwrap();
-    let key = contract::key(9, 0);
-    for (number, claim) in claims.into_iter().enumerate() {
-        let store = &stores[number];
-        if number == first {
-            contract::put(store, key, &[b"ours"]).await;
-            store.is_reachable(key).await.unwrap();
-            continue;
-        }
-        let ours = installation(u8::try_from(first).unwrap()).to_string();
-        for refused in [
-            claim,
-            store.claim().await,
-            store.stage(key).await.map(drop),
-            store.is_reachable(key).await,
-        ] {
-            let refused = refused.unwrap_err();
-            let said = refused.to_string();
-            assert!(matches!(refused, BlobError::Foreign { .. }), "{said}");
-            assert!(said.contains(&ours), "{said}");
-        }
+    let memory_max = 4 << 20;
+    let store = open(&Settings {
+        memory_max,
+        ..settings
+    });
+    let key = contract::key(11, 0);
+    contract::put(&store, key, &[b"small"]).await;
+    let blob = store.open(&BlobLocation::Stored(key), 5).await.unwrap();
+    let mut kept = Vec::new();
+    // Each would take 16 KiB of the half of it that is for downloads.
+    for _ in 0..memory_max / 2 / (16 << 10) {
+        kept.push(blob.read_at(0, 5).await.unwrap());
     }
-    // Another process of the same installation.
-    let again = of(u8::try_from(first).unwrap());
-    again.claim().await.unwrap();
-    // A mark that is none of ours is nobody's to write over.
-    let (path, text) = (stores[0].shared.mark_path(), "something else".to_owned());
-    stores[0]
-        .shared
-        .store
-        .put(&path, text.into())
-        .await
-        .unwrap();
-    assert!(matches!(
-        again.claim().await,
-        Err(BlobError::Foreign { .. })
-    ));
-    // One that was removed is made again.
-    stores[0].shared.store.delete(&path).await.unwrap();
-    again.is_reachable(key).await.unwrap();
-    assert!(stores[(first + 1) % 8].claim().await.is_err());
+    assert!(kept.iter().all(|bytes| bytes == "small"));
+    assert_eq!(store.shared.room.window(1 << 20).unwrap().0, 1 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -300,17 +261,43 @@ async fn an_object_of_the_same_bytes_by_another_hand_is_not_our_own() {
     }
 }
 
-/// Answers every request with this, for lists that no real store gives.
-async fn always(answer: &'static str) -> (Settings, tokio::task::JoinHandle<()>) {
+/// Something that answers every request alike. Dropped, it answers no more.
+struct Always {
+    running: tokio::task::JoinHandle<()>,
+    asked: Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl Always {
+    /// The first line of each request.
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Always {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// Answers every request with this, for what no real store says.
+async fn always(answer: &'static str) -> (Settings, Always) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let lines = Arc::clone(&asked);
     let running = tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let (mut head, length) = (vec![0; 16 * 1024], answer.len());
-            let _ = client.read(&mut head).await;
-            let head =
-                format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let read = client.read(&mut head).await.unwrap_or(0);
+            let line = String::from_utf8_lossy(&head[..read]);
+            let line = line.lines().next().unwrap_or_default().to_owned();
+            lines.lock().unwrap().push(line);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\nETag: \"a\"\r\n\
+                 Last-Modified: Mon, 18 May 2026 15:34:52 GMT\r\n\r\n"
+            );
             let _ = client.write_all((head + answer).as_bytes()).await;
         }
     });
@@ -328,7 +315,7 @@ async fn always(answer: &'static str) -> (Settings, tokio::task::JoinHandle<()>)
         memory_max: 1 << 29,
         owner: None,
     };
-    (settings, running)
+    (settings, Always { running, asked })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -346,7 +333,7 @@ async fn a_list_that_never_gets_on_is_an_error_and_no_loop() {
             .unwrap();
         let said = listed.unwrap_err().to_string();
         assert!(said.contains("does not go on"), "{said}");
-        running.abort();
+        drop(running);
     }
     let uploads = "<ListMultipartUploadsResult><NextKeyMarker>blobs/a</NextKeyMarker>\
         <NextUploadIdMarker>1</NextUploadIdMarker><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>";
@@ -357,5 +344,5 @@ async fn a_list_that_never_gets_on_is_an_error_and_no_loop() {
         let said = listed.unwrap_err().to_string();
         assert!(said.contains("has no end"), "{said}");
     }
-    running.abort();
+    drop(running);
 }

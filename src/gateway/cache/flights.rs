@@ -1,4 +1,5 @@
-//! Reads that are under way, so that of many who ask for the same thing at once one asks the catalogue.
+//! Reads that are under way, so that of many who ask for the same thing at once one asks the catalogue, or the
+//! blob store.
 //!
 //! Who asks between the same two changes of rows waits for whoever began, and is answered with what that one
 //! found, as if it were kept already. What is not there is never kept, and so is not answered to others
@@ -17,7 +18,7 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::RowsAt;
 
 /// How long anybody waits for a read, also where those who began it gave up one after the other. A
-/// catalogue answers, or says that it cannot, in less.
+/// catalogue or a store answers, or says that it cannot, in less.
 const READ_TIME_MAX: Duration = Duration::from_secs(15);
 
 /// What one read found: shared by all who wait for it.
@@ -90,6 +91,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
             Ok(Ok(None)) if has_read => Ok(None),
             Ok(Ok(None)) => read().await,
             Ok(Err(Refusal::Unavailable(why))) => Err(Refusal::Unavailable(why.clone())),
+            Ok(Err(Refusal::Internal(why))) => Err(Refusal::Internal(why.clone())),
             Ok(Err(other)) => Err(Refusal::Internal(other.to_string())),
             Err(late) => Err(Refusal::Unavailable(late.to_string())),
         }
