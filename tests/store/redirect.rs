@@ -208,13 +208,19 @@ async fn nothing_is_asked_of_the_store_before_a_client_is_sent_on() {
         proxy.seen().len() > before,
         "it was read, and not for nothing"
     );
-    // As many as may wait for a store at once, and it says nothing to any of them.
+    // As many as may wait for a store at once, each for a file of its own, and it says nothing to any of them.
+    let mut stuck = Vec::new();
+    for number in 0..70 {
+        let id = format!("file_stuck{number}");
+        app.add(&id, "stuck.bin", b"stuck").await;
+        stuck.push(app.link(&id, "ip=127.0.0.1").await);
+    }
     proxy.plan(|_| Fault::Silence);
     let before = proxy.seen().len();
-    let stuck = app.link("file_def456", "ip=127.0.0.1").await;
-    let waiting: Vec<_> = (0..70)
-        .map(|_| {
-            let (client, link) = (app.client, stuck.clone());
+    let waiting: Vec<_> = stuck
+        .into_iter()
+        .map(|link| {
+            let client = app.client;
             tokio::spawn(async move { client.get(&link, &[]).await.status })
         })
         .collect();
