@@ -7,11 +7,13 @@
 //! [`TRUSTED_FOR`] is not answered from: a request that opens or makes a link looks by itself, and is
 //! refused as unavailable if that fails. So does the first one after this process changed something.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use tokio::sync::Notify;
 
 use super::Gateway;
 use super::refusal::Refusal;
@@ -34,6 +36,9 @@ pub(super) struct Held {
     memory: ArcSwap<Memory>,
     /// Only one look at a time: the others wait for it and find its result. A reload holds this too.
     looking: Arc<tokio::sync::Mutex<()>>,
+    /// Told to all who wait at once when a look is over: a lock that is handed on from one to the next would
+    /// cost the last of hundreds as many turns, each behind everybody else's work.
+    looked: Notify,
     /// How often this process changed what may be in memory. Memory of before is not answered from.
     own_changes: AtomicU64,
 }
@@ -89,6 +94,19 @@ impl Held {
     /// What was revoked, as it was last read.
     pub(super) fn revocations(&self) -> Arc<Revocations> {
         Arc::clone(&self.memory.load().revocations)
+    }
+
+    /// The memory, if somebody's look that began after this moment says the same as one of now would.
+    fn confirmed_after(&self, begun: Duration) -> Option<Arc<Memory>> {
+        let memory = self.memory.load_full();
+        let is_later = memory.confirmed.is_some_and(|other| other > begun);
+        (is_later && memory.own_changes == self.own_changes()).then_some(memory)
+    }
+
+    /// Puts what a look found in the place of what was known, and tells all who wait for one.
+    fn replace(&self, memory: &Arc<Memory>) {
+        self.memory.store(Arc::clone(memory));
+        self.looked.notify_waiters();
     }
 
     fn own_changes(&self) -> u64 {
@@ -182,14 +200,22 @@ impl Gateway {
 
     async fn compare(&self) -> Result<Arc<Memory>, Refusal> {
         let begun = self.clock.elapsed();
-        let one_at_a_time = Arc::clone(&self.held.looking).lock_owned().await;
-        let memory = self.held.memory.load_full();
-        let own_changes = self.held.own_changes();
-        // Somebody's look that began after this call says the same as one of its own would.
-        let is_later = memory.confirmed.is_some_and(|other| other > begun);
-        if is_later && memory.own_changes == own_changes {
-            return Ok(memory);
-        }
+        let mut own_turn = pin!(Arc::clone(&self.held.looking).lock_owned());
+        let one_at_a_time = loop {
+            let looked = self.held.looked.notified();
+            let turn = tokio::select! {
+                biased;
+                turn = &mut own_turn => Some(turn),
+                () = looked => None,
+            };
+            if let Some(memory) = self.held.confirmed_after(begun) {
+                return Ok(memory);
+            }
+            if let Some(turn) = turn {
+                break turn;
+            }
+        };
+        let (memory, own_changes) = (self.held.memory.load_full(), self.held.own_changes());
         let confirmed = Some(self.clock.elapsed());
         let versions = self.catalog.versions().await?;
         let found = move |revocations| Memory {
@@ -200,7 +226,7 @@ impl Gateway {
         };
         if memory.confirmed.is_some() && memory.versions.revocations == versions.revocations {
             let memory_now = Arc::new(found(Arc::clone(&memory.revocations)));
-            self.held.memory.store(Arc::clone(&memory_now));
+            self.held.replace(&memory_now);
             if memory.versions.rows != versions.rows {
                 self.cache.clear();
             }
@@ -214,7 +240,7 @@ impl Gateway {
         let now = self.clock.now();
         let reload = async move {
             let memory_now = Arc::new(found(Arc::new(catalog.revocations(now).await?)));
-            held.memory.store(Arc::clone(&memory_now));
+            held.replace(&memory_now);
             if memory.versions.rows != versions.rows {
                 cache.clear();
             }
