@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -107,10 +108,11 @@ fn serves_with_log(stderr: Stdio, what: &str) {
         .spawn()
         .unwrap();
     let socket = site.path("socket");
-    until("listening", || socket.exists());
+    // The file is there a moment before anybody listens.
+    until("listening", || UnixStream::connect(&socket).is_ok());
     let begun = Instant::now();
     let count = rounds(20_000, 4_000);
-    let mut stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let mut stream = UnixStream::connect(&socket).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
