@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar};
 
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session};
+use super::store::bytes_bar;
 use super::wire;
 use crate::config::{Config, VARIABLE_PREFIX, Vars};
 use crate::gateway::migrate::{MigrateError, Outcome, Tally, Told, migrate};
@@ -191,16 +192,7 @@ struct Shown {
 
 impl Shown {
     fn new(tally: &Arc<Tally>, shown: bool) -> Self {
-        let target = if shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {wide_msg}")
-        {
-            bar.set_style(style);
-        }
+        let bar = bytes_bar(shown);
         let shown = Self {
             bar,
             is_over: Arc::default(),

@@ -76,6 +76,20 @@ impl Labels {
     }
 }
 
+/// A bar for bytes, on standard error and only where that is a terminal, if `shown`.
+pub(super) fn bytes_bar(shown: bool) -> ProgressBar {
+    let target = if shown {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(Some(0), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {wide_msg}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// A bar for the bytes of all files, on standard error and only where that is a terminal. It is gone when
 /// this is dropped.
 pub(super) struct Progress(ProgressBar);
@@ -83,17 +97,7 @@ pub(super) struct Progress(ProgressBar);
 impl Progress {
     /// Shows a bar, if `shown` and there is a terminal.
     pub(super) fn new(shown: bool) -> Self {
-        let target = if shown {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(Some(0), target);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {wide_msg}")
-        {
-            bar.set_style(style);
-        }
-        Self(bar)
+        Self(bytes_bar(shown))
     }
 
     /// Does what may print, with the bar out of the way.

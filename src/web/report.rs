@@ -205,14 +205,11 @@ impl Reporter {
         client: Option<IpAddr>,
         event: impl FnOnce() -> Event<'a>,
     ) {
-        if let Some(audit) = &self.audit {
-            audit.record(&Event {
-                time: self.gateway.clock().unix_millis(),
-                trace_id: Some(trace_id.as_str()),
-                client,
-                ..event()
-            });
-        }
+        self.audit(|| Event {
+            trace_id: Some(trace_id.as_str()),
+            client,
+            ..event()
+        });
     }
 
     /// Records an event, if there is a stream; its time is now.

@@ -37,11 +37,7 @@ impl Shared {
                 Ok(Err(error)) => fault(WRITING, &error),
                 Err(_) => late(WRITING, SENT_WITHIN),
             };
-            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
-                return Err(error);
-            }
-            pause(tries).await;
-            tries += 1;
+            another_try(error, &mut tries).await?;
         }
     }
 
@@ -64,11 +60,7 @@ impl Shared {
                 Ok(Err(error)) => fault(DOING, &error),
                 Err(late) => late,
             };
-            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
-                return Err(error);
-            }
-            pause(tries).await;
-            tries += 1;
+            another_try(error, &mut tries).await?;
         }
     }
 
@@ -114,11 +106,7 @@ impl Shared {
                 Ok(Err(error)) => fault(WRITING, &error),
                 Err(_) => late(WRITING, SENT_WITHIN),
             };
-            if tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
-                return Err(error);
-            }
-            pause(tries).await;
-            tries += 1;
+            another_try(error, &mut tries).await?;
         }
     }
 
@@ -145,6 +133,16 @@ impl Shared {
         let is_ours = said.is_some_and(|said| said.as_ref() == writer);
         Ok(Some(is_ours && found.meta.size == size))
     }
+}
+
+/// Waits for the next of [`TRIES_MAX`] tries, where there is one and it may help; else it is this error.
+async fn another_try(error: BlobError, tries: &mut u32) -> Result<(), BlobError> {
+    if *tries == TRIES_MAX || !matches!(error, BlobError::Unavailable { .. }) {
+        return Err(error);
+    }
+    pause(*tries).await;
+    *tries += 1;
+    Ok(())
 }
 
 fn written_by(writer: &str) -> Attributes {
