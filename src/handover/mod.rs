@@ -18,6 +18,10 @@
 //! No byte of the file is ever in this process. Nothing of this is `unsafe`: were a slice of the block
 //! really read, it would be zeros.
 //!
+//! What the head of a response says of a file is the same every time, so it need not be put together anew
+//! either: [`Regions::add_to_head`] leaves ready lines with the queue, and the wire sends them just before
+//! the empty line that ends the head.
+//!
 //! # What must not happen
 //!
 //! Zeros with status 200. They would go out if hyper copied a piece's slice into a buffer of its own, which
@@ -28,12 +32,14 @@
 //! - every write is held against the queue: each region that waits must be claimed, in its turn, by a slice
 //!   of its own place in the block and of just its length, and no slice of the block may be without a
 //!   region. A write that is anything else ends the connection before a byte of it is out;
+//! - lines go into a head only: where a write does not begin with one, or with what is left of one, the
+//!   connection ends;
 //! - a file that ends before its region does ends the connection: a response never looks whole when it
 //!   is not.
 //!
 //! # What the kernel sees
 //!
-//! One hot request for a small file, whose bytes are in memory, is one `recvfrom` and one `writev`. For a
+//! One hot request for a small file, whose bytes are in memory, is one `recvfrom` and one `sendmsg`. For a
 //! large one, as `strace` shows it:
 //!
 //! ```text
@@ -59,6 +65,9 @@ pub use wire::{Socket, Wire};
 /// The longest region that one [`Piece`] stands for, in bytes.
 pub const REGION_BYTES_MAX: usize = 1024 * 1024;
 
+/// What a file is sent by, in bytes: the smallest page that Linux has.
+const PAGE_BYTES: u64 = 4096;
+
 /// How many regions in a row have places of their own in the block. hyper queues at most 16.
 const PLACES: usize = 64;
 
@@ -81,6 +90,18 @@ pub trait Owner: fmt::Debug + Send + Sync {
 struct Queue {
     waiting: VecDeque<Region>,
     next_place: usize,
+    lines: Lines,
+}
+
+/// Lines that go into the head of the next response.
+#[derive(Debug, Default)]
+struct Lines {
+    /// What is not out yet.
+    left: Bytes,
+    /// Whether some of them are out.
+    are_begun: bool,
+    /// Whether others were added before they were out.
+    are_mixed_up: bool,
 }
 
 /// A part of a file that is on its way.
@@ -137,6 +158,19 @@ impl Regions {
         Piece(Kind::Region { place, left })
     }
 
+    /// Adds lines to the head that this connection writes next: each with its `\r\n`, and none that hyper writes
+    /// by itself. The response has a body that is not empty, and is given to hyper at once: hyper may write
+    /// no other head before, nor anything but its head next.
+    pub fn add_to_head(&self, lines: Bytes) {
+        let mut queue = self.lock();
+        let are_mixed_up = !queue.lines.left.is_empty();
+        queue.lines = Lines {
+            left: lines,
+            are_begun: false,
+            are_mixed_up,
+        };
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing that holds the lock can leave the queue half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -164,6 +198,13 @@ impl Queue {
         }
     }
 
+    /// Whether the first region begins where a page of its file does, so that the head and it fill whole
+    /// segments. Elsewhere they would need one more for the head's sake, which costs more than sending that alone.
+    fn begins_with_a_page(&self) -> bool {
+        let first = self.waiting.front();
+        first.is_some_and(|region| region.offset % PAGE_BYTES == 0)
+    }
+
     /// Takes `sent` bytes off the first region.
     fn advance(&mut self, sent: usize) {
         if let Some(region) = self.waiting.front_mut() {
@@ -173,6 +214,32 @@ impl Queue {
                 self.waiting.pop_front();
             }
         }
+    }
+}
+
+impl Lines {
+    /// Where in the first slice of a write the lines belong: before the end of the empty line. `None` if there
+    /// are none to send. An error if it is no head, nor the end of one whose lines are half out.
+    fn place_in(&self, first: &[u8]) -> io::Result<Option<usize>> {
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let end: &[u8] = match self.are_begun {
+            true => b"\r\n",
+            false => b"\r\n\r\n",
+        };
+        if self.are_mixed_up || !first.ends_with(end) {
+            return Err(unclaimed());
+        }
+        Ok(first.len().checked_sub(b"\r\n".len()))
+    }
+
+    /// Of `sent` bytes, the first `before` of which stand before the lines: how many are not the lines'.
+    fn advance(&mut self, sent: usize, before: usize) -> usize {
+        let ours = sent.saturating_sub(before).min(self.left.len());
+        self.left.advance(ours);
+        self.are_begun |= ours > 0;
+        sent - ours
     }
 }
 

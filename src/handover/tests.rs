@@ -59,6 +59,12 @@ fn expected(parts: &[Part], bytes: &[u8]) -> Vec<u8> {
     all
 }
 
+/// What is added to the head of every other response: little, or more than a socket takes at once.
+fn lines(which: usize) -> Option<Bytes> {
+    let text = |length| format!("x-which: {which}\r\nx-long: {}\r\n", "x".repeat(length));
+    (which % 2 == 1).then(|| text(which % 5 * 300_000).into())
+}
+
 /// Serves one connection; the path of a request says which of the responses it wants.
 async fn serve(
     socket: Socket,
@@ -73,6 +79,9 @@ async fn serve(
         let parts = responses[which].clone();
         let length = length(&parts);
         let (regions, file) = (regions.clone(), Arc::clone(&file));
+        if let Some(lines) = lines(which).filter(|_| length > 0) {
+            regions.add_to_head(lines);
+        }
         let frames = parts.into_iter().map(move |part| {
             let piece = match part {
                 Part::Text(text) => Piece::from(Bytes::from_static(text.as_bytes())),
@@ -101,9 +110,9 @@ async fn tcp() -> (TcpStream, TcpStream) {
     (listener.accept().await.unwrap().0, client.unwrap())
 }
 
-/// The body of the next response in what a client read, if all of it is there.
-fn next_body(read: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let head = read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+/// The head and the body of the next response in what a client read, if all of it is there.
+fn next_response(read: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {
+    let head = memchr::memmem::find(read, b"\r\n\r\n")? + 4;
     let text = String::from_utf8(read[..head].to_vec()).unwrap();
     let length = text.split("content-length: ").nth(1)?.split('\r').next()?;
     let end = head + length.parse::<usize>().unwrap();
@@ -112,7 +121,7 @@ fn next_body(read: &mut Vec<u8>) -> Option<Vec<u8>> {
     }
     let body = read[head..end].to_vec();
     read.drain(..end);
-    Some(body)
+    Some((text, body))
 }
 
 /// Asks for all responses at once, reads as slowly as told, and compares every byte.
@@ -131,10 +140,10 @@ async fn compare(
         writer.write_all(request.as_bytes()).await.unwrap();
     }
     let (mut read, mut chunk) = (Vec::new(), vec![0; 50_000]);
-    for parts in responses.iter() {
-        let body = loop {
-            if let Some(body) = next_body(&mut read) {
-                break body;
+    for (number, parts) in responses.iter().enumerate() {
+        let (head, body) = loop {
+            if let Some(response) = next_response(&mut read) {
+                break response;
             }
             if let Some(pause) = pause {
                 tokio::time::sleep(pause).await;
@@ -144,6 +153,10 @@ async fn compare(
             read.extend_from_slice(&chunk[..length]);
         };
         assert!(body == expected(parts, &bytes), "{parts:?}");
+        let lines = lines(number).filter(|_| !body.is_empty());
+        let lines = lines.map(|lines| String::from_utf8(lines.to_vec()).unwrap());
+        assert_eq!(head.matches("x-which").count(), lines.iter().count());
+        assert!(head.contains(&lines.unwrap_or_default()), "{parts:?}");
     }
     drop((reader, writer));
     serving.abort();
@@ -222,6 +235,41 @@ async fn a_piece_that_was_copied_is_never_sent() {
         assert!(served.is_ok(), "{parts:?}");
         assert!(!read.contains(&0), "{parts:?}: zeros went out");
     }
+}
+
+/// The same of lines: they are never sent where hyper has put other bytes behind the head.
+#[tokio::test]
+async fn lines_are_never_sent_but_in_a_head() {
+    let (file, _) = file(10);
+    let mut flattening = builder();
+    flattening.pipeline_flush(true);
+    let (server, mut client) = tcp().await;
+    let responses = Arc::new(vec![vec![], vec![Part::Text("text")]]);
+    let serving = tokio::spawn(serve(Socket::Tcp(server), file, responses, flattening));
+    let request = b"GET /1 HTTP/1.1\r\nhost: x\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let mut read = Vec::new();
+    let _ = client.read_to_end(&mut read).await;
+    assert!(serving.await.unwrap().is_err());
+    assert_eq!(read, b"");
+
+    let regions = Regions::new();
+    let place = |first: &[u8]| regions.lock().lines.place_in(first).ok();
+    assert_eq!(place(b"anything"), Some(None), "nothing is to be added");
+    let lines = Bytes::from_static(b"a: b\r\n");
+    regions.add_to_head(lines.clone());
+    assert_eq!(place(b"HTTP/1.1 200 OK\r\nc: d\r\n\r\n"), Some(Some(23)));
+    for wrong in [&b""[..], b"\r\n", b"\n\r\n", b"a\r\n\r\nb", b"a\r\n"] {
+        assert_eq!(place(wrong), None, "{wrong:?}");
+    }
+    assert_eq!(regions.lock().lines.advance(10, 10), 10, "up to the lines");
+    assert_eq!(place(b"\r\n"), None, "none of them is out");
+    assert_eq!(regions.lock().lines.advance(3, 0), 0, "three bytes of them");
+    assert_eq!(place(b"\r\n"), Some(Some(0)));
+    assert_eq!(place(b"\r"), None);
+    regions.add_to_head(lines);
+    let head = b"HTTP/1.1 200 OK\r\n\r\n";
+    assert_eq!(place(head), None, "of two heads at once");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The connection's writer and reader.
 
 use std::io::{self, IoSlice};
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{Queue, Regions};
+
+/// How many slices a head is sent with at most, its own three and what follows it.
+const HEAD_SLICES_MAX: usize = 8;
 
 /// A stream that the kernel can send a file to.
 #[derive(Debug)]
@@ -59,16 +63,50 @@ impl Wire {
         found.is_ok_and(|found| found > 0) && end.revents().intersects(broken)
     }
 
-    /// Sends plain slices that a region follows: the kernel holds them back for it.
+    /// Sends plain slices; the kernel holds them back where more follows at once.
+    fn poll_send_plain(
+        &self,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+        more_follows: bool,
+    ) -> Poll<io::Result<usize>> {
+        let mut flags = SendFlags::NOSIGNAL;
+        flags.set(SendFlags::MORE, more_follows);
+        self.stream.inner().poll_send(context, |socket| {
+            sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)
+        })
+    }
+
+    /// Sends a head with the lines that wait for it, and what follows it. Says how much of the slices went out.
     fn poll_send_head(
         &self,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
+        place: usize,
+        queue: &mut Queue,
+        more_follows: bool,
     ) -> Poll<io::Result<usize>> {
-        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        self.stream.inner().poll_send(context, |socket| {
-            sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)
-        })
+        loop {
+            let first: &[u8] = slices.first().map(Deref::deref).unwrap_or_default();
+            let (before, behind) = first.split_at_checked(place).unwrap_or((first, &[]));
+            let lines = queue.lines.left.clone();
+            let mut all = [IoSlice::new(&[]); HEAD_SLICES_MAX];
+            let own = [before, &lines, behind].map(IoSlice::new);
+            let following = slices.iter().skip(1).copied();
+            let mut count = 0;
+            for (room, slice) in all.iter_mut().zip(own.into_iter().chain(following)) {
+                *room = slice;
+                count += 1;
+            }
+            let all = all.get(..count).unwrap_or_default();
+            let is_cut = slices.len() + 2 > HEAD_SLICES_MAX;
+            let sent = ready!(self.poll_send_plain(context, all, more_follows || is_cut))?;
+            let sent = queue.lines.advance(sent, before.len());
+            // Nothing at all would mean that the client can take no more, ever.
+            if sent > 0 {
+                return Poll::Ready(Ok(sent));
+            }
+        }
     }
 
     /// Sends from the first region that waits.
@@ -114,11 +152,17 @@ impl Write for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let mut queue = this.regions.lock();
-        match queue.check(slices)? {
+        let before = queue.check(slices)?;
+        let plain = slices.get(..before).unwrap_or_default();
+        let is_followed = before < slices.len() && queue.begins_with_a_page();
+        if let Some(first) = slices.first()
+            && let Some(place) = queue.lines.place_in(first)?
+        {
+            return this.poll_send_head(context, plain, place, &mut queue, is_followed);
+        }
+        match before {
             0 if !slices.is_empty() => this.poll_send_region(context, &mut queue),
-            before if before < slices.len() => {
-                this.poll_send_head(context, slices.get(..before).unwrap_or_default())
-            }
+            before if before < slices.len() => this.poll_send_plain(context, plain, is_followed),
             _ => {
                 drop(queue);
                 Pin::new(&mut this.stream).poll_write_vectored(context, slices)

@@ -150,8 +150,9 @@ where
     let service = service_fn(|request: Request<Incoming>| {
         let open = pace.begin();
         let (pace, answer) = (&pace, &answer);
-        // Called in here: a future that is moved into another has room in it twice.
-        async move {
+        // Called in here: a future that is moved into another has room in it twice. Boxed, so that there is
+        // only room for it while it runs: most connections wait for their next request.
+        Box::pin(async move {
             let mut response = answer(request).await;
             // Who is told that the connection closes has perhaps not said all.
             open.note_answer(response.headers().contains_key(CONNECTION));
@@ -160,7 +161,7 @@ where
                 response.headers_mut().insert(CONNECTION, close);
             }
             Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
-        }
+        })
     });
     let mut connection = pin!(builder().serve_connection(stream, service));
     let served = tokio::select! {

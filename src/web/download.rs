@@ -26,40 +26,56 @@ use crate::gateway::download::Download;
 use crate::model::condition::{Conditions, EntityTags, Outcome, Validators, http_date};
 use crate::model::range::{RangeSet, Selection};
 
+/// An answer of the byte route.
+pub(super) struct Answer {
+    pub(super) response: Response<Body>,
+    /// What its head says besides the response's own headers, line by line.
+    pub(super) lines: Option<Bytes>,
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self {
+            response,
+            lines: None,
+        }
+    }
+}
+
 /// Answers with an opened file, or with the part of it that the headers ask for; where the store itself gives
-/// the bytes at a URL, with that.
+/// the bytes at a URL, with that. `takes_lines`: the connection can add ready lines to a head.
 pub(super) fn answer(
     exchange: &Exchange<'_>,
     download: Download,
     url_of_store: Option<HeaderValue>,
-) -> Result<Response<Body>, Problem> {
+    takes_lines: bool,
+) -> Result<Answer, Problem> {
     let (method, headers) = (&exchange.request.method, &exchange.request.headers);
     let settings = exchange.settings;
-    let now = exchange.gateway.clock().now();
+    let now = || exchange.gateway.clock().now();
     let head = exchange.heads.of(&download, settings);
     let lives = settings
         .cap_cache_to_expiry
-        .then(|| download.expires.since(now));
+        .then(|| download.expires.since(now()));
     let mut response = Response::new(Body::Empty);
     let asks_more = asks_more(headers);
-    let conditions = if asks_more {
-        conditions(headers)
-    } else {
-        Conditions::default()
+    let outcome = match asks_more {
+        true => conditions(headers).evaluate(&head.validators, now()),
+        false => Outcome::Send,
     };
-    match conditions.evaluate(&head.validators, now) {
+    match outcome {
         Outcome::Failed => return Err(Problem::PreconditionFailed),
         Outcome::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = head.of_not_modified(lives);
-            return Ok(response);
+            return Ok(response.into());
         }
-        Outcome::Send => *response.headers_mut() = head.whole(lives),
+        Outcome::Send => {}
     }
     if let Some(url) = url_of_store {
         *response.headers_mut() = head.of_not_modified(lives);
         redirect::send_on(&mut response, url);
-        return Ok(response);
+        return Ok(response.into());
     }
     // On HEAD a Range means nothing (RFC 9110, §14.2).
     let selection = if method == Method::HEAD || !asks_more {
@@ -74,6 +90,17 @@ pub(super) fn answer(
             let path = exchange.gateway.path_below_data_dir(&download.file)?;
             handover.header(&path)
         });
+    // A head with nothing behind it is not one that lines can be added to, and several parts have a type
+    // of their own.
+    let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
+    let is_sent = handed_over.is_none() && is_one_part && download.file.size > 0;
+    let lines = match takes_lines && is_sent {
+        true => head.lines(lives),
+        false => None,
+    };
+    if lines.is_none() {
+        *response.headers_mut() = head.whole(lives);
+    }
     match handed_over {
         // Which part is sent, if any can be, is for the proxy to say.
         Some((name, file)) if selection != Selection::Unsatisfiable => {
@@ -86,7 +113,7 @@ pub(super) fn answer(
             exchange.trace.trace_id.as_str(),
         )?,
     }
-    Ok(response)
+    Ok(Answer { response, lines })
 }
 
 /// Whether there is a condition or a `Range`: most requests have none, and are looked through once.

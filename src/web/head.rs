@@ -1,7 +1,9 @@
-//! The headers of answers with a file: made once for each file, and copied for each answer.
+//! The headers of answers with a file: made once for each file, and copied for each answer or, where the
+//! connection can do that, sent as they are.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
@@ -47,6 +49,8 @@ pub(super) struct Head {
     _file: Arc<FileRecord>,
     pub(super) validators: Validators,
     headers: HeaderMap,
+    /// The same as they go out.
+    lines: Bytes,
 }
 
 impl Heads {
@@ -99,8 +103,16 @@ impl Head {
         Self {
             _file: Arc::clone(file),
             validators,
+            lines: lines(&headers),
             headers,
         }
+    }
+
+    /// The headers of a whole answer as they go out, for [`crate::handover::Regions::add_to_head`]. `None` where they are others
+    /// than most answers': then they are those of [`Head::whole`].
+    pub(super) fn lines(&self, lives: Option<u64>) -> Option<Bytes> {
+        let is_usual = lives.is_none_or(|lives| lives >= MAX_AGE_SECONDS);
+        is_usual.then(|| self.lines.clone())
     }
 
     /// The headers of a whole answer. `lives` is for how many seconds the link does, where browsers must
@@ -121,6 +133,27 @@ impl Head {
         }
         headers
     }
+}
+
+/// Each header on a line of its own, its name in the case that the HTTP library writes names in.
+fn lines(headers: &HeaderMap) -> Bytes {
+    let mut lines = Vec::new();
+    for (name, value) in headers {
+        let mut begins = true;
+        lines.extend(name.as_str().bytes().map(|byte| {
+            let cased = if begins {
+                byte.to_ascii_uppercase()
+            } else {
+                byte
+            };
+            begins = byte == b'-';
+            cased
+        }));
+        lines.extend_from_slice(b": ");
+        lines.extend_from_slice(value.as_bytes());
+        lines.extend_from_slice(b"\r\n");
+    }
+    lines.into()
 }
 
 fn cache_control(max_age: u64) -> HeaderValue {

@@ -207,15 +207,22 @@ impl Web {
             let answered = panics::caught(pin!(answering)).await;
             answered.unwrap_or_else(|said| Err(Refusal::Internal(said).into()))
         };
+        let mut origins_are_said = false;
         let (mut response, problem) = match answered {
-            Ok(response) => (response, None),
+            Ok(response) => {
+                if let (Some(lines), Some(regions)) = (seen.lines.take(), &arrival.regions) {
+                    origins_are_said = self.settings.origins == Origins::Any;
+                    regions.add_to_head(lines);
+                }
+                (response, None)
+            }
             Err(problem) => {
                 let wait = || self.gateway.limits().address_wait(seen.counted);
                 let problem = problem.waiting_for(wait);
                 (self.refuse(parts, path, &problem, &trace), Some(problem))
             }
         };
-        if self.is_about_a_link(path) {
+        if self.is_about_a_link(path) && !origins_are_said {
             self.settings
                 .origins
                 .decorate(&parts.headers, &mut response);
@@ -224,7 +231,7 @@ impl Web {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }
-        let took = self.gateway.clock().elapsed().saturating_sub(started);
+        let took = || self.gateway.clock().elapsed().saturating_sub(started);
         let status = response.status();
         seen.log(&parts.method, path, &trace, status, took, problem.as_ref());
         self.reporter
@@ -402,16 +409,23 @@ async fn download(
     };
     let is_read = opened.content.bytes().is_none();
     let (file, expires) = (Arc::clone(&opened.file), opened.expires);
-    let mut response = download::answer(exchange, opened, url)?;
+    // What HTTP/2 sends is framed, so the kernel cannot send it.
+    let is_http1 = request.version <= Version::HTTP_11;
+    let regions = arrival.regions.as_ref().filter(|_| is_http1);
+    // Who sends a body with a GET may be answered in other ways before he has sent all of it.
+    let takes_lines =
+        regions.is_some() && request.method == Method::GET && !exchange.body.is_unread();
+    let download::Answer {
+        mut response,
+        lines,
+    } = download::answer(exchange, opened, url, takes_lines)?;
+    seen.lines = lines;
     let handover = exchange.settings.handover.as_ref();
     let is_left_to_others = response.status() == StatusCode::FOUND
         || handover.is_some_and(|handover| handover.is_in(response.headers()));
     if is_read {
         let trace_id = exchange.trace.trace_id;
         let reader = Arc::new(Reader::new(request.version, trace_id, link_id));
-        // What HTTP/2 sends is framed, so the kernel cannot send it.
-        let is_http1 = request.version <= Version::HTTP_11;
-        let regions = arrival.regions.as_ref().filter(|_| is_http1);
         let body = response.body_mut();
         body.read_by(&reader, regions, admitted.as_ref());
     } else if let Some(pace) = admitted.as_ref().and_then(Admitted::pace) {

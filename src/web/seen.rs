@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::{Method, StatusCode};
 
 use super::problem::Problem;
@@ -26,6 +27,8 @@ pub(super) struct Seen {
     pub(super) counted: Option<IpAddr>,
     pub(super) caller: Option<ApiKeyId>,
     pub(super) download: Option<Download>,
+    /// What is to be added to the head of the answer.
+    pub(super) lines: Option<Bytes>,
 }
 
 /// What a log line shows in place of a text that may hold a credential.
@@ -74,7 +77,7 @@ impl Seen {
         path: &str,
         trace: &Trace,
         status: StatusCode,
-        took: Duration,
+        took: impl Fn() -> Duration,
         problem: Option<&Problem>,
     ) {
         // A method that nobody knows may be of any length.
@@ -84,7 +87,8 @@ impl Seen {
             "unknown"
         };
         let (route, status) = (self.route.as_str(), status.as_u16());
-        let took_micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Where no line is written, nobody looks at the clock.
+        let took_micros = || u64::try_from(took().as_micros()).unwrap_or(u64::MAX);
         let link_id = self.link_id.as_ref().map(LinkId::as_str);
         // The header is KooDrive's alone.
         let is_koodrive = Style::of_path(path) == Style::KooDrive;
@@ -93,7 +97,7 @@ impl Seen {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
                     target: "hallpass::web",
-                    route, method, status, took_micros, link_id,
+                    route, method, status, took_micros = took_micros(), link_id,
                     trace_id = trace.trace_id.as_str(),
                     request_id = shown(trace.request_id()),
                     x_traceid = x_traceid(),

@@ -118,7 +118,7 @@ fn a_hot_file_is_received_for_and_sent_and_nothing_else() {
     let url = serving.url();
     let host = url.strip_prefix("http://").unwrap();
     for (id, body, expected) in [
-        (small_id, small, &["recvfrom", "writev"][..]),
+        (small_id, small, &["recvfrom", "sendmsg"][..]),
         (large_id, large, &["recvfrom", "sendmsg", "sendfile"]),
     ] {
         let before = fs::read_to_string(&log).unwrap().len();

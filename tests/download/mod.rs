@@ -3,6 +3,7 @@
 mod answers;
 mod conditions;
 mod downloaders;
+mod heads;
 mod origins;
 mod pages;
 mod ranges;
