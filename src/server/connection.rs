@@ -137,8 +137,9 @@ pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: Lease) {
     serve_http1(stream, lease, answer).await;
 }
 
-/// Speaks HTTP/1 until the connection ends.
-async fn serve_http1<S, A, F, B>(stream: S, lease: Lease, answer: A)
+/// Speaks HTTP/1 until the connection ends. What that needs is boxed here, before anything waits: a future that
+/// takes it in as it is has room for it twice, as long as the connection lives.
+fn serve_http1<S, A, F, B>(stream: S, lease: Lease, answer: A) -> impl Future<Output = ()>
 where
     S: Read + Write + Unpin,
     A: Fn(Request<Incoming>) -> F,
@@ -147,12 +148,13 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let Lease { pace, mut stopping } = lease;
-    let service = service_fn(|request: Request<Incoming>| {
-        let open = pace.begin();
-        let (pace, answer) = (&pace, &answer);
-        // Called in here: a future that is moved into another has room in it twice. Boxed, so that there is
-        // only room for it while it runs: most connections wait for their next request.
+    let shared = Arc::new((Arc::clone(&pace), answer));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (shared, open) = (Arc::clone(&shared), shared.0.begin());
+        // The answer is called for in here, for the same reason. Boxed for each request, so that there is only room for it while
+        // it runs: most connections wait for their next one.
         Box::pin(async move {
+            let (pace, answer) = &*shared;
             let mut response = answer(request).await;
             // Who is told that the connection closes has perhaps not said all.
             open.note_answer(response.headers().contains_key(CONNECTION));
@@ -163,17 +165,19 @@ where
             Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
         })
     });
-    let mut connection = pin!(builder().serve_connection(stream, service));
-    let served = tokio::select! {
-        biased;
-        served = connection.as_mut() => served,
-        () = stopping.over(&pace) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut connection = Box::pin(builder().serve_connection(stream, service));
+    async move {
+        let served = tokio::select! {
+            biased;
+            served = connection.as_mut() => served,
+            () = stopping.over(&pace) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "a connection ended early");
         }
-    };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
     }
 }
 
