@@ -28,7 +28,8 @@ const BACKLOG: u32 = 1024;
 
 /// How much of an answer the kernel takes from us before it can send it, in bytes. Without a bound that is
 /// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if
-/// it had stopped, and thousands of such clients fill the memory of the machine.
+/// it had stopped, and thousands of such clients fill the memory of the machine. It is twice a segment of
+/// loopback: with less, the end of an answer that waits for its last bytes may be held back for them.
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
 /// How long a client may be silent before the kernel asks whether it is there, how often it asks, and how

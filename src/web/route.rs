@@ -5,6 +5,7 @@
 //! path and a proxy cannot be made to disagree with us about it.
 
 use hyper::Method;
+use memchr::memchr;
 
 use super::problem::Problem;
 use super::{aitronos, koodrive, qoder, verify};
@@ -105,11 +106,17 @@ impl<'a> FilePath<'a> {
     /// Reads `/v1/organizations/{organization}/files/{file}/{last}`.
     pub(super) fn before(path: &'a str, last: &str) -> Option<Self> {
         let rest = path.strip_prefix("/v1/organizations/")?;
-        let (organization, rest) = rest.split_once('/')?;
-        let (file, tail) = rest.strip_prefix("files/")?.split_once('/')?;
+        let (organization, rest) = cut(rest)?;
+        let (file, tail) = cut(rest.strip_prefix("files/")?)?;
         let has_both = !organization.is_empty() && !file.is_empty();
         (has_both && tail == last).then_some(Self { organization, file })
     }
+}
+
+/// What stands before and behind the first `/`. Every request comes by here.
+fn cut(path: &str) -> Option<(&str, &str)> {
+    let at = memchr(b'/', path.as_bytes())?;
+    Some((path.get(..at)?, path.get(at + 1..)?))
 }
 
 /// The methods of RFC 9110 §9 and RFC 5789; any other is not implemented.
