@@ -1,6 +1,6 @@
 //! The parameter `token`: `{kid}.{mac}`.
 
-use super::encoding::{base64url, from_base64url};
+use super::encoding::{BASE64URL_CHARS, base64url, from_base64url};
 use super::keyring::Kid;
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 
@@ -14,8 +14,8 @@ pub(super) struct Token {
 impl Token {
     /// Takes exactly the spelling that [`write()`] gives.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (kid, mac_text) = text.split_once('.')?;
-        let kid = Kid::parse(kid)?;
+        let (kid, mac_text) = text.split_at_checked(text.len().checked_sub(BASE64URL_CHARS)?)?;
+        let kid = Kid::parse(kid.strip_suffix('.')?)?;
         let mac = from_base64url(mac_text)?;
         let link_id = link_id(mac_text)?;
         Some(Self { kid, mac, link_id })
