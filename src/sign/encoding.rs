@@ -50,18 +50,21 @@ pub(super) struct Decimal {
 
 impl Decimal {
     pub(super) fn new(number: u64) -> Self {
-        let mut digits = [b'0'; DECIMAL_DIGITS_MAX];
-        let (mut first, mut left) = (DECIMAL_DIGITS_MAX - 1, number);
-        for (place, digit) in digits.iter_mut().enumerate().rev() {
+        let mut decimal = Self {
+            digits: [b'0'; DECIMAL_DIGITS_MAX],
+            first: 0,
+        };
+        let mut left = number;
+        for (place, digit) in decimal.digits.iter_mut().enumerate().rev() {
             // Below ten, so it fits.
             *digit += u8::try_from(left % 10).unwrap_or_default();
-            first = place;
             left /= 10;
             if left == 0 {
+                decimal.first = place;
                 break;
             }
         }
-        Self { digits, first }
+        decimal
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -109,6 +112,11 @@ fn hex_digit(byte: u8) -> Option<u8> {
 /// 43 characters, no padding.
 pub(super) fn base64url(bytes: &[u8; 32]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// As [`base64url()`], behind what the text holds already.
+pub(super) fn push_base64url(bytes: &[u8; 32], text: &mut String) {
+    BASE64_URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
 
 /// Reads exactly what [`base64url()`] writes: no padding, no other alphabet, no stray bits at the end.

@@ -193,7 +193,7 @@ pub(super) fn organization_message(organization: &str, epoch: u64, message: &mut
 pub(super) fn download_message<'a>(
     organization: &str,
     file: &str,
-    expires: &str,
+    expires: &[u8],
     link_revision: u64,
     claims: impl Iterator<Item = (ClaimName, &'a str)>,
     message: &mut impl Take,
@@ -202,7 +202,7 @@ pub(super) fn download_message<'a>(
     message.take_line(DOWNLOAD_LABEL.as_bytes());
     message.take_line(organization.as_bytes());
     message.take_line(file.as_bytes());
-    message.take_line(expires.as_bytes());
+    message.take_line(expires);
     message.take_line(revision.as_bytes());
     for (name, text) in claims {
         message.take(name.as_str().as_bytes());
@@ -276,7 +276,7 @@ mod tests {
         let (organization, file, expires, revision, claims) = inputs;
         let claims = claims.iter().map(|(name, text)| (*name, text.as_str()));
         let expires = expires.to_string();
-        text(|of| download_message(organization, file, &expires, *revision, claims, of))
+        text(|of| download_message(organization, file, expires.as_bytes(), *revision, claims, of))
     }
 
     /// A message as a whole.
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn no_organization_message_is_a_download_message() {
         let none = std::iter::empty;
-        let download = text(|of| download_message("a", "b", "0", 0, none(), of));
+        let download = text(|of| download_message("a", "b", b"0", 0, none(), of));
         assert_eq!(download, "hallpass/v1/download\na\nb\n0\n0\n");
         let organization = text(|of| organization_message("a", 0, of));
         assert_eq!(organization, "hallpass/v1/organization\na\n0\n");

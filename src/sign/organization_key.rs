@@ -59,7 +59,7 @@ pub(super) fn seal<'a>(
         download_message(
             grant.organization.as_str(),
             grant.file.as_str(),
-            expires.as_str(),
+            expires.as_bytes(),
             link_revision,
             grant.claims.texts(),
             message,

@@ -307,7 +307,7 @@ impl<'a> UnprovenLink<'a> {
         let mac = organization_key.mac(|message| {
             let claims = self.claims.iter().map(|(name, text)| (*name, &**text));
             let (organization, file) = (self.file.organization(), self.file.file());
-            let expires = &self.expires_text;
+            let expires = self.expires_text.as_bytes();
             download_message(organization, file, expires, revision, claims, message);
         });
         // Each half at once, which is all the less work for being the same.
