@@ -33,13 +33,14 @@ const FIRST_STATE: State = [
     0x5be0_cd19,
 ];
 
-/// What stands behind the inner hash in the one block that follows the key's: a one bit, zeros, and the bits of
-/// both blocks but for these (FIPS 180-4, §5.1.1).
+/// What stands behind the inner hash in the one block that follows the key's: a one bit, zeros, and how many
+/// bits the key's block and the inner hash have (FIPS 180-4, §5.1.1).
 const BEHIND_INNER: [u8; 32] = {
+    let bits: u16 = 8 * (64 + 32);
     let mut end = [0; 32];
-    let [.., high, low] = &mut end;
-    [*high, *low] = (8 * (BLOCK_BYTES as u16 + 32)).to_be_bytes();
-    end[0] = 0x80;
+    let [first, .., high, low] = &mut end;
+    *first = 0x80;
+    [*high, *low] = bits.to_be_bytes();
     end
 };
 
@@ -276,7 +277,16 @@ mod tests {
         let (organization, file, expires, revision, claims) = inputs;
         let claims = claims.iter().map(|(name, text)| (*name, text.as_str()));
         let expires = expires.to_string();
-        text(|of| download_message(organization, file, expires.as_bytes(), *revision, claims, of))
+        text(|of| {
+            download_message(
+                organization,
+                file,
+                expires.as_bytes(),
+                *revision,
+                claims,
+                of,
+            )
+        })
     }
 
     /// A message as a whole.
