@@ -56,8 +56,8 @@ pub(super) trait Take {
     }
 }
 
-/// A message on its way into the hash, which is given as many blocks at once as are collected. Nothing of
-/// it is secret: whoever has the link can write it down.
+/// A message on its way into the hash, which is given as many blocks at once as are collected. The message
+/// is no secret: whoever has the link can write it down.
 pub(super) struct Collected {
     state: State,
     bytes: [u8; COLLECTED_BYTES],
@@ -69,8 +69,8 @@ pub(super) struct Collected {
 
 /// HMAC-SHA256 (RFC 2104) that has taken its key in, so that a message costs no more than itself: the two
 /// states that the hash is in behind the key's block, the inner one and the outer one (§4). They are as
-/// good as the key: they are lent and not copied, wiped when dropped, and without a `Debug`. A MAC begins
-/// with each of them in turn, and what it makes of them tells nothing of the key.
+/// good as the key: they are lent and not cloned, wiped when dropped, and without a `Debug`. Each MAC begins
+/// with them, and writes over them. Where a value is moved, the compiler may leave what it copied.
 pub(super) struct Keyed {
     inner: Zeroizing<State>,
     outer: Zeroizing<State>,
@@ -119,9 +119,9 @@ impl Collected {
         }
     }
 
-    /// The hash of the whole: behind the message stand a one bit, zeros, and its length in bits at the end
-    /// of a block (FIPS 180-4, §5.1.1).
-    fn finish(mut self) -> [u8; 32] {
+    /// The hash of the whole. Behind the message stand a one bit, zeros, and its length in bits at the end
+    /// of a block (FIPS 180-4, §5.1.1). Done in place: nothing of how it began is left elsewhere.
+    fn finish(&mut self) -> [u8; 32] {
         let bits = 8 * (self.taken + self.length as u64);
         self.take(&[0x80]);
         let last = self.length % BLOCK_BYTES;
