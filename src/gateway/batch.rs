@@ -64,11 +64,9 @@ impl Gateway {
         batch: &BatchRequest<'_>,
     ) -> Result<Vec<Outcome>, Refusal> {
         let terms = self.terms(batch.options)?;
-        let ids = batch.files.iter().map(|text| FileId::parse(text));
-        let ids: Vec<FileId> = ids.filter_map(Result::ok).collect();
         let place = match batch.folder {
-            Some(folder) => self.folder_place(caller, folder, batch.space, &ids).await?,
-            None => self.space_place(caller, batch.space, &ids).await?,
+            Some(folder) => self.folder_place(caller, folder, batch).await?,
+            None => self.space_place(caller, batch).await?,
         };
         let known = self.known().await?;
         let found = place.by_id();
@@ -97,14 +95,13 @@ impl Gateway {
     async fn space_place(
         &self,
         caller: &Principal,
-        space: &str,
-        ids: &[FileId],
+        batch: &BatchRequest<'_>,
     ) -> Result<Place, Refusal> {
-        let space = SpaceId::parse(space).map_err(|_| Refusal::Missing { what: SPACE })?;
+        let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
         if !self.has_space(&caller.organization, &space).await? {
             return Err(Refusal::Missing { what: SPACE });
         }
-        let files = self.rows(&caller.organization, ids).await?;
+        let files = self.rows(&caller.organization, batch.files).await?;
         Ok(Place::Space(space, files))
     }
 
@@ -112,15 +109,18 @@ impl Gateway {
     async fn rows(
         &self,
         organization: &OrganizationId,
-        ids: &[FileId],
+        texts: &[String],
     ) -> Result<Vec<Arc<FileRecord>>, Refusal> {
         let at = self.rows_at();
-        let mut rows = Vec::with_capacity(ids.len());
+        let mut rows = Vec::with_capacity(texts.len());
         let mut unknown = Vec::new();
-        for id in ids {
-            match self.cache.files.get(&FileRef::new(organization, id), at) {
+        for text in texts {
+            let Ok(file) = FileRef::parse(organization.as_str(), text) else {
+                continue;
+            };
+            match self.cache.files.get(&file, at) {
                 Some(kept) => rows.push(kept),
-                None => unknown.push(id.clone()),
+                None => unknown.push(file.to_address().file),
             }
         }
         if unknown.is_empty() {
@@ -140,16 +140,17 @@ impl Gateway {
         &self,
         caller: &Principal,
         folder: &str,
-        space: &str,
-        ids: &[FileId],
+        batch: &BatchRequest<'_>,
     ) -> Result<Place, Refusal> {
         let folder = FolderId::parse(folder).map_err(|_| Refusal::Missing { what: FOLDER })?;
+        let ids = batch.files.iter().map(|text| FileId::parse(text));
+        let ids: Vec<FileId> = ids.filter_map(Result::ok).collect();
         let found = self
             .catalog
-            .shared_files(&caller.organization, &folder, ids)
+            .shared_files(&caller.organization, &folder, &ids)
             .await?;
         let SharedFiles { owner, files } = found.ok_or(Refusal::Missing { what: FOLDER })?;
-        let space = SpaceId::parse(space).map_err(|_| Refusal::Missing { what: SPACE })?;
+        let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
         if self.has_space(&caller.organization, &space).await?
             || self.has_space(&owner, &space).await?
         {

@@ -51,11 +51,12 @@ impl Disposition {
     pub fn header(self, name: &FileName) -> String {
         let kind = self.as_str();
         let fallback = name.ascii_fallback();
-        if fallback == name.as_str() {
-            return format!("{kind}; filename=\"{fallback}\"");
+        let mut header = [kind, "; filename=\"", &fallback, "\""].concat();
+        if fallback != name.as_str() {
+            header.push_str("; filename*=UTF-8''");
+            header.extend(utf8_percent_encode(name.as_str(), NOT_ATTR_CHAR));
         }
-        let encoded = utf8_percent_encode(name.as_str(), NOT_ATTR_CHAR);
-        format!("{kind}; filename=\"{fallback}\"; filename*=UTF-8''{encoded}")
+        header
     }
 }
 

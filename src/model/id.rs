@@ -22,15 +22,35 @@ pub const DEFAULT_SPACE: &str = "space_default";
 #[error("an id is 1 to {ID_BYTES_MAX} characters of A-Z, a-z, 0-9, _ and -")]
 pub struct InvalidId;
 
+/// Which bytes may stand in an identifier.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a constant that indexes past its end does not build"
+)]
+const OF_IDS: [bool; 256] = {
+    let mut good = [false; 256];
+    let mut byte = 0_u8;
+    while byte < u8::MAX {
+        good[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        byte += 1;
+    }
+    good
+};
+
 fn check(text: &str) -> Result<(), InvalidId> {
     let good_length = (1..=ID_BYTES_MAX).contains(&text.len());
-    let good = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-');
-    // Every byte is looked at, which many are at once.
-    if good_length && text.bytes().fold(true, |all, byte| all & good(byte)) {
+    if good_length && are_of_ids(text.as_bytes()) {
         Ok(())
     } else {
         Err(InvalidId)
     }
+}
+
+/// Whether each byte is one of `[A-Za-z0-9_-]`. All are looked at, whatever the first ones are, which is less
+/// work than to stop.
+pub(super) fn are_of_ids(bytes: &[u8]) -> bool {
+    let good = |byte: u8| OF_IDS.get(usize::from(byte)).is_some_and(|good| *good);
+    bytes.iter().fold(true, |all, byte| all & good(*byte))
 }
 
 macro_rules! identifier {

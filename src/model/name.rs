@@ -1,5 +1,6 @@
 //! File names that are safe to show and to put in a header.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The longest file name, in bytes of UTF-8.
@@ -35,13 +36,14 @@ impl FileName {
     }
 
     /// The name for clients that read only ASCII: each of `"`, `\`, `%` and every non-ASCII
-    /// character is an underscore.
-    pub fn ascii_fallback(&self) -> String {
+    /// character is an underscore. Most names have none.
+    pub fn ascii_fallback(&self) -> Cow<'_, str> {
         let safe = |c: char| c.is_ascii() && !matches!(c, '"' | '\\' | '%');
-        self.0
-            .chars()
-            .map(|c| if safe(c) { c } else { '_' })
-            .collect()
+        if self.0.chars().all(safe) {
+            return Cow::Borrowed(&self.0);
+        }
+        let shown = self.0.chars().map(|c| if safe(c) { c } else { '_' });
+        Cow::Owned(shown.collect())
     }
 }
 

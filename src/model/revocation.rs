@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::id::{FileId, OrganizationId};
+use super::id::{FileId, OrganizationId, are_of_ids};
 use super::time::UnixSeconds;
 
 /// The characters of a link id.
@@ -18,10 +18,7 @@ impl LinkId {
     /// Takes 12 characters of `[A-Za-z0-9_-]`.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; LINK_ID_CHARS] = text.as_bytes().try_into().ok()?;
-        let good = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'-');
-        // Every byte is looked at, which many are at once.
-        let all_good = bytes.iter().fold(true, |all, byte| all & good(*byte));
-        all_good.then_some(Self(bytes))
+        are_of_ids(&bytes).then_some(Self(bytes))
     }
 
     /// The 12 characters.

@@ -1,6 +1,7 @@
 //! The organizations' keys that were derived already: two hashes fewer for each link.
 
 use std::fmt;
+use std::sync::Arc;
 
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
@@ -9,12 +10,12 @@ use super::keyring::Kid;
 use super::mac::Keyed;
 use crate::model::id::OrganizationId;
 
-/// How many are kept, about half a kilobyte each. Those used least make room.
+/// How many are kept, about a quarter of a kilobyte each. Those used least make room.
 pub const DERIVED_KEYS_MAX: usize = 4_096;
 
 /// The keys that one keyring derived. It goes with its keyring, and a key of an earlier epoch is asked
 /// for no more once the epoch was raised. A key that makes room, or goes with the keyring, is wiped.
-pub(super) struct DerivedKeys(Cache<Name, Keyed>);
+pub(super) struct DerivedKeys(Cache<Name, Arc<Keyed>>);
 
 /// What a derived key was derived from, but for the secret that its kid names.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -37,13 +38,18 @@ impl DerivedKeys {
         Self(Cache::new(DERIVED_KEYS_MAX))
     }
 
-    pub(super) fn get(&self, from: DerivedFrom<'_>) -> Option<Keyed> {
+    pub(super) fn get(&self, from: DerivedFrom<'_>) -> Option<Arc<Keyed>> {
         self.0.get(&from)
     }
 
     /// Keeps a key. Only for who has proven to be of the organization, with a good link or an API key:
     /// whoever else could make every other key go.
-    pub(super) fn keep(&self, from: DerivedFrom<'_>, organization: &OrganizationId, key: Keyed) {
+    pub(super) fn keep(
+        &self,
+        from: DerivedFrom<'_>,
+        organization: &OrganizationId,
+        key: Arc<Keyed>,
+    ) {
         let name = Name {
             kid: from.kid.clone(),
             organization: organization.clone(),

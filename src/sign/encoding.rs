@@ -24,6 +24,23 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 /// The decimal digits of the largest number of 64 bits.
 const DECIMAL_DIGITS_MAX: usize = 20;
 
+/// What each character of base64url stands for (RFC 4648, §5); all bits of the byte where it stands for nothing.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a constant that indexes past its end does not build"
+)]
+const SIX_BITS: [u8; 256] = {
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut values = [NO_VALUE; 256];
+    let mut value = 0_u8;
+    while value < 64 {
+        values[alphabet[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+const NO_VALUE: u8 = 0xff;
+
 /// The text as it stands in the message and in a minted URL, as a whole or piece by piece.
 pub(super) fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
@@ -37,18 +54,21 @@ pub(super) struct Decimal {
 
 impl Decimal {
     pub(super) fn new(number: u64) -> Self {
-        let mut digits = [b'0'; DECIMAL_DIGITS_MAX];
-        let (mut first, mut left) = (DECIMAL_DIGITS_MAX - 1, number);
-        for (place, digit) in digits.iter_mut().enumerate().rev() {
+        let mut decimal = Self {
+            digits: [b'0'; DECIMAL_DIGITS_MAX],
+            first: 0,
+        };
+        let mut left = number;
+        for (place, digit) in decimal.digits.iter_mut().enumerate().rev() {
             // Below ten, so it fits.
             *digit += u8::try_from(left % 10).unwrap_or_default();
-            first = place;
             left /= 10;
             if left == 0 {
+                decimal.first = place;
                 break;
             }
         }
-        Self { digits, first }
+        decimal
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -98,16 +118,37 @@ pub(super) fn base64url(bytes: &[u8; 32]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// As [`base64url()`], behind what the text holds already.
+pub(super) fn push_base64url(bytes: &[u8; 32], text: &mut String) {
+    BASE64_URL_SAFE_NO_PAD.encode_string(bytes, text);
+}
+
 /// Reads exactly what [`base64url()`] writes: no padding, no other alphabet, no stray bits at the end.
 /// The length is looked at before anything is decoded.
 pub(super) fn from_base64url(text: &str) -> Option<[u8; 32]> {
-    if text.len() != BASE64URL_CHARS {
-        return None;
+    let chars: &[u8; BASE64URL_CHARS] = text.as_bytes().try_into().ok()?;
+    let value = |of: u8| SIX_BITS.get(usize::from(of)).copied().unwrap_or(NO_VALUE);
+    // Every character is looked at, which is less work than to stop. What is no value leaves its mark.
+    let mut all = 0;
+    let mut together = |chars: &[u8]| {
+        chars.iter().fold(0, |bits, of| {
+            let value = value(*of);
+            all |= value;
+            bits << 6 | u32::from(value)
+        })
+    };
+    let mut bytes = [0; 32];
+    let (fours, last) = chars.as_chunks::<4>();
+    let (threes, end) = bytes.as_chunks_mut::<3>();
+    for (three, four) in threes.iter_mut().zip(fours) {
+        let [_, bits @ ..] = together(four).to_be_bytes();
+        *three = bits;
     }
-    // The decoder wants room for what 44 characters would be.
-    let mut bytes = [0; 33];
-    let written = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-    bytes.get(..written)?.try_into().ok()
+    // Three characters are two bytes and two bits, which are to be zeros.
+    let bits = together(last);
+    let [_, _, high, low] = (bits >> 2).to_be_bytes();
+    end.copy_from_slice(&[high, low]);
+    (all != NO_VALUE && bits & 0b11 == 0).then_some(bytes)
 }
 
 /// Reads a Unix time of 1 to 11 digits without sign, space or leading zero.

@@ -1,6 +1,7 @@
 //! The signing keys of an installation.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::derived::{DerivedFrom, DerivedKeys};
 use super::grant::{Grant, SignedLink};
@@ -226,11 +227,11 @@ impl Keyring {
             epoch,
         };
         let key = self.derived.get(from).unwrap_or_else(|| {
-            let key = Keyed::new(&*derive(secret, from.organization, epoch));
-            self.derived.keep(from, organization, key.clone());
+            let key = Arc::new(Keyed::new(&*derive(secret, from.organization, epoch)));
+            self.derived.keep(from, organization, Arc::clone(&key));
             key
         });
-        seal(key, kid, grant, link_revision)
+        seal(&key, kid, grant, link_revision)
     }
 
     /// The key that signs, with its secret.

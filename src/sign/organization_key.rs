@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::encoding::{base64url, from_base64url};
+use super::encoding::{Decimal, base64url, from_base64url};
 use super::grant::{Grant, SignedLink};
 use super::keyring::Kid;
 use super::mac::{Keyed, download_message, organization_message};
@@ -37,28 +37,29 @@ impl OrganizationKey {
     /// file's own. The grant must be of the organization that this key was derived for, else the link
     /// opens nothing. The same arguments give the same link.
     pub fn mint<'a>(&self, kid: &Kid, grant: &'a Grant, link_revision: u64) -> SignedLink<'a> {
-        seal(Keyed::new(&*self.0), kid, grant, link_revision)
+        seal(&Keyed::new(&*self.0), kid, grant, link_revision)
     }
 }
 
 /// The bytes of the key that `secret` gives an organization at an epoch.
 pub(super) fn derive(secret: &Secret, organization: &str, epoch: u64) -> Zeroizing<[u8; 32]> {
-    let keyed = secret.keyed().clone();
+    let keyed = secret.keyed();
     Zeroizing::new(keyed.mac(|message| organization_message(organization, epoch, message)))
 }
 
 /// The link under an organization's key.
 pub(super) fn seal<'a>(
-    key: Keyed,
+    key: &Keyed,
     kid: &Kid,
     grant: &'a Grant,
     link_revision: u64,
 ) -> SignedLink<'a> {
+    let expires = Decimal::new(grant.expires.get());
     let mac = key.mac(|message| {
         download_message(
             grant.organization.as_str(),
             grant.file.as_str(),
-            grant.expires,
+            expires.as_bytes(),
             link_revision,
             grant.claims.texts(),
             message,

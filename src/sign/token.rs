@@ -1,6 +1,6 @@
 //! The parameter `token`: `{kid}.{mac}`.
 
-use super::encoding::{base64url, from_base64url};
+use super::encoding::{BASE64URL_CHARS, from_base64url, push_base64url};
 use super::keyring::Kid;
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 
@@ -14,8 +14,8 @@ pub(super) struct Token {
 impl Token {
     /// Takes exactly the spelling that [`write()`] gives.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (kid, mac_text) = text.split_once('.')?;
-        let kid = Kid::parse(kid)?;
+        let (kid, mac_text) = text.split_at_checked(text.len().checked_sub(BASE64URL_CHARS)?)?;
+        let kid = Kid::parse(kid.strip_suffix('.')?)?;
         let mac = from_base64url(mac_text)?;
         let link_id = link_id(mac_text)?;
         Some(Self { kid, mac, link_id })
@@ -28,12 +28,13 @@ impl Token {
     reason = "43 characters of base64url begin with a link id"
 )]
 pub(super) fn write(kid: &Kid, mac: &[u8; 32]) -> (String, LinkId) {
-    let mac_text = base64url(mac);
-    let link_id = link_id(&mac_text).expect("base64url is the alphabet of link ids");
-    let mut token = String::with_capacity(kid.as_str().len() + 1 + mac_text.len());
-    for part in [kid.as_str(), ".", &mac_text] {
-        token.push_str(part);
-    }
+    let kid = kid.as_str();
+    let mut token = String::with_capacity(kid.len() + 1 + BASE64URL_CHARS);
+    token.push_str(kid);
+    token.push('.');
+    push_base64url(mac, &mut token);
+    let mac_text = token.get(kid.len() + 1..).unwrap_or_default();
+    let link_id = link_id(mac_text).expect("base64url is the alphabet of link ids");
     (token, link_id)
 }
 

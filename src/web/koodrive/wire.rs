@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 use super::refusal::{self, Code};
@@ -15,6 +15,8 @@ use crate::web::problem::Problem;
 
 /// The most files in one call.
 const FILES_MAX: usize = 100;
+/// Room in the answer for what stands around one file's id, link and name; more is made where that is not enough.
+const ROOM_OF_A_FILE: usize = 100;
 /// The longest id, in characters.
 pub(super) const ID_CHARS_MAX: usize = 128;
 
@@ -48,7 +50,8 @@ struct Download<'a> {
     url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file_name: Option<&'a str>,
-    code: String,
+    #[serde(serialize_with = "as_text")]
+    code: u32,
     msg: &'a str,
 }
 
@@ -101,15 +104,25 @@ pub(super) fn batch_code(outcomes: &[Outcome]) -> u8 {
 /// The answer to a call: the files in the order they were named in.
 pub(super) fn links(wanted: &Wanted, outcomes: &[Outcome]) -> Vec<u8> {
     let own_name = wanted.options.filename.as_ref();
-    let downloads = wanted.files.iter().zip(outcomes);
-    bytes(&Links {
-        downloads: downloads
-            .map(|(id, outcome)| download(id, own_name, outcome))
-            .collect(),
-        batch_code: batch_code(outcomes),
-        code: 0,
-        msg: "Success.",
-    })
+    let files = wanted.files.iter().zip(outcomes);
+    let downloads: Vec<Download<'_>> = files
+        .map(|(id, outcome)| download(id, own_name, outcome))
+        .collect();
+    let room = downloads.iter().map(|file| {
+        let texts = [Some(file.file_id), file.url, file.file_name];
+        let texts = texts.into_iter().flatten().map(str::len);
+        ROOM_OF_A_FILE + texts.sum::<usize>()
+    });
+    let answer = Vec::with_capacity(room.sum());
+    bytes_behind(
+        answer,
+        &Links {
+            downloads,
+            batch_code: batch_code(outcomes),
+            code: 0,
+            msg: "Success.",
+        },
+    )
 }
 
 /// An error.
@@ -136,7 +149,7 @@ fn download<'a>(
         file_id,
         url,
         file_name: file_name.map(|name| name.as_str()),
-        code: code.to_string(),
+        code,
         msg,
     }
 }
@@ -185,9 +198,21 @@ fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> 
     }
 }
 
-/// Serialising these types cannot fail: they hold no map, and no number that JSON lacks.
+fn as_text<S: Serializer>(number: &u32, json: S) -> Result<S::Ok, S::Error> {
+    json.collect_str(number)
+}
+
 fn bytes(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
+    bytes_behind(Vec::new(), value)
+}
+
+/// Writes into the room that `bytes` has. Serialising these types cannot fail: they hold no map, and no number
+/// that JSON lacks.
+fn bytes_behind(mut bytes: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => bytes,
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Any JSON in which no object has a key twice. Too deep a nesting is refused by `serde_json`.
