@@ -12,7 +12,8 @@
 //! 2. hyper puts the piece behind the head of the response and calls
 //!    [`Wire`]`::poll_write_vectored` with two slices: the head, and one that lies in `BLOCK`.
 //! 3. The wire knows that slice by its address. It sends the head by `sendmsg(MSG_MORE)`, so that the
-//!    kernel waits for what follows, and then the region by `sendfile`; it says how much went out, as any
+//!    kernel waits for what follows (not where the region begins within a page, which costs more than it
+//!    saves), and then the region by `sendfile`; it says how much went out, as any
 //!    writer does, and hyper calls again with the rest.
 //!
 //! No byte of the file is ever in this process. Nothing of this is `unsafe`: were a slice of the block
@@ -65,8 +66,14 @@ pub use wire::{Socket, Wire};
 /// The longest region that one [`Piece`] stands for, in bytes.
 pub const REGION_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a file is sent by, in bytes: the smallest page that Linux has.
+/// The smallest page of a file that Linux has, in bytes.
 const PAGE_BYTES: u64 = 4096;
+
+/// What a head ends with (RFC 9112, §2.1): the end of its last line, and an empty one.
+const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+
+/// How long the end of a line is.
+const LINE_BREAK_BYTES: usize = 2;
 
 /// How many regions in a row have places of their own in the block. hyper queues at most 16.
 const PLACES: usize = 64;
@@ -98,8 +105,8 @@ struct Queue {
 struct Lines {
     /// What is not out yet.
     left: Bytes,
-    /// Whether some of them are out.
-    are_begun: bool,
+    /// How much of the head hyper has left to write, once it has written some of it.
+    rest_of_head: Option<usize>,
     /// Whether others were added before they were out.
     are_mixed_up: bool,
 }
@@ -159,14 +166,14 @@ impl Regions {
     }
 
     /// Adds lines to the head that this connection writes next: each with its `\r\n`, and none that hyper writes
-    /// by itself. The response has a body that is not empty, and is given to hyper at once: hyper may write
-    /// no other head before, nor anything but its head next.
+    /// by itself or that the response has as a header. The response has a body that is not empty and headers that
+    /// hyper takes, and is given to hyper at once: its head is the last that hyper has when it writes next.
     pub fn add_to_head(&self, lines: Bytes) {
         let mut queue = self.lock();
         let are_mixed_up = !queue.lines.left.is_empty();
         queue.lines = Lines {
             left: lines,
-            are_begun: false,
+            rest_of_head: None,
             are_mixed_up,
         };
     }
@@ -218,27 +225,31 @@ impl Queue {
 }
 
 impl Lines {
-    /// Where in the first slice of a write the lines belong: before the end of the empty line. `None` if there
-    /// are none to send. An error if it is no head, nor the end of one whose lines are half out.
+    /// Where in the first slice of a write the lines belong: before the last line break of the head. `None` if
+    /// there are none to send. An error if it is no head, nor what must be left of one.
     fn place_in(&self, first: &[u8]) -> io::Result<Option<usize>> {
         if self.left.is_empty() {
             return Ok(None);
         }
-        let end: &[u8] = match self.are_begun {
-            true => b"\r\n",
-            false => b"\r\n\r\n",
+        let is_head = match self.rest_of_head {
+            None => first.ends_with(END_OF_HEAD),
+            Some(rest) => {
+                let end = first.get(rest.saturating_sub(END_OF_HEAD.len())..);
+                first.len() == rest && end.is_some_and(|end| END_OF_HEAD.ends_with(end))
+            }
         };
-        if self.are_mixed_up || !first.ends_with(end) {
-            return Err(unclaimed());
+        match first.len().checked_sub(LINE_BREAK_BYTES) {
+            Some(place) if is_head && !self.are_mixed_up => Ok(Some(place)),
+            _ => Err(unclaimed()),
         }
-        Ok(first.len().checked_sub(b"\r\n".len()))
     }
 
-    /// Of `sent` bytes, the first `before` of which stand before the lines: how many are not the lines'.
-    fn advance(&mut self, sent: usize, before: usize) -> usize {
-        let ours = sent.saturating_sub(before).min(self.left.len());
+    /// Of `sent` bytes, which begin with the first slice and have the lines at `place` in it: how many are
+    /// hyper's own.
+    fn advance(&mut self, sent: usize, first: &[u8], place: usize) -> usize {
+        let ours = sent.saturating_sub(place).min(self.left.len());
         self.left.advance(ours);
-        self.are_begun |= ours > 0;
+        self.rest_of_head = Some(first.len().saturating_sub(sent - ours));
         sent - ours
     }
 }
@@ -253,7 +264,7 @@ fn unclaimed() -> io::Error {
     tracing::error!("a connection is ended: what was written is not what was handed over");
     io::Error::new(
         io::ErrorKind::InvalidData,
-        "a region of a file is not where it was handed over",
+        "what was handed over is not where it was to go",
     )
 }
 

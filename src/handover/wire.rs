@@ -30,7 +30,7 @@ pub enum Socket {
 }
 
 /// The two ends of a plain connection, as hyper wants them. It sends the [`super::Piece`]s of its own
-/// [`Regions`], and ends with an error rather than write one in any other way.
+/// [`Regions`], adds their lines to heads, and ends with an error rather than write one in any other way.
 ///
 /// hyper must hand the buffers of bodies through as they are: `http1::Builder` with `writev(true)` and
 /// without `pipeline_flush`.
@@ -101,10 +101,10 @@ impl Wire {
             let all = all.get(..count).unwrap_or_default();
             let is_cut = slices.len() + 2 > HEAD_SLICES_MAX;
             let sent = ready!(self.poll_send_plain(context, all, more_follows || is_cut))?;
-            let sent = queue.lines.advance(sent, before.len());
-            // Nothing at all would mean that the client can take no more, ever.
-            if sent > 0 {
-                return Poll::Ready(Ok(sent));
+            let of_hyper = queue.lines.advance(sent, first, place);
+            // To say that nothing of its own went out would mean to hyper that nothing ever will.
+            if of_hyper > 0 || sent == 0 {
+                return Poll::Ready(Ok(of_hyper));
             }
         }
     }

@@ -151,8 +151,8 @@ where
     let shared = Arc::new((Arc::clone(&pace), answer));
     let service = service_fn(move |request: Request<Incoming>| {
         let (shared, open) = (Arc::clone(&shared), shared.0.begin());
-        // The answer is called for in here, for the same reason. Boxed for each request, so that there is only room for it while
-        // it runs: most connections wait for their next one.
+        // The answer is called for in here, for the same reason. Boxed for each request, so that there is only
+        // room for it while it runs: most connections wait for their next one.
         Box::pin(async move {
             let (pace, answer) = &*shared;
             let mut response = answer(request).await;

@@ -16,7 +16,7 @@ use crate::gateway::download::Download;
 use crate::model::condition::Validators;
 use crate::model::file::FileRecord;
 
-/// How many files' headers are kept, about two kilobytes each. Those used least make room.
+/// How many files' headers are kept, about three kilobytes each. Those used least make room.
 const HEADS_MAX: usize = 2_048;
 
 /// How long a browser may keep the bytes, in seconds.
@@ -108,8 +108,8 @@ impl Head {
         }
     }
 
-    /// The headers of a whole answer as they go out, for [`crate::handover::Regions::add_to_head`]. `None` where they are others
-    /// than most answers': then they are those of [`Head::whole`].
+    /// The headers of a whole answer as they go out, for [`crate::handover::Regions::add_to_head`]. `None`
+    /// where they are others than most answers': then they are those of [`Head::whole`].
     pub(super) fn lines(&self, lives: Option<u64>) -> Option<Bytes> {
         let is_usual = lives.is_none_or(|lives| lives >= MAX_AGE_SECONDS);
         is_usual.then(|| self.lines.clone())

@@ -114,3 +114,47 @@ async fn heads_keep_to_their_own_answers_when_requests_are_pipelined() {
     }
     assert!(rest.is_empty(), "{} bytes more", rest.len());
 }
+
+#[tokio::test]
+async fn each_header_is_there_once_whatever_the_request() {
+    let slow = &[("limits.link_bytes_per_second", "1KiB")][..];
+    for (settings, length) in [(&[][..], 1_000), (&[], 200_000), (slow, 2_000)] {
+        let app = TestApp::start_with(settings).await.with_org_123().await;
+        app.add("file_one", "a.bin", &vec![b'x'; length]).await;
+        let link = app.link("file_one", "").await;
+        for (request, version) in [
+            (format!("GET {link} HTTP/1.0\r\n\r\n"), "1.0"),
+            (
+                format!("GET {link} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+                "1.1",
+            ),
+            (
+                format!("GET {link} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"),
+                "1.1",
+            ),
+            (
+                format!(
+                    "GET {link} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody"
+                ),
+                "1.1",
+            ),
+        ] {
+            let answered = app.client.exchange(request.as_bytes(), true).await;
+            let end = memchr::memmem::find(&answered, b"\r\n\r\n").unwrap() + 4;
+            let head = std::str::from_utf8(&answered[..end]).unwrap();
+            assert!(head.starts_with(&format!("HTTP/{version} 200 ")), "{head}");
+            let lines = head.lines().filter_map(|line| line.split_once(": "));
+            let mut names: Vec<_> = lines.map(|(name, _)| name.to_ascii_lowercase()).collect();
+            let count = names.len();
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), count, "{head}");
+            assert!(names.iter().any(|name| name == "etag"), "{head}");
+            let body = &answered[end..];
+            assert!(
+                body.len() == length && body.iter().all(|byte| *byte == b'x'),
+                "{request}"
+            );
+        }
+    }
+}
