@@ -57,7 +57,7 @@ impl<S: Read + Write + Unpin + Send> Stream for S {}
 
 impl Public {
     /// Serves a public connection until the client, a deadline or a shutdown ends it.
-    pub(super) async fn serve(self, accepted: Accepted, mut lease: Lease) {
+    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted, mut lease: Lease) {
         let (socket, peer) = accepted.into_socket();
         // How long all this may take is what the head of a request may.
         let opened = tokio::select! {
@@ -72,9 +72,8 @@ impl Public {
                 return;
             }
         };
-        let web = self.web;
         let answer_over = |regions| {
-            let arrival = web.arrival(peer, regions);
+            let (web, arrival) = (Arc::clone(&self.web), self.web.arrival(peer, regions));
             move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         match opened {

@@ -10,7 +10,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::pace::{Deadlines, Pace, Ticks};
+use super::pace::Pace;
+use super::ticks::{Deadlines, Ticks};
 use crate::telemetry::metrics::{Listener, Metrics, Refused};
 
 /// How often the connections are looked at: how late one that is overdue may end.
@@ -31,7 +32,6 @@ pub(super) struct Limits {
 pub(super) struct Connections {
     room: Arc<Semaphore>,
     limits: Limits,
-    deadlines: Deadlines,
     metrics: Arc<Metrics>,
     listener: Listener,
     ticks: Arc<Ticks>,
@@ -86,7 +86,7 @@ impl Stopping {
         self.asked().await;
         pace.end();
         if !pace.has_begun() {
-            tokio::time::sleep(pace.deadlines.first).await;
+            tokio::time::sleep(pace.deadlines().first).await;
         }
     }
 }
@@ -109,10 +109,9 @@ impl Connections {
         Self {
             room: Arc::new(Semaphore::new(limits.connections_max)),
             limits,
-            deadlines,
             metrics,
             listener,
-            ticks: Arc::default(),
+            ticks: Arc::new(Ticks::new(deadlines)),
             open: Mutex::default(),
             ended: Notify::new(),
         }
@@ -140,11 +139,11 @@ impl Connections {
         self: &Arc<Self>,
         room: OwnedSemaphorePermit,
         address: Option<IpAddr>,
-        serve: impl FnOnce(Lease) -> F + Send + 'static,
+        serve: impl FnOnce(Lease) -> F,
     ) -> bool {
         self.metrics.note_accepted(self.listener);
         let (stop, stopping) = oneshot::channel();
-        let pace = Arc::new(Pace::new(Arc::clone(&self.ticks), self.deadlines));
+        let pace = Arc::new(Pace::new(Arc::clone(&self.ticks)));
         let entry = Entry {
             pace: Arc::clone(&pace),
             address,
@@ -165,10 +164,11 @@ impl Connections {
             pace,
             stopping: Stopping(Some(stopping)),
         };
-        // Called inside the task: a future that is moved into another has room in it twice.
+        // Boxed: a future that is moved into another has room in it twice, as long as the connection lives.
+        let serving = Box::pin(serve(lease));
         let task = tokio::spawn(async move {
             let _entered = entered;
-            serve(lease).await;
+            serving.await;
         });
         // It may have ended already, and be gone.
         if let Some(entry) = self.lock().entries.get_mut(&id) {

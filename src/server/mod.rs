@@ -29,8 +29,8 @@ use counting::Counting;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
-use pace::Deadlines;
 use reread::ConfigurationCheck;
+use ticks::Deadlines;
 use tls::{Tls, TlsWatch};
 use upkeep::{keep_audit, keep_certificate, keep_up};
 
@@ -52,6 +52,7 @@ pub mod reread;
 pub mod shutdown;
 mod stamp;
 mod store;
+mod ticks;
 mod tls;
 mod upkeep;
 
@@ -237,7 +238,7 @@ impl App {
             };
             acceptors.spawn(accept(
                 listener,
-                public,
+                Arc::new(public),
                 Arc::clone(&connections),
                 self.trusted_proxies.clone(),
                 ending.clone(),
@@ -331,7 +332,7 @@ async fn listeners(
 /// Accepts public connections until `ending` has no sender any more. None is accepted and then dropped.
 async fn accept(
     listener: Listener,
-    public: Public,
+    public: Arc<Public>,
     connections: Arc<Connections>,
     trusted_proxies: TrustedProxies,
     mut ending: watch::Receiver<()>,
@@ -343,7 +344,7 @@ async fn accept(
         };
         let room = connections.room().await;
         let address = accepted.counted_address(&trusted_proxies);
-        let public = public.clone();
+        let public = Arc::clone(&public);
         let is_served =
             connections.serve(room, address, move |lease| public.serve(accepted, lease));
         if !is_served {

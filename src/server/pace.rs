@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
+use super::ticks::{Deadlines, Ticks};
 use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
 
@@ -21,55 +22,6 @@ const DRAIN_BYTES: usize = 16 * 1024;
 
 /// How long an answer waits for its next bytes before the connection is looked at when it is polled.
 const LONG_WAIT: Duration = Duration::from_millis(500);
-
-/// What a connection may take its time over.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deadlines {
-    /// The head of a request, from its first byte on; a new connection's first one, from the start.
-    pub(super) head: Duration,
-    /// Between two requests.
-    pub(super) idle: Duration,
-    /// [`Deadlines::written_min`] bytes of answers that the client does not take: does not read off its
-    /// socket or, in HTTP/2, does not ask for.
-    pub(super) write: Duration,
-    /// How much of an answer a client must take in each [`Deadlines::write`].
-    pub(super) written_min: u64,
-    /// Reading on after an answer that came before the request's end, so that the client can read it.
-    pub(super) linger: Duration,
-    /// How much of such a request is read, in bytes.
-    pub(super) lingered_max: u64,
-    /// Waiting for a new connection's first request once a stop was asked for: it may be on its way.
-    pub(super) first: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(10),
-            idle: Duration::from_secs(75),
-            write: Duration::from_secs(30),
-            written_min: 1024,
-            linger: Duration::from_secs(5),
-            lingered_max: 4 * 1024 * 1024,
-            first: Duration::from_secs(1),
-        }
-    }
-}
-
-/// The time as the connections know it: milliseconds since the start, moved on by one task.
-#[derive(Debug, Default)]
-pub(super) struct Ticks(AtomicU64);
-
-impl Ticks {
-    pub(super) fn move_to(&self, since_start: Duration) {
-        let millis = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
-        self.0.store(millis, Relaxed);
-    }
-
-    fn now(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +45,6 @@ impl Phase {
 #[derive(Debug)]
 pub(super) struct Pace {
     ticks: Arc<Ticks>,
-    pub(super) deadlines: Deadlines,
     phase: AtomicU8,
     /// When the phase began.
     since: AtomicU64,
@@ -123,11 +74,10 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Of a new connection, whose first head is due.
-    pub(super) fn new(ticks: Arc<Ticks>, deadlines: Deadlines) -> Self {
+    pub(super) fn new(ticks: Arc<Ticks>) -> Self {
         Self {
             since: AtomicU64::new(ticks.now()),
             ticks,
-            deadlines,
             phase: AtomicU8::new(Phase::Head as u8),
             open: AtomicU32::new(0),
             has_begun: AtomicBool::new(false),
@@ -141,6 +91,11 @@ impl Pace {
             unread: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
         }
+    }
+
+    /// What it may take its time over.
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.ticks.deadlines
     }
 
     /// A request has come in whole, but for its body.
@@ -190,7 +145,7 @@ impl Pace {
 
     /// What it has taken longer over than it may.
     pub(super) fn overdue(&self) -> Option<Deadline> {
-        let deadlines = &self.deadlines;
+        let deadlines = self.deadlines();
         let now = self.ticks.now();
         let over =
             |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
@@ -252,7 +207,7 @@ impl Pace {
             Poll::Ready(Ok(bytes)) if self.blocked.load(Relaxed) > 0 => {
                 let taken = self.taken.load(Relaxed) + *bytes as u64;
                 self.taken.store(taken, Relaxed);
-                if taken >= self.deadlines.written_min {
+                if taken >= self.deadlines().written_min {
                     self.blocked.store(0, Relaxed);
                 }
             }
@@ -269,7 +224,7 @@ impl Pace {
 
     fn note_taken(&self, bytes: usize) {
         let taken = self.due_taken.fetch_add(bytes as u64, Relaxed) + bytes as u64;
-        if taken >= self.deadlines.written_min {
+        if taken >= self.deadlines().written_min {
             self.due_since.store(self.ticks.now(), Relaxed);
             self.due_taken.store(0, Relaxed);
         }
@@ -365,7 +320,7 @@ impl Paced {
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut lingered = self.lingered.unwrap_or_default();
         let mut bytes = [0; DRAIN_BYTES];
-        while lingered < self.pace.deadlines.lingered_max {
+        while lingered < self.pace.deadlines().lingered_max {
             let mut buffer = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer.unfilled()))?;
             let read = buffer.filled().len();

@@ -38,8 +38,8 @@ pub enum Body {
     Full(Bytes),
     /// Bytes that may only go out so fast.
     Limited(Limited),
-    /// A region of a file, read as the client takes it.
-    Region(Region),
+    /// A region of a file, read as the client takes it. Boxed, as connections keep room for a body.
+    Region(Box<Region>),
     /// One after the other.
     Sequence(VecDeque<Self>),
 }
@@ -118,7 +118,7 @@ impl Body {
             let [start, end] = [start, end].map(|at| usize::try_from(at).unwrap_or(bytes.len()));
             return Self::Full(bytes.slice(start..end));
         }
-        Self::Region(Region {
+        Self::Region(Box::new(Region {
             content,
             reader: None,
             regions: None,
@@ -130,7 +130,7 @@ impl Body {
             rest: Bytes::new(),
             waiting: None,
             paced: None,
-        })
+        }))
     }
 
     /// Says who reads the files in this body, for the log to name them where that fails, and by which

@@ -14,8 +14,8 @@ const DEADLINES: Deadlines = Deadlines {
 
 /// A connection, and a way to let time go by.
 fn pace() -> (Arc<Pace>, impl Fn(u64)) {
-    let ticks = Arc::new(Ticks::default());
-    let pace = Arc::new(Pace::new(Arc::clone(&ticks), DEADLINES));
+    let ticks = Arc::new(Ticks::new(DEADLINES));
+    let pace = Arc::new(Pace::new(Arc::clone(&ticks)));
     let wait = move |seconds| ticks.move_to(Duration::from_millis(ticks.now() + seconds * 1000));
     (pace, wait)
 }
