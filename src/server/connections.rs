@@ -86,7 +86,8 @@ impl Stopping {
         self.asked().await;
         pace.end();
         if !pace.has_begun() {
-            tokio::time::sleep(pace.deadlines().first).await;
+            // Boxed, as most connections never come here.
+            Box::pin(tokio::time::sleep(pace.deadlines().first)).await;
         }
     }
 }
