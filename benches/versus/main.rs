@@ -4,7 +4,7 @@
 //! (both settings of `tcp_nopush`, with and without files kept open), the floor (`floor.rs`) and, for small
 //! files, hyper alone (`bare.rs`), each on the first core, loads them in
 //! turns with `wrk` from the second, and holds the ratios against our goals. `--list` names the cases;
-//! without any, all are run, which takes about 40 minutes. The bytes of every server are compared before anything is measured.
+//! without any, all are run, which takes about 30 minutes. The bytes of every server are compared before anything is measured.
 //!
 //! It needs Linux, two cores, 16 GB of free disk, `wrk` and nginx (Debian: `apt-get install wrk nginx-light`), and a
 //! quiet machine: ratios bear some noise, as they are taken inside each round, but not any. Every run
