@@ -234,6 +234,24 @@ mod tests {
         }
     }
 
+    /// Every byte at every place, as the library reads it.
+    #[test]
+    fn base64url_is_read_as_the_library_reads_it() {
+        let good = base64url(&std::array::from_fn(|at| u8::try_from(at * 7).unwrap()));
+        for place in 0..good.len() {
+            for byte in 0..=u8::MAX {
+                let mut bytes = good.clone().into_bytes();
+                bytes[place] = byte;
+                let Ok(text) = String::from_utf8(bytes) else {
+                    continue;
+                };
+                let expected = BASE64_URL_SAFE_NO_PAD.decode(&text).ok();
+                let read = from_base64url(&text).map(Vec::from);
+                assert_eq!(read, expected, "{text}");
+            }
+        }
+    }
+
     #[test]
     fn seconds_have_one_spelling() {
         assert_eq!(seconds("0"), Some(UnixSeconds::EPOCH));

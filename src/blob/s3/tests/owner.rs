@@ -6,19 +6,22 @@ fn installation(number: u8) -> InstallationId {
     InstallationId::from_random([number; 16])
 }
 
+/// The store of that installation.
+fn owned(settings: &Settings, number: u8) -> S3 {
+    let owner = Some(installation(number));
+    let settings = Settings {
+        owner,
+        ..settings.clone()
+    };
+    open(&settings)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_is_of_whoever_claims_it_first() {
     let Some(settings) = place("owners") else {
         return;
     };
-    let of = |number| {
-        let owner = Some(installation(number));
-        let settings = Settings {
-            owner,
-            ..settings.clone()
-        };
-        open(&settings)
-    };
+    let of = |number| owned(&settings, number);
     let stores: Vec<S3> = (0..8).map(of).collect();
     let claims = stores.iter().map(|store| store.claim());
     let claims = futures_util::future::join_all(claims).await;
@@ -74,14 +77,7 @@ async fn who_finds_that_the_prefix_was_taken_over_writes_no_more() {
     let Some(settings) = place("over") else {
         return;
     };
-    let of = |number| {
-        let owner = Some(installation(number));
-        let settings = Settings {
-            owner,
-            ..settings.clone()
-        };
-        open(&settings)
-    };
+    let of = |number| owned(&settings, number);
     let (first, second) = (of(1), of(2));
     let [before, during, after] = [1, 2, 3].map(|number| contract::key(12, number));
     contract::put(&first, before, &[b"ours"]).await;
