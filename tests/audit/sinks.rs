@@ -168,12 +168,15 @@ fn a_file_that_is_renamed_away_is_made_anew_and_no_line_is_lost() {
     flood(&at.base, 10);
     fs::rename(&path, at.place.path("again")).unwrap();
     at.serving.signal("HUP");
+    until("a new file after the signal", || path.exists());
     flood(&at.base, 10);
     at.serving.stop("TERM");
     let files = [away, at.place.path("again"), path];
     let counts = files.map(|file| of_event(&lines(&file), "refused").len());
+    // A line that waits in the queue while the file is renamed may go into either file. No line is lost, and a
+    // line that is recorded once the new file is there goes into the new file.
     assert_eq!(counts.iter().sum::<usize>(), 30, "{counts:?}");
-    assert!(counts.iter().all(|count| *count >= 10 || *count == 0) && counts[2] >= 10);
+    assert!(counts[0] >= 10 && counts[2] >= 10, "{counts:?}");
 }
 
 #[test]
