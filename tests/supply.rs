@@ -1,7 +1,7 @@
-//! What is in `Cargo.lock`, held to `config/advisories.md`.
+//! What is in `Cargo.lock`, held to `config/docs/advisories.md`.
 
 const LOCK: &str = include_str!("../Cargo.lock");
-const ADVISORIES: &str = include_str!("../config/advisories.md");
+const ADVISORIES: &str = include_str!("../config/docs/advisories.md");
 
 type Version = [u64; 3];
 

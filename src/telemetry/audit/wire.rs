@@ -18,7 +18,7 @@ pub struct Event<'a> {
     /// When, in milliseconds since 1970.
     #[serde(serialize_with = "rfc3339")]
     pub time: u64,
-    /// Its name: `mint`, `download` and so on, as `config/audit.md` lists them.
+    /// Its name: `mint`, `download` and so on, as `config/docs/audit.md` lists them.
     pub event: &'a str,
     /// The request, as answers and the log name it; none for what a command did.
     #[serde(skip_serializing_if = "Option::is_none")]
