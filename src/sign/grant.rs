@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::claims::Claims;
+use super::claims::{ClaimName, Claims};
 use super::encoding::{Decimal, percent_encode};
 use super::keyring::Kid;
 use crate::model::id::{FileId, OrganizationId};
@@ -53,6 +53,10 @@ impl<'a> SignedLink<'a> {
 
     /// The whole URL. `base` is what stands before `/v1`: scheme, host, and a path perhaps; slashes at
     /// its end are dropped.
+    ///
+    /// `not-before` is the first parameter, then `expires`, the other claims in their order, and the token.
+    /// HTML reads `&not` as a sign of its own, even without a semicolon (HTML Living Standard, "Named
+    /// character references"), and a link must survive in HTML that nobody escaped.
     pub fn url(&self, base: &str) -> String {
         let Grant {
             organization, file, ..
@@ -69,18 +73,28 @@ impl<'a> SignedLink<'a> {
         for part in [base, "/v1/organizations/", organization, "/files/", file] {
             url.push_str(part);
         }
-        url.push_str("/download?expires=");
+        url.push_str("/download?");
+        let is_first = |(name, _): &(ClaimName, &str)| *name == ClaimName::NotBefore;
+        for (name, text) in self.grant.claims.texts().filter(is_first) {
+            push_claim(&mut url, name, text);
+            url.push('&');
+        }
+        url.push_str("expires=");
         url.push_str(Decimal::new(self.expires.get()).as_str());
-        for (name, text) in self.grant.claims.texts() {
-            for part in ["&", name.as_str(), "="] {
-                url.push_str(part);
-            }
-            url.extend(percent_encode(text));
+        for (name, text) in self.grant.claims.texts().filter(|claim| !is_first(claim)) {
+            url.push('&');
+            push_claim(&mut url, name, text);
         }
         url.push_str("&token=");
         url.push_str(&self.token);
         url
     }
+}
+
+fn push_claim(url: &mut String, name: ClaimName, text: &str) {
+    url.push_str(name.as_str());
+    url.push('=');
+    url.extend(percent_encode(text));
 }
 
 impl fmt::Debug for SignedLink<'_> {

@@ -75,8 +75,9 @@
 //!
 //! # Recipe
 //!
-//! To sign: check the ids and the claims, build the message, take its HMAC, and write `expires`, then
-//! the claims sorted by name and encoded as in the message, then `token`.
+//! To sign: check the ids and the claims, build the message, take its HMAC, and write `not-before` if it
+//! is claimed, then `expires`, then the other claims sorted by name, encoded as in the message, then
+//! `token`. `not-before` is first because HTML reads `&not` as a sign of its own.
 //!
 //! Vectors, good and bad, are in `tests/vectors/links.json`; signers in other languages are in the
 //! README.

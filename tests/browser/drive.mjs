@@ -74,6 +74,15 @@ const scenes = {
         return { name: download.suggestedFilename(), still_at: page.url() };
     },
 
+    // Where a page's links lead, and what they say.
+    async links(page, { url }) {
+        await page.goto(url);
+        return page.evaluate(() => ({
+            hrefs: Array.from(document.links, (link) => link.href),
+            texts: Array.from(document.links, (link) => link.textContent),
+        }));
+    },
+
     // What a script of a page learns from another origin: status, text and headers of each request.
     async read(page, { url, requests, headers }) {
         await page.goto(url);

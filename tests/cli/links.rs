@@ -145,6 +145,11 @@ fn sign_offline_makes_the_link_that_the_keyring_makes_and_it_opens() {
             assert_eq!(offline[field], online[field], "{field}");
         }
         let link = text(&offline, "download_url");
+        let end = format!("expires={end}");
+        assert!(link.contains(&match claims.len() {
+            2 => format!("/download?{end}&token="),
+            _ => format!("/download?not-before=12&{end}&ip=127.0.0.0%2F8&response-"),
+        }));
         until("the link opening", || {
             open(&link) == (200, b"bytes".to_vec())
         });

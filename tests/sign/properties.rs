@@ -45,7 +45,9 @@ fn grants() -> impl Strategy<Value = Grant> {
 fn parts(url: &str) -> [(usize, usize); 4] {
     let (organization, file, query) = hallpass::sign::url::split(url).unwrap();
     let token = query.rsplit("token=").next().unwrap();
-    let expires = query.split(['=', '&']).nth(1).unwrap();
+    let mut pieces = query.split('&');
+    let expires = pieces.find_map(|piece| piece.strip_prefix("expires="));
+    let expires = expires.unwrap();
     [organization, file, expires, token].map(|part| {
         let start = part.as_ptr() as usize - url.as_ptr() as usize;
         (start, start + part.len())

@@ -43,7 +43,10 @@ def link(name, organization="org_123", file="file_abc123", expires=HOUR, claims=
     fields = [label, organization, file, str(expires), str(revision), *pieces]
     message = "".join(field + "\n" for field in fields)
     mac = base64url(hmac.new(key, message.encode(), hashlib.sha256).digest())
-    query = "&".join([f"expires={expires}", *pieces, f"token={kid}.{mac}"])
+    # In HTML "&not" is a sign of its own, so that claim is the first behind the "?".
+    first = [piece for piece in pieces if piece.startswith("not-before=")]
+    others = [piece for piece in pieces if piece not in first]
+    query = "&".join([*first, f"expires={expires}", *others, f"token={kid}.{mac}"])
     return {
         "name": name,
         "kid": kid,
@@ -108,6 +111,7 @@ GOOD = [
     link("not before now", claims={"not-before": str(NOW)}),
     link("one address", claims={"ip": "192.0.2.7"}, client="192.0.2.7"),
     link("a mapped address", claims={"ip": "192.0.2.0/24"}, client="::ffff:192.0.2.200"),
+    link("not before and an address", claims={"not-before": str(NOW), "ip": "192.0.2.7"}, client="192.0.2.7"),
     link("every claim", claims=EVERY, client="2001:db8:1::1"),
     link("the longest claim", claims={DISPOSITION: "inline; x=" + "y" * 2038}),
 ]
