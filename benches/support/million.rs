@@ -49,6 +49,8 @@ fn record(number: u64) -> FileRecord {
         uploaded_by: None,
         damaged_at: None,
         link_revision: 0,
+        is_text: None,
+        expires_at: None,
         location: BlobLocation::Stored(BlobKey::from_random(spread(number))),
     }
 }

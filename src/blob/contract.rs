@@ -198,6 +198,8 @@ async fn what_is_not_there_is_damage(store: &dyn BlobStore) {
         path: "/nowhere/file".into(),
         inode: 1,
         modified_nanos: 1,
+        device: None,
+        changed_nanos: None,
     });
     damage(store.open(&in_place, 1).await);
 }

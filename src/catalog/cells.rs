@@ -3,6 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::fault::Fault;
+use super::idempotency::KeyRow;
+use super::idempotency_sql;
 use super::rows::{self, Columns};
 use super::statements::Table;
 use super::transfer::{Kind, ROWS_AT_ONCE_MAX, Row};
@@ -101,6 +103,7 @@ pub(super) fn cells(row: &Row) -> Result<Vec<Cell>, Fault> {
             link,
             expires,
         } => vec![text(organization), text(link.as_str()), time(*expires)],
+        Row::IdempotencyKey(of) => key_cells(of),
         Row::FileCount {
             organization,
             file,
@@ -149,6 +152,7 @@ pub(super) fn row(kind: Kind, row: &impl Columns) -> Result<Row, Fault> {
             link: link()?,
             expires: rows::time(row, "expires")?,
         },
+        Kind::IdempotencyKey => Row::IdempotencyKey(idempotency_sql::key_row(row)?),
         Kind::FileCount => Row::FileCount {
             organization: organization()?,
             file: rows::file_id(row, "file")?,
@@ -196,7 +200,26 @@ fn file_cells(of: &FileRecord) -> Result<Vec<Cell>, Fault> {
         Cell::Bytes(place.map(|place| place.path.as_os_str().as_bytes().to_vec())),
         Cell::Integer(place.map(|place| place.inode.cast_signed())),
         Cell::Integer(place.map(|place| place.modified_nanos)),
+        Cell::Integer(place.and_then(|place| place.device.map(u64::cast_signed))),
+        Cell::Integer(place.and_then(|place| place.changed_nanos)),
+        Cell::Integer(of.is_text.map(i64::from)),
+        Cell::Integer(of.expires_at.map(rows::stored_time)),
     ])
+}
+
+fn key_cells(of: &KeyRow) -> Vec<Cell> {
+    let time = |time| Cell::Integer(Some(rows::stored_time(time)));
+    let completed = of.completed.as_ref();
+    vec![
+        text(&of.claim.organization),
+        text(&of.claim.api_key),
+        text(&of.claim.key),
+        time(of.created_at),
+        Cell::Bytes(Some(of.claim.owner.to_vec())),
+        time(of.held_until),
+        Cell::Bytes(completed.map(|of| of.fingerprint.as_bytes().to_vec())),
+        Cell::Text(completed.map(|of| of.outcome.clone())),
+    ]
 }
 
 fn count_cells(counts: &Counts) -> [Cell; 4] {

@@ -21,8 +21,10 @@ mod batch;
 mod checkup;
 mod counters;
 mod files;
+mod idempotency;
 mod keys;
 mod lists;
+mod maintenance;
 mod quota;
 mod revocation;
 mod sweeping;
@@ -44,6 +46,8 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     checkup::all(catalog).await;
     quota::all(catalog).await;
     counters::all(catalog).await;
+    maintenance::all(catalog).await;
+    idempotency::all(catalog).await;
     transfer::all(catalog).await;
 }
 
@@ -113,6 +117,8 @@ pub(crate) fn file(organization: &OrganizationId, id: &str, created_at: u64) -> 
         damaged_at: None,
         link_revision: 0,
         location: BlobLocation::Stored(blob(id)),
+        is_text: None,
+        expires_at: None,
     }
 }
 
@@ -126,7 +132,7 @@ fn blob(name: &str) -> BlobKey {
 }
 
 /// A file that uses everything a row can hold.
-fn rich_file(organization: &OrganizationId, id: &str) -> FileRecord {
+pub(crate) fn rich_file(organization: &OrganizationId, id: &str) -> FileRecord {
     use std::os::unix::ffi::OsStringExt;
     let path = std::ffi::OsString::from_vec(b"/srv/caf\xe9/\xff.png".to_vec());
     let pairs = [
@@ -142,10 +148,14 @@ fn rich_file(organization: &OrganizationId, id: &str) -> FileRecord {
         metadata: Metadata::new(pairs.map(|(key, value)| (key.into(), value.into()))).unwrap(),
         uploaded_by: Some(ApiKeyId::from_random([9; 16])),
         link_revision: 3,
+        is_text: Some(true),
+        expires_at: Some(at(99_999_999_999)),
         location: BlobLocation::InPlace(InPlace {
             path: PathBuf::from(path),
             inode: u64::MAX - 1,
             modified_nanos: -5,
+            device: Some(u64::MAX - 2),
+            changed_nanos: Some(-6),
         }),
         ..file(organization, id, 99_999_999_998)
     }

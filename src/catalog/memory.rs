@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::rows::{Rows, SharedFolder, count, is_swept, values};
-use super::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions, missing, taken};
+use super::{Answer, Catalog, CatalogError, Filter, NumberedPage, Place, Versions, missing, taken};
 use crate::catalog::{DELETED_FILE, FILE};
 use crate::model::digest::Sha256Digest;
-use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
+use crate::model::file::{BlobLocation, FileRecord, FileState};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::revocation::{LinkId, Revocations};
@@ -18,6 +18,8 @@ mod apps;
 mod batch;
 mod checkup;
 mod counters;
+mod idempotency;
+mod maintenance;
 mod quota;
 mod rows;
 mod transfer;
@@ -186,11 +188,12 @@ impl Catalog for Memory {
     fn page<'a>(
         &'a self,
         organization: &'a OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'a>,
         place: Place<'a>,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, Vec<FileRecord>> {
-        self.look(move |rows| Ok(rows.page(organization, purpose, place, count(limit))))
+        self.look(move |rows| Ok(rows.page(organization, filter, place, count(limit), now)))
     }
 
     fn numbered_page<'a>(
@@ -198,14 +201,16 @@ impl Catalog for Memory {
         organization: &'a OrganizationId,
         offset: u64,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, NumberedPage> {
         self.look(move |rows| {
             let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-            let files = rows.oldest_first(organization, ..).rev().skip(offset);
-            let total = rows.ready.get(organization).map_or(0, BTreeMap::len);
+            let is_shown = |file: &&FileRecord| file.state_at(now) == FileState::Ready;
+            let newest_first = rows.oldest_first(organization).rev().filter(is_shown);
+            let files = newest_first.clone().skip(offset);
             Ok(NumberedPage {
                 files: files.take(count(limit)).cloned().collect(),
-                total: total as u64,
+                total: newest_first.count() as u64,
             })
         })
     }

@@ -1,7 +1,8 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Six of its chapters have files of their
-//! own, [`batch`], [`apps`], [`checkup`], [`quota`], [`counters`] and [`transfer`]. Three adapters stand behind it:
+//! This file is the port: one trait, its contract, and its errors. Eight of its parts have files of their
+//! own, [`batch`], [`apps`], [`checkup`], [`quota`], [`counters`], [`maintenance`], [`idempotency`] and
+//! [`transfer`]. Three adapters stand behind it:
 //! [`sqlite`] for one machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one
 //! suite that all must pass.
 
@@ -12,6 +13,7 @@ use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState};
+use crate::model::name::FileName;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
@@ -24,6 +26,10 @@ pub mod checkup;
 pub mod contract;
 pub mod counters;
 mod fault;
+pub mod idempotency;
+mod idempotency_sql;
+pub mod maintenance;
+mod maintenance_sql;
 pub mod memory;
 mod moving;
 pub mod postgres;
@@ -57,6 +63,8 @@ pub trait Catalog:
     + checkup::Checkup
     + quota::Quotas
     + counters::Counters
+    + maintenance::Maintenance
+    + idempotency::Idempotency
     + transfer::Transfer
     + Send
     + Sync
@@ -147,28 +155,32 @@ pub trait Catalog:
         id: &'a FileId,
     ) -> Answer<'a, Option<FileRecord>>;
 
-    /// A page of an organization's `Ready` files, of one purpose or of all: the up to `limit` files that
-    /// are next to `place`, in the order of the list that it is a place in. Costs the same at every place.
+    /// A page of those of an organization's files that `filter` names: the up to `limit` files that are next
+    /// to `place`, in the order of the list that it is a place in. A file that is expired at `now` is in none.
+    /// Costs the same at every place.
     fn page<'a>(
         &'a self,
         organization: &'a OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'a>,
         place: Place<'a>,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, Vec<FileRecord>>;
 
-    /// A numbered page of an organization's `Ready` files, newest first: up to `limit` after the first
-    /// `offset`, and how many there are in all, both of one moment. The total is a kept counter; a deep
-    /// offset costs as much as it skips.
+    /// A numbered page of an organization's `Ready` files that are not expired at `now`, newest first: up to
+    /// `limit` after the first `offset`, and how many there are in all, both of one moment. The total is a
+    /// kept counter, less those that are expired and not marked deleted yet; a deep offset costs as much as it
+    /// skips.
     fn numbered_page<'a>(
         &'a self,
         organization: &'a OrganizationId,
         offset: u64,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, NumberedPage>;
 
-    /// Marks a `Ready` file deleted at `now` and answers its record as it is then. `NotFound` if there
-    /// is no such file or it is deleted already.
+    /// Marks a `Ready` file deleted at `now`, or when it expired if that was earlier, and answers its record as
+    /// it is then. `NotFound` if there is no such file or it is marked already.
     fn delete_file<'a>(
         &'a self,
         organization: &'a OrganizationId,
@@ -267,6 +279,28 @@ pub const FILES_ADDED_MAX: usize = 10_000;
 /// memory, and reads again soon enough, besides the link revisions. Who needs more revokes all links of
 /// a file or of an organization.
 pub const DENIED_LINKS_MAX: u64 = 100_000;
+
+/// Which of an organization's files a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter<'a> {
+    /// The `Ready` ones.
+    Ready,
+    /// The `Ready` ones of a purpose.
+    OfPurpose(Purpose),
+    /// The `Ready` ones of a name.
+    OfName(&'a FileName),
+    /// Those that are marked `Deleted` and not swept yet.
+    Deleted,
+    /// Those of them of a name.
+    DeletedOfName(&'a FileName),
+}
+
+impl Filter<'_> {
+    /// The `Ready` files, of one purpose or of all.
+    pub fn of_purpose(purpose: Option<Purpose>) -> Self {
+        purpose.map_or(Self::Ready, Self::OfPurpose)
+    }
+}
 
 /// Where a page of a list of files begins, and which way it goes. Two lists have places: the one that
 /// is newest first, and the one by id alone, highest first, for texts that say nothing of a time.

@@ -1,6 +1,7 @@
 //! The chapter of the port about how much an organization may keep.
 
 use super::Answer;
+use super::idempotency::Completion;
 use crate::model::file::FileRecord;
 use crate::model::id::OrganizationId;
 
@@ -12,7 +13,15 @@ pub trait Quotas: Send + Sync {
     /// is `Swept`, as its bytes do. What is kept beyond a quota already stays. Costs the same however much
     /// is kept, and of any number of calls for the last room, no more succeed than it has room for. Which of
     /// several reasons a call is refused for is open.
-    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()>;
+    ///
+    /// With a completion of an idempotency key the key is completed in the same transaction. The key must be
+    /// of the organization of all the files.
+    fn add_files_within<'a>(
+        &'a self,
+        files: &'a [FileRecord],
+        quota: Quota,
+        key: Option<&'a Completion>,
+    ) -> Answer<'a, ()>;
 
     /// What an organization keeps now, by the counters that quotas are held to. `NotFound` for an unknown
     /// organization. Costs the same however much that is.

@@ -166,7 +166,7 @@ pub(super) fn blob_key(row: &impl Columns) -> Result<BlobKey, Fault> {
     value(row, "blob", BlobKey::parse)
 }
 
-fn digest(row: &impl Columns, column: &'static str) -> Result<Sha256Digest, Fault> {
+pub(super) fn digest(row: &impl Columns, column: &'static str) -> Result<Sha256Digest, Fault> {
     value(row, column, |bytes: &[u8]| {
         bytes.try_into().ok().map(Sha256Digest::new)
     })
@@ -264,7 +264,17 @@ pub(super) fn file(row: &impl Columns) -> Result<FileRecord, Fault> {
         damaged_at: optional(row, "damaged_at", unix_seconds)?,
         link_revision: number(row, "link_revision")?,
         location: location(row)?,
+        is_text: optional(row, "is_text", flag)?,
+        expires_at: optional(row, "expires_at", unix_seconds)?,
     })
+}
+
+const fn flag(stored: i64) -> Option<bool> {
+    match stored {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
 }
 
 fn file_state(row: &impl Columns) -> Result<FileState, Fault> {
@@ -286,6 +296,8 @@ fn location(row: &impl Columns) -> Result<BlobLocation, Fault> {
         path: PathBuf::from(OsString::from_vec(path)),
         inode: value(row, "inode", |inode: i64| Some(inode.cast_unsigned()))?,
         modified_nanos: value(row, "modified_nanos", Some::<i64>)?,
+        device: optional(row, "device", |device: i64| Some(device.cast_unsigned()))?,
+        changed_nanos: optional(row, "changed_nanos", Some::<i64>)?,
     }))
 }
 

@@ -97,6 +97,10 @@ const FILE: Table = Table {
         "path",
         "inode",
         "modified_nanos",
+        "device",
+        "changed_nanos",
+        "is_text",
+        "expires_at",
     ],
     key: 2,
     belongs: "EXISTS (SELECT 1 FROM space WHERE space.organization = new.organization AND space.id = new.space)",
@@ -146,6 +150,22 @@ const LINK_COUNT: Table = Table {
     belongs: OF_ORGANIZATION,
 };
 
+const IDEMPOTENCY_KEY: Table = Table {
+    name: "idempotency_key",
+    columns: &[
+        "organization",
+        "api_key",
+        "key",
+        "created_at",
+        "owner",
+        "held_until",
+        "fingerprint",
+        "outcome",
+    ],
+    key: 3,
+    belongs: OF_ORGANIZATION,
+};
+
 impl Table {
     pub(super) const fn of(kind: Kind) -> &'static Self {
         match kind {
@@ -160,6 +180,7 @@ impl Table {
             Kind::DeniedLink => &DENIED_LINK,
             Kind::FileCount => &FILE_COUNT,
             Kind::LinkCount => &LINK_COUNT,
+            Kind::IdempotencyKey => &IDEMPOTENCY_KEY,
         }
     }
 

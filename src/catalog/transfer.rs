@@ -5,6 +5,7 @@
 //! table or a column is missing here.
 
 use super::Answer;
+use super::idempotency::KeyRow;
 use crate::model::app::App;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
@@ -72,11 +73,13 @@ pub enum Kind {
     FileCount,
     /// How often links were downloaded.
     LinkCount,
+    /// Idempotency keys of uploads.
+    IdempotencyKey,
 }
 
 impl Kind {
     /// All of them, in an order in which they can be put.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Organization,
         Self::Space,
         Self::ApiKey,
@@ -88,6 +91,7 @@ impl Kind {
         Self::DeniedLink,
         Self::FileCount,
         Self::LinkCount,
+        Self::IdempotencyKey,
     ];
 
     /// Whether rows of this kind are ever taken away again. A copy that has another one was not made here.
@@ -99,7 +103,8 @@ impl Kind {
             | Self::FolderFile
             | Self::DeniedLink
             | Self::FileCount
-            | Self::LinkCount => true,
+            | Self::LinkCount
+            | Self::IdempotencyKey => true,
         }
     }
 
@@ -117,6 +122,7 @@ impl Kind {
             Self::DeniedLink => "revoked link",
             Self::FileCount => "count of a file",
             Self::LinkCount => "count of a link",
+            Self::IdempotencyKey => "idempotency key",
         }
     }
 }
@@ -183,6 +189,8 @@ pub enum Row {
         /// What was counted.
         counts: Counts,
     },
+    /// Of [`Kind::IdempotencyKey`].
+    IdempotencyKey(KeyRow),
 }
 
 impl Row {
@@ -200,6 +208,7 @@ impl Row {
             Self::DeniedLink { .. } => Kind::DeniedLink,
             Self::FileCount { .. } => Kind::FileCount,
             Self::LinkCount { .. } => Kind::LinkCount,
+            Self::IdempotencyKey(_) => Kind::IdempotencyKey,
         }
     }
 
@@ -225,6 +234,11 @@ impl Row {
             Self::FileCount {
                 organization, file, ..
             } => [organization.as_str(), file.as_str(), ""],
+            Self::IdempotencyKey(KeyRow { claim, .. }) => [
+                claim.organization.as_str(),
+                claim.api_key.as_str(),
+                claim.key.as_str(),
+            ],
             Self::DeniedLink {
                 organization, link, ..
             }

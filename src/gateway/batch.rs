@@ -14,6 +14,7 @@ use crate::model::disposition::Disposition;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::name::FileName;
+use crate::model::time::UnixSeconds;
 
 /// What a call wants minted. Texts are as they were sent; one that is no id names nothing.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +71,8 @@ impl Gateway {
         };
         let known = self.known().await?;
         let found = place.by_id();
-        let mint_one = |text: &String| match place.fate(found.get(text.as_str()).copied()) {
+        let now = self.clock.now();
+        let mint_one = |text: &String| match place.fate(found.get(text.as_str()).copied(), now) {
             Fate::Ready(file) => {
                 let options = batch.options;
                 match self.seal(
@@ -201,13 +203,13 @@ impl Place {
 
     /// What is outside a folder is elsewhere, whether it exists or not: a member of the folder may not
     /// learn what else its owner has.
-    fn fate<'a>(&self, found: Option<&'a Arc<FileRecord>>) -> Fate<'a> {
+    fn fate<'a>(&self, found: Option<&'a Arc<FileRecord>>, now: UnixSeconds) -> Fate<'a> {
         match (self, found) {
             (Self::Space(..), None) => Fate::Unknown,
             (Self::Folder(_), None) => Fate::Elsewhere,
             (_, Some(file)) if matches!(file.state, FileState::Swept { .. }) => Fate::Unknown,
             (Self::Space(space, _), Some(file)) if file.space != *space => Fate::Elsewhere,
-            (_, Some(file)) if file.state == FileState::Ready => Fate::Ready(file),
+            (_, Some(file)) if file.state_at(now) == FileState::Ready => Fate::Ready(file),
             (_, Some(file)) => Fate::Deleted(file),
         }
     }
@@ -226,7 +228,6 @@ mod tests {
     use crate::model::media::MediaType;
     use crate::model::metadata::Metadata;
     use crate::model::tenancy::{Folder, Organization};
-    use crate::model::time::UnixSeconds;
 
     fn organization(id: &str) -> OrganizationId {
         OrganizationId::parse(id).unwrap()
@@ -269,6 +270,8 @@ mod tests {
             updated_at: now,
             state: FileState::Ready,
             link_revision: 0,
+            is_text: None,
+            expires_at: None,
             damaged_at: None,
             uploaded_by: None,
         };

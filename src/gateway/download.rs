@@ -249,7 +249,10 @@ impl Gateway {
         let file = verified.file();
         let at = self.rows_at();
         let opened = match self.cache.open_file(file, at) {
-            Some(kept) if self.is_seen_whole(&kept) => kept,
+            Some(kept) if self.is_seen_whole(&kept) => {
+                self.expect_unexpired(Arc::clone(&kept.record))?;
+                kept
+            }
             // Boxed, so that a hot file needs no room for it.
             kept => Box::pin(self.open_again(file, at, kept)).await?,
         };
@@ -272,6 +275,7 @@ impl Gateway {
         if let Some(kept) = kept {
             let look = || self.is_whole(&kept);
             if self.cache.check_once(file.to_address(), at, look).await? {
+                self.expect_unexpired(Arc::clone(&kept.record))?;
                 return Ok(kept);
             }
         }

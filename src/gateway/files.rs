@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::refusal::Refusal;
 use super::revocations::RowsAt;
-use crate::catalog::{NumberedPage, Place, Position};
+use crate::catalog::{Filter, NumberedPage, Place, Position};
 use crate::model::address::FileRef;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
@@ -36,8 +36,9 @@ impl Gateway {
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
         let found = self.catalog.file(organization, id).await?;
+        let now = self.clock.now();
         found
-            .filter(|file| file.state == FileState::Ready)
+            .filter(|file| file.state_at(now) == FileState::Ready)
             .ok_or(Refusal::FileNotFound)
     }
 
@@ -49,7 +50,7 @@ impl Gateway {
         at: Option<RowsAt>,
     ) -> Result<Arc<FileRecord>, Refusal> {
         if let Some(kept) = self.cache.files.get(&file, at) {
-            return Ok(kept);
+            return self.expect_unexpired(kept);
         }
         let address = file.to_address();
         let look = || async {
@@ -62,7 +63,18 @@ impl Gateway {
             Ok(Some(found))
         };
         let found = self.cache.files.read(address.clone(), at, look).await?;
-        found.ok_or(Refusal::FileNotFound)
+        self.expect_unexpired(found.ok_or(Refusal::FileNotFound)?)
+    }
+
+    /// Refuses a ready file that is expired, as one that is not there.
+    pub(super) fn expect_unexpired(
+        &self,
+        file: Arc<FileRecord>,
+    ) -> Result<Arc<FileRecord>, Refusal> {
+        match file.state_at(self.clock.now()) {
+            FileState::Ready => Ok(file),
+            FileState::Deleted { .. } | FileState::Swept { .. } => Err(Refusal::FileNotFound),
+        }
     }
 
     /// Page `page` (from 1) of an organization's ready files in pages of `limit`, newest first, and how
@@ -76,7 +88,7 @@ impl Gateway {
         let offset = page.saturating_sub(1).saturating_mul(u64::from(limit));
         Ok(self
             .catalog
-            .numbered_page(organization, offset, limit)
+            .numbered_page(organization, offset, limit, self.clock.now())
             .await?)
     }
 
@@ -89,9 +101,10 @@ impl Gateway {
         limit: u32,
     ) -> Result<Vec<FileRecord>, Refusal> {
         let place = after.map_or(Place::Newest, Place::After);
+        let filter = Filter::of_purpose(purpose);
         Ok(self
             .catalog
-            .page(organization, purpose, place, limit)
+            .page(organization, filter, place, limit, self.clock.now())
             .await?)
     }
 
@@ -121,9 +134,10 @@ impl Gateway {
             (Some(Cursor::Before(text)), None) => Place::Above(text),
         };
         let one_more = limit.saturating_add(1);
+        let filter = Filter::of_purpose(purpose);
         let mut files = self
             .catalog
-            .page(organization, purpose, place, one_more)
+            .page(organization, filter, place, one_more, self.clock.now())
             .await?;
         let has_more = files.len() as u64 > u64::from(limit);
         if has_more {
@@ -162,7 +176,11 @@ impl Gateway {
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
         let change = self.catalog.delete_file(organization, id, now);
-        Ok(self.changing(change).await?)
+        let file = self.changing(change).await?;
+        match file.expires_at {
+            Some(expired) if expired <= now => Err(Refusal::FileNotFound),
+            _ => Ok(file),
+        }
     }
 
     /// Deletes a file, if that was not done before, and removes its bytes at once. A file registered in
@@ -178,7 +196,11 @@ impl Gateway {
             .await?
             .ok_or(Refusal::FileNotFound)?;
         let file = match found.state {
-            FileState::Ready => self.delete(organization, id).await?,
+            FileState::Ready => {
+                let now = self.clock.now();
+                let change = self.catalog.delete_file(organization, id, now);
+                self.changing(change).await?
+            }
             FileState::Deleted { .. } => found,
             FileState::Swept { .. } => return Err(Refusal::FileNotFound),
         };

@@ -4,6 +4,8 @@ use tokio::task::yield_now;
 
 use super::Gateway;
 use super::refusal::Refusal;
+use crate::catalog::CatalogError;
+use crate::catalog::idempotency::KEY_SECONDS;
 use orphans::{Found, ORPHANS};
 
 mod orphans;
@@ -58,6 +60,31 @@ impl Failures {
 }
 
 impl Gateway {
+    /// Marks files that are expired deleted, so that they are in the recycle bin from then on. Answers how many.
+    ///
+    /// A request finds out for itself whether a file is expired: this is not waited for.
+    pub async fn expire_files(&self) -> Result<usize, Refusal> {
+        let mut marked = 0;
+        loop {
+            let now = self.clock.now();
+            let expired = self.catalog.expired_files(now, STEP_MAX).await?;
+            let is_last = expired.len() < STEP_MAX as usize;
+            for file in expired {
+                let change = self.catalog.delete_file(&file.organization, &file.id, now);
+                match self.changing(change).await {
+                    Ok(_) => marked += 1,
+                    // Somebody else marked it first.
+                    Err(CatalogError::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if is_last {
+                return Ok(marked);
+            }
+            yield_now().await;
+        }
+    }
+
     /// Sweeps everything there is to sweep: abandoned stages, files whose days in the recycle bin are
     /// over, ids that are free again, denials and counts of links that are dead anyway, and blobs that no
     /// row names.
@@ -175,6 +202,17 @@ impl Gateway {
         }
         if let Err(error) = self.catalog.forget_denied(now).await {
             failures.note("forgetting dead links", error.into());
+        }
+        let keys_before = now.minus(KEY_SECONDS);
+        loop {
+            match self.catalog.forget_keys(keys_before, STEP_MAX).await {
+                Ok(some) if some < u64::from(STEP_MAX) => break,
+                Ok(_) => yield_now().await,
+                Err(error) => {
+                    failures.note("forgetting idempotency keys", error.into());
+                    break;
+                }
+            }
         }
         loop {
             match self.catalog.forget_counts(now, STEP_MAX).await {

@@ -179,7 +179,7 @@ impl Gateway {
     pub async fn add_kept(&self, kept: Vec<Kept>) -> Vec<Result<FileRecord, Refusal>> {
         let files: Vec<FileRecord> = kept.into_iter().map(|Kept(file)| file).collect();
         let quota = self.settings.quota;
-        match self.catalog.add_files_within(&files, quota).await {
+        match self.catalog.add_files_within(&files, quota, None).await {
             Ok(()) => files.into_iter().map(Ok).collect(),
             // The rows may be there or not, and asking again could only confuse them with another's.
             Err(CatalogError::Unavailable { doing, source }) => {
@@ -206,7 +206,7 @@ impl Gateway {
         let one = std::slice::from_ref(&file);
         let added = self
             .catalog
-            .add_files_within(one, self.settings.quota)
+            .add_files_within(one, self.settings.quota, None)
             .await;
         match added {
             Ok(()) => Ok(file),
@@ -250,6 +250,8 @@ impl Gateway {
             damaged_at: None,
             link_revision: 0,
             location,
+            is_text: None,
+            expires_at: None,
         })
     }
 }

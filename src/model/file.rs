@@ -45,6 +45,10 @@ pub struct FileRecord {
     pub link_revision: u64,
     /// Where the bytes are.
     pub location: BlobLocation,
+    /// Whether all bytes are UTF-8 text; `None` until somebody has read them for it.
+    pub is_text: Option<bool>,
+    /// From this second on the file and its links answer as deleted; `None`: never.
+    pub expires_at: Option<UnixSeconds>,
 }
 
 impl FileRecord {
@@ -53,6 +57,14 @@ impl FileRecord {
         FileAddress {
             organization: self.organization.clone(),
             file: self.id.clone(),
+        }
+    }
+
+    /// The state that the file answers with at `now`: an expired one is deleted, marked so or not.
+    pub fn state_at(&self, now: UnixSeconds) -> FileState {
+        match (self.state, self.expires_at) {
+            (FileState::Ready, Some(at)) if at <= now => FileState::Deleted { at },
+            (state, _) => state,
         }
     }
 }
@@ -103,6 +115,10 @@ pub struct InPlace {
     pub inode: u64,
     /// The modification time, in nanoseconds since 1970.
     pub modified_nanos: i64,
+    /// The number of the device; `None` in rows from before it was kept.
+    pub device: Option<u64>,
+    /// The time of the last change of the inode, in nanoseconds since 1970; `None` as above.
+    pub changed_nanos: Option<i64>,
 }
 
 /// What a file is for (Qoder's `purpose`, "Files" guide).

@@ -18,6 +18,9 @@ use crate::telemetry::audit::Audit;
 /// How often what nobody needs any more is swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often files that are expired are moved into the recycle bin. Nobody waits for it.
+const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+
 /// How long to wait between being told of a change and looking: whoever changes much at once tells it once.
 const TOLD_PAUSE: Duration = Duration::from_millis(5);
 
@@ -35,6 +38,7 @@ pub(super) fn keep_up(
         configuration,
     ));
     tasks.spawn(keep_swept(Arc::clone(gateway)));
+    tasks.spawn(keep_expired(Arc::clone(gateway)));
 }
 
 /// Takes up what others revoked. Ends with its task.
@@ -115,6 +119,25 @@ pub(super) async fn keep_audit(audit: Option<Audit>) {
     loop {
         hang_up.next().await;
         audit.reopen();
+    }
+}
+
+/// Moves files that are expired into the recycle bin.
+async fn keep_expired(gateway: Arc<Gateway>) {
+    let mut tick = interval(EXPIRE_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut could_mark = true;
+    loop {
+        tick.tick().await;
+        match gateway.expire_files().await {
+            Ok(_) => could_mark = true,
+            // Logged once, not with every tick.
+            Err(refusal) if could_mark => {
+                could_mark = false;
+                tracing::warn!(error = %refusal, "cannot move expired files into the recycle bin");
+            }
+            Err(_) => {}
+        }
     }
 }
 

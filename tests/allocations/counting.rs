@@ -70,6 +70,8 @@ fn a_download_by_a_known_link_is_counted_without_allocating() {
         updated_at: at(NOW),
         state: FileState::Ready,
         link_revision: 0,
+        is_text: None,
+        expires_at: None,
         damaged_at: None,
         uploaded_by: None,
     });

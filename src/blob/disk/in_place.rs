@@ -159,6 +159,8 @@ impl Candidate {
                 path,
                 inode: metadata.ino(),
                 modified_nanos,
+                device: None,
+                changed_nanos: None,
             },
             size: metadata.len(),
             sha256,

@@ -1,7 +1,7 @@
 //! Going through all rows, and the mark of a damaged one.
 
 use super::*;
-use crate::catalog::Place;
+use crate::catalog::{Filter, Place};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     every_file_that_has_bytes_comes_once(catalog).await;
@@ -69,7 +69,10 @@ async fn a_mark_is_in_the_record_and_moves_the_rows(catalog: &dyn Catalog) {
         assert_ne!(after.rows, before.rows);
         assert_eq!(after.revocations, before.revocations);
     }
-    let page = catalog.page(&owner, None, Place::Newest, 9).await.unwrap();
+    let page = catalog
+        .page(&owner, Filter::Ready, Place::Newest, 9, at(0))
+        .await
+        .unwrap();
     assert_eq!(page[0].damaged_at, Some(at(9)));
     catalog.delete_file(&owner, &id, at(50)).await.unwrap();
     mark(None).await.unwrap();

@@ -57,7 +57,14 @@ async fn files_need_an_organization_and_a_space(catalog: &dyn Catalog) {
     );
     let nobodys = file(&organization_id("files_nobody"), "f", 1);
     assert_eq!(what(catalog.add_file(&nobodys).await), "the organization");
-    assert_eq!(catalog.numbered_page(&owner, 0, 10).await.unwrap().total, 0);
+    assert_eq!(
+        catalog
+            .numbered_page(&owner, 0, 10, at(0))
+            .await
+            .unwrap()
+            .total,
+        0
+    );
 }
 
 async fn added_files_are_ready(catalog: &dyn Catalog) {
@@ -113,7 +120,14 @@ async fn one_id_is_added_once(catalog: &dyn Catalog) {
         catalog.file(&owner, &file_id("same")).await.unwrap(),
         winners.pop()
     );
-    assert_eq!(catalog.numbered_page(&owner, 0, 10).await.unwrap().total, 1);
+    assert_eq!(
+        catalog
+            .numbered_page(&owner, 0, 10, at(0))
+            .await
+            .unwrap()
+            .total,
+        1
+    );
     catalog.add_file(&file(&other, "same", 1)).await.unwrap();
 }
 
@@ -140,6 +154,13 @@ async fn files_are_deleted_once(catalog: &dyn Catalog) {
     };
     assert_eq!(deleted, std::slice::from_ref(&wanted));
     assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), Some(wanted));
-    assert_eq!(catalog.numbered_page(&owner, 0, 10).await.unwrap().total, 0);
+    assert_eq!(
+        catalog
+            .numbered_page(&owner, 0, 10, at(0))
+            .await
+            .unwrap()
+            .total,
+        0
+    );
     assert_taken(catalog.add_file(&made).await);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::catalog::{FILES_ADDED_MAX, NumberedPage, Place, Position};
+use crate::catalog::{FILES_ADDED_MAX, Filter, NumberedPage, Place, Position};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     lists_are_newest_first(catalog).await;
@@ -41,30 +41,42 @@ async fn lists_are_newest_first(catalog: &dyn Catalog) {
     let order = ["_", "b", "aa", "a", "B", "z"];
 
     let whole = catalog
-        .page(&owner, None, Place::Newest, 100)
+        .page(&owner, Filter::Ready, Place::Newest, 100, at(0))
         .await
         .unwrap();
     assert_eq!(ids(&whole), order);
     for (place, last) in whole.iter().enumerate() {
         let rest = catalog
-            .page(&owner, None, Place::After(&position(last)), 2)
+            .page(
+                &owner,
+                Filter::Ready,
+                Place::After(&position(last)),
+                2,
+                at(0),
+            )
             .await
             .unwrap();
         let wanted: Vec<&str> = order.into_iter().skip(place + 1).take(2).collect();
         assert_eq!(ids(&rest), wanted);
     }
     for offset in 0..8 {
-        let page = catalog.numbered_page(&owner, offset, 4).await.unwrap();
+        let page = catalog
+            .numbered_page(&owner, offset, 4, at(0))
+            .await
+            .unwrap();
         let skipped = usize::try_from(offset).unwrap();
         let wanted: Vec<&str> = order.into_iter().skip(skipped).take(4).collect();
         assert_eq!((ids(&page.files), page.total), (wanted, 6));
     }
     assert_eq!(
-        catalog.page(&owner, None, Place::Newest, 0).await.unwrap(),
+        catalog
+            .page(&owner, Filter::Ready, Place::Newest, 0, at(0))
+            .await
+            .unwrap(),
         []
     );
     let beyond = catalog
-        .numbered_page(&owner, u64::MAX, u32::MAX)
+        .numbered_page(&owner, u64::MAX, u32::MAX, at(0))
         .await
         .unwrap();
     assert_eq!(
@@ -90,7 +102,7 @@ async fn positions_need_no_row(catalog: &dyn Catalog) {
             id: id.into(),
         };
         let page = catalog
-            .page(&owner, None, Place::After(&position), 9)
+            .page(&owner, Filter::Ready, Place::After(&position), 9, at(0))
             .await
             .unwrap();
         page.iter()
@@ -114,14 +126,23 @@ async fn pages_go_both_ways(catalog: &dyn Catalog) {
     let deleted = position(&deleted.unwrap());
     for purpose in [None, Some(Purpose::ToolOutput)] {
         let page = async |place: Place<'_>| {
-            let page = catalog.page(&owner, purpose, place, 4).await.unwrap();
+            let page = catalog
+                .page(&owner, Filter::of_purpose(purpose), place, 4, at(0))
+                .await
+                .unwrap();
             ids(&page)
                 .into_iter()
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
         let whole = catalog
-            .page(&owner, purpose, Place::Newest, 99)
+            .page(
+                &owner,
+                Filter::of_purpose(purpose),
+                Place::Newest,
+                99,
+                at(0),
+            )
             .await
             .unwrap();
         let mut places: Vec<Position> = whole.iter().map(position).collect();
@@ -151,7 +172,10 @@ async fn lists_by_id_go_both_ways(catalog: &dyn Catalog) {
         .await
         .unwrap();
     let page = async |purpose, place: Place<'_>| {
-        let page = catalog.page(&owner, purpose, place, 3).await.unwrap();
+        let page = catalog
+            .page(&owner, Filter::of_purpose(purpose), place, 3, at(0))
+            .await
+            .unwrap();
         ids(&page)
             .into_iter()
             .map(str::to_owned)
@@ -197,7 +221,13 @@ async fn mixed_files(catalog: &dyn Catalog, owner: &OrganizationId) {
 
 async fn many_are_added_or_none(catalog: &dyn Catalog) {
     let owner = organization(catalog, "lists_many").await;
-    let total = async || catalog.numbered_page(&owner, 0, 1).await.unwrap().total;
+    let total = async || {
+        catalog
+            .numbered_page(&owner, 0, 1, at(0))
+            .await
+            .unwrap()
+            .total
+    };
     let made: Vec<FileRecord> = (0..9).map(|n| file(&owner, &format!("f{n}"), n)).collect();
     let twice = [&made[..3], &made[..1]].concat();
     assert_taken(catalog.add_files(&twice).await);
@@ -235,16 +265,31 @@ async fn pages_keep_to_a_purpose(catalog: &dyn Catalog) {
         catalog.add_file(&made).await.unwrap();
     }
     let tools = Some(Purpose::ToolOutput);
-    let first = catalog.page(&owner, tools, Place::Newest, 3).await.unwrap();
+    let first = catalog
+        .page(&owner, Filter::of_purpose(tools), Place::Newest, 3, at(0))
+        .await
+        .unwrap();
     assert_eq!(ids(&first), ["f9", "f7", "f5"]);
     let last = position(first.last().unwrap());
     let second = catalog
-        .page(&owner, tools, Place::After(&last), 3)
+        .page(
+            &owner,
+            Filter::of_purpose(tools),
+            Place::After(&last),
+            3,
+            at(0),
+        )
         .await
         .unwrap();
     assert_eq!(ids(&second), ["f3", "f1"]);
     let none = catalog
-        .page(&owner, Some(Purpose::UserUpload), Place::Newest, 3)
+        .page(
+            &owner,
+            Filter::of_purpose(Some(Purpose::UserUpload)),
+            Place::Newest,
+            3,
+            at(0),
+        )
         .await
         .unwrap();
     assert_eq!(none, []);
@@ -252,7 +297,13 @@ async fn pages_keep_to_a_purpose(catalog: &dyn Catalog) {
 
 async fn numbered_pages_count_the_ready_files(catalog: &dyn Catalog) {
     let owner = organization(catalog, "lists_count").await;
-    let total = async || catalog.numbered_page(&owner, 0, 1).await.unwrap().total;
+    let total = async || {
+        catalog
+            .numbered_page(&owner, 0, 1, at(0))
+            .await
+            .unwrap()
+            .total
+    };
     for place in 0..6 {
         catalog
             .add_file(&file(&owner, &format!("f{place}"), place))
@@ -268,7 +319,7 @@ async fn numbered_pages_count_the_ready_files(catalog: &dyn Catalog) {
     assert_missing(catalog.delete_file(&owner, &gone, at(9)).await);
     catalog.mark_swept(&owner, &gone).await.unwrap();
     assert_eq!(total().await, 5);
-    let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+    let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
     assert_eq!(ids(&page.files), ["f5", "f3", "f2", "f1", "f0"]);
 }
 
@@ -288,7 +339,10 @@ async fn a_walk_neither_skips_nor_repeats(catalog: &dyn Catalog) {
     let mut round = 0;
     loop {
         let place = after.as_ref().map_or(Place::Newest, Place::After);
-        let page = catalog.page(&owner, None, place, 7).await.unwrap();
+        let page = catalog
+            .page(&owner, Filter::Ready, place, 7, at(0))
+            .await
+            .unwrap();
         let Some(last) = page.last() else { break };
         after = Some(position(last));
         seen.extend(page.iter().map(|file| file.id.to_string()));
@@ -322,10 +376,13 @@ async fn a_walk_neither_skips_nor_repeats(catalog: &dyn Catalog) {
 async fn unknown_organizations_have_empty_pages(catalog: &dyn Catalog) {
     let nobody = organization_id("lists_nobody");
     assert_eq!(
-        catalog.page(&nobody, None, Place::Newest, 9).await.unwrap(),
+        catalog
+            .page(&nobody, Filter::Ready, Place::Newest, 9, at(0))
+            .await
+            .unwrap(),
         []
     );
-    let page = catalog.numbered_page(&nobody, 0, 9).await.unwrap();
+    let page = catalog.numbered_page(&nobody, 0, 9, at(0)).await.unwrap();
     assert_eq!(
         page,
         NumberedPage {

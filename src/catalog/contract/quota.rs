@@ -46,7 +46,7 @@ fn assert_full(outcome: Result<(), CatalogError>, wanted: (&'static str, u64)) {
 async fn what_is_within_a_quota_is_added(catalog: &dyn Catalog) {
     let owner = organization(catalog, "quota_within").await;
     let other = organization(catalog, "quota_within_other").await;
-    let add = async |file, quota| catalog.add_files_within(&[file], quota).await;
+    let add = async |file, quota| catalog.add_files_within(&[file], quota, None).await;
     add(sized(&owner, "a", 100), bytes(100)).await.unwrap();
     assert_full(
         add(sized(&owner, "b", 1), bytes(100)).await,
@@ -56,7 +56,7 @@ async fn what_is_within_a_quota_is_added(catalog: &dyn Catalog) {
     assert_full(add(sized(&owner, "b", 0), files(2)).await, (FILES_KEPT, 2));
     let b = file_id("b");
     assert_eq!(catalog.file(&owner, &b).await.unwrap(), None);
-    let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+    let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
     assert_eq!(page.total, 2);
     // Another's room is its own, and what has no quota is counted all the same.
     add(sized(&other, "a", 100), bytes(100)).await.unwrap();
@@ -68,7 +68,7 @@ async fn what_is_within_a_quota_is_added(catalog: &dyn Catalog) {
     add(sized(&owner, "c", 1), bytes(151)).await.unwrap();
     // What is there stays, however small the quota is by now.
     assert_full(add(sized(&owner, "d", 0), bytes(7)).await, (BYTES_KEPT, 7));
-    catalog.add_files_within(&[], bytes(7)).await.unwrap();
+    catalog.add_files_within(&[], bytes(7), None).await.unwrap();
     assert!(catalog.file(&owner, &b).await.unwrap().is_some());
 }
 
@@ -80,9 +80,9 @@ async fn the_last_room_is_taken_once(catalog: &dyn Catalog) {
     for (quota, kept) in [(files(1), 1), (bytes(29), 2), (files(5), 5)] {
         let calls = rivals
             .iter()
-            .map(|file| catalog.add_files_within(file, quota));
+            .map(|file| catalog.add_files_within(file, quota, None));
         join_all(calls).await;
-        let page = catalog.numbered_page(&owner, 0, 100).await.unwrap();
+        let page = catalog.numbered_page(&owner, 0, 100, at(0)).await.unwrap();
         assert_eq!(page.total, kept, "{quota:?}");
     }
 }
@@ -93,7 +93,7 @@ async fn room_is_made_when_bytes_go(catalog: &dyn Catalog) {
     catalog.add_file(&sized(&owner, "f", 100)).await.unwrap();
     let one_more = async |id| {
         let more = [sized(&owner, id, 100)];
-        catalog.add_files_within(&more, files(1)).await?;
+        catalog.add_files_within(&more, files(1), None).await?;
         catalog.delete_file(&owner, &file_id(id), at(9)).await?;
         catalog.mark_swept(&owner, &file_id(id)).await
     };
@@ -108,10 +108,13 @@ async fn room_is_made_when_bytes_go(catalog: &dyn Catalog) {
     // Forgetting them makes no more room: they had none.
     catalog.forget_swept(at(10), 1_000).await.unwrap();
     let full = [sized(&owner, "full", 100)];
-    catalog.add_files_within(&full, bytes(100)).await.unwrap();
+    catalog
+        .add_files_within(&full, bytes(100), None)
+        .await
+        .unwrap();
     let more = [sized(&owner, "more", 1)];
     assert_full(
-        catalog.add_files_within(&more, bytes(100)).await,
+        catalog.add_files_within(&more, bytes(100), None).await,
         (BYTES_KEPT, 100),
     );
 }
@@ -124,17 +127,17 @@ async fn together_they_are_added_or_none_is(catalog: &dyn Catalog) {
         sized(&other, "a", 10),
         sized(&owner, "b", 10),
     ];
-    let add = async |quota| catalog.add_files_within(&all, quota).await;
+    let add = async |quota| catalog.add_files_within(&all, quota, None).await;
     assert_full(add(files(1)).await, (FILES_KEPT, 1));
     assert_full(add(bytes(19)).await, (BYTES_KEPT, 19));
     for owner in [&owner, &other] {
-        let page = catalog.numbered_page(owner, 0, 10).await.unwrap();
+        let page = catalog.numbered_page(owner, 0, 10, at(0)).await.unwrap();
         assert_eq!(page.total, 0);
     }
     add(bytes(20)).await.unwrap();
     assert_full(
         catalog
-            .add_files_within(&[sized(&owner, "c", 1)], bytes(20))
+            .add_files_within(&[sized(&owner, "c", 1)], bytes(20), None)
             .await,
         (BYTES_KEPT, 20),
     );
@@ -185,6 +188,6 @@ async fn sums_that_are_no_number_are_refused(catalog: &dyn Catalog) {
         }
     }
     let more = [sized(&owner, "c", 0)];
-    let within = catalog.add_files_within(&more, bytes(1)).await;
+    let within = catalog.add_files_within(&more, bytes(1), None).await;
     assert_full(within, (BYTES_KEPT, 1));
 }

@@ -4,8 +4,9 @@ use super::*;
 use crate::catalog::apps::Apps as _;
 use crate::catalog::checkup::Checkup as _;
 use crate::catalog::counters::Counters as _;
+use crate::catalog::idempotency::{Claim, Completed, Completion, Idempotency as _, KeyRow};
 use crate::catalog::memory::Memory;
-use crate::catalog::quota::Quota;
+use crate::catalog::quota::{Quota, Quotas as _};
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer as _};
 use crate::model::app::{App, AppSecret};
 use crate::model::count::{Count, Counted, Counts};
@@ -125,6 +126,25 @@ pub(crate) async fn original(prefix: &str) -> Memory {
         counts,
     };
     original.add_counts(&[count]).await.unwrap();
+    let claim = |name: &str| Claim {
+        organization: a.clone(),
+        api_key: key.id.clone(),
+        key: format!("{prefix} {name}"),
+        owner: [5; 16],
+    };
+    for name in ["at work", "done"] {
+        let claimed = original.claim(&claim(name), at(70), at(80)).await;
+        claimed.unwrap();
+    }
+    let completion = Completion {
+        claim: claim("done"),
+        completed: Completed {
+            fingerprint: Sha256Digest::new([6; 32]),
+            outcome: "\"done\"".into(),
+        },
+    };
+    let completed = original.add_files_within(&[], Quota::NONE, Some(&completion));
+    completed.await.unwrap();
     original
 }
 
@@ -167,7 +187,7 @@ async fn everything_is_there_as_it_was(catalog: &dyn Catalog) {
     }
     // And means the same to everybody else.
     let owner = organization_id("transfer_a");
-    let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+    let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
     assert_eq!(page.total, 3);
     let revoked = catalog.revocations(at(0)).await.unwrap();
     assert_eq!(revoked.revision(&owner, "rich"), 3);
@@ -202,7 +222,7 @@ async fn what_is_counted_follows_the_files(catalog: &dyn Catalog) {
     ];
     for (state, size, ready, is_full) in steps {
         put(state, size).await;
-        let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+        let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
         assert_eq!(page.total, ready, "{state:?}");
         let quota = Quota {
             bytes: Some(100),
@@ -212,7 +232,7 @@ async fn what_is_counted_follows_the_files(catalog: &dyn Catalog) {
             size: 1,
             ..file(&owner, "more", 1)
         };
-        let added = catalog.add_files_within(std::slice::from_ref(&more), quota);
+        let added = catalog.add_files_within(std::slice::from_ref(&more), quota, None);
         let added = added.await;
         assert_eq!(added.is_err(), is_full, "{state:?}");
         if added.is_ok() {
@@ -251,6 +271,17 @@ async fn what_belongs_to_nothing_is_passed_over(catalog: &dyn Catalog) {
             link: LinkId::parse("transfer_BBB").unwrap(),
             expires: at(1),
         },
+        Row::IdempotencyKey(KeyRow {
+            claim: Claim {
+                organization: nobody.clone(),
+                api_key: ApiKeyId::from_random([91; 16]),
+                key: "k".into(),
+                owner: [1; 16],
+            },
+            created_at: at(1),
+            held_until: at(1),
+            completed: None,
+        }),
         Row::FileCount {
             organization: owner.clone(),
             file: file_id("none"),
@@ -267,7 +298,7 @@ async fn what_belongs_to_nothing_is_passed_over(catalog: &dyn Catalog) {
     let found = Row::File(Box::new(file(&owner, "f", 1)));
     let some = [lost[0].clone(), found, lost[5].clone()];
     assert_eq!(catalog.put_rows(&some).await.unwrap(), 1);
-    let page = catalog.numbered_page(&owner, 0, 10).await.unwrap();
+    let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
     assert_eq!(page.total, 1);
 }
 
@@ -292,6 +323,7 @@ async fn what_is_removed_is_gone_with_what_belongs_to_it(catalog: &dyn Catalog) 
     let organizations = rows_of(&original, Kind::Organization, 9).await;
     assert_missing(catalog.remove_rows(&organizations[..1]).await);
     for kind in [
+        Kind::IdempotencyKey,
         Kind::LinkCount,
         Kind::FileCount,
         Kind::DeniedLink,

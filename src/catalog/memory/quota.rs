@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Memory;
 use super::rows::{Rows, is_swept};
+use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{Quota, Quotas, Recount};
 use crate::catalog::{Answer, CatalogError, quota};
 use crate::model::file::FileRecord;
@@ -58,10 +59,22 @@ impl Rows {
 }
 
 impl Quotas for Memory {
-    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
+    fn add_files_within<'a>(
+        &'a self,
+        files: &'a [FileRecord],
+        quota: Quota,
+        key: Option<&'a Completion>,
+    ) -> Answer<'a, ()> {
         self.change(move |rows| {
             rows.allow(files, quota)?;
-            rows.add_files(files)
+            if let Some(key) = key {
+                rows.held(&key.claim)?;
+            }
+            rows.add_files(files)?;
+            if let Some(key) = key {
+                rows.held(&key.claim)?.completed = Some(key.completed.clone());
+            }
+            Ok(())
         })
     }
 

@@ -1,17 +1,17 @@
 //! The rows in memory, and what takes more than a line to do with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, RangeBounds};
 
 use super::quota::Kept;
+use crate::catalog::idempotency::KeyRow;
 use crate::catalog::transfer::CopyNote;
 use crate::catalog::{
-    CatalogError, FILES_ADDED_MAX, Place, Position, Versions, default_space, missing, taken,
+    CatalogError, FILES_ADDED_MAX, Filter, Place, Position, Versions, default_space, missing, taken,
 };
 use crate::catalog::{DENIED_LINKS, FILE, FILES_AT_ONCE, FOLDER, SPACE};
 use crate::model::app::App;
 use crate::model::count::Counts;
-use crate::model::file::{FileRecord, FileState, Purpose};
+use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{
     ApiKeyId, AppId, FileId, FolderId, InstallationId, OrganizationId, SpaceId,
 };
@@ -35,6 +35,7 @@ pub(super) struct Rows {
     pub(super) denied: BTreeMap<OrganizationId, BTreeMap<LinkId, UnixSeconds>>,
     pub(super) file_counts: BTreeMap<(OrganizationId, FileId), Counts>,
     pub(super) link_counts: BTreeMap<(OrganizationId, LinkId), (UnixSeconds, Counts)>,
+    pub(super) idempotency_keys: BTreeMap<(OrganizationId, ApiKeyId, String), KeyRow>,
     pub(super) versions: Versions,
     pub(super) installation: Option<InstallationId>,
     pub(super) copy_note: Option<CopyNote>,
@@ -174,57 +175,46 @@ impl Rows {
         Ok(())
     }
 
-    /// The page that [`crate::catalog::Catalog::page`] promises. The list by id is sorted for each look.
+    /// The page that [`crate::catalog::Catalog::page`] promises. Everything is sorted for each look.
     pub(super) fn page(
         &self,
         organization: &OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'_>,
         place: Place<'_>,
         limit: usize,
+        now: UnixSeconds,
     ) -> Vec<FileRecord> {
-        let wanted = |file: &&FileRecord| purpose.is_none_or(|purpose| file.purpose == purpose);
+        let all = self.files.values();
+        let own = all.filter(|file| file.organization == *organization);
+        let mut files: Vec<&FileRecord> = own.filter(|file| is_shown(file, filter, now)).collect();
         let at = |position: &Position| (position.created_at, position.id.clone());
-        let by_id = || {
-            let files = self.oldest_first(organization, ..);
-            files
-                .map(|file| (file.id.as_str(), file))
-                .collect::<BTreeMap<_, _>>()
+        match place {
+            Place::Newest => {}
+            Place::After(position) => files.retain(|file| self::place(file) < at(position)),
+            Place::Before(position) => files.retain(|file| self::place(file) > at(position)),
+            Place::Below(id) => files.retain(|file| file.id.as_str() < id),
+            Place::Above(id) => files.retain(|file| file.id.as_str() > id),
+        }
+        match place {
+            Place::Below(_) | Place::Above(_) => files.sort_by_key(|file| file.id.as_str()),
+            _ => files.sort_by_key(|file| self::place(file)),
+        }
+        let skipped = match place {
+            Place::Before(_) | Place::Above(_) => 0,
+            _ => files.len().saturating_sub(limit),
         };
-        let down: Box<dyn Iterator<Item = &FileRecord>> = match place {
-            Place::Newest => Box::new(self.oldest_first(organization, ..).rev()),
-            Place::After(position) => {
-                Box::new(self.oldest_first(organization, ..at(position)).rev())
-            }
-            Place::Below(id) => {
-                let lower = by_id().into_iter().filter(move |(known, _)| *known < id);
-                Box::new(lower.rev().map(|(_, file)| file))
-            }
-            Place::Before(position) => {
-                let newer = (Bound::Excluded(at(position)), Bound::Unbounded);
-                return turned(
-                    self.oldest_first(organization, newer)
-                        .filter(wanted)
-                        .take(limit),
-                );
-            }
-            Place::Above(id) => {
-                let higher = by_id().into_iter().filter(move |(known, _)| *known > id);
-                return turned(higher.map(|(_, file)| file).filter(wanted).take(limit));
-            }
-        };
-        down.filter(wanted).take(limit).cloned().collect()
+        let page = files.into_iter().skip(skipped).take(limit).rev();
+        page.cloned().collect()
     }
 
-    /// An organization's ready files between two places of the list.
+    /// An organization's ready files in the order of lists.
     pub(super) fn oldest_first(
         &self,
         organization: &OrganizationId,
-        between: impl RangeBounds<(UnixSeconds, String)>,
-    ) -> impl DoubleEndedIterator<Item = &FileRecord> {
+    ) -> impl DoubleEndedIterator<Item = &FileRecord> + Clone {
         let listed = self.ready.get(organization);
-        let listed = listed.map(|listed| listed.range(between));
-        let listed = listed.into_iter().flatten();
-        listed.filter_map(move |(_, id)| self.files.get(&(organization.clone(), id.clone())))
+        let listed = listed.into_iter().flat_map(BTreeMap::values);
+        listed.filter_map(move |id| self.files.get(&(organization.clone(), id.clone())))
     }
 
     pub(super) fn delete_file(
@@ -237,7 +227,8 @@ impl Rows {
         if file.state != FileState::Ready {
             return Err(missing(FILE));
         }
-        file.state = FileState::Deleted { at: now };
+        let at = file.expires_at.map_or(now, |expired| expired.min(now));
+        file.state = FileState::Deleted { at };
         let file = file.clone();
         if let Some(listed) = self.ready.get_mut(organization) {
             listed.remove(&place(&file));
@@ -361,10 +352,16 @@ pub(super) fn is_swept(file: &FileRecord) -> bool {
     matches!(file.state, FileState::Swept { .. })
 }
 
-fn turned<'a>(files: impl Iterator<Item = &'a FileRecord>) -> Vec<FileRecord> {
-    let mut files: Vec<FileRecord> = files.cloned().collect();
-    files.reverse();
-    files
+fn is_shown(file: &FileRecord, filter: Filter<'_>, now: UnixSeconds) -> bool {
+    let is_ready = file.state_at(now) == FileState::Ready;
+    let is_marked = matches!(file.state, FileState::Deleted { .. });
+    match filter {
+        Filter::Ready => is_ready,
+        Filter::OfPurpose(purpose) => is_ready && file.purpose == purpose,
+        Filter::OfName(name) => is_ready && file.name == *name,
+        Filter::Deleted => is_marked,
+        Filter::DeletedOfName(name) => is_marked && file.name == *name,
+    }
 }
 
 pub(super) fn place(file: &FileRecord) -> (UnixSeconds, String) {

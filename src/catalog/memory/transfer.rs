@@ -1,6 +1,7 @@
 //! Moving rows, in memory.
 
 use super::Memory;
+use super::idempotency::key_of;
 use super::rows::{Rows, count, is_swept};
 use crate::catalog::cells;
 use crate::catalog::transfer::{CopyNote, Kind, Row, Totals, Transfer};
@@ -130,6 +131,10 @@ impl Rows {
                     file: file.clone(),
                 })
                 .collect()
+            }
+            Kind::IdempotencyKey => {
+                let all = self.idempotency_keys.values().cloned();
+                all.map(Row::IdempotencyKey).collect()
             }
             Kind::DeniedLink | Kind::FileCount | Kind::LinkCount => self.of_links(kind),
         }
@@ -268,6 +273,9 @@ impl Rows {
                 }
                 self.file_counts.insert(key, counts);
             }
+            Row::IdempotencyKey(of) => {
+                self.idempotency_keys.insert(key_of(&of.claim), of);
+            }
             Row::LinkCount {
                 organization,
                 link,
@@ -370,6 +378,7 @@ impl Rows {
                 let key = (organization.clone(), file.clone());
                 self.file_counts.remove(&key).is_some()
             }
+            Row::IdempotencyKey(of) => self.idempotency_keys.remove(&key_of(&of.claim)).is_some(),
             Row::LinkCount {
                 organization, link, ..
             } => self

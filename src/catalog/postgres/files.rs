@@ -9,9 +9,9 @@ use sqlx::{PgConnection, query, query_scalar};
 use super::fault::Fault;
 use super::{quota, rows, tenancy, versions};
 use crate::catalog::quota::Quota;
-use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
+use crate::catalog::{CatalogError, Filter, NumberedPage, Place, Position, missing, taken};
 use crate::catalog::{FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
-use crate::model::file::{BlobLocation, FileRecord, InPlace, Purpose};
+use crate::model::file::{BlobLocation, FileRecord, InPlace};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
@@ -20,7 +20,7 @@ macro_rules! columns {
     () => {
         "organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, \
          metadata, created_at, updated_at, uploaded_by, damaged_at, link_revision, blob, path, \
-         inode, modified_nanos"
+         inode, modified_nanos, device, changed_nanos, is_text, expires_at"
     };
 }
 
@@ -46,37 +46,44 @@ macro_rules! pages {
             after: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND (created_at, id) < ($4, $3) \
+                " AND (created_at, id) < ($4, $3) AND (expires_at IS NULL OR expires_at > $5) \
                  ORDER BY created_at DESC, id DESC LIMIT $2"
             ),
             before: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND (created_at, id) > ($4, $3) \
+                " AND (created_at, id) > ($4, $3) AND (expires_at IS NULL OR expires_at > $5) \
                  ORDER BY created_at, id LIMIT $2"
             ),
             // The time is not looked at, but is there, so that every page is asked for the same way.
             below: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND id < $3 AND $4::bigint IS NOT NULL \
+                " AND id < $3 AND $4::bigint IS NOT NULL AND (expires_at IS NULL OR expires_at > $5) \
                  ORDER BY id DESC LIMIT $2"
             ),
             above: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND id > $3 AND $4::bigint IS NOT NULL \
+                " AND id > $3 AND $4::bigint IS NOT NULL AND (expires_at IS NULL OR expires_at > $5) \
                  ORDER BY id LIMIT $2"
             ),
         }
     };
 }
 
-pub(super) const PAGES: Pages = pages!("organization = $1");
-pub(super) const PAGES_OF_PURPOSE: Pages = pages!("organization = $1 AND purpose = $5");
+pub(super) const PAGES: Pages = pages!("organization = $1 AND state = 'ready'");
+pub(super) const PAGES_OF_PURPOSE: Pages =
+    pages!("organization = $1 AND purpose = $6 AND state = 'ready'");
+pub(super) const PAGES_OF_NAME: Pages =
+    pages!("organization = $1 AND name = $6 AND state = 'ready'");
+pub(super) const PAGES_IN_BIN: Pages = pages!("organization = $1 AND state = 'deleted'");
+pub(super) const PAGES_IN_BIN_OF_NAME: Pages =
+    pages!("organization = $1 AND name = $6 AND state = 'deleted'");
 /// A page by its number.
 pub(super) const NUMBERED_PAGE: &str = files!(
-    "WHERE organization = $1 AND state = 'ready' ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
+    "WHERE organization = $1 AND state = 'ready' AND (expires_at IS NULL OR expires_at > $4) \
+     ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
 );
 /// What the recycle bin's sweeper asks for.
 pub(super) const DELETED: &str = files!(
@@ -86,6 +93,19 @@ pub(super) const DELETED: &str = files!(
 pub(super) const WITH_BYTES: &str = files!(
     "WHERE (organization, id) > ($1, $2) AND state <> 'swept' ORDER BY organization, id LIMIT $3"
 );
+/// What looks for files that nobody has read for text.
+pub(super) const UNKNOWN_TEXT: &str = files!(
+    "WHERE (organization, id) > ($1, $2) AND state = 'ready' AND is_text IS NULL \
+     ORDER BY organization, id LIMIT $3"
+);
+/// What marks expired files deleted.
+pub(super) const EXPIRED: &str = files!(
+    "WHERE state = 'ready' AND expires_at <= $1 ORDER BY expires_at, organization, id LIMIT $2"
+);
+/// How many files lists have.
+pub(super) const LISTED: &str = "SELECT ready_files - (SELECT count(*) FROM file \
+     WHERE file.organization = organization.id AND state = 'ready' AND expires_at <= $2) AS ready_files \
+     FROM organization WHERE id = $1";
 /// As the ids come: one array.
 pub(super) const OF_IDS: &str = files!("WHERE organization = $1 AND id = ANY($2)");
 /// As [`OF_IDS`], of those that lie in a folder.
@@ -98,20 +118,21 @@ pub(super) const BLOBS_IN_USE: &str =
     "SELECT DISTINCT blob FROM file WHERE blob = ANY($1) AND state <> 'swept'";
 
 const DELETE: &str = concat!(
-    "UPDATE file SET state = 'deleted', deleted_at = $3 \
+    "UPDATE file SET state = 'deleted', deleted_at = least($3, expires_at) \
      WHERE organization = $1 AND id = $2 AND state = 'ready' RETURNING ",
     columns!()
 );
 
 const INSERT: &str = "INSERT INTO file (organization, id, space, name, media_type, size, sha256, purpose, \
-     state, metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, modified_nanos) \
+     state, metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, modified_nanos, \
+     device, changed_nanos, is_text, expires_at) \
      SELECT $1, id, $2, name, media_type, size, sha256, purpose, 'ready', metadata, created_at, updated_at, \
-     uploaded_by, link_revision, blob, path, inode, modified_nanos \
+     uploaded_by, link_revision, blob, path, inode, modified_nanos, device, changed_nanos, is_text, expires_at \
      FROM unnest($3::text[], $4::text[], $5::text[], $6::bigint[], $7::bytea[], $8::text[], $9::text[], \
      $10::bigint[], $11::bigint[], $12::text[], $13::bigint[], $14::text[], $15::bytea[], $16::bigint[], \
-     $17::bigint[]) AS new (id, name, media_type, size, sha256, purpose, metadata, created_at, updated_at, \
-     uploaded_by, link_revision, blob, path, inode, modified_nanos) \
-     ON CONFLICT (organization, id) DO NOTHING";
+     $17::bigint[], $18::bigint[], $19::bigint[], $20::bigint[], $21::bigint[]) AS new (id, name, media_type, size, sha256, purpose, metadata, created_at, updated_at, \
+     uploaded_by, link_revision, blob, path, inode, modified_nanos, device, changed_nanos, is_text, \
+     expires_at) ON CONFLICT (organization, id) DO NOTHING";
 
 /// What comes first locks, so that of two calls with one id, or that count in one organization, the second
 /// waits for the first.
@@ -175,13 +196,17 @@ pub(super) async fn file(
 pub(super) async fn page(
     connection: &mut PgConnection,
     organization: &OrganizationId,
-    purpose: Option<Purpose>,
+    filter: Filter<'_>,
     place: Place<'_>,
     limit: u32,
+    now: UnixSeconds,
 ) -> Result<Vec<FileRecord>, Fault> {
-    let pages = match purpose {
-        None => PAGES,
-        Some(_) => PAGES_OF_PURPOSE,
+    let (pages, of) = match filter {
+        Filter::Ready => (PAGES, None),
+        Filter::OfPurpose(purpose) => (PAGES_OF_PURPOSE, Some(purpose.as_str())),
+        Filter::OfName(name) => (PAGES_OF_NAME, Some(name.as_str())),
+        Filter::Deleted => (PAGES_IN_BIN, None),
+        Filter::DeletedOfName(name) => (PAGES_IN_BIN_OF_NAME, Some(name.as_str())),
     };
     let time = |position: &Position| rows::stored_time(position.created_at);
     let (page, created_at, id) = match place {
@@ -196,9 +221,10 @@ pub(super) async fn page(
         .bind(organization.as_str())
         .bind(i64::from(limit))
         .bind(comparable(id))
-        .bind(created_at);
-    if let Some(purpose) = purpose {
-        page = page.bind(purpose.as_str());
+        .bind(created_at)
+        .bind(shown_at(filter, now));
+    if let Some(of) = of {
+        page = page.bind(of);
     }
     let found = page.fetch_all(connection).await?;
     let mut files: Vec<FileRecord> = found.iter().map(rows::file).collect::<Result<_, _>>()?;
@@ -206,6 +232,14 @@ pub(super) async fn page(
         files.reverse();
     }
     Ok(files)
+}
+
+/// The time that a list is held against. What is in the recycle bin may have expired.
+const fn shown_at(filter: Filter<'_>, now: UnixSeconds) -> i64 {
+    match filter {
+        Filter::Deleted | Filter::DeletedOfName(_) => -1,
+        Filter::Ready | Filter::OfPurpose(_) | Filter::OfName(_) => now.get().cast_signed(),
+    }
 }
 
 /// PostgreSQL has no text with a NUL in it. No id has one either, so that what begins with the same and
@@ -222,9 +256,11 @@ pub(super) async fn numbered_page(
     organization: &OrganizationId,
     offset: u64,
     limit: u32,
+    now: UnixSeconds,
 ) -> Result<NumberedPage, Fault> {
-    let counter = query("SELECT ready_files FROM organization WHERE id = $1")
+    let counter = query(LISTED)
         .bind(organization.as_str())
+        .bind(rows::stored_time(now))
         .fetch_optional(&mut *connection)
         .await?;
     let total = counter.map_or(Ok(0), |row| rows::number(&row, "ready_files"))?;
@@ -236,6 +272,7 @@ pub(super) async fn numbered_page(
         .bind(organization.as_str())
         .bind(i64::from(limit))
         .bind(i64::try_from(offset).unwrap_or(i64::MAX))
+        .bind(rows::stored_time(now))
         .fetch_all(connection)
         .await?;
     let files = found.iter().map(rows::file).collect::<Result<_, _>>()?;
@@ -359,6 +396,14 @@ async fn insert(
         .bind(each(files, |file| {
             in_place(file).map(|place| place.modified_nanos)
         }))
+        .bind(each(files, |file| {
+            in_place(file).and_then(|place| place.device.map(u64::cast_signed))
+        }))
+        .bind(each(files, |file| {
+            in_place(file).and_then(|place| place.changed_nanos)
+        }))
+        .bind(each(files, |file| file.is_text.map(i64::from)))
+        .bind(each(files, |file| file.expires_at.map(rows::stored_time)))
         .execute(connection)
         .await?;
     if inserted.rows_affected() < files.len() as u64 {

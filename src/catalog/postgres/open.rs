@@ -216,11 +216,13 @@ fn migrator() -> Migrator {
     let counts = include_str!("../schema/postgres/0003_counts.sql");
     let installation = include_str!("../schema/postgres/0004_installation.sql");
     let copy_note = include_str!("../schema/postgres/0005_copy_note.sql");
+    let text_identity_expiry = include_str!("../schema/postgres/0006_text_identity_expiry.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "kept", kept),
         step(3, "counts", counts),
         step(4, "installation", installation),
         step(5, "copy note", copy_note),
+        step(6, "text, identity and expiry", text_identity_expiry),
     ])
 }

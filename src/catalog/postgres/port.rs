@@ -3,9 +3,9 @@
 use super::calls::{Committing, answer, call};
 use super::{Postgres, files, folders, keys, quota, revocation, tenancy};
 use crate::catalog::quota::Quota;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
+use crate::catalog::{Answer, Catalog, Filter, NumberedPage, Place, Versions};
 use crate::model::digest::Sha256Digest;
-use crate::model::file::{FileRecord, Purpose};
+use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::revocation::{LinkId, Revocations};
@@ -153,16 +153,18 @@ impl Catalog for Postgres {
     fn page<'a>(
         &'a self,
         organization: &'a OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'a>,
         place: Place<'a>,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, Vec<FileRecord>> {
         call!(self, "listing files", look, |connection| files::page(
             connection,
             organization,
-            purpose,
+            filter,
             place,
-            limit
+            limit,
+            now
         ))
     }
 
@@ -171,9 +173,10 @@ impl Catalog for Postgres {
         organization: &'a OrganizationId,
         offset: u64,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, NumberedPage> {
         call!(self, "listing files", moment, |connection| {
-            files::numbered_page(connection, organization, offset, limit)
+            files::numbered_page(connection, organization, offset, limit, now)
         })
     }
 

@@ -4,17 +4,32 @@ use sqlx::{PgConnection, query, query_as};
 
 use super::calls::call;
 use super::fault::Fault;
-use super::{Postgres, files, rows, tenancy};
+use super::{Postgres, files, idempotency, rows, tenancy};
+use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{BYTES_KEPT, Kept, Quota, Quotas, Recount};
 use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 
 impl Quotas for Postgres {
-    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
-        call!(self, "adding files within a quota", change, |connection| {
-            files::add(connection, files, &quota)
-        })
+    fn add_files_within<'a>(
+        &'a self,
+        files: &'a [FileRecord],
+        quota: Quota,
+        key: Option<&'a Completion>,
+    ) -> Answer<'a, ()> {
+        call!(
+            self,
+            "adding files within a quota",
+            change,
+            |connection| async {
+                files::add(connection, files, &quota).await?;
+                match key {
+                    Some(key) => idempotency::complete(connection, key).await,
+                    None => Ok(()),
+                }
+            }
+        )
     }
 
     fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept> {
@@ -86,12 +101,16 @@ async fn counted(
     rows::kept(&row)
 }
 
-async fn lock(connection: &mut PgConnection, organization: &OrganizationId) -> Result<(), Fault> {
-    query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
+/// Keeps others from counting in an organization until the transaction ends.
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    organization: &OrganizationId,
+) -> Result<(), Fault> {
+    let locked = query("SELECT id FROM organization WHERE id = $1 FOR NO KEY UPDATE")
         .bind(organization.as_str())
-        .execute(connection)
+        .fetch_optional(connection)
         .await?;
-    Ok(())
+    locked.map(drop).ok_or(missing("the organization").into())
 }
 
 /// Counts files of one organization that are being added, ready as they are, holds all that it has then to

@@ -6,7 +6,7 @@ use sqlx::{Connection as _, Row as _, query};
 
 use super::*;
 use crate::catalog::contract::{assert_missing, at, file, file_id, organization};
-use crate::catalog::{Catalog as _, Place};
+use crate::catalog::{Catalog as _, Filter, Place};
 use crate::model::file::FileRecord;
 use crate::model::id::FileId;
 use server::Server;
@@ -171,7 +171,10 @@ async fn of_many_at_once_one_adds_and_the_counts_are_right() {
         let kept = file(&owner, &format!("kept{turn}"), turn);
         gateways[1].add_file(&kept).await.unwrap();
     }
-    let page = gateways[0].numbered_page(&owner, 0, 100).await.unwrap();
+    let page = gateways[0]
+        .numbered_page(&owner, 0, 100, at(0))
+        .await
+        .unwrap();
     assert_eq!((page.files.len(), page.total), (20, 20));
 }
 
@@ -224,7 +227,11 @@ async fn who_adds_to_several_organizations_waits_in_no_circle() {
     }
     for owner in &owners {
         assert_eq!(
-            gateways[1].numbered_page(owner, 0, 1).await.unwrap().total,
+            gateways[1]
+                .numbered_page(owner, 0, 1, at(0))
+                .await
+                .unwrap()
+                .total,
             40
         );
     }
@@ -252,7 +259,10 @@ async fn a_dropped_call_is_done_or_not_done() {
     for (id, done) in settled {
         assert_eq!(is_there(id).await, done);
     }
-    let page = catalog.numbered_page(&owner, 0, 1_000).await.unwrap();
+    let page = catalog
+        .numbered_page(&owner, 0, 1_000, at(0))
+        .await
+        .unwrap();
     assert_eq!(
         page.files.len() as u64,
         page.total,
@@ -292,7 +302,10 @@ async fn a_place_with_a_nul_lies_where_it_should() {
         catalog.add_file(&file(&owner, id, 1)).await.unwrap();
     }
     let ids = async |place: Place<'_>| -> Vec<String> {
-        let page = catalog.page(&owner, None, place, 9).await.unwrap();
+        let page = catalog
+            .page(&owner, Filter::Ready, place, 9, at(0))
+            .await
+            .unwrap();
         page.iter().map(|file| file.id.to_string()).collect()
     };
     assert_eq!(ids(Place::Below("a\0\u{10ffff}")).await, ["a"]);
@@ -306,13 +319,15 @@ async fn lists_come_straight_from_an_index() {
     let _catalog = catalog("plans").await;
     let fill = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
          INSERT INTO space SELECT id, 'space_default', '', 0 FROM organization; \
-         INSERT INTO file SELECT 'org' || n % 20 + 1, 'file_' || md5(n::text), 'space_default', 'a', 'a/b', 1, \
+         INSERT INTO file SELECT 'org' || n % 20 + 1, 'file_' || md5(n::text), 'space_default', 'a' || n % 3, 'a/b', 1, \
          sha256('a'), 'user_upload', CASE n % 50 WHEN 0 THEN 'deleted' ELSE 'ready' END, \
-         CASE n % 50 WHEN 0 THEN n END, '{}', n, n, NULL, NULL, 0, 'blob' || n \
+         CASE n % 50 WHEN 0 THEN n END, '{}', n, n, NULL, NULL, 0, 'blob' || n, NULL, NULL, NULL, \
+         CASE n % 100 WHEN 1 THEN NULL ELSE 1 END, CASE n % 100 WHEN 2 THEN n END \
          FROM generate_series(1, 100000) n; ANALYZE";
     Server::shared().sql("plans", fill);
     let mut connection = stranger("plans").await;
-    let of = |place: &str| format!("'org1', 20, 'file_5', 500{place}");
+    let of = |place: &str| format!("'org1', 20, 'file_5', 500, 1000{place}");
+    let amid = |place: &str| format!("'org1', 20, 'file_5', 50000, 1000{place}");
     let cases = [
         (files::PAGES.after, of(""), "file_ready "),
         (files::PAGES.before, of(""), "file_ready "),
@@ -330,9 +345,28 @@ async fn lists_come_straight_from_an_index() {
         ),
         (
             files::NUMBERED_PAGE,
-            "'org1', 20, 100".into(),
+            "'org1', 20, 100, 1000".into(),
             "file_ready ",
         ),
+        (files::PAGES_OF_NAME.after, amid(", 'a1'"), "file_of_name "),
+        (files::PAGES_OF_NAME.before, amid(", 'a1'"), "file_of_name "),
+        (files::PAGES_OF_NAME.below, amid(", 'a1'"), "file_of_name"),
+        (files::PAGES_OF_NAME.above, amid(", 'a1'"), "file_of_name"),
+        (files::PAGES_IN_BIN.after, amid(""), "file_in_bin "),
+        (files::PAGES_IN_BIN.before, amid(""), "file_in_bin "),
+        (files::PAGES_IN_BIN.below, amid(""), "file_in_bin_by_id "),
+        (
+            files::PAGES_IN_BIN_OF_NAME.after,
+            "'org1', 5, 'file_5', 90000, 1000, 'a1'".into(),
+            "file_of_name",
+        ),
+        (
+            files::UNKNOWN_TEXT,
+            "'org1', 'file_5', 20".into(),
+            "file_text_unknown ",
+        ),
+        (files::EXPIRED, "1000, 20".into(), "file_expiring "),
+        (files::LISTED, "'org1', 1000".into(), "file_expiring "),
         (files::DELETED, "100000, 20".into(), "file_deleted "),
         (
             files::WITH_BYTES,
@@ -353,7 +387,9 @@ async fn lists_come_straight_from_an_index() {
             let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
             let plan = plan.join("\n");
             assert!(plan.contains(index), "{mode} {sql}\n{plan}");
-            let costly = ["Seq Scan", "Sort"].iter().any(|step| plan.contains(step));
+            let costly = ["Seq Scan on file", "Sort"]
+                .iter()
+                .any(|step| plan.contains(step));
             assert!(
                 !costly || sql == files::BLOBS_IN_USE,
                 "{mode} {sql}\n{plan}"

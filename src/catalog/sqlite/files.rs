@@ -7,9 +7,9 @@ use sqlx::{SqliteConnection, query, query_scalar};
 use super::fault::Fault;
 use super::{quota, rows, tenancy, versions};
 use crate::catalog::quota::Quota;
-use crate::catalog::{CatalogError, NumberedPage, Place, Position, missing, taken};
+use crate::catalog::{CatalogError, Filter, NumberedPage, Place, Position, missing, taken};
 use crate::catalog::{FILE, FILES_ADDED_MAX, FILES_AT_ONCE, SPACE};
-use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
+use crate::model::file::{BlobLocation, FileRecord, FileState};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
@@ -19,7 +19,7 @@ macro_rules! files {
         concat!(
             "SELECT organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, \
              metadata, created_at, updated_at, uploaded_by, damaged_at, link_revision, blob, path, \
-             inode, modified_nanos FROM file ",
+             inode, modified_nanos, device, changed_nanos, is_text, expires_at FROM file ",
             $($rest),+
         )
     };
@@ -40,34 +40,40 @@ macro_rules! pages {
             after: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND (created_at, id) < (?, ?) \
+                " AND (created_at, id) < (?, ?) AND coalesce(expires_at, 99999999999) > ? \
                  ORDER BY created_at DESC, id DESC LIMIT ?"
             ),
             before: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND (created_at, id) > (?, ?) \
+                " AND (created_at, id) > (?, ?) AND coalesce(expires_at, 99999999999) > ? \
                  ORDER BY created_at, id LIMIT ?"
             ),
             below: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND id < ? ORDER BY id DESC LIMIT ?"
+                " AND id < ? AND coalesce(expires_at, 99999999999) > ? ORDER BY id DESC LIMIT ?"
             ),
             above: files!(
                 "WHERE ",
                 $of,
-                " AND state = 'ready' AND id > ? ORDER BY id LIMIT ?"
+                " AND id > ? AND coalesce(expires_at, 99999999999) > ? ORDER BY id LIMIT ?"
             ),
         }
     };
 }
 
-pub(super) const PAGES: Pages = pages!("organization = ?");
-pub(super) const PAGES_OF_PURPOSE: Pages = pages!("organization = ? AND purpose = ?");
+pub(super) const PAGES: Pages = pages!("organization = ? AND state = 'ready'");
+pub(super) const PAGES_OF_PURPOSE: Pages =
+    pages!("organization = ? AND purpose = ? AND state = 'ready'");
+pub(super) const PAGES_OF_NAME: Pages = pages!("organization = ? AND name = ? AND state = 'ready'");
+pub(super) const PAGES_IN_BIN: Pages = pages!("organization = ? AND state = 'deleted'");
+pub(super) const PAGES_IN_BIN_OF_NAME: Pages =
+    pages!("organization = ? AND name = ? AND state = 'deleted'");
 /// A page by its number.
 pub(super) const NUMBERED_PAGE: &str = files!(
-    "WHERE organization = ? AND state = 'ready' ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+    "WHERE organization = ? AND state = 'ready' AND coalesce(expires_at, 99999999999) > ? \
+     ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
 );
 /// What the recycle bin's sweeper asks for.
 pub(super) const DELETED: &str = files!(
@@ -77,6 +83,19 @@ pub(super) const DELETED: &str = files!(
 pub(super) const WITH_BYTES: &str = files!(
     "WHERE (organization, id) > (?, ?) AND state <> 'swept' ORDER BY organization, id LIMIT ?"
 );
+/// What looks for files that nobody has read for text.
+pub(super) const UNKNOWN_TEXT: &str = files!(
+    "WHERE (organization, id) > ($1, $2) AND state = 'ready' AND is_text IS NULL \
+     ORDER BY organization, id LIMIT $3"
+);
+/// What marks expired files deleted.
+pub(super) const EXPIRED: &str = files!(
+    "WHERE state = 'ready' AND expires_at <= $1 ORDER BY expires_at, organization, id LIMIT $2"
+);
+/// How many files lists have. The plus keeps SQLite from going through all files of the organization.
+pub(super) const LISTED: &str = "SELECT ready_files - (SELECT count(*) FROM file \
+     WHERE +file.organization = organization.id AND state = 'ready' AND expires_at <= ?2) AS ready_files \
+     FROM organization WHERE id = ?1";
 /// As the ids come: one JSON array.
 pub(super) const OF_IDS: &str =
     files!("WHERE organization = ? AND id IN (SELECT value FROM json_each(?))");
@@ -147,13 +166,17 @@ pub(super) async fn file(
 pub(super) async fn page(
     connection: &mut SqliteConnection,
     organization: &OrganizationId,
-    purpose: Option<Purpose>,
+    filter: Filter<'_>,
     place: Place<'_>,
     limit: u32,
+    now: UnixSeconds,
 ) -> Result<Vec<FileRecord>, Fault> {
-    let pages = match purpose {
-        None => PAGES,
-        Some(_) => PAGES_OF_PURPOSE,
+    let (pages, of) = match filter {
+        Filter::Ready => (PAGES, None),
+        Filter::OfPurpose(purpose) => (PAGES_OF_PURPOSE, Some(purpose.as_str())),
+        Filter::OfName(name) => (PAGES_OF_NAME, Some(name.as_str())),
+        Filter::Deleted => (PAGES_IN_BIN, None),
+        Filter::DeletedOfName(name) => (PAGES_IN_BIN_OF_NAME, Some(name.as_str())),
     };
     let time = |position: &Position| rows::stored_time(position.created_at);
     let (page, created_at, id) = match place {
@@ -165,14 +188,15 @@ pub(super) async fn page(
         Place::Above(id) => (pages.above, None, id),
     };
     let mut page = query(page).bind(organization.as_str());
-    if let Some(purpose) = purpose {
-        page = page.bind(purpose.as_str());
+    if let Some(of) = of {
+        page = page.bind(of);
     }
     if let Some(created_at) = created_at {
         page = page.bind(created_at);
     }
     let found = page
         .bind(id)
+        .bind(shown_at(filter, now))
         .bind(i64::from(limit))
         .fetch_all(connection)
         .await?;
@@ -183,19 +207,30 @@ pub(super) async fn page(
     Ok(files)
 }
 
+/// The time that a list is held against. What is in the recycle bin may have expired.
+const fn shown_at(filter: Filter<'_>, now: UnixSeconds) -> i64 {
+    match filter {
+        Filter::Deleted | Filter::DeletedOfName(_) => -1,
+        Filter::Ready | Filter::OfPurpose(_) | Filter::OfName(_) => now.get().cast_signed(),
+    }
+}
+
 pub(super) async fn numbered_page(
     connection: &mut SqliteConnection,
     organization: &OrganizationId,
     offset: u64,
     limit: u32,
+    now: UnixSeconds,
 ) -> Result<NumberedPage, Fault> {
-    let counter = query("SELECT ready_files FROM organization WHERE id = ?")
+    let counter = query(LISTED)
         .bind(organization.as_str())
+        .bind(rows::stored_time(now))
         .fetch_optional(&mut *connection)
         .await?;
     let total = counter.map_or(Ok(0), |row| rows::number(&row, "ready_files"))?;
     let found = query(NUMBERED_PAGE)
         .bind(organization.as_str())
+        .bind(rows::stored_time(now))
         .bind(i64::from(limit))
         .bind(i64::try_from(offset).unwrap_or(i64::MAX))
         .fetch_all(connection)
@@ -213,8 +248,9 @@ pub(super) async fn delete(
     let found = file(connection, organization, id).await?;
     let ready = found.filter(|file| file.state == FileState::Ready);
     let file = ready.ok_or(missing(FILE))?;
+    let at = file.expires_at.map_or(now, |expired| expired.min(now));
     query("UPDATE file SET state = 'deleted', deleted_at = ? WHERE organization = ? AND id = ?")
-        .bind(rows::stored_time(now))
+        .bind(rows::stored_time(at))
         .bind(organization.as_str())
         .bind(id.as_str())
         .execute(&mut *connection)
@@ -225,7 +261,7 @@ pub(super) async fn delete(
         .await?;
     versions::raise_rows(connection).await?;
     Ok(FileRecord {
-        state: FileState::Deleted { at: now },
+        state: FileState::Deleted { at },
         ..file
     })
 }
@@ -282,7 +318,8 @@ async fn insert(connection: &mut SqliteConnection, file: &FileRecord) -> Result<
     let inserted = query(
         "INSERT INTO file (organization, id, space, name, media_type, size, sha256, purpose, state, \
          metadata, created_at, updated_at, uploaded_by, link_revision, blob, path, inode, \
-         modified_nanos) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         modified_nanos, device, changed_nanos, is_text, expires_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'ready', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (organization, id) DO NOTHING",
     )
     .bind(file.organization.as_str())
@@ -302,6 +339,10 @@ async fn insert(connection: &mut SqliteConnection, file: &FileRecord) -> Result<
     .bind(in_place.map(|file| file.path.as_os_str().as_bytes()))
     .bind(in_place.map(|file| file.inode.cast_signed()))
     .bind(in_place.map(|file| file.modified_nanos))
+    .bind(in_place.and_then(|file| file.device.map(u64::cast_signed)))
+    .bind(in_place.and_then(|file| file.changed_nanos))
+    .bind(file.is_text)
+    .bind(file.expires_at.map(rows::stored_time))
     .execute(connection)
     .await?;
     if inserted.rows_affected() == 0 {

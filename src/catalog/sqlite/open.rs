@@ -156,6 +156,7 @@ fn migrator() -> Migrator {
     let counts = include_str!("../schema/sqlite/0008_counts.sql");
     let installation = include_str!("../schema/sqlite/0009_installation.sql");
     let copy_note = include_str!("../schema/sqlite/0010_copy_note.sql");
+    let text_identity_expiry = include_str!("../schema/sqlite/0011_text_identity_expiry.sql");
     Migrator::with_migrations(vec![
         step(1, "first", first),
         step(2, "lists by id", lists_by_id),
@@ -167,6 +168,7 @@ fn migrator() -> Migrator {
         step(8, "counts", counts),
         step(9, "installation", installation),
         step(10, "copy note", copy_note),
+        step(11, "text, identity and expiry", text_identity_expiry),
     ])
 }
 

@@ -2,9 +2,9 @@
 
 use super::{Sqlite, answer, files, folders, keys, quota, revocation, tenancy, versions};
 use crate::catalog::quota::Quota;
-use crate::catalog::{Answer, Catalog, NumberedPage, Place, Versions};
+use crate::catalog::{Answer, Catalog, Filter, NumberedPage, Place, Versions};
 use crate::model::digest::Sha256Digest;
-use crate::model::file::{FileRecord, Purpose};
+use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::revocation::{LinkId, Revocations};
@@ -168,13 +168,14 @@ impl Catalog for Sqlite {
     fn page<'a>(
         &'a self,
         organization: &'a OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'a>,
         place: Place<'a>,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, Vec<FileRecord>> {
         answer("listing files", async move {
             let mut look = self.look().await?;
-            files::page(&mut look, organization, purpose, place, limit).await
+            files::page(&mut look, organization, filter, place, limit, now).await
         })
     }
 
@@ -183,10 +184,11 @@ impl Catalog for Sqlite {
         organization: &'a OrganizationId,
         offset: u64,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, NumberedPage> {
         answer("listing files", async move {
             let mut moment = self.moment().await?;
-            files::numbered_page(&mut moment, organization, offset, limit).await
+            files::numbered_page(&mut moment, organization, offset, limit, now).await
         })
     }
 

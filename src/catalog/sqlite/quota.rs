@@ -3,17 +3,26 @@
 use sqlx::{SqliteConnection, query, query_as};
 
 use super::fault::Fault;
-use super::{Sqlite, answer, files, rows};
+use super::{Sqlite, answer, files, idempotency, rows, tenancy};
+use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{BYTES_KEPT, Kept, Quota, Quotas, Recount};
 use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 
 impl Quotas for Sqlite {
-    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
+    fn add_files_within<'a>(
+        &'a self,
+        files: &'a [FileRecord],
+        quota: Quota,
+        key: Option<&'a Completion>,
+    ) -> Answer<'a, ()> {
         answer("adding files within a quota", async move {
             let mut change = self.change().await?;
             files::add(&mut change, files, &quota).await?;
+            if let Some(key) = key {
+                idempotency::complete(&mut change, key).await?;
+            }
             Ok(change.commit().await?)
         })
     }
@@ -44,6 +53,14 @@ impl Quotas for Sqlite {
             Ok(recount)
         })
     }
+}
+
+/// Sees that the organization is there. The whole catalogue is locked already.
+pub(super) async fn lock(
+    connection: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<(), Fault> {
+    tenancy::know(connection, organization).await
 }
 
 async fn counted(

@@ -123,7 +123,7 @@ async fn everything_is_there_after_a_restart() {
         owner
     };
     let catalog = Sqlite::open_existing(&place.path).await.unwrap();
-    let page = catalog.numbered_page(&owner, 0, 9).await.unwrap();
+    let page = catalog.numbered_page(&owner, 0, 9, at(0)).await.unwrap();
     assert_eq!((page.files, page.total), (vec![file(&owner, "f", 1)], 1));
     assert_eq!(catalog.revocations(at(0)).await.unwrap().epoch(&owner), 1);
 }
@@ -209,7 +209,10 @@ async fn a_dropped_call_is_done_or_not_done() {
     for (id, done) in settled {
         assert_eq!(is_there(id).await, done);
     }
-    let page = catalog.numbered_page(&owner, 0, 1_000).await.unwrap();
+    let page = catalog
+        .numbered_page(&owner, 0, 1_000, at(0))
+        .await
+        .unwrap();
     assert_eq!(
         page.files.len() as u64,
         page.total,
@@ -245,7 +248,11 @@ async fn a_full_disk_is_said_so_and_the_writer_lives_on() {
     );
     let added = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
     assert_eq!(
-        catalog.numbered_page(&owner, 0, 1).await.unwrap().total,
+        catalog
+            .numbered_page(&owner, 0, 1, at(0))
+            .await
+            .unwrap()
+            .total,
         added
     );
     limit("PRAGMA max_page_count = 1000000").await;
@@ -329,6 +336,47 @@ async fn lists_come_straight_from_an_index() {
             plan_of(files::NUMBERED_PAGE),
             "INDEX file_ready (organization=?)",
         ),
+        (
+            plan_of(files::PAGES_OF_NAME.after),
+            "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)<(?,?))",
+        ),
+        (
+            plan_of(files::PAGES_OF_NAME.before),
+            "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
+        ),
+        (
+            plan_of(files::PAGES_OF_NAME.below),
+            "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
+        ),
+        (
+            plan_of(files::PAGES_OF_NAME.above),
+            "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id>?)",
+        ),
+        (
+            plan_of(files::PAGES_IN_BIN.after),
+            "INDEX file_in_bin (organization=? AND (created_at,id)<(?,?))",
+        ),
+        (
+            plan_of(files::PAGES_IN_BIN.above),
+            "INDEX file_in_bin_by_id (organization=? AND id>?)",
+        ),
+        (
+            plan_of(files::PAGES_IN_BIN_OF_NAME.before),
+            "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
+        ),
+        (
+            plan_of(files::PAGES_IN_BIN_OF_NAME.below),
+            "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
+        ),
+        (
+            plan_of(files::UNKNOWN_TEXT),
+            "INDEX file_text_unknown ((organization,id)>(?,?))",
+        ),
+        (
+            plan_of(files::EXPIRED),
+            "INDEX file_expiring (expires_at<?)",
+        ),
+        (plan_of(files::LISTED), "INDEX file_expiring (expires_at<?)"),
         (plan_of(files::DELETED), "INDEX file_deleted (deleted_at<?)"),
         (plan_of(files::BLOBS_IN_USE), "INDEX file_blob (blob=?)"),
     ];

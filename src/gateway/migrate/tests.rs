@@ -94,7 +94,10 @@ impl Move {
     }
 
     async fn copied(&self) -> Vec<FileRecord> {
-        let page = self.to_catalog.numbered_page(&self.owner, 0, 999).await;
+        let page = self
+            .to_catalog
+            .numbered_page(&self.owner, 0, 999, at(0))
+            .await;
         page.unwrap().files
     }
 }

@@ -9,14 +9,15 @@ use crate::catalog::apps::Apps;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::catalog::checkup::Checkup;
 use crate::catalog::counters::Counters;
+use crate::catalog::idempotency::Completion;
 use crate::catalog::memory::Memory;
 use crate::catalog::quota::{Kept, Quota, Quotas, Recount};
 use crate::catalog::transfer::{CopyNote, Kind, Row, Totals, Transfer};
-use crate::catalog::{Answer, Catalog, CatalogError, NumberedPage, Place, Versions};
+use crate::catalog::{Answer, Catalog, CatalogError, Filter, NumberedPage, Place, Versions};
 use crate::model::app::App;
 use crate::model::count::{Count, Counted, Counts};
 use crate::model::digest::Sha256Digest;
-use crate::model::file::{FileRecord, Purpose};
+use crate::model::file::FileRecord;
 use crate::model::id::{
     ApiKeyId, AppId, BlobKey, FileId, FolderId, InstallationId, OrganizationId, SpaceId,
 };
@@ -24,6 +25,8 @@ use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
+
+mod tasks;
 
 /// The catalogue in memory, and how many calls of its port there were.
 #[derive(Default)]
@@ -145,9 +148,14 @@ impl Apps for Counting {
 }
 
 impl Quotas for Counting {
-    fn add_files_within<'a>(&'a self, files: &'a [FileRecord], quota: Quota) -> Answer<'a, ()> {
+    fn add_files_within<'a>(
+        &'a self,
+        files: &'a [FileRecord],
+        quota: Quota,
+        key: Option<&'a Completion>,
+    ) -> Answer<'a, ()> {
         Box::pin(async move {
-            self.counted().add_files_within(files, quota).await?;
+            self.counted().add_files_within(files, quota, key).await?;
             if self.silent.load(Ordering::Relaxed) {
                 let doing = "adding files";
                 let source = "it fell silent".into();
@@ -279,7 +287,7 @@ impl Catalog for Counting {
     }
 
     fn add_files<'a>(&'a self, files: &'a [FileRecord]) -> Answer<'a, ()> {
-        self.add_files_within(files, Quota::NONE)
+        self.add_files_within(files, Quota::NONE, None)
     }
 
     fn file<'a>(
@@ -301,11 +309,12 @@ impl Catalog for Counting {
     fn page<'a>(
         &'a self,
         organization: &'a OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'a>,
         place: Place<'a>,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, Vec<FileRecord>> {
-        self.counted().page(organization, purpose, place, limit)
+        self.counted().page(organization, filter, place, limit, now)
     }
 
     fn numbered_page<'a>(
@@ -313,8 +322,10 @@ impl Catalog for Counting {
         organization: &'a OrganizationId,
         offset: u64,
         limit: u32,
+        now: UnixSeconds,
     ) -> Answer<'a, NumberedPage> {
-        self.counted().numbered_page(organization, offset, limit)
+        self.counted()
+            .numbered_page(organization, offset, limit, now)
     }
 
     fn delete_file<'a>(

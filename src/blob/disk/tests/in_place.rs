@@ -98,6 +98,8 @@ async fn only_regular_files_below_a_root_are_registered() {
             path,
             inode: 1,
             modified_nanos: 1,
+            device: None,
+            changed_nanos: None,
         };
         damage(open_in_place(&fixture.disk, &forged, 4).await);
     }

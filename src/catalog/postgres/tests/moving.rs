@@ -16,7 +16,10 @@ async fn an_older_schema_is_no_place_to_move_to() {
         let catalog = Postgres::open_new(&address, CONNECTIONS).await.unwrap();
         catalog.close().await;
     }
-    let older = "DROP TABLE copy_note; DELETE FROM _sqlx_migrations WHERE version >= 5";
+    let older = "DROP TABLE copy_note; DROP TABLE idempotency_key; \
+         DROP INDEX file_of_name, file_of_name_by_id, file_in_bin, file_in_bin_by_id; \
+         ALTER TABLE file DROP COLUMN is_text, DROP COLUMN expires_at, DROP COLUMN device, \
+         DROP COLUMN changed_nanos; DELETE FROM _sqlx_migrations WHERE version >= 5";
     server.sql("older", older);
     assert_taken(Postgres::open_new(&address, CONNECTIONS).await);
     let newest = "SELECT max(version) FROM _sqlx_migrations";

@@ -149,7 +149,13 @@ async fn damaged_values_are_damage_and_no_panic() {
         let outcome = match id {
             Some(id) => catalog.file(&owner, &id).await.map(|_| ()),
             None => catalog
-                .page(&owner, None, crate::catalog::Place::Newest, 9)
+                .page(
+                    &owner,
+                    crate::catalog::Filter::Ready,
+                    crate::catalog::Place::Newest,
+                    9,
+                    at(0),
+                )
                 .await
                 .map(|_| ()),
         };

@@ -4,8 +4,10 @@ use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
 use crate::catalog::checkup::Checkup as _;
-use crate::catalog::contract::{assert_taken, at, file_id, organization_id};
+use crate::catalog::contract::{assert_taken, at, file_id, organization_id, rich_file};
+use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::quota::{Quota, Quotas as _};
+use crate::model::file::BlobLocation;
 use crate::model::id::AppId;
 
 #[tokio::test]
@@ -16,6 +18,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     for id in ["ready", "deleted", "swept"] {
         catalog.add_file(&file(&owner, id, 1)).await.unwrap();
     }
+    catalog.add_file(&rich_file(&owner, "rich")).await.unwrap();
     for id in ["deleted", "swept"] {
         let deleted = catalog.delete_file(&owner, &file_id(id), at(9)).await;
         deleted.unwrap();
@@ -29,19 +32,35 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
          DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; DROP TABLE copy_note; \
-         DELETE FROM _sqlx_migrations WHERE version >= 3",
+         DROP INDEX file_text_unknown; DROP INDEX file_expiring; DROP INDEX file_of_name; \
+         DROP INDEX file_of_name_by_id; DROP INDEX file_in_bin; DROP INDEX file_in_bin_by_id; \
+         ALTER TABLE file DROP COLUMN is_text; ALTER TABLE file DROP COLUMN expires_at; \
+         ALTER TABLE file DROP COLUMN device; ALTER TABLE file DROP COLUMN changed_nanos; \
+         DROP TABLE idempotency_key; DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
     let catalog = Sqlite::open_existing(&place.path).await.unwrap();
     let kept = catalog.organization(&organization_id("kept")).await;
     assert!(kept.unwrap().is_some());
-    let two_and_one_more = Quota {
-        files: Some(3),
-        bytes: Some(3 * 110),
+    let rich = catalog.file(&owner, &file_id("rich")).await.unwrap();
+    let rich = rich.unwrap();
+    assert_eq!((rich.is_text, rich.expires_at), (None, None));
+    let BlobLocation::InPlace(place) = rich.location else {
+        panic!("{rich:?}")
+    };
+    assert_eq!((place.device, place.changed_nanos), (None, None));
+    let unknown = catalog.files_of_unknown_text(None, 9).await.unwrap();
+    let unknown: Vec<&str> = unknown.iter().map(|file| file.id.as_str()).collect();
+    assert_eq!(unknown, ["ready", "rich"]);
+    let three_and_one_more = Quota {
+        files: Some(4),
+        bytes: Some(3 * 110 + rich.size),
     };
     for (id, is_added) in [("third", true), ("fourth", false)] {
         let more = [file(&owner, id, 1)];
-        let added = catalog.add_files_within(&more, two_and_one_more).await;
+        let added = catalog
+            .add_files_within(&more, three_and_one_more, None)
+            .await;
         assert_eq!(added.is_ok(), is_added, "{added:?}");
     }
     let id = catalog.installation().await.unwrap();
@@ -62,15 +81,14 @@ async fn an_older_schema_is_no_place_to_move_to() {
     }
     run(
         &place.path,
-        "DROP TABLE copy_note; DELETE FROM _sqlx_migrations WHERE version >= 10",
+        "DROP TABLE idempotency_key; DELETE FROM _sqlx_migrations WHERE version >= 11",
     )
     .await;
     assert_taken(Sqlite::open_new(&place.path).await);
     let mut stranger = stranger(&place.path).await;
     let newest = query("SELECT max(version) FROM _sqlx_migrations");
     let newest: i64 = newest.fetch_one(&mut stranger).await.unwrap().get(0);
-    assert_eq!(newest, 9, "it is as it was");
-    Sqlite::open_existing(&place.path).await.unwrap();
+    assert_eq!(newest, 10, "it is as it was");
 }
 
 /// A batch costs as much as it has files, however many there are besides.

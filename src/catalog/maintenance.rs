@@ -1,0 +1,50 @@
+//! The part of the port for background tasks that look after file rows.
+
+use super::Answer;
+use crate::model::file::{FileRecord, InPlace};
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::time::UnixSeconds;
+
+/// The most files whose kind of text is set at once: few enough that nobody waits long behind them.
+pub const TEXTS_SET_MAX: usize = 500;
+
+/// Looks after file rows, under the contract of [`Catalog`](super::Catalog).
+pub trait Maintenance: Send + Sync {
+    /// Lists up to `limit` `Ready` files of all organizations whose [`FileRecord::is_text`] is unknown, by
+    /// organization and id, from the first one after `after` on. Costs the same at every place.
+    fn files_of_unknown_text<'a>(
+        &'a self,
+        after: Option<&'a (OrganizationId, FileId)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>>;
+
+    /// Sets [`FileRecord::is_text`] of files, all of them or none; one that is not there is passed over.
+    /// Moves the version of the rows once. `Limit` for more than [`TEXTS_SET_MAX`].
+    fn set_text<'a>(&'a self, texts: &'a [Text]) -> Answer<'a, ()>;
+
+    /// Gives a file in place its new identity, `found`, if its row still has the identity `seen`. Moves the
+    /// version of the rows. The path stays. `NotFound` unless the file is `Ready` or `Deleted`, `Conflict`
+    /// if its row has another identity or is of a stored blob.
+    fn replace_identity<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        seen: &'a InPlace,
+        found: &'a InPlace,
+    ) -> Answer<'a, ()>;
+
+    /// Lists up to `limit` `Ready` files of all organizations that are expired at `now`, by the time of it,
+    /// then by organization and id.
+    fn expired_files(&self, now: UnixSeconds, limit: u32) -> Answer<'_, Vec<FileRecord>>;
+}
+
+/// The answer to whether a file is text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// The owner of the file.
+    pub organization: OrganizationId,
+    /// The file.
+    pub file: FileId,
+    /// Whether all bytes are UTF-8 text.
+    pub is_text: bool,
+}
