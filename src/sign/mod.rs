@@ -79,8 +79,8 @@
 //! is claimed, then `expires`, then the other claims sorted by name, encoded as in the message, then
 //! `token`. `not-before` is first because HTML reads `&not` as a sign of its own.
 //!
-//! Vectors, good and bad, are in `tests/vectors/links.json`; signers in other languages are in the
-//! README.
+//! Vectors, good and bad, are in `tests/vectors/links.json`; signers in other languages are in
+//! `config/docs/sign-in-your-app.md`.
 //!
 //! [`Keyring::verify`]: keyring::Keyring::verify
 //! [`Rejection`]: verify::Rejection

@@ -1,4 +1,4 @@
-//! The KooDrive API of the real binary, called by the README's own signer, and what the log then says.
+//! The KooDrive API of the real binary, called by the signer of its page, and what the log then says.
 
 use std::process::Command;
 
@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use super::support::{Place, open, said, text};
 
-/// The README's space.
+/// The space of the page.
 const SPACE: &str = "IAADfsBFCO6WtAtuA9add2fea594e4e75b8feb8474ef236";
 
-/// The README's Python block that signs as an app.
+/// The Python block of `config/docs/koodrive.md` that signs as an app.
 fn signer() -> &'static str {
-    let readme = include_str!("../../README.md");
-    let blocks = readme.split("```python\n").skip(1);
+    let page = include_str!("../../config/docs/koodrive.md");
+    let blocks = page.split("```python\n").skip(1);
     let mut blocks = blocks.map(|block| block.split("```").next().unwrap());
     let signer = blocks.find(|block| block.contains("HMAC-SHA256 AppId="));
-    signer.expect("the README has a signer")
+    signer.expect("the page has a signer")
 }
 
 fn output_of(command: &mut Command) -> Vec<u8> {
@@ -44,7 +44,7 @@ fn traceid_of(url: &str, credential: &str, body: &str) -> String {
 }
 
 #[test]
-fn the_readmes_signer_mints_and_leaves_no_secret_in_the_log() {
+fn the_signer_of_the_page_mints_and_leaves_no_secret_in_the_log() {
     let space = SPACE;
     let file = "Fn1bTLIOomJkTCAe9DEVBRY4U6IkuqkMZ";
     let place = Place::new();

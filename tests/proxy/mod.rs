@@ -1,4 +1,4 @@
-//! Behind a proxy: the client's address, and a real nginx with the configuration that the README shows.
+//! Behind a proxy: the client's address, and real proxies with the configurations of `config/deploy`.
 
 mod addresses;
 mod announced;
@@ -14,10 +14,10 @@ use crate::support::app::{PNG, TestApp};
 use crate::support::client::Client;
 use crate::support::form::{FORM, Form};
 
-const README: &str = include_str!("../../README.md");
+const NGINX_PREFIX: &str = include_str!("../../config/deploy/nginx-prefix.conf");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn links_open_through_the_readmes_nginx_under_another_host_and_path() {
+async fn links_open_through_nginx_under_another_host_and_path() {
     let free = free_address().await;
     let base = format!("http://{free}/share");
     let app = TestApp::start_with(&[
@@ -27,10 +27,8 @@ async fn links_open_through_the_readmes_nginx_under_another_host_and_path() {
     .await
     .with_org_123()
     .await;
-    let (_, block) = README.split_once("```nginx\n").expect("a block for nginx");
-    let (block, _) = block.split_once("```").unwrap();
-    let block = block.replace("http://127.0.0.1:8080", &format!("http://{}", app.client.0));
-    let server = format!("server {{ listen {free}; {block} }}");
+    let server = NGINX_PREFIX.replace("127.0.0.1:8080", &app.client.0.to_string());
+    let server = server.replace("listen 80;", &format!("listen {free};"));
     let _nginx = Proxy::nginx(app.directory.path(), free, &server).await;
     let proxy = Client(free);
 

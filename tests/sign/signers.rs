@@ -1,4 +1,4 @@
-//! The signers printed in the README make the links of the good vectors.
+//! The signers printed in `config/docs/sign-in-your-app.md` make the links of the good vectors.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::vectors::vectors;
 
-const README: &str = include_str!("../../README.md");
+const PAGE: &str = include_str!("../../config/docs/sign-in-your-app.md");
 
 const PYTHON: &str = r#"
 import json, sys
@@ -61,10 +61,9 @@ foreach (json_decode(file_get_contents('php://stdin'), true) as $call) {
 }
 "#;
 
-/// The code block of this language under "Mint from my app".
+/// The code block of this language under "The function".
 fn code(language: &str) -> &'static str {
-    let (_, section) = README.split_once("\n## Mint from my app\n").unwrap();
-    let section = section.split("\n## ").next().unwrap();
+    let (_, section) = PAGE.split_once("\n## The function\n").unwrap();
     let (_, code) = section.split_once(&format!("\n```{language}\n")).unwrap();
     code.split_once("\n```\n").unwrap().0
 }
@@ -126,7 +125,7 @@ fn is_missing(program: &str) -> bool {
     if missing {
         let _ = writeln!(
             std::io::stderr(),
-            "SKIPPED: the README's signer for {program}, which is not installed"
+            "SKIPPED: the page's signer for {program}, which is not installed"
         );
     }
     missing
