@@ -50,6 +50,8 @@ mod store;
 mod cli;
 /// The configuration: where a setting comes from, and what is refused.
 mod config;
+/// The documents: every console block is run, every configuration that they show is one that is there.
+mod docs;
 /// Moving an installation to another catalogue and another store.
 mod migrate;
 

@@ -66,6 +66,11 @@ impl Server {
         self.port
     }
 
+    /// Its Unix socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.data.with_file_name(format!(".s.PGSQL.{}", self.port))
+    }
+
     /// The directory of its files, which are not ours.
     pub(crate) fn data(&self) -> &Path {
         &self.data
