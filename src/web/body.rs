@@ -31,8 +31,10 @@ const READ_BYTES_OF_MANY: usize = 16 * 1024;
 const STORE_READS: usize = 8;
 
 /// What a response carries.
+#[derive(Default)]
 pub enum Body {
     /// Nothing.
+    #[default]
     Empty,
     /// Bytes made here.
     Full(Bytes),

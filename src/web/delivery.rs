@@ -85,11 +85,10 @@ impl Deliveries {
         Self(Arc::new(Way::new(Arc::clone(reporter))))
     }
 
-    /// Sends this body out. `has_body`: not to HEAD, whose answer only says what there would be.
+    /// Sends this body out.
     pub(super) fn deliver(
         &self,
         body: Body,
-        has_body: bool,
         route: Route,
         begun: Duration,
         download: Option<Download>,
@@ -103,7 +102,7 @@ impl Deliveries {
                 Arc::new(way)
             }
         };
-        let due = if has_body { body.length() } else { 0 };
+        let due = body.length();
         let is_download = download.is_some();
         if is_download {
             way.reporter.metrics.note_download_begun();

@@ -247,9 +247,9 @@ impl Web {
             self.reporter
                 .refused(&request, problem, status.as_u16(), &known);
         }
-        let has_body = parts.method != Method::HEAD;
+        reply::omit_content(&parts.method, &mut response);
         let deliveries = &arrival.deliveries;
-        response.map(|body| deliveries.deliver(body, has_body, seen.route, started, seen.download))
+        response.map(|body| deliveries.deliver(body, seen.route, started, seen.download))
     }
 
     /// The answer to a problem, in the words of the API style or, for a person, as a page.

@@ -8,6 +8,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use bytes::Bytes;
 
+use super::reply;
 use crate::gateway::Gateway;
 use crate::gateway::observe::{CacheState, catalogue_failures};
 use crate::telemetry::audit::Audit;
@@ -29,6 +30,12 @@ impl Ops {
     /// it can answer from a catalogue and a blob store that it has just looked at, `/metrics` all numbers,
     /// in OpenMetrics for whoever accepts it and else in Prometheus' older text format.
     pub async fn handle<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let mut response = self.answer(request).await;
+        reply::omit_content(request.method(), &mut response);
+        response
+    }
+
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if !matches!(path, "/livez" | "/readyz" | "/metrics") {
             return plain(StatusCode::NOT_FOUND, "not found\n");

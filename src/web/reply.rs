@@ -1,8 +1,11 @@
 //! Response builders that every API style shares.
 
 use bytes::Bytes;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Response, StatusCode};
+use hyper::body::Body as HttpBody;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
 use super::trace::Trace;
@@ -37,5 +40,27 @@ pub(super) fn empty(status: StatusCode, trace: &Trace) -> Response<Body> {
 pub(super) fn set(response: &mut Response<Body>, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
+    }
+}
+
+/// Takes the content off an answer that has none: to HEAD, and of 1xx, 204 and 304 (RFC 9110, §6.4.1). The HTTP
+/// library does so over HTTP/1 alone; over HTTP/2 it sends whatever body it is given.
+///
+/// An answer to HEAD says how long the content of the answer to GET is (RFC 9110, §8.6).
+pub(super) fn omit_content<B: HttpBody + Default>(method: &Method, response: &mut Response<B>) {
+    let status = response.status();
+    let is_bare = status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if is_bare {
+        *response.body_mut() = B::default();
+        if status != StatusCode::NOT_MODIFIED {
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
+    } else if method == Method::HEAD {
+        let body = std::mem::take(response.body_mut());
+        if let Some(length) = body.size_hint().exact() {
+            let headers = response.headers_mut();
+            headers.entry(CONTENT_LENGTH).or_insert(length.into());
+        }
     }
 }

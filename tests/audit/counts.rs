@@ -73,3 +73,23 @@ fn several_gateways_on_one_data_directory_add_up() {
     assert_counted(&at.place.json(&["show", &file]), 6, 60);
     assert_counted(&at.place.json(&["verify", &link]), 6, 60);
 }
+
+/// Over HTTP/2 the HTTP library itself does not know that HEAD has no body.
+#[test]
+fn a_head_counts_nothing_by_http_1_and_http_2() {
+    let place = Place::with(&[("HALLPASS_SERVER_HTTP2", "on")]);
+    let at = Audited::start_in(place, "audit.jsonl");
+    let file = at.upload(&[7; 1 << 20]);
+    let link = at.link(&file);
+    for way in ["--http1.1", "--http2-prior-knowledge"] {
+        let mut curl = std::process::Command::new("curl");
+        let head = curl.args(["-sSI", way, &link]).output().unwrap();
+        assert!(head.status.success(), "{way}: {head:?}");
+    }
+    let bytes_sent = "hallpass_bytes_sent_total{route=\"download\"} 0";
+    let numbers = at.numbers();
+    assert!(numbers.lines().any(|line| line == bytes_sent), "{numbers}");
+    at.serving.stop("TERM");
+    assert_counted(&at.place.json(&["show", &file]), 0, 0);
+    assert_counted(&at.place.json(&["verify", &link]), 0, 0);
+}

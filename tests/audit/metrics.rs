@@ -161,3 +161,39 @@ fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
     assert!(failed.into_iter().any(|line| !line.ends_with(" 0")));
     at.serving.stop("KILL");
 }
+
+/// An answer to HEAD is the one to GET without its content (RFC 9110, §9.3.2), on the private listener, too.
+#[test]
+fn the_private_listener_answers_head_with_the_head_of_get() {
+    let at = Audited::start();
+    for (path, status) in [
+        ("/livez", 200),
+        ("/readyz", 200),
+        ("/metrics", 200),
+        ("/nowhere", 404),
+    ] {
+        let [get, head] = ["GET", "HEAD"].map(|method| {
+            let mut answer = String::new();
+            let mut stream = send(method, &format!("{}{path}", at.admin), "", b"");
+            stream.read_to_string(&mut answer).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            // Numbers differ from one look to the next, and so may how long they are.
+            let own = |line: &&str| !line.starts_with("Date: ") && path != "/metrics";
+            let mut lines: Vec<_> = head.lines().filter(own).map(str::to_owned).collect();
+            lines.sort();
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("Content-Length: "));
+            let length: usize = length.unwrap().parse().unwrap();
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+            (lines, length, body.len())
+        });
+        assert_eq!(get.0, head.0, "{path}");
+        assert_eq!((get.1, head.2), (get.2, 0), "{path}");
+        assert!(head.1 > 0, "{path}");
+    }
+    assert_eq!(
+        request("POST", &format!("{}/livez", at.admin), "", b"").0,
+        405
+    );
+}

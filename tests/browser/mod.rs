@@ -3,6 +3,7 @@
 
 mod cache;
 mod frames;
+mod head;
 mod links;
 mod media;
 mod pages;

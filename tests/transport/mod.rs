@@ -2,6 +2,7 @@
 
 mod bytes;
 mod certificates;
+mod content;
 mod deadlines;
 mod floods;
 mod frames;
