@@ -23,8 +23,10 @@ use crate::web::client::{Peer, TrustedProxies};
 /// How long accepting pauses when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many connections may wait to be accepted.
-const BACKLOG: u32 = 1024;
+/// The most connections that may wait to be accepted. The kernel takes `net.core.somaxconn` where that is less, and
+/// it is 4,096 where nobody changed it: so the machine's own setting is what bounds a crowd that comes at once. Whoever
+/// finds the queue full is not refused, but waits a second or more until his system asks again.
+const BACKLOG: u32 = 65_535;
 
 /// How much of an answer the kernel takes from us before it can send it, in bytes. Without a bound that is
 /// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if
@@ -109,10 +111,10 @@ impl Accepted {
 
 impl Listener {
     /// Binds a public listener. `reuse_port`: others may listen at the same address.
-    pub(super) async fn bind(at: &Listen, reuse_port: bool) -> Result<Self, StartError> {
+    pub(super) fn bind(at: &Listen, reuse_port: bool) -> Result<Self, StartError> {
         let bound = match at {
             Listen::Tcp(address) | Listen::Tls(address) => {
-                let bound = bind_tcp(*address, reuse_port).await;
+                let bound = bind_tcp(*address, reuse_port);
                 bound.inspect(ask_who_is_there).map(Listening::Tcp)
             }
             Listen::Unix(path) => bind_unix(path).map(|(socket, file)| Listening::Unix {
@@ -247,16 +249,15 @@ fn must_listen(socket: &impl AsFd) -> io::Result<()> {
     }
 }
 
-async fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
-    if !reuse_port {
-        return TcpListener::bind(address).await;
-    }
+/// Binds a TCP socket, for whichever protocol is spoken over it.
+fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
+    // A gateway that starts again has its port back at once, whatever the kernel remembers of old connections.
     socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
+    socket.set_reuseport(reuse_port)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
@@ -275,13 +276,11 @@ fn ask_who_is_there(listener: &impl AsFd) {
 }
 
 /// Binds the private listener.
-pub(super) async fn bind(address: SocketAddr, reuse_port: bool) -> Result<TcpListener, StartError> {
-    bind_tcp(address, reuse_port)
-        .await
-        .map_err(|source| StartError::Bind {
-            at: Listen::Tcp(address),
-            source,
-        })
+pub(super) fn bind(address: SocketAddr, reuse_port: bool) -> Result<TcpListener, StartError> {
+    bind_tcp(address, reuse_port).map_err(|source| StartError::Bind {
+        at: Listen::Tcp(address),
+        source,
+    })
 }
 
 /// The next connection of a TCP listener. Dropping the future loses no connection.

@@ -130,9 +130,9 @@ impl App {
         catalogue::warn_if_exposed(config);
         let audit = audit_stream(config)?;
         let tls = Tls::read(config).map_err(|error| StartError::setup("TLS", error))?;
-        let listeners = listeners(config, inherited).await?;
+        let listeners = listeners(config, inherited)?;
         let admin = match config.server.admin_listen {
-            Some(address) => Some(listen::bind(address, config.server.reuse_port).await?),
+            Some(address) => Some(listen::bind(address, config.server.reuse_port)?),
             None => None,
         };
         store::look(&installation, config).await?;
@@ -315,16 +315,13 @@ fn audit_stream(config: &Config) -> Result<Option<(Audit, audit::Guard)>, StartE
 }
 
 /// The public listeners: these sockets, or else those of the configuration.
-async fn listeners(
-    config: &Config,
-    inherited: Vec<Inherited>,
-) -> Result<Vec<Listener>, StartError> {
+fn listeners(config: &Config, inherited: Vec<Inherited>) -> Result<Vec<Listener>, StartError> {
     if !inherited.is_empty() {
         return Listener::adopt(inherited, &config.server.listen);
     }
     let mut listeners = Vec::new();
     for at in &config.server.listen {
-        listeners.push(Listener::bind(at, config.server.reuse_port).await?);
+        listeners.push(Listener::bind(at, config.server.reuse_port)?);
     }
     Ok(listeners)
 }

@@ -22,6 +22,8 @@ mod full;
 
 /// Clocks that jump.
 mod clocks;
+/// Crowds of clients that come at once.
+mod crowd;
 /// Limits: descriptors, memory, allocation.
 mod limits;
 /// Thousands of clients that are slow on purpose, and networks that are.
