@@ -3,7 +3,7 @@
 //! A proxy may read what is wrong here in another way than we do, and then we would answer a request that
 //! it never saw.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
@@ -13,8 +13,8 @@ use hyper::{Method, Version};
 use super::problem::Problem;
 
 /// Refuses a head with a `Host` that is missing, doubled or malformed, with any `Transfer-Encoding`
-/// other than `chunked` alone, or whose target is no path. In HTTP/2 the `:authority` takes the place of
-/// the `Host`; one that is there beside it must be the same.
+/// other than `chunked` alone, or whose target is no path, or a URL of a malformed authority. In HTTP/2 the
+/// `:authority` takes the place of the `Host`; one that is there beside it must be the same.
 pub(super) fn check(request: &Parts) -> Result<(), Problem> {
     check_coding(&request.headers)?;
     check_host(request)?;
@@ -62,15 +62,21 @@ fn check_host(request: &Parts) -> Result<(), Problem> {
         (first, None) if request.version == Version::HTTP_2 => {
             return check_authority(request, first);
         }
-        (None, _) if request.version < Version::HTTP_11 => return Ok(()),
-        (None, _) => return Err(Problem::BadHead("it has no Host")),
-        (Some(line), None) => line,
-        (Some(_), Some(_)) => return Err(Problem::BadHead("it has more than one Host")),
+        (None, _) if request.version >= Version::HTTP_11 => {
+            return Err(Problem::BadHead("it has no Host"));
+        }
+        (line, None) => line,
+        (_, Some(_)) => return Err(Problem::BadHead("it has more than one Host")),
     };
-    if line.to_str().is_ok_and(is_host) {
-        Ok(())
-    } else {
-        Err(Problem::BadHead("its Host is malformed"))
+    if line.is_some_and(|line| !line.to_str().is_ok_and(is_host)) {
+        return Err(Problem::BadHead("its Host is malformed"));
+    }
+    // Where the target is a whole URL, its authority counts instead of the Host (RFC 9112, §3.2.2).
+    match request.uri.authority() {
+        Some(authority) if !is_host(authority.as_str()) => {
+            Err(Problem::BadHead("the authority of its target is malformed"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -106,7 +112,7 @@ fn is_host(text: &str) -> bool {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     !host.is_empty()
-        && literal.is_none_or(is_literal)
+        && literal.map_or_else(|| is_name_or_ipv4(host), is_literal)
         && port.is_some_and(|rest| rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port))
 }
 
@@ -120,6 +126,22 @@ fn is_plain_host(text: &str) -> bool {
         && host.bytes().fold(true, |all, byte| all & is_plain(byte))
         && port.len() < 5
         && port.bytes().all(is_digit)
+        && is_name_or_ipv4(host)
+}
+
+/// Returns whether a host that ends in a number is an IPv4 address as RFC 3986, §3.2.2 writes it. Browsers and system
+/// libraries read other spellings (`017700000001`, `0x7f.1`) as addresses, too: a name here would be another there.
+fn is_name_or_ipv4(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or(host);
+    if !last.starts_with(|c: char| c.is_ascii_digit()) {
+        return true;
+    }
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    !is_number || host.parse::<Ipv4Addr>().is_ok()
 }
 
 #[cfg(test)]
@@ -156,6 +178,55 @@ mod tests {
         for (method, bad) in [("GET", "*"), ("GET", "foo"), ("CONNECT", "a:80")] {
             assert_eq!(checked(method, bad), Err("bad_head"), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_authority_of_a_whole_url_is_one_and_counts_instead_of_the_host() {
+        let checked = |target: &str, version, host: Option<&str>| {
+            let mut request = Request::builder().version(version).uri(target);
+            if let Some(host) = host {
+                request = request.header("host", host);
+            }
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            check(&parts).map_err(|problem| problem.label())
+        };
+        let versions = [Version::HTTP_10, Version::HTTP_11];
+        for authority in ["a", "a.example:81", "[::1]:81", "10.0.0.1:81"] {
+            for version in versions {
+                let target = format!("http://{authority}/a");
+                assert_eq!(checked(&target, version, Some("b")), Ok(()), "{authority}");
+            }
+        }
+        for authority in [
+            "user@a",
+            "a:80x",
+            "a:80:80",
+            "a::80",
+            "[4712::abcd::]",
+            "4713::abcd:8001",
+            "0x7f.1",
+        ] {
+            let target = format!("http://{authority}/a");
+            if target.parse::<hyper::Uri>().is_err() {
+                // The HTTP library refuses it by itself.
+                continue;
+            }
+            for version in versions {
+                assert_eq!(
+                    checked(&target, version, Some("b")),
+                    Err("bad_head"),
+                    "{authority}"
+                );
+            }
+        }
+        let good = "http://a/a";
+        assert_eq!(checked(good, Version::HTTP_10, None), Ok(()));
+        // It is malformed beside a good authority, too (RFC 9112, §3.2).
+        assert_eq!(checked(good, Version::HTTP_11, None), Err("bad_head"));
+        assert_eq!(
+            checked(good, Version::HTTP_11, Some("b b")),
+            Err("bad_head")
+        );
     }
 
     #[test]
@@ -221,6 +292,7 @@ mod tests {
             ("a", &["a", "a"]),
             ("user@a", &[]),
             ("[x]", &[]),
+            ("127.1", &[]),
         ] {
             assert_eq!(
                 checked(authority, hosts),
@@ -240,6 +312,10 @@ mod tests {
             "[::1]",
             "[::1]:8080",
             "x:",
+            "a.1b",
+            "1.a",
+            "1a",
+            "a.1.",
         ] {
             assert_eq!(
                 checked(Version::HTTP_11, &[("host", good)]),
@@ -248,8 +324,36 @@ mod tests {
             );
         }
         for bad in [
-            "", " ", ":80", "a b", "user@a", "@a", "a/b", "http://a", "a:b", "a:1:2", "a:65536",
-            "a:+1", "a?b", "a#b", "[::1", "[x]", "[::1]x", "::1", "a\tb",
+            "",
+            " ",
+            ":80",
+            "a b",
+            "user@a",
+            "@a",
+            "a/b",
+            "http://a",
+            "a:b",
+            "a:1:2",
+            "a:65536",
+            "a:+1",
+            "a?b",
+            "a#b",
+            "[::1",
+            "[x]",
+            "[::1]x",
+            "::1",
+            "a\tb",
+            "1",
+            "127.1",
+            "127.0.0.1.1",
+            "127.01.0.1",
+            "017700000001",
+            "0x7f.1",
+            "0X7F000001",
+            "a.1",
+            "256.0.0.1:80",
+            "a_b.1",
+            "%3127.0.0.1",
         ] {
             assert_eq!(
                 checked(Version::HTTP_11, &[("host", bad)]),

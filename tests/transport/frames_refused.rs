@@ -8,11 +8,11 @@ use crate::support::app::TestApp;
 use super::frames::*;
 
 /// PROTOCOL_ERROR.
-const PROTOCOL: [u8; 4] = [0, 0, 0, 1];
+pub(super) const PROTOCOL: [u8; 4] = [0, 0, 0, 1];
 
-const LIST: &str = "/v1/organizations/org_123/files";
+pub(super) const LIST: &str = "/v1/organizations/org_123/files";
 
-async fn app() -> TestApp {
+pub(super) async fn app() -> TestApp {
     TestApp::start_with(&[("server.http2", "on")])
         .await
         .with_org_123()
@@ -21,7 +21,7 @@ async fn app() -> TestApp {
 
 /// What becomes of a request: a status, or the code of its reset.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Status(String),
     Reset(Vec<u8>),
     /// The whole connection was ended, with this code.
@@ -29,7 +29,7 @@ enum Fate {
 }
 
 /// Sends this on stream 1, and then a good request on stream 3, which must be answered.
-async fn fate(app: &TestApp, sent: &[Vec<u8>]) -> Fate {
+pub(super) async fn fate(app: &TestApp, sent: &[Vec<u8>]) -> Fate {
     let (mut frames, mut writer) = open(app.client.0, &[]).await;
     writer.write_all(&sent.concat()).await.unwrap();
     let fate = frames
@@ -118,7 +118,7 @@ fn huffman_digits(bytes: &[u8]) -> String {
     digits
 }
 
-fn whole(fields: &[(&str, &str)]) -> Vec<Vec<u8>> {
+pub(super) fn whole(fields: &[(&str, &str)]) -> Vec<Vec<u8>> {
     vec![frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(fields))]
 }
 
@@ -224,6 +224,27 @@ async fn a_length_that_is_not_true_stores_nothing() {
         );
         let list = app.client.get(LIST, &[("X-API-Key", "k1")]).await;
         assert_eq!(list.json()["total"], 2, "{said} {sent}");
+    }
+    // Two that differ, and such as are no numbers (RFC 9110, §8.6).
+    let other = (form.len() + 1).to_string();
+    let own = form.len().to_string();
+    for lengths in [
+        &[&*own, &*other][..],
+        &[&*other, &*own],
+        &["+5"],
+        &["0x5"],
+        &["5, 5"],
+    ] {
+        let mut fields = request("POST", "/v1/organizations/org_123/files/upload");
+        fields.extend([
+            ("x-api-key", "k1"),
+            ("content-type", "multipart/form-data; boundary=b"),
+        ]);
+        fields.extend(lengths.iter().map(|length| ("content-length", *length)));
+        let head = frame(HEADERS, END_HEADERS, 1, &block(&fields));
+        let body = frame(DATA, END_STREAM, 1, form.as_bytes());
+        let fate = fate(&app, &[head, body]).await;
+        assert_eq!(fate, Fate::Reset(PROTOCOL.to_vec()), "{lengths:?}");
     }
     let body = frame(DATA, END_STREAM, 1, form.as_bytes());
     assert_eq!(

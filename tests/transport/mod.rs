@@ -1,5 +1,6 @@
 //! TLS and HTTP/2 over real sockets, and a restart that loses nothing.
 
+mod authority;
 mod backlog;
 mod bytes;
 mod certificates;
