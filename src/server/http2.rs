@@ -29,8 +29,15 @@ const SEND_BYTES_MAX: usize = 16 * 1024;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Whether the client begins with HTTP/2's preface. What was read is left in `begun`: as much as shows that it
-/// does not, or the whole preface and what came with it. It is for the caller to bound the time.
+/// How much is read at once of what a connection begins with, in bytes: the first line of nearly every request.
+const BEGIN_BYTES: usize = 1024;
+
+/// Returns whether the client begins with HTTP/2's preface, and `false` where it begins with a request of HTTP/1.
+/// All that was read is left in `begun`. The caller bounds the time.
+///
+/// # Errors
+/// If the connection breaks, or the client begins with neither. That is an invalid preface, and not answered as
+/// HTTP/1 would be (RFC 9113, §3.4).
 pub(super) async fn is_begun(
     stream: &mut (impl AsyncRead + Unpin),
     begun: &mut BytesMut,
@@ -38,13 +45,36 @@ pub(super) async fn is_begun(
     loop {
         let length = begun.len().min(PREFACE.len());
         if begun.get(..length) != PREFACE.get(..length) {
+            match begins_http1(begun) {
+                Some(true) => return Ok(false),
+                Some(false) => return Err(io::Error::other("it begins with no HTTP")),
+                None => {}
+            }
+        } else if length == PREFACE.len() {
+            return Ok(true);
+        }
+        begun.reserve(BEGIN_BYTES);
+        // HTTP/1 knows what to do with a head that is too long, or that breaks off.
+        if begun.len() > HEAD_BYTES_MAX || stream.read_buf(begun).await? == 0 {
             return Ok(false);
         }
-        // A client that says nothing more is left to HTTP/1, which knows what to do with it.
-        if length == PREFACE.len() || stream.read_buf(begun).await? == 0 {
-            return Ok(length == PREFACE.len());
-        }
     }
+}
+
+/// Returns whether the first line is one of an HTTP/1 request, as far as its version tells; `None` until that is
+/// known. Empty lines before it mean nothing (RFC 9112, §2.2).
+fn begins_http1(begun: &[u8]) -> Option<bool> {
+    let begun = begun.trim_ascii_start();
+    let end = memchr::memchr(b'\n', begun);
+    let line = begun.get(..end.unwrap_or(begun.len()))?;
+    // No request line holds such a byte, but the first record of TLS and every frame of HTTP/2 do.
+    let is_binary = |byte: &u8| byte.is_ascii_control() && *byte != b'\r';
+    if line.iter().any(is_binary) {
+        return Some(false);
+    }
+    end?;
+    let mut words = line.trim_ascii_end().rsplit(|byte| *byte == b' ');
+    Some(words.next()?.starts_with(b"HTTP/1."))
 }
 
 /// What serves HTTP/2, with the limits of one connection.
@@ -85,33 +115,50 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamsOf {
 mod tests {
     use super::*;
 
-    async fn begun(bytes: &[u8]) -> (bool, Vec<u8>) {
+    /// What it begins with, none if it is no HTTP, and all bytes: those that were read and those that were not.
+    async fn begun(bytes: &[u8]) -> (Option<bool>, Vec<u8>) {
         let (mut stream, mut begun) = (bytes, BytesMut::new());
-        let is_begun = is_begun(&mut stream, &mut begun).await.unwrap();
+        let is_begun = is_begun(&mut stream, &mut begun).await.ok();
         (is_begun, [&begun, stream].concat())
     }
 
     #[tokio::test]
     async fn only_the_whole_preface_is_http_2_and_no_byte_is_lost() {
         for at in 0..PREFACE.len() {
-            assert_eq!(
-                begun(&PREFACE[..at]).await,
-                (false, PREFACE[..at].to_vec()),
-                "{at} bytes of it"
-            );
+            let cut = PREFACE[..at].to_vec();
+            assert_eq!(begun(&cut).await, (Some(false), cut), "{at} bytes of it");
             let mut other = PREFACE.to_vec();
             other[at] ^= 0x20;
-            assert_eq!(begun(&other).await, (false, other.clone()), "other at {at}");
+            assert_eq!(begun(&other).await, (None, other.clone()), "other at {at}");
         }
         let more = [PREFACE as &[u8], b"more"].concat();
-        assert_eq!(begun(&more).await, (true, more.clone()));
-        assert_eq!(
-            begun(b"GET / HTTP/1.1").await,
-            (false, b"GET / HTTP/1.1".to_vec())
-        );
-        assert_eq!(
-            begun(b"\x16\x03\x01").await,
-            (false, b"\x16\x03\x01".to_vec())
-        );
+        assert_eq!(begun(&more).await, (Some(true), more.clone()));
+    }
+
+    #[tokio::test]
+    async fn what_is_neither_http_1_nor_http_2_is_told_from_its_first_line() {
+        let long = vec![b'a'; HEAD_BYTES_MAX + 1];
+        for (sent, expected) in [
+            (&b"GET / HTTP/1.1"[..], Some(false)),
+            (b"GET / HTTP/1.1\r\n", Some(false)),
+            (b"\r\n\nGET / HTTP/1.0  \n", Some(false)),
+            (b"GET /a b HTTP/1.1\r\n", Some(false)),
+            (b"GET /a\tb HTTP/1.1\r\n", None),
+            (b"PRI / HTTP/1.1\r\nHost: x\r\n\r\n", Some(false)),
+            (b"", Some(false)),
+            (&long, Some(false)),
+            (b"INVALID CONNECTION PREFACE\r\n\r\n", None),
+            (b"GET /\r\n", None),
+            (b"GET / HTTP/2.0\r\n", None),
+            (b"PRI * HTTP/2.0\r\n\r\nSM", Some(false)),
+            (b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", None),
+            (b"\x16\x03\x01", None),
+            (b"\0\0\0\x04\0\0\0\0\0", None),
+        ] {
+            let (is_begun, bytes) = begun(sent).await;
+            let text = String::from_utf8_lossy(&sent[..sent.len().min(40)]);
+            assert_eq!(is_begun, expected, "{text:?}");
+            assert_eq!(bytes, sent, "{text:?}");
+        }
     }
 }

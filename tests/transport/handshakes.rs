@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::app::TestApp;
@@ -33,7 +33,7 @@ async fn what_is_not_spoken_is_closed_cleanly() {
     assert!(said.first() == Some(&0x15), "a TLS alert: {said:?}");
     let mut tls_on_plain = TcpStream::connect(app.client.0).await.unwrap();
     let said = answer(&mut tls_on_plain, HELLO).await;
-    assert!(said.starts_with(b"HTTP/1.1 400 "), "{said:?}");
+    assert!(said.is_empty(), "it is no HTTP: {said:?}");
     for other in [&["h3"][..], &["spdy/3", "acme-tls/1"]] {
         let error = pair.connect(tls, other).await.unwrap_err();
         assert!(
@@ -131,4 +131,75 @@ async fn tls_1_1_is_refused() {
     let said = answer(&mut stream, &hello).await;
     // A fatal alert.
     assert_eq!((said[0], said[5]), (0x15, 2), "{said:?}");
+}
+
+/// Sends this, and answers what comes back until the connection ends.
+async fn until_its_end<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, sent: &[u8]) -> Vec<u8> {
+    let mut came = Vec::new();
+    let work = async {
+        stream.write_all(sent).await.unwrap();
+        // It may end in the midst of what is sent.
+        let _ = stream.read_to_end(&mut came).await;
+    };
+    let done = tokio::time::timeout(Duration::from_secs(20), work).await;
+    done.expect("the connection is closed");
+    came
+}
+
+/// A connection error of the type PROTOCOL_ERROR, whose GOAWAY may be left out (RFC 9113, §3.4).
+#[tokio::test]
+async fn an_invalid_preface_is_answered_by_goaway_or_a_close_and_not_as_http_1() {
+    let pair = Pair::new();
+    let (app, tls) = pair.app(&[("server.http2", "on")]).await;
+    for preface in [
+        "INVALID CONNECTION PREFACE\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n",
+        "PRI * HTTP/2.0\n\nSM\n\n",
+        "PRI /x HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "pri * http/2.0\r\n\r\nsm\r\n\r\n",
+        "GET / HTTP/2.0\r\nHost: x\r\n\r\n",
+        "\0\0\0\x04\0\0\0\0\0",
+        "\0\0\0\x04\0\0\0\0\0PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let plain = TcpStream::connect(app.client.0).await.unwrap();
+        let secure = pair.connect(tls, &["h2"]).await.unwrap();
+        let answers = [
+            ("plain", until_its_end(plain, preface.as_bytes()).await),
+            ("TLS", until_its_end(secure, preface.as_bytes()).await),
+        ];
+        for (way, answer) in answers {
+            let text = String::from_utf8_lossy(&answer);
+            assert!(!text.contains("HTTP/"), "{way} {preface:?}: {text}");
+            // Frames, if anything: a SETTINGS and a GOAWAY.
+            let mut rest = answer.as_slice();
+            while let [a, b, c, kind, ..] = rest {
+                assert!(matches!(kind, 4 | 7), "{way} {preface:?}: {answer:?}");
+                let length = 9 + u32::from_be_bytes([0, *a, *b, *c]) as usize;
+                rest = &rest[length..];
+            }
+        }
+    }
+    // Where a client chose HTTP/2 in its handshake, a request of HTTP/1 is an invalid preface, too.
+    let secure = pair.connect(tls, &["h2"]).await.unwrap();
+    let answer = until_its_end(secure, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert!(
+        !String::from_utf8_lossy(&answer).contains("HTTP/"),
+        "{answer:?}"
+    );
+    // It is HTTP/1 all the same where it comes in pieces, behind empty lines.
+    let mut plain = TcpStream::connect(app.client.0).await.unwrap();
+    plain.set_nodelay(true).unwrap();
+    for piece in [
+        "\r\n",
+        "G",
+        "ET / HT",
+        "TP/1.1\r\nHost: x\r\nConnection: close\r\n",
+        "\r\n",
+    ] {
+        plain.write_all(piece.as_bytes()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let answer = until_its_end(plain, b"").await;
+    assert!(answer.starts_with(b"HTTP/1.1 404 "), "{answer:?}");
 }
