@@ -9,6 +9,7 @@ mod deadlines;
 mod floods;
 mod frames;
 mod frames_refused;
+mod frames_states;
 mod handshakes;
 mod restart;
 mod tools;
