@@ -75,8 +75,9 @@ pub trait BlobStore: Send + Sync {
         Box::pin(async { Ok(()) })
     }
 
-    /// Whether the store can be read and takes new blobs now, as far as it costs little to find out. `probe` is
-    /// a fresh key, under which nothing is left behind.
+    /// Whether the store can be read and takes new blobs now, as far as it costs little to find out. A store on a
+    /// disk does all that it does for an upload, with a few bytes. `probe` is a fresh key, under which nothing is
+    /// left behind.
     fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
         Box::pin(async move {
             self.list(None, 1).await?;
@@ -188,6 +189,14 @@ pub enum BlobError {
         path: PathBuf,
         /// Why not.
         why: &'static str,
+    },
+    /// The store's directory is not as it must be, which a person is to mend.
+    #[error("{path}: {why}", path = path.display())]
+    Unfit {
+        /// The directory.
+        path: PathBuf,
+        /// Why it cannot be one of the store.
+        why: String,
     },
     /// The bytes are another installation's.
     #[error(

@@ -12,6 +12,7 @@
 //! Who may have how much of all this is for [`limits`] to say, once each flow knows who asks.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use uuid::{ContextV7, Timestamp, Uuid};
@@ -88,8 +89,9 @@ pub struct Gateway {
     limits: Arc<limits::Limits>,
     /// Downloads that are yet to be counted in the catalogue.
     waiting: counts::Waiting,
-    /// Held by whoever looks whether the blob store answers.
-    looking_at_blobs: Arc<tokio::sync::Mutex<()>>,
+    /// Held by whoever looks whether the blob store answers: when the last look that was good began, by the
+    /// clock's own time.
+    looking_at_blobs: Arc<tokio::sync::Mutex<Option<Duration>>>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
     settings: Settings,

@@ -128,20 +128,26 @@ impl Tally {
 }
 
 impl Gateway {
-    /// Whether requests can be answered: looks at the catalogue, and whether the blob store can be read
-    /// and takes a new stage, which is given up again. Unavailable where
-    /// one of them does not answer in [`LOOK_WAIT_MAX`]. A look at a store that hangs is the only one until
-    /// it ends.
+    /// Whether requests can be answered: looks at the catalogue, and whether the blob store can be read and
+    /// written. Unavailable where one of them does not answer in [`LOOK_WAIT_MAX`].
+    ///
+    /// A look at a store costs it two syncs, so there is one at a time, and of many who ask meanwhile the next
+    /// one looks for all. A look at a store that hangs is the only one until it ends.
     pub async fn ready(&self) -> Result<(), Refusal> {
         self.look_in_time().await?;
         let unavailable = |why: &str| Refusal::Unavailable(format!("the blob store {why}"));
-        let looking = Arc::clone(&self.looking_at_blobs).try_lock_owned();
-        let one_at_a_time =
-            looking.map_err(|_| unavailable("is being looked at, which takes long"))?;
-        let (blobs, key) = (Arc::clone(&self.blobs), self.new_blob_key()?);
+        let (asked, key) = (self.clock.elapsed(), self.new_blob_key()?);
+        let looking = Arc::clone(&self.looking_at_blobs).lock_owned();
+        let Ok(mut last) = tokio::time::timeout(LOOK_WAIT_MAX, looking).await else {
+            return Err(unavailable("is being looked at, which takes long"));
+        };
+        if last.is_some_and(|began| began >= asked) {
+            return Ok(());
+        }
+        let (blobs, begun) = (Arc::clone(&self.blobs), self.clock.elapsed());
         let look = tokio::spawn(async move {
             let found = blobs.is_reachable(key).await;
-            drop(one_at_a_time);
+            *last = found.is_ok().then_some(begun);
             found
         });
         match tokio::time::timeout(LOOK_WAIT_MAX, look).await {

@@ -249,9 +249,10 @@ impl From<BlobError> for Refusal {
             BlobError::Unavailable { .. } | BlobError::Foreign { .. } => {
                 Self::Unavailable(with_causes(&error))
             }
-            BlobError::Damaged { .. } | BlobError::Refused { .. } | BlobError::Io { .. } => {
-                Self::Internal(with_causes(&error))
-            }
+            BlobError::Damaged { .. }
+            | BlobError::Refused { .. }
+            | BlobError::Unfit { .. }
+            | BlobError::Io { .. } => Self::Internal(with_causes(&error)),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it), unless they are in a database
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
 //!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)
-//!   stage/                bytes on their way in
+//!   blobs/stage/          bytes on their way in
 //!   setup.lock            held by whoever sets the directory up
 //! ```
 //!

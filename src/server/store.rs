@@ -37,6 +37,7 @@ pub(super) fn open(
             let (key, path) = ("blobs.secret_access_key_file", path.display());
             StartError::Setup(format!("{key}: {path}: {why}"))
         }
+        unfit @ BlobError::Unfit { .. } => StartError::Setup(unfit.to_string()),
         other => StartError::failed("opening the blob store", other),
     })
 }

@@ -66,7 +66,7 @@ fn files_that_fail_are_named_and_keep_no_other_out() {
     expected.retain(|name| name != "000" && name != "050");
     let added = one_line_of_json(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(names(&added), expected);
-    let staged = std::fs::read_dir(place.data("stage")).unwrap();
+    let staged = std::fs::read_dir(place.data("blobs/stage")).unwrap();
     assert_eq!(staged.count(), 0, "a file that failed leaves nothing");
 }
 
@@ -130,7 +130,7 @@ fn an_add_that_is_interrupted_leaves_nothing_half() {
     let mut serve = place.serve();
     serve.url();
     until("the sweep of stages", || {
-        std::fs::read_dir(place.data("stage")).unwrap().count() == 0
+        std::fs::read_dir(place.data("blobs/stage")).unwrap().count() == 0
     });
 }
 
@@ -140,6 +140,9 @@ fn blob_sizes(place: &Place) -> Vec<u64> {
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("blobs/stage") {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else {

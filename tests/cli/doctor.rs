@@ -226,9 +226,9 @@ fn leftovers_are_counted_and_removed_and_what_is_young_or_being_written_is_not()
         make_old(&blobs.join(name(number)));
     }
     for number in 4..=5 {
-        fs::write(place.data("stage").join(name(number)), "broke off").unwrap();
+        fs::write(place.data("blobs/stage").join(name(number)), "broke off").unwrap();
     }
-    let held = File::open(place.data("stage").join(name(5))).unwrap();
+    let held = File::open(place.data("blobs/stage").join(name(5))).unwrap();
     held.lock().unwrap();
     for _ in 0..2 {
         let (found, code) = doctor(&place, &[]);
@@ -258,7 +258,7 @@ fn leftovers_are_counted_and_removed_and_what_is_young_or_being_written_is_not()
     );
     assert!(!blobs.join(name(1)).exists() && blobs.join(name(3)).exists());
     assert!(
-        !place.data("stage").join(name(4)).exists() && place.data("stage").join(name(5)).exists()
+        !place.data("blobs/stage").join(name(4)).exists() && place.data("blobs/stage").join(name(5)).exists()
     );
 
     place.good(&["rm", "--purge", &bad]);

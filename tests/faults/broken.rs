@@ -203,14 +203,7 @@ fn a_volume_that_can_only_be_read_is_said_so() {
     let server = site.serve();
     site.put(&server, &ledger, 1000);
     server.stop();
-    let remount = |how: &str| {
-        let done = Command::new("mount")
-            .args(["-o", how])
-            .arg(volume.path())
-            .status();
-        assert!(done.unwrap().success());
-    };
-    remount("remount,ro");
+    volume.remount("ro");
     let refused = Server::start(site.serve_command(&[]));
     let (status, log) = refused
         .err()
@@ -221,7 +214,7 @@ fn a_volume_that_can_only_be_read_is_said_so() {
         log.contains("Read-only file system") || log.contains("readonly"),
         "{log}"
     );
-    remount("remount,rw");
+    volume.remount("rw");
     site.check_all(&ledger);
 }
 
@@ -256,7 +249,7 @@ fn permissions_are_lost(under: &[&str]) {
     let set = |name: &str, mode: u32| {
         fs::set_permissions(site.data.join(name), fs::Permissions::from_mode(mode)).unwrap();
     };
-    for directory in ["stage", "blobs"] {
+    for directory in ["blobs/stage", "blobs"] {
         let mode = fs::metadata(site.data.join(directory))
             .unwrap()
             .permissions()
@@ -278,6 +271,6 @@ fn permissions_are_lost(under: &[&str]) {
     assert_eq!(listed.status, 200);
     server.stop();
     until("the stages are gone", || {
-        files_below(&site.data.join("stage")).is_empty()
+        files_below(&site.data.join("blobs/stage")).is_empty()
     });
 }

@@ -11,7 +11,7 @@ use crate::volume::Volume;
 const NO_SPACE: u16 = 507;
 
 /// Writes into a file until the volume holds no byte more.
-fn fill(path: &Path) {
+pub(crate) fn fill(path: &Path) {
     let mut file = File::create(path).unwrap();
     for size in [1 << 20, 4096, 1] {
         while file.write_all(&vec![1; size]).is_ok() {}
@@ -50,7 +50,7 @@ fn upload_until_full(site: &Site, server: &Server, ledger: &Ledger, length: usiz
 
 fn no_stage_is_left(site: &Site) {
     until("the stages are gone", || {
-        files_below(&site.data.join("stage")).is_empty()
+        files_below(&site.data.join("blobs/stage")).is_empty()
     });
 }
 

@@ -20,6 +20,9 @@ mod damaged;
 /// Disks that are full, in each way there is.
 mod full;
 
+/// Blobs on a file system of their own, below the data directory.
+mod mounts;
+
 /// Clocks that jump.
 mod clocks;
 /// Crowds of clients that come at once.

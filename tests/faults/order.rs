@@ -52,7 +52,7 @@ fn an_upload_is_acknowledged_after_its_bytes_their_name_and_its_row_are_on_the_d
             between.iter().any(found)
         };
         assert!(
-            has(&lines[from..rename], "fsync(", "/stage/"),
+            has(&lines[from..rename], "fsync(", "/blobs/stage/"),
             "the bytes, before the name\n{log}"
         );
         let row = next(rename, "the row", &|line| {

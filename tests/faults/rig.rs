@@ -119,12 +119,15 @@ impl Site {
         target: &str,
         body: &[u8],
     ) -> io::Result<Reply> {
-        let mut stream = connect(&server.host)?;
+        self.send_to(&server.host, method, target, body)
+    }
+
+    fn send_to(&self, host: &str, method: &str, target: &str, body: &[u8]) -> io::Result<Reply> {
+        let mut stream = connect(host)?;
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\
             Content-Type: multipart/form-data; boundary=b\r\nConnection: close\r\n\r\n",
-            server.host,
-            self.key,
+            host, self.key,
             body.len()
         );
         // It may answer and close before it has read all.
@@ -136,6 +139,11 @@ impl Site {
 
     pub(crate) fn get(&self, server: &Server, target: &str) -> io::Result<Reply> {
         self.send(server, "GET", target, b"")
+    }
+
+    /// The same of another listener than the server's first.
+    pub(crate) fn get_from(&self, host: &str, target: &str) -> io::Result<Reply> {
+        self.send_to(host, "GET", target, b"")
     }
 
     /// The JSON of a request that must be answered well.
@@ -282,7 +290,7 @@ impl Site {
         let server = self.serve();
         until("the sweep", || {
             let left = |name: &str| files_below(&self.data.join(name)).len();
-            (left("stage"), left("blobs")) == (0, files)
+            (left("blobs/stage"), left("blobs")) == (0, files)
         });
         server.stop();
     }

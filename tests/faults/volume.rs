@@ -29,13 +29,27 @@ impl Volume {
     /// that this is known.
     pub(crate) fn small(mebibytes: u64, format: &[&str]) -> Option<Self> {
         let directory = TempDir::new().unwrap();
+        let point = directory.path().join("volume");
+        Self::mount(directory, point, mebibytes, format)
+    }
+
+    /// The same, mounted at a place that somebody else made or is to find made.
+    pub(crate) fn small_at(point: &Path, mebibytes: u64) -> Option<Self> {
+        Self::mount(TempDir::new().unwrap(), point.to_owned(), mebibytes, &[])
+    }
+
+    fn mount(
+        directory: TempDir,
+        point: PathBuf,
+        mebibytes: u64,
+        format: &[&str],
+    ) -> Option<Self> {
         let image = directory.path().join("image");
         File::create(&image)
             .unwrap()
             .set_len(mebibytes << 20)
             .unwrap();
-        let point = directory.path().join("volume");
-        fs::create_dir(&point).unwrap();
+        fs::create_dir_all(&point).unwrap();
         let made = run(Command::new("mkfs.ext4")
             .args(["-q", "-F"])
             .args(format)
@@ -124,6 +138,12 @@ impl Volume {
 
     pub(crate) fn path(&self) -> &Path {
         &self.point
+    }
+
+    /// Mounts it anew with these options.
+    pub(crate) fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        run(Command::new("mount").args(["-o", &options]).arg(&self.point)).unwrap();
     }
 
     pub(crate) fn break_writes(&self, broken: bool) {

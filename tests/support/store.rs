@@ -78,10 +78,8 @@ pub(crate) fn prefix_of(directory: &Path) -> String {
 pub(crate) async fn kept(directory: &Path) -> (usize, usize) {
     let Some(store) = Store::running() else {
         let data = directory.join("data");
-        return (
-            files_below(&data.join("blobs")),
-            files_below(&data.join("stage")),
-        );
+        let staged = files_below(&data.join("blobs/stage"));
+        return (files_below(&data.join("blobs")) - staged, staged);
     };
     let behind = store.behind(&prefix_of(directory));
     let blobs = behind.list(None, 1000).await.unwrap().len();

@@ -12,7 +12,17 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, openat2, st
 use rustix::io::Errno;
 
 const LINK: &str = "a symbolic link is on its path, or its path leads out of its directory";
+const IS_LINK: &str = "it is a symbolic link, which is not followed: mount there what it leads to";
+const NO_DIRECTORY: &str = "it is no directory";
+const OTHER_VOLUME: &str = "it is a mount or a file system of its own, and nothing can be renamed out of it";
 const IRREGULAR: &str = "it is no regular file";
+
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NOFOLLOW);
+const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
+    .union(ResolveFlags::NO_SYMLINKS)
+    .union(ResolveFlags::NO_MAGICLINKS);
 
 /// Why a name could not be opened.
 #[derive(Debug)]
@@ -21,6 +31,21 @@ pub(super) enum Unfit {
     Odd(&'static str),
     /// The operating system said no.
     Failed(io::Error),
+}
+
+impl From<Unfit> for io::Error {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Odd(why) => Self::other(why),
+            Unfit::Failed(error) => error,
+        }
+    }
+}
+
+impl From<io::Error> for Unfit {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl From<Errno> for Unfit {
@@ -54,9 +79,44 @@ pub(super) fn regular(directory: &File, path: &Path) -> Result<(File, Metadata),
     Ok((file, metadata))
 }
 
-/// Opens the directory `path` below `directory`.
+/// Opens the directory `path` below `directory`. A file system that is mounted there is entered.
 pub(super) fn directory(directory: &File, path: &Path) -> Result<File, Unfit> {
-    open(directory, path, OFlags::DIRECTORY)
+    open(directory, path, OFlags::DIRECTORY).map_err(|errno| match errno {
+        // The kernel says so of a link, too, that is not to be followed.
+        Errno::NOTDIR => no_directory(directory, path),
+        other => other.into(),
+    })
+}
+
+/// Opens the directory `path` below `directory`, which must lie on the same file system: what is in one can
+/// be renamed into the other.
+pub(super) fn directory_beside(parent: &File, path: &Path) -> Result<File, Unfit> {
+    let found = directory(parent, path)?;
+    let same_mount = RESOLVE | ResolveFlags::NO_XDEV;
+    let flags = OFlags::DIRECTORY | FLAGS;
+    match openat2(parent, path, flags, Mode::empty(), same_mount) {
+        Ok(_) => {}
+        Err(Errno::XDEV) => return Err(Unfit::Odd(OTHER_VOLUME)),
+        Err(errno) => return Err(errno.into()),
+    }
+    // A subvolume is no mount, and has a device of its own.
+    let device = |file: &File| file.metadata().map(|found| found.dev());
+    let is_same = device(&found).and_then(|one| Ok(one == device(parent)?));
+    match is_same.map_err(Unfit::Failed)? {
+        true => Ok(found),
+        false => Err(Unfit::Odd(OTHER_VOLUME)),
+    }
+}
+
+/// Why there is no directory at a path that leads to something.
+fn no_directory(directory: &File, path: &Path) -> Unfit {
+    match statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(seen) if FileType::from_raw_mode(seen.st_mode) == FileType::Symlink => {
+            Unfit::Odd(IS_LINK)
+        }
+        Ok(_) => Unfit::Odd(NO_DIRECTORY),
+        Err(errno) => errno.into(),
+    }
 }
 
 /// Whether `name` in `directory` still is `file`.
@@ -82,8 +142,7 @@ pub(super) fn names<T: Ord>(
     Ok(chosen)
 }
 
-fn open(directory: &File, path: &Path, flags: OFlags) -> Result<File, Unfit> {
-    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    Ok(openat2(directory, path, flags, Mode::empty(), resolve)?.into())
+fn open(directory: &File, path: &Path, flags: OFlags) -> rustix::io::Result<File> {
+    let file = openat2(directory, path, FLAGS | flags, Mode::empty(), RESOLVE)?;
+    Ok(file.into())
 }

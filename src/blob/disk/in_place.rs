@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::beneath::{self, Unfit};
-use super::failed;
+use super::{failed, named};
 use crate::blob::blocking::blocking;
 use crate::blob::{Blob, BlobError, Registered};
 use crate::model::digest::Sha256Digest;
@@ -47,9 +47,7 @@ impl Roots {
     /// Opens the roots. One that is not there or no directory is an error that names it.
     pub(super) fn open(paths: &[PathBuf]) -> io::Result<Self> {
         let roots = paths.iter().map(|path| {
-            Root::open(path).map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-            })
+            Root::open(path).map_err(named(path))
         });
         roots.collect::<io::Result<_>>().map(Self)
     }

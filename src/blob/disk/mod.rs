@@ -1,8 +1,9 @@
 //! Blobs on a local disk.
 //!
-//! A root directory holds `blobs/ab/cd/<32 hex>`, the blobs, and `stage/<32 hex>`, those being written.
-//! Several processes may work on one root. It must be one file system that can rename without replacing
-//! (ext4, XFS, Btrfs, tmpfs and most others; not NFS), on Linux 5.6 or later.
+//! A root directory holds `blobs/ab/cd/<32 hex>`, the blobs, and `blobs/stage/<32 hex>`, those being written.
+//! Several processes may work on one root. `blobs/` may be a file system of its own, mounted there. It must be
+//! one file system that can rename without replacing (ext4, XFS, Btrfs, tmpfs and most others; not NFS), on
+//! Linux 5.6 or later.
 //!
 //! A commit is: sync the file, rename it to its place, sync the directory. A rename is the one moment
 //! at which a blob comes to be, and what came before it was already on the disk.
@@ -36,8 +37,13 @@ use stage::Stage;
 /// The directory of the blobs, below the root.
 const BLOBS: &str = "blobs";
 
-/// The directory of those being written.
+/// The directory of those being written, below that of the blobs: on the same file system, whatever is mounted.
 const STAGE: &str = "stage";
+
+/// Where earlier versions wrote, below the root. Nothing is written there any more, and what lies there is swept.
+const STAGE_BEFORE: &str = "stage";
+
+const OPENING: &str = "opening a store of blobs";
 
 /// A blob store in a directory. Cloning is a reference count.
 #[derive(Clone)]
@@ -48,6 +54,7 @@ pub struct Disk {
 
 /// The directories of one root, open.
 struct Directories {
+    root: File,
     shelf: Shelf,
     stages: File,
     readers: Readers,
@@ -89,20 +96,18 @@ impl Disk {
     /// read already is not taken back.
     ///
     /// Waits on the disk: it is for the start of a process.
+    ///
+    /// # Errors
+    /// [`BlobError::Unfit`] where `blobs/` is a symbolic link, or blobs cannot be renamed into it.
     pub fn open(
         root: &Path,
         in_place_roots: &[PathBuf],
         readers: Readers,
     ) -> Result<Self, BlobError> {
-        let doing = "opening a store of blobs";
-        let (blobs, stages) = open_directories(root, readers).map_err(failed(doing))?;
+        let directories = Directories::open(root, readers)?;
         let roots = Roots::open(in_place_roots).map_err(failed("opening an in-place root"))?;
         Ok(Self {
-            directories: Arc::new(Directories {
-                shelf: Shelf::new(blobs, readers),
-                stages,
-                readers,
-            }),
+            directories: Arc::new(directories),
             roots: Arc::new(roots),
         })
     }
@@ -144,6 +149,13 @@ impl BlobStore for Disk {
         }
     }
 
+    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
+        Box::pin(self.with("trying to write a blob", move |to| {
+            to.shelf.list(None, 1)?;
+            stage::probe(to, probe)
+        }))
+    }
+
     fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
         Box::pin(self.with("removing a blob", move |to| to.shelf.remove(key)))
     }
@@ -155,11 +167,11 @@ impl BlobStore for Disk {
     }
 
     fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
-        Box::pin(self.with("sweeping stages", move |to| stage::sweep(&to.stages, limit)))
+        Box::pin(self.with("sweeping stages", move |to| to.sweep(limit)))
     }
 
     fn abandoned_stages(&self) -> Answer<'_, usize> {
-        Box::pin(self.with("counting stages", |to| stage::abandoned(&to.stages)))
+        Box::pin(self.with("counting stages", |to| to.abandoned()))
     }
 
     fn list(
@@ -171,24 +183,49 @@ impl BlobStore for Disk {
     }
 }
 
-/// Makes `blobs/` and `stage/` durably, and opens both.
-fn open_directories(root: &Path, readers: Readers) -> io::Result<(File, File)> {
-    let root = std::path::absolute(root)?;
-    for name in [BLOBS, STAGE] {
-        make_durably(&root.join(name))?;
-    }
-    let root = File::open(root)?;
-    let open = |name: &str| {
-        beneath::directory(&root, Path::new(name)).map_err(|unfit| match unfit {
-            Unfit::Odd(why) => io::Error::other(format!("{name}: {why}")),
-            Unfit::Failed(error) => error,
+impl Directories {
+    /// Makes `blobs/` and `blobs/stage/` durably, and opens both.
+    fn open(root: &Path, readers: Readers) -> Result<Self, BlobError> {
+        let path = std::path::absolute(root).map_err(failed(OPENING))?;
+        let (blobs_path, stage_path) = (path.join(BLOBS), path.join(BLOBS).join(STAGE));
+        make_durably(&blobs_path).map_err(unopened(&blobs_path))?;
+        let root = File::open(&path).map_err(unopened(&path))?;
+        let blobs = beneath::directory(&root, Path::new(BLOBS)).map_err(unopened(&blobs_path))?;
+        for (directory, path) in [(&root, &path), (&blobs, &blobs_path)] {
+            let_in(directory, readers.directory_mode()).map_err(unopened(path))?;
+        }
+        make_durably(&stage_path).map_err(unopened(&stage_path))?;
+        let stages = beneath::directory_beside(&blobs, Path::new(STAGE));
+        let stages = stages.map_err(unopened(&stage_path))?;
+        Ok(Self {
+            root,
+            shelf: Shelf::new(blobs, readers),
+            stages,
+            readers,
         })
-    };
-    let (blobs, stages) = (open(BLOBS)?, open(STAGE)?);
-    for directory in [&root, &blobs] {
-        let_in(directory, readers.directory_mode())?;
     }
-    Ok((blobs, stages))
+
+    /// Removes up to `limit` abandoned stages, and probes whose process died.
+    fn sweep(&self, limit: usize) -> Result<usize, BlobError> {
+        let mut removed = stage::sweep(&self.stages, limit)?;
+        removed += stage::sweep(self.shelf.directory(), limit - removed)?;
+        if let Some(before) = self.stages_before() {
+            removed += stage::sweep(&before, limit - removed)?;
+        }
+        Ok(removed)
+    }
+
+    /// How many stages [`Self::sweep`] would find.
+    fn abandoned(&self) -> Result<usize, BlobError> {
+        let before = self.stages_before().map(|before| stage::abandoned(&before));
+        let here = [&self.stages, self.shelf.directory()].map(stage::abandoned);
+        here.into_iter().chain(before).sum()
+    }
+
+    /// Where an earlier version may be writing now, or was. A link there is not followed.
+    fn stages_before(&self) -> Option<File> {
+        beneath::directory(&self.root, Path::new(STAGE_BEFORE)).ok()
+    }
 }
 
 /// Adds these permissions to those that a file or directory has. The umask has no say in it.
@@ -219,6 +256,22 @@ fn make_durably(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         Ok(()) | Err(_) => File::open(parent)?.sync_all(),
     }
+}
+
+/// Why a directory of the store could not be opened, or made.
+fn unopened<E: Into<Unfit>>(path: &Path) -> impl Fn(E) -> BlobError {
+    move |error| match error.into() {
+        Unfit::Odd(why) => BlobError::Unfit {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        },
+        Unfit::Failed(error) => failed(OPENING)(named(path)(error)),
+    }
+}
+
+/// Puts the path in front of an error.
+fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// What an error of the operating system means while `doing` something.

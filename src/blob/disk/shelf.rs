@@ -45,6 +45,11 @@ impl Shelf {
         }
     }
 
+    /// The directory itself.
+    pub(super) fn directory(&self) -> &File {
+        &self.blobs
+    }
+
     /// Opens a blob that has `size` bytes; anything else is `Damaged`.
     pub(super) fn open(&self, key: BlobKey, size: u64) -> Result<Blob, BlobError> {
         let damaged = |what: String| BlobError::Damaged {
@@ -79,8 +84,14 @@ impl Shelf {
         let outer_directory = self.make(&self.blobs, &outer, &outer)?;
         let inner_directory = self.make(&outer_directory, &inner, &path)?;
         let no_replace = RenameFlags::NOREPLACE;
-        renameat_with(stages, &name, &inner_directory, &name, no_replace)
-            .map_err(failed(PLACING))?;
+        renameat_with(stages, &name, &inner_directory, &name, no_replace).map_err(|errno| {
+            match errno {
+                Errno::XDEV => failed(PLACING)(io::Error::other(format!(
+                    "blobs/{outer}/{inner} lies on another file system than blobs/: mount one at blobs/"
+                ))),
+                errno => failed(PLACING)(errno),
+            }
+        })?;
 
         // From the innermost on: on a journalling file system the first sync then carries the others.
         let synced = inner_directory
@@ -149,10 +160,7 @@ impl Shelf {
             Err(errno) => return Err(failed(PLACING)(errno)),
         }
         let directory =
-            beneath::directory(parent, Path::new(name)).map_err(|unfit| match unfit {
-                Unfit::Odd(why) => failed(PLACING)(io::Error::other(why)),
-                Unfit::Failed(error) => failed(PLACING)(error),
-            })?;
+            beneath::directory(parent, Path::new(name)).map_err(failed(PLACING))?;
         let_in(&directory, mode).map_err(failed(PLACING))?;
         Ok(directory)
     }

@@ -1,4 +1,4 @@
-//! Blobs being written: files in `stage/`, each locked by the process that writes it.
+//! Blobs being written: files in `blobs/stage/`, each locked by the process that writes it.
 //!
 //! The lock is what tells a stage from garbage: the kernel drops it when the process ends, however it
 //! ends. So any process may sweep while any other writes, and nobody's clock is asked.
@@ -9,8 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use rustix::fs::{AtFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::fs::{futimens, openat, unlinkat};
+use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::fs::{futimens, openat, renameat_with, unlinkat};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -28,6 +28,7 @@ use crate::model::id::BlobKey;
 const GATHERED_BYTES_MAX: usize = 256 * 1024;
 
 const WRITING: &str = "writing a blob";
+const PROBING: &str = "trying to write a blob";
 const SWEEPING: &str = "sweeping stages";
 
 /// The writing end that the port hands out. What was gathered is hashed by one thread and written by
@@ -51,7 +52,7 @@ enum Hand<T> {
     Gone,
 }
 
-/// A locked file in `stage/`, and what was written to it. Dropped before it was published, it removes
+/// A locked file in `blobs/stage/`, and what was written to it. Dropped before it was published, it removes
 /// its file. Every call waits on the disk.
 struct Pen {
     directories: Arc<Directories>,
@@ -248,6 +249,20 @@ impl Drop for Pen {
             let _ = unlinkat(&self.directories.stages, name, AtFlags::empty());
         }
     }
+}
+
+/// Does once all that an upload does: writes a file, syncs it, renames it to where blobs are, syncs that
+/// directory; and removes the file. What a process that died left there is swept as a stage is.
+pub(super) fn probe(directories: &Arc<Directories>, key: BlobKey) -> Result<(), BlobError> {
+    let (blobs, name) = (directories.shelf.directory(), key.to_string());
+    let mut pen = Pen::create(directories, key)?.write(b"probe")?;
+    pen.file.sync_all().map_err(failed(PROBING))?;
+    let no_replace = RenameFlags::NOREPLACE;
+    renameat_with(&directories.stages, &name, blobs, &name, no_replace).map_err(failed(PROBING))?;
+    pen.published = true;
+    let synced = blobs.sync_all();
+    unlinkat(blobs, &name, AtFlags::empty()).map_err(failed(PROBING))?;
+    synced.map_err(failed(PROBING))
 }
 
 /// Removes up to `limit` unlocked stages. Files whose names are no keys are left alone.

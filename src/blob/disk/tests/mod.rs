@@ -37,11 +37,11 @@ impl Fixture {
     }
 
     fn stage_path(&self, key: BlobKey) -> PathBuf {
-        self.root.path().join("stage").join(key.to_string())
+        self.root.path().join("blobs/stage").join(key.to_string())
     }
 
     fn stages(&self) -> usize {
-        fs::read_dir(self.root.path().join("stage"))
+        fs::read_dir(self.root.path().join("blobs/stage"))
             .unwrap()
             .count()
     }
@@ -83,10 +83,10 @@ async fn only_the_owner_may_look_into_the_store() {
     let disk = Disk::open(&root, &[], Readers::Owner).unwrap();
     let staged = disk.stage(key(0xab, 0xcd)).await.unwrap();
     let name = key(0xab, 0xcd).to_string();
-    assert_eq!(mode(&root.join("stage").join(&name)), 0o600);
+    assert_eq!(mode(&root.join("blobs/stage").join(&name)), 0o600);
     staged.commit().await.unwrap();
     assert_eq!(mode(&root.join("blobs/ab/cd").join(&name)), 0o600);
-    for directory in ["", "blobs", "stage", "blobs/ab", "blobs/ab/cd"] {
+    for directory in ["", "blobs", "blobs/stage", "blobs/ab", "blobs/ab/cd"] {
         assert_eq!(mode(&root.join(directory)), 0o700, "{directory}");
     }
 }
@@ -119,7 +119,7 @@ async fn a_group_that_is_let_in_reads_old_and_new_blobs_and_lists_nothing() {
         ("", 0o710),
         ("blobs", 0o710),
         ("blobs/ab", 0o710),
-        ("stage", 0o700),
+        ("blobs/stage", 0o700),
     ] {
         assert_eq!(mode(&root.join(directory)), expected, "{directory}");
     }
@@ -278,10 +278,37 @@ async fn a_file_cut_short_under_an_open_blob_is_damage() {
 }
 
 #[test]
-fn a_blob_store_behind_a_link_is_not_opened() {
-    let (root, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    symlink(elsewhere.path(), root.path().join("blobs")).unwrap();
-    assert!(Disk::open(root.path(), &[], Readers::Owner).is_err());
+fn a_blob_store_behind_a_link_is_not_opened_and_the_link_is_named() {
+    for (name, what) in [
+        ("blobs", "it is a symbolic link, which is not followed"),
+        ("blobs/stage", "it is a symbolic link, which is not followed"),
+    ] {
+        for is_there in [true, false] {
+            let (root, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+            let (path, to) = (root.path().join(name), elsewhere.path().join("to"));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if is_there {
+                fs::create_dir(&to).unwrap();
+            }
+            symlink(&to, &path).unwrap();
+            refused_at(root.path(), &path, what);
+        }
+    }
+    let root = TempDir::new().unwrap();
+    fs::write(root.path().join("blobs"), "").unwrap();
+    refused_at(root.path(), &root.path().join("blobs"), "it is no directory");
+}
+
+/// That a store is not opened, and that its error names this path and says this.
+fn refused_at(root: &Path, path: &Path, what: &str) {
+    match Disk::open(root, &[], Readers::Owner) {
+        Err(unfit @ BlobError::Unfit { .. }) => {
+            let expected = format!("{}: {what}", path.display());
+            assert!(unfit.to_string().starts_with(&expected), "{unfit}");
+        }
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("{} was opened", path.display()),
+    }
 }
 
 fn mode(path: &Path) -> u32 {

@@ -125,11 +125,11 @@ fn a_commit_survives_a_power_loss() {
     }
     assert!(child.status.success(), "{child:?}");
     let name = key(0xab, 0xcd).to_string();
-    let (staged, placed) = (format!("stage/{name}>"), format!("\"{name}\""));
+    let (staged, placed) = (format!("blobs/stage/{name}>"), format!("\"{name}\""));
     let steps = [
         ("mkdir", "/blobs\""),
         ("fsync", ">"),
-        ("mkdir", "/stage\""),
+        ("mkdir", "/blobs/stage\""),
         ("fsync", ">"),
         ("write", &staged),
         ("fsync", &staged),

@@ -14,7 +14,7 @@ async fn an_abandoned_stage_is_swept_and_a_locked_one_is_not() {
     for second in [2, 3, 4] {
         fs::write(fixture.stage_path(key(1, second)), "abandoned").unwrap();
     }
-    fs::write(fixture.root.path().join("stage/README"), "foreign").unwrap();
+    fs::write(fixture.root.path().join("blobs/stage/README"), "foreign").unwrap();
     fs::create_dir(fixture.stage_path(key(1, 5))).unwrap();
     let live = fixture.disk.stage(key(1, 6)).await.unwrap();
     assert_eq!(fixture.disk.abandoned_stages().await.unwrap(), 3);
@@ -115,4 +115,50 @@ fn a_stage_dropped_after_its_runtime_leaves_nothing() {
     assert_eq!(fixture.stages(), 1);
     drop(staged);
     assert_eq!(fixture.stages(), 0);
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_left_where_it_wrote_is_swept_and_what_it_holds_is_not() {
+    let fixture = Fixture::new();
+    let before = fixture.root.path().join("stage");
+    assert!(!before.exists(), "nothing is made there any more");
+    fs::create_dir(&before).unwrap();
+    let held = File::create_new(before.join(key(1, 1).to_string())).unwrap();
+    held.lock().unwrap();
+    for second in [2, 3] {
+        fs::write(before.join(key(1, second).to_string()), "abandoned").unwrap();
+    }
+    fs::write(fixture.stage_path(key(1, 4)), "abandoned").unwrap();
+    assert_eq!(fixture.disk.abandoned_stages().await.unwrap(), 3);
+    assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 2);
+    assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 1);
+    assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 0);
+    drop(held);
+    assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 1);
+    assert_eq!(fs::read_dir(&before).unwrap().count(), 0);
+    // What a link there leads to is nobody's business.
+    fs::remove_dir(&before).unwrap();
+    let elsewhere = TempDir::new().unwrap();
+    fs::write(elsewhere.path().join(key(1, 5).to_string()), "foreign").unwrap();
+    symlink(elsewhere.path(), &before).unwrap();
+    assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_look_at_the_store_leaves_nothing_and_what_a_killed_one_left_is_swept() {
+    let fixture = Fixture::new();
+    for _ in 0..2 {
+        fixture.disk.is_reachable(key(1, 1)).await.unwrap();
+    }
+    let blobs = fixture.root.path().join("blobs");
+    let names = || {
+        let entries = fs::read_dir(&blobs).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!((names(), fixture.stages()), (vec!["stage".to_owned()], 0));
+    fs::write(blobs.join(key(1, 1).to_string()), "probe").unwrap();
+    assert_eq!(fixture.disk.list(None, 9).await.unwrap(), []);
+    assert_eq!(fixture.disk.sweep_stages(9).await.unwrap(), 1);
+    assert_eq!(names(), ["stage"]);
 }
