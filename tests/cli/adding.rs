@@ -130,7 +130,10 @@ fn an_add_that_is_interrupted_leaves_nothing_half() {
     let mut serve = place.serve();
     serve.url();
     until("the sweep of stages", || {
-        std::fs::read_dir(place.data("blobs/stage")).unwrap().count() == 0
+        std::fs::read_dir(place.data("blobs/stage"))
+            .unwrap()
+            .count()
+            == 0
     });
 }
 

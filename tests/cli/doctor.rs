@@ -258,7 +258,8 @@ fn leftovers_are_counted_and_removed_and_what_is_young_or_being_written_is_not()
     );
     assert!(!blobs.join(name(1)).exists() && blobs.join(name(3)).exists());
     assert!(
-        !place.data("blobs/stage").join(name(4)).exists() && place.data("blobs/stage").join(name(5)).exists()
+        !place.data("blobs/stage").join(name(4)).exists()
+            && place.data("blobs/stage").join(name(5)).exists()
     );
 
     place.good(&["rm", "--purge", &bad]);

@@ -1,7 +1,7 @@
 //! Disks that answer with errors, are slow, or can only be read.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -230,6 +230,43 @@ fn permissions_that_are_lost_refuse_uploads_and_downloads_go_on() {
         "--regid=65534",
         "--clear-groups",
     ]);
+}
+
+#[test]
+fn bytes_that_cannot_be_given_to_the_group_that_shall_read_them_refuse_the_start() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!(
+            "NOT TESTED: only root may give a directory to a group that is not its own"
+        );
+    }
+    let site = Site::new();
+    let everything = [site.data.parent().unwrap()];
+    let owned = Command::new("chown")
+        .args(["-R", "65534:65534"])
+        .args(everything)
+        .status();
+    assert!(owned.unwrap().success());
+    std::os::unix::fs::chown(&site.data, None, Some(54_321)).unwrap();
+    let serve = |groups: &str| {
+        let user = ["setpriv", "--reuid=65534", "--regid=65534", groups];
+        let mut command = site.serve_command(&user);
+        command.env("HALLPASS_BLOBS_MODE", "0640");
+        Server::start(command)
+    };
+    let (status, log) = serve("--clear-groups").err().expect("no start");
+    assert_eq!(status.code(), Some(2), "{log}");
+    let why =
+        "its group (54321) is to read the stored bytes, and this process is not in that group";
+    assert!(
+        log.contains(&format!("{}: {why}", site.data.display())),
+        "{log}"
+    );
+    let server = serve("--groups=54321").expect("a start");
+    site.put(&server, &Ledger::default(), 1000);
+    let blob = files_below(&site.data.join("blobs")).remove(0);
+    let found = fs::metadata(blob).unwrap();
+    assert_eq!((found.gid(), found.mode() & 0o777), (54_321, 0o640));
+    server.stop();
 }
 
 fn permissions_are_lost(under: &[&str]) {

@@ -57,8 +57,13 @@ fn blobs_that_could_not_be_renamed_into_their_place_refuse_the_start() {
     let Some(_volume) = Volume::small_at(&stage, 8) else {
         return;
     };
-    let (status, log) = Server::start(site.serve_command(&[])).err().expect("no start");
+    let (status, log) = Server::start(site.serve_command(&[]))
+        .err()
+        .expect("no start");
     assert_eq!(status.code(), Some(2), "{log}");
-    let why = format!("{}: it is a mount or a file system of its own", stage.display());
+    let why = format!(
+        "{}: it is a mount or a file system of its own",
+        stage.display()
+    );
     assert!(log.contains(&why), "{log}");
 }

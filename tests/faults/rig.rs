@@ -127,7 +127,8 @@ impl Site {
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\
             Content-Type: multipart/form-data; boundary=b\r\nConnection: close\r\n\r\n",
-            host, self.key,
+            host,
+            self.key,
             body.len()
         );
         // It may answer and close before it has read all.

@@ -38,12 +38,7 @@ impl Volume {
         Self::mount(TempDir::new().unwrap(), point.to_owned(), mebibytes, &[])
     }
 
-    fn mount(
-        directory: TempDir,
-        point: PathBuf,
-        mebibytes: u64,
-        format: &[&str],
-    ) -> Option<Self> {
+    fn mount(directory: TempDir, point: PathBuf, mebibytes: u64, format: &[&str]) -> Option<Self> {
         let image = directory.path().join("image");
         File::create(&image)
             .unwrap()
@@ -143,7 +138,10 @@ impl Volume {
     /// Mounts it anew with these options.
     pub(crate) fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
-        run(Command::new("mount").args(["-o", &options]).arg(&self.point)).unwrap();
+        run(Command::new("mount")
+            .args(["-o", &options])
+            .arg(&self.point))
+        .unwrap();
     }
 
     pub(crate) fn break_writes(&self, broken: bool) {

@@ -14,7 +14,8 @@ use rustix::io::Errno;
 const LINK: &str = "a symbolic link is on its path, or its path leads out of its directory";
 const IS_LINK: &str = "it is a symbolic link, which is not followed: mount there what it leads to";
 const NO_DIRECTORY: &str = "it is no directory";
-const OTHER_VOLUME: &str = "it is a mount or a file system of its own, and nothing can be renamed out of it";
+const OTHER_VOLUME: &str =
+    "it is a mount or a file system of its own, and nothing can be renamed out of it";
 const IRREGULAR: &str = "it is no regular file";
 
 const FLAGS: OFlags = OFlags::RDONLY

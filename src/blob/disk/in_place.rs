@@ -46,9 +46,9 @@ pub(super) struct Candidate {
 impl Roots {
     /// Opens the roots. One that is not there or no directory is an error that names it.
     pub(super) fn open(paths: &[PathBuf]) -> io::Result<Self> {
-        let roots = paths.iter().map(|path| {
-            Root::open(path).map_err(named(path))
-        });
+        let roots = paths
+            .iter()
+            .map(|path| Root::open(path).map_err(named(path)));
         roots.collect::<io::Result<_>>().map(Self)
     }
 

@@ -10,11 +10,9 @@
 
 use std::fs::{DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use rustix::fs::{Mode, fchmod};
 
 use super::blocking::blocking;
 use super::{Answer, Blob, BlobError, BlobStore, Registered, Staged};
@@ -22,6 +20,7 @@ use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
+mod access;
 mod beneath;
 mod in_place;
 mod shelf;
@@ -29,6 +28,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use access::Access;
 use beneath::Unfit;
 use in_place::Roots;
 use shelf::Shelf;
@@ -57,7 +57,7 @@ struct Directories {
     root: File,
     shelf: Shelf,
     stages: File,
-    readers: Readers,
+    access: Access,
 }
 
 /// Who may read blobs besides us.
@@ -66,25 +66,9 @@ pub enum Readers {
     /// Nobody: blobs are mode 0600.
     #[default]
     Owner,
-    /// The group of the store's directory, for a proxy that sends them itself: blobs are mode 0640, and
-    /// the directories on the way to them let the group through.
+    /// The group of the store's directory, for a proxy that sends them itself: blobs are mode 0640 and of that
+    /// group, and so are the directories on the way to them, which let it through.
     Group,
-}
-
-impl Readers {
-    fn blob_mode(self) -> Mode {
-        match self {
-            Self::Owner => Mode::RUSR | Mode::WUSR,
-            Self::Group => Mode::RUSR | Mode::WUSR | Mode::RGRP,
-        }
-    }
-
-    fn directory_mode(self) -> Mode {
-        match self {
-            Self::Owner => Mode::RWXU,
-            Self::Group => Mode::RWXU | Mode::XGRP,
-        }
-    }
 }
 
 impl Disk {
@@ -92,13 +76,14 @@ impl Disk {
     /// registered in place below `in_place_roots`, which must exist; each may be, or lie behind, a
     /// symbolic link, which is followed now and never again.
     ///
-    /// Blobs that `readers` may not read yet are opened to them when they are next opened; what they may
-    /// read already is not taken back.
+    /// Blobs that `readers` may not read yet, by their mode or their group, are given to them when they are next
+    /// opened; what they may read already is not taken back.
     ///
     /// Waits on the disk: it is for the start of a process.
     ///
     /// # Errors
-    /// [`BlobError::Unfit`] where `blobs/` is a symbolic link, or blobs cannot be renamed into it.
+    /// [`BlobError::Unfit`] where `blobs/` is a symbolic link, where blobs cannot be renamed into it, or where this
+    /// process cannot give them to the group that shall read them.
     pub fn open(
         root: &Path,
         in_place_roots: &[PathBuf],
@@ -191,17 +176,18 @@ impl Directories {
         make_durably(&blobs_path).map_err(unopened(&blobs_path))?;
         let root = File::open(&path).map_err(unopened(&path))?;
         let blobs = beneath::directory(&root, Path::new(BLOBS)).map_err(unopened(&blobs_path))?;
+        let access = Access::of(readers, &root, &path)?;
         for (directory, path) in [(&root, &path), (&blobs, &blobs_path)] {
-            let_in(directory, readers.directory_mode()).map_err(unopened(path))?;
+            access.open_directory(directory).map_err(unopened(path))?;
         }
         make_durably(&stage_path).map_err(unopened(&stage_path))?;
         let stages = beneath::directory_beside(&blobs, Path::new(STAGE));
         let stages = stages.map_err(unopened(&stage_path))?;
         Ok(Self {
             root,
-            shelf: Shelf::new(blobs, readers),
+            shelf: Shelf::new(blobs, access),
             stages,
-            readers,
+            access,
         })
     }
 
@@ -226,15 +212,6 @@ impl Directories {
     fn stages_before(&self) -> Option<File> {
         beneath::directory(&self.root, Path::new(STAGE_BEFORE)).ok()
     }
-}
-
-/// Adds these permissions to those that a file or directory has. The umask has no say in it.
-fn let_in(file: &File, wanted: Mode) -> io::Result<()> {
-    let mode = Mode::from_raw_mode(file.metadata()?.permissions().mode());
-    if !mode.contains(wanted) {
-        fchmod(file, mode | wanted)?;
-    }
-    Ok(())
 }
 
 /// Makes a directory and those above it, each synced into its parent, so that no power loss can take

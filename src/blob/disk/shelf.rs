@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, RenameFlags, mkdirat, renameat_with, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, RenameFlags, mkdirat, renameat_with, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::access::Access;
 use super::beneath::{self, Unfit};
-use super::{Readers, failed, let_in};
+use super::failed;
 use crate::blob::{Blob, BlobError};
 use crate::model::id::BlobKey;
 use crate::model::time::{UNIX_SECONDS_MAX, UnixSeconds};
@@ -22,7 +22,7 @@ const PLACING: &str = "putting a blob into its place";
 /// The directory `blobs/`.
 pub(super) struct Shelf {
     blobs: File,
-    readers: Readers,
+    access: Access,
     /// The directories, as `ab` and `abcd`, whose own entries are known to survive a crash. At most
     /// one for each directory there can be: 65,792.
     durable: Mutex<HashSet<String>>,
@@ -37,10 +37,10 @@ struct Place {
 
 impl Shelf {
     /// The shelf in an open directory.
-    pub(super) fn new(blobs: File, readers: Readers) -> Self {
+    pub(super) fn new(blobs: File, access: Access) -> Self {
         Self {
             blobs,
-            readers,
+            access,
             durable: Mutex::default(),
         }
     }
@@ -57,7 +57,7 @@ impl Shelf {
         };
         match beneath::regular(&self.blobs, &Place::of(key).path()) {
             Ok((file, metadata)) if metadata.len() == size => {
-                if self.readers == Readers::Group {
+                if self.access.is_shared() {
                     // Where it fails, it is for the reader to say: for us the blob is open.
                     let _ = self.let_group_in(key, &file);
                 }
@@ -151,32 +151,28 @@ impl Shelf {
     /// Makes the directory `name`, or finds it made, and opens it. One found may have been made by
     /// another process just now, so only [`Self::sync_once`] knows of its durability.
     fn make(&self, parent: &File, name: &str, path: &str) -> Result<File, BlobError> {
-        let mode = self.readers.directory_mode();
-        match mkdirat(parent, name, mode) {
+        match mkdirat(parent, name, self.access.directory_mode()) {
             Ok(()) => {
                 self.durable().remove(path);
             }
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(PLACING)(errno)),
         }
-        let directory =
-            beneath::directory(parent, Path::new(name)).map_err(failed(PLACING))?;
-        let_in(&directory, mode).map_err(failed(PLACING))?;
+        let directory = beneath::directory(parent, Path::new(name)).map_err(failed(PLACING))?;
+        let opened = self.access.open_directory(&directory);
+        opened.map_err(failed(PLACING))?;
         Ok(directory)
     }
 
-    /// Opens a blob to the group that was stored when it was for its owner alone.
+    /// Opens a blob to the group that was stored when it was for its owner alone, or for another group.
     fn let_group_in(&self, key: BlobKey, file: &File) -> io::Result<()> {
-        if file.metadata()?.permissions().mode() & Mode::RGRP.bits() != 0 {
-            return Ok(());
-        }
         let Place { outer, inner, .. } = Place::of(key);
         for path in [PathBuf::from(&outer), Path::new(&outer).join(inner)] {
             let directory = beneath::directory(&self.blobs, &path);
             let directory = directory.map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
-            let_in(&directory, self.readers.directory_mode())?;
+            self.access.open_directory(&directory)?;
         }
-        let_in(file, self.readers.blob_mode())
+        self.access.open_blob(file)
     }
 
     /// Syncs `parent` unless the entry of its child `path` is known to be durable.

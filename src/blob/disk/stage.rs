@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::beneath::{self, Unfit};
-use super::{Directories, failed, let_in};
+use super::{Directories, failed};
 use crate::blob::blocking::blocking;
 use crate::blob::{Answer, BlobError, Staged, Stored};
 use crate::model::digest::Sha256Digest;
@@ -194,10 +194,11 @@ impl Pen {
         let name = key.to_string();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         loop {
-            let mode = directories.readers.blob_mode();
+            let access = directories.access;
+            let mode = access.blob_mode();
             let file = openat(&directories.stages, &name, flags, mode).map_err(failed(doing))?;
             let file = File::from(file);
-            let_in(&file, mode).map_err(failed(doing))?;
+            access.open_blob(&file).map_err(failed(doing))?;
             // A sweeper that sees the file before it is locked takes it for abandoned. It then holds
             // the lock until the file is gone, and a new one must be made.
             file.lock().map_err(failed(doing))?;

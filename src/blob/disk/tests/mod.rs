@@ -1,7 +1,7 @@
 //! What is true of blobs on disk besides the contract.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -122,6 +122,33 @@ async fn a_group_that_is_let_in_reads_old_and_new_blobs_and_lists_nothing() {
         ("blobs/stage", 0o700),
     ] {
         assert_eq!(mode(&root.join(directory)), expected, "{directory}");
+    }
+}
+
+/// A group that is nobody's here.
+const ANOTHER: u32 = 54_321;
+
+#[tokio::test]
+async fn the_group_of_the_store_s_directory_is_given_to_old_and_new_blobs_and_the_way_to_them() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("no other group was tried: only root may give files to any");
+    }
+    let parent = TempDir::new().unwrap();
+    let root = &parent.path().join("made");
+    let before = Disk::open(root, &[], Readers::Group).unwrap();
+    put(&before, key(0xab, 1), &[b"old"]).await;
+    chown(root, None, Some(ANOTHER)).unwrap();
+    let disk = Disk::open(root, &[], Readers::Group).unwrap();
+    put(&disk, key(0xcd, 2), &[b"new"]).await;
+    open(&disk, key(0xab, 1), 3).await.unwrap();
+    for first in [key(0xab, 1), key(0xcd, 2)] {
+        let path = disk.path_below(&BlobLocation::Stored(first)).unwrap();
+        for part in path.ancestors() {
+            let found = fs::metadata(root.join(part)).unwrap();
+            let expected = if found.is_dir() { 0o710 } else { 0o640 };
+            let is = (found.gid(), found.permissions().mode() & 0o7777);
+            assert_eq!(is, (ANOTHER, expected), "{}", part.display());
+        }
     }
 }
 
@@ -281,7 +308,10 @@ async fn a_file_cut_short_under_an_open_blob_is_damage() {
 fn a_blob_store_behind_a_link_is_not_opened_and_the_link_is_named() {
     for (name, what) in [
         ("blobs", "it is a symbolic link, which is not followed"),
-        ("blobs/stage", "it is a symbolic link, which is not followed"),
+        (
+            "blobs/stage",
+            "it is a symbolic link, which is not followed",
+        ),
     ] {
         for is_there in [true, false] {
             let (root, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
@@ -296,7 +326,11 @@ fn a_blob_store_behind_a_link_is_not_opened_and_the_link_is_named() {
     }
     let root = TempDir::new().unwrap();
     fs::write(root.path().join("blobs"), "").unwrap();
-    refused_at(root.path(), &root.path().join("blobs"), "it is no directory");
+    refused_at(
+        root.path(),
+        &root.path().join("blobs"),
+        "it is no directory",
+    );
 }
 
 /// That a store is not opened, and that its error names this path and says this.
