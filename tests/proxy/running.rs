@@ -60,8 +60,40 @@ impl Proxy {
         Self::start(command.arg("-db").arg("-f").arg(&file), directory, at).await
     }
 
+    /// Apache with this file and these modules besides those that it cannot do without.
+    pub(crate) async fn apache(
+        directory: &Path,
+        at: SocketAddr,
+        modules: &[&str],
+        config: &str,
+    ) -> Self {
+        let place = directory.display();
+        let load = |module: &&str| {
+            format!("LoadModule {module}_module /usr/lib/apache2/modules/mod_{module}.so\n")
+        };
+        let needed = ["mpm_event", "authz_core"];
+        let modules: String = needed.iter().chain(modules).map(load).collect();
+        let config = format!(
+            "{modules}ServerName localhost\nServerRoot {place}\nDefaultRuntimeDir {place}\n\
+             PidFile {place}/apache.pid\nErrorLog {place}/apache.log\n{config}"
+        );
+        let file = directory.join("apache.conf");
+        std::fs::write(&file, config).unwrap();
+        // One process, which is the one that is ended.
+        let mut command = Command::new("apache2");
+        Self::start(command.arg("-X").arg("-f").arg(&file), directory, at).await
+    }
+
+    /// lighttpd with this file.
+    pub(crate) async fn lighttpd(directory: &Path, at: SocketAddr, config: &str) -> Self {
+        let file = directory.join("lighttpd.conf");
+        std::fs::write(&file, config).unwrap();
+        let mut command = Command::new("lighttpd");
+        Self::start(command.arg("-D").arg("-f").arg(&file), directory, at).await
+    }
+
     /// Starts it, ready when it accepts at this address.
-    async fn start(command: &mut Command, directory: &Path, at: SocketAddr) -> Self {
+    pub(crate) async fn start(command: &mut Command, directory: &Path, at: SocketAddr) -> Self {
         let said = directory.join("proxy.log");
         let log = std::fs::File::create(&said).unwrap();
         let path = format!("{}:/usr/sbin", std::env::var_os("PATH").unwrap().display());

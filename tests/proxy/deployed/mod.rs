@@ -2,6 +2,7 @@
 
 mod nginx;
 mod others;
+mod sendfile;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -19,6 +20,9 @@ const NGINX_AUTH_REQUEST: &str = include_str!("../../../config/deploy/nginx-auth
 const NGINX_SLICE_CACHE: &str = include_str!("../../../config/deploy/nginx-slice-cache.conf");
 const CADDYFILE: &str = include_str!("../../../config/deploy/Caddyfile");
 const HAPROXY: &str = include_str!("../../../config/deploy/haproxy.cfg");
+
+const APACHE_X_SENDFILE: &str = include_str!("../../../config/deploy/apache-x-sendfile.conf");
+const LIGHTTPD_X_SENDFILE: &str = include_str!("../../../config/deploy/lighttpd-x-sendfile.conf");
 
 const TRAEFIK: &str = include_str!("../../../config/deploy/traefik.yaml");
 
@@ -104,6 +108,48 @@ async fn knows_who_asks(app: &TestApp, proxy: Client) {
     }
 }
 
+/// That a link through one proxy is answered as its twin through another is.
+async fn are_the_same((one, link): (Client, String), (other, twin): (Client, String)) {
+    let plain = other.get(&twin, &[]).await;
+    let (etag, date) = (
+        plain.header("etag").unwrap(),
+        plain.header("last-modified").unwrap(),
+    );
+    let long_ago = "Thu, 01 Jan 1970 00:00:00 GMT";
+    let range = ("Range", "bytes=1-3");
+    let cases: &[&[(&str, &str)]] = &[
+        &[],
+        &[range],
+        &[range, ("If-Range", etag)],
+        &[range, ("If-Range", date)],
+        &[range, ("If-Range", "\"other\"")],
+        &[range, ("If-Range", long_ago)],
+        &[("Range", "bytes=-2")],
+        &[("Range", "bytes=9999-")],
+        &[("If-None-Match", etag)],
+        &[("If-None-Match", "\"other\"")],
+        &[("If-None-Match", "\"other\""), ("If-Modified-Since", date)],
+        &[("If-Modified-Since", date)],
+        &[("If-Modified-Since", long_ago)],
+        &[("If-Match", etag)],
+        &[("If-Match", "\"other\"")],
+        &[("If-Unmodified-Since", date)],
+        &[("If-Unmodified-Since", long_ago)],
+        &[("Origin", "https://app.example.com")],
+    ];
+    for case in cases {
+        for method in ["GET", "HEAD"] {
+            let first = one.request(method, &link, case, b"").await;
+            let second = other.request(method, &twin, case, b"").await;
+            assert_eq!(first.status, second.status, "{method} {case:?}");
+            if first.status < 400 {
+                assert_eq!(first.body, second.body, "{method} {case:?}");
+                assert_eq!(headers(&first), headers(&second), "{method} {case:?}");
+            }
+        }
+    }
+}
+
 /// The first block of settings that a configuration's own comment shows.
 fn settings_shown(config: &str) -> String {
     let lines = config.lines().skip_while(|line| !line.starts_with("#   "));
@@ -122,6 +168,8 @@ fn the_settings_that_they_ask_for_are_good() {
         NGINX_SLICE_CACHE,
         CADDYFILE,
         HAPROXY,
+        APACHE_X_SENDFILE,
+        LIGHTTPD_X_SENDFILE,
         TRAEFIK,
     ];
     for config in all {

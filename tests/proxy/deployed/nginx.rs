@@ -73,48 +73,6 @@ async fn nginx_sends_the_bytes_itself_under_the_very_same_headers() {
     assert_eq!(proxy.get(&link, &[]).await.header("x-accel-redirect"), None);
 }
 
-/// That a link through one proxy is answered as its twin through another is.
-async fn are_the_same((one, link): (Client, String), (other, twin): (Client, String)) {
-    let plain = other.get(&twin, &[]).await;
-    let (etag, date) = (
-        plain.header("etag").unwrap(),
-        plain.header("last-modified").unwrap(),
-    );
-    let long_ago = "Thu, 01 Jan 1970 00:00:00 GMT";
-    let range = ("Range", "bytes=1-3");
-    let cases: &[&[(&str, &str)]] = &[
-        &[],
-        &[range],
-        &[range, ("If-Range", etag)],
-        &[range, ("If-Range", date)],
-        &[range, ("If-Range", "\"other\"")],
-        &[range, ("If-Range", long_ago)],
-        &[("Range", "bytes=-2")],
-        &[("Range", "bytes=9999-")],
-        &[("If-None-Match", etag)],
-        &[("If-None-Match", "\"other\"")],
-        &[("If-None-Match", "\"other\""), ("If-Modified-Since", date)],
-        &[("If-Modified-Since", date)],
-        &[("If-Modified-Since", long_ago)],
-        &[("If-Match", etag)],
-        &[("If-Match", "\"other\"")],
-        &[("If-Unmodified-Since", date)],
-        &[("If-Unmodified-Since", long_ago)],
-        &[("Origin", "https://app.example.com")],
-    ];
-    for case in cases {
-        for method in ["GET", "HEAD"] {
-            let first = one.request(method, &link, case, b"").await;
-            let second = other.request(method, &twin, case, b"").await;
-            assert_eq!(first.status, second.status, "{method} {case:?}");
-            if first.status < 400 {
-                assert_eq!(first.body, second.body, "{method} {case:?}");
-                assert_eq!(headers(&first), headers(&second), "{method} {case:?}");
-            }
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_asks_before_it_sends_files_of_its_own() {
     let at = free_address().await;
