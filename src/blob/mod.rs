@@ -45,7 +45,8 @@ pub trait BlobStore: Send + Sync {
     fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>>;
 
     /// Opens a blob that has `size` bytes. Bytes that are gone, of another length, or no longer what
-    /// was registered in place are [`BlobError::Damaged`].
+    /// was registered in place are [`BlobError::Damaged`]. A file in place of which all but its size and its
+    /// modification time may have moved is [`BlobError::Moved`]: whoever hashed it opens it by what was found.
     fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob>;
 
     /// Where a process that was given the store's directory finds a blob: its path below it. `None` of
@@ -181,6 +182,12 @@ pub enum BlobError {
     Damaged {
         /// What was expected and what was found. For the log, not for a client.
         what: String,
+    },
+    /// The file in place has its size and its time, and another identity: other bytes may be in it.
+    #[error("{path}: its device, inode or time of change moved", path = found.path.display())]
+    Moved {
+        /// Its identity now, under the path that was asked for.
+        found: Box<InPlace>,
     },
     /// The file may not be registered in place.
     #[error("{path} cannot be registered in place: {why}", path = path.display())]

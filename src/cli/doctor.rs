@@ -64,7 +64,11 @@ impl Doctor {
         let mut printed = Ok(());
         let output = &mut session.output;
         let report = |finding: crate::gateway::doctor::Finding| {
-            checkup.damaged += u64::from(finding.complaint != Complaint::Healed);
+            let is_well = matches!(
+                finding.complaint,
+                Complaint::Healed | Complaint::Moved { .. }
+            );
+            checkup.damaged += u64::from(!is_well);
             let patient = wire::Patient::from(&finding);
             if !output.is_json() {
                 let shown = drawing.suspend(|| output.item(&patient).and_then(|()| output.flush()));

@@ -14,7 +14,7 @@ use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::quota::Kept;
 use crate::model::digest::Sha256Digest;
-use crate::model::file::{FileRecord, FileState};
+use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace};
 use crate::model::id::OrganizationId;
 use crate::model::tenancy::Organization;
 
@@ -37,6 +37,19 @@ pub enum Complaint {
     Unreadable(String),
     /// It is marked as damaged, and its bytes are whole.
     Healed,
+    /// It is a file in place whose bytes are its own, under another identity than its row has: it was restored, say.
+    Moved {
+        /// Whether its row has the new one now.
+        is_noted: bool,
+    },
+}
+
+/// A file whose bytes were read.
+struct Checked {
+    file: FileRecord,
+    complaint: Option<Complaint>,
+    /// The identity of its bytes, where that is another one than its row's and they are its own.
+    moved: Option<InPlace>,
 }
 
 /// A file that something is the matter with.
@@ -83,8 +96,8 @@ impl Tally {
 impl Gateway {
     /// Reads the bytes of every file that has any, deleted or not, `at_once` files at a time with a
     /// megabyte of each in memory, and hands each finding to `report`. With `mend`, damaged files are marked,
-    /// after which no gateway serves them, and the mark is taken from those that are whole again; nothing
-    /// else changes. Dropping the future stops between two chunks.
+    /// after which no gateway serves them, the mark is taken from those that are whole again, and rows of files in
+    /// place take the identity that the files have now; nothing else changes. Dropping the future stops between two chunks.
     pub async fn check_files(
         &self,
         mend: bool,
@@ -159,24 +172,38 @@ impl Gateway {
     async fn settle(
         &self,
         mend: bool,
-        checked: Result<(FileRecord, Option<Complaint>), tokio::task::JoinError>,
+        checked: Result<Checked, tokio::task::JoinError>,
     ) -> Result<Option<Finding>, Refusal> {
         let broke = |error| Refusal::Internal(format!("checking a file: {error}"));
-        let (seen, complaint) = checked.map_err(broke)?;
+        let Checked {
+            file: seen,
+            mut complaint,
+            moved,
+        } = checked.map_err(broke)?;
+        if mend && let Some(now) = &moved {
+            self.note_identity(&seen, now).await?;
+            if let Some(Complaint::Moved { is_noted }) = &mut complaint {
+                *is_noted = true;
+            }
+        }
         let Some(complaint) = complaint else {
             return Ok(None);
         };
         let (organization, id) = (&seen.organization, &seen.id);
         let now = self.catalog.file(organization, id).await?;
         let same = |file: &FileRecord| {
-            !matches!(file.state, FileState::Swept { .. }) && file.location == seen.location
+            let is_same = match (&file.location, &seen.location) {
+                (BlobLocation::InPlace(now), BlobLocation::InPlace(seen)) => now.path == seen.path,
+                (now, seen) => now == seen,
+            };
+            is_same && !matches!(file.state, FileState::Swept { .. })
         };
         let Some(mut file) = now.filter(same) else {
             return Ok(None);
         };
         let mark = match complaint {
             Complaint::Damaged(_) => file.damaged_at.or(Some(self.clock.now())),
-            Complaint::Unreadable(_) => file.damaged_at,
+            Complaint::Unreadable(_) | Complaint::Moved { .. } => file.damaged_at,
             Complaint::Healed => None,
         };
         if mend && mark != file.damaged_at {
@@ -199,35 +226,55 @@ pub(super) fn expect_whole(file: &FileRecord) -> Result<(), Refusal> {
 }
 
 /// Reads a file's bytes to their end, and says what is the matter with them.
-async fn check(
-    blobs: Arc<dyn BlobStore>,
-    file: FileRecord,
-    tally: Arc<Tally>,
-) -> (FileRecord, Option<Complaint>) {
-    let complaint = match digest(blobs.as_ref(), &file, &tally).await {
-        Ok(sha256) if sha256 != file.sha256 => Some(Complaint::Damaged(format!(
-            "its SHA-256 is {sha256}, not {expected}",
-            sha256 = sha256.to_hex(),
-            expected = file.sha256.to_hex()
-        ))),
-        Ok(_) => file.damaged_at.map(|_| Complaint::Healed),
-        Err(BlobError::Damaged { what }) => Some(Complaint::Damaged(what)),
-        Err(error) => Some(Complaint::Unreadable(with_causes(&error))),
+async fn check(blobs: Arc<dyn BlobStore>, file: FileRecord, tally: Arc<Tally>) -> Checked {
+    let (complaint, moved) = match digest(blobs.as_ref(), &file, &tally).await {
+        Ok((sha256, _)) if sha256 != file.sha256 => {
+            let (is, was) = (sha256.to_hex(), file.sha256.to_hex());
+            let why = format!("its SHA-256 is {is}, not {was}");
+            (Some(Complaint::Damaged(why)), None)
+        }
+        Ok((_, moved)) => (whole(&file, moved.as_ref()), moved),
+        Err(BlobError::Damaged { what }) => (Some(Complaint::Damaged(what)), None),
+        Err(error) => (Some(Complaint::Unreadable(with_causes(&error))), None),
     };
     tally.files.fetch_add(1, Ordering::Relaxed);
-    (file, complaint)
+    Checked {
+        file,
+        complaint,
+        moved,
+    }
+}
+
+/// What is to be said of a file whose bytes are its own. That a row from before did not know some of its identity
+/// is nothing.
+fn whole(file: &FileRecord, moved: Option<&InPlace>) -> Option<Complaint> {
+    if file.damaged_at.is_some() {
+        return Some(Complaint::Healed);
+    }
+    match (&file.location, moved) {
+        (BlobLocation::InPlace(row), Some(now)) if !row.may_be(now) => {
+            Some(Complaint::Moved { is_noted: false })
+        }
+        _ => None,
+    }
 }
 
 async fn digest(
     blobs: &dyn BlobStore,
     file: &FileRecord,
     tally: &Tally,
-) -> Result<Sha256Digest, BlobError> {
-    let blob = blobs.open(&file.location, file.size).await?;
+) -> Result<(Sha256Digest, Option<InPlace>), BlobError> {
+    let (blob, moved) = pieces::open_to_hash(blobs, file).await?;
     let seen = |bytes| {
         tally.bytes.fetch_add(bytes, Ordering::Relaxed);
     };
-    pieces::digest(blob, seen).await
+    let sha256 = pieces::digest(blob, seen).await?;
+    if let Some(now) = &moved {
+        // One that changed while it was read is neither.
+        let now = BlobLocation::InPlace(now.clone());
+        blobs.open(&now, file.size).await?;
+    }
+    Ok((sha256, moved))
 }
 
 #[cfg(test)]
@@ -244,7 +291,6 @@ mod tests {
     use crate::catalog::memory::Memory;
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
-    use crate::model::file::BlobLocation;
     use crate::model::id::BlobKey;
     use crate::model::time::UnixSeconds;
 
@@ -317,13 +363,17 @@ mod tests {
     async fn a_file_that_went_meanwhile_is_no_finding() {
         let (catalog, gateway) = place(2, &[]).await;
         let page = catalog.files_with_bytes(None, 9).await.unwrap();
-        let complaint = || Some(Complaint::Damaged("gone".into()));
+        let checked = |file| Checked {
+            file,
+            complaint: Some(Complaint::Damaged("gone".into())),
+            moved: None,
+        };
         let [first, second] = [0, 1].map(|at: usize| page[at].clone());
         let id = second.id.clone();
         gateway.purge(&second.organization, &id).await.unwrap();
-        let settled = gateway.settle(true, Ok((second, complaint()))).await;
+        let settled = gateway.settle(true, Ok(checked(second))).await;
         assert_eq!(settled.unwrap(), None);
-        let finding = gateway.settle(true, Ok((first, complaint()))).await;
+        let finding = gateway.settle(true, Ok(checked(first))).await;
         let finding = finding.unwrap().unwrap();
         assert_eq!(finding.file.damaged_at.map(UnixSeconds::get), Some(NOW));
     }

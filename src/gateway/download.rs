@@ -299,7 +299,7 @@ impl Gateway {
     ) -> Result<Arc<OpenFile>, Refusal> {
         let address = record.address();
         let file = FileRef::new(&address.organization, &address.file);
-        let opened = self.blobs.open(&record.location, record.size).await;
+        let opened = self.open_bytes(record).await;
         let mut blob = opened.inspect_err(|_| self.cache.forget_open_file(file))?;
         let is_ours = matches!(record.location, BlobLocation::Stored(_));
         if is_ours && self.cache.is_small(record.size) {

@@ -58,7 +58,7 @@ impl Gateway {
         if file.damaged_at.is_some() {
             return Ok(Verdict::FileDamaged);
         }
-        match self.blobs.open(&file.location, file.size).await {
+        match self.open_bytes(&file).await {
             Ok(_) => Ok(Verdict::Opens),
             Err(BlobError::Damaged { what }) => {
                 tracing::warn!(what, "the bytes are damaged");

@@ -39,6 +39,7 @@ pub mod files;
 pub mod limits;
 pub mod migrate;
 pub mod mint;
+mod moved;
 pub mod observe;
 mod pieces;
 pub mod principal;
@@ -89,6 +90,8 @@ pub struct Gateway {
     limits: Arc<limits::Limits>,
     /// Downloads that are yet to be counted in the catalogue.
     waiting: counts::Waiting,
+    /// Files in place that are hashed again, as their identity moved.
+    rereads: Arc<moved::Rereads>,
     /// Held by whoever looks whether the blob store answers: when the last look that was good began, by the
     /// clock's own time.
     looking_at_blobs: Arc<tokio::sync::Mutex<Option<Duration>>>,
@@ -115,6 +118,7 @@ impl Gateway {
             held: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
             waiting: counts::Waiting::default(),
+            rereads: Arc::default(),
             looking_at_blobs: Arc::default(),
             file_ids: Mutex::new(ContextV7::new()),
             settings,

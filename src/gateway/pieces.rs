@@ -4,8 +4,9 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::blob::s3::Reader;
-use crate::blob::{Blob, BlobError};
+use crate::blob::{Blob, BlobError, BlobStore};
 use crate::model::digest::Sha256Digest;
+use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
 /// How much of a file is in memory at once, in bytes.
 const PIECE_BYTES: u64 = 1024 * 1024;
@@ -39,6 +40,21 @@ impl Pieces {
         let piece = self.blob.read_at(self.next, at_once).await?;
         self.next += length;
         Ok(Some(piece))
+    }
+}
+
+/// Opens the bytes of a file for somebody who holds them all against its hash: also those of a file in place whose
+/// identity moved, which then comes with them.
+pub(super) async fn open_to_hash(
+    blobs: &dyn BlobStore,
+    file: &FileRecord,
+) -> Result<(Blob, Option<InPlace>), BlobError> {
+    match blobs.open(&file.location, file.size).await {
+        Err(BlobError::Moved { found }) => {
+            let now = BlobLocation::InPlace((*found).clone());
+            Ok((blobs.open(&now, file.size).await?, Some(*found)))
+        }
+        opened => Ok((opened?, None)),
     }
 }
 

@@ -250,6 +250,7 @@ impl From<BlobError> for Refusal {
                 Self::Unavailable(with_causes(&error))
             }
             BlobError::Damaged { .. }
+            | BlobError::Moved { .. }
             | BlobError::Refused { .. }
             | BlobError::Unfit { .. }
             | BlobError::Io { .. } => Self::Internal(with_causes(&error)),

@@ -121,6 +121,24 @@ pub struct InPlace {
     pub changed_nanos: Option<i64>,
 }
 
+impl InPlace {
+    /// Whether a file that is `now` must be the one that was registered: nothing of its identity moved, and all of it
+    /// is known.
+    pub fn is(&self, now: &Self) -> bool {
+        let is_known = self.device.is_some() && self.changed_nanos.is_some();
+        is_known && self.may_be(now)
+    }
+
+    /// Whether nothing that is known of the identity moved.
+    pub fn may_be(&self, now: &Self) -> bool {
+        let is_same_device = self.device.is_none() || self.device == now.device;
+        let is_unchanged = self.changed_nanos.is_none() || self.changed_nanos == now.changed_nanos;
+        (self.inode, self.modified_nanos) == (now.inode, now.modified_nanos)
+            && is_same_device
+            && is_unchanged
+    }
+}
+
 /// What a file is for (Qoder's `purpose`, "Files" guide).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {

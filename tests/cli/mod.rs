@@ -3,6 +3,7 @@
 mod adding;
 mod doctor;
 mod files;
+mod in_place;
 mod kernel;
 mod keys;
 mod koodrive;

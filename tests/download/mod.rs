@@ -4,6 +4,7 @@ mod answers;
 mod conditions;
 mod downloaders;
 mod heads;
+mod in_place;
 mod origins;
 mod pages;
 mod ranges;

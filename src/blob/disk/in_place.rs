@@ -52,7 +52,8 @@ impl Roots {
         roots.collect::<io::Result<_>>().map(Self)
     }
 
-    /// Opens a file that has `size` bytes and still is what was registered; else it is `Damaged`.
+    /// Opens a file that has `size` bytes and still is what was registered. Of another size or modification time, or
+    /// gone, it is `Damaged`; where anything else of its identity moved, or is not known, it is `Moved`.
     pub(super) fn open_registered(&self, file: &InPlace, size: u64) -> Result<Blob, BlobError> {
         let damaged = |what: String| BlobError::Damaged {
             what: format!("{path}: {what}", path = file.path.display()),
@@ -62,18 +63,23 @@ impl Roots {
             Err(Unfit::Odd(why)) => return Err(damaged(why.to_owned())),
             Err(Unfit::Failed(error)) => return Err(failed("opening a file in place")(error)),
         };
-        let expected = (size, file.inode, Some(file.modified_nanos));
-        let is = found.identity();
-        if is == expected {
-            Ok(Blob::File {
-                file: Arc::new(found.file),
-                size,
-            })
-        } else {
-            Err(damaged(format!(
-                "(bytes, inode, modified at in ns) expected {expected:?}, found {is:?}"
-            )))
+        let expected = (size, Some(file.modified_nanos));
+        let is = (found.metadata.len(), modified_nanos(&found.metadata));
+        if is != expected {
+            return Err(damaged(format!(
+                "(bytes, modified at in ns) expected {expected:?}, found {is:?}"
+            )));
         }
+        let now = identity(&found.metadata, file.path.clone(), file.modified_nanos);
+        if !file.is(&now) {
+            return Err(BlobError::Moved {
+                found: Box::new(now),
+            });
+        }
+        Ok(Blob::File {
+            file: Arc::new(found.file),
+            size,
+        })
     }
 
     /// Opens a file to be registered.
@@ -136,8 +142,9 @@ impl Candidate {
             metadata,
             path,
         } = self;
-        let Some(modified_nanos) = modified_nanos(&metadata) else {
-            return Err(refused(&path, "its modification time is out of range"));
+        let (modified, changed) = (modified_nanos(&metadata), changed_nanos(&metadata));
+        let (Some(modified_nanos), Some(_)) = (modified, changed) else {
+            return Err(refused(&path, "one of its times is out of range"));
         };
         let file = Arc::new(file);
         let sha256 = match digest(&file, metadata.len()).await {
@@ -153,39 +160,41 @@ impl Candidate {
             return Err(refused(&path, CHANGED));
         }
         Ok(Registered {
-            file: InPlace {
-                path,
-                inode: metadata.ino(),
-                modified_nanos,
-                device: None,
-                changed_nanos: None,
-            },
+            file: identity(&metadata, path, modified_nanos),
             size: metadata.len(),
             sha256,
         })
     }
+}
 
-    fn identity(&self) -> (u64, u64, Option<i64>) {
-        let metadata = &self.metadata;
-        (metadata.len(), metadata.ino(), modified_nanos(metadata))
+/// The identity of a file. The time of its last change, which nobody can set back, moves whenever its bytes do.
+fn identity(metadata: &Metadata, path: PathBuf, modified_nanos: i64) -> InPlace {
+    InPlace {
+        path,
+        inode: metadata.ino(),
+        modified_nanos,
+        device: Some(metadata.dev()),
+        changed_nanos: changed_nanos(metadata),
     }
 }
 
-/// All that moves when a file's bytes do: also the time of its last change, which nobody can set back.
-fn stamp(metadata: &Metadata) -> (u64, Option<i64>, i64, i64) {
-    let changed = (metadata.ctime(), metadata.ctime_nsec());
-    (
-        metadata.len(),
-        modified_nanos(metadata),
-        changed.0,
-        changed.1,
-    )
+/// All that moves when a file's bytes do.
+fn stamp(metadata: &Metadata) -> (u64, Option<i64>, Option<i64>) {
+    let (modified, changed) = (modified_nanos(metadata), changed_nanos(metadata));
+    (metadata.len(), modified, changed)
 }
 
 /// `None` where the time does not fit: before 1678 or after 2262.
 fn modified_nanos(metadata: &Metadata) -> Option<i64> {
-    let seconds = metadata.mtime().checked_mul(1_000_000_000)?;
-    seconds.checked_add(metadata.mtime_nsec())
+    nanos(metadata.mtime(), metadata.mtime_nsec())
+}
+
+fn changed_nanos(metadata: &Metadata) -> Option<i64> {
+    nanos(metadata.ctime(), metadata.ctime_nsec())
+}
+
+fn nanos(seconds: i64, nanos: i64) -> Option<i64> {
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
 async fn digest(file: &Arc<File>, size: u64) -> Result<Sha256Digest, BlobError> {

@@ -12,7 +12,8 @@ pub(in crate::cli) struct Patient {
     file_id: String,
     filename: String,
     status: &'static str,
-    /// `damaged`, `unreadable`, or `healed`: marked as damaged and whole.
+    /// `damaged`, `unreadable`, `healed`: marked as damaged and whole; or `moved`: a file in place that is whole and
+    /// is another one for the file system.
     problem: &'static str,
     what: String,
     /// Whether it is marked, so that no gateway serves it.
@@ -28,6 +29,14 @@ impl From<&Finding> for Patient {
             Complaint::Unreadable(what) => ("unreadable", what.as_str()),
             Complaint::Healed if marked => ("healed", "it is whole, and still marked"),
             Complaint::Healed => ("healed", "it is whole, and marked no more"),
+            Complaint::Moved { is_noted: true } => (
+                "moved",
+                "it was restored or changed outside, its bytes are its own, and its row knows it again",
+            ),
+            Complaint::Moved { is_noted: false } => (
+                "moved",
+                "it was restored or changed outside, and its bytes are its own",
+            ),
         };
         Self {
             organization_id: file.organization.to_string(),

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{End, MigrateError, Tally};
 use crate::blob::{BlobError, BlobStore};
-use crate::gateway::pieces::{Pieces, digest};
+use crate::gateway::pieces::{Pieces, digest, open_to_hash};
 use crate::gateway::refusal::with_causes;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord};
@@ -64,7 +64,7 @@ impl From<MigrateError> for Stopped {
 fn unread(error: BlobError) -> Stopped {
     match error {
         BlobError::Damaged { what } => Stopped::LeftOut(what),
-        BlobError::Io { .. } => Stopped::LeftOut(with_causes(&error)),
+        BlobError::Io { .. } | BlobError::Moved { .. } => Stopped::LeftOut(with_causes(&error)),
         other => Stopped::By(End::Source.blobs()(other)),
     }
 }
@@ -144,8 +144,9 @@ impl Carrier {
     /// Writes all bytes, and commits them if they are those of the row. What is to be replaced is removed once
     /// these are all here and are the right ones: whatever the two stores are, they are not lost.
     async fn write(&self, file: &FileRecord, replaces: bool) -> Result<(), Stopped> {
-        let blob = self.from.open(&file.location, file.size).await;
-        let mut pieces = Pieces::of(blob.map_err(unread)?);
+        let opened = open_to_hash(self.from.as_ref(), file).await;
+        let (blob, _) = opened.map_err(unread)?;
+        let mut pieces = Pieces::of(blob);
         let staged = self.to.stage(self.key).await.map_err(unplaced);
         let mut staged = staged.map_err(|stopped| match stopped {
             Stopped::Taken => Stopped::By(self.contested()),

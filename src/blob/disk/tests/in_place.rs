@@ -14,29 +14,42 @@ async fn a_file_in_place_is_held_to_what_it_was() {
     assert_eq!(registered.size, bytes.len() as u64);
     let stored = put(&fixture.disk, key(1, 1), &[&bytes]).await;
     assert_eq!(registered.sha256, stored.sha256);
-    let InPlace {
-        inode,
-        modified_nanos,
-        ..
-    } = registered.file;
-
-    let blob = open_in_place(&fixture.disk, &registered.file, registered.size)
-        .await
-        .unwrap();
+    let (disk, size, at) = (&fixture.disk, registered.size, registered.file);
+    let blob = open_in_place(disk, &at, size).await.unwrap();
     assert!(read(&blob).await == bytes);
-    damage(open_in_place(&fixture.disk, &registered.file, registered.size + 1).await);
-    let other_inode = InPlace {
-        inode: inode + 1,
-        ..registered.file.clone()
-    };
-    damage(open_in_place(&fixture.disk, &other_inode, registered.size).await);
+    damage(open_in_place(disk, &at, size + 1).await);
     let other_time = InPlace {
-        modified_nanos: modified_nanos + 1,
-        ..registered.file.clone()
+        modified_nanos: at.modified_nanos + 1,
+        ..at.clone()
     };
-    damage(open_in_place(&fixture.disk, &other_time, registered.size).await);
+    damage(open_in_place(disk, &other_time, size).await);
+    let plus = |one: Option<u64>| one.map(|one| one + 1);
+    for other in [
+        InPlace {
+            inode: at.inode + 1,
+            ..at.clone()
+        },
+        InPlace {
+            device: plus(at.device),
+            ..at.clone()
+        },
+        InPlace {
+            device: None,
+            ..at.clone()
+        },
+        InPlace {
+            changed_nanos: at.changed_nanos.map(|one| one - 1),
+            ..at.clone()
+        },
+        InPlace {
+            changed_nanos: None,
+            ..at.clone()
+        },
+    ] {
+        assert_eq!(moved(open_in_place(disk, &other, size).await), at);
+    }
 
-    // Touched, replaced by its like, cut, gone.
+    // Touched; and with its old time again.
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
     let touch = |path: &Path, time| {
         File::options()
@@ -47,20 +60,29 @@ async fn a_file_in_place_is_held_to_what_it_was() {
             .unwrap()
     };
     touch(&path, modified + Duration::from_secs(1));
-    damage(open_in_place(&fixture.disk, &registered.file, registered.size).await);
+    damage(open_in_place(disk, &at, size).await);
     touch(&path, modified);
-    open_in_place(&fixture.disk, &registered.file, registered.size)
-        .await
-        .unwrap();
+    let now = moved(open_in_place(disk, &at, size).await);
+    assert_eq!((now.inode, now.device), (at.inode, at.device));
+    open_in_place(disk, &now, size).await.unwrap();
+    // Replaced by its like, cut, gone.
     let copy = path.with_extension("copy");
     fs::copy(&path, &copy).unwrap();
     touch(&copy, modified);
     fs::rename(&copy, &path).unwrap();
-    damage(open_in_place(&fixture.disk, &registered.file, registered.size).await);
+    assert_ne!(moved(open_in_place(disk, &now, size).await).inode, at.inode);
     fs::write(&path, "short").unwrap();
-    damage(open_in_place(&fixture.disk, &registered.file, registered.size).await);
+    damage(open_in_place(disk, &at, size).await);
     fs::remove_file(&path).unwrap();
-    damage(open_in_place(&fixture.disk, &registered.file, registered.size).await);
+    damage(open_in_place(disk, &at, size).await);
+}
+
+/// The identity that a file in place has now, which is another one.
+fn moved(opened: Result<Blob, BlobError>) -> InPlace {
+    match opened {
+        Err(BlobError::Moved { found }) => *found,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
