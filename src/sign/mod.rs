@@ -7,7 +7,8 @@
 //! # Grammar
 //!
 //! ```text
-//! url       = base "/v1/organizations/" id "/files/" id "/download?" query
+//! url       = base "/v1/organizations/" id "/files/" id "/download" [ "/" name ] "?" query
+//! name      = one path segment                    ; not empty, neither "." nor ".."; says nothing
 //! query     = piece *( "&" piece )                ; split at "&" and nowhere else
 //! piece     = name [ "=" value ]                  ; no "=": the value is empty
 //! id        = 1*128( ALPHA / DIGIT / "_" / "-" )  ; compared as sent, never percent-decoded
@@ -29,9 +30,12 @@
 //! | `response-content-type` | `token/token` | the answer's `Content-Type` |
 //!
 //! Any other name is unknown: it changes nothing, and its value is not even decoded. Names and known
-//! values are percent-decoded once, and `+` stands for a space. An empty piece, an empty name, a `%`
-//! without two hex digits, or invalid UTF-8 in a name or a known value spoils the link. A name that
-//! was percent-encoded counts as the name it decodes to. Order means nothing.
+//! values are percent-decoded once, and `+` stands for a space. Empty pieces (`&&`) are passed over. An
+//! empty name before a `=`, a `%` without two hex digits, or invalid UTF-8 in a name or a known value
+//! spoils the link. A name that was percent-encoded counts as the name it decodes to. Order means nothing.
+//!
+//! The last segment of the path is for programs that save a file under it. It is not signed, never
+//! decoded, and changes nothing.
 //!
 //! # What is signed
 //!

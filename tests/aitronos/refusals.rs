@@ -143,9 +143,6 @@ async fn a_known_parameter_is_there_once() {
         format!("expires={e}&token[]={t}"),
         format!("expires={e}&TOKEN={t}"),
         format!("token={t};expires={e}"),
-        format!("expires={e}&&token={t}"),
-        format!("expires={e}&token={t}&"),
-        format!("&expires={e}&token={t}"),
         format!("expires={e}&=v&token={t}"),
         format!("expires={e}&token"),
         format!("expires&token={t}"),
@@ -163,6 +160,10 @@ async fn a_known_parameter_is_there_once() {
     }
     for query in [
         format!("token={t}&expires={e}"),
+        format!("expires={e}&&token={t}"),
+        format!("expires={e}&token={t}&"),
+        format!("&expires={e}&token={t}"),
+        format!("&&&expires={e}&&&token={t}&&&"),
         format!("expires={e}&%74oken={t}"),
         format!("expires={e}&token={t}&utm_source=x&fbclid=%ff%zz&download"),
         format!("expires={e}&token={t}&token[]=x&TOKEN=y&expires[]=1"),

@@ -64,6 +64,8 @@ fn queries(
         query(&format!("token={t};expires={e}"), DEAD),
         query(&format!("expires={e}&token"), DEAD),
         query(&format!("expires&token={t}"), DEAD),
+        query(&format!("expires={e}&&token={t}"), FINE),
+        query(&format!("&expires={e}&token={t}&"), FINE),
         query("&&", DEAD),
         query("&=", DEAD),
         query("?token", DEAD),
