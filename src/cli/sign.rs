@@ -19,7 +19,7 @@ use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
 use crate::server::installation::Access;
 use crate::sign::claims::{ClaimName, Claims};
-use crate::sign::grant::Grant;
+use crate::sign::grant::{Grant, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
 use crate::sign::organization_key::OrganizationKey;
 use crate::telemetry::audit::Event;
@@ -161,10 +161,21 @@ impl Sign {
             expires,
         };
         let link = key.mint(kid, &grant, self.link_revision.unwrap_or_default());
+        let base = public_base_url(config)?;
+        let download_url = match &self.filename {
+            Some(_) if link.url(&base).len() > URL_CHARS_MAX => {
+                let why = format!(
+                    "--filename must be shorter: the link would have more than {URL_CHARS_MAX} characters"
+                );
+                return Err(Failure::Usage(why));
+            }
+            Some(name) => link.url_with_name(&base, name.as_str()),
+            None => link.url(&base),
+        };
         Ok(wire::Link {
             file_id: self.file.to_string(),
             filename: self.filename.as_ref().map(ToString::to_string),
-            download_url: link.url(&public_base_url(config)?),
+            download_url,
             token: link.token,
             expires: link.expires.get(),
             link_id: link.link_id.to_string(),
@@ -172,15 +183,13 @@ impl Sign {
         })
     }
 
-    /// The same claims that the gateway signs for these flags.
+    /// The same claims that the gateway signs for these flags. Without a name the disposition is a word
+    /// alone: the gateway that opens the link knows the file's own name.
     fn claims(&self, expires: UnixSeconds) -> Result<Claims, Failure> {
         let disposition = match (&self.filename, self.disposition) {
             (None, None) => None,
             (Some(name), word) => Some(word.unwrap_or(Disposition::Inline).header(name)),
-            (None, Some(_)) => {
-                let why = "--disposition needs --filename here: without the catalogue the file's own name is not known";
-                return Err(Failure::Usage(why.into()));
-            }
+            (None, Some(word)) => Some(word.as_str().to_owned()),
         };
         if self.not_before.is_some_and(|start| start >= expires) {
             let why = format!(

@@ -206,6 +206,8 @@ settings! {
         expiry_window: u64 = "0", seconds(0, LINK_SECONDS_MAX);
         /// Seconds by which a link may be used before its `not-before`.
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
+        /// Whether the URLs of the APIs' mints end with the file's name, as those of the command line do.
+        name_in_url: bool = "false", boolean;
         /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
         /// The most files whose links may have been revoked, of all organizations.

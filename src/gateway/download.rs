@@ -60,11 +60,13 @@ impl Download {
         self.claims.content_type().unwrap_or(&self.file.media_type)
     }
 
-    /// Shown or saved, and under which name: the link's own claim, else inline under the file's name.
+    /// Shown or saved, and under which name: the link's own claim, else inline. A claim that is one of the
+    /// two words alone says nothing of a name, so that is the file's.
     pub fn disposition(&self) -> Cow<'_, str> {
+        let of_row = |word: Disposition| word.header(&self.file.name).into();
         match self.claims.content_disposition() {
-            Some(claim) => claim.into(),
-            None => Disposition::Inline.header(&self.file.name).into(),
+            None => of_row(Disposition::Inline),
+            Some(claim) => Disposition::parse(claim).map_or(claim.into(), of_row),
         }
     }
 }

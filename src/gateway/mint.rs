@@ -14,7 +14,7 @@ use crate::model::name::FileName;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::{ClaimName, Claims};
-use crate::sign::grant::Grant;
+use crate::sign::grant::{Grant, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
 
 /// A minted signed URL and the file it opens.
@@ -47,6 +47,16 @@ pub(super) struct Terms {
     now: UnixSeconds,
     expires: UnixSeconds,
     claims: Claims,
+    last_segment: LastSegment,
+}
+
+/// How the path of a minted URL ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastSegment {
+    /// With the name of the byte route, as in the vendors' own samples.
+    Download,
+    /// With the file's name behind it, where there is room for it.
+    Name,
 }
 
 /// What a caller may ask of a link. Each option at most once.
@@ -157,7 +167,8 @@ impl Gateway {
     }
 
     /// As [`Gateway::mint`], for an operator, who needs no API key, and whose process may have all that
-    /// was revoked to read first: it waits for that as long as the catalogue takes.
+    /// was revoked to read first: it waits for that as long as the catalogue takes. The URL ends with the
+    /// file's name, whatever `links.name_in_url` says.
     pub async fn mint_for(
         &self,
         organization: &OrganizationId,
@@ -165,7 +176,12 @@ impl Gateway {
         options: &MintOptions,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let Mintable { file, terms, .. } = self.asked(organization, file, options).await?;
+        let asked = self.asked(organization, file, options);
+        let Mintable { file, terms, .. } = asked.await?;
+        let terms = Terms {
+            last_segment: LastSegment::Name,
+            ..terms
+        };
         let revocations = self.look().await?;
         self.seal(&terms, file, options, habit, &revocations)
     }
@@ -193,14 +209,22 @@ impl Gateway {
         let now = self.clock.now();
         let expires = self.expiry(now, options)?;
         let claims = self.plain_claims(options, expires)?;
+        let last_segment = if self.settings.name_in_url {
+            LastSegment::Name
+        } else {
+            LastSegment::Download
+        };
         Ok(Terms {
             now,
             expires,
             claims,
+            last_segment,
         })
     }
 
-    /// Makes the link for a file that was looked up before the revocations were.
+    /// Makes the link for a file that was looked up before the revocations were. A name that makes its URL
+    /// longer than [`URL_CHARS_MAX`] is not signed where it is the file's own: the byte route has it from
+    /// the row. One that was asked for is a fault of that field.
     pub(super) fn seal(
         &self,
         terms: &Terms,
@@ -209,14 +233,32 @@ impl Gateway {
         habit: Option<Disposition>,
         revocations: &Revocations,
     ) -> Result<Minted, Refusal> {
-        let claims = with_disposition(terms.claims.clone(), options, habit, &file)?;
-        let grant = Grant {
-            organization: file.organization.clone(),
-            file: file.id.clone(),
-            expires: terms.expires,
-            claims,
+        let name = options.filename.as_ref().unwrap_or(&file.name);
+        let asked = options.disposition.or(habit);
+        let disposition = match (asked, &options.filename) {
+            (None, None) => None,
+            (asked, _) => Some(asked.unwrap_or(Disposition::Inline)),
         };
-        self.mint_undenied(grant, terms.now, revocations, file)
+        let make = |claims| self.mint_undenied(terms, claims, name, revocations, &file);
+        let Some(disposition) = disposition else {
+            return make(terms.claims.clone());
+        };
+        let with = |text: String| {
+            let claims = terms.claims.clone();
+            claims.with(ClaimName::ContentDisposition, text)
+        };
+        // A claim that is longer than any may be makes a URL that is, too.
+        if let Ok(claims) = with(disposition.header(name)) {
+            let minted = make(claims)?;
+            if minted.download_url.len() <= URL_CHARS_MAX {
+                return Ok(minted);
+            }
+        }
+        if options.filename.is_some() {
+            return Err(too_long(name).into());
+        }
+        let claims = with(disposition.as_str().to_owned());
+        make(claims.map_err(|error| Refusal::Internal(error.to_string()))?)
     }
 
     /// When a link that is minted now shall end.
@@ -291,13 +333,22 @@ impl Gateway {
     /// next second's is made; the seconds before are taken where a later one would live too long.
     fn mint_undenied(
         &self,
-        mut grant: Grant,
-        now: UnixSeconds,
+        terms: &Terms,
+        claims: Claims,
+        name: &FileName,
         revocations: &Revocations,
-        file: Arc<FileRecord>,
+        file: &Arc<FileRecord>,
     ) -> Result<Minted, Refusal> {
         const TRIES_MAX: usize = 1_000;
+        let now = terms.now;
+        let mut grant = Grant {
+            organization: file.organization.clone(),
+            file: file.id.clone(),
+            expires: terms.expires,
+            claims,
+        };
         let keyring = self.keyring();
+        let base = self.settings.public_base_url.as_str();
         let epoch = revocations.epoch(&grant.organization);
         let revision = revocations.revision(&grant.organization, &grant.file);
         let wanted = grant.expires.get();
@@ -310,12 +361,15 @@ impl Gateway {
                 continue;
             }
             return Ok(Minted {
-                download_url: link.url(&self.settings.public_base_url),
+                download_url: match terms.last_segment {
+                    LastSegment::Download => link.url(base),
+                    LastSegment::Name => link.url_with_name(base, name.as_str()),
+                },
                 token: link.token,
                 expires: link.expires,
                 link_id: link.link_id,
                 kid: link.kid,
-                file,
+                file: Arc::clone(file),
             });
         }
         Err(Refusal::Limit {
@@ -325,20 +379,8 @@ impl Gateway {
     }
 }
 
-/// Adds the disposition that was asked for, or is the style's habit.
-fn with_disposition(
-    claims: Claims,
-    options: &MintOptions,
-    habit: Option<Disposition>,
-    file: &FileRecord,
-) -> Result<Claims, Refusal> {
-    let disposition = options.disposition.or(habit);
-    if disposition.is_none() && options.filename.is_none() {
-        return Ok(claims);
-    }
-    let name = options.filename.as_ref().unwrap_or(&file.name);
-    let header = disposition.unwrap_or(Disposition::Inline).header(name);
-    claims
-        .with(ClaimName::ContentDisposition, header)
-        .map_err(|error| FieldFault::invalid("filename", name.as_str(), error).into())
+/// The fault of a `filename` that there is no room for.
+fn too_long(name: &FileName) -> FieldFault {
+    let why = format!("must be shorter: the link would have more than {URL_CHARS_MAX} characters");
+    FieldFault::new("filename", name.as_str(), why)
 }

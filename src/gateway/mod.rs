@@ -65,6 +65,8 @@ pub struct Settings {
     pub expiry_window: u64,
     /// `links.revisions_max`, files.
     pub revisions_max: u64,
+    /// `links.name_in_url`: whether the URLs of the APIs' mints end with the file's name.
+    pub name_in_url: bool,
     /// `links.not_before_leeway`, seconds.
     pub not_before_leeway: u64,
     /// `uploads.size_max`, bytes.

@@ -60,6 +60,7 @@ pub(crate) fn gateway_with(
         lifetime_max: 604_800,
         expiry_window: 0,
         revisions_max: 100_000,
+        name_in_url: false,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
         limits: super::limits::Settings::default(),

@@ -104,6 +104,7 @@ impl Installation {
             lifetime: config.links.lifetime,
             lifetime_max: config.links.lifetime_max,
             expiry_window: config.links.expiry_window,
+            name_in_url: config.links.name_in_url,
             revisions_max: config.links.revisions_max,
             not_before_leeway: config.links.not_before_leeway,
             upload_size_max: config.uploads.size_max,

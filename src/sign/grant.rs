@@ -9,6 +9,10 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
+/// The most characters that a minter lets a URL have for the sake of a name: 900. Mail may not have longer
+/// lines than 998 characters (RFC 5322, §2.1.1), and programs that write mail break those that are.
+pub const URL_CHARS_MAX: usize = 900;
+
 /// Room for what stands in a URL without claims besides its ids and its token.
 const PLAIN_URL_BYTES: usize = 80;
 
@@ -58,6 +62,23 @@ impl<'a> SignedLink<'a> {
     /// HTML reads `&not` as a sign of its own, even without a semicolon (HTML Living Standard, "Named
     /// character references"), and a link must survive in HTML that nobody escaped.
     pub fn url(&self, base: &str) -> String {
+        self.url_with(base, "")
+    }
+
+    /// The whole URL with the file's name as its last segment, for programs that save a file under that. The
+    /// name is not signed. It is left out where the URL would be longer than [`URL_CHARS_MAX`] with it.
+    pub fn url_with_name(&self, base: &str, name: &str) -> String {
+        let segment = format!("/{}", percent_encode(name));
+        let url = self.url_with(base, &segment);
+        if url.len() <= URL_CHARS_MAX {
+            url
+        } else {
+            self.url(base)
+        }
+    }
+
+    /// `segment` follows `/download` as it is.
+    fn url_with(&self, base: &str, segment: &str) -> String {
         let Grant {
             organization, file, ..
         } = self.grant;
@@ -68,12 +89,15 @@ impl<'a> SignedLink<'a> {
         let claims: usize = claims
             .map(|(name, text)| name.as_str().len() + 2 + 3 * text.len())
             .sum();
-        let room = base.len() + organization.len() + file.len() + self.token.len() + claims;
+        let ids = organization.len() + file.len();
+        let room = base.len() + ids + segment.len() + self.token.len() + claims;
         let mut url = String::with_capacity(room + PLAIN_URL_BYTES);
         for part in [base, "/v1/organizations/", organization, "/files/", file] {
             url.push_str(part);
         }
-        url.push_str("/download?");
+        for part in ["/download", segment, "?"] {
+            url.push_str(part);
+        }
         let is_first = |(name, _): &(ClaimName, &str)| *name == ClaimName::NotBefore;
         for (name, text) in self.grant.claims.texts().filter(is_first) {
             push_claim(&mut url, name, text);

@@ -9,12 +9,14 @@ use memchr::memchr;
 
 use super::problem::Problem;
 use super::{aitronos, koodrive, qoder, verify};
+use crate::model::address::is_name_in_path;
 use crate::telemetry::metrics::Route as Kind;
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route<'a> {
-    /// `/v1/organizations/{organization}/files/{file}/download`: the one byte route.
+    /// `/v1/organizations/{organization}/files/{file}/download`, and the same with a name behind it: the
+    /// one byte route.
     Download(FilePath<'a>),
     /// `/verify`: whether the link in a header opens.
     Verify,
@@ -59,7 +61,7 @@ impl<'a> Route<'a> {
         if path == verify::PATH {
             return Some(Self::Verify);
         }
-        let download = || FilePath::before(path, "download").map(Self::Download);
+        let download = || FilePath::of_bytes(path).map(Self::Download);
         let aitronos = || aitronos::Call::of_path(path).map(Self::Aitronos);
         let qoder = || qoder::Call::of_path(path).map(Self::Qoder);
         let koodrive = || koodrive::Call::of_path(path).map(Self::KooDrive);
@@ -105,11 +107,29 @@ impl<'a> Route<'a> {
 impl<'a> FilePath<'a> {
     /// Reads `/v1/organizations/{organization}/files/{file}/{last}`.
     pub(super) fn before(path: &'a str, last: &str) -> Option<Self> {
+        let (at, tail) = Self::and_tail(path)?;
+        (tail == last).then_some(at)
+    }
+
+    /// Reads the path of the byte route: `…/{file}/download`, or `…/{file}/download/{name}`. The name is
+    /// for the programs that save a file under the last segment of its URL, and says nothing here.
+    pub(super) fn of_bytes(path: &'a str) -> Option<Self> {
+        const DOWNLOAD: &str = "download";
+        let (at, tail) = Self::and_tail(path)?;
+        if tail == DOWNLOAD {
+            return Some(at);
+        }
+        let name = tail.strip_prefix(DOWNLOAD)?.strip_prefix('/')?;
+        is_name_in_path(name).then_some(at)
+    }
+
+    /// Reads `/v1/organizations/{organization}/files/{file}/`, and what follows.
+    fn and_tail(path: &'a str) -> Option<(Self, &'a str)> {
         let rest = path.strip_prefix("/v1/organizations/")?;
         let (organization, rest) = cut(rest)?;
         let (file, tail) = cut(rest.strip_prefix("files/")?)?;
         let has_both = !organization.is_empty() && !file.is_empty();
-        (has_both && tail == last).then_some(Self { organization, file })
+        has_both.then_some((Self { organization, file }, tail))
     }
 }
 
@@ -202,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_behind_the_byte_route_names_the_same_file() {
+        let at = FilePath {
+            organization: "o",
+            file: "f",
+        };
+        for path in [
+            "/v1/organizations/o/files/f/download/%D0%BE%2Fx;y=..",
+            "/v1/organizations/o/files/f/download/download",
+            "/v1/organizations/o/files/f/download/content",
+            "/v1/organizations/o/files/f/download/...",
+        ] {
+            assert_eq!(parse("GET", path).ok(), Some(Route::Download(at)), "{path}");
+        }
+    }
+
+    #[test]
     fn other_spellings_are_no_route() {
         for path in [
             "/",
@@ -211,6 +247,14 @@ mod tests {
             "/v1/organizations/o/files/",
             "/v1/organizations/o/files//download",
             "/v1/organizations/o/files/f/download/",
+            "/v1/organizations/o/files/f/download/.",
+            "/v1/organizations/o/files/f/download/..",
+            "/v1/organizations/o/files/f/download//",
+            "/v1/organizations/o/files/f/download//a",
+            "/v1/organizations/o/files/f/download/a/",
+            "/v1/organizations/o/files/f/download/a/b",
+            "/v1/organizations/o/files/f/downloads/a",
+            "/v1/organizations/o/files/f/content/a",
             "/V1/organizations/o/files",
             "//v1/organizations/o/files",
             "/v1/./organizations/o/files",

@@ -54,7 +54,7 @@ impl VerifyHeader {
             return None;
         }
         let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        let at = FilePath::before(unmounted(path), "download")?;
+        let at = FilePath::of_bytes(unmounted(path))?;
         Some(OriginalLink { at, query })
     }
 }

@@ -225,7 +225,9 @@ async fn other_spellings_of_the_path_open_nothing() {
         format!("{base}/x/../files/file_abc123/download"),
         format!("{base}/files/file_abc123/download/"),
         format!("{base}/files/file_abc123/Download"),
-        format!("{base}/files/file_abc123;v=1/download/x"),
+        format!("{base}/files/file_abc123/download;v=1"),
+        format!("{base}/files/file_abc123/download;v=1/x"),
+        format!("{base}/files/file_abc123/download/x/y"),
         "/..%2f..%2fetc/passwd".into(),
         "/%2e%2e/%2e%2e/etc/passwd".into(),
     ] {

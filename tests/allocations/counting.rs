@@ -29,6 +29,7 @@ fn gateway() -> Gateway {
         lifetime_max: 604_800,
         expiry_window: 0,
         revisions_max: 100_000,
+        name_in_url: false,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
         recycle_days: 0,

@@ -61,6 +61,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
     ("links.not_before_leeway", "1", "2", "3"),
+    ("links.name_in_url", "true", "true", "true"),
     ("links.cap_cache_to_expiry", "true", "true", "true"),
     ("links.revisions_max", "1", "2", "3"),
     (
@@ -211,6 +212,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.revisions_max, 100_000);
     assert_eq!(config.cors.origins, Origins::Any);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
+    assert!(!config.links.name_in_url);
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());

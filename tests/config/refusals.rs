@@ -112,6 +112,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be at most links.lifetime_max",
     ),
     ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
+    ("links.name_in_url", "yes", "must be true or false"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
     ("catalog.url", "mysql://a/b", NOT_A_DATABASE),
     ("catalog.url", "a.sqlite3", NOT_A_DATABASE),
@@ -279,6 +280,8 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
             ];
             if is_boolean.contains(&key.name) && kind == "a boolean" {
                 continue;
+                "links.name_in_url",
+                "cors.credentials",
             }
             let given = Given::default().file(setting(key.name, value));
             let refused = given.refused();

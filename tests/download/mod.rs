@@ -6,5 +6,6 @@ mod downloaders;
 mod heads;
 mod in_place;
 mod origins;
+mod names;
 mod pages;
 mod ranges;

@@ -41,6 +41,12 @@ async fn a_good_link_is_204_and_says_whose_file_it_is() {
     }
     let unmounted = link.strip_prefix("/share").unwrap();
     assert_eq!(verify(&app, &[(ORIGINAL, unmounted)]).await.status, 204);
+    for name in ["a.png", "%0A", "a%2Fb", "download"] {
+        let named = link.replace("/download?", &format!("/download/{name}?"));
+        let reply = verify(&app, &[(ORIGINAL, &named)]).await;
+        assert_eq!(reply.status, 204, "{name}");
+        assert_eq!(reply.header("x-hallpass-file"), Some("file_abc123"));
+    }
 }
 
 #[tokio::test]
@@ -68,6 +74,9 @@ async fn anything_else_is_the_one_401() {
         &[(ORIGINAL, &fragment)],
         &[(ORIGINAL, &decoded)],
         &[(ORIGINAL, &gone)],
+        &[(ORIGINAL, &link.replace("/download?", "/download/?"))],
+        &[(ORIGINAL, &link.replace("/download?", "/download/..?"))],
+        &[(ORIGINAL, &link.replace("/download?", "/download/a/b?"))],
         &[(ORIGINAL, path), ("X-API-Key", "k1")],
     ] {
         verify(&app, headers).await.is_dead_link();

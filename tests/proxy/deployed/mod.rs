@@ -182,17 +182,47 @@ fn the_settings_that_they_ask_for_are_good() {
     }
 }
 
+/// Asks a proxy, under this host's name and with one more header.
+async fn ask(proxy: Client, host: &str, target: &str, header: (&str, &str)) -> Reply {
+    let (name, value) = header;
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\n{name}: {value}\r\nConnection: close\r\n\r\n"
+    );
+    proxy.send(request.as_bytes(), false).await
+}
+
+/// A link with a name at the end of its path is asked about, too: it is no way around, and Hallpass does not
+/// answer it in the other server's place.
+async fn asks_about_names(app: &TestApp, proxy: Client, host: &str, bytes: &[u8]) {
+    let link = app.link("file_abc123", "").await;
+    let get = |target: String| async move { ask(proxy, host, &target, ("X-None", "")).await };
+    for name in ["a%20name.png", "%0A", "a%2Fb", "download"] {
+        let named = |link: &str| link.replace("/download?", &format!("/download/{name}?"));
+        let opened = get(named(&link)).await;
+        // A proxy may refuse a name by itself.
+        let is_refused = name.contains("%0A") && opened.status == 400;
+        assert!(
+            is_refused || opened.status == 200,
+            "{name}: {}",
+            opened.status
+        );
+        assert!(is_refused || opened.body == bytes, "{name}");
+        assert_eq!(opened.header("repr-digest"), None, "{name}");
+        let bare = named(&link).split_once('?').unwrap().0.to_owned();
+        for bad in [named(&link.replace("token=", "token=x")), bare] {
+            let refused = get(bad).await;
+            let status = refused.status;
+            assert!(is_refused || status == 401, "{name}: {status}");
+        }
+    }
+}
+
 /// What is true of a proxy that asks Hallpass and sends the bytes of another server, one file of it.
 async fn asks_before_it_sends(app: &TestApp, proxy: Client, host: &str, bytes: &[u8]) {
+    asks_about_names(app, proxy, host, bytes).await;
     let link = app.link("file_abc123", "").await;
     let get = |target: String, header: (&'static str, String)| async move {
-        let headers = [("Host", host), (header.0, header.1.as_str())];
-        let mut request = format!("GET {target} HTTP/1.1\r\n");
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        request.push_str("Connection: close\r\n\r\n");
-        proxy.send(request.as_bytes(), false).await
+        ask(proxy, host, &target, (header.0, &header.1)).await
     };
     let none = || ("X-None", String::new());
     let through = get(link.clone(), none()).await;
