@@ -217,6 +217,8 @@ settings! {
     cors: Cors {
         /// Origins whose scripts may read the bytes; `*` alone is every one.
         origins: Origins = "*", origins;
+        /// Whether those scripts may send credentials along, which the byte route ignores.
+        credentials: bool = "false", boolean;
         /// Who may embed the bytes: the header `Cross-Origin-Resource-Policy`.
         resource_policy: ResourcePolicy = "cross-origin", word(&ResourcePolicy::WORDS);
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
 use super::{Config, Listen, STORE_BYTES_MAX, STORE_PARTS_MAX, Server};
+use crate::web::cors::Origins;
 use crate::web::handover::HandoverMode;
 
 impl Sources {
@@ -40,6 +41,9 @@ impl Sources {
             nobody,
             rule,
         );
+        let anyone = config.cors.credentials && config.cors.origins == Origins::Any;
+        let rule = "must not be true for every origin: name them in cors.origins";
+        self.refuse_pair("cors.credentials", "cors.origins", anyone, rule);
         self.check_tls(server);
         self.check_store(config);
         let clash = config.keyring.file.is_some() && config.keyring_text.is_some();

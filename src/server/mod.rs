@@ -165,6 +165,7 @@ impl App {
             },
             web_settings: web::Settings {
                 origins: config.cors.origins.clone(),
+                allows_credentials: config.cors.credentials,
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: config.server.trusted_proxies.clone(),

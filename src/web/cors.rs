@@ -1,12 +1,15 @@
 //! Cross-origin answers of the byte route, as the Fetch standard ("CORS protocol") asks for them.
 
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, HeaderName, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, HeaderName, HeaderValue, ORIGIN, VARY,
 };
 use hyper::{HeaderMap, Response};
 
+use super::Settings;
 use super::body::Body;
+use super::reply::set;
 
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
@@ -14,14 +17,20 @@ const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-or
 const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Encoding, Content-Length, \
                        Content-Range, ETag, Last-Modified, Repr-Digest, Retry-After, X-Request-Id";
 
-/// What a script may send.
+/// What a script may send, as a preflight is told that asks for nothing.
 const ACCEPTED: &str =
     "Range, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since";
+
+/// How many headers that a preflight asks for are named in its answer.
+const ASKED_HEADERS_MAX: usize = 20;
+
+/// What the answer to a preflight depends on.
+const PREFLIGHT_VARIES: &str = "Origin, Access-Control-Request-Headers";
 
 /// How long a browser may remember the answer to a preflight, in seconds: a day.
 const REMEMBERED_SECONDS: &str = "86400";
 
-/// Which origins' scripts may read the bytes. Nobody's cookies are ever involved, so the default lets
+/// Which origins' scripts may read the bytes. Nobody's credentials are ever looked at, so the default lets
 /// everybody who has the link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
@@ -32,23 +41,26 @@ pub enum Origins {
     These(Vec<String>),
 }
 
-impl Origins {
-    /// Adds what the browser needs to see, to whatever answer.
-    pub(super) fn decorate(&self, request: &HeaderMap, response: &mut Response<Body>) {
-        let headers = response.headers_mut();
-        let allowed = match self {
-            Self::Any => return allow_all(self, headers),
-            Self::These(origins) => {
-                headers.append(VARY, HeaderValue::from_static("Origin"));
-                request.get(ORIGIN).filter(|origin| {
-                    origins
-                        .iter()
-                        .any(|known| known.as_bytes() == origin.as_bytes())
-                })
-            }
-        };
-        if let Some(origin) = allowed {
-            allow(headers, origin.clone());
+/// Adds what the browser needs to see, to whatever answer.
+pub(super) fn decorate(settings: &Settings, request: &HeaderMap, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    let origins = match &settings.origins {
+        Origins::Any => return allow_all(&settings.origins, headers),
+        Origins::These(origins) => origins,
+    };
+    // The answer to a preflight says so already.
+    if !headers.contains_key(ACCESS_CONTROL_ALLOW_METHODS) {
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+    }
+    let is_known = |origin: &&HeaderValue| {
+        let mut known = origins.iter();
+        known.any(|known| known.as_bytes() == origin.as_bytes())
+    };
+    if let Some(origin) = request.get(ORIGIN).filter(is_known) {
+        allow(headers, origin.clone());
+        if settings.allows_credentials {
+            let yes = HeaderValue::from_static("true");
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
         }
     }
 }
@@ -69,19 +81,57 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     );
 }
 
-/// Adds what a preflight asks for. It needs no link: browsers send none along.
-pub(super) fn answer_preflight(response: &mut Response<Body>) {
+/// Adds what a preflight asks for. It needs no link: browsers send none along. Every header that a script
+/// wants to send is let in: the byte route looks at none that would matter, `Authorization` included, and
+/// pages send such by habit.
+pub(super) fn answer_preflight(request: &HeaderMap, response: &mut Response<Body>) {
+    let asked = asked_headers(request);
+    let accepted = if asked.is_empty() { ACCEPTED } else { &asked };
+    set(response, ACCESS_CONTROL_ALLOW_HEADERS, accepted);
     let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static(PREFLIGHT_VARIES));
     headers.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, HEAD"),
     );
     headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(ACCEPTED),
-    );
-    headers.insert(
         ACCESS_CONTROL_MAX_AGE,
         HeaderValue::from_static(REMEMBERED_SECONDS),
     );
+}
+
+/// The names of headers that a preflight asks for: those of the first [`ASKED_HEADERS_MAX`] that are names.
+fn asked_headers(request: &HeaderMap) -> String {
+    let lines = request.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let texts = lines.filter_map(|line| line.to_str().ok());
+    let names = texts.flat_map(|text| text.split(',')).map(str::trim);
+    let names = names.filter(|name| HeaderName::from_bytes(name.as_bytes()).is_ok());
+    let names: Vec<&str> = names.take(ASKED_HEADERS_MAX).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(lines: &[&str]) -> String {
+        let mut request = HeaderMap::new();
+        for line in lines {
+            let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            request.append(ACCESS_CONTROL_REQUEST_HEADERS, value);
+        }
+        asked_headers(&request)
+    }
+
+    #[test]
+    fn names_of_headers_are_repeated_and_nothing_else_is() {
+        assert_eq!(asked(&[]), "");
+        assert_eq!(asked(&["authorization,x-a"]), "authorization, x-a");
+        assert_eq!(asked(&["a , b", "c"]), "a, b, c");
+        assert_eq!(asked(&["*", ", ,a b,<x>,\"y\",é,ok:"]), "*");
+        let many: Vec<String> = (0..30).map(|number| format!("x-{number}")).collect();
+        let named = asked(&[&many.join(",")]);
+        assert_eq!(named.split(", ").count(), ASKED_HEADERS_MAX);
+        assert!(named.ends_with("x-19"), "{named}");
+    }
 }

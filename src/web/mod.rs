@@ -94,6 +94,8 @@ pub struct Settings {
     pub origins: Origins,
     /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
     pub resource_policy: HeaderValue,
+    /// `cors.credentials`: whether those scripts may send credentials along. `origins` are named then.
+    pub allows_credentials: bool,
     /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.
@@ -223,9 +225,7 @@ impl Web {
             }
         };
         if self.is_about_a_link(path) && !origins_are_said {
-            self.settings
-                .origins
-                .decorate(&parts.headers, &mut response);
+            cors::decorate(&self.settings, &parts.headers, &mut response);
         }
         if body.is_unread() && parts.version <= Version::HTTP_11 {
             let close = HeaderValue::from_static("close");
@@ -378,7 +378,7 @@ async fn download(
     if request.method == Method::OPTIONS {
         let mut response = reply::empty(StatusCode::NO_CONTENT, exchange.trace);
         reply::set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
-        cors::answer_preflight(&mut response);
+        cors::answer_preflight(&request.headers, &mut response);
         return Ok(response);
     }
     if credential::names_a_key(&request.headers) && !gateway.names_a_link(query) {

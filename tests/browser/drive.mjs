@@ -74,6 +74,23 @@ const scenes = {
         return { name: download.suggestedFilename(), still_at: page.url() };
     },
 
+    // What becomes of requests that a script of a page makes: status and text, or that the browser refuses.
+    async requests(page, { url, requests }) {
+        await page.goto(url);
+        return page.evaluate(async (requests) => {
+            const seen = [];
+            for (const [url, options] of requests) {
+                try {
+                    const response = await fetch(url, options);
+                    seen.push([response.status, await response.text()]);
+                } catch {
+                    seen.push("refused");
+                }
+            }
+            return seen;
+        }, requests);
+    },
+
     // Where a page's links lead, and what they say.
     async links(page, { url }) {
         await page.goto(url);

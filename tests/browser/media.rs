@@ -124,3 +124,28 @@ async fn a_script_of_another_origin_reads_bytes_and_headers() {
     }
     assert_eq!(seen["timed"], true, "how long it took is to be seen, too");
 }
+
+/// Pages send credentials by habit. The byte route looks at none, and must not fail for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_may_send_headers_that_mean_nothing_here() {
+    let url = page("").await;
+    let origin = url.trim_end_matches('/').to_owned();
+    let header = json!({ "Authorization": "Bearer x", "X-Anything": "1" });
+    let with_header = json!({ "headers": header });
+    let with_both = json!({ "headers": header, "credentials": "include" });
+    let (opened, refused) = (json!([200, "other bytes"]), json!("refused"));
+    for (origins, credentials, seen) in [
+        ("*", "false", [&opened, &refused]),
+        (origin.as_str(), "false", [&opened, &refused]),
+        (&origin, "true", [&opened, &opened]),
+        ("https://elsewhere.example", "true", [&refused, &refused]),
+    ] {
+        let settings = [("cors.origins", origins), ("cors.credentials", credentials)];
+        let app = TestApp::start_with(&settings).await.with_org_123().await;
+        let link = app.link("file_def456", "").await;
+        let link = format!("http://{}{link}", app.client.0);
+        let requests = json!([[link, with_header], [link, with_both]]);
+        let played = play("requests", json!({ "url": url, "requests": requests })).await;
+        assert_eq!(played, json!(seen), "{origins} {credentials}");
+    }
+}

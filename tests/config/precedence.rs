@@ -70,6 +70,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "https://b,https://c",
         "http://d:1",
     ),
+    ("cors.credentials", "true", "true", "true"),
     (
         "cors.resource_policy",
         "'same-site'",
@@ -140,6 +141,9 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
             }
             "blobs.secret_access_key_file" => {
                 Given::default().variable("HALLPASS_BLOBS_ACCESS_KEY_ID", "other")
+            }
+            "cors.credentials" => {
+                Given::default().variable("HALLPASS_CORS_ORIGINS", "https://app.example.com")
             }
             "server.tls_key" => with_tls("HALLPASS_SERVER_TLS_CERTIFICATE"),
             _ => Given::default(),
@@ -212,6 +216,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.revisions_max, 100_000);
     assert_eq!(config.cors.origins, Origins::Any);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
+    assert!(!config.cors.credentials);
     assert!(!config.links.name_in_url);
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);

@@ -137,6 +137,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("cors.origins", "*,https://app.example.com", ORIGINS),
     ("cors.origins", "null", ORIGINS),
     (
+        "cors.credentials",
+        "true",
+        "must not be true for every origin: name them in cors.origins",
+    ),
+    (
         "cors.resource_policy",
         "none",
         "must be one of cross-origin, same-site, same-origin",

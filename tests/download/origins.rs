@@ -58,22 +58,65 @@ async fn every_answer_of_the_byte_route_may_be_read_by_every_origin() {
 #[tokio::test]
 async fn a_preflight_needs_no_link() {
     let app = TestApp::start().await.with_org_123().await;
-    let headers = [
-        ("Origin", "https://a.example"),
-        ("Access-Control-Request-Method", "GET"),
-        ("Access-Control-Request-Headers", "range"),
+    let many: Vec<String> = (0..30).map(|number| format!("x-{number}")).collect();
+    let usual = "Range, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since";
+    for (asked, accepted) in [
+        ("range", "range".to_owned()),
+        ("authorization,x-a", "authorization, x-a".to_owned()),
+        ("a b, <x>", usual.to_owned()),
+        ("", usual.to_owned()),
+        (&many.join(","), many[..20].join(", ")),
+    ] {
+        let headers = [
+            ("Origin", "https://a.example"),
+            ("Access-Control-Request-Method", "GET"),
+            ("Access-Control-Request-Headers", asked),
+        ];
+        for path in [PATH.to_owned(), format!("{PATH}/a%20name.png")] {
+            let reply = app.client.request("OPTIONS", &path, &headers, b"").await;
+            assert_eq!((reply.status, reply.body.len()), (204, 0));
+            assert_eq!(
+                reply.header("access-control-allow-methods"),
+                Some("GET, HEAD")
+            );
+            let said = reply.header("access-control-allow-headers");
+            assert_eq!(said, Some(accepted.as_str()));
+            assert_eq!(reply.header("access-control-max-age"), Some("86400"));
+            let varies = "Origin, Access-Control-Request-Headers";
+            assert_eq!(reply.header("vary"), Some(varies));
+            assert_eq!(reply.header("access-control-allow-credentials"), None);
+        }
+    }
+}
+
+#[tokio::test]
+async fn credentials_are_let_in_from_named_origins_alone() {
+    let settings = [
+        ("cors.origins", "https://a.example"),
+        ("cors.credentials", "true"),
     ];
-    let reply = app.client.request("OPTIONS", PATH, &headers, b"").await;
-    assert_eq!((reply.status, reply.body.len()), (204, 0));
-    assert_eq!(
-        reply.header("access-control-allow-methods"),
-        Some("GET, HEAD")
-    );
-    assert_eq!(
-        reply.header("access-control-allow-headers"),
-        Some("Range, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since")
-    );
-    assert_eq!(reply.header("access-control-max-age"), Some("86400"));
+    let app = TestApp::start_with(&settings).await.with_org_123().await;
+    let link = app.link("file_abc123", "").await;
+    let dead = link.replace("token=", "token=x");
+    for (method, target, status) in [
+        ("GET", &link, 200),
+        ("GET", &dead, 401),
+        ("HEAD", &link, 200),
+        ("OPTIONS", &link, 204),
+    ] {
+        for (origin, allows) in [
+            ("https://a.example", Some("true")),
+            ("https://b.example", None),
+        ] {
+            let headers = [("Origin", origin)];
+            let reply = app.client.request(method, target, &headers, b"").await;
+            assert_eq!(reply.status, status);
+            let credentials = reply.header("access-control-allow-credentials");
+            assert_eq!(credentials, allows, "{method} {status} {origin}");
+            let own = allows.map(|_| origin);
+            assert_eq!(reply.header("access-control-allow-origin"), own);
+        }
+    }
 }
 
 #[tokio::test]
