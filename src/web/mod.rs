@@ -65,6 +65,7 @@ pub mod query;
 mod received;
 mod redirect;
 mod reply;
+mod refused;
 pub mod report;
 pub mod route;
 mod seen;
@@ -250,39 +251,6 @@ impl Web {
         reply::omit_content(&parts.method, &mut response);
         let deliveries = &arrival.deliveries;
         response.map(|body| deliveries.deliver(body, seen.route, started, seen.download))
-    }
-
-    /// The answer to a problem, in the words of the API style or, for a person, as a page.
-    fn refuse(
-        &self,
-        request: &Parts,
-        path: &str,
-        problem: &Problem,
-        trace: &Trace,
-    ) -> Response<Body> {
-        let now = self.gateway.clock().now();
-        let told = self
-            .is_verify(path)
-            .then(|| verify::told(problem))
-            .flatten();
-        let problem = told.as_ref().unwrap_or(problem);
-        let mut response = Style::of_path(path).answer(problem, path, trace, now);
-        if self.is_about_a_link(path) {
-            if page::is_wanted(&request.headers) {
-                page::replace(&mut response, trace);
-            }
-            page::depends_on_accept(&mut response);
-        }
-        response
-    }
-
-    /// Whether the answer may be shown to whoever opened a link: a proxy passes that of `/verify` on.
-    fn is_about_a_link(&self, path: &str) -> bool {
-        FilePath::before(path, "download").is_some() || self.is_verify(path)
-    }
-
-    fn is_verify(&self, path: &str) -> bool {
-        path == verify::PATH && self.settings.verify_header.is_some()
     }
 
     async fn answer(

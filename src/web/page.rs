@@ -12,12 +12,19 @@ use hyper::{HeaderMap, Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::body::Body;
+use super::problem::Problem;
 use super::reply::set;
 use super::trace::Trace;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto 0;\
                      padding:0 1.5rem}h1{font-size:1.5rem;line-height:1.25}\
                      h1,p{text-wrap:balance}small{opacity:.7}";
+
+/// The words for an address at which there never was anything.
+const NO_ROUTE: (&str, &str) = (
+    "There is nothing here",
+    "Please check whether the address is complete, as it was sent to you.",
+);
 
 /// Lets the page have its own style and nothing else at all.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -42,8 +49,11 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 }
 
 /// Puts the page in the place of an error's JSON. Status and headers stay.
-pub(super) fn replace(response: &mut Response<Body>, trace: &Trace) {
-    let (title, text) = words(response.status());
+pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &Trace) {
+    let (title, text) = match problem {
+        Problem::NoRoute => NO_ROUTE,
+        _ => words(response.status()),
+    };
     let trace_id = trace.trace_id;
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\

@@ -67,3 +67,56 @@ async fn programs_are_told_in_json() {
         .await;
     elsewhere.refused(401, "AUTHENTICATION_REQUIRED");
 }
+
+#[tokio::test]
+async fn a_person_at_a_wrong_address_is_shown_a_page() {
+    let settings = [("server.http2", "on")];
+    let app = TestApp::start_with(&settings).await.with_org_123().await;
+    let mut http2 = crate::transport::Http2::plain(app.client.0).await;
+    for path in [
+        "/",
+        "/nowhere",
+        "/v1/files/x/y/z",
+        "/api/v1/cloud/nothing",
+        "/koodrive/nothing",
+        "/v1/organizations/org_123/files/file_abc123/download/",
+        "/v1/organizations/org_123/files/file_abc123/download/..",
+    ] {
+        let shown = [
+            app.client.get(path, &[BROWSER]).await,
+            http2.get(path, &[BROWSER]).await,
+        ];
+        for reply in shown {
+            let html = String::from_utf8(reply.body.clone()).unwrap();
+            let kind = reply.header("content-type");
+            assert_eq!(
+                (reply.status, kind),
+                (404, Some("text/html; charset=utf-8"))
+            );
+            assert!(html.contains("<h1>There is nothing here</h1>"), "{html}");
+            assert_eq!(reply.header("vary"), Some("Accept"), "{path}");
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+        }
+        let head = app.client.request("HEAD", path, &[BROWSER], b"").await;
+        assert_eq!(
+            head.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        let programs: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("Accept", "*/*")],
+            &[("Accept", "application/json")],
+            &[("Accept", "text/html;q=0")],
+            &[BROWSER, ("Authorization", "Bearer k1")],
+            &[BROWSER, ("X-API-Key", "k1")],
+        ];
+        for headers in programs {
+            let reply = app.client.get(path, headers).await;
+            assert_eq!(reply.status, 404);
+            assert_eq!(reply.header("content-type"), Some("application/json"));
+            assert_eq!(reply.header("vary"), Some("Accept"), "{headers:?}");
+        }
+        let post = app.client.request("POST", path, &[BROWSER], b"").await;
+        assert_eq!(post.header("content-type"), Some("application/json"));
+    }
+}
