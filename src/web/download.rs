@@ -60,7 +60,7 @@ pub(super) fn answer(
     let mut response = Response::new(Body::Empty);
     let asks_more = asks_more(headers);
     let outcome = match asks_more {
-        true => conditions(headers).evaluate(&head.validators, now()),
+        true => conditions(headers).evaluate(&head.validators),
         false => Outcome::Send,
     };
     match outcome {
