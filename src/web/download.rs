@@ -19,6 +19,7 @@ use hyper::header::{
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Body;
+use super::digest::REPR_DIGEST;
 use super::problem::Problem;
 use super::reply::set;
 use super::{Exchange, handover, redirect};
@@ -94,12 +95,16 @@ pub(super) fn answer(
     // of their own.
     let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
     let is_sent = handed_over.is_none() && is_one_part && download.file.size > 0;
-    let lines = match takes_lines && is_sent {
+    let digest = head.digest_asked_for(headers);
+    let lines = match takes_lines && is_sent && digest.is_none() {
         true => head.lines(lives),
         false => None,
     };
     if lines.is_none() {
         *response.headers_mut() = head.whole(lives);
+    }
+    if let Some(digest) = digest {
+        response.headers_mut().insert(REPR_DIGEST, digest.clone());
     }
     match handed_over {
         // Which part is sent, if any can be, is for the proxy to say.

@@ -11,6 +11,7 @@ use hyper::header::{
 };
 use quick_cache::sync::Cache;
 
+use super::digest::{self, REPR_DIGEST};
 use super::{Settings, cors};
 use crate::gateway::download::Download;
 use crate::model::condition::Validators;
@@ -24,9 +25,10 @@ const MAX_AGE_SECONDS: u64 = 3_600;
 
 /// What a file that could run in a browser is served under: it may show itself, and do nothing else.
 /// Passive types have none, since a sandbox breaks the PDF viewer.
-const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox";
+/// A drawing has its styles, pictures, fonts and sounds inside.
+const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                       font-src data:; media-src data:; sandbox";
 
-const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
@@ -51,6 +53,8 @@ pub(super) struct Head {
     headers: HeaderMap,
     /// The same as they go out.
     lines: Bytes,
+    /// The digest, where only a client that asks for it has it.
+    digest: Option<HeaderValue>,
 }
 
 impl Heads {
@@ -92,10 +96,11 @@ impl Head {
         set(LAST_MODIFIED, &validators.last_modified_header());
         set(CONTENT_TYPE, download.media_type().as_str());
         set(CONTENT_DISPOSITION, &download.disposition());
-        set(
-            REPR_DIGEST,
-            &format!("sha-256=:{}:", file.sha256.to_base64()),
-        );
+        let digest = format!("sha-256=:{}:", file.sha256.to_base64());
+        let is_said_unasked = digest::is_said_unasked(download.media_type());
+        if is_said_unasked {
+            set(REPR_DIGEST, &digest);
+        }
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CACHE_CONTROL, cache_control(MAX_AGE_SECONDS));
         protect(&mut headers, settings, download);
@@ -105,7 +110,18 @@ impl Head {
             validators,
             lines: lines(&headers),
             headers,
+            digest: if is_said_unasked {
+                None
+            } else {
+                HeaderValue::try_from(digest).ok()
+            },
         }
+    }
+
+    /// The digest that this client asks for and would not have otherwise, to be added to the headers.
+    pub(super) fn digest_asked_for(&self, request: &HeaderMap) -> Option<&HeaderValue> {
+        let digest = self.digest.as_ref();
+        digest.filter(|_| digest::is_asked_for(request))
     }
 
     /// The headers of a whole answer as they go out, for [`crate::handover::Regions::add_to_head`]. `None`
@@ -135,10 +151,17 @@ impl Head {
     }
 }
 
-/// Each header on a line of its own, its name in the case that the HTTP library writes names in.
+/// Each header on a line of its own, its name in the case that the HTTP library writes names in, but for the
+/// one that its registration spells otherwise (RFC 9110, §18.4).
 fn lines(headers: &HeaderMap) -> Bytes {
     let mut lines = Vec::new();
     for (name, value) in headers {
+        if name == ETAG {
+            for part in [b"ETag: ", value.as_bytes(), b"\r\n"] {
+                lines.extend_from_slice(part);
+            }
+            continue;
+        }
         let mut begins = true;
         lines.extend(name.as_str().bytes().map(|byte| {
             let cased = if begins {

@@ -46,6 +46,7 @@ pub mod cors;
 pub mod credential;
 mod deed;
 pub mod delivery;
+mod digest;
 mod download;
 mod exchange;
 mod form;

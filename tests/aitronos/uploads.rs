@@ -33,6 +33,10 @@ async fn opened(app: &TestApp, file: &Value) -> crate::support::client::Reply {
         .await
 }
 
+/// What a document that shows itself may have: what lies inside it.
+const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+                       font-src data:; media-src data:; sandbox";
+
 #[tokio::test]
 async fn an_upload_is_a_file_object_and_comes_back_byte_by_byte() {
     let app = TestApp::start().await.with_org_123().await;
@@ -170,8 +174,7 @@ async fn what_could_run_in_a_browser_is_shown_in_a_sandbox() {
         .await;
         let reply = opened(&app, &file).await;
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
-        let policy = sandboxed
-            .then_some("default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox");
+        let policy = sandboxed.then_some(SANDBOX);
         assert_eq!(
             reply.header("content-security-policy"),
             policy,

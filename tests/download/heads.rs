@@ -158,3 +158,19 @@ async fn each_header_is_there_once_whatever_the_request() {
         }
     }
 }
+
+/// Names of headers mean the same in any case (RFC 9110, §5.1), but people look for them as they are registered.
+#[tokio::test]
+async fn the_entity_tag_is_spelled_as_it_is_registered() {
+    let app = TestApp::start().await.with_org_123().await;
+    let link = app.link("file_abc123", "").await;
+    for header in [("Accept", "*/*"), ("Range", "bytes=1-2")] {
+        let reply = app.client.get(&link, &[header]).await;
+        let names: Vec<&str> = reply
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert!(names.contains(&"ETag"), "{names:?}");
+    }
+}

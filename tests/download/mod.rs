@@ -2,6 +2,7 @@
 
 mod answers;
 mod conditions;
+mod digests;
 mod downloaders;
 mod heads;
 mod in_place;
