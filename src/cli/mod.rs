@@ -33,6 +33,7 @@ mod ls;
 mod migrate;
 mod organization;
 mod output;
+mod pasted;
 mod revoke;
 mod rm;
 mod serve;

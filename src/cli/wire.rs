@@ -173,13 +173,12 @@ pub(super) struct Verification {
     #[serde(flatten)]
     pub(super) counts: Option<Downloads>,
     /// The reason in a sentence, for a person.
-    #[serde(skip)]
-    pub(super) sentence: &'static str,
+    pub(super) detail: String,
 }
 
 impl Show for Verification {
     fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{}: {}", self.reason, self.sentence)];
+        let mut lines = vec![format!("{}: {}", self.reason, self.detail)];
         let expires = self.expires.map(|seconds| seconds.to_string());
         let known = [
             ("file_id", &self.file_id),

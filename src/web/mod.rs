@@ -65,8 +65,8 @@ mod qoder;
 pub mod query;
 mod received;
 mod redirect;
-mod reply;
 mod refused;
+mod reply;
 pub mod report;
 pub mod route;
 mod seen;
@@ -94,10 +94,10 @@ pub enum ContentStatus {
 pub struct Settings {
     /// `cors.origins`.
     pub origins: Origins,
-    /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
-    pub resource_policy: HeaderValue,
     /// `cors.credentials`: whether those scripts may send credentials along. `origins` are named then.
     pub allows_credentials: bool,
+    /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
+    pub resource_policy: HeaderValue,
     /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.

@@ -4,16 +4,16 @@ use serde_json::Value;
 
 use super::support::{Place, one_line_of_json, open, status, text, until};
 
-const BASE: &str = "http://127.0.0.1:1";
+pub(super) const BASE: &str = "http://127.0.0.1:1";
 
 /// What `verify --json` says, and its exit code.
-fn verify(place: &Place, words: &[&str]) -> (Value, Option<i32>) {
+pub(super) fn verify(place: &Place, words: &[&str]) -> (Value, Option<i32>) {
     let output = place.run(&[&["verify", "--json"], words].concat());
     let printed = String::from_utf8(output.stdout).unwrap();
     (one_line_of_json(&printed), output.status.code())
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "a test looks at the clock")]
     let now = std::time::SystemTime::now();
     now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
@@ -197,4 +197,58 @@ fn a_link_for_another_address_does_not_open() {
     let good = link("127.0.0.1");
     until("the link opening", || status(&good) == 200);
     assert_eq!(status(&link("192.0.2.1")), 401);
+}
+
+#[test]
+fn a_link_saves_the_file_under_its_name() {
+    let place = Place::new();
+    place.file("Q3.txt", b"bytes");
+    let mut share = place.start(&["share", "--listen", "127.0.0.1:0", "Q3.txt"]);
+    let shared = std::iter::repeat_with(|| share.line()).find(|line| line.contains("/download"));
+    let shared = shared.unwrap();
+    let shared = &shared[shared.find("http").unwrap()..];
+    let file = text(&place.json(&["ls"])[0], "file_id");
+    let base = shared.split_once("/v1/").unwrap().0;
+    let signed = place.sign(base, &file, &["--disposition", "attachment"]);
+    for (name, link) in [("a", shared), ("b", &text(&signed, "download_url"))] {
+        let directory = place.path(name);
+        std::fs::create_dir(&directory).unwrap();
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["-sSfO", link]).current_dir(&directory);
+        assert!(curl.status().unwrap().success(), "{link}");
+        let saved = std::fs::read(directory.join("Q3.txt"));
+        assert_eq!(saved.unwrap(), b"bytes");
+    }
+    share.stop("INT");
+}
+
+#[test]
+fn sign_leaves_a_name_to_the_row_that_a_link_has_no_room_for() {
+    let place = Place::new();
+    let mut serve = place.serve();
+    let base = serve.url();
+    let name = format!("{}.txt", "报".repeat(46));
+    let file = place.add(&name, b"bytes");
+    let signed = place.sign(&base, &file, &["--disposition", "attachment"]);
+    let link = text(&signed, "download_url");
+    assert!(
+        link.len() <= 900 && link.contains("disposition=attachment&"),
+        "{link}"
+    );
+    until("the link opening", || status(&link) == 200);
+    let derived = place.json(&["key", "derive", "--organization", "org_default"]);
+    place.file("key", text(&derived, "organization_key").as_bytes());
+    let kid = text(&derived, "kid");
+    let online = ["sign", "--file", &file, "--public-base-url", &base];
+    let offline = [&online[..], &["--organization-key", "key", "--kid", &kid]].concat();
+    let word = place.json(&[&offline[..], &["--disposition", "attachment"]].concat());
+    let word = text(&word, "download_url");
+    assert!(word.contains("/download?expires="), "{word}");
+    until("the other link opening", || status(&word) == 200);
+    for words in [&offline[..], &online] {
+        for name in [&name, &"я".repeat(120)] {
+            let why = place.bad(2, &[words, &["--filename", name]].concat());
+            assert!(why.contains("--filename must be shorter"), "{why}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod koodrive;
 mod links;
 mod log;
 mod memory;
+mod pasted;
 mod revoke;
 mod rotation;
 mod serving;

@@ -212,12 +212,12 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);
     assert_eq!(config.links.not_before_leeway, 0);
+    assert!(!config.links.name_in_url);
     assert!(!config.links.cap_cache_to_expiry);
     assert_eq!(config.links.revisions_max, 100_000);
     assert_eq!(config.cors.origins, Origins::Any);
-    assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert!(!config.cors.credentials);
-    assert!(!config.links.name_in_url);
+    assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());

@@ -280,13 +280,13 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
         for (value, kind) in wrong {
             let is_boolean = [
                 "links.cap_cache_to_expiry",
+                "links.name_in_url",
+                "cors.credentials",
                 "server.reuse_port",
                 "blobs.path_style",
             ];
             if is_boolean.contains(&key.name) && kind == "a boolean" {
                 continue;
-                "links.name_in_url",
-                "cors.credentials",
             }
             let given = Given::default().file(setting(key.name, value));
             let refused = given.refused();

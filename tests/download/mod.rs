@@ -6,7 +6,7 @@ mod digests;
 mod downloaders;
 mod heads;
 mod in_place;
-mod origins;
 mod names;
+mod origins;
 mod pages;
 mod ranges;
