@@ -251,7 +251,9 @@ pub(super) fn file(row: &impl Columns) -> Result<FileRecord, Fault> {
         organization: organization_id(row, "organization")?,
         id: file_id(row, "id")?,
         space: value(row, "space", |text: &str| SpaceId::parse(text).ok())?,
-        name: value(row, "name", |text: &str| FileName::from_client(text).ok())?,
+        name: value(row, "name", |text: &str| {
+            FileName::from_catalogue(text).ok()
+        })?,
         media_type: value(row, "media_type", |text: &str| MediaType::parse(text).ok())?,
         size: number(row, "size")?,
         sha256: digest(row, "sha256")?,

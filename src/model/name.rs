@@ -3,28 +3,65 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// The longest file name, in bytes of UTF-8.
-pub const FILE_NAME_BYTES_MAX: usize = 255;
+use unicode_normalization::UnicodeNormalization as _;
 
-/// A file's name: the last part of a path, 1 to 255 bytes, with no control character and no
-/// bidirectional mark, and neither `.` nor `..`. It is for people: no path on disk is ever made of it.
+/// The longest file name, in characters (Unicode scalar values).
+pub const FILE_NAME_CHARS_MAX: usize = 255;
+
+/// A file's name: the last part of a path in Unicode's normalization form C (NFC), 1 to 255 characters,
+/// with no control character and no bidirectional mark, and neither `.` nor `..`. It is for people: no
+/// path on disk is ever made of it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FileName(Box<str>);
 
-/// Nothing usable is left of the name.
+/// Nothing usable is left of the name, or too much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a filename is 1 to {FILE_NAME_BYTES_MAX} bytes and neither . nor ..")]
+#[error("a filename is 1 to {FILE_NAME_CHARS_MAX} characters and neither . nor ..")]
 pub struct InvalidFileName;
 
 impl FileName {
-    /// Cleans a name as a client sent it: keeps what follows the last `/` or `\`, and drops control
-    /// characters and bidirectional marks. Refuses what is then empty, longer than 255 bytes, `.` or `..`.
+    /// Cleans a name as a client sent it: keeps the part behind the last `/` or `\`, since some clients
+    /// send whole paths of Windows, drops control characters and bidirectional marks, and composes the
+    /// rest (NFC).
+    ///
+    /// # Errors
+    /// [`InvalidFileName`] if the rest is empty, longer than 255 characters, `.` or `..`.
     pub fn from_client(text: &str) -> Result<Self, InvalidFileName> {
-        let last = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        let name: String = last.chars().filter(|c| !hidden(*c)).collect();
-        let length_good = (1..=FILE_NAME_BYTES_MAX).contains(&name.len());
-        if length_good && name != "." && name != ".." {
-            Ok(Self(name.into()))
+        Self::clean(text.rsplit(['/', '\\']).next().unwrap_or_default())
+    }
+
+    /// Cleans a name as a person typed it, or as a Unix file system has it: as
+    /// [`FileName::from_client`], but a `\` is a character like any other.
+    ///
+    /// # Errors
+    /// As for [`FileName::from_client`].
+    pub fn from_command_line(text: &str) -> Result<Self, InvalidFileName> {
+        Self::clean(text.rsplit('/').next().unwrap_or_default())
+    }
+
+    /// Takes a name that was cleaned before, as the catalogue has it. Names from before they were
+    /// composed stay as they are.
+    ///
+    /// # Errors
+    /// [`InvalidFileName`] if no cleaning leaves this text.
+    pub fn from_catalogue(text: &str) -> Result<Self, InvalidFileName> {
+        if text.contains('/') || text.contains(hidden) {
+            return Err(InvalidFileName);
+        }
+        Self::measured(text.into())
+    }
+
+    fn clean(text: &str) -> Result<Self, InvalidFileName> {
+        let seen = text.chars().filter(|c| !hidden(*c));
+        // One more is too many already, however long the text is.
+        let composed: String = seen.nfc().take(FILE_NAME_CHARS_MAX + 1).collect();
+        Self::measured(composed.into())
+    }
+
+    fn measured(name: Box<str>) -> Result<Self, InvalidFileName> {
+        let has_good_length = (1..=FILE_NAME_CHARS_MAX).contains(&name.chars().count());
+        if has_good_length && !matches!(&*name, "." | "..") {
+            Ok(Self(name))
         } else {
             Err(InvalidFileName)
         }
@@ -80,6 +117,12 @@ mod tests {
             ("a\0b", "ab"),
             ("con.txt", "con.txt"),
             ("\u{1f600}.txt", "\u{1f600}.txt"),
+            ("u\u{308}\u{202e}.txt", "\u{fc}.txt"),
+            ("u\u{200e}\u{308}.txt", "\u{fc}.txt"),
+            (
+                "\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af}.hwp",
+                "\u{d55c}\u{ae00}.hwp",
+            ),
         ];
         for (sent, kept) in cases {
             assert_eq!(
@@ -101,6 +144,10 @@ mod tests {
             "\u{202e}",
             "\0",
             &"x".repeat(256),
+            &"\u{436}".repeat(256),
+            &"\u{1f600}".repeat(256),
+            // Grows in NFC, as it is excluded from composition.
+            &"\u{958}".repeat(128),
         ] {
             assert_eq!(
                 FileName::from_client(sent),
@@ -108,7 +155,35 @@ mod tests {
                 "{sent:?}"
             );
         }
-        assert!(FileName::from_client(&"x".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn names_are_measured_in_characters_once_they_are_composed() {
+        for character in ["x", "\u{436}", "\u{8868}", "\u{1f600}", "u\u{308}"] {
+            let name = FileName::from_client(&character.repeat(255)).unwrap();
+            assert_eq!(name.as_str().chars().count(), 255, "{character}");
+            assert_eq!(FileName::from_catalogue(name.as_str()), Ok(name));
+        }
+    }
+
+    #[test]
+    fn a_backslash_separates_for_clients_only() {
+        let typed = |text| FileName::from_command_line(text).unwrap().to_string();
+        assert_eq!(typed(r"a\b.txt"), r"a\b.txt");
+        assert_eq!(typed(r"dir/a\b.txt"), r"a\b.txt");
+        assert_eq!(typed(r"\"), r"\");
+        let name = FileName::from_command_line(r"a\b.txt").unwrap();
+        assert_eq!(name.ascii_fallback(), "a_b.txt");
+        assert_eq!(FileName::from_catalogue(r"a\b.txt"), Ok(name));
+    }
+
+    #[test]
+    fn the_catalogue_s_names_stay_as_they_are() {
+        let before = "u\u{308}.txt";
+        assert_eq!(FileName::from_catalogue(before).unwrap().as_str(), before);
+        for bad in ["", ".", "..", "a/b", "a\0", "\u{202e}", &"x".repeat(256)] {
+            assert!(FileName::from_catalogue(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -84,6 +84,13 @@ async fn passes_links_on(app: &TestApp, proxy: Client) {
         (401, Some("SignedUrl"))
     );
     assert_eq!(dead.json()["error"]["code"], "TOKEN_INVALID");
+    app.add("file_long", &"\u{1f600}".repeat(255), b"x").await;
+    let long = app.link("file_long", "").await;
+    let direct = app.client.get(&long, &[]).await;
+    let through = proxy.get(&long, &[]).await;
+    assert_eq!(through.status, 200, "a head as long as it can be");
+    let name = |reply: &Reply| reply.header("content-disposition").map(str::to_owned);
+    assert_eq!(name(&through), name(&direct));
     knows_who_asks(app, proxy).await;
     app.at(3_600);
     assert_eq!(proxy.get(&link, &[]).await.status, 401, "expired");
