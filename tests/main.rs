@@ -22,6 +22,9 @@ mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
 
+/// Media types, charsets and names of files, and the forms that they come in.
+mod types;
+
 /// What must hold for any bytes at all, for those that a fuzzer found.
 mod fuzz;
 /// Bad input of every kind, a line each.

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use sha2::{Digest as _, Sha256};
 
+use super::content::ContentHasher;
 use super::{Answer, Blob, BlobError, BlobStore, Registered, Staged, Stored};
-use crate::model::digest::Sha256Digest;
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -126,10 +125,14 @@ impl Staged for MemoryStage {
     fn commit(self: Box<Self>) -> Answer<'static, Stored> {
         Box::pin(async move {
             let Self { shelf, key, bytes } = *self;
+            let mut hasher = ContentHasher::default();
+            hasher.update(&bytes);
+            let (sha256, text) = hasher.finish();
             let stored = Stored {
                 key,
                 size: bytes.len() as u64,
-                sha256: Sha256Digest::new(Sha256::digest(&bytes).into()),
+                sha256,
+                text,
             };
             let mut blobs = shelf.blobs();
             if blobs.contains_key(&key) {

@@ -14,9 +14,11 @@ use bytes::Bytes;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, InPlace};
 use crate::model::id::{BlobKey, InstallationId};
+use crate::model::text::DetectedText;
 use crate::model::time::UnixSeconds;
 
 mod blocking;
+mod content;
 #[cfg(test)]
 mod contract;
 pub mod disk;
@@ -129,6 +131,8 @@ pub struct Stored {
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
+    /// Whether the bytes are text.
+    pub text: DetectedText,
 }
 
 /// What was registered in place.
@@ -140,6 +144,8 @@ pub struct Registered {
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
+    /// Whether the bytes are text.
+    pub text: DetectedText,
 }
 
 /// An open blob. Cloning is a reference count; the bytes of a file and those in memory stay readable while a

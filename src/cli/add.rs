@@ -39,7 +39,7 @@ pub(super) struct Add {
     /// Name of the file, with one file only [default: the last part of its path]
     #[arg(long, value_name = "NAME", value_parser = texts::file_name)]
     filename: Option<FileName>,
-    /// Media type of the files [default: by name]
+    /// Media type of the files [default: by name and content]
     #[arg(long = "type", value_name = "TYPE", value_parser = texts::media_type)]
     media_type: Option<MediaType>,
     /// Metadata: a JSON object of texts, or KEY=VALUE, repeated

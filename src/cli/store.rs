@@ -34,7 +34,7 @@ pub(super) struct Labels {
     pub(super) id: Option<FileId>,
     /// Else the last part of the path.
     pub(super) filename: Option<FileName>,
-    /// Else what the name stands for.
+    /// Else the name and the first bytes decide.
     pub(super) media_type: Option<MediaType>,
     pub(super) metadata: Metadata,
     pub(super) created_at: Option<UnixSeconds>,
@@ -61,12 +61,11 @@ impl Labels {
             Some(name) => name.clone(),
             None => name_of(path)?,
         };
-        let media_type = self.media_type.clone();
         Ok(NewFile {
             organization: self.organization.clone(),
             space: self.space.clone(),
             id: self.id.clone(),
-            media_type: media_type.unwrap_or_else(|| MediaType::of_name(&name)),
+            media_type: self.media_type.clone(),
             name,
             purpose: self.purpose,
             metadata: self.metadata.clone(),
@@ -205,6 +204,6 @@ async fn read(gateway: &Gateway, found: &Found, progress: &Progress) -> Result<U
 
 fn name_of(path: &Path) -> Result<FileName, Failure> {
     let last = path.file_name().unwrap_or_default().to_string_lossy();
-    FileName::from_client(&last)
+    FileName::from_command_line(&last)
         .map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use crate::model::disposition::Disposition;
 use crate::model::file::Purpose;
 use crate::model::key::Scope;
-use crate::model::media::{InvalidMediaType, MediaType};
+use crate::model::media::{InvalidLinkType, InvalidMediaType, MediaType};
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
 use crate::model::name::{FileName, InvalidFileName};
 use crate::model::revocation::LinkId;
@@ -53,7 +53,7 @@ pub(super) fn disposition(text: &str) -> Result<Disposition, &'static str> {
 
 /// A file name, cleaned.
 pub(super) fn file_name(text: &str) -> Result<FileName, InvalidFileName> {
-    FileName::from_client(text)
+    FileName::from_command_line(text)
 }
 
 /// What a stored file is served as.
@@ -62,8 +62,8 @@ pub(super) fn media_type(text: &str) -> Result<MediaType, InvalidMediaType> {
 }
 
 /// What a link's own claim may say that the file is.
-pub(super) fn claimed_type(text: &str) -> Result<MediaType, InvalidMediaType> {
-    MediaType::parse_essence(text)
+pub(super) fn claimed_type(text: &str) -> Result<MediaType, InvalidLinkType> {
+    MediaType::parse_asked(text)
 }
 
 /// Metadata out of one JSON object of texts, or of one `KEY=VALUE` each, or of both.

@@ -199,7 +199,6 @@ mod tests {
     use crate::gateway::upload::NewFile;
     use crate::model::file::Purpose;
     use crate::model::id::SpaceId;
-    use crate::model::media::MediaType;
     use crate::model::metadata::Metadata;
     use crate::model::name::FileName;
     use crate::sign::url;
@@ -279,7 +278,7 @@ mod tests {
             organization: owner.clone(),
             space: SpaceId::default_space(),
             id: None,
-            media_type: MediaType::of_name(&name),
+            media_type: None,
             name,
             purpose: Purpose::UserUpload,
             metadata: Metadata::default(),

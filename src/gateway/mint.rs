@@ -103,7 +103,7 @@ impl MintOptions {
                 self.filename.replace(name).is_some()
             }
             "content_type" => {
-                let kind = MediaType::parse_essence(value)
+                let kind = MediaType::parse_asked(value)
                     .map_err(|error| FieldFault::invalid(name, value, error))?;
                 self.content_type.replace(kind).is_some()
             }

@@ -18,6 +18,7 @@ use crate::model::id::{ApiKeyId, FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
+use crate::model::text::DetectedText;
 use crate::model::time::UnixSeconds;
 
 /// What is said of a file besides its bytes.
@@ -31,8 +32,9 @@ pub struct NewFile {
     pub id: Option<FileId>,
     /// Its name.
     pub name: FileName,
-    /// Its type.
-    pub media_type: MediaType,
+    /// The type that was declared, if one was. A placeholder counts as none; then the name and the first
+    /// bytes decide.
+    pub media_type: Option<MediaType>,
     /// What it is for.
     pub purpose: Purpose,
     /// The uploader's own words.
@@ -152,7 +154,8 @@ impl Gateway {
     pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<Kept, Refusal> {
         let stored = upload.stage.commit().await?;
         let location = BlobLocation::Stored(stored.key);
-        let file = self.record(new, stored.size, stored.sha256, location)?;
+        let content = (stored.size, stored.sha256, stored.text);
+        let file = self.record(new, content, location)?;
         Ok(Kept(file))
     }
 
@@ -170,7 +173,8 @@ impl Gateway {
                 other => other.into(),
             })?;
         let location = BlobLocation::InPlace(registered.file);
-        let file = self.record(new, registered.size, registered.sha256, location)?;
+        let content = (registered.size, registered.sha256, registered.text);
+        let file = self.record(new, content, location)?;
         Ok(Kept(file))
     }
 
@@ -224,8 +228,7 @@ impl Gateway {
     fn record(
         &self,
         new: NewFile,
-        size: u64,
-        sha256: Sha256Digest,
+        (size, sha256, text): (u64, Sha256Digest, DetectedText),
         location: BlobLocation,
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
@@ -237,8 +240,8 @@ impl Gateway {
             organization: new.organization,
             id,
             space: new.space,
+            media_type: MediaType::of_file(new.media_type, &new.name, text.begins_as_text),
             name: new.name,
-            media_type: new.media_type,
             size,
             sha256,
             purpose: new.purpose,
@@ -250,7 +253,7 @@ impl Gateway {
             damaged_at: None,
             link_revision: 0,
             location,
-            is_text: None,
+            is_text: Some(text.is_utf8),
             expires_at: None,
         })
     }
@@ -280,7 +283,7 @@ mod tests {
             organization: OrganizationId::default_organization(),
             space: SpaceId::parse(space).unwrap(),
             id: id.map(|id| FileId::parse(id).unwrap()),
-            media_type: MediaType::of_name(&name),
+            media_type: None,
             name,
             purpose: Purpose::UserUpload,
             metadata: Metadata::default(),

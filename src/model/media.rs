@@ -1,14 +1,36 @@
 //! Media types (RFC 9110, §8.3.1).
 
+use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
 
 use super::name::FileName;
+
+mod names;
+#[cfg(test)]
+mod tests;
 
 /// The longest media type we store, in bytes.
 pub const MEDIA_TYPE_BYTES_MAX: usize = 255;
 
 const OCTET_STREAM: &str = "application/octet-stream";
+
+/// Types that clients declare when they know none, beside those with a `*`.
+const PLACEHOLDERS: [&str; 7] = [
+    "application/download",
+    "application/force-download",
+    OCTET_STREAM,
+    "application/octetstream",
+    "application/x-unknown",
+    "binary/octet-stream",
+    "unknown/unknown",
+];
+
+/// JavaScript's types outside `text/` that browsers show as text.
+const SCRIPTS: [&str; 3] = [
+    "application/ecmascript",
+    "application/javascript",
+    "application/x-javascript",
+];
 
 /// A media type: `token/token`, with parameters perhaps, in printable ASCII. Kept verbatim, so it is held
 /// to the grammar by the letter: what a browser could take for another type is none here.
@@ -20,12 +42,17 @@ pub struct MediaType(Box<str>);
 #[error("a media type is token/token, at most {MEDIA_TYPE_BYTES_MAX} bytes")]
 pub struct InvalidMediaType;
 
+/// The text is no media type that a link may serve its file as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a link's type is token/token, perhaps with a charset, and no range such as image/*")]
+pub struct InvalidLinkType;
+
 impl MediaType {
     /// Takes `token/token`, then any number of `;`, each with one `name=value` behind it or nothing, the
     /// value a token or in quotes. A comma is refused even in quotes: browsers split the header there, and
     /// the last type counts for them.
     pub fn parse(text: &str) -> Result<Self, InvalidMediaType> {
-        let (essence, parameters) = text.split_at(text.find([' ', ';']).unwrap_or(text.len()));
+        let (essence, parameters) = split(text);
         let printable = text
             .bytes()
             .all(|byte| matches!(byte, 0x20..=0x7e) && byte != b',');
@@ -40,29 +67,79 @@ impl MediaType {
         }
     }
 
-    /// Takes `token/token` with nothing behind it, as a signed claim must be.
-    pub fn parse_essence(text: &str) -> Result<Self, InvalidMediaType> {
-        if is_essence(text) {
-            Self::parse(text)
+    /// Takes `token/token`, with one `charset` perhaps, as a signed claim must be.
+    pub fn parse_claim(text: &str) -> Result<Self, InvalidMediaType> {
+        let claim = Self::parse(text)?;
+        let mut parameters = Parameters(claim.parameters());
+        let first = parameters.next();
+        let is_charset = first.is_none_or(|(name, _)| name.eq_ignore_ascii_case("charset"));
+        // A `;` with nothing behind it says nothing, and is none of a claim's.
+        let is_plain = first.is_some() || claim.parameters().is_empty();
+        if is_charset && is_plain && parameters.next().is_none() {
+            Ok(claim)
         } else {
             Err(InvalidMediaType)
         }
     }
 
-    /// The type that the name's extension stands for; `application/octet-stream` where it stands for none.
-    pub fn of_name(name: &FileName) -> Self {
-        let guess = mime_guess::from_path(Path::new(name.as_str())).first_raw();
-        let known = guess.and_then(|text| Self::parse(text).ok());
-        known.unwrap_or_else(|| Self(OCTET_STREAM.into()))
+    /// Takes what a caller asks a link to serve its file as: a claim that says something, so no `*`.
+    pub fn parse_asked(text: &str) -> Result<Self, InvalidLinkType> {
+        let asked = Self::parse_claim(text).ok();
+        asked
+            .filter(|asked| !asked.has_wildcard())
+            .ok_or(InvalidLinkType)
     }
 
-    /// An upload's type: what the uploader declared if that is a media type that says something,
-    /// else what the name stands for.
-    pub fn of_upload(declared: Option<&str>, name: &FileName) -> Self {
+    /// Returns an upload's type: the declared one, unless it is a placeholder, else the type that the
+    /// name stands for. Where the name leaves it open, `begins_as_text` decides: whether the first bytes
+    /// are text.
+    pub fn of_file(declared: Option<Self>, name: &FileName, begins_as_text: bool) -> Self {
         declared
-            .and_then(|text| Self::parse(text).ok())
-            .filter(|declared| declared.essence() != OCTET_STREAM)
-            .unwrap_or_else(|| Self::of_name(name))
+            .filter(|declared| !declared.is_placeholder())
+            .unwrap_or_else(|| names::of_name(name, begins_as_text))
+    }
+
+    fn octet_stream() -> Self {
+        Self(OCTET_STREAM.into())
+    }
+
+    /// Whether this is what clients declare when they do not know the type.
+    pub fn is_placeholder(&self) -> bool {
+        let essence = self.essence();
+        // A multipart type means nothing without its boundary (RFC 2046, §5.1.1).
+        let is_empty_multipart =
+            essence.starts_with("multipart/") && self.parameter("boundary").is_none();
+        self.has_wildcard() || is_empty_multipart || PLACEHOLDERS.contains(&essence.as_str())
+    }
+
+    /// Whether the type or the subtype is `*`, as in `image/*`: a range of types (RFC 9110, §12.5.1).
+    fn has_wildcard(&self) -> bool {
+        self.essence().split('/').any(|part| part == "*")
+    }
+
+    /// Returns the type for an answer whose bytes are all UTF-8 text: with `charset=utf-8` where browsers
+    /// take the type for text and would else guess the charset from its first bytes or the reader's
+    /// language. A declared charset stays; JSON and XML say themselves what they are written in.
+    pub fn with_utf8(&self) -> Cow<'_, str> {
+        let text = self.as_str();
+        if !self.is_browser_text() || self.parameter("charset").is_some() {
+            return text.into();
+        }
+        let text = text.trim_end_matches([' ', ';']);
+        [text, "; charset=utf-8"].concat().into()
+    }
+
+    /// Whether browsers take this type for text without a charset of its own.
+    fn is_browser_text(&self) -> bool {
+        let essence = self.essence();
+        let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+        let is_data = ["json", "xml"].iter().any(|data| {
+            subtype == *data
+                || subtype
+                    .strip_suffix(data)
+                    .is_some_and(|rest| rest.ends_with('+'))
+        });
+        SCRIPTS.contains(&essence.as_str()) || (kind == "text" && !is_data)
     }
 
     /// The text, verbatim.
@@ -71,10 +148,11 @@ impl MediaType {
     }
 
     /// Whether a browser only paints or plays this type and can run nothing of it: images but for
-    /// SVG, audio, video, fonts and PDF. XML of any kind is a document, and can run.
+    /// SVG, audio, video, fonts and PDF. XML of any kind is a document, and can run; `image/*` is no type,
+    /// and a browser may take its bytes for anything.
     pub fn is_passive(&self) -> bool {
         let essence = self.essence();
-        if essence.ends_with("+xml") {
+        if essence.ends_with("+xml") || self.has_wildcard() {
             return false;
         }
         let kind = essence.split('/').next().unwrap_or_default();
@@ -86,13 +164,26 @@ impl MediaType {
     }
 
     fn essence(&self) -> String {
-        self.0
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim_end()
-            .to_ascii_lowercase()
+        let (essence, _) = split(&self.0);
+        essence.to_ascii_lowercase()
     }
+
+    /// Everything behind the essence.
+    fn parameters(&self) -> &str {
+        split(&self.0).1
+    }
+
+    /// The value of the first parameter of this name, as it is written, in its quotes if it has some.
+    fn parameter(&self, wanted: &str) -> Option<&str> {
+        Parameters(self.parameters())
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value)
+    }
+}
+
+/// The essence, and the parameters from their first space or `;` on.
+fn split(text: &str) -> (&str, &str) {
+    text.split_at(text.find([' ', ';']).unwrap_or(text.len()))
 }
 
 fn is_essence(text: &str) -> bool {
@@ -100,25 +191,39 @@ fn is_essence(text: &str) -> bool {
         .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
-/// `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )` of RFC 9110, §5.6.6, in printable ASCII.
+/// Whether this is `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )` of RFC 9110, §5.6.6, in
+/// printable ASCII.
 fn are_parameters(text: &str) -> bool {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let Some(parameter) = rest.trim_start_matches(' ').strip_prefix(';') else {
-            return false;
-        };
-        let parameter = parameter.trim_start_matches(' ');
-        let (name, value) = parameter.split_at(token_length(parameter));
-        rest = match value.strip_prefix('=') {
-            None if name.is_empty() => value,
-            Some(value) if !name.is_empty() => match after_value(value) {
-                Some(after) => after,
-                None => return false,
-            },
-            _ => return false,
-        };
+    let mut parameters = Parameters(text);
+    while parameters.next().is_some() {}
+    parameters.0.is_empty()
+}
+
+/// An iterator over the names and values of parameters. It ends at what is no parameter, and then
+/// holds the text from there on.
+struct Parameters<'a>(&'a str);
+
+impl<'a> Iterator for Parameters<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let parameter = self.0.trim_start_matches(' ').strip_prefix(';')?;
+            let parameter = parameter.trim_start_matches(' ');
+            let (name, value) = parameter.split_at(token_length(parameter));
+            let Some(value) = value.strip_prefix('=') else {
+                if !name.is_empty() {
+                    return None;
+                }
+                self.0 = value;
+                continue;
+            };
+            let after = after_value(value).filter(|_| !name.is_empty())?;
+            let length = value.len() - after.len();
+            self.0 = after;
+            return Some((name, value.get(..length).unwrap_or_default()));
+        }
     }
-    true
 }
 
 /// What follows the token or the quoted string that `text` begins with.
@@ -158,110 +263,5 @@ impl fmt::Display for MediaType {
 impl fmt::Debug for MediaType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_str())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> FileName {
-        FileName::from_client(text).unwrap()
-    }
-
-    #[test]
-    fn types_are_tokens_and_keep_their_parameters() {
-        for good in [
-            "image/png",
-            "text/plain; charset=utf-8",
-            "application/vnd.a+json",
-            "a/b;",
-            "a/b ; x=y;; z=\"q; \\\" r\"; ",
-        ] {
-            assert_eq!(MediaType::parse(good).unwrap().as_str(), good);
-        }
-        let long = format!("a/{}", "b".repeat(MEDIA_TYPE_BYTES_MAX));
-        for bad in [
-            "",
-            "text",
-            "text/",
-            "/plain",
-            "a b/c",
-            "text/plain\r\nX: y",
-            "text/plain;\u{e9}",
-            "a/b ",
-            "a/b x=y",
-            "a/b;x",
-            "a/b;x=",
-            "a/b;=y",
-            "a/b;x =y",
-            "a/b;x=y z",
-            "a/b;x=y ",
-            "a/b;x=\"y",
-            "a/b;x=\"y\\\"",
-            "a/b;x=\"y\"z",
-            "a/b;\tx=y",
-            "a/b;x=\"\u{7f}\"",
-            &long,
-        ] {
-            assert!(MediaType::parse(bad).is_err(), "{bad:?}");
-        }
-        assert!(MediaType::parse_essence("text/plain; charset=utf-8").is_err());
-    }
-
-    #[test]
-    fn a_second_type_behind_a_comma_is_refused() {
-        for bad in [
-            "image/png,text/html",
-            "image/png, text/html",
-            "image/png; ,text/html",
-            "image/png;,text/html",
-            "image/png; a=b,text/html",
-            "image/png; a=\"b,text/html\"",
-            "font/x;, image/svg+xml",
-        ] {
-            assert!(MediaType::parse(bad).is_err(), "{bad}");
-            assert!(MediaType::parse_essence(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn uploads_fall_back_to_the_name() {
-        let of = |declared, file| {
-            MediaType::of_upload(declared, &name(file))
-                .as_str()
-                .to_owned()
-        };
-        assert_eq!(of(Some("image/webp"), "a.png"), "image/webp");
-        assert_eq!(of(Some("application/octet-stream"), "a.png"), "image/png");
-        assert_eq!(of(Some("nonsense"), "a.pdf"), "application/pdf");
-        assert_eq!(of(None, "a.unknown-extension"), "application/octet-stream");
-    }
-
-    #[test]
-    fn passive_types_cannot_run() {
-        let passive = |text| MediaType::parse(text).unwrap().is_passive();
-        for yes in [
-            "image/png",
-            "IMAGE/GIF",
-            "audio/ogg",
-            "video/mp4",
-            "font/woff2",
-            "application/pdf",
-        ] {
-            assert!(passive(yes), "{yes}");
-        }
-        for no in [
-            "image/svg+xml",
-            "Image/SVG+xml; x=y",
-            "image/x+XML",
-            "font/x+xml ; x=y",
-            "text/html",
-            "text/xml",
-            "application/json",
-            "text/plain",
-        ] {
-            assert!(!passive(no), "{no}");
-        }
     }
 }

@@ -21,4 +21,5 @@ pub mod network;
 pub mod range;
 pub mod revocation;
 pub mod tenancy;
+pub mod text;
 pub mod time;

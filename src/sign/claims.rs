@@ -71,7 +71,7 @@ fn expected(name: ClaimName) -> &'static str {
         ClaimName::ContentDisposition => {
             "`inline` or `attachment`, perhaps with parameters in printable ASCII, at most 2,048 bytes"
         }
-        ClaimName::ContentType => "token/token, at most 255 bytes",
+        ClaimName::ContentType => "token/token, perhaps with a charset, at most 255 bytes",
     }
 }
 
@@ -110,7 +110,7 @@ impl Claims {
                 }
             }
             ClaimName::ContentType => {
-                self.content_type = Some(MediaType::parse_essence(&text).map_err(|_| invalid)?);
+                self.content_type = Some(MediaType::parse_claim(&text).map_err(|_| invalid)?);
             }
         }
         self.texts.retain(|(other, _)| *other != name);
@@ -170,17 +170,28 @@ mod tests {
     #[test]
     fn claims_keep_their_text_and_their_meaning() {
         let claims = Claims::none()
-            .with(ClaimName::ContentType, "Text/HTML")
+            .with(ClaimName::ContentType, "Text/HTML; charset=UTF-8")
             .and_then(|claims| claims.with(ClaimName::Ip, "::FFFF:192.0.2.0/120"))
             .and_then(|claims| claims.with(ClaimName::NotBefore, "12"))
             .and_then(|claims| claims.with(ClaimName::NotBefore, "13"))
             .and_then(|claims| claims.with(ClaimName::ContentDisposition, "inline"))
             .unwrap();
         let texts: Vec<_> = claims.texts().map(|(_, text)| text).collect();
-        assert_eq!(texts, ["::FFFF:192.0.2.0/120", "13", "inline", "Text/HTML"]);
+        assert_eq!(
+            texts,
+            [
+                "::FFFF:192.0.2.0/120",
+                "13",
+                "inline",
+                "Text/HTML; charset=UTF-8"
+            ]
+        );
         assert_eq!(claims.not_before(), UnixSeconds::new(13));
         assert_eq!(claims.ip(), Network::parse("192.0.2.0/24"));
-        assert_eq!(claims.content_type().unwrap().as_str(), "Text/HTML");
+        assert_eq!(
+            claims.content_type().unwrap().as_str(),
+            "Text/HTML; charset=UTF-8"
+        );
         assert_eq!(claims.content_disposition(), Some("inline"));
     }
 
@@ -195,7 +206,8 @@ mod tests {
             (ClaimName::ContentDisposition, "attachment; filename=\"é\""),
             (ClaimName::ContentDisposition, "inline\r\nX: y"),
             (ClaimName::ContentDisposition, &long),
-            (ClaimName::ContentType, "text/html; charset=utf-8"),
+            (ClaimName::ContentType, "text/html; x=y"),
+            (ClaimName::ContentType, "text/html;"),
         ];
         for (name, text) in cases {
             let refused = Claims::none().with(name, text).unwrap_err();

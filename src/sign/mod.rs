@@ -27,7 +27,7 @@
 //! | `ip` | an address, or a CIDR without host bits | only this client, or one of this network |
 //! | `not-before` | `seconds` | not earlier than this |
 //! | `response-content-disposition` | `inline` or `attachment`, perhaps `;` and printable ASCII | the answer's `Content-Disposition` |
-//! | `response-content-type` | `token/token` | the answer's `Content-Type` |
+//! | `response-content-type` | `token/token`, perhaps with a `charset` | the answer's `Content-Type` |
 //!
 //! Any other name is unknown: it changes nothing, and its value is not even decoded. Names and known
 //! values are percent-decoded once, and `+` stands for a space. Empty pieces (`&&`) are passed over. An

@@ -3,19 +3,20 @@
 
 use bytes::Bytes;
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
 use super::Exchange;
 use super::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter, Unreadable};
 use super::part::{self, PartHead};
 use super::problem::Problem;
 use super::received::Received;
-use super::{query, wire};
+use super::{header, query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::gateway::upload::{Room, Upload};
 use crate::model::file::Purpose;
 use crate::model::id::OrganizationId;
+use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 
@@ -56,10 +57,10 @@ pub(super) struct Texts {
 pub(super) struct FilePart {
     /// Its bytes.
     pub(super) upload: Upload,
-    /// Its name, cleaned, or why it is none: a style may have the name in a field of its own.
-    pub(super) name: Result<FileName, FieldFault>,
-    /// The type that the part declares.
-    pub(super) declared_type: Option<String>,
+    /// Its name, cleaned. `None` where the part has none: a name in a field of its own counts.
+    pub(super) name: Option<FileName>,
+    /// The type that the part declares, if it is a media type.
+    pub(super) declared_type: Option<MediaType>,
 }
 
 /// A text part that a style may have.
@@ -141,9 +142,12 @@ impl Form {
             .ok_or_else(|| Problem::bad_body("a part has no name"))?;
         parts.last_name.clone_from(&name);
         if fields.file.contains(&name.as_str()) {
-            return self
-                .take_file(gateway, lines, parts, name, head.filename)
-                .await;
+            if self.file.is_some() {
+                return Err(FieldFault::missing(name, "must be exactly one file").into());
+            }
+            // A fault of the name is told here, before the bytes come in.
+            let filename = self.name_of_file(head.filename.as_deref(), fields)?;
+            return self.take_file(gateway, lines, parts, filename).await;
         }
         let known = fields.texts.iter().find(|field| field.name() == name);
         let Some(field) = known else {
@@ -158,17 +162,8 @@ impl Form {
         gateway: &Gateway,
         lines: &HeaderMap,
         parts: &mut Parts<'_>,
-        field: String,
-        filename: Option<String>,
+        name: Option<FileName>,
     ) -> Result<(), Problem> {
-        if self.file.is_some() {
-            return Err(FieldFault::missing(field, "must be exactly one file").into());
-        }
-        let filename = filename.unwrap_or_default();
-        let name = FileName::from_client(&filename)
-            .map_err(|error| FieldFault::invalid("filename", filename, error));
-        let declared = lines.get(CONTENT_TYPE).and_then(|line| line.to_str().ok());
-        let declared_type = declared.map(str::to_owned);
         let mut upload = gateway.begin_upload().await?.within(self.room);
         while let Some(chunk) = parts.chunk().await? {
             upload.write(chunk).await?;
@@ -176,9 +171,26 @@ impl Form {
         self.file = Some(FilePart {
             upload,
             name,
-            declared_type,
+            declared_type: declared_type(lines),
         });
         Ok(())
+    }
+
+    /// Returns the name of the file part, if it needs one: a field of its own that came earlier counts
+    /// before it, and where there is no name in the part such a field may come later.
+    fn name_of_file(
+        &self,
+        filename: Option<&str>,
+        fields: &Fields,
+    ) -> Result<Option<FileName>, FieldFault> {
+        let filename = filename.unwrap_or_default();
+        let has_field = fields.texts.contains(&TextField::Filename);
+        if self.texts.filename.is_some() || (filename.is_empty() && has_field) {
+            return Ok(None);
+        }
+        let name = FileName::from_client(filename);
+        name.map(Some)
+            .map_err(|error| FieldFault::invalid("filename", filename, error))
     }
 }
 
@@ -212,7 +224,7 @@ impl TextField {
 
 /// Refuses a body that says beforehand that it is too large, or is compressed.
 fn check_length(gateway: &Gateway, headers: &HeaderMap, body_max: u64) -> Result<(), Problem> {
-    if headers.contains_key(CONTENT_ENCODING) {
+    if header::is_encoded(headers) {
         return Err(Problem::UnsupportedBody("a Content-Encoding is not taken"));
     }
     let length = headers
@@ -267,10 +279,18 @@ fn check_encoding(lines: &HeaderMap) -> Result<(), Problem> {
     if ![&b""[..], b"7bit", b"8bit", b"binary"].contains(&encoding.as_slice()) {
         return Err(Problem::bad_body("a part has a Content-Transfer-Encoding"));
     }
-    if line(CONTENT_TYPE).starts_with(b"multipart/") {
+    // Without a boundary it cannot be one, and the type says nothing.
+    let is_form = line(CONTENT_TYPE).starts_with(b"multipart/");
+    if is_form && !declared_type(lines).is_some_and(|declared| declared.is_placeholder()) {
         return Err(Problem::bad_body("a part is a multipart of its own"));
     }
     Ok(())
+}
+
+/// The type in a part's head, if it is a media type.
+fn declared_type(lines: &HeaderMap) -> Option<MediaType> {
+    let text = lines.get(CONTENT_TYPE)?.to_str().ok()?;
+    MediaType::parse(text).ok()
 }
 
 /// The parts of the form, while they come in.

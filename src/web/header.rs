@@ -25,11 +25,20 @@ pub(super) fn takes_json(headers: &HeaderMap) -> Result<(), Problem> {
             "it is not application/json in UTF-8",
         ));
     }
-    let encoding = text(CONTENT_ENCODING)?;
-    if encoding.is_some_and(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+    if is_encoded(headers) {
         return Err(Problem::UnsupportedBody("it is encoded"));
     }
     Ok(())
+}
+
+/// Whether a body's head names a coding other than `identity`, which is none (RFC 9110, §8.4.1).
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(CONTENT_ENCODING).iter();
+    let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    codings.any(|coding| {
+        let coding = coding.trim_ascii();
+        !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
+    })
 }
 
 /// Whether a `Content-Type` is JSON, in UTF-8 if it says in what (RFC 8259, §8.1). Other parameters say

@@ -1,4 +1,4 @@
-//! What the head of a multipart part says (RFC 7578, §4.2; RFC 8187 for `filename*`).
+//! The head of a multipart part (RFC 7578, §4.2; RFC 8187 for `filename*`).
 
 use hyper::HeaderMap;
 use hyper::header::CONTENT_DISPOSITION;
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 pub struct PartHead {
     /// The field's name.
     pub name: Option<String>,
-    /// The file's name, `filename*` before `filename`.
+    /// The file's name: `filename*` where it can be decoded, else `filename`.
     pub filename: Option<String>,
 }
 
@@ -33,23 +33,21 @@ impl PartHead {
             return Err(UnreadableHead("it is not form-data"));
         }
         let mut head = Self::default();
-        let mut extended = None;
+        let mut extended: Option<Option<String>> = None;
         while !rest.trim().is_empty() {
             let (name, value, after) = parameter(rest)?;
-            let slot = match name.to_ascii_lowercase().as_str() {
-                "name" => Some((&mut head.name, value)),
-                "filename" => Some((&mut head.filename, value)),
-                "filename*" => Some((&mut extended, extended_text(&value)?)),
-                _ => None,
+            let is_again = match name.to_ascii_lowercase().as_str() {
+                "name" => head.name.replace(value).is_some(),
+                "filename" => head.filename.replace(value).is_some(),
+                "filename*" => extended.replace(extended_text(&value)).is_some(),
+                _ => false,
             };
-            if let Some((slot, value)) = slot
-                && slot.replace(value).is_some()
-            {
+            if is_again {
                 return Err(UnreadableHead("a parameter is there twice"));
             }
             rest = after;
         }
-        head.filename = extended.or(head.filename);
+        head.filename = extended.flatten().or(head.filename);
         Ok(head)
     }
 }
@@ -123,18 +121,22 @@ fn unescape_form(text: &str) -> String {
         .replace("%0A", "\n")
 }
 
-/// `UTF-8''percent-encoded`; no other character set is known.
-fn extended_text(value: &str) -> Result<String, UnreadableHead> {
+/// Decodes `charset'language'percent-encoded` (RFC 8187, §3.2). `None` where it is not that, and where the
+/// charset is none of the two that the RFC ever named, UTF-8 and ISO-8859-1.
+fn extended_text(value: &str) -> Option<String> {
     let mut parts = value.splitn(3, '\'');
-    let (charset, encoded) = (parts.next().unwrap_or_default(), parts.nth(1));
-    let encoded = encoded.ok_or(UnreadableHead("filename* has no character set"))?;
-    if !charset.eq_ignore_ascii_case("utf-8") {
-        return Err(UnreadableHead("filename* is not UTF-8"));
+    let (charset, encoded) = (parts.next()?, parts.nth(1)?);
+    let bytes: Vec<u8> = percent_decode_str(encoded).collect();
+    // A `%` that begins no escape is left as it is, and then this is no encoding.
+    let is_whole = encoded.matches('%').count() * 2 + bytes.len() == encoded.len();
+    if !is_whole {
+        return None;
     }
-    let decoded = percent_decode_str(encoded).decode_utf8();
-    decoded
-        .map(Into::into)
-        .map_err(|_| UnreadableHead("filename* is not UTF-8"))
+    match charset.to_ascii_lowercase().as_str() {
+        "utf-8" => String::from_utf8(bytes).ok(),
+        "iso-8859-1" => Some(bytes.into_iter().map(char::from).collect()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +173,16 @@ mod tests {
             ),
             ("; filename*=UTF-8'en'a%27b; filename=x", Some("a'b")),
             ("; filename=\"\"", Some("")),
+            ("; filename*=ISO-8859-1''Gr%FC%DFe.txt", Some("Grüße.txt")),
+            ("; filename*=utf-8''a%25b", Some("a%b")),
+            ("; filename*=utf-8''%ff; filename=x", Some("x")),
+            ("; filename=x; filename*=utf-8''%4", Some("x")),
+            ("; filename=x; filename*=utf-8''100%.txt", Some("x")),
+            ("; filename=x; filename*=windows-1252''a", Some("x")),
+            ("; filename=x; filename*=us-ascii''a", Some("x")),
+            ("; filename=x; filename*=''a", Some("x")),
+            ("; filename=x; filename*=a", Some("x")),
+            ("; filename*=utf-8''%ff", None),
         ];
         for (parameters, name) in cases {
             assert_eq!(
@@ -189,9 +201,8 @@ mod tests {
             "; filename",
             "; filename=a; filename=b",
             "; name=again",
-            "; filename*=utf-8''%ff",
-            "; filename*=iso-8859-1''a",
-            "; filename*=a",
+            "; filename*=utf-8''a; filename*=utf-8''a",
+            "; filename*=utf-8''%ff; filename*=utf-8''a",
         ] {
             assert!(filename(bad).is_err(), "{bad}");
         }

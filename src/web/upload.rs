@@ -10,7 +10,6 @@ use crate::gateway::refusal::FieldFault;
 use crate::gateway::upload::NewFile;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::SpaceId;
-use crate::model::media::MediaType;
 
 /// Reads a form with exactly one file, and with `purpose`, `metadata` and `filename` where the style has
 /// these fields; stores the file in the caller's default space and answers its record. A name in a field
@@ -23,12 +22,13 @@ pub(super) async fn take_in(
     let form = Form::read(exchange, &caller.organization, fields).await?;
     let (texts, file) = (form.texts, form.file);
     let file = file.ok_or_else(|| FieldFault::required("file"))?;
-    let name = texts.filename.map_or(file.name, Ok)?;
+    let name = texts.filename.or(file.name);
+    let name = name.ok_or_else(|| FieldFault::required("filename"))?;
     let new = NewFile {
         organization: caller.organization,
         space: SpaceId::default_space(),
         id: None,
-        media_type: MediaType::of_upload(file.declared_type.as_deref(), &name),
+        media_type: file.declared_type,
         name,
         purpose: texts.purpose.unwrap_or(Purpose::UserUpload),
         metadata: texts.metadata.unwrap_or_default(),

@@ -70,8 +70,8 @@ async fn forms_that_are_broken_are_400() {
             part("Content-Disposition: form-data; name=\"file"),
         ),
         (
-            "a filename that is no UTF-8",
-            part("Content-Disposition: form-data; name=\"file\"; filename*=utf-8''%ff"),
+            "a filename that is there twice",
+            part("Content-Disposition: form-data; name=\"file\"; filename=x; filename=x"),
         ),
         (
             "an encoded part",
@@ -385,7 +385,7 @@ async fn broken_forms_are_told_in_our_own_words() {
     let good = "Content-Disposition: form-data; name=\"file\"; filename=\"x\"";
     for (body, why) in [
         (cut(&long), "the form has no end"),
-        (cut("file"), "the form has no end"),
+        (cut("purpose"), "the form has no end"),
         (
             Form::default().file("x", b"x").open(),
             "the form has no end",

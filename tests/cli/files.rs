@@ -20,7 +20,7 @@ fn add_takes_directories_and_says_what_it_stored() {
     assert!(files[4].is_null());
     assert_eq!(files[1]["mime_type"], "image/png");
     assert_eq!(files[1]["size_bytes"], 5);
-    assert_eq!(files[3]["mime_type"], "application/octet-stream");
+    assert_eq!(files[3]["mime_type"], "text/plain");
     assert!(String::from_utf8(output.stderr).unwrap().contains("link"));
 }
 

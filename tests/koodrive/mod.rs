@@ -10,7 +10,6 @@ use hallpass::gateway::upload::NewFile;
 use hallpass::model::file::Purpose;
 use hallpass::model::id::{FileId, OrganizationId, SpaceId};
 use hallpass::model::key::Scopes;
-use hallpass::model::media::MediaType;
 use hallpass::model::metadata::Metadata;
 use hallpass::model::name::FileName;
 use serde_json::{Value, json};
@@ -73,7 +72,7 @@ impl Koo {
             organization: OrganizationId::parse(organization).unwrap(),
             space: SpaceId::parse(space).unwrap(),
             id: Some(FileId::parse(id).unwrap()),
-            media_type: MediaType::of_name(&name),
+            media_type: None,
             name,
             purpose: Purpose::UserUpload,
             metadata: Metadata::default(),

@@ -21,7 +21,6 @@ use hallpass::gateway::upload::NewFile;
 use hallpass::model::file::{FileRecord, Purpose};
 use hallpass::model::id::{FileId, OrganizationId, SpaceId};
 use hallpass::model::key::Scopes;
-use hallpass::model::media::MediaType;
 use hallpass::model::metadata::Metadata;
 use hallpass::model::name::FileName;
 use hallpass::model::time::UnixSeconds;
@@ -393,7 +392,7 @@ pub(crate) fn new_file(organization: &str, id: &str, name: &str) -> NewFile {
         organization: OrganizationId::parse(organization).unwrap(),
         space: SpaceId::default_space(),
         id: Some(FileId::parse(id).unwrap()),
-        media_type: MediaType::of_name(&name),
+        media_type: None,
         name,
         purpose: Purpose::UserUpload,
         metadata: Metadata::default(),

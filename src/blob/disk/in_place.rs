@@ -6,14 +6,14 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::beneath::{self, Unfit};
 use super::{failed, named};
 use crate::blob::blocking::blocking;
+use crate::blob::content::ContentHasher;
 use crate::blob::{Blob, BlobError, Registered};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::InPlace;
+use crate::model::text::DetectedText;
 
 /// Bytes hashed in one go on the blocking pool; whoever drops the answer waits for no more than that.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
@@ -147,7 +147,7 @@ impl Candidate {
             return Err(refused(&path, "one of its times is out of range"));
         };
         let file = Arc::new(file);
-        let sha256 = match digest(&file, metadata.len()).await {
+        let (sha256, text) = match digest(&file, metadata.len()).await {
             Err(BlobError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(refused(&path, CHANGED));
             }
@@ -163,6 +163,7 @@ impl Candidate {
             file: identity(&metadata, path, modified_nanos),
             size: metadata.len(),
             sha256,
+            text,
         })
     }
 }
@@ -197,8 +198,8 @@ fn nanos(seconds: i64, nanos: i64) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
-async fn digest(file: &Arc<File>, size: u64) -> Result<Sha256Digest, BlobError> {
-    let mut hasher = Sha256::new();
+async fn digest(file: &Arc<File>, size: u64) -> Result<(Sha256Digest, DetectedText), BlobError> {
+    let mut hasher = ContentHasher::default();
     let mut offset = 0;
     while offset < size {
         let end = size.min(offset + STEP_BYTES);
@@ -210,10 +211,10 @@ async fn digest(file: &Arc<File>, size: u64) -> Result<Sha256Digest, BlobError> 
         .await?;
         offset = end;
     }
-    Ok(Sha256Digest::new(hasher.finalize().into()))
+    Ok(hasher.finish())
 }
 
-fn step(file: &File, mut offset: u64, end: u64, hasher: &mut Sha256) -> io::Result<()> {
+fn step(file: &File, mut offset: u64, end: u64, hasher: &mut ContentHasher) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     while offset < end {
         let left = usize::try_from(end - offset).unwrap_or(READ_BYTES);

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::fs::{futimens, openat, renameat_with, unlinkat};
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::beneath::{self, Unfit};
 use super::{Directories, failed};
 use crate::blob::blocking::blocking;
+use crate::blob::content::ContentHasher;
 use crate::blob::{Answer, BlobError, Staged, Stored};
 use crate::model::digest::Sha256Digest;
 use crate::model::id::BlobKey;
+use crate::model::text::DetectedText;
 
 /// Bytes gathered before they are hashed and written, so that threads are changed seldom. A stage holds
 /// this twice, once being filled and once being hashed and written: a hundred uploads at once take about
@@ -38,7 +39,7 @@ pub(super) struct Stage {
     /// What was handed out last, to be filled again.
     handed_out: Bytes,
     pen: Hand<Pen>,
-    hasher: Hand<Sha256>,
+    hasher: Hand<ContentHasher>,
     /// Whether every call so far ran to its end and was good.
     sound: bool,
 }
@@ -69,7 +70,7 @@ impl Stage {
             gathered: BytesMut::new(),
             handed_out: Bytes::new(),
             pen: Hand::Ours(Pen::create(directories, key)?),
-            hasher: Hand::Ours(Sha256::new()),
+            hasher: Hand::Ours(ContentHasher::default()),
             sound: true,
         })
     }
@@ -95,7 +96,7 @@ impl Stage {
 
     /// Takes pen and hasher, after what they do in the background, if they do. Dropped while it waits,
     /// it leaves both where they were.
-    async fn take_both(&mut self) -> Result<(Pen, Sha256), BlobError> {
+    async fn take_both(&mut self) -> Result<(Pen, ContentHasher), BlobError> {
         self.hasher.come_back().await?;
         self.pen.come_back().await?;
         Ok((self.pen.take()?, self.hasher.take()?))
@@ -165,8 +166,8 @@ impl Staged for Stage {
             let rest = std::mem::take(&mut self.gathered);
             blocking("committing a blob", move || {
                 hasher.update(&rest);
-                let sha256 = Sha256Digest::new(hasher.finalize().into());
-                pen.write(&rest)?.publish(sha256)
+                let (sha256, text) = hasher.finish();
+                pen.write(&rest)?.publish(sha256, text)
             })
             .await
         })
@@ -222,7 +223,7 @@ impl Pen {
 
     /// Syncs the file, then gives it its place. A sync that failed is not tried again, as the kernel
     /// reports lost pages only once: the stage is lost with them.
-    fn publish(mut self, sha256: Sha256Digest) -> Result<Stored, BlobError> {
+    fn publish(mut self, sha256: Sha256Digest, text: DetectedText) -> Result<Stored, BlobError> {
         // The file's time is the time of the commit, also where the last byte came long before.
         let now = Timestamps {
             last_access: time(UTIME_OMIT),
@@ -238,6 +239,7 @@ impl Pen {
             key: self.key,
             size: self.size,
             sha256,
+            text,
         })
     }
 }

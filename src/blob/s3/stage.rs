@@ -8,7 +8,6 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
@@ -18,8 +17,9 @@ use super::room::{FIRST_BYTES, Taken, held};
 use super::uploads::UPLOAD_SECONDS_MAX;
 use super::write::{COMMITTING, WRITING, taken};
 use super::{SENT_WITHIN, Shared};
+use crate::blob::content::ContentHasher;
 use crate::blob::{Answer, BlobError, Staged, Stored};
-use crate::model::digest::{Sha256Digest, hex};
+use crate::model::digest::hex;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
@@ -43,9 +43,9 @@ pub(super) struct Stage {
 
 /// Who has the hasher.
 enum Hasher {
-    Ours(Sha256),
+    Ours(ContentHasher),
     /// A thread in the background, which gives it back.
-    Away(JoinHandle<Sha256>),
+    Away(JoinHandle<ContentHasher>),
     Gone,
 }
 
@@ -80,7 +80,7 @@ impl Stage {
             room: (0, None),
             since: Instant::now(),
             size: 0,
-            hasher: Hasher::Ours(Sha256::new()),
+            hasher: Hasher::Ours(ContentHasher::default()),
             parts: Parts {
                 shared: Arc::clone(&shared),
                 path: shared.path(key),
@@ -166,7 +166,7 @@ impl Stage {
     }
 
     /// Puts all in one request.
-    async fn put(&mut self) -> Result<Sha256Digest, BlobError> {
+    async fn put(&mut self) -> Result<ContentHasher, BlobError> {
         let mut hasher = self.hasher.take().await?;
         let bytes = self.take_gathered();
         let hashed = bytes.clone();
@@ -177,19 +177,17 @@ impl Stage {
         let hasher = hashing
             .await
             .map_err(|gone| failed(io::Error::other(gone)))?;
-        let sha256 = Sha256Digest::new(hasher.finalize().into());
         let (path, writer) = (&self.parts.path, &self.parts.writer);
         self.shared.put(path, bytes, writer).await?;
-        Ok(sha256)
+        Ok(hasher)
     }
 
     /// Sends the rest, and has the store make one object of all parts.
-    async fn complete(&mut self) -> Result<Sha256Digest, BlobError> {
+    async fn complete(&mut self) -> Result<ContentHasher, BlobError> {
         self.send_gathered().await?;
         self.parts.settle().await?;
         self.parts.complete(self.size).await?;
-        let hasher = self.hasher.take().await?;
-        Ok(Sha256Digest::new(hasher.finalize().into()))
+        self.hasher.take().await
     }
 
     /// Marks the stage as unsound until the call ran to its end: one that was dropped on its way may have
@@ -227,10 +225,12 @@ impl Staged for Stage {
                 Id::Asked(_) | Id::Known(_) => self.complete().await,
             };
             self.shared.note_write(&written);
+            let (sha256, text) = written?.finish();
             Ok(Stored {
                 key: self.key,
                 size: self.size,
-                sha256: written?,
+                sha256,
+                text,
             })
         })
     }
@@ -238,7 +238,7 @@ impl Staged for Stage {
 
 impl Hasher {
     /// Takes it, once it is back. Dropped while it waits, it leaves it where it is.
-    async fn take(&mut self) -> Result<Sha256, BlobError> {
+    async fn take(&mut self) -> Result<ContentHasher, BlobError> {
         if let Self::Away(task) = self {
             let back = task.await;
             *self = back.map_or(Self::Gone, Self::Ours);

@@ -21,7 +21,6 @@ use crate::gateway::upload::NewFile;
 use crate::model::file::{BlobLocation, Purpose};
 use crate::model::id::FileId;
 use crate::model::key::{ApiKeyState, Scopes};
-use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
@@ -72,7 +71,7 @@ fn new_file(organization: &OrganizationId, id: &str) -> NewFile {
         space: SpaceId::default_space(),
         id: Some(FileId::parse(id).unwrap()),
         name: FileName::from_client("x.txt").unwrap(),
-        media_type: MediaType::parse("text/plain").unwrap(),
+        media_type: None,
         purpose: Purpose::UserUpload,
         metadata: Metadata::default(),
         created_at: None,
