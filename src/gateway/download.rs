@@ -60,6 +60,16 @@ impl Download {
         self.claims.content_type().unwrap_or(&self.file.media_type)
     }
 
+    /// Returns the answer's `Content-Type`: [`Download::media_type`], with the charset of text that is
+    /// known to be UTF-8.
+    pub fn content_type(&self) -> Cow<'_, str> {
+        let said = self.media_type();
+        match self.file.is_text {
+            Some(true) => said.with_utf8(),
+            Some(false) | None => said.as_str().into(),
+        }
+    }
+
     /// Shown or saved, and under which name: the link's own claim, else inline. A claim that is one of the
     /// two words alone says nothing of a name, so that is the file's.
     pub fn disposition(&self) -> Cow<'_, str> {

@@ -50,6 +50,7 @@ pub mod sweep;
 pub mod tenants;
 #[cfg(test)]
 pub mod testing;
+mod text;
 pub mod upload;
 
 /// The gateway's own settings, checked.

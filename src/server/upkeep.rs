@@ -1,4 +1,4 @@
-//! What goes on behind the requests: taking up what others changed, and sweeping.
+//! Background tasks: taking up what others changed, sweeping, and text detection on files from before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// How often files that are expired are moved into the recycle bin. Nobody waits for it.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 
+/// How often a gateway looks for files that came in without text detection, as under an older version.
+const TEXT_EVERY: Duration = Duration::from_secs(3_600);
+
 /// How long to wait between being told of a change and looking: whoever changes much at once tells it once.
 const TOLD_PAUSE: Duration = Duration::from_millis(5);
 
@@ -38,6 +41,7 @@ pub(super) fn keep_up(
         configuration,
     ));
     tasks.spawn(keep_swept(Arc::clone(gateway)));
+    tasks.spawn(keep_text_known(Arc::clone(gateway)));
     tasks.spawn(keep_expired(Arc::clone(gateway)));
 }
 
@@ -156,6 +160,20 @@ async fn keep_swept(gateway: Arc<Gateway>) {
             }
             Err(Refusal::Unavailable(why)) => tracing::warn!(why, "sweeping is put off"),
             Err(refusal) => tracing::error!(error = %refusal, "sweeping failed"),
+        }
+    }
+}
+
+/// Finds out which files from before are text, at the start and then every hour.
+async fn keep_text_known(gateway: Arc<Gateway>) {
+    let mut tick = interval(TEXT_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        match gateway.detect_text().await {
+            Ok(judged) => tracing::debug!(judged, "text detection is done"),
+            Err(Refusal::Unavailable(why)) => tracing::warn!(why, "text detection is put off"),
+            Err(refusal) => tracing::error!(error = %refusal, "text detection failed"),
         }
     }
 }

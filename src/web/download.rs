@@ -220,7 +220,7 @@ fn parts(ranges: &[Range<u64>], download: &Download, boundary: &str) -> Body {
     let mut bodies = VecDeque::new();
     for range in ranges {
         let (kind, place) = (
-            download.media_type(),
+            download.content_type(),
             content_range(range, download.file.size),
         );
         let head =

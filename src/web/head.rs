@@ -94,7 +94,7 @@ impl Head {
         };
         set(ETAG, &validators.etag);
         set(LAST_MODIFIED, &validators.last_modified_header());
-        set(CONTENT_TYPE, download.media_type().as_str());
+        set(CONTENT_TYPE, &download.content_type());
         set(CONTENT_DISPOSITION, &download.disposition());
         let digest = format!("sha-256=:{}:", file.sha256.to_base64());
         let is_said_unasked = digest::is_said_unasked(download.media_type());

@@ -66,7 +66,7 @@ async fn signed(
     let asked = Presign {
         is_head: exchange.request.method == Method::HEAD,
         seconds: lives.clamp(1, URL_SECONDS_MAX),
-        content_type: download.media_type().as_str(),
+        content_type: &download.content_type(),
         disposition: &disposition(download),
         cache_control: cache_control
             .and_then(|value| value.to_str().ok())

@@ -43,6 +43,16 @@ const scenes = {
         return seen;
     },
 
+    // The character set that each page, opened by itself, is read in, and its text.
+    async charsets(page, { urls }) {
+        const seen = [];
+        for (const url of urls) {
+            await page.goto(url);
+            seen.push(await page.evaluate(() => [document.characterSet, document.body.innerText]));
+        }
+        return seen;
+    },
+
     // Where a page's video was and where it came to after it was sent to a place, all in
     // seconds. From there it plays.
     async video(page, { url, to }) {

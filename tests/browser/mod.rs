@@ -2,6 +2,7 @@
 //! other origins, and what a stranger uploaded runs nowhere.
 
 mod cache;
+mod charset;
 mod frames;
 mod head;
 mod links;

@@ -83,7 +83,10 @@ async fn c04_the_link_alone_opens_the_bytes() {
     assert_eq!((reply.status, reply.body.as_slice()), (200, F1_BYTES));
     let disposition = "attachment; filename=\"output.txt\"";
     assert_eq!(reply.header("content-disposition"), Some(disposition));
-    assert_eq!(reply.header("content-type"), Some("text/plain"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
     assert_eq!(reply.header("content-length"), Some("19"));
 }
 

@@ -163,6 +163,32 @@ async fn what_could_run_in_a_browser_is_saved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_store_is_told_the_charset_of_text() {
+    let Some(app) = place().await else {
+        return;
+    };
+    let long = "Gr\u{fc}\u{df}e ".repeat(1_000_000);
+    for (id, bytes, kind) in [
+        (
+            "file_text",
+            "Gr\u{fc}\u{df}e".as_bytes(),
+            "text/plain; charset=utf-8",
+        ),
+        ("file_long", long.as_bytes(), "text/plain; charset=utf-8"),
+        ("file_latin", b"Gr\xfc\xdfe", "text/plain"),
+    ] {
+        app.add(id, "notes.txt", bytes).await;
+        let link = app.link(id, "").await;
+        let (head, body) = curl(&[], &location(&app.client.get(&link, &[]).await));
+        assert!(
+            head.contains(&format!("content-type: {kind}\r\n")),
+            "{head}"
+        );
+        assert!(body == bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn conditions_are_answered_before_anybody_is_sent_on() {
     let Some(app) = place().await else {
         return;

@@ -1,5 +1,6 @@
 //! Media types, charsets and names: declared, guessed and sent, through every door.
 
+mod charset;
 mod endings;
 mod forms;
 mod names;

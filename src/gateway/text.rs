@@ -1,0 +1,136 @@
+//! Text detection on files that came in before their bytes were judged on the way.
+
+use tokio::task::yield_now;
+
+use super::Gateway;
+use super::pieces::Pieces;
+use super::refusal::Refusal;
+use crate::blob::BlobError;
+use crate::catalog::maintenance::Text;
+use crate::model::file::FileRecord;
+use crate::model::text::TextDetector;
+
+/// How many files are read between two writes of what was found: each write makes every gateway look at
+/// its rows again.
+const FILES_READ: u32 = 100;
+
+impl Gateway {
+    /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps
+    /// the findings with the rows. Returns how many it judged. A binary file costs one read of its first
+    /// bytes. A file whose bytes cannot be had is left for the next call. Dropping the future stops
+    /// between two pieces.
+    ///
+    /// # Errors
+    /// The refusal of the catalogue or of the store where they are out of reach.
+    pub async fn detect_text(&self) -> Result<u64, Refusal> {
+        let mut judged = 0;
+        let mut last = None;
+        loop {
+            let page = self
+                .catalog
+                .files_of_unknown_text(last.as_ref(), FILES_READ)
+                .await?;
+            let Some(file) = page.last() else {
+                return Ok(judged);
+            };
+            last = Some((file.organization.clone(), file.id.clone()));
+            let mut texts = Vec::new();
+            for file in &page {
+                texts.extend(self.judge_text(file).await?);
+            }
+            if !texts.is_empty() {
+                judged += texts.len() as u64;
+                self.changing(self.catalog.set_text(&texts)).await?;
+            }
+            yield_now().await;
+        }
+    }
+
+    /// Reads one file as far as it may be text. `None` where its own bytes cannot be had.
+    async fn judge_text(&self, file: &FileRecord) -> Result<Option<Text>, Refusal> {
+        match self.is_text(file).await {
+            Ok(is_text) => Ok(Some(Text {
+                organization: file.organization.clone(),
+                file: file.id.clone(),
+                is_text,
+            })),
+            Err(BlobError::Damaged { .. } | BlobError::Io { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether all of a file's bytes are UTF-8 text.
+    async fn is_text(&self, file: &FileRecord) -> Result<bool, BlobError> {
+        let blob = self.blobs.open(&file.location, file.size).await?;
+        let (mut pieces, mut detector) = (Pieces::of(blob), TextDetector::default());
+        while detector.may_be_utf8()
+            && let Some(piece) = pieces.next().await?
+        {
+            detector.update(&piece);
+            yield_now().await;
+        }
+        Ok(detector.finish().is_utf8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::blob::BlobStore;
+    use crate::blob::memory::Memory as MemoryBlobs;
+    use crate::catalog::Catalog as _;
+    use crate::catalog::contract::{file, organization};
+    use crate::catalog::memory::Memory;
+    use crate::gateway::testing::stubborn::Stubborn;
+    use crate::gateway::testing::{NOW, gateway};
+    use crate::model::file::BlobLocation;
+    use crate::model::id::BlobKey;
+    use crate::model::time::UnixSeconds;
+
+    /// More files than are read between two writes, every third of them binary, and one unreadable.
+    #[tokio::test]
+    async fn files_from_before_are_judged_once_and_what_cannot_be_read_is_left() {
+        const COUNT: u8 = 250;
+        const UNREADABLE: u8 = 7;
+        let key = |number| BlobKey::from_random([number; 16]);
+        let blobs = Stubborn {
+            inner: MemoryBlobs::new(|| UnixSeconds::EPOCH.plus(NOW)),
+            fails: [key(UNREADABLE)].into(),
+            stages: false,
+        };
+        let catalog = Arc::new(Memory::new());
+        let owner = organization(catalog.as_ref(), "a").await;
+        let is_text = |number: u8| !number.is_multiple_of(3);
+        for number in 0..COUNT {
+            let bytes = if is_text(number) {
+                &b"text"[..]
+            } else {
+                b"\xff"
+            };
+            let mut stage = blobs.stage(key(number)).await.unwrap();
+            stage.write(Bytes::from_static(bytes)).await.unwrap();
+            let stored = stage.commit().await.unwrap();
+            let before = FileRecord {
+                size: stored.size,
+                sha256: stored.sha256,
+                location: BlobLocation::Stored(stored.key),
+                is_text: None,
+                ..file(&owner, &format!("f{number:03}"), 1)
+            };
+            catalog.add_file(&before).await.unwrap();
+        }
+        let gateway = gateway(Arc::clone(&catalog) as _, Arc::new(blobs));
+        assert_eq!(gateway.detect_text().await.unwrap(), u64::from(COUNT) - 1);
+        assert_eq!(gateway.detect_text().await.unwrap(), 0);
+        for number in 0..COUNT {
+            let id = crate::catalog::contract::file_id(&format!("f{number:03}"));
+            let found = catalog.file(&owner, &id).await.unwrap().unwrap();
+            let known = (number != UNREADABLE).then(|| is_text(number));
+            assert_eq!(found.is_text, known, "{number}");
+        }
+    }
+}
