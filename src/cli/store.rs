@@ -71,6 +71,7 @@ impl Labels {
             metadata: self.metadata.clone(),
             created_at: self.created_at,
             uploaded_by: None,
+            expires_in: None,
         })
     }
 }

@@ -25,10 +25,10 @@ use std::path::{Path, PathBuf};
 use crate::blob::disk::Readers;
 use crate::blob::s3::{Ambient, Bucket};
 use crate::catalog::postgres::Address;
-use crate::web::ContentStatus;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 use crate::web::handover::HandoverMode;
+use crate::web::qoder::generation::{ContentStatus, Generation, GenerationServed};
 use crate::web::verify::VerifyHeader;
 
 use parse::{
@@ -294,6 +294,8 @@ settings! {
     qoder: Qoder {
         /// The status of the answer that holds a link: 302, or 200.
         content_status: ContentStatus = "302", number_word(&CONTENT_STATUSES);
+        /// Which generation of the API is served: `auto`, 1, or 3.
+        generation: GenerationServed = "auto", number_word(&GENERATIONS);
     }
     /// The signing keys.
     keyring: KeyringPlace {
@@ -336,6 +338,12 @@ settings! {
 const CONTENT_STATUSES: [(&str, ContentStatus); 2] = [
     ("302", ContentStatus::Redirect),
     ("200", ContentStatus::Plain),
+];
+
+const GENERATIONS: [(&str, GenerationServed); 3] = [
+    ("auto", GenerationServed::OfTheClient),
+    ("1", GenerationServed::Only(Generation::First)),
+    ("3", GenerationServed::Only(Generation::Third)),
 ];
 
 /// One key with its value as it was given, or its default, and where that came from.

@@ -284,6 +284,7 @@ mod tests {
             metadata: Metadata::default(),
             created_at: None,
             uploaded_by: None,
+            expires_in: None,
         };
         let record = one_gateway.finish_upload(upload, new).await.unwrap();
         let options = MintOptions::default();

@@ -55,6 +55,12 @@ pub struct Download {
 }
 
 impl Download {
+    /// From when on nobody is served by this link: it no longer opens, or the file is expired.
+    pub fn ends(&self) -> UnixSeconds {
+        let expired = self.file.expires_at.unwrap_or(self.expires);
+        expired.min(self.expires)
+    }
+
     /// What to serve it as: the link's own claim, else the file's type.
     pub fn media_type(&self) -> &MediaType {
         self.claims.content_type().unwrap_or(&self.file.media_type)

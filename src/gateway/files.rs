@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::Gateway;
 use super::refusal::Refusal;
 use super::revocations::RowsAt;
-use crate::catalog::{Filter, NumberedPage, Place, Position};
+pub use crate::catalog::Filter;
+use crate::catalog::{NumberedPage, Place, Position};
 use crate::model::address::FileRef;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::name::FileName;
 
 /// Where a page begins, as a caller names it. The text is usually a file's id, but may be any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +22,29 @@ pub enum Cursor {
 }
 
 /// One page of a list that is walked with cursors.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CursorPage {
     /// The files, newest first.
     pub files: Vec<FileRecord>,
     /// Whether there are more of them in the direction of the cursor.
     pub has_more: bool,
+}
+
+/// Which files a list has, among those of an organization. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// The name, exactly.
+    pub name: Option<String>,
+    /// Those in the recycle bin instead of those that are ready.
+    pub is_deleted: bool,
+    /// One of these ids. A text that is none is no file's.
+    pub ids: Option<Vec<String>>,
+}
+
+/// The name that a file of this name has; none is ever a path.
+fn exact_name(text: &str) -> Option<FileName> {
+    let name = FileName::from_command_line(text).ok();
+    name.filter(|_| !text.contains('/'))
 }
 
 impl Gateway {
@@ -116,7 +135,7 @@ impl Gateway {
     pub async fn cursor_page(
         &self,
         organization: &OrganizationId,
-        purpose: Option<Purpose>,
+        filter: Filter<'_>,
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<CursorPage, Refusal> {
@@ -134,7 +153,6 @@ impl Gateway {
             (Some(Cursor::Before(text)), None) => Place::Above(text),
         };
         let one_more = limit.saturating_add(1);
-        let filter = Filter::of_purpose(purpose);
         let mut files = self
             .catalog
             .page(organization, filter, place, one_more, self.clock.now())
@@ -147,6 +165,103 @@ impl Gateway {
                 Some(Cursor::After(_)) | None => drop(files.pop()),
             }
         }
+        Ok(CursorPage { files, has_more })
+    }
+
+    /// A page as [`Gateway::cursor_page`] answers it, of the files that pass all filters.
+    ///
+    /// # Errors
+    /// As the catalogue's.
+    pub async fn filtered_page(
+        &self,
+        organization: &OrganizationId,
+        filters: &Filters,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<CursorPage, Refusal> {
+        let name = match &filters.name {
+            None => None,
+            // No file has a name that none can have.
+            Some(text) => match exact_name(text) {
+                None => return Ok(CursorPage::default()),
+                name => name,
+            },
+        };
+        if let Some(ids) = &filters.ids {
+            let files = self.files_of_ids(organization, ids, filters, name.as_ref());
+            return self
+                .page_among(organization, files.await?, cursor, limit)
+                .await;
+        }
+        let filter = match (&name, filters.is_deleted) {
+            (None, false) => Filter::Ready,
+            (Some(name), false) => Filter::OfName(name),
+            (None, true) => Filter::Deleted,
+            (Some(name), true) => Filter::DeletedOfName(name),
+        };
+        self.cursor_page(organization, filter, cursor, limit).await
+    }
+
+    async fn files_of_ids(
+        &self,
+        organization: &OrganizationId,
+        ids: &[String],
+        filters: &Filters,
+        name: Option<&FileName>,
+    ) -> Result<Vec<FileRecord>, Refusal> {
+        let ids = ids.iter().filter_map(|id| FileId::parse(id).ok());
+        let ids: Vec<FileId> = ids.collect();
+        let now = self.clock.now();
+        let is_wanted = |file: &FileRecord| {
+            let is_of_state = match file.state_at(now) {
+                FileState::Ready => !filters.is_deleted,
+                FileState::Deleted { .. } => filters.is_deleted,
+                FileState::Swept { .. } => false,
+            };
+            is_of_state && name.is_none_or(|name| file.name == *name)
+        };
+        let mut files = self.catalog.files(organization, &ids).await?;
+        files.retain(is_wanted);
+        Ok(files)
+    }
+
+    /// The page at a cursor among these files, which are all that there are.
+    async fn page_among(
+        &self,
+        organization: &OrganizationId,
+        mut files: Vec<FileRecord>,
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<CursorPage, Refusal> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let position = match cursor {
+            Some(Cursor::After(text) | Cursor::Before(text)) => {
+                self.position(organization, text).await?
+            }
+            None => None,
+        };
+        let place = |file: &FileRecord| (file.created_at, file.id.as_str().to_owned());
+        match (cursor, position) {
+            (None, _) => {}
+            (Some(Cursor::After(_)), Some(at)) => {
+                files.retain(|file| place(file) < (at.created_at, at.id.clone()));
+            }
+            (Some(Cursor::Before(_)), Some(at)) => {
+                files.retain(|file| place(file) > (at.created_at, at.id.clone()));
+            }
+            (Some(Cursor::After(text)), None) => {
+                files.retain(|file| file.id.as_str() < text.as_str())
+            }
+            (Some(Cursor::Before(text)), None) => {
+                files.retain(|file| file.id.as_str() > text.as_str())
+            }
+        }
+        files.sort_by_key(|file| std::cmp::Reverse(place(file)));
+        let has_more = files.len() > limit;
+        if let (Some(Cursor::Before(_)), true) = (cursor, has_more) {
+            files.drain(..files.len() - limit);
+        }
+        files.truncate(limit);
         Ok(CursorPage { files, has_more })
     }
 

@@ -4,12 +4,14 @@
 //! cannot come to be.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use super::Gateway;
-use super::refusal::{FieldFault, Refusal};
-use crate::blob::{BlobError, Staged};
+use super::refusal::{FieldFault, Refusal, with_causes};
+use crate::blob::{BlobError, BlobStore, Staged, Stored};
 use crate::catalog::CatalogError;
 use crate::catalog::quota::{BYTES_KEPT, Quota};
 use crate::model::digest::Sha256Digest;
@@ -43,6 +45,8 @@ pub struct NewFile {
     pub created_at: Option<UnixSeconds>,
     /// The API key it came with; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
+    /// For how many seconds the file is there; `None`: until somebody deletes it.
+    pub expires_in: Option<u64>,
 }
 
 /// Bytes on their way in. Dropping it leaves nothing behind.
@@ -60,13 +64,51 @@ pub struct Room {
     limit: u64,
 }
 
+/// Bytes that are durable, of a file that is not described yet. Dropped before they are, they are removed in
+/// the background; what a crash leaves of them the sweeper removes.
+#[must_use]
+pub struct StoredBytes {
+    stored: Option<Stored>,
+    blobs: Arc<dyn BlobStore>,
+}
+
+impl Drop for StoredBytes {
+    fn drop(&mut self) {
+        let (Some(stored), Ok(runtime)) = (self.stored.take(), Handle::try_current()) else {
+            return;
+        };
+        let blobs = Arc::clone(&self.blobs);
+        runtime.spawn(async move {
+            if let Err(error) = blobs.remove(stored.key).await {
+                tracing::warn!(error = %with_causes(&error), "the bytes of a refused upload are left to the sweeper");
+            }
+        });
+    }
+}
+
 /// A file whose bytes are durable, and which has no row yet. Dropped before it has one, its bytes are
 /// garbage, which the sweeper removes.
 #[derive(Debug)]
 #[must_use]
 pub struct Kept(FileRecord);
 
+impl Room {
+    /// The rest of it, once so many bytes more are kept.
+    #[must_use]
+    pub const fn less(self, bytes: u64) -> Self {
+        Self {
+            left: self.left.saturating_sub(bytes),
+            limit: self.limit,
+        }
+    }
+}
+
 impl Upload {
+    /// Returns how many bytes were written.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
     /// Holds it to this room: bytes that there is none for are refused when they come.
     #[must_use]
     pub const fn within(mut self, room: Option<Room>) -> Self {
@@ -152,7 +194,28 @@ impl Gateway {
 
     /// Makes the bytes durable, for [`Gateway::add_kept`].
     pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<Kept, Refusal> {
-        let stored = upload.stage.commit().await?;
+        let bytes = self.store(upload).await?;
+        self.describe(bytes, new)
+    }
+
+    /// Makes the bytes of an upload durable, for [`Gateway::describe`].
+    ///
+    /// # Errors
+    /// `NoSpace`, `Unavailable` or `Internal`, as the store fails.
+    pub async fn store(&self, upload: Upload) -> Result<StoredBytes, Refusal> {
+        Ok(StoredBytes {
+            stored: Some(upload.stage.commit().await?),
+            blobs: Arc::clone(&self.blobs),
+        })
+    }
+
+    /// Describes a file whose bytes are durable, for [`Gateway::add_kept`].
+    ///
+    /// # Errors
+    /// `Internal` where no id can be drawn.
+    pub fn describe(&self, mut bytes: StoredBytes, new: NewFile) -> Result<Kept, Refusal> {
+        let none = || Refusal::Internal("bytes were described twice".into());
+        let stored = bytes.stored.take().ok_or_else(none)?;
         let location = BlobLocation::Stored(stored.key);
         let content = (stored.size, stored.sha256, stored.text);
         let file = self.record(new, content, location)?;
@@ -254,7 +317,7 @@ impl Gateway {
             link_revision: 0,
             location,
             is_text: Some(text.is_utf8),
-            expires_at: None,
+            expires_at: new.expires_in.map(|seconds| now.plus(seconds)),
         })
     }
 }
@@ -289,6 +352,7 @@ mod tests {
             metadata: Metadata::default(),
             created_at: None,
             uploaded_by: None,
+            expires_in: None,
         }
     }
 

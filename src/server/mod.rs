@@ -174,6 +174,7 @@ impl App {
                 redirects: config.handover.mode == HandoverMode::Redirect,
                 koodrive_date_skew: config.koodrive.date_skew_secs,
                 qoder_content_status: config.qoder.content_status,
+                qoder_generation: config.qoder.generation,
             },
         })
     }

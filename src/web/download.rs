@@ -57,7 +57,7 @@ pub(super) fn answer(
     let head = exchange.heads.of(&download, settings);
     let lives = settings
         .cap_cache_to_expiry
-        .then(|| download.expires.since(now()));
+        .then(|| download.ends().since(now()));
     let mut response = Response::new(Body::Empty);
     let asks_more = asks_more(headers);
     let outcome = match asks_more {

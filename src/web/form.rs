@@ -1,24 +1,26 @@
 //! Uploads as `multipart/form-data` (RFC 7578): the file's bytes go straight to the gateway while they
 //! come in, in whatever order the parts stand.
 
-use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
 use super::Exchange;
-use super::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter, Unreadable};
+use super::multipart::Splitter;
 use super::part::{self, PartHead};
 use super::problem::Problem;
-use super::received::Received;
 use super::{header, query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::{Room, Upload};
+use crate::gateway::upload::{Room, StoredBytes, Upload};
 use crate::model::file::Purpose;
 use crate::model::id::OrganizationId;
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
+
+mod parts;
+
+use parts::{Parts, read_to_end};
 
 /// The longest boundary (RFC 2046, §5.1.1).
 const BOUNDARY_CHARS_MAX: usize = 70;
@@ -26,6 +28,10 @@ const BOUNDARY_CHARS_MAX: usize = 70;
 const PARTS_MAX: usize = 64;
 /// The longest text field; the largest that any style knows is metadata, 8 KiB.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// The longest that a file is there which expires, in seconds: a hundred years.
+const EXPIRES_IN_MAX: u64 = 100 * 365 * 86_400;
+/// The most files in a batch.
+pub(super) const BATCH_FILES_MAX: usize = 10;
 /// All of a body that is not the file.
 const OVERHEAD_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -37,6 +43,10 @@ pub(super) struct Form {
     room: Option<Room>,
     /// The file, its bytes staged.
     pub(super) file: Option<FilePart>,
+    /// The files of a batch, in their order.
+    pub(super) files: Vec<BatchPart>,
+    /// How many bytes these have.
+    batch_bytes: u64,
     /// Its text fields.
     pub(super) texts: Texts,
 }
@@ -51,6 +61,8 @@ pub(super) struct Texts {
     pub(super) metadata: Option<Metadata>,
     /// The file's name, in a field of its own.
     pub(super) filename: Option<FileName>,
+    /// For how many seconds the file is there.
+    pub(super) expires_in: Option<u64>,
 }
 
 /// The part that is the file.
@@ -59,6 +71,24 @@ pub(super) struct FilePart {
     pub(super) upload: Upload,
     /// Its name, cleaned. `None` where the part has none: a name in a field of its own counts.
     pub(super) name: Option<FileName>,
+    /// The type that the part declares, if it is a media type.
+    pub(super) declared_type: Option<MediaType>,
+}
+
+/// One of the files of a batch.
+pub(super) struct BatchPart {
+    /// Its name as it was sent.
+    pub(super) filename: String,
+    /// The file, or why it is refused. The others are taken all the same.
+    pub(super) taken: Result<BatchFile, Refusal>,
+}
+
+/// A file of a batch that was taken.
+pub(super) struct BatchFile {
+    /// Its bytes.
+    pub(super) bytes: StoredBytes,
+    /// Its name, cleaned.
+    pub(super) name: FileName,
     /// The type that the part declares, if it is a media type.
     pub(super) declared_type: Option<MediaType>,
 }
@@ -72,12 +102,20 @@ pub(super) enum TextField {
     Metadata,
     /// `filename`: the file's name, which counts before the file part's.
     Filename,
+    /// `name`: the same under another name.
+    Name,
+    /// `expires_in_seconds`: for how long the file is there.
+    ExpiresIn,
 }
 
 /// What a style calls the parts. Parts under other names are read past.
 pub(super) struct Fields {
     /// Names of the one file part.
     pub(super) file: &'static [&'static str],
+    /// Names of the parts of a batch, of which there may be [`BATCH_FILES_MAX`], but none beside `file`.
+    pub(super) batch: &'static [&'static str],
+    /// Whether a text part `null` counts as none: what a client writes that turns its own values into JSON.
+    pub(super) skips_null: bool,
     /// The text parts, each at most once.
     pub(super) texts: &'static [TextField],
 }
@@ -92,17 +130,25 @@ impl Form {
         fields: &Fields,
     ) -> Result<Self, Problem> {
         let (gateway, headers) = (exchange.gateway, &exchange.request.headers);
-        let body_max = gateway
-            .settings()
-            .upload_size_max
-            .saturating_add(OVERHEAD_BYTES_MAX);
+        let files_max = match fields.batch {
+            [] => 1,
+            _ => BATCH_FILES_MAX as u64,
+        };
+        let files_bytes = gateway.settings().upload_size_max.saturating_mul(files_max);
+        let body_max = files_bytes.saturating_add(OVERHEAD_BYTES_MAX);
         check_length(gateway, headers, body_max)?;
         let boundary = boundary(headers)?;
-        let file_min = exchange
-            .body
-            .length_min()
-            .saturating_sub(OVERHEAD_BYTES_MAX);
-        let room = gateway.room(organization, file_min).await?;
+        let body_min = exchange.body.length_min();
+        let destination = Destination {
+            gateway,
+            organization,
+            file_min: body_min.saturating_sub(OVERHEAD_BYTES_MAX),
+        };
+        let room = match fields.batch {
+            [] => destination.room_for_one().await?,
+            // Whether it is one file or a batch is not known before the first of them.
+            _ => gateway.room(organization, 0).await?,
+        };
         let mut parts = Parts {
             body: exchange.body,
             splitter: Splitter::new(&boundary),
@@ -114,6 +160,8 @@ impl Form {
         let mut form = Self {
             room,
             file: None,
+            files: Vec::new(),
+            batch_bytes: 0,
             texts: Texts::default(),
         };
         for parts_before in 0..=PARTS_MAX {
@@ -122,7 +170,7 @@ impl Form {
                 return Ok(form);
             };
             if parts_before < PARTS_MAX {
-                form.take(gateway, &head, &mut parts, fields).await?;
+                form.take(&destination, &head, &mut parts, fields).await?;
             }
         }
         Err(Problem::bad_body(format!("more than {PARTS_MAX} parts")))
@@ -130,7 +178,7 @@ impl Form {
 
     async fn take(
         &mut self,
-        gateway: &Gateway,
+        to: &Destination<'_>,
         lines: &HeaderMap,
         parts: &mut Parts<'_>,
         fields: &Fields,
@@ -142,18 +190,35 @@ impl Form {
             .ok_or_else(|| Problem::bad_body("a part has no name"))?;
         parts.last_name.clone_from(&name);
         if fields.file.contains(&name.as_str()) {
-            if self.file.is_some() {
+            if self.file.is_some() || !self.files.is_empty() {
                 return Err(FieldFault::missing(name, "must be exactly one file").into());
+            }
+            if !fields.batch.is_empty() {
+                self.room = to.room_for_one().await?;
             }
             // A fault of the name is told here, before the bytes come in.
             let filename = self.name_of_file(head.filename.as_deref(), fields)?;
-            return self.take_file(gateway, lines, parts, filename).await;
+            return self.take_file(to.gateway, lines, parts, filename).await;
+        }
+        if fields.batch.contains(&name.as_str()) {
+            if self.file.is_some() {
+                return Err(FieldFault::missing(name, "must not be there beside file").into());
+            }
+            if self.files.len() == BATCH_FILES_MAX {
+                let why = format!("must be 1 to {BATCH_FILES_MAX} files");
+                return Err(FieldFault::missing(name, why).into());
+            }
+            let filename = head.filename.unwrap_or_default();
+            return self.take_one_of_batch(to, lines, parts, filename).await;
         }
         let known = fields.texts.iter().find(|field| field.name() == name);
         let Some(field) = known else {
             return parts.skip().await;
         };
         let text = parts.text(&name).await?;
+        if fields.skips_null && text == "null" {
+            return Ok(());
+        }
         Ok(self.texts.take(*field, &text)?)
     }
 
@@ -174,6 +239,49 @@ impl Form {
             declared_type: declared_type(lines),
         });
         Ok(())
+    }
+
+    /// Takes one file of a batch. What is wrong with it alone refuses no other.
+    async fn take_one_of_batch(
+        &mut self,
+        to: &Destination<'_>,
+        lines: &HeaderMap,
+        parts: &mut Parts<'_>,
+        filename: String,
+    ) -> Result<(), Problem> {
+        let taken = match FileName::from_client(&filename) {
+            Ok(name) => match self.store(to, parts).await {
+                Ok(bytes) => Ok(BatchFile {
+                    bytes,
+                    name,
+                    declared_type: declared_type(lines),
+                }),
+                Err(Problem::Refused(refusal)) if is_of_one_file(&refusal) => Err(refusal),
+                Err(problem) => return Err(problem),
+            },
+            Err(error) => Err(FieldFault::invalid("filename", &filename, error).into()),
+        };
+        if taken.is_err() {
+            // The limit of the whole body bounds this.
+            while parts.chunk().await?.is_some() {}
+        }
+        self.files.push(BatchPart { filename, taken });
+        Ok(())
+    }
+
+    async fn store(
+        &mut self,
+        to: &Destination<'_>,
+        parts: &mut Parts<'_>,
+    ) -> Result<StoredBytes, Problem> {
+        let room = to.gateway.room(to.organization, 0).await?;
+        let room = room.map(|room| room.less(self.batch_bytes));
+        let mut upload = to.gateway.begin_upload().await?.within(room);
+        while let Some(chunk) = parts.chunk().await? {
+            upload.write(chunk).await?;
+        }
+        self.batch_bytes = self.batch_bytes.saturating_add(upload.size());
+        Ok(to.gateway.store(upload).await?)
     }
 
     /// Returns the name of the file part, if it needs one: a field of its own that came earlier counts
@@ -199,11 +307,12 @@ impl Texts {
         let again = match field {
             TextField::Purpose => self.purpose.replace(query::purpose(text)?).is_some(),
             TextField::Metadata => self.metadata.replace(wire::metadata(text)?).is_some(),
-            TextField::Filename => {
+            TextField::Filename | TextField::Name => {
                 let name = FileName::from_client(text)
                     .map_err(|error| FieldFault::invalid(field.name(), text, error))?;
                 self.filename.replace(name).is_some()
             }
+            TextField::ExpiresIn => self.expires_in.replace(expires_in(text)?).is_some(),
         };
         if again {
             return Err(FieldFault::missing(field.name(), "must not be given twice"));
@@ -218,8 +327,48 @@ impl TextField {
             Self::Purpose => "purpose",
             Self::Metadata => "metadata",
             Self::Filename => "filename",
+            Self::Name => "name",
+            Self::ExpiresIn => "expires_in_seconds",
         }
     }
+}
+
+/// Where the files of a form go.
+struct Destination<'a> {
+    gateway: &'a Gateway,
+    organization: &'a OrganizationId,
+    /// How long the file is at least, by the length of the body.
+    file_min: u64,
+}
+
+impl Destination<'_> {
+    /// The room that there is for the only file of a form, which is refused here if it is too large.
+    async fn room_for_one(&self) -> Result<Option<Room>, Refusal> {
+        let limit = self.gateway.settings().upload_size_max;
+        if self.file_min > limit {
+            return Err(Refusal::TooLarge { limit });
+        }
+        self.gateway.room(self.organization, self.file_min).await
+    }
+}
+
+/// Whether only the file is wrong, and not the request or the gateway.
+const fn is_of_one_file(refusal: &Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Field(_) | Refusal::TooLarge { .. } | Refusal::Quota { .. } | Refusal::NoSpace
+    )
+}
+
+/// Reads for how many seconds a file is there.
+fn expires_in(text: &str) -> Result<u64, FieldFault> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = text.parse().ok();
+    let seconds = seconds.filter(|seconds| digits && (1..=EXPIRES_IN_MAX).contains(seconds));
+    seconds.ok_or_else(|| {
+        let why = format!("must be a whole number from 1 to {EXPIRES_IN_MAX}");
+        FieldFault::new(TextField::ExpiresIn.name(), text, why)
+    })
 }
 
 /// Refuses a body that says beforehand that it is too large, or is compressed.
@@ -291,107 +440,4 @@ fn check_encoding(lines: &HeaderMap) -> Result<(), Problem> {
 fn declared_type(lines: &HeaderMap) -> Option<MediaType> {
     let text = lines.get(CONTENT_TYPE)?.to_str().ok()?;
     MediaType::parse(text).ok()
-}
-
-/// The parts of the form, while they come in.
-struct Parts<'a> {
-    body: &'a mut Received,
-    splitter: Splitter,
-    /// The name of the part that was begun last, for the log.
-    last_name: String,
-    /// What may still come in.
-    left: u64,
-    body_max: u64,
-}
-
-impl Parts<'_> {
-    /// Reads past what stands before the first boundary.
-    async fn skip_preamble(&mut self) -> Result<(), Problem> {
-        let mut left = HEAD_BYTES_MAX;
-        while let Some(chunk) = self.chunk().await? {
-            left = left
-                .checked_sub(chunk.len())
-                .ok_or_else(|| Problem::bad_body("no boundary near its beginning"))?;
-        }
-        Ok(())
-    }
-
-    /// The head of the next part, once the bytes of the last one are read; `None` if there is no more.
-    async fn head(&mut self) -> Result<Option<HeaderMap>, Problem> {
-        let bad = |error: Unreadable| Problem::bad_body(error.to_string());
-        loop {
-            match self.splitter.head().map_err(bad)? {
-                Head::Part(head) => return Ok(Some(head)),
-                Head::End => return Ok(None),
-                Head::Incomplete => self.pull().await?,
-            }
-        }
-    }
-
-    /// The next bytes of the part; `None` at its end.
-    async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
-        loop {
-            match self.splitter.piece() {
-                Piece::Bytes(bytes) => return Ok(Some(bytes)),
-                Piece::End => return Ok(None),
-                Piece::Incomplete => self.pull().await?,
-            }
-        }
-    }
-
-    /// The part's bytes as the text of the field `name`.
-    async fn text(&mut self, name: &str) -> Result<String, Problem> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
-            if bytes.len() + chunk.len() > TEXT_BYTES_MAX {
-                let why = format!("must be at most {TEXT_BYTES_MAX} bytes");
-                return Err(FieldFault::missing(name, why).into());
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        String::from_utf8(bytes)
-            .map_err(|_| FieldFault::missing(name, "must be text in UTF-8").into())
-    }
-
-    /// Reads past the part's bytes.
-    async fn skip(&mut self) -> Result<(), Problem> {
-        let limit = OVERHEAD_BYTES_MAX;
-        let mut left = limit;
-        while let Some(chunk) = self.chunk().await? {
-            let length = chunk.len() as u64;
-            left = left
-                .checked_sub(length)
-                .ok_or(Problem::BodyTooLarge { limit })?;
-        }
-        Ok(())
-    }
-
-    /// Waits for more of the body.
-    async fn pull(&mut self) -> Result<(), Problem> {
-        let Some(chunk) = self.body.chunk().await? else {
-            let place = format!("it ended in or behind the part {:?}", self.last_name);
-            return Err(Problem::unreadable_body("the form has no end", &place));
-        };
-        let length = chunk.len() as u64;
-        let limit = self.body_max;
-        self.left = self
-            .left
-            .checked_sub(length)
-            .ok_or(Problem::BodyTooLarge { limit })?;
-        self.splitter.push(chunk);
-        Ok(())
-    }
-}
-
-/// Reads what follows the form's last line. It means nothing (RFC 2046, §5.1.1), but a body that breaks
-/// off even there was not sent whole, and is not answered with a yes.
-async fn read_to_end(body: &mut Received) -> Result<(), Problem> {
-    let limit = OVERHEAD_BYTES_MAX;
-    let mut left = limit;
-    while let Some(chunk) = body.chunk().await? {
-        left = left
-            .checked_sub(chunk.len() as u64)
-            .ok_or(Problem::BodyTooLarge { limit })?;
-    }
-    Ok(())
 }

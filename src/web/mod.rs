@@ -31,6 +31,7 @@ use exchange::Exchange;
 use handover::Handover;
 use head::Heads;
 use problem::Problem;
+use qoder::generation::{ContentStatus, GenerationServed};
 use received::Received;
 use report::{Refused, Reporter};
 use route::{FilePath, Route};
@@ -61,7 +62,7 @@ pub mod ops;
 mod page;
 pub mod part;
 pub mod problem;
-mod qoder;
+pub mod qoder;
 pub mod query;
 mod received;
 mod redirect;
@@ -78,16 +79,6 @@ pub mod wire;
 
 /// The longest request target, in bytes. The longest link, its name encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
-
-/// How a Qoder client is given its link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ContentStatus {
-    /// 302 with a `Location`: a client that follows redirects has the bytes at once.
-    #[default]
-    Redirect,
-    /// 200: for clients that follow redirects and then expect JSON.
-    Plain,
-}
 
 /// What a deployment may want otherwise, checked.
 #[derive(Clone, Debug)]
@@ -112,6 +103,8 @@ pub struct Settings {
     pub koodrive_date_skew: u64,
     /// `qoder.content_status`.
     pub qoder_content_status: ContentStatus,
+    /// `qoder.generation`.
+    pub qoder_generation: GenerationServed,
 }
 
 /// What is known of a request besides itself: the connection that it came by.

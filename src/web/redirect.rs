@@ -40,12 +40,12 @@ pub(super) async fn url(
     let gateway = exchange.gateway;
     let download = gateway.leave_with_store(verified).await?;
     for _ in 0..SIGNED_MAX {
-        let lives = download.expires.since(gateway.clock().now());
+        let lives = download.ends().since(gateway.clock().now());
         let Some(url) = signed(exchange, &download, lives).await? else {
             return Ok(None);
         };
         gateway.verify_link(link).await?;
-        if download.expires.since(gateway.clock().now()) == lives {
+        if download.ends().since(gateway.clock().now()) == lives {
             return Ok(Some((download, url)));
         }
     }

@@ -28,7 +28,8 @@ impl Web {
             .then(|| verify::told(problem))
             .flatten();
         let problem = told.as_ref().unwrap_or(problem);
-        let mut response = Style::of_path(path).answer(problem, path, trace, now);
+        let generation = self.settings.qoder_generation.of(&request.headers);
+        let mut response = Style::of_path(path).answer(problem, path, trace, now, generation);
         let is_about_a_link = self.is_about_a_link(path);
         let is_missing = response.status() == StatusCode::NOT_FOUND;
         if is_about_a_link || is_missing {

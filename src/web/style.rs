@@ -6,6 +6,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTIC
 
 use super::body::Body;
 use super::problem::Problem;
+use super::qoder::generation::Generation;
 use super::trace::Trace;
 use super::{aitronos, koodrive, qoder, reply};
 use crate::gateway::refusal::{Refusal, whole_seconds};
@@ -49,10 +50,11 @@ impl Style {
         path: &str,
         trace: &Trace,
         now: UnixSeconds,
+        generation: Generation,
     ) -> Response<Body> {
         let mut response = match self {
             Self::Aitronos => aitronos::refusal::answer(problem, trace, now),
-            Self::Qoder => qoder::refusal::answer(problem, path, trace),
+            Self::Qoder => qoder::refusal::answer(problem, path, trace, generation),
             Self::KooDrive => koodrive::refusal::answer(problem, trace),
         };
         explain(&mut response, problem);
@@ -92,7 +94,7 @@ mod tests {
         let trace = Trace::of(&hyper::HeaderMap::new(), Style::Aitronos);
         let problem = Problem::BodyTooSlow { seconds: 30 };
         for style in [Style::Aitronos, Style::Qoder, Style::KooDrive] {
-            let answer = style.answer(&problem, "/", &trace, UnixSeconds::EPOCH);
+            let answer = style.answer(&problem, "/", &trace, UnixSeconds::EPOCH, Generation::First);
             assert_eq!(answer.status().as_u16(), 408, "{style:?}");
             assert_eq!(answer.headers().get(CONNECTION).unwrap(), "close");
         }

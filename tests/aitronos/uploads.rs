@@ -129,7 +129,7 @@ async fn the_type_is_the_uploaders_where_it_says_something() {
         ("a.unknown-kind", None, "application/octet-stream"),
     ] {
         let mut head =
-            format!("Content-Disposition: form-data; name=\"files\"; filename=\"{name}\"");
+            format!("Content-Disposition: form-data; name=\"file\"; filename=\"{name}\"");
         if let Some(declared) = declared {
             head.push_str(&format!("\r\nContent-Type: {declared}"));
         }

@@ -104,6 +104,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("cache.small_files_bytes", "0", "1", "2KiB"),
     ("cache.small_file_max", "0", "1", "2KiB"),
     ("qoder.content_status", "200", "200", "200"),
+    ("qoder.generation", "1", "3", "1"),
     ("keyring.file", "'/a'", "b", "c"),
     (
         "handover.mode",

@@ -208,6 +208,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("cache.small_files_bytes", "16MB", BYTES),
     ("cache.small_file_max", "2MiB", "must be 0 to 1048576 bytes"),
     ("qoder.content_status", "301", "must be one of 302, 200"),
+    ("qoder.generation", "2", "must be one of auto, 1, 3"),
     ("keyring.file", "a\0b", "must be a path"),
     (
         "handover.mode",

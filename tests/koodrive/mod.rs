@@ -78,6 +78,7 @@ impl Koo {
             metadata: Metadata::default(),
             created_at: None,
             uploaded_by: None,
+            expires_in: None,
         };
         let mut upload = self.0.gateway.begin_upload().await.unwrap();
         upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();

@@ -7,6 +7,7 @@ mod files;
 mod list;
 mod pages;
 mod refusals;
+mod third;
 
 use hallpass::gateway::upload::NewFile;
 use hallpass::model::file::Purpose;

@@ -398,6 +398,7 @@ pub(crate) fn new_file(organization: &str, id: &str, name: &str) -> NewFile {
         metadata: Metadata::default(),
         created_at: None,
         uploaded_by: None,
+        expires_in: None,
     }
 }
 

@@ -15,6 +15,29 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     claims_move_no_version(catalog).await;
 }
 
+/// Claims two keys, and completes one of them.
+pub(super) async fn two_keys(
+    catalog: &dyn Catalog,
+    organization: &OrganizationId,
+    api_key: &ApiKeyId,
+    prefix: &str,
+) {
+    let claim = |name: &str| Claim {
+        api_key: api_key.clone(),
+        ..claim(organization, &format!("{prefix} {name}"), 5)
+    };
+    for name in ["at work", "done"] {
+        let claimed = catalog.claim(&claim(name), at(70), at(80)).await;
+        assert_eq!(claimed.unwrap(), Claimed::Ours);
+    }
+    let completion = Completion {
+        claim: claim("done"),
+        completed: completed("\"done\""),
+    };
+    let completed = catalog.add_files_within(&[], Quota::NONE, Some(&completion));
+    completed.await.unwrap();
+}
+
 fn claim(organization: &OrganizationId, key: &str, owner: u8) -> Claim {
     Claim {
         organization: organization.clone(),

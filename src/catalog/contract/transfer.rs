@@ -4,9 +4,9 @@ use super::*;
 use crate::catalog::apps::Apps as _;
 use crate::catalog::checkup::Checkup as _;
 use crate::catalog::counters::Counters as _;
-use crate::catalog::idempotency::{Claim, Completed, Completion, Idempotency as _, KeyRow};
+use crate::catalog::idempotency::{Claim, KeyRow};
 use crate::catalog::memory::Memory;
-use crate::catalog::quota::{Quota, Quotas as _};
+use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer as _};
 use crate::model::app::{App, AppSecret};
 use crate::model::count::{Count, Counted, Counts};
@@ -126,25 +126,7 @@ pub(crate) async fn original(prefix: &str) -> Memory {
         counts,
     };
     original.add_counts(&[count]).await.unwrap();
-    let claim = |name: &str| Claim {
-        organization: a.clone(),
-        api_key: key.id.clone(),
-        key: format!("{prefix} {name}"),
-        owner: [5; 16],
-    };
-    for name in ["at work", "done"] {
-        let claimed = original.claim(&claim(name), at(70), at(80)).await;
-        claimed.unwrap();
-    }
-    let completion = Completion {
-        claim: claim("done"),
-        completed: Completed {
-            fingerprint: Sha256Digest::new([6; 32]),
-            outcome: "\"done\"".into(),
-        },
-    };
-    let completed = original.add_files_within(&[], Quota::NONE, Some(&completion));
-    completed.await.unwrap();
+    super::idempotency::two_keys(&original, &a, &key.id, prefix).await;
     original
 }
 

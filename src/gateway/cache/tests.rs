@@ -76,6 +76,7 @@ fn new_file(organization: &OrganizationId, id: &str) -> NewFile {
         metadata: Metadata::default(),
         created_at: None,
         uploaded_by: None,
+        expires_in: None,
     }
 }
 

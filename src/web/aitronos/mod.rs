@@ -8,6 +8,7 @@ use super::body::Body;
 use super::form::{Fields, TextField};
 use super::problem::Problem;
 use super::route::FilePath;
+use super::upload::Uploaded;
 use super::{Exchange, credential, query, reply, upload};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
@@ -26,9 +27,12 @@ const LIMIT_DEFAULT: u32 = 50;
 /// How many it may have.
 const LIMIT_MAX: u32 = 100;
 
-/// What the parts of an upload are called. The newest page of the vendor says `files`, the older `file`.
+/// What the parts of an upload are called. The older page of the vendor says `file`, which is answered with the
+/// file object; the newest, and its own client, say `files`, which is answered with an object of all of them.
 const UPLOAD_FIELDS: Fields = Fields {
-    file: &["file", "files"],
+    file: &["file"],
+    batch: &["files"],
+    skips_null: false,
     texts: &[TextField::Purpose, TextField::Metadata],
 };
 
@@ -167,18 +171,27 @@ pub(super) async fn mint(
     ))
 }
 
-/// `POST …/files/upload`: takes exactly one file in.
+/// `POST …/files/upload`: takes one file in, or a batch of some. A batch of which no file was stored has the
+/// status of what is wrong with the first.
 async fn take_in(
     exchange: &mut Exchange<'_>,
     organization: &str,
 ) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, organization, Scope::Write).await?;
-    let record = upload::take_in(exchange, caller, &UPLOAD_FIELDS).await?;
-    Ok(reply::json(
-        StatusCode::CREATED,
-        exchange.trace,
-        wire::file(&record),
-    ))
+    let (status, text) = match upload::take_in(exchange, caller, &UPLOAD_FIELDS).await? {
+        Uploaded::One(record) => (StatusCode::CREATED, wire::file(&record)),
+        Uploaded::Batch(files) => {
+            let first_fault = files.first().and_then(|file| file.stored.as_ref().err());
+            let status = match first_fault {
+                Some(fault) if files.iter().all(|file| file.stored.is_err()) => {
+                    refusal::status(fault)
+                }
+                _ => StatusCode::CREATED,
+            };
+            (status, wire::batch(&files))
+        }
+    };
+    Ok(reply::json(status, exchange.trace, text))
 }
 
 /// `GET …/files?page&limit`: a numbered page, newest first.

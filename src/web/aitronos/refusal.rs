@@ -32,6 +32,19 @@ pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds)
     reply::json(fault.status, trace, text)
 }
 
+/// The status of a refusal.
+pub(super) fn status(refusal: &Refusal) -> StatusCode {
+    refused(refusal).status
+}
+
+/// What is wrong with one file of several, in a sentence.
+pub(super) fn sentence(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Field(fault) => format!("{} {}.", cut(&fault.field), fault.why),
+        refusal => refused(refusal).message.to_owned(),
+    }
+}
+
 fn fault(problem: &Problem) -> Fault<'_> {
     let (status, code, message) = match problem {
         Problem::Refused(refusal) => return refused(refusal),
@@ -179,7 +192,7 @@ fn of(
     }
 }
 
-fn cut(text: &str) -> &str {
+pub(super) fn cut(text: &str) -> &str {
     text.char_indices()
         .nth(VALUE_CHARS_MAX)
         .and_then(|(end, _)| text.get(..end))

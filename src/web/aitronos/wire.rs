@@ -4,13 +4,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refusal::Fault;
+use super::refusal::{self, Fault};
 use crate::gateway::mint::Minted;
 use crate::gateway::refusal::FieldFault;
 use crate::gateway::revoke::RevokedLink;
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use crate::web::problem::Problem;
+use crate::web::upload::OneOfBatch;
 
 /// What a mint answers.
 #[derive(Serialize)]
@@ -37,6 +38,26 @@ struct File<'a> {
     uploaded_by: Option<&'a str>,
     uploaded_by_api_key_id: Option<&'a str>,
     uploaded_at: String,
+}
+
+/// The answer to a batch of files.
+#[derive(Serialize)]
+struct Batch<'a> {
+    success: bool,
+    message: String,
+    files: Vec<File<'a>>,
+    total_uploaded: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_failed: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FailedFile<'a>>,
+}
+
+/// A file of a batch that was not stored.
+#[derive(Serialize)]
+struct FailedFile<'a> {
+    filename: &'a str,
+    error: String,
 }
 
 /// A numbered page of files.
@@ -134,6 +155,29 @@ pub(super) fn content(minted: &Minted) -> Vec<u8> {
 /// One file object.
 pub(super) fn file(record: &FileRecord) -> Vec<u8> {
     bytes(&object(record))
+}
+
+/// The answer to a batch: the files that were stored, and what is wrong with the others.
+pub(super) fn batch(all: &[OneOfBatch]) -> Vec<u8> {
+    let stored = all.iter().filter_map(|one| one.stored.as_ref().ok());
+    let files: Vec<File<'_>> = stored.map(object).collect();
+    let errors: Vec<FailedFile<'_>> = all
+        .iter()
+        .filter_map(|one| {
+            let error = refusal::sentence(one.stored.as_ref().err()?);
+            let filename = refusal::cut(&one.filename);
+            Some(FailedFile { filename, error })
+        })
+        .collect();
+    let (total_uploaded, total_failed) = (files.len(), errors.len());
+    bytes(&Batch {
+        success: total_uploaded > 0,
+        message: format!("{total_uploaded} of {} files uploaded", all.len()),
+        files,
+        total_uploaded,
+        total_failed: (total_failed > 0).then_some(total_failed),
+        errors,
+    })
 }
 
 /// A page of file objects. `has_more` says whether a later page has any.

@@ -8,7 +8,9 @@ use hyper::{Method, Response, StatusCode};
 use super::body::Body;
 use super::form::{Fields, TextField};
 use super::problem::Problem;
-use super::{ContentStatus, Exchange, credential, query, reply, upload};
+use super::upload::Uploaded;
+use super::{Exchange, credential, query, reply, upload};
+use crate::gateway::files::Filter;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
@@ -17,6 +19,10 @@ use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::telemetry::metrics::{Route, Style};
 
+use generation::{ContentStatus, Generation};
+
+pub mod generation;
+mod list;
 pub(super) mod refusal;
 mod wire;
 
@@ -31,7 +37,27 @@ const LIMIT_MAX: u32 = 100;
 /// What the parts of an upload are called.
 const UPLOAD_FIELDS: Fields = Fields {
     file: &["file"],
-    texts: &[TextField::Purpose, TextField::Metadata, TextField::Filename],
+    batch: &[],
+    skips_null: false,
+    texts: &[
+        TextField::Purpose,
+        TextField::Metadata,
+        TextField::Filename,
+        TextField::Name,
+    ],
+};
+
+/// As [`UPLOAD_FIELDS`], of the third generation, whose clients write a field that is not given as `null`.
+const UPLOAD_FIELDS_THIRD: Fields = Fields {
+    skips_null: true,
+    texts: &[
+        TextField::Purpose,
+        TextField::Metadata,
+        TextField::Filename,
+        TextField::Name,
+        TextField::ExpiresIn,
+    ],
+    ..UPLOAD_FIELDS
 };
 
 /// A call of this API.
@@ -108,8 +134,8 @@ pub(super) async fn answer(
     }
 }
 
-/// `GET …/files/{file}/content`: mints a signed URL and redirects to it; the body says the same URL and
-/// when it ends. Unless asked for otherwise, browsers save the file under its name.
+/// `GET …/files/{file}/content`: mints a signed URL and redirects to it, or in the third generation only
+/// names it; the body says the same URL and when it ends. Unless asked for otherwise, browsers save the file under its name.
 async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, Scope::Mint).await?;
     let options = query::mint_options(exchange.query())?;
@@ -121,7 +147,8 @@ async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Pro
     let minted = exchange.gateway.mint_asked(asked, habit).await?;
     exchange.log_minted(Style::Qoder, &caller, &minted);
     let text = wire::content(&minted);
-    if exchange.settings.qoder_content_status == ContentStatus::Plain {
+    let is_plain = exchange.settings.qoder_content_status == ContentStatus::Plain;
+    if is_plain || generation(exchange) == Generation::Third {
         return Ok(reply::json(StatusCode::OK, exchange.trace, text));
     }
     let mut response = reply::json(StatusCode::FOUND, exchange.trace, text);
@@ -132,19 +159,33 @@ async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Pro
 /// `POST …/files`: takes exactly one file in.
 async fn take_in(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, Scope::Write).await?;
-    let record = upload::take_in(exchange, caller, &UPLOAD_FIELDS).await?;
-    let text = wire::file(&record);
-    Ok(reply::json(StatusCode::CREATED, exchange.trace, text))
+    let generation = generation(exchange);
+    let (fields, status) = match generation {
+        Generation::First => (&UPLOAD_FIELDS, StatusCode::CREATED),
+        Generation::Third => (&UPLOAD_FIELDS_THIRD, StatusCode::OK),
+    };
+    let Uploaded::One(record) = upload::take_in(exchange, caller, fields).await? else {
+        return Err(Refusal::Internal("a batch where there is none".into()).into());
+    };
+    let text = wire::file(&record, generation);
+    Ok(reply::json(status, exchange.trace, text))
 }
 
-/// `GET …/files?purpose&limit&after&before`: a page, newest first.
+/// `GET …/files`: a page, newest first.
 async fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, Scope::Read).await?;
+    if generation(exchange) == Generation::Third {
+        let wanted = list::wanted(exchange.query())?;
+        let page = list::page(exchange.gateway, &caller.organization, &wanted).await?;
+        let text = wire::page_of_third(&page);
+        return Ok(reply::json(StatusCode::OK, exchange.trace, text));
+    }
     let wanted = query::list_wanted(exchange.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let cursor = wanted.cursor.as_ref();
+    let filter = Filter::of_purpose(wanted.purpose);
     let page = exchange
         .gateway
-        .cursor_page(&caller.organization, wanted.purpose, cursor, wanted.limit)
+        .cursor_page(&caller.organization, filter, cursor, wanted.limit)
         .await?;
     Ok(reply::json(
         StatusCode::OK,
@@ -153,14 +194,18 @@ async fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
     ))
 }
 
-/// `GET …/files/{file}`: one file object. `DELETE` there deletes it, 204.
+/// `GET …/files/{file}`: one file object. `DELETE` there deletes it: 204, or in the third generation an object.
 async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Problem> {
     let delete = exchange.request.method == Method::DELETE;
     let scope = if delete { Scope::Write } else { Scope::Read };
     let caller = caller(exchange, scope).await?;
     let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
-        exchange.delete(caller, id).await?;
+        exchange.delete(caller, id.clone()).await?;
+        if generation(exchange) == Generation::Third {
+            let text = wire::deleted(&id);
+            return Ok(reply::json(StatusCode::OK, exchange.trace, text));
+        }
         return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
     }
     let record = exchange
@@ -170,8 +215,14 @@ async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>,
     Ok(reply::json(
         StatusCode::OK,
         exchange.trace,
-        wire::file(&record),
+        wire::file(&record, generation(exchange)),
     ))
+}
+
+/// The generation that the request is answered in.
+fn generation(exchange: &Exchange<'_>) -> Generation {
+    let served = exchange.settings.qoder_generation;
+    served.of(&exchange.request.headers)
 }
 
 /// Who calls, and may.

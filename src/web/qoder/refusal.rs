@@ -2,6 +2,7 @@
 
 use hyper::{Response, StatusCode};
 
+use super::generation::Generation;
 use super::{Call, wire};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::web::body::Body;
@@ -30,9 +31,18 @@ pub(super) struct Fault<'a> {
 }
 
 /// The answer to a problem with a call on `path`.
-pub(in crate::web) fn answer(problem: &Problem, path: &str, trace: &Trace) -> Response<Body> {
+pub(in crate::web) fn answer(
+    problem: &Problem,
+    path: &str,
+    trace: &Trace,
+    generation: Generation,
+) -> Response<Body> {
     let fault = fault(problem, path);
-    reply::json(fault.status, trace, wire::error(&fault))
+    let request_id = match generation {
+        Generation::First => None,
+        Generation::Third => Some(trace.request_id()),
+    };
+    reply::json(fault.status, trace, wire::error(&fault, request_id))
 }
 
 fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {

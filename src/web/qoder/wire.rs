@@ -3,10 +3,14 @@
 
 use serde::{Serialize, Serializer};
 
+use super::generation::Generation;
+use super::is_downloadable;
+use super::list::PAGE_PREFIX;
 use super::refusal::Fault;
 use crate::gateway::files::CursorPage;
 use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
+use crate::model::id::FileId;
 use crate::model::metadata::Metadata;
 
 /// What a mint answers.
@@ -40,12 +44,51 @@ struct Page<'a> {
     last_id: Option<&'a str>,
 }
 
+/// A file object of the third generation.
+#[derive(Serialize)]
+struct FileOfThird<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    created_at: String,
+    filename: &'a str,
+    mime_type: &'a str,
+    size_bytes: u64,
+    #[serde(serialize_with = "object_of_texts")]
+    metadata: &'a Metadata,
+    status: &'a str,
+    downloadable: bool,
+    /// No file belongs to a session.
+    scope: Option<&'a str>,
+    expires_at: Option<String>,
+}
+
+/// A page of files of the third generation.
+#[derive(Serialize)]
+struct PageOfThird<'a> {
+    data: Vec<FileOfThird<'a>>,
+    first_id: Option<&'a str>,
+    has_more: bool,
+    last_id: Option<&'a str>,
+    next_page: Option<String>,
+}
+
+/// What a deletion answers in the third generation.
+#[derive(Serialize)]
+struct Deleted<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+}
+
 /// The envelope of every error.
 #[derive(Serialize)]
 struct Envelope<'a> {
     error: Error<'a>,
     #[serde(rename = "type")]
     kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -66,8 +109,33 @@ pub(super) fn content(minted: &Minted) -> Vec<u8> {
 }
 
 /// One file object.
-pub(super) fn file(record: &FileRecord) -> Vec<u8> {
-    bytes(&object(record))
+pub(super) fn file(record: &FileRecord, generation: Generation) -> Vec<u8> {
+    match generation {
+        Generation::First => bytes(&object(record)),
+        Generation::Third => bytes(&object_of_third(record)),
+    }
+}
+
+/// The answer to a deletion in the third generation.
+pub(super) fn deleted(id: &FileId) -> Vec<u8> {
+    bytes(&Deleted {
+        id: id.as_str(),
+        kind: "file_deleted",
+    })
+}
+
+/// A page of file objects of the third generation. The page behind it is named where there may be one: behind a
+/// page that was walked back to, that is where the walk came from.
+pub(super) fn page_of_third(page: &CursorPage) -> Vec<u8> {
+    let last_id = page.files.last().map(|file| file.id.as_str());
+    let next = last_id.filter(|_| page.has_more);
+    bytes(&PageOfThird {
+        data: page.files.iter().map(object_of_third).collect(),
+        first_id: page.files.first().map(|file| file.id.as_str()),
+        has_more: page.has_more,
+        last_id,
+        next_page: next.map(|id| format!("{PAGE_PREFIX}{id}")),
+    })
 }
 
 /// A page of file objects.
@@ -80,8 +148,8 @@ pub(super) fn page(page: &CursorPage) -> Vec<u8> {
     })
 }
 
-/// An error.
-pub(super) fn error(fault: &Fault<'_>) -> Vec<u8> {
+/// An error; the third generation has the request's id in it.
+pub(super) fn error(fault: &Fault<'_>, request_id: Option<&str>) -> Vec<u8> {
     bytes(&Envelope {
         error: Error {
             message: &fault.message,
@@ -89,6 +157,7 @@ pub(super) fn error(fault: &Fault<'_>) -> Vec<u8> {
             kind: fault.kind,
         },
         kind: "error",
+        request_id,
     })
 }
 
@@ -103,6 +172,22 @@ fn object(record: &FileRecord) -> File<'_> {
         size_bytes: record.size,
         status: record.state.as_str(),
         updated_at: record.updated_at.to_string(),
+    }
+}
+
+fn object_of_third(record: &FileRecord) -> FileOfThird<'_> {
+    FileOfThird {
+        id: record.id.as_str(),
+        kind: "file",
+        created_at: record.created_at.to_string(),
+        filename: record.name.as_str(),
+        mime_type: record.media_type.as_str(),
+        size_bytes: record.size,
+        metadata: &record.metadata,
+        status: record.state.as_str(),
+        downloadable: is_downloadable(record.purpose),
+        scope: None,
+        expires_at: record.expires_at.map(|at| at.to_string()),
     }
 }
 

@@ -1,0 +1,113 @@
+//! The parts of a form, while they come in.
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+
+use super::{OVERHEAD_BYTES_MAX, TEXT_BYTES_MAX};
+use crate::gateway::refusal::FieldFault;
+use crate::web::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter, Unreadable};
+use crate::web::problem::Problem;
+use crate::web::received::Received;
+
+/// The parts of the form, while they come in.
+pub(super) struct Parts<'a> {
+    pub(super) body: &'a mut Received,
+    pub(super) splitter: Splitter,
+    /// The name of the part that was begun last, for the log.
+    pub(super) last_name: String,
+    /// What may still come in.
+    pub(super) left: u64,
+    pub(super) body_max: u64,
+}
+
+impl Parts<'_> {
+    /// Reads past what stands before the first boundary.
+    pub(super) async fn skip_preamble(&mut self) -> Result<(), Problem> {
+        let mut left = HEAD_BYTES_MAX;
+        while let Some(chunk) = self.chunk().await? {
+            left = left
+                .checked_sub(chunk.len())
+                .ok_or_else(|| Problem::bad_body("no boundary near its beginning"))?;
+        }
+        Ok(())
+    }
+
+    /// The head of the next part, once the bytes of the last one are read; `None` if there is no more.
+    pub(super) async fn head(&mut self) -> Result<Option<HeaderMap>, Problem> {
+        let bad = |error: Unreadable| Problem::bad_body(error.to_string());
+        loop {
+            match self.splitter.head().map_err(bad)? {
+                Head::Part(head) => return Ok(Some(head)),
+                Head::End => return Ok(None),
+                Head::Incomplete => self.pull().await?,
+            }
+        }
+    }
+
+    /// The next bytes of the part; `None` at its end.
+    pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+        loop {
+            match self.splitter.piece() {
+                Piece::Bytes(bytes) => return Ok(Some(bytes)),
+                Piece::End => return Ok(None),
+                Piece::Incomplete => self.pull().await?,
+            }
+        }
+    }
+
+    /// The part's bytes as the text of the field `name`.
+    pub(super) async fn text(&mut self, name: &str) -> Result<String, Problem> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if bytes.len() + chunk.len() > TEXT_BYTES_MAX {
+                let why = format!("must be at most {TEXT_BYTES_MAX} bytes");
+                return Err(FieldFault::missing(name, why).into());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        String::from_utf8(bytes)
+            .map_err(|_| FieldFault::missing(name, "must be text in UTF-8").into())
+    }
+
+    /// Reads past the part's bytes.
+    pub(super) async fn skip(&mut self) -> Result<(), Problem> {
+        let limit = OVERHEAD_BYTES_MAX;
+        let mut left = limit;
+        while let Some(chunk) = self.chunk().await? {
+            let length = chunk.len() as u64;
+            left = left
+                .checked_sub(length)
+                .ok_or(Problem::BodyTooLarge { limit })?;
+        }
+        Ok(())
+    }
+
+    /// Waits for more of the body.
+    async fn pull(&mut self) -> Result<(), Problem> {
+        let Some(chunk) = self.body.chunk().await? else {
+            let place = format!("it ended in or behind the part {:?}", self.last_name);
+            return Err(Problem::unreadable_body("the form has no end", &place));
+        };
+        let length = chunk.len() as u64;
+        let limit = self.body_max;
+        self.left = self
+            .left
+            .checked_sub(length)
+            .ok_or(Problem::BodyTooLarge { limit })?;
+        self.splitter.push(chunk);
+        Ok(())
+    }
+}
+
+/// Reads what follows the form's last line. It means nothing (RFC 2046, §5.1.1), but a body that breaks
+/// off even there was not sent whole, and is not answered with a yes.
+pub(super) async fn read_to_end(body: &mut Received) -> Result<(), Problem> {
+    let limit = OVERHEAD_BYTES_MAX;
+    let mut left = limit;
+    while let Some(chunk) = body.chunk().await? {
+        left = left
+            .checked_sub(chunk.len() as u64)
+            .ok_or(Problem::BodyTooLarge { limit })?;
+    }
+    Ok(())
+}
