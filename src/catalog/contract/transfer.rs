@@ -126,7 +126,7 @@ pub(crate) async fn original(prefix: &str) -> Memory {
         counts,
     };
     original.add_counts(&[count]).await.unwrap();
-    super::idempotency::two_keys(&original, &a, &key.id, prefix).await;
+    idempotency::two_keys(&original, &a, &key.id, prefix).await;
     original
 }
 
