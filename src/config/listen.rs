@@ -1,7 +1,7 @@
 //! Where a listener is.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// What stands before the path of a Unix socket.
@@ -30,8 +30,8 @@ impl Listen {
             return is_path.then(|| Self::Unix(path.into()));
         }
         match text.strip_prefix(TLS) {
-            Some(address) => address.parse().ok().map(Self::Tls),
-            None => text.parse().ok().map(Self::Tcp),
+            Some(text) => address(text).map(Self::Tls),
+            None => address(text).map(Self::Tcp),
         }
     }
 
@@ -55,6 +55,19 @@ impl Listen {
             None => false,
         }
     }
+}
+
+/// The address and port that a text names. `localhost:PORT` is `127.0.0.1:PORT`: one word is one socket, which is
+/// there on a machine without IPv6, too. `:PORT` is every IPv4 address of the machine, as in the configuration of
+/// other servers. No name but `localhost` is looked up.
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = match host {
+        "" => Ipv4Addr::UNSPECIFIED,
+        name if name.eq_ignore_ascii_case("localhost") => Ipv4Addr::LOCALHOST,
+        _ => return text.parse().ok(),
+    };
+    format!("{host}:{port}").parse().ok()
 }
 
 impl fmt::Display for Listen {

@@ -8,6 +8,7 @@
 //! The table below is the only place that knows the keys. To add one, add its two lines there (what it is;
 //! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
+mod amounts;
 pub mod keyring_file;
 mod keyring_text;
 mod listen;
@@ -40,9 +41,10 @@ use parse::{
 };
 use source::Sources;
 
+pub use amounts::{bytes_of, seconds_of};
 pub use keyring_text::KeyringText;
 pub use listen::Listen;
-pub use parse::{LIST_ITEMS_MAX, seconds_of};
+pub use parse::LIST_ITEMS_MAX;
 pub use problem::{Origin, Problem};
 pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
 pub use url::{PUBLIC_BASE_URL_BYTES_MAX, PublicBaseUrl};
@@ -224,7 +226,7 @@ settings! {
     }
     /// What may be uploaded.
     uploads: Uploads {
-        /// The most bytes in one file.
+        /// The most bytes in one file that comes over the network.
         size_max: u64 = "1GiB", bytes(1, UPLOAD_BYTES_MAX);
     }
     /// How much one client, link or organization may have. 0 of anything: it is not limited.

@@ -337,3 +337,37 @@ fn every_setting_says_where_it_came_from() {
     );
     assert_eq!(of("log.level"), ("info", Origin::Default));
 }
+
+/// `localhost` and an empty host as other servers' configurations have them, from each source.
+#[test]
+fn short_addresses_and_long_durations_mean_the_same_from_every_source() {
+    let listens = |given: Given| {
+        let places = given.loaded().server.listen;
+        places.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (text, meant) in [
+        (":8080", "0.0.0.0:8080"),
+        ("localhost:8080", "127.0.0.1:8080"),
+        ("LOCALHOST:0", "127.0.0.1:0"),
+    ] {
+        let file = format!("[server]\nlisten = '{text}'\n");
+        assert_eq!(listens(Given::default().file(file)), [meant], "{text}");
+        let variable = Given::default().variable("HALLPASS_SERVER_LISTEN", text);
+        assert_eq!(listens(variable), [meant], "{text}");
+        let flag = Given::default().flag("server.listen", "--listen", text);
+        assert_eq!(listens(flag), [meant], "{text}");
+        let admin = Given::default().flag("server.admin_listen", "--admin-listen", text);
+        let admin = admin
+            .flag("server.listen", "--listen", "127.0.0.1:1")
+            .loaded();
+        let admin = admin.server.admin_listen.map(|address| address.to_string());
+        assert_eq!(admin.as_deref(), Some(meant), "{text}");
+    }
+    for (text, seconds) in [("1w", 604_800), ("1h30m", 5_400), ("1d 12h", 129_600)] {
+        let lifetime = |given: Given| given.loaded().links.lifetime;
+        let file = format!("[links]\nlifetime = '{text}'\n");
+        assert_eq!(lifetime(Given::default().file(file)), seconds, "{text}");
+        let variable = Given::default().variable("HALLPASS_LINKS_LIFETIME", text);
+        assert_eq!(lifetime(variable), seconds, "{text}");
+    }
+}

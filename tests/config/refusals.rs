@@ -9,13 +9,13 @@ use super::{Given, setting, variable_of};
 
 const NOT_A_URL: &str = "must begin with http:// or https://";
 const NOT_A_DATABASE: &str = "must begin with postgres:// or postgresql://";
-const SECONDS: &str = "must be a number of seconds, or a number with s, m, h or d";
+const SECONDS: &str =
+    "must be a number of seconds, or a number with s, m, h, d or w, such as 90s, 1h30m or 2w";
 const BYTES: &str = "must be a number of bytes, or a number with KiB, MiB or GiB";
 const ORIGINS: &str = "must hold origins such as https://app.example.com, or * alone";
-const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080";
+const ADDRESS: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:8080, localhost:8080 or :8080 (every IPv4 address)";
 
-const LISTEN: &str =
-    "must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH";
+const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:8080, localhost:8080 or :8080 (every IPv4 address), tls:ADDRESS:PORT, or unix:PATH";
 const BUCKET: &str = "must be s3://BUCKET or s3://BUCKET/PREFIX, of a-z, A-Z, 0-9 and . _ -";
 const WORD: &str = "must be visible ASCII without spaces, at most 128 bytes";
 const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
@@ -23,9 +23,14 @@ const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the 
 
 /// A key, what the environment says of it, and why not.
 const BAD_VALUES: &[(&str, &str, &str)] = &[
-    ("server.listen", "localhost:8080", LISTEN),
+    ("server.listen", "localhost", LISTEN),
+    ("server.listen", "localhost:", LISTEN),
+    ("server.listen", "localhost:http", LISTEN),
+    ("server.listen", "localhost.example.com:8080", LISTEN),
     ("server.listen", "8080", LISTEN),
-    ("server.listen", ":8080", LISTEN),
+    ("server.listen", ":", LISTEN),
+    ("server.listen", ":+80", LISTEN),
+    ("server.listen", ":70000", LISTEN),
     ("server.listen", "127.0.0.1:70000", LISTEN),
     ("server.listen", "127.0.0.1:1,", LISTEN),
     ("server.listen", "", "must name at least one address"),
@@ -310,7 +315,7 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
         (
             "links.lifetime",
             "-1",
-            "must be a number of seconds, or a number with s, m, h or d",
+            "must be a number of seconds, or a number with s, m, h, d or w, such as 90s, 1h30m or 2w",
         ),
         (
             "files.recycle_days",
@@ -348,10 +353,10 @@ fn everything_is_reported_at_once() {
         [
             "HALLPASS_LISTEN (environment HALLPASS_LISTEN): unknown variable",
             "links.expiry_window (environment HALLPASS_LINKS_EXPIRY_WINDOW): must be at most links.lifetime_max",
-            "links.lifetime (file hallpass.toml): must be a number of seconds, or a number with s, m, h or d",
+            "links.lifetime (file hallpass.toml): must be a number of seconds, or a number with s, m, h, d or w, such as 90s, 1h30m or 2w",
             "links.lifetme (file hallpass.toml): unknown key; did you mean links.lifetime?",
             "log.level (file hallpass.toml): must be one of error, warn, info, debug, trace",
-            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080, tls:ADDRESS:PORT, or unix:PATH",
+            "server.listen (flag --listen): must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:8080, localhost:8080 or :8080 (every IPv4 address), tls:ADDRESS:PORT, or unix:PATH",
             "sever (file hallpass.toml): unknown section; did you mean server?",
             "uploads.size_max (environment HALLPASS_UPLOADS_SIZE_MAX): must be a number of bytes, or a number with KiB, MiB or GiB",
         ]
