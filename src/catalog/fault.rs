@@ -13,6 +13,9 @@ mod code {
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const NOT_A_DATABASE: i32 = 26;
+    /// `SQLITE_IOERR_SHMSIZE`: the memory that processes share beside the file could not be made larger, "the
+    /// underlying filesystem volume is out of space" (<https://www.sqlite.org/rescode.html#ioerr_shmsize>).
+    pub(super) const IOERR_SHMSIZE: i32 = 4874;
 }
 
 /// What PostgreSQL says (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
@@ -169,17 +172,21 @@ impl Meaning {
                 _ => Self::Other,
             };
         }
-        match primary_code(refusal) {
-            Some(code::CORRUPT | code::NOT_A_DATABASE) => Self::Damaged,
-            Some(code::FULL) => Self::Full,
-            _ => Self::Other,
+        match extended_code(refusal) {
+            Some(code::IOERR_SHMSIZE) => Self::Full,
+            Some(code) => match code & 0xff {
+                code::CORRUPT | code::NOT_A_DATABASE => Self::Damaged,
+                code::FULL => Self::Full,
+                _ => Self::Other,
+            },
+            None => Self::Other,
         }
     }
 }
 
-fn primary_code(refusal: &dyn DatabaseError) -> Option<i32> {
-    let extended: i32 = refusal.code()?.parse().ok()?;
-    Some(extended & 0xff)
+/// SQLite's own code. Its lowest eight bits are the primary one.
+fn extended_code(refusal: &dyn DatabaseError) -> Option<i32> {
+    refusal.code()?.parse().ok()
 }
 
 fn is_full(failure: &io::Error) -> bool {

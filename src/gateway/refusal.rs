@@ -76,7 +76,7 @@ pub enum Refusal {
         /// How many there may be.
         limit: u64,
     },
-    /// The file is larger than `uploads.size_max`.
+    /// The file is larger than it may be: than `uploads.size_max` where it came over the network.
     #[error("the file is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
@@ -170,6 +170,15 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// The setting that a quota of `what` comes from.
+fn quota_setting(what: &str) -> &'static str {
+    if what == FILES_KEPT {
+        "limits.organization_files"
+    } else {
+        "limits.organization_bytes"
+    }
+}
+
 /// So many seconds that no less time has passed after them, and at least one.
 pub fn whole_seconds(wait: Duration) -> u64 {
     let begun = u64::from(wait.subsec_nanos() > 0);
@@ -192,6 +201,16 @@ impl Refusal {
                 | Self::KeyPaused
                 | Self::KeyDeactivated
         )
+    }
+
+    /// The setting that an operator changes so that the same is not refused again, where there is one.
+    pub fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::TooLarge { .. } => Some("uploads.size_max"),
+            Self::Quota { what, .. } => Some(quota_setting(what)),
+            Self::RevocationsFull { .. } => Some("links.revisions_max"),
+            _ => None,
+        }
     }
 
     /// A short, stable word for logs and metrics.

@@ -116,7 +116,7 @@ impl Upload {
         self
     }
 
-    /// Appends bytes; `TooLarge` once they are more than `uploads.size_max`, `Quota` once they are more than
+    /// Appends bytes; `TooLarge` once they are more than the file may have, `Quota` once they are more than
     /// there is room for. After a no the upload can only be dropped.
     pub async fn write(&mut self, chunk: Bytes) -> Result<(), Refusal> {
         self.size = self.size.saturating_add(chunk.len() as u64);
@@ -134,13 +134,25 @@ impl Upload {
 }
 
 impl Gateway {
-    /// Begins to take bytes in.
+    /// Begins to take bytes in that come over the network: at most `uploads.size_max` of them.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Unavailable` or `Internal` where the store takes none.
     pub async fn begin_upload(&self) -> Result<Upload, Refusal> {
+        self.begin_upload_up_to(self.settings.upload_size_max).await
+    }
+
+    /// Begins to take bytes in from the operator of this machine, whom `uploads.size_max` does not bind: at most
+    /// `size_max` of them.
+    ///
+    /// # Errors
+    /// As [`Gateway::begin_upload`].
+    pub async fn begin_upload_up_to(&self, size_max: u64) -> Result<Upload, Refusal> {
         let stage = self.blobs.stage(self.new_blob_key()?).await?;
         Ok(Upload {
             stage,
             size: 0,
-            size_max: self.settings.upload_size_max,
+            size_max,
             room: None,
         })
     }

@@ -5,6 +5,7 @@
 //! logs, or knows of HTTP, SQL or JSON, and nothing here is serialisable.
 
 pub mod address;
+pub mod amount;
 pub mod app;
 pub mod condition;
 pub mod count;

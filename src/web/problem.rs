@@ -107,6 +107,14 @@ impl Problem {
         }
     }
 
+    /// The setting that an operator changes so that the same is not refused again, where there is one.
+    pub(super) fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) => refusal.setting(),
+            _ => None,
+        }
+    }
+
     /// A short, stable word for logs and metrics.
     pub const fn label(&self) -> &'static str {
         match self {

@@ -115,6 +115,7 @@ impl Seen {
                     info,
                     refusal = problem.label(),
                     cause = problem.cause().map(shown),
+                    setting = problem.setting(),
                     "refused"
                 );
             }

@@ -1,0 +1,95 @@
+//! Amounts in words, for a person: sizes in bytes, durations in seconds.
+
+use std::fmt;
+
+/// A size in bytes. Displayed in the largest unit that it reaches, and exactly: `1.5 GiB (1610612736 bytes)`,
+/// `1 GiB (1073741824 bytes)`, `12 bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+/// A duration in seconds. Displayed exactly, in days and what is left: `30 days`, `1 day 12 hours`, `90 minutes`
+/// as `1 hour 30 minutes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub u64);
+
+const SIZES: [(&str, u64); 5] = [
+    ("PiB", 1 << 50),
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+];
+
+const TIMES: [(&str, u64); 4] = [
+    ("day", 86_400),
+    ("hour", 3600),
+    ("minute", 60),
+    ("second", 1),
+];
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0;
+        let Some((unit, factor)) = SIZES.iter().find(|(_, factor)| bytes >= *factor) else {
+            let s = if bytes == 1 { "" } else { "s" };
+            return write!(f, "{bytes} byte{s}");
+        };
+        let (whole, rest) = (bytes / factor, bytes % factor);
+        // Down, so that what is too large is never said to be as large as the limit in another unit.
+        let tenths = rest / (factor / 10);
+        match tenths.min(9) {
+            0 => write!(f, "{whole} {unit} ({bytes} bytes)"),
+            tenths => write!(f, "{whole}.{tenths} {unit} ({bytes} bytes)"),
+        }
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut rest, mut before) = (self.0, "");
+        for (unit, factor) in TIMES {
+            let number = rest / factor;
+            rest %= factor;
+            if number > 0 {
+                let s = if number == 1 { "" } else { "s" };
+                write!(f, "{before}{number} {unit}{s}")?;
+                before = " ";
+            }
+        }
+        if before.is_empty() {
+            f.write_str("0 seconds")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_exact() {
+        for (bytes, words) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (1023, "1023 bytes"),
+            (1024, "1 KiB (1024 bytes)"),
+            ((1 << 30) + 1, "1 GiB (1073741825 bytes)"),
+            (3 << 29, "1.5 GiB (1610612736 bytes)"),
+            ((2 << 30) - 1, "1.9 GiB (2147483647 bytes)"),
+            (u64::MAX, "16383.9 PiB (18446744073709551615 bytes)"),
+        ] {
+            assert_eq!(Bytes(bytes).to_string(), words);
+        }
+        for (seconds, words) in [
+            (0, "0 seconds"),
+            (1, "1 second"),
+            (5400, "1 hour 30 minutes"),
+            (604_800, "7 days"),
+            (604_801, "7 days 1 second"),
+            (129_600, "1 day 12 hours"),
+        ] {
+            assert_eq!(Seconds(seconds).to_string(), words);
+        }
+    }
+}
