@@ -97,7 +97,7 @@ impl Migrate {
         let opening = to.open(&session.config, clock, self.verify);
         let open = tokio::select! {
             open = opening => open?,
-            () = stop.next() => return Err(stopped()),
+            _ = stop.next() => return Err(stopped()),
         };
         let tally = Arc::new(Tally::default());
         let shown = Shown::new(&tally, !session.output.is_json());
@@ -116,7 +116,7 @@ impl Migrate {
         let moving = migrate(&open.ends, session.clock.as_ref(), &tally, tell);
         let moved = tokio::select! {
             moved = moving => moved,
-            () = stop.next() => return Err(stopped()),
+            _ = stop.next() => return Err(stopped()),
         };
         shown.end();
         let outcome = moved.map_err(failed)?;

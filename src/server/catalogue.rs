@@ -4,12 +4,13 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::StartError;
 use super::installation::{Access, lock_for_setup};
+use super::{StartError, disk};
 use crate::catalog::postgres::{self, Address, Postgres};
 use crate::catalog::sqlite::Sqlite;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
+use crate::gateway::refusal::with_causes;
 
 const CATALOGUE: &str = "catalogue.sqlite3";
 
@@ -88,6 +89,20 @@ fn unopened(config: &Config, error: CatalogError) -> StartError {
             "there is no installation in {}: `hallpass serve`, `hallpass share` and `hallpass add` set one up",
             named(config)
         )),
+        CatalogError::Unavailable { source, .. } => {
+            let doing = format!("opening the catalogue, {}", named(config));
+            let source: &(dyn std::error::Error + 'static) = source.as_ref();
+            let advice = match config.catalog.url {
+                None => disk::advice(&config.server.data_dir, source),
+                Some(_) => None,
+            };
+            let why = advice.unwrap_or_else(|| with_causes(source));
+            StartError::Failed(format!("{doing}: {why}"))
+        }
+        other if config.catalog.url.is_none() => {
+            let doing = format!("opening the catalogue, {}", named(config));
+            StartError::in_directory(&doing, &config.server.data_dir, other)
+        }
         other => StartError::failed("opening the catalogue", other),
     }
 }

@@ -4,6 +4,8 @@
 //! DATA_DIR/               0700, or 0710 where a group may read the bytes (blobs.mode)
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it), unless they are in a database
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
+//!   gateway-….toml        0600, what the links of a running gateway begin with, one file for each
+//!   .gitignore            keeps all of it out of a repository
 //!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)
 //!   blobs/stage/          bytes on their way in
 //!   setup.lock            held by whoever sets the directory up
@@ -34,6 +36,7 @@ use super::store;
 
 const BLOBS: &str = "blobs";
 const SETUP_LOCK: &str = "setup.lock";
+const GITIGNORE: &str = ".gitignore";
 
 /// Whether an empty data directory may be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,23 +193,34 @@ const fn some(limit: u64) -> Option<u64> {
 
 fn must_exist(config: &Config) -> Result<(), StartError> {
     let directory = config.server.data_dir.as_path();
-    if config.catalog.url.is_some() || catalogue::file(config).exists() {
+    if config.catalog.url.is_some() {
         return Ok(());
     }
-    Err(StartError::Failed(format!(
-        "there is no installation in {}: `hallpass serve`, `hallpass share` and `hallpass add` set one up",
-        directory.display()
-    )))
+    match catalogue::file(config).try_exists() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(StartError::Failed(format!(
+            "there is no installation in {}: `hallpass serve`, `hallpass share` and `hallpass add` set one up",
+            directory.display()
+        ))),
+        Err(error) => {
+            let doing = format!("looking for an installation in {}", directory.display());
+            Err(StartError::in_directory(&doing, directory, error))
+        }
+    }
 }
 
 /// Whoever may write to the directory may put a keyring of their own there.
 pub(super) fn keep_others_out(directory: &Path) -> Result<(), StartError> {
     let doing = format!("looking at the data directory {}", directory.display());
-    let found = directory.metadata();
-    let mode = found
-        .map_err(|error| StartError::failed(&doing, error))?
-        .mode()
-        & 0o7777;
+    let found = directory.metadata().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StartError::Failed(format!(
+            "there is no data directory {}: name the right one (--data-dir, or server.data_dir); `hallpass serve` and \
+             `hallpass key generate` make it",
+            directory.display()
+        )),
+        _ => StartError::in_directory(&doing, directory, error),
+    })?;
+    let mode = found.mode() & 0o7777;
     if mode & 0o022 == 0 {
         return Ok(());
     }
@@ -232,27 +246,46 @@ pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     let lock = setup_lock(directory)?;
     let doing = format!("locking the data directory {}", directory.display());
     let locked = lock.lock();
-    locked.map_err(|error| StartError::failed(&doing, error))?;
+    locked.map_err(|error| StartError::in_directory(&doing, directory, error))?;
     Ok(lock)
 }
 
 /// The same, not locked yet.
 pub(super) fn setup_lock(directory: &Path) -> Result<File, StartError> {
     let doing = format!("making the data directory {}", directory.display());
-    let failed = |error: io::Error| StartError::failed(&doing, error);
+    open_setup_lock(directory).map_err(|error| StartError::in_directory(&doing, directory, error))
+}
+
+fn open_setup_lock(directory: &Path) -> io::Result<File> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(directory)
-        .map_err(failed)?;
-    let path = directory.join(SETUP_LOCK);
+        .create(directory)?;
+    let is_new = std::fs::read_dir(directory)?.next().is_none();
     let lock = OpenOptions::new()
         .create(true)
         .append(true)
         .mode(0o600)
-        .open(path)
-        .map_err(failed)?;
+        .open(directory.join(SETUP_LOCK))?;
+    if is_new {
+        keep_out_of_repositories(directory)?;
+    }
     Ok(lock)
+}
+
+/// Tells git to leave the directory alone, keys and bytes, wherever it was made. Of two processes that make it at
+/// once, one may find the file there.
+fn keep_out_of_repositories(directory: &Path) -> io::Result<()> {
+    use io::Write as _;
+    let made = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(directory.join(GITIGNORE));
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made?.write_all(b"*\n"),
+    }
 }
 
 /// The signing keys: from the environment, from their file, or, in a directory that is being set up, new. Beside
@@ -291,8 +324,13 @@ fn keyring(config: &Config, may_set_up: bool, clock: &dyn Clock) -> Result<Keyri
 }
 
 fn new_keyring(path: &Path, clock: &dyn Clock) -> Result<Keyring, StartError> {
-    let failed =
-        |error: keyring_file::KeyringFileError| StartError::setup("making the keyring", error);
+    let failed = |error| match error {
+        keyring_file::KeyringFileError::Io { .. } => {
+            let directory = path.parent().unwrap_or(path);
+            StartError::in_directory("making the keyring", directory, error)
+        }
+        other => StartError::setup("making the keyring", other),
+    };
     let (kid, secret) = drawn_key()?;
     let keyring = keyring_file::generate(None, kid, secret, clock.now()).map_err(failed)?;
     keyring_file::write(path, &keyring).map_err(failed)?;

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,18 +30,22 @@ use counting::Counting;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
+use presence::Presence;
 use reread::ConfigurationCheck;
 use ticks::Deadlines;
 use tls::{Tls, TlsWatch};
 use upkeep::{keep_audit, keep_certificate, keep_up};
 
 pub use listen::Inherited;
+pub use store::blob_bytes_max;
 
+pub mod addresses;
 mod announced;
 pub mod catalogue;
 mod connection;
 mod connections;
 mod counting;
+pub mod disk;
 mod ending;
 mod http2;
 pub mod installation;
@@ -48,6 +53,7 @@ mod keyring_watch;
 mod listen;
 pub mod moving;
 mod pace;
+pub mod presence;
 pub mod reread;
 pub mod shutdown;
 mod stamp;
@@ -78,7 +84,7 @@ pub enum StartError {
     #[error("{0}")]
     Failed(String),
     /// A listener could not be bound.
-    #[error("cannot listen on {at}: {source}")]
+    #[error("cannot listen on {at}: {}", listen::why_not(.source))]
     Bind {
         /// The address, or the Unix socket.
         at: Listen,
@@ -90,6 +96,18 @@ pub enum StartError {
 impl StartError {
     fn failed(doing: &str, error: impl std::error::Error) -> Self {
         Self::Failed(format!("{doing}: {}", with_causes(&error)))
+    }
+
+    /// The same of what needs the data directory, with what a person can do about it.
+    fn in_directory(
+        doing: &str,
+        directory: &Path,
+        error: impl std::error::Error + 'static,
+    ) -> Self {
+        match disk::advice(directory, &error) {
+            Some(advice) => Self::Failed(format!("{doing}: {advice}")),
+            None => Self::failed(doing, error),
+        }
     }
 
     fn setup(doing: &str, error: impl std::error::Error) -> Self {
@@ -111,6 +129,7 @@ pub struct App {
     trusted_proxies: TrustedProxies,
     limits: Limits,
     audit: Option<(Audit, audit::Guard)>,
+    presence: Option<Presence>,
 }
 
 impl App {
@@ -126,6 +145,19 @@ impl App {
         installation: Installation,
         inherited: Vec<Inherited>,
     ) -> Result<Self, StartError> {
+        Self::build_named(config, installation, inherited, public_base_url).await
+    }
+
+    /// The same, with links that begin with what `name` answers for the listeners, with the ports that they have.
+    ///
+    /// # Errors
+    /// A listener, a file or a store that cannot be opened, and whatever `name` fails with.
+    pub async fn build_named(
+        config: &Config,
+        installation: Installation,
+        inherited: Vec<Inherited>,
+        name: impl FnOnce(&Config, &[Listen]) -> Result<PublicBaseUrl, StartError>,
+    ) -> Result<Self, StartError> {
         listen::raise_descriptor_limit();
         catalogue::warn_if_exposed(config);
         let audit = audit_stream(config)?;
@@ -137,7 +169,7 @@ impl App {
         };
         store::look(&installation, config).await?;
         let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
-        let public_base_url = public_base_url(config, &places)?;
+        let public_base_url = name(config, &places)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
         let gateway =
             Arc::new(installation.into_gateway(config, public_base_url.as_str().to_owned()));
@@ -147,6 +179,7 @@ impl App {
         })?;
         Ok(Self {
             audit,
+            presence: Presence::announce_or_warn(&config.server.data_dir, &public_base_url),
             gateway,
             listeners,
             admin,
@@ -257,6 +290,7 @@ impl App {
         }
         stop.await;
         tracing::info!("stopping: what is in flight may finish");
+        drop(self.presence);
         tasks.shutdown().await;
         drop(accepting);
         let finished = async {

@@ -17,11 +17,31 @@ impl StopSignals {
         }
     }
 
-    /// Completes when the next of them arrives.
-    pub async fn next(&mut self) {
+    /// Completes when the next of them arrives, and says which it is.
+    pub async fn next(&mut self) -> StopSignal {
         tokio::select! {
-            () = arrival(&mut self.interrupt) => {}
-            () = arrival(&mut self.terminate) => {}
+            () = arrival(&mut self.interrupt) => StopSignal::Interrupt,
+            () = arrival(&mut self.terminate) => StopSignal::Terminate,
+        }
+    }
+}
+
+/// One of the signals that ask to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopSignal {
+    /// SIGINT: Ctrl-C.
+    Interrupt,
+    /// SIGTERM: a service manager's.
+    Terminate,
+}
+
+impl StopSignal {
+    /// The exit code that a shell reports of a process which that signal ended: 128 and its number (POSIX.1-2024,
+    /// "Shell Command Language", 2.8.2, leaves the number to the shell; bash, dash and zsh agree on this one).
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 128 + 2,
+            Self::Terminate => 128 + 15,
         }
     }
 }

@@ -38,12 +38,16 @@ pub(super) fn open(
             StartError::Setup(format!("{key}: {path}: {why}"))
         }
         unfit @ BlobError::Unfit { .. } => StartError::Setup(unfit.to_string()),
+        other if blobs.url.is_none() => {
+            let directory = config.server.data_dir.as_path();
+            StartError::in_directory("opening the blob store", directory, other)
+        }
         other => StartError::failed("opening the blob store", other),
     })
 }
 
 /// The most bytes that one blob can have there.
-pub(super) fn blob_bytes_max(config: &Config) -> u64 {
+pub fn blob_bytes_max(config: &Config) -> u64 {
     let settings = settings(config, InstallationId::from_random([0; 16]));
     settings.map_or(u64::MAX, |settings| settings.blob_bytes_max())
 }
