@@ -31,7 +31,19 @@ pub(super) enum ApiKey {
     Deactivate(One),
 }
 
+/// What `--help` says besides the flags.
+const SCOPES: &str = "\
+Scopes:
+  read   list files and look at them
+  mint   make signed URLs for files
+  write  upload and delete files
+  admin  revoke links, and all of the above
+
+A key acts for one organization, and for no other whatever its scopes. Give each program a key of its own with the \
+scopes it needs: a web server that only hands out links needs `mint`. `hallpass apikey pause` stops a key at once.";
+
 #[derive(Args, Debug)]
+#[command(after_help = SCOPES)]
 pub(super) struct Create {
     /// Organization that the key acts for
     #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
@@ -39,10 +51,10 @@ pub(super) struct Create {
     /// A word for it, for people
     #[arg(long, value_name = "NAME", default_value = "")]
     name: String,
-    /// What it may do: read, mint, write, admin; may be repeated [default: read, mint, write]
+    /// What it may do: read, mint, write, admin, as explained below; may be repeated [default: read, mint, write]
     #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = texts::scope)]
     scope: Vec<Scope>,
-    /// How long it works: seconds, or a number with s, m, h or d [default: for ever]
+    /// How long it works: seconds, or a number with s, m, h, d or w, such as 1h30m [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = seconds_of)]
     expires_in: Option<u64>,
     /// Take the key's text from this file [default: drawn]

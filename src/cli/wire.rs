@@ -338,7 +338,14 @@ impl Show for Serving {
     fn lines(&self) -> Vec<String> {
         let listeners = self.listeners.iter();
         let listening = listeners.map(|url| format!("listening on {url}"));
-        let api_key = self.api_key.iter().map(|key| format!("api key: {key}"));
+        let api_key = self.api_key.iter().flat_map(|key| {
+            let scope = format!(
+                "this first key may do everything in {} for ever: read, mint, write, admin; make narrower ones with \
+                 `hallpass apikey create --scope mint`, and end it with `hallpass apikey deactivate`",
+                self.organization_id
+            );
+            [format!("api key: {key}"), scope]
+        });
         listening.chain(api_key).collect()
     }
 }

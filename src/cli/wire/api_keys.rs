@@ -47,10 +47,7 @@ impl ListedApiKey {
 
 impl Show for ListedApiKey {
     fn lines(&self) -> Vec<String> {
-        let end = match &self.expires_at {
-            Some(time) => format!("until {time}"),
-            None => "for ever".into(),
-        };
+        let end = end_of(self.expires_at.as_ref());
         let mut line = format!(
             "{}  {}  {}  {}  {end}  {}",
             self.api_key_id,
@@ -99,11 +96,22 @@ impl NewApiKey {
     }
 }
 
+/// Until when a key works.
+fn end_of(expires_at: Option<&String>) -> String {
+    match expires_at {
+        Some(time) => format!("until {time}"),
+        None => "for ever".into(),
+    }
+}
+
 impl Show for NewApiKey {
     fn lines(&self) -> Vec<String> {
+        let end = end_of(self.expires_at.as_ref());
         let mut lines = vec![
             format!("api key: {}", self.api_key),
             format!("api key id: {}", self.api_key_id),
+            format!("organization: {}", self.organization_id),
+            format!("scopes: {}, {end}", self.scopes.join(", ")),
         ];
         lines.extend(self.app_id.iter().map(|id| format!("app id: {id}")));
         let secret = self.app_secret.iter();
