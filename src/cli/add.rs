@@ -7,11 +7,13 @@ use clap::Args;
 
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
+use super::interrupt::Interrupt;
 use super::session::{Global, Logging, Session, expect_space};
-use super::store::{Labels, Progress};
+use super::store::{Intake, Labels, Progress};
 use super::taking::Taking;
-use super::walk::{Own, Walk};
+use super::walk::{Own, Walk, expect_paths};
 use super::{texts, wire};
+use crate::config::bytes_of;
 use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, DEFAULT_SPACE, FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
@@ -21,9 +23,15 @@ use crate::server::installation::Access;
 
 #[derive(Args, Debug)]
 pub(super) struct Add {
-    /// Files and directories; of a directory every file below it, in name order
+    /// Files and directories; of a directory every file below it, in name order, but those whose path has a name that begins with a dot
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Take in what begins with a dot below a directory, too
+    #[arg(long)]
+    hidden: bool,
+    /// Refuse larger files: bytes, or a number with KiB, MiB or GiB [default: any size]
+    #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
+    size_max: Option<u64>,
     /// Organization that owns the files
     #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
     organization: OrganizationId,
@@ -57,6 +65,7 @@ impl Add {
     /// Stores the files, several beside each other, passes over those that fail, and says which they are.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         self.check_one_file()?;
+        expect_paths(&self.paths)?;
         let labels = Labels {
             metadata: texts::metadata(&self.metadata)?,
             organization: self.organization,
@@ -71,15 +80,18 @@ impl Add {
         let recorder = Recorder::open(&session, "add")?;
         let gateway = session.gateway(Access::SetUp).await?;
         expect_space(&gateway, &labels.organization, &labels.space).await?;
+        // Until here a signal ends the process, and leaves nothing.
+        let interrupt = Interrupt::listen();
+        let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
         let taking = Arc::new(Taking {
-            gateway,
+            intake,
             labels,
             in_place: self.in_place,
             progress: Progress::new(!session.output.is_json()),
             recorder: Mutex::new(recorder),
         });
-        let mut all_stored = true;
-        let walk = Walk::new(&self.paths, Own::of(&session.config));
+        let (mut all_stored, mut is_cut_short) = (true, false);
+        let walk = Walk::new(&self.paths, Own::of(&session.config), self.hidden);
         let tell = |taken| match taken {
             Ok(file) => {
                 session.output.item(&wire::File::from(&file))?;
@@ -90,10 +102,18 @@ impl Add {
                 complain(&why);
                 Ok(())
             }
+            Err(Failure::Interrupted(..)) => Ok(()),
             Err(other) => Err(other),
         };
-        taking.all(walk, tell).await?;
+        let stopped = "stopped: what is named above was stored, and nothing of the rest";
+        tokio::select! {
+            taken = taking.all(walk, tell) => is_cut_short = !taken?,
+            () = interrupt.second() => interrupt.check(stopped)?,
+        }
         session.output.end()?;
+        if is_cut_short {
+            interrupt.check(stopped)?;
+        }
         if all_stored {
             Ok(())
         } else {

@@ -3,11 +3,14 @@
 use std::io;
 use std::process::ExitCode;
 
+use std::path::Path;
+
 use super::output::printable;
 use crate::config::Problem;
 use crate::config::keyring_file::KeyringFileError;
 use crate::gateway::refusal::Refusal;
-use crate::server::StartError;
+use crate::server::shutdown::StopSignal;
+use crate::server::{StartError, disk};
 
 /// The exit code of what a person has to mend first: a wrong flag, a wrong configuration.
 const USAGE: u8 = 2;
@@ -21,6 +24,10 @@ pub(super) enum Failure {
     Configuration(Vec<Problem>),
     /// It was tried, and did not work. Exit code 1.
     Failed(String),
+    /// There is no room for more files or rows. Exit code 1.
+    NoRoom,
+    /// A signal ended it before it was done, and this is what came of it. The exit code is the signal's.
+    Interrupted(StopSignal, String),
     /// The answer is no, and all was said already. Exit code 1.
     Said,
 }
@@ -31,9 +38,41 @@ impl Failure {
         Self::Failed(format!("{doing}: {error}"))
     }
 
-    /// Says it on standard error, once, and gives the exit code.
-    pub(super) fn report(&self) -> ExitCode {
+    /// The same of what needs a directory of the installation, with what a person can do about it.
+    pub(super) fn in_directory(
+        doing: impl std::fmt::Display,
+        directory: &Path,
+        error: &io::Error,
+    ) -> Self {
+        match disk::advice(directory, error) {
+            Some(advice) => Self::Failed(format!("{doing}: {advice}")),
+            None => Self::io(doing, error),
+        }
+    }
+
+    /// A file that a person named could not be looked at or read.
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let shown = path.display();
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file or directory",
+            io::ErrorKind::PermissionDenied => "this user may not read it",
+            io::ErrorKind::NotADirectory => "a part of the path is no directory",
+            _ => return Self::Failed(format!("cannot read {shown}: {error}")),
+        };
+        Self::Failed(format!("cannot read {shown}: {why}"))
+    }
+
+    /// Says it on standard error, once, and gives the exit code. `is_full` says where there is no room.
+    pub(super) fn report(&self, is_full: impl FnOnce() -> String) -> ExitCode {
         match self {
+            Self::NoRoom => {
+                complain(&is_full());
+                ExitCode::FAILURE
+            }
+            Self::Interrupted(signal, what) => {
+                complain(what);
+                ExitCode::from(signal.exit_code())
+            }
             Self::Usage(why) => {
                 complain(why);
                 ExitCode::from(USAGE)
@@ -70,16 +109,22 @@ impl From<StartError> for Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        Self::Failed(refusal.to_string())
+        match (&refusal, refusal.setting()) {
+            (Refusal::NoSpace, _) => Self::NoRoom,
+            (_, Some(setting)) => Self::Failed(format!("{refusal} ({setting})")),
+            (_, None) => Self::Failed(refusal.to_string()),
+        }
     }
 }
 
 impl From<KeyringFileError> for Failure {
     fn from(error: KeyringFileError) -> Self {
         use std::error::Error as _;
-        let why = match error.source() {
-            Some(cause) if matches!(error, KeyringFileError::Io { .. }) => {
-                format!("{error}: {cause}")
+        let why = match (&error, error.source()) {
+            (KeyringFileError::Io { path, .. }, Some(cause)) => {
+                let directory = path.parent().unwrap_or(path);
+                let advice = disk::advice(directory, &error);
+                format!("{error}: {}", advice.unwrap_or_else(|| cause.to_string()))
             }
             _ => error.to_string(),
         };

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
 use crate::gateway::Gateway;
+use crate::gateway::refusal::{FOLDER, Refusal};
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, FolderId, OrganizationId};
 use crate::server::installation::Access;
 
@@ -96,22 +97,26 @@ impl Folder {
             }
             Self::Add(add) => {
                 let (folder, files) = (add.folder, add.files);
-                gateway.add_to_folder(&owner, &folder, &files).await?;
+                let done = gateway.add_to_folder(&owner, &folder, &files).await;
+                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
                 folder
             }
             Self::Remove(remove) => {
                 let (folder, files) = (remove.folder, remove.files);
-                gateway.remove_from_folder(&owner, &folder, &files).await?;
+                let done = gateway.remove_from_folder(&owner, &folder, &files).await;
+                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
                 folder
             }
             Self::Share(share) => {
                 let (folder, members) = (share.folder, share.members);
-                gateway.share_folder(&owner, &folder, &members).await?;
+                let done = gateway.share_folder(&owner, &folder, &members).await;
+                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
                 folder
             }
             Self::Unshare(unshare) => {
                 let (folder, members) = (unshare.folder, unshare.members);
-                gateway.unshare_folder(&owner, &folder, &members).await?;
+                let done = gateway.unshare_folder(&owner, &folder, &members).await;
+                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
                 folder
             }
         };
@@ -126,6 +131,16 @@ impl Folder {
             Self::Add(files) | Self::Remove(files) => &files.owner.organization,
             Self::Share(members) | Self::Unshare(members) => &members.owner.organization,
         }
+    }
+}
+
+/// Names the folder where it is what does not exist.
+fn of_folder(owner: &OrganizationId, folder: &FolderId, refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::Missing { what: FOLDER } => Failure::Failed(format!(
+            "organization {owner} has no folder {folder}: `hallpass folder create --id {folder}` makes it"
+        )),
+        other => other.into(),
     }
 }
 

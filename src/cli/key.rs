@@ -217,7 +217,10 @@ fn lock(keyring: &Path) -> Result<File, Failure> {
     let mut name = OsString::from(keyring);
     name.push(".lock");
     let path = PathBuf::from(name);
-    let failed = |error| Failure::io(format!("locking {}", path.display()), &error);
+    let failed = |error| {
+        let directory = path.parent().unwrap_or(&path);
+        Failure::in_directory(format!("locking {}", path.display()), directory, &error)
+    };
     let lock = OpenOptions::new()
         .create(true)
         .append(true)
@@ -233,5 +236,6 @@ fn make_parent(path: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     let made = DirBuilder::new().recursive(true).mode(0o700).create(parent);
-    made.map_err(|error| Failure::io(format!("making {}", parent.display()), &error))
+    let doing = format!("making {}", parent.display());
+    made.map_err(|error| Failure::in_directory(doing, parent, &error))
 }

@@ -8,6 +8,7 @@
 //! | 0 | it was done, or the answer is yes |
 //! | 1 | it was not done, or the answer is no |
 //! | 2 | the command line, the configuration or the installation has to be mended first |
+//! | 130, 143 | SIGINT or SIGTERM ended `share` or `add` before it was done |
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -28,7 +29,9 @@ mod config;
 mod doctor;
 mod failure;
 mod folder;
+mod interrupt;
 mod key;
+mod link_base;
 mod ls;
 mod migrate;
 mod organization;
@@ -114,9 +117,10 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return explain(&error);
         }
     };
-    match arguments.command.run(&arguments.global) {
+    let global = arguments.global;
+    match arguments.command.run(&global) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(|| global.where_it_is_full()),
     }
 }
 

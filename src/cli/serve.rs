@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use listenfd::ListenFd;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
+use super::interrupt::Interrupt;
 use super::session::{Global, Listening, Logging, Session};
 use super::wire;
 use crate::config::{Config, LIST_ITEMS_MAX, Listen};
@@ -19,7 +19,6 @@ use crate::model::key::{ApiKeyState, Scopes};
 use crate::server::catalogue::SetupLock;
 use crate::server::installation::Access;
 use crate::server::reread::ConfigurationCheck;
-use crate::server::shutdown::StopSignals;
 use crate::server::{App, Inherited};
 
 /// The name of the API key that is made at first use.
@@ -35,7 +34,7 @@ impl Serve {
     /// Says where the gateway listens once it accepts, and runs until SIGINT or SIGTERM.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, self.listening.flags(), Logging::Configured)?;
-        let signals = StopSignals::listen();
+        let interrupt = Interrupt::listen();
         let inherited = inherited()?;
         let mut recorder = Recorder::open(&session, "serve")?;
         let installation = session.installation(Access::SetUp).await?;
@@ -56,7 +55,7 @@ impl Serve {
             kid: gateway.keyring().active().to_string(),
             api_key: text,
         };
-        let running = Running::start(app, signals);
+        let running = Running::start(app, interrupt);
         if let Err(failure) = session.output.one(&serving) {
             give_up(&gateway, key, &mut recorder).await?;
             return Err(failure);
@@ -96,24 +95,11 @@ pub(super) struct Running(JoinHandle<()>);
 
 impl Running {
     /// Accepts from now on. The first signal lets what is in flight finish; a second one ends that.
-    pub(super) fn start(app: App, mut signals: StopSignals) -> Self {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let (force, forced) = oneshot::channel::<()>();
-        tokio::spawn(async move {
-            signals.next().await;
-            drop(stop);
-            signals.next().await;
-            drop(force);
-        });
-        // A sender that is dropped is all that is waited for.
-        let stopped = async { drop(stopped.await) };
-        let forced = async { drop(forced.await) };
+    pub(super) fn start(app: App, interrupt: Interrupt) -> Self {
+        let again = interrupt.clone();
+        let stopped = async move { interrupt.first().await };
+        let forced = async move { again.second().await };
         Self(tokio::spawn(app.run(stopped, forced)))
-    }
-
-    /// Completes once the gateway ended, and leaves it running when dropped before.
-    pub(super) async fn ended(&mut self) {
-        let _ = (&mut self.0).await;
     }
 
     /// Waits until the gateway ended.

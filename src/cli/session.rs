@@ -13,6 +13,7 @@ use crate::gateway::Gateway;
 use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
 use crate::model::id::{OrganizationId, SpaceId};
+use crate::server::disk;
 use crate::server::installation::{Access, Installation};
 use crate::telemetry::{self, Format, Guard, Level};
 
@@ -33,7 +34,7 @@ pub(super) struct Global {
 /// The flags of the commands that listen.
 #[derive(Args, Debug)]
 pub(super) struct Listening {
-    /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one [default: 127.0.0.1:8080]
+    /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one, localhost:8080 this machine's own, :8080 every IPv4 address [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<String>,
     /// Address of the private listener with health and metrics [default: none]
@@ -68,6 +69,15 @@ impl Global {
             &ProcessEnvironment,
             &self.with_own(flags),
         )
+    }
+
+    /// Says where there is no room for more, and what to do.
+    pub(super) fn where_it_is_full(&self) -> String {
+        match self.load(Vec::new()) {
+            Ok(config) => disk::is_full(&config),
+            // It was good when the command began.
+            Err(_) => "the disk of the data directory is full: make room there".into(),
+        }
     }
 
     fn with_own(&self, mut flags: Vec<Flag>) -> Vec<Flag> {

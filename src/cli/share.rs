@@ -9,93 +9,124 @@ use clap::Args;
 
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
+use super::interrupt::Interrupt;
+use super::link_base::{self, Others};
 use super::serve::Running;
 use super::session::{Global, Listening, Logging, Session};
-use super::store::{self, Labels, Progress};
-use super::walk::{Found, Own, Walk};
-use super::wire;
-use crate::config::{Listen, seconds_of};
-use crate::gateway::Gateway;
+use super::store::{Intake, Labels, Progress};
+use super::walk::{Found, Own, Walk, expect_paths};
+use super::{texts, wire};
+use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
+use crate::model::file::FileRecord;
 use crate::server::installation::Access;
-use crate::server::shutdown::StopSignals;
 use crate::server::{App, StartError};
 
 #[derive(Args, Debug)]
 pub(super) struct Share {
-    /// Files and directories; of a directory every file below it, in name order
+    /// Files and directories; of a directory every file below it, in name order, but those whose path has a name that begins with a dot
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// How long the links live: seconds, or a number with s, m, h or d [default: links.lifetime]
+    /// How long the links live: seconds, or a number with s, m, h, d or w, such as 1h30m [default: links.lifetime]
     #[arg(long, value_name = "TIME", value_parser = seconds_of)]
     expires_in: Option<u64>,
+    /// Take in what begins with a dot below a directory, too
+    #[arg(long)]
+    hidden: bool,
+    /// Refuse larger files: bytes, or a number with KiB, MiB or GiB [default: any size]
+    #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
+    size_max: Option<u64>,
     #[command(flatten)]
     listening: Listening,
+}
+
+/// A file that was stored, and its link.
+struct Shared {
+    file: FileRecord,
+    link: wire::Link,
+}
+
+/// How many of the files have a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    All,
+    Some,
+    Nothing,
 }
 
 impl Share {
     /// Serves first, so that every link opens from the moment that it is printed.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        expect_paths(&self.paths)?;
         for path in &self.paths {
             let found = tokio::fs::metadata(path).await;
-            found.map_err(|error| Failure::io(path.display(), &error))?;
+            found.map_err(|error| Failure::unreadable(path, &error))?;
         }
         let mut session = Session::begin(global, self.listening.flags(), Logging::Warnings)?;
-        let lifetime_max = session.config.links.lifetime_max;
-        if self
-            .expires_in
-            .is_some_and(|seconds| !(1..=lifetime_max).contains(&seconds))
-        {
-            let why = format!("--expires-in must be 1 to {lifetime_max} seconds");
-            return Err(Failure::Usage(why));
+        if let Some(seconds) = self.expires_in {
+            texts::expect_lifetime("--expires-in", seconds, &session.config.links)?;
         }
         let recorder = Recorder::open(&session, "share")?;
-        let signals = StopSignals::listen();
+        let interrupt = Interrupt::listen();
         let may_move = self.listening.listen.is_empty();
-        let app = listen(&mut session, may_move).await?;
+        let (app, others) = tokio::select! {
+            built = listen(&mut session, may_move) => built?,
+            () = interrupt.first() => return interrupt.check("stopped before anything was shared"),
+        };
+        others.note();
         let gateway = Arc::clone(app.gateway());
-        let mut running = Running::start(app, signals);
+        let running = Running::start(app, interrupt.clone());
+        let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
         let shared = tokio::select! {
-            shared = self.print_links(&gateway, &mut session, recorder) => Some(shared?),
-            () = running.ended() => None,
+            shared = self.print_links(&intake, &mut session, recorder) => shared,
+            () = interrupt.second() => Err(stopped(&interrupt)),
         };
-        let Some(shared) = shared else {
-            // Stopped on the way: what was printed of an array must become one.
-            return session.output.end();
+        let outcome = match shared {
+            Ok(Outcome::Nothing) => return Err(Failure::Said),
+            Ok(outcome) => outcome,
+            Err(interrupted @ Failure::Interrupted(..)) => {
+                running.finish().await?;
+                return Err(interrupted);
+            }
+            Err(other) => return Err(other),
         };
-        if shared == Shared::Nothing {
-            return Err(Failure::Said);
-        }
         running.finish().await?;
-        match shared {
-            Shared::All => Ok(()),
-            Shared::Some | Shared::Nothing => Err(Failure::Said),
+        match outcome {
+            Outcome::All => Ok(()),
+            Outcome::Some | Outcome::Nothing => Err(Failure::Said),
         }
     }
 
+    /// Takes the files in and prints their links. A stop that is asked for before the last one was printed ends it:
+    /// files whose links were printed stay, and of the others nothing does.
     async fn print_links(
         &self,
-        gateway: &Arc<Gateway>,
+        intake: &Intake,
         session: &mut Session,
         mut recorder: Recorder,
-    ) -> Result<Shared, Failure> {
+    ) -> Result<Outcome, Failure> {
         let progress = Progress::new(!session.output.is_json());
         let (mut stored, mut failed) = (0_u64, 0_u64);
         // An array is printed when all of it is ready.
-        let mut links = Vec::new();
-        for found in Walk::new(&self.paths, Own::of(&session.config)) {
-            let link = match found {
-                Ok(found) => self.link(gateway, &found, &progress, &mut recorder).await,
+        let mut untold = Vec::new();
+        for found in Walk::new(&self.paths, Own::of(&session.config), self.hidden) {
+            let shared = match found {
+                Ok(found) => self.share(intake, &found, &progress, &mut recorder).await,
                 Err(failure) => Err(failure),
             };
-            match link {
-                Ok(link) => {
+            if intake.interrupt.asked().is_some() {
+                untold.extend(shared.ok());
+                drop(progress);
+                return Err(take_back(intake, untold, &mut recorder).await);
+            }
+            match shared {
+                Ok(shared) => {
                     stored += 1;
                     if session.output.is_json() {
-                        links.push(link);
+                        untold.push(shared);
                     } else {
                         progress.aside(|| {
-                            session.output.item(&link)?;
+                            session.output.item(&shared.link)?;
                             session.output.flush()
                         })?;
                     }
@@ -108,61 +139,85 @@ impl Share {
             }
         }
         drop(progress);
-        for link in &links {
-            session.output.item(link)?;
+        for shared in &untold {
+            session.output.item(&shared.link)?;
         }
         session.output.end()?;
         if stored == 0 && failed == 0 {
             complain("there is no file to share");
         }
         Ok(match (stored, failed) {
-            (0, _) => Shared::Nothing,
-            (_, 0) => Shared::All,
-            _ => Shared::Some,
+            (0, _) => Outcome::Nothing,
+            (_, 0) => Outcome::All,
+            _ => Outcome::Some,
         })
     }
 
-    async fn link(
+    async fn share(
         &self,
-        gateway: &Arc<Gateway>,
+        intake: &Intake,
         found: &Found,
         progress: &Progress,
         recorder: &mut Recorder,
-    ) -> Result<wire::Link, Failure> {
-        let file = store::copy(gateway, found, &Labels::usual(), progress).await?;
+    ) -> Result<Shared, Failure> {
+        let file = intake.copy(found, &Labels::usual(), progress).await?;
         recorder.uploaded(&file);
         let options = MintOptions {
             expires_in: self.expires_in,
             ..MintOptions::default()
         };
         let organization = &file.organization;
-        let minted = gateway.mint_for(organization, file.id.as_str(), &options, None);
+        let minted = intake
+            .gateway
+            .mint_for(organization, file.id.as_str(), &options, None);
         let minted = minted.await?;
         recorder.minted(&minted);
-        Ok(minted.into())
+        let link = minted.into();
+        Ok(Shared { file, link })
     }
 }
 
-/// How many of the files have a link.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shared {
-    All,
-    Some,
-    Nothing,
+fn stopped(interrupt: &Interrupt) -> Failure {
+    let what = "stopped before every link was printed: files without one were not kept";
+    match interrupt.check(what) {
+        Err(interrupted) => interrupted,
+        Ok(()) => Failure::Failed(what.into()),
+    }
+}
+
+/// Removes the files whose links nobody was told, with their bytes.
+async fn take_back(intake: &Intake, untold: Vec<Shared>, recorder: &mut Recorder) -> Failure {
+    for Shared { file, .. } in untold {
+        match intake.gateway.purge(&file.organization, &file.id).await {
+            Ok(gone) => recorder.deleted(&gone),
+            Err(refusal) => complain(&format!(
+                "{} could not be removed again: {refusal} (`hallpass rm --purge {}` does it)",
+                file.name, file.id
+            )),
+        }
+    }
+    stopped(&intake.interrupt)
 }
 
 /// Binds the listeners. One whose port is taken moves to a free one, if nobody asked for that port.
-async fn listen(session: &mut Session, may_move: bool) -> Result<App, Failure> {
+async fn listen(session: &mut Session, may_move: bool) -> Result<(App, Others), Failure> {
     loop {
         let installation = session.installation(Access::SetUp).await?;
-        let taken = match App::build(&session.config, installation).await {
+        let mut others = Others::default();
+        let name = |config: &Config, places: &[Listen]| {
+            let (base, found) = link_base::of_share(config, places)?;
+            others = found;
+            Ok(base)
+        };
+        let built = App::build_named(&session.config, installation, Vec::new(), name).await;
+        let taken = match built {
             Err(StartError::Bind {
                 at: Listen::Tcp(address) | Listen::Tls(address),
                 source,
             }) if may_move && source.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
                 address
             }
-            built => return Ok(built?),
+            built => return Ok((built?, others)),
         };
         let mut listeners = session.config.server.listen.iter_mut();
         match listeners.find(|listener| listener.address() == Some(taken)) {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::audit::Recorder;
-use super::failure::Failure;
+use super::failure::{Failure, complain};
 use super::session::{Global, Logging, PublicBase, Session, expect_organization};
-use super::{texts, wire};
-use crate::config::{Config, Listen, seconds_of};
+use super::{link_base, texts, wire};
+use crate::config::{Config, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
@@ -32,7 +32,7 @@ pub(super) struct Sign {
     /// Id of the file
     #[arg(long, value_name = "ID")]
     file: FileId,
-    /// How long the link lives: seconds, or a number with s, m, h or d [default: links.lifetime]
+    /// How long the link lives: seconds, or a number with s, m, h, d or w, such as 1h30m [default: links.lifetime]
     #[arg(long, value_name = "TIME", value_parser = seconds_of, conflicts_with = "expires_at")]
     expires_in: Option<u64>,
     /// When the link ends: Unix seconds or RFC 3339
@@ -75,8 +75,13 @@ impl Sign {
                 let text = texts::key_file(path)?;
                 let key = OrganizationKey::from_base64url(&text).ok_or_else(|| {
                     let path = path.display();
-                    Failure::Failed(format!("{path} holds no key of 43 base64url characters"))
+                    Failure::Failed(format!(
+                        "{path} holds no key of 43 base64url characters: `hallpass key derive --organization {}` \
+                         prints one",
+                        self.organization
+                    ))
                 })?;
+                self.expect_lifetime(&session)?;
                 let mut recorder = Recorder::open(&session, "sign")?;
                 let now = session.clock.now();
                 let link = self.link_of_key(&session.config, now, &key, kid)?;
@@ -96,10 +101,25 @@ impl Sign {
         session.output.one(&link)
     }
 
+    /// Refuses a link that no gateway would open.
+    fn expect_lifetime(&self, session: &Session) -> Result<(), Failure> {
+        let links = &session.config.links;
+        if let Some(seconds) = self.expires_in {
+            texts::expect_lifetime("--expires-in", seconds, links)?;
+        }
+        if let Some(end) = self.expires_at {
+            let seconds = end.since(session.clock.now());
+            texts::expect_lifetime("--expires-at", seconds, links)?;
+        }
+        Ok(())
+    }
+
     async fn link_of_installation(&self, session: &Session) -> Result<wire::Link, Failure> {
         let mut recorder = Recorder::open(session, "sign")?;
-        let base = public_base_url(&session.config)?;
-        let gateway = session.gateway_at(Access::Existing, base).await?;
+        self.expect_lifetime(session)?;
+        let base = link_base::of_installation(session, self.public.public_base_url.is_some())?;
+        let url = base.url.as_str().to_owned();
+        let gateway = session.gateway_at(Access::Existing, url).await?;
         expect_organization(&gateway, &self.organization).await?;
         let options = MintOptions {
             expires_in: self.expires_in,
@@ -118,6 +138,7 @@ impl Sign {
         match minted {
             Ok(minted) => {
                 recorder.minted(&minted);
+                base.note.iter().for_each(|note| complain(note));
                 Ok(minted.into())
             }
             Err(Refusal::Field(fault)) => {
@@ -141,19 +162,14 @@ impl Sign {
         key: &OrganizationKey,
         kid: &Kid,
     ) -> Result<wire::Link, Failure> {
-        let max = config.links.lifetime_max;
+        // The flag is required beside the organization's key.
+        let base = config.server.public_base_url.as_ref();
+        let base = base.ok_or_else(|| {
+            Failure::Usage("--public-base-url must say what the link begins with".into())
+        })?;
+        let base = base.as_str();
         let lifetime = self.expires_in.unwrap_or(config.links.lifetime);
         let expires = self.expires_at.unwrap_or_else(|| now.plus(lifetime));
-        let seconds = self.expires_in.unwrap_or_else(|| expires.since(now));
-        if !(1..=max).contains(&seconds) {
-            let flag = if self.expires_at.is_some() {
-                "--expires-at"
-            } else {
-                "--expires-in"
-            };
-            let why = format!("{flag} must be 1 to {max} seconds from now");
-            return Err(Failure::Usage(why));
-        }
         let grant = Grant {
             organization: self.organization.clone(),
             file: self.file.clone(),
@@ -161,16 +177,15 @@ impl Sign {
             expires,
         };
         let link = key.mint(kid, &grant, self.link_revision.unwrap_or_default());
-        let base = public_base_url(config)?;
         let download_url = match &self.filename {
-            Some(_) if link.url(&base).len() > URL_CHARS_MAX => {
+            Some(_) if link.url(base).len() > URL_CHARS_MAX => {
                 let why = format!(
                     "--filename must be shorter: the link would have more than {URL_CHARS_MAX} characters"
                 );
                 return Err(Failure::Usage(why));
             }
-            Some(name) => link.url_with_name(&base, name.as_str()),
-            None => link.url(&base),
+            Some(name) => link.url_with_name(base, name.as_str()),
+            None => link.url(base),
         };
         Ok(wire::Link {
             file_id: self.file.to_string(),
@@ -223,20 +238,4 @@ impl Sign {
 fn network(text: &str) -> Result<String, &'static str> {
     let why = "must be an address, or a CIDR without host bits";
     Network::parse(text).map(|_| text.to_owned()).ok_or(why)
-}
-
-/// What the link begins with, as `serve` would find it out.
-fn public_base_url(config: &Config) -> Result<String, Failure> {
-    let first = config.server.listen.iter().find_map(Listen::address);
-    let any_port = first.is_some_and(|address| address.port() == 0);
-    if config.server.public_base_url.is_none() && any_port {
-        let why =
-            "server.listen takes any free port: say with --public-base-url what links begin with";
-        return Err(Failure::Usage(why.into()));
-    }
-    Ok(
-        crate::server::public_base_url(config, &config.server.listen)?
-            .as_str()
-            .to_owned(),
-    )
 }

@@ -10,17 +10,21 @@ use rustix::fs::OFlags;
 use tokio::io::AsyncReadExt as _;
 
 use super::failure::Failure;
+use super::interrupt::Interrupt;
 use super::output::printable;
 use super::walk::Found;
+use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upload::{Kept, NewFile, Upload};
+use crate::gateway::upload::{Kept, NewFile, Room, Upload};
+use crate::model::amount::Bytes;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
+use crate::server::{blob_bytes_max, disk};
 
 /// How many bytes are read at once, which is all that is held of a file.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -117,60 +121,202 @@ impl Drop for Progress {
     }
 }
 
-/// Copies the file's bytes into the blob store and then makes its row. A file that fails leaves nothing
-/// behind, and the failure names it.
-pub(super) async fn copy(
-    gateway: &Arc<Gateway>,
-    found: &Found,
-    labels: &Labels,
-    progress: &Progress,
-) -> Result<FileRecord, Failure> {
-    let new = labels.of(&found.path)?;
-    let upload = read(gateway, found, progress).await?;
-    let record = gateway.finish_upload(upload, new).await;
-    record.map_err(|refusal| refused(&found.path, &refusal))
+/// How many bytes one file may have, and what says so. `uploads.size_max` is for the network: whoever types commands
+/// here has the disk anyway.
+#[derive(Clone, Copy, Debug)]
+struct SizeLimit {
+    bytes: u64,
+    /// The beginning of a sentence that the limit ends.
+    said_by: &'static str,
+    /// What to do, behind the limit.
+    remedy: &'static str,
 }
 
-/// Copies the file's bytes into the blob store, and leaves its row to be made.
-pub(super) async fn keep(
-    gateway: &Gateway,
-    found: &Found,
-    new: NewFile,
-    progress: &Progress,
-) -> Result<Kept, Failure> {
-    let upload = read(gateway, found, progress).await?;
-    let kept = gateway.keep(upload, new).await;
-    kept.map_err(|refusal| refused(&found.path, &refusal))
-}
-
-/// Looks at the file where it lies, and leaves its row to be made.
-pub(super) async fn keep_in_place(
-    gateway: &Gateway,
-    found: &Found,
-    new: NewFile,
-) -> Result<Kept, Failure> {
-    let path = &found.path;
-    let absolute = tokio::fs::canonicalize(path)
-        .await
-        .map_err(|error| Failure::io(path.display(), &error))?;
-    let kept = gateway.keep_in_place(&absolute, new).await;
-    kept.map_err(|refusal| match refusal {
-        Refusal::Field(fault) => {
-            let why = fault.why;
-            Failure::Failed(format!("{}: {why} (blobs.in_place_roots)", path.display()))
+impl SizeLimit {
+    fn new(config: &Config, size_max: Option<u64>) -> Self {
+        // A store takes an upload in so many parts, and their size is fixed when it is opened.
+        let store = Self {
+            bytes: blob_bytes_max(config),
+            said_by: "one object in the store of blobs.url has at most",
+            remedy: ": raise uploads.size_max, by which the parts of an upload are measured",
+        };
+        match size_max {
+            Some(bytes) if bytes <= store.bytes => Self {
+                bytes,
+                said_by: "--size-max is",
+                remedy: "",
+            },
+            _ => store,
         }
-        refusal => refused(path, &refusal),
-    })
+    }
+
+    fn check(self, path: &Path, size: u64) -> Result<(), Failure> {
+        if size <= self.bytes {
+            return Ok(());
+        }
+        let Self {
+            bytes,
+            said_by,
+            remedy,
+        } = self;
+        Err(Failure::Failed(format!(
+            "{}: the file has {}, and {said_by} {}{remedy}",
+            path.display(),
+            Bytes(size),
+            Bytes(bytes)
+        )))
+    }
 }
 
-/// What it means for the command that a file was refused.
-pub(super) fn refused(path: &Path, refusal: &Refusal) -> Failure {
-    Failure::Failed(format!("{}: {refusal}", path.display()))
+/// Takes files in, within the limits of the command, until it is interrupted. Cloning is a few reference counts.
+#[derive(Clone)]
+pub(super) struct Intake {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) interrupt: Interrupt,
+    limit: SizeLimit,
+    /// Where there is no room, if there is none, and what to do.
+    where_it_is_full: String,
 }
 
-async fn read(gateway: &Gateway, found: &Found, progress: &Progress) -> Result<Upload, Failure> {
-    let path = &found.path;
-    let failed = |error: std::io::Error| Failure::io(path.display(), &error);
+impl Intake {
+    /// Takes files of up to `size_max` bytes into this gateway's stores.
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        config: &Config,
+        size_max: Option<u64>,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self {
+            gateway,
+            interrupt,
+            limit: SizeLimit::new(config, size_max),
+            where_it_is_full: disk::is_full(config),
+        }
+    }
+
+    /// Copies the file's bytes into the blob store and then makes its row. A file that fails, or whose bytes are
+    /// still being read when the command is interrupted, leaves nothing behind; the failure names it. What was read
+    /// whole by then gets its row.
+    pub(super) async fn copy(
+        &self,
+        found: &Found,
+        labels: &Labels,
+        progress: &Progress,
+    ) -> Result<FileRecord, Failure> {
+        let new = labels.of(&found.path)?;
+        let upload = self.read(found, &new.organization, progress).await?;
+        let record = self.gateway.finish_upload(upload, new).await;
+        record.map_err(|refusal| self.refused(&found.path, &refusal))
+    }
+
+    /// Copies the file's bytes into the blob store, and leaves its row to be made.
+    pub(super) async fn keep(
+        &self,
+        found: &Found,
+        new: NewFile,
+        progress: &Progress,
+    ) -> Result<Kept, Failure> {
+        let upload = self.read(found, &new.organization, progress).await?;
+        let kept = self.gateway.keep(upload, new).await;
+        kept.map_err(|refusal| self.refused(&found.path, &refusal))
+    }
+
+    /// Looks at the file where it lies, and leaves its row to be made.
+    pub(super) async fn keep_in_place(&self, found: &Found, new: NewFile) -> Result<Kept, Failure> {
+        let path = &found.path;
+        let unreadable = |error| Failure::unreadable(path, &error);
+        let absolute = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
+        let size = tokio::fs::metadata(&absolute).await.map_err(unreadable)?;
+        self.expect_room(path, &new.organization, size.len())
+            .await?;
+        let kept = tokio::select! {
+            kept = self.gateway.keep_in_place(&absolute, new) => kept,
+            () = self.interrupt.first() => return Err(self.interrupted(path)),
+        };
+        kept.map_err(|refusal| match refusal {
+            Refusal::Field(fault) => {
+                let why = fault.why;
+                Failure::Failed(format!("{}: {why} (blobs.in_place_roots)", path.display()))
+            }
+            refusal => self.refused(path, &refusal),
+        })
+    }
+
+    /// What it means for the command that a file was refused.
+    pub(super) fn refused(&self, path: &Path, refusal: &Refusal) -> Failure {
+        let path = path.display();
+        Failure::Failed(match (refusal, refusal.setting()) {
+            (Refusal::NoSpace, _) => format!("{path}: {}", self.where_it_is_full),
+            (_, Some(setting)) => format!("{path}: {refusal} ({setting})"),
+            (_, None) => format!("{path}: {refusal}"),
+        })
+    }
+
+    /// Refuses a file of this size before its bytes are read, where it is too large or the organization has no room
+    /// for it. Answers how much room there is.
+    async fn expect_room(
+        &self,
+        path: &Path,
+        organization: &OrganizationId,
+        size: u64,
+    ) -> Result<Option<Room>, Failure> {
+        self.limit.check(path, size)?;
+        let room = self.gateway.room(organization, size).await;
+        room.map_err(|refusal| self.refused(path, &refusal))
+    }
+
+    fn interrupted(&self, path: &Path) -> Failure {
+        let stopped = format!("stopped while {} was taken in", path.display());
+        match self.interrupt.check(&stopped) {
+            Err(interrupted) => interrupted,
+            // It was asked, or nobody would be here.
+            Ok(()) => Failure::Failed(stopped),
+        }
+    }
+
+    async fn read(
+        &self,
+        found: &Found,
+        organization: &OrganizationId,
+        progress: &Progress,
+    ) -> Result<Upload, Failure> {
+        let path = &found.path;
+        let unreadable = |error| Failure::unreadable(path, &error);
+        let mut file = open(found).await.map_err(unreadable)?;
+        let metadata = file.metadata().await.map_err(unreadable)?;
+        if !metadata.is_file() {
+            let why = format!("{}: it is no regular file", path.display());
+            return Err(Failure::Failed(why));
+        }
+        let room = self.expect_room(path, organization, metadata.len()).await?;
+        progress.begin(path, metadata.len());
+        let begun = self.gateway.begin_upload_up_to(self.limit.bytes).await;
+        let begun = begun.map_err(|refusal| self.refused(path, &refusal))?;
+        let mut upload = begun.within(room);
+        let (mut buffer, mut size) = (BytesMut::new(), 0_u64);
+        loop {
+            buffer.reserve(CHUNK_BYTES);
+            let read = tokio::select! {
+                // What can be read at once must not keep a stop from being heard.
+                biased;
+                () = self.interrupt.first() => return Err(self.interrupted(path)),
+                read = file.read_buf(&mut buffer) => read.map_err(unreadable)? as u64,
+            };
+            if read == 0 {
+                return Ok(upload);
+            }
+            progress.0.inc(read);
+            size += read;
+            // It may grow while it is read.
+            self.limit.check(path, size)?;
+            let chunk = buffer.split().freeze();
+            let written = upload.write(chunk).await;
+            written.map_err(|refusal| self.refused(path, &refusal))?;
+        }
+    }
+}
+
+async fn open(found: &Found) -> std::io::Result<tokio::fs::File> {
     // What was a file a moment ago may be a pipe now, which would not open, or a link.
     let mut flags = OFlags::NONBLOCK;
     if !found.named {
@@ -178,29 +324,9 @@ async fn read(gateway: &Gateway, found: &Found, progress: &Progress) -> Result<U
     }
     let mut options = std::fs::OpenOptions::new();
     options.read(true).custom_flags(flags.bits().cast_signed());
-    let mut file = tokio::fs::OpenOptions::from(options)
-        .open(path)
+    tokio::fs::OpenOptions::from(options)
+        .open(&found.path)
         .await
-        .map_err(failed)?;
-    let metadata = file.metadata().await.map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(std::io::Error::other("it is no regular file")));
-    }
-    progress.begin(path, metadata.len());
-    let begun = gateway.begin_upload().await;
-    let mut upload = begun.map_err(|refusal| refused(path, &refusal))?;
-    let mut buffer = BytesMut::new();
-    loop {
-        buffer.reserve(CHUNK_BYTES);
-        let read = file.read_buf(&mut buffer).await.map_err(failed)?;
-        if read == 0 {
-            return Ok(upload);
-        }
-        progress.0.inc(read as u64);
-        let chunk = buffer.split().freeze();
-        let written = upload.write(chunk).await;
-        written.map_err(|refusal| refused(path, &refusal))?;
-    }
 }
 
 fn name_of(path: &Path) -> Result<FileName, Failure> {

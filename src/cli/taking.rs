@@ -8,9 +8,8 @@ use tokio::task::JoinSet;
 
 use super::audit::Recorder;
 use super::failure::Failure;
-use super::store::{self, Labels, Progress};
+use super::store::{Intake, Labels, Progress};
 use super::walk::{Found, Walk};
-use crate::gateway::Gateway;
 use crate::gateway::upload::{Kept, NewFile};
 use crate::model::file::FileRecord;
 
@@ -22,7 +21,7 @@ const AHEAD_MAX: usize = 1_000;
 
 /// Takes files in.
 pub(super) struct Taking {
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) intake: Intake,
     pub(super) labels: Labels,
     /// Whether the bytes stay where they are.
     pub(super) in_place: bool,
@@ -35,6 +34,8 @@ struct Work {
     taking: Arc<Taking>,
     walk: Walk,
     walked: bool,
+    /// Whether no file was left out because the command was interrupted.
+    is_whole: bool,
     running: JoinSet<(usize, PathBuf, Result<Kept, Failure>)>,
     running_max: usize,
     /// How many were found.
@@ -48,12 +49,14 @@ struct Work {
 impl Taking {
     /// Takes in every file of the walk, and tells in the order of the walk what became of each, once its
     /// row is there. What `tell` fails with ends it: what is not done by then is given up, and leaves at
-    /// most bytes without a row, for the sweeper.
+    /// most bytes without a row, for the sweeper. Once the command is interrupted, no file is begun, those that are
+    /// being read are given up and leave nothing, and those that were read get their rows. Answers whether every file
+    /// had its turn.
     pub(super) async fn all(
         self: &Arc<Self>,
         walk: Walk,
         mut tell: impl FnMut(Result<FileRecord, Failure>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut work = Work {
             taking: Arc::clone(self),
@@ -61,6 +64,7 @@ impl Taking {
             walked: false,
             running: JoinSet::new(),
             running_max: cores * FILES_PER_CORE,
+            is_whole: true,
             found: 0,
             done: BTreeMap::new(),
             told: 0,
@@ -70,17 +74,18 @@ impl Taking {
             work.finish().await?;
             while let Some(taken) = work.done.remove(&work.told) {
                 work.told += 1;
+                work.is_whole &= !matches!(taken, Err(Failure::Interrupted(..)));
                 self.progress.aside(|| tell(taken))?;
             }
         }
-        Ok(())
+        Ok(work.is_whole)
     }
 
     async fn keep(&self, found: &Found, new: NewFile) -> Result<Kept, Failure> {
         if self.in_place {
-            store::keep_in_place(&self.gateway, found, new).await
+            self.intake.keep_in_place(found, new).await
         } else {
-            store::keep(&self.gateway, found, new, &self.progress).await
+            self.intake.keep(found, new, &self.progress).await
         }
     }
 }
@@ -94,11 +99,15 @@ impl Work {
                 self.walked = true;
                 return;
             };
+            if self.taking.intake.interrupt.asked().is_some() {
+                (self.walked, self.is_whole) = (true, false);
+                return;
+            }
             let number = self.found;
             self.found += 1;
             let new = found.and_then(|found| {
                 let new = self.taking.labels.of(&found.path)?;
-                Ok((found, self.taking.gateway.begin_file(new)))
+                Ok((found, self.taking.intake.gateway.begin_file(new)))
             });
             let taking = Arc::clone(&self.taking);
             match new {
@@ -139,14 +148,14 @@ impl Work {
         if kept.is_empty() {
             return Ok(());
         }
-        let added = self.taking.gateway.add_kept(kept).await;
+        let added = self.taking.intake.gateway.add_kept(kept).await;
         let recorder = self.taking.recorder.lock();
         let mut recorder = recorder.unwrap_or_else(PoisonError::into_inner);
         for ((number, path), added) in names.into_iter().zip(added) {
             if let Ok(file) = &added {
                 recorder.uploaded(file);
             }
-            let taken = added.map_err(|refusal| store::refused(&path, &refusal));
+            let taken = added.map_err(|refusal| self.taking.intake.refused(&path, &refusal));
             self.done.insert(number, taken);
         }
         Ok(())

@@ -9,6 +9,8 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::failure::Failure;
+use crate::config::Links;
+use crate::model::amount::Seconds;
 use crate::model::disposition::Disposition;
 use crate::model::file::Purpose;
 use crate::model::key::Scope;
@@ -91,10 +93,27 @@ pub(super) fn metadata(texts: &[String]) -> Result<Metadata, Failure> {
     Metadata::new(pairs).map_err(|error| wrong(error.to_string()))
 }
 
+/// Refuses a link that would live for no time, or longer than `links.lifetime_max`. `flag` is what says how long.
+pub(super) fn expect_lifetime(flag: &str, seconds: u64, links: &Links) -> Result<(), Failure> {
+    let max = links.lifetime_max;
+    if seconds == 0 {
+        let why = format!("{flag} must be in the future, by {} at most", Seconds(max));
+        return Err(Failure::Usage(why));
+    }
+    if seconds <= max {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "{flag} is {} from now, and links.lifetime_max is {}: a link that lives longer opens nothing",
+        Seconds(seconds),
+        Seconds(max)
+    )))
+}
+
 /// The one key that a file holds, without the line break at its end. A file that others may read is
 /// worth a warning.
 pub(super) fn key_file(path: &Path) -> Result<String, Failure> {
-    let failed = |error: &std::io::Error| Failure::io(format!("reading {}", path.display()), error);
+    let failed = |error: &std::io::Error| Failure::unreadable(path, error);
     let file = File::open(path).map_err(|error| failed(&error))?;
     let found = file.metadata().map_err(|error| failed(&error))?;
     if found.is_file() && found.permissions().mode() & 0o077 != 0 {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::failure::{Failure, complain};
 use crate::config::Config;
 
 /// What is the installation's own: its data directory and its keyring. None of it is ever stored, as a
@@ -40,19 +40,51 @@ pub(super) struct Found {
     pub(super) named: bool,
 }
 
-/// The regular files that paths stand for: a file for itself, a directory for every one below it, hidden
-/// ones too, in name order. Below a directory, symbolic links, what is neither file nor directory, and
-/// what is the installation's own are skipped with a warning. Looks at the disk as it goes, and holds no more than the names of the
-/// directories it is in.
+/// The regular files that paths stand for: a file for itself, a directory for every one below it, in name order.
+/// Below a directory, symbolic links, what is neither file nor directory, and what is the installation's own are
+/// skipped with a warning, and names that begin with a dot unless they are asked for. Looks at the disk as it goes,
+/// and holds no more than the names of the directories it is in.
 pub(super) struct Walk {
     /// What is still to be looked at, the next one last.
     waiting: Vec<Found>,
     own: Own,
+    takes_hidden: bool,
+    /// How many names that begin with a dot were left out, and not said yet.
+    hidden: usize,
+}
+
+/// Refuses what is no path, though a person may mean something by it: `-`, and URLs.
+pub(super) fn expect_paths(paths: &[PathBuf]) -> Result<(), Failure> {
+    for path in paths {
+        if path.as_os_str() == "-" {
+            let why = "- is no file: standard input is not read. Write it to a file first; a file of that name is ./-";
+            return Err(Failure::Usage(why.into()));
+        }
+        let text = path.to_string_lossy();
+        let Some((scheme, rest)) = text.split_once("://") else {
+            continue;
+        };
+        if path.exists() {
+            continue;
+        }
+        // The rest may hold a password or a token.
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit('@').next().unwrap_or_default();
+        let remedy = if scheme.eq_ignore_ascii_case("file") {
+            "name the path alone"
+        } else {
+            "download it first (curl -OJ URL), then name the file"
+        };
+        return Err(Failure::Usage(format!(
+            "{scheme}://{host}/... is a URL, and no file on this machine: {remedy}"
+        )));
+    }
+    Ok(())
 }
 
 impl Walk {
-    /// Walks the paths in the order they were given.
-    pub(super) fn new(paths: &[PathBuf], own: Own) -> Self {
+    /// Walks the paths in the order they were given, with what begins with a dot below them if `takes_hidden`.
+    pub(super) fn new(paths: &[PathBuf], own: Own, takes_hidden: bool) -> Self {
         let named = |path: &PathBuf| Found {
             path: path.clone(),
             named: true,
@@ -60,6 +92,8 @@ impl Walk {
         Self {
             waiting: paths.iter().rev().map(named).collect(),
             own,
+            takes_hidden,
+            hidden: 0,
         }
     }
 
@@ -101,9 +135,16 @@ impl Walk {
     }
 
     fn enter(&mut self, directory: &Path) -> io::Result<()> {
-        let mut below = fs::read_dir(directory)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<io::Result<Vec<PathBuf>>>()?;
+        let mut below = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if is_hidden && !self.takes_hidden {
+                self.hidden += 1;
+            } else {
+                below.push(entry.path());
+            }
+        }
         below.sort();
         let found = |path| Found { path, named: false };
         self.waiting.extend(below.into_iter().rev().map(found));
@@ -120,8 +161,16 @@ impl Iterator for Walk {
             match self.look(found) {
                 Ok(None) => {}
                 Ok(Some(file)) => return Some(Ok(file)),
-                Err(error) => return Some(Err(Failure::io(path.display(), &error))),
+                Err(error) => return Some(Err(Failure::unreadable(&path, &error))),
             }
+        }
+        let hidden = std::mem::take(&mut self.hidden);
+        if hidden > 0 {
+            let names = match hidden {
+                1 => "1 name that begins with a dot was".to_owned(),
+                more => format!("{more} names that begin with a dot were"),
+            };
+            complain(&format!("{names} left out: --hidden takes them in, too"));
         }
         None
     }
@@ -135,24 +184,38 @@ mod tests {
     fn directories_give_their_files_in_name_order_without_links() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        for below in ["b", "b/inner", "empty"] {
+        for below in ["b", "b/inner", "empty", ".hid"] {
             fs::create_dir(root.join(below)).unwrap();
         }
-        for file in ["c", "a", "b/2", "b/1", "b/inner/x", ".hidden"] {
+        for file in ["c", "a", "b/2", "b/1", "b/inner/x", ".hidden", ".hid/y"] {
             fs::write(root.join(file), file).unwrap();
         }
         std::os::unix::fs::symlink(root.join("a"), root.join("b/link")).unwrap();
         std::os::unix::fs::symlink("/", root.join("all")).unwrap();
         let paths = [root.join("c"), root.to_owned(), root.join("missing")];
-        let walked: Vec<_> = Walk::new(&paths, Own::default())
-            .map(|found| found.map(|found| found.path.strip_prefix(root).unwrap().to_owned()))
-            .collect();
-        let (last, files) = walked.split_last().unwrap();
-        assert!(matches!(last, Err(Failure::Failed(why)) if why.contains("missing")));
-        let files: Vec<&str> = files
-            .iter()
-            .map(|file| file.as_ref().unwrap().to_str().unwrap())
-            .collect();
-        assert_eq!(files, ["c", ".hidden", "a", "b/1", "b/2", "b/inner/x", "c"]);
+        let walk = |takes_hidden| {
+            let walked: Vec<_> = Walk::new(&paths, Own::default(), takes_hidden)
+                .map(|found| found.map(|found| found.path.strip_prefix(root).unwrap().to_owned()))
+                .collect();
+            let (last, files) = walked.split_last().unwrap();
+            assert!(matches!(last, Err(Failure::Failed(why)) if why.contains("missing")));
+            let files = files.iter();
+            files
+                .map(|file| file.as_ref().unwrap().to_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let seen = ["c", "a", "b/1", "b/2", "b/inner/x", "c"];
+        assert_eq!(walk(false), seen);
+        let all = [
+            "c",
+            ".hid/y",
+            ".hidden",
+            "a",
+            "b/1",
+            "b/2",
+            "b/inner/x",
+            "c",
+        ];
+        assert_eq!(walk(true), all);
     }
 }

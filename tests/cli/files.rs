@@ -12,7 +12,7 @@ fn add_takes_directories_and_says_what_it_stored() {
     place.file("docs/.hidden", b"");
     place.file("alone", b"alone");
     std::os::unix::fs::symlink("/etc/hostname", place.path("docs/link")).unwrap();
-    let output = place.run(&["add", "--json", "docs", "alone"]);
+    let output = place.run(&["add", "--json", "--hidden", "docs", "alone"]);
     assert_eq!(output.status.code(), Some(0));
     let files = one_line_of_json(&String::from_utf8(output.stdout).unwrap());
     let names: Vec<String> = (0..4).map(|i| text(&files[i], "filename")).collect();
@@ -128,8 +128,7 @@ fn add_refuses_and_says_what_would_help() {
             .contains("missing")
     );
 
-    place.file("small.toml", b"[uploads]\nsize_max = 4\n");
-    place.bad(1, &["add", "a.txt", "--config", "small.toml"]);
+    place.bad(1, &["add", "a.txt", "--size-max", "4"]);
     let staged = fs::read_dir(place.data("blobs/stage")).unwrap();
     assert_eq!(staged.count(), 0, "a file that failed leaves nothing");
     assert_eq!(place.json(&["ls"]).as_array().unwrap().len(), 2);

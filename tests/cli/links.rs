@@ -172,7 +172,7 @@ fn sign_refuses_what_would_not_open() {
         (2, sign(&["--not-before", "99999999999"])),
         (1, vec!["sign", "--file", "file_missing"]),
         (1, sign(&["--organization", "org_missing"])),
-        (2, sign(&["--expires-in", "1w"])),
+        (2, sign(&["--expires-in", "1h30"])),
         (2, sign(&["--ip", "192.0.2.1/24"])),
         (2, sign(&["--disposition", "both"])),
         (2, sign(&["--kid", "abc"])),

@@ -125,6 +125,15 @@ impl Place {
 
     /// Starts the binary under another program, whose words come first.
     pub(super) fn start_under<W: AsRef<OsStr>>(&self, under: &[W], words: &[W]) -> Serving {
+        Serving::of(self.command_under(under, words))
+    }
+
+    /// Runs the binary under another program to its end.
+    pub(super) fn run_under<W: AsRef<OsStr>>(&self, under: &[W], words: &[W]) -> Output {
+        self.command_under(under, words).output().unwrap()
+    }
+
+    fn command_under<W: AsRef<OsStr>>(&self, under: &[W], words: &[W]) -> Command {
         let own = self.command(words);
         let mut command = Command::new(under[0].as_ref());
         command
@@ -137,7 +146,7 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Serving::of(command)
+        command
     }
 }
 
@@ -233,6 +242,16 @@ pub(super) fn signal(pid: u32, name: &str) {
     let words = format!("kill -s {name} {pid}");
     let sent = Command::new("sh").args(["-c", &words]).status();
     assert!(sent.unwrap().success());
+}
+
+/// The words that begin a program in namespaces of its own, `-n` of networks or `-m` of mounts. Who is not root is
+/// root in there.
+pub(super) fn unshare(namespace: &str) -> Vec<&str> {
+    if rustix::process::geteuid().is_root() {
+        vec!["unshare", namespace]
+    } else {
+        vec!["unshare", "-r", namespace]
+    }
 }
 
 /// A short moment between two looks.

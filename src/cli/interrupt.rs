@@ -1,0 +1,66 @@
+//! SIGINT and SIGTERM, as a command that leaves nothing half hears of them.
+
+use tokio::sync::watch;
+
+use super::failure::Failure;
+use crate::server::shutdown::{StopSignal, StopSignals};
+
+/// How often a stop was asked for, and by which signal first. Cloning is a reference count.
+#[derive(Clone)]
+pub(super) struct Interrupt(watch::Receiver<Asked>);
+
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    times: u32,
+    first: Option<StopSignal>,
+}
+
+impl Interrupt {
+    /// Listens from now on: the signals no longer end the process by themselves.
+    pub(super) fn listen() -> Self {
+        let mut signals = StopSignals::listen();
+        let (tell, asked) = watch::channel(Asked::default());
+        tokio::spawn(async move {
+            loop {
+                let signal = signals.next().await;
+                tell.send_modify(|asked| {
+                    asked.times += 1;
+                    asked.first.get_or_insert(signal);
+                });
+            }
+        });
+        Self(asked)
+    }
+
+    /// The first signal, if one has come.
+    pub(super) fn asked(&self) -> Option<StopSignal> {
+        self.0.borrow().first
+    }
+
+    /// Completes once a stop was asked for.
+    pub(super) async fn first(&self) {
+        self.times(1).await;
+    }
+
+    /// Completes once it was asked for again: nothing is waited for any more.
+    pub(super) async fn second(&self) {
+        self.times(2).await;
+    }
+
+    /// Ends the command if a stop was asked for, and says `what` came of it.
+    pub(super) fn check(&self, what: &str) -> Result<(), Failure> {
+        match self.asked() {
+            None => Ok(()),
+            Some(signal) => Err(Failure::Interrupted(signal, what.into())),
+        }
+    }
+
+    async fn times(&self, times: u32) {
+        let mut asked = self.0.clone();
+        let is_heard = asked.wait_for(|asked| asked.times >= times).await.is_ok();
+        if !is_heard {
+            // Nobody listens any more: the runtime is ending.
+            std::future::pending::<()>().await;
+        }
+    }
+}

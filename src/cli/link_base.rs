@@ -1,0 +1,162 @@
+//! What the links that a command prints begin with, and where that comes from.
+
+use super::failure::{Failure, complain};
+use super::session::Session;
+use crate::config::{Config, Listen, PublicBaseUrl};
+use crate::server::presence::{self, Gateways, Running};
+use crate::server::{StartError, addresses, public_base_url};
+
+/// How many other addresses are named at most: a machine with many containers has dozens.
+const OTHERS_MAX: usize = 8;
+
+/// At what else the links of `share` open besides what they begin with.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    urls: Vec<String>,
+    /// What is to be said instead, where the links open on this machine only.
+    only_here: Option<String>,
+}
+
+impl Others {
+    /// Says it on standard error. What is on standard output stays one link for each file.
+    pub(super) fn note(&self) {
+        if let Some(why) = &self.only_here {
+            complain(why);
+        }
+        if !self.urls.is_empty() {
+            complain(&format!(
+                "the links open at these, too: {}",
+                self.urls.join(", ")
+            ));
+        }
+    }
+}
+
+/// What the links of `share` begin with: `server.public_base_url`, else the first address of the listeners. For the
+/// wildcard address these are the addresses at which others reach this machine: links begin with the first one.
+pub(super) fn of_share(
+    config: &Config,
+    listeners: &[Listen],
+) -> Result<(PublicBaseUrl, Others), StartError> {
+    let first = listeners
+        .iter()
+        .find_map(|listen| Some((listen.address()?, listen.is_tls())));
+    let mut others = Others::default();
+    let (bound, is_tls) = match first {
+        Some(first) if config.server.public_base_url.is_none() && first.0.ip().is_unspecified() => {
+            first
+        }
+        _ => return Ok((public_base_url(config, listeners)?, others)),
+    };
+    let reachable = addresses::reachable(bound.ip()).unwrap_or_else(|error| {
+        others.only_here = Some(format!(
+            "this machine does not name its addresses ({error}): the links open here only; --public-base-url says \
+             what they begin with for others"
+        ));
+        Vec::new()
+    });
+    let url = |ip| PublicBaseUrl::of_listener((ip, bound.port()).into(), is_tls);
+    let mut urls = reachable.into_iter().map(url);
+    let Some(base) = urls.next() else {
+        others.only_here.get_or_insert_with(|| {
+            "this machine has no address but its own: the links open here only".to_owned()
+        });
+        return Ok((PublicBaseUrl::of_listener(bound, is_tls), others));
+    };
+    others.urls = urls
+        .take(OTHERS_MAX)
+        .map(|url| url.as_str().to_owned())
+        .collect();
+    Ok((base, others))
+}
+
+/// What the links of `sign` begin with.
+#[derive(Debug)]
+pub(super) struct LinkBase {
+    /// The URL.
+    pub(super) url: PublicBaseUrl,
+    /// Where it comes from, unless the command line or the configuration says it and nobody says something else.
+    pub(super) note: Option<String>,
+}
+
+/// What links begin with: what the command line says, else what the running gateway does, else what the
+/// configuration says. `is_flag`: the configuration's word is the command line's.
+pub(super) fn of_installation(session: &Session, is_flag: bool) -> Result<LinkBase, Failure> {
+    let config = &session.config;
+    let configured = config.server.public_base_url.as_ref();
+    let directory = config.server.data_dir.as_path();
+    let gateways = presence::gateways(directory).unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot look which gateways run on the data directory");
+        Gateways::default()
+    });
+    match (configured, gateways.running.as_slice()) {
+        (configured, [last, ..]) if !is_flag => Ok(of_running(configured, last, &gateways)),
+        (Some(url), _) => Ok(LinkBase {
+            url: url.clone(),
+            note: None,
+        }),
+        (None, _) => of_listeners(config, &gateways),
+    }
+}
+
+/// What running gateways say: the one that the configuration names, too, else `last`, which started last.
+fn of_running(configured: Option<&PublicBaseUrl>, last: &Running, gateways: &Gateways) -> LinkBase {
+    let mut running = gateways.running.iter();
+    let same = running.find(|running| Some(&running.public_base_url) == configured);
+    let chosen = same.unwrap_or(last);
+    let (url, said, pid) = (
+        &chosen.public_base_url,
+        chosen.public_base_url.as_str(),
+        chosen.pid,
+    );
+    let mut others: Vec<&str> = Vec::new();
+    for running in &gateways.running {
+        let other = running.public_base_url.as_str();
+        if other != said && !others.contains(&other) {
+            others.push(other);
+        }
+    }
+    let beside = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; other gateways here say {}", others.join(", "))
+    };
+    let note = match configured {
+        Some(configured) if configured == url => None,
+        Some(configured) => Some(format!(
+            "warning: the link begins with {said}, as the gateway that runs here (process {pid}) says{beside}, and \
+             not with {} of server.public_base_url: start the gateway again for that one, or say --public-base-url",
+            configured.as_str()
+        )),
+        None => Some(format!(
+            "the link begins with {said}, as the gateway that runs here (process {pid}) says{beside}"
+        )),
+    };
+    LinkBase {
+        url: url.clone(),
+        note,
+    }
+}
+
+/// What the configuration's first listener says, as `serve` would find it out.
+fn of_listeners(config: &Config, gateways: &Gateways) -> Result<LinkBase, Failure> {
+    let first = config.server.listen.iter().find_map(Listen::address);
+    if first.is_some_and(|address| address.port() == 0) {
+        let why =
+            "server.listen takes any free port: say with --public-base-url what links begin with";
+        return Err(Failure::Usage(why.into()));
+    }
+    let url = public_base_url(config, &config.server.listen)?;
+    let known = match &gateways.unreadable {
+        None => format!("no gateway runs on {}", config.server.data_dir.display()),
+        Some(path) => format!("this user may not read {}", path.display()),
+    };
+    let note = format!(
+        "{known}: the link begins with {}, by server.listen; server.public_base_url or --public-base-url say another",
+        url.as_str()
+    );
+    Ok(LinkBase {
+        url,
+        note: Some(note),
+    })
+}
