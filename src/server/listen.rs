@@ -228,28 +228,6 @@ impl Drop for SocketFile {
     }
 }
 
-/// Why a listener could not be bound, and what a person can do about it.
-pub(super) fn why_not(error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "something else listens there: stop it, or name another address (--listen, or server.listen)"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address: name one of its own, or 0.0.0.0 for all (--listen, or server.listen)"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "this user may not: a port below 1024 needs the capability CAP_NET_BIND_SERVICE, and a Unix socket a \
-             directory that this user may write to"
-        }
-        io::ErrorKind::NotFound => "the directory of the socket is not there: make it first",
-        io::ErrorKind::AlreadyExists => {
-            "a file that is no socket is in its way: name another path, or move the file away"
-        }
-        _ => return error.to_string(),
-    };
-    advice.into()
-}
-
 /// Lets this process have as many descriptors as it may: each connection is one, and often a file more.
 pub(super) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);

@@ -5,7 +5,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, Handover as Handed, Http2, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
-use crate::gateway::refusal::with_causes;
 use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::metrics::{Listener as Kind, Metrics};
 use crate::web::client::TrustedProxies;
@@ -37,6 +35,7 @@ use tls::{Tls, TlsWatch};
 use upkeep::{keep_audit, keep_certificate, keep_up};
 
 pub use listen::Inherited;
+pub use start_error::StartError;
 pub use store::blob_bytes_max;
 
 pub mod addresses;
@@ -57,6 +56,7 @@ pub mod presence;
 pub mod reread;
 pub mod shutdown;
 mod stamp;
+mod start_error;
 mod store;
 mod ticks;
 mod tls;
@@ -73,47 +73,6 @@ const ADMIN_LIMITS: Limits = Limits {
     connections_max: 64,
     per_address_max: 0,
 };
-
-/// Why the program did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The installation or its configuration is not as it must be; a person has to mend it.
-    #[error("{0}")]
-    Setup(String),
-    /// Something that should have worked did not.
-    #[error("{0}")]
-    Failed(String),
-    /// A listener could not be bound.
-    #[error("cannot listen on {at}: {}", listen::why_not(.source))]
-    Bind {
-        /// The address, or the Unix socket.
-        at: Listen,
-        /// Why not.
-        source: std::io::Error,
-    },
-}
-
-impl StartError {
-    fn failed(doing: &str, error: impl std::error::Error) -> Self {
-        Self::Failed(format!("{doing}: {}", with_causes(&error)))
-    }
-
-    /// The same of what needs the data directory, with what a person can do about it.
-    fn in_directory(
-        doing: &str,
-        directory: &Path,
-        error: impl std::error::Error + 'static,
-    ) -> Self {
-        match disk::advice(directory, &error) {
-            Some(advice) => Self::Failed(format!("{doing}: {advice}")),
-            None => Self::failed(doing, error),
-        }
-    }
-
-    fn setup(doing: &str, error: impl std::error::Error) -> Self {
-        Self::Setup(format!("{doing}: {}", with_causes(&error)))
-    }
-}
 
 /// A gateway with its listeners bound.
 pub struct App {
