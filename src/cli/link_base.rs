@@ -90,7 +90,13 @@ pub(super) fn of_installation(session: &Session, is_flag: bool) -> Result<LinkBa
         Gateways::default()
     });
     match (configured, gateways.running.as_slice()) {
-        (configured, [last, ..]) if !is_flag => Ok(of_running(configured, last, &gateways)),
+        (configured, [last, ..]) if !is_flag => {
+            let mut base = of_running(configured, last, &gateways);
+            // The configuration would say the same.
+            base.note
+                .take_if(|_| by_listeners(config).as_ref() == Some(&base.url));
+            Ok(base)
+        }
         (Some(url), _) => Ok(LinkBase {
             url: url.clone(),
             note: None,
@@ -136,6 +142,15 @@ fn of_running(configured: Option<&PublicBaseUrl>, last: &Running, gateways: &Gat
         url: url.clone(),
         note,
     }
+}
+
+/// What links begin with by the configuration's first listener, where it has a port.
+fn by_listeners(config: &Config) -> Option<PublicBaseUrl> {
+    let mut listeners = config.server.listen.iter();
+    let first = listeners.find_map(|listen| Some((listen.address()?, listen.is_tls())));
+    let (address, is_tls) = first.filter(|(address, _)| address.port() != 0)?;
+    let is_unnamed = config.server.public_base_url.is_none();
+    is_unnamed.then(|| PublicBaseUrl::of_listener(address, is_tls))
 }
 
 /// What the configuration's first listener says, as `serve` would find it out.
