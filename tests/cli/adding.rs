@@ -126,7 +126,12 @@ fn an_add_that_is_interrupted_leaves_nothing_half() {
     let whole = blob_sizes(&place);
     assert!(whole.iter().all(|size| *size == BYTES as u64), "{whole:?}");
     assert_eq!(whole.len(), listed.len());
-    assert_eq!(std::fs::read_dir(place.data("blobs/stage")).unwrap().count(), 0);
+    assert_eq!(
+        std::fs::read_dir(place.data("blobs/stage"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 fn blob_sizes(place: &Place) -> Vec<u64> {
