@@ -110,11 +110,7 @@ fn of_running(configured: Option<&PublicBaseUrl>, last: &Running, gateways: &Gat
     let mut running = gateways.running.iter();
     let same = running.find(|running| Some(&running.public_base_url) == configured);
     let chosen = same.unwrap_or(last);
-    let (url, said, pid) = (
-        &chosen.public_base_url,
-        chosen.public_base_url.as_str(),
-        chosen.pid,
-    );
+    let (url, said) = (&chosen.public_base_url, chosen.public_base_url.as_str());
     let mut others: Vec<&str> = Vec::new();
     for running in &gateways.running {
         let other = running.public_base_url.as_str();
@@ -130,12 +126,12 @@ fn of_running(configured: Option<&PublicBaseUrl>, last: &Running, gateways: &Gat
     let note = match configured {
         Some(configured) if configured == url => None,
         Some(configured) => Some(format!(
-            "warning: the link begins with {said}, as the gateway that runs here (process {pid}) says{beside}, and \
+            "warning: the link begins with {said}, as the gateway that runs here says{beside}, and \
              not with {} of server.public_base_url: start the gateway again for that one, or say --public-base-url",
             configured.as_str()
         )),
         None => Some(format!(
-            "the link begins with {said}, as the gateway that runs here (process {pid}) says{beside}"
+            "the link begins with {said}, as the gateway that runs here says{beside}"
         )),
     };
     LinkBase {
