@@ -14,8 +14,9 @@ async fn answers(app: &TestApp, link: &str, headers: &[(&str, &str)]) -> Vec<(St
     for method in ["GET", "HEAD"] {
         let reply = app.client.request(method, link, headers, b"").await;
         answers.push((format!("{method} HTTP/1"), reply));
+        let reply = http2.request(method, link, headers, b"").await;
+        answers.push((format!("{method} HTTP/2"), reply.unwrap()));
     }
-    answers.push(("GET HTTP/2".to_owned(), http2.get(link, headers).await));
     answers
 }
 
