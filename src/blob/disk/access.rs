@@ -1,7 +1,8 @@
 //! Who may reach a blob: its mode and its group, and those of the directories on the way to it.
 //!
-//! The group is given by name of the data directory's own, and not by the set-group-ID bit: a sandbox may
-//! forbid that bit (systemd's `RestrictSUIDSGID=`), and the kernel takes it away where a mode is changed.
+//! Each file and directory is given to the group of the data directory. The set-group-ID bit would do that, too, but
+//! a sandbox may forbid it (systemd's `RestrictSUIDSGID=`), and the kernel takes it away where somebody outside of
+//! the group changes a mode.
 
 use std::fs::File;
 use std::io;
