@@ -54,7 +54,9 @@ impl Gateway {
                 file: file.id.clone(),
                 is_text,
             })),
-            Err(BlobError::Damaged { .. } | BlobError::Io { .. }) => Ok(None),
+            Err(BlobError::Damaged { .. } | BlobError::Moved { .. } | BlobError::Io { .. }) => {
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }
