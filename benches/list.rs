@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hallpass::catalog::Filter;
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, SystemClock};
@@ -80,8 +81,9 @@ async fn by_cursor(gateway: &Gateway, files: u64, turns: usize) -> bool {
     let organization = OrganizationId::default_organization();
     let mut met = true;
     for (what, purpose, cursor) in kinds(files) {
+        let filter = Filter::of_purpose(purpose);
         let page = async || {
-            let page = gateway.cursor_page(&organization, purpose, cursor.as_ref(), LIMIT);
+            let page = gateway.cursor_page(&organization, filter, cursor.as_ref(), LIMIT);
             page.await.unwrap().files.len()
         };
         met &= measure(&what, turns, page).await;
