@@ -155,6 +155,31 @@ impl Values {
         why
     }
 
+    /// What the page is to show of what was really printed: of each line that it shows already, the page's own text.
+    pub(crate) fn merged(&mut self, shown: &[String], real: &[String]) -> Vec<String> {
+        let mut left: Vec<&String> = shown.iter().collect();
+        let mut merged = Vec::new();
+        for real in real {
+            let is_it = |line: &&String| *line != "…" && self.line(line, real).is_ok();
+            let line = match left.iter().position(is_it) {
+                Some(at) => left.remove(at).clone(),
+                None => self.shown(real),
+            };
+            if let Ok(learnt) = self.line(&line, real) {
+                self.learn(learnt);
+            }
+            merged.push(line);
+        }
+        merged
+    }
+
+    fn learn(&mut self, learnt: Vec<(String, String)>) {
+        for (shown, real) in learnt {
+            self.shown.insert(real.clone(), shown.clone());
+            self.real.insert(shown, real);
+        }
+    }
+
     fn compare_lines(&mut self, shown: &[String], real: &[String]) -> Result<(), String> {
         let mut learnt = Vec::new();
         for (index, line) in shown.iter().enumerate() {
@@ -166,10 +191,7 @@ impl Values {
         if let Some(more) = real.get(shown.len()) {
             return Err(format!("this line is not shown: {more}"));
         }
-        for (shown, real) in learnt {
-            self.shown.insert(real.clone(), shown.clone());
-            self.real.insert(shown, real);
-        }
+        self.learn(learnt);
         Ok(())
     }
 

@@ -247,9 +247,7 @@ impl Run<'_> {
         }
         let Err(why) = compared else { return Ok(()) };
         if self.is_writing {
-            let lines = printed.iter().map(|line| self.values.shown(line));
-            let lines: Vec<String> = lines.collect();
-            self.values.compare(&lines, &printed)?;
+            let lines = self.values.merged(shown, &printed);
             println!("{}:{}: {why}", self.page, command.line);
             self.edits.push((command.place.clone(), lines));
             return Ok(());
