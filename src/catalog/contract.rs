@@ -25,6 +25,7 @@ mod idempotency;
 mod keys;
 mod lists;
 mod maintenance;
+pub(crate) mod original;
 mod quota;
 mod revocation;
 mod sweeping;

@@ -313,22 +313,20 @@ async fn a_place_with_a_nul_lies_where_it_should() {
     assert_eq!(ids(Place::Above("\0")).await, ["b", "a-", "a"]);
 }
 
-/// Asks the server how it would answer: by which index, and whether it would have to sort.
-#[tokio::test]
-async fn lists_come_straight_from_an_index() {
-    let _catalog = catalog("plans").await;
-    let fill = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
+/// Rows enough that the planner has a choice.
+const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
          INSERT INTO space SELECT id, 'space_default', '', 0 FROM organization; \
          INSERT INTO file SELECT 'org' || n % 20 + 1, 'file_' || md5(n::text), 'space_default', 'a' || n % 3, 'a/b', 1, \
          sha256('a'), 'user_upload', CASE n % 50 WHEN 0 THEN 'deleted' ELSE 'ready' END, \
          CASE n % 50 WHEN 0 THEN n END, '{}', n, n, NULL, NULL, 0, 'blob' || n, NULL, NULL, NULL, \
          CASE n % 100 WHEN 1 THEN NULL ELSE 1 END, CASE n % 100 WHEN 2 THEN n END \
          FROM generate_series(1, 100000) n; ANALYZE";
-    Server::shared().sql("plans", fill);
-    let mut connection = stranger("plans").await;
+
+/// The statements of lists and background tasks, each with values for it and the index that its plan must name.
+fn plans() -> Vec<(&'static str, String, &'static str)> {
     let of = |place: &str| format!("'org1', 20, 'file_5', 500, 1000{place}");
     let amid = |place: &str| format!("'org1', 20, 'file_5', 50000, 1000{place}");
-    let cases = [
+    vec![
         (files::PAGES.after, of(""), "file_ready "),
         (files::PAGES.before, of(""), "file_ready "),
         (files::PAGES.below, of(""), "file_ready_by_id "),
@@ -374,8 +372,16 @@ async fn lists_come_straight_from_an_index() {
             "file_pkey ",
         ),
         (files::BLOBS_IN_USE, "'{blob1,blob2}'".into(), "file_blob"),
-    ];
-    for (sql, values, index) in cases {
+    ]
+}
+
+/// Asks the server how it would answer: by which index, and whether it would have to sort.
+#[tokio::test]
+async fn lists_come_straight_from_an_index() {
+    let _catalog = catalog("plans").await;
+    Server::shared().sql("plans", FILL);
+    let mut connection = stranger("plans").await;
+    for (sql, values, index) in plans() {
         for mode in ["force_generic_plan", "force_custom_plan"] {
             let script = format!(
                 "SET plan_cache_mode = {mode}; DEALLOCATE ALL; PREPARE look AS {sql}; EXPLAIN EXECUTE look({values})"

@@ -293,95 +293,91 @@ fn runtime() -> tokio::runtime::Runtime {
     builder.enable_all().build().unwrap()
 }
 
+/// The statements of lists and background tasks, each with the step of its plan that must be there.
+const PLANS: &[(&str, &str)] = &[
+    (
+        files::PAGES.after,
+        "INDEX file_ready (organization=? AND (created_at,id)<(?,?))",
+    ),
+    (
+        files::PAGES.before,
+        "INDEX file_ready (organization=? AND (created_at,id)>(?,?))",
+    ),
+    (
+        files::PAGES.below,
+        "INDEX file_ready_by_id (organization=? AND id<?)",
+    ),
+    (
+        files::PAGES.above,
+        "INDEX file_ready_by_id (organization=? AND id>?)",
+    ),
+    (
+        files::PAGES_OF_PURPOSE.after,
+        "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)<(?,?))",
+    ),
+    (
+        files::PAGES_OF_PURPOSE.before,
+        "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)>(?,?))",
+    ),
+    (
+        files::PAGES_OF_PURPOSE.below,
+        "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id<?)",
+    ),
+    (
+        files::PAGES_OF_PURPOSE.above,
+        "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id>?)",
+    ),
+    (files::NUMBERED_PAGE, "INDEX file_ready (organization=?)"),
+    (
+        files::PAGES_OF_NAME.after,
+        "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)<(?,?))",
+    ),
+    (
+        files::PAGES_OF_NAME.before,
+        "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
+    ),
+    (
+        files::PAGES_OF_NAME.below,
+        "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
+    ),
+    (
+        files::PAGES_OF_NAME.above,
+        "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id>?)",
+    ),
+    (
+        files::PAGES_IN_BIN.after,
+        "INDEX file_in_bin (organization=? AND (created_at,id)<(?,?))",
+    ),
+    (
+        files::PAGES_IN_BIN.above,
+        "INDEX file_in_bin_by_id (organization=? AND id>?)",
+    ),
+    (
+        files::PAGES_IN_BIN_OF_NAME.before,
+        "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
+    ),
+    (
+        files::PAGES_IN_BIN_OF_NAME.below,
+        "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
+    ),
+    (
+        files::UNKNOWN_TEXT,
+        "INDEX file_text_unknown ((organization,id)>(?,?))",
+    ),
+    (files::EXPIRED, "INDEX file_expiring (expires_at<?)"),
+    (files::LISTED, "INDEX file_expiring (expires_at<?)"),
+    (files::DELETED, "INDEX file_deleted (deleted_at<?)"),
+    (files::BLOBS_IN_USE, "INDEX file_blob (blob=?)"),
+];
+
 /// Asks SQLite how it would answer: by which index, and whether it would have to sort.
 #[tokio::test]
 async fn lists_come_straight_from_an_index() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
     let mut connection = catalog.look().await.unwrap();
-    let cases = [
-        (
-            plan_of(files::PAGES.after),
-            "INDEX file_ready (organization=? AND (created_at,id)<(?,?))",
-        ),
-        (
-            plan_of(files::PAGES.before),
-            "INDEX file_ready (organization=? AND (created_at,id)>(?,?))",
-        ),
-        (
-            plan_of(files::PAGES.below),
-            "INDEX file_ready_by_id (organization=? AND id<?)",
-        ),
-        (
-            plan_of(files::PAGES.above),
-            "INDEX file_ready_by_id (organization=? AND id>?)",
-        ),
-        (
-            plan_of(files::PAGES_OF_PURPOSE.after),
-            "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)<(?,?))",
-        ),
-        (
-            plan_of(files::PAGES_OF_PURPOSE.before),
-            "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)>(?,?))",
-        ),
-        (
-            plan_of(files::PAGES_OF_PURPOSE.below),
-            "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id<?)",
-        ),
-        (
-            plan_of(files::PAGES_OF_PURPOSE.above),
-            "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id>?)",
-        ),
-        (
-            plan_of(files::NUMBERED_PAGE),
-            "INDEX file_ready (organization=?)",
-        ),
-        (
-            plan_of(files::PAGES_OF_NAME.after),
-            "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)<(?,?))",
-        ),
-        (
-            plan_of(files::PAGES_OF_NAME.before),
-            "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
-        ),
-        (
-            plan_of(files::PAGES_OF_NAME.below),
-            "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
-        ),
-        (
-            plan_of(files::PAGES_OF_NAME.above),
-            "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id>?)",
-        ),
-        (
-            plan_of(files::PAGES_IN_BIN.after),
-            "INDEX file_in_bin (organization=? AND (created_at,id)<(?,?))",
-        ),
-        (
-            plan_of(files::PAGES_IN_BIN.above),
-            "INDEX file_in_bin_by_id (organization=? AND id>?)",
-        ),
-        (
-            plan_of(files::PAGES_IN_BIN_OF_NAME.before),
-            "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
-        ),
-        (
-            plan_of(files::PAGES_IN_BIN_OF_NAME.below),
-            "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
-        ),
-        (
-            plan_of(files::UNKNOWN_TEXT),
-            "INDEX file_text_unknown ((organization,id)>(?,?))",
-        ),
-        (
-            plan_of(files::EXPIRED),
-            "INDEX file_expiring (expires_at<?)",
-        ),
-        (plan_of(files::LISTED), "INDEX file_expiring (expires_at<?)"),
-        (plan_of(files::DELETED), "INDEX file_deleted (deleted_at<?)"),
-        (plan_of(files::BLOBS_IN_USE), "INDEX file_blob (blob=?)"),
-    ];
-    for (sql, wanted) in cases {
-        let rows = query(sqlx::AssertSqlSafe(sql))
+    for (sql, wanted) in PLANS {
+        let rows = query(sqlx::AssertSqlSafe(plan_of(sql)))
             .fetch_all(&mut *connection)
             .await
             .unwrap();
