@@ -194,7 +194,7 @@ async fn next_pages_walk_over_every_file_once() {
 
 /// A list that ignores what it was asked for is a list of everything, and somebody deletes it.
 #[tokio::test]
-async fn a_filter_is_served_or_refused_and_never_ignored() {
+async fn a_filter_that_is_not_served_is_refused_and_never_ignored() {
     let app = fixture().await;
     let named = |query: &str| format!("{FILES}?{query}");
     for query in [
@@ -213,6 +213,15 @@ async fn a_filter_is_served_or_refused_and_never_ignored() {
         let name = query.split('=').next().unwrap();
         assert_eq!(error["param"], name, "{query}");
     }
+    let reply = get(&app, &named("status=nonsense")).await;
+    is_refused(&reply, 400, "invalid_request_error");
+    let reply = get(&app, &named(&vec!["ids[]=file_user"; 101].join("&"))).await;
+    is_refused(&reply, 400, "invalid_request_error");
+}
+
+#[tokio::test]
+async fn a_list_has_what_its_filters_name_and_nothing_else() {
+    let app = fixture().await;
     app.put(file("file_two", "x.bin", Purpose::UserUpload), b"x")
         .await;
     let all = ["file_user", "file_two", "file_skill", "file_agent", F1, F2];
@@ -266,15 +275,11 @@ async fn a_filter_is_served_or_refused_and_never_ignored() {
         assert_eq!(page["data"][0]["status"], "deleted");
     }
     assert_eq!(of_page(&listed(&app, "ids[]=file_two").await), [""; 0]);
-    let ids = |count| vec!["ids[]=file_user"; count].join("&");
-    assert_eq!(of_page(&listed(&app, &ids(100)).await), ["file_user"]);
-    let reply = get(&app, &named(&ids(101))).await;
-    is_refused(&reply, 400, "invalid_request_error");
-    let reply = get(&app, &named("status=nonsense")).await;
-    is_refused(&reply, 400, "invalid_request_error");
+    let most = vec!["ids[]=file_user"; 100].join("&");
+    assert_eq!(of_page(&listed(&app, &most).await), ["file_user"]);
     let theirs = app
         .client
-        .get(&named("ids[]=file_user"), &[PAT_B, LANG])
+        .get(&format!("{FILES}?ids[]=file_user"), &[PAT_B, LANG])
         .await;
     assert_eq!(theirs.json()["data"], json!([]));
 }

@@ -2,15 +2,11 @@
 
 use super::original::original;
 use super::*;
-use crate::catalog::apps::Apps as _;
-use crate::catalog::checkup::Checkup as _;
-use crate::catalog::counters::Counters as _;
 use crate::catalog::idempotency::{Claim, KeyRow};
-use crate::catalog::memory::Memory;
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer as _};
 use crate::model::app::{App, AppSecret};
-use crate::model::count::{Count, Counted, Counts};
+use crate::model::count::{Counted, Counts};
 use crate::model::id::{AppId, InstallationId};
 use crate::model::revocation::LinkId;
 
