@@ -49,6 +49,7 @@ const KINDS: &[(&str, &str, Same)] = &[
     ("[0-9.]+ (?:ms|s)", " in ", Nowhere),
     ("[0-9]+", "Retry-After: ", Nowhere),
     ("hp_[A-Za-z0-9_-]{43}", BEFORE, Only),
+    ("[0-9a-f]{16}", "hash:[0-9a-f]{8}:[0-9]+:", Page),
     (UUID, BEFORE, Only),
     ("(?:[a-z]+_)?[0-9a-f]{32}", BEFORE, Only),
     ("[A-Za-z0-9_-]{43}", BEFORE, Page),
