@@ -285,6 +285,20 @@ fn every_link_between_documents_leads_somewhere() {
     assert_eq!(faults, [""; 0]);
 }
 
+#[test]
+fn the_files_that_the_architecture_names_are_there() {
+    let text = read(Path::new("config/docs/ARCHITECTURE.md"));
+    let words = text.split('`').skip(1).step_by(2);
+    let files: Vec<&str> = words.filter(|word| word.ends_with(".rs")).collect();
+    assert!(files.len() > 20);
+    let is_there = |file: &&str| {
+        let places = [repository().to_owned(), repository().join("src")];
+        places.iter().any(|place| place.join(file).exists())
+    };
+    let gone: Vec<&str> = files.into_iter().filter(|file| !is_there(file)).collect();
+    assert_eq!(gone, [""; 0]);
+}
+
 /// What a link calls the headings of a page: small letters, digits and dashes.
 fn anchors(file: &Path) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
