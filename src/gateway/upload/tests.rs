@@ -1,0 +1,124 @@
+//! Bytes first, then the row, and what becomes of both where one fails.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::catalog::Catalog as _;
+use crate::gateway::testing::counting::Counting;
+use crate::gateway::testing::{gateway, memory_blobs};
+
+async fn place() -> (Arc<Counting>, Arc<Gateway>) {
+    let catalog = Arc::new(Counting::default());
+    let gateway = Arc::new(gateway(Arc::clone(&catalog) as _, memory_blobs()));
+    let id = OrganizationId::default_organization();
+    let made = gateway.create_organization(Some(id), String::new());
+    made.await.unwrap();
+    (catalog, gateway)
+}
+
+fn new(id: Option<&str>, space: &str) -> NewFile {
+    let name = FileName::from_client("a.txt").unwrap();
+    NewFile {
+        organization: OrganizationId::default_organization(),
+        space: SpaceId::parse(space).unwrap(),
+        id: id.map(|id| FileId::parse(id).unwrap()),
+        media_type: None,
+        name,
+        purpose: Purpose::UserUpload,
+        metadata: Metadata::default(),
+        created_at: None,
+        uploaded_by: None,
+        expires_in: None,
+    }
+}
+
+async fn kept(gateway: &Arc<Gateway>, new: NewFile) -> Kept {
+    let mut upload = gateway.begin_upload().await.unwrap();
+    upload.write(Bytes::from_static(b"bytes")).await.unwrap();
+    gateway.keep(upload, new).await.unwrap()
+}
+
+async fn blobs(gateway: &Gateway) -> usize {
+    gateway.blobs.list(None, 100).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn files_whose_bytes_are_kept_get_their_rows_in_one_call() {
+    let (catalog, gateway) = place().await;
+    let mut all = Vec::new();
+    for _ in 0..10 {
+        all.push(kept(&gateway, new(None, "space_default")).await);
+    }
+    let _ = catalog.calls();
+    let added = gateway.add_kept(all).await;
+    assert_eq!(catalog.calls(), 1);
+    assert_eq!(added.len(), 10);
+    for file in added {
+        let file = file.unwrap();
+        let found = catalog.file(&file.organization, &file.id).await.unwrap();
+        assert_eq!(found, Some(file));
+    }
+    assert_eq!(blobs(&gateway).await, 10);
+}
+
+#[tokio::test]
+async fn a_file_that_is_refused_keeps_no_other_from_its_row_and_loses_its_bytes() {
+    let (_, gateway) = place().await;
+    let wanted = [
+        (Some("one"), "space_default"),
+        (Some("one"), "space_default"),
+        (Some("two"), "space_unknown"),
+        (None, "space_default"),
+    ];
+    let mut all = Vec::new();
+    for (id, space) in wanted {
+        all.push(kept(&gateway, new(id, space)).await);
+    }
+    let added: Vec<bool> = gateway
+        .add_kept(all)
+        .await
+        .iter()
+        .map(Result::is_ok)
+        .collect();
+    assert_eq!(added, [true, false, false, true]);
+    assert_eq!(blobs(&gateway).await, 2);
+}
+
+#[tokio::test]
+async fn files_that_may_have_rows_keep_their_bytes() {
+    let (catalog, gateway) = place().await;
+    let all = vec![
+        kept(&gateway, new(Some("one"), "space_default")).await,
+        kept(&gateway, new(Some("two"), "space_default")).await,
+    ];
+    catalog.fall_silent();
+    let added = gateway.add_kept(all).await;
+    assert_eq!(added.len(), 2);
+    for refusal in added {
+        assert!(
+            matches!(refusal, Err(Refusal::Unavailable(_))),
+            "{refusal:?}"
+        );
+    }
+    assert_eq!(blobs(&gateway).await, 2);
+}
+
+#[tokio::test]
+async fn files_are_listed_in_the_order_in_which_they_were_begun() {
+    let (_, gateway) = place().await;
+    let begun: Vec<NewFile> = (0..20)
+        .map(|_| gateway.begin_file(new(None, "space_default")))
+        .collect();
+    let ids: Vec<_> = begun.iter().map(|new| new.id.clone().unwrap()).collect();
+    assert!(ids.is_sorted(), "{ids:?}");
+    assert!(
+        begun
+            .iter()
+            .all(|new| new.created_at == begun[0].created_at)
+    );
+    let named = gateway.begin_file(new(Some("mine"), "space_default"));
+    assert_eq!(
+        (named.id.unwrap().as_str(), named.created_at),
+        ("mine", None)
+    );
+}
