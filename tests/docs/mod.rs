@@ -44,6 +44,7 @@ const LANGUAGES: &[(&str, Option<&str>)] = &[
     // Held against the program by the run of its page.
     ("toml", None),
     ("text", None),
+    ("", None),
 ];
 
 fn repository() -> &'static Path {
