@@ -86,6 +86,7 @@ mod tests {
     use crate::sign::claims::Claims;
     use crate::sign::grant::Grant;
     use crate::sign::keyring::{KeyState, Keyring, SigningKey};
+    use crate::sign::mac::work;
     use crate::sign::secret::Secret;
     use crate::sign::url;
     use crate::sign::verify::{Attempt, Conditions};
@@ -101,7 +102,13 @@ mod tests {
             secret: Some(Secret::new((0..32).collect()).unwrap()),
             created_at: at(1),
         };
-        Keyring::new(vec![key]).unwrap()
+        let retired = SigningKey {
+            kid: Kid::parse("retired").unwrap(),
+            state: KeyState::Retired,
+            secret: None,
+            created_at: at(1),
+        };
+        Keyring::new(vec![key, retired]).unwrap()
     }
 
     fn link(organization: &str, epoch: u64) -> String {
@@ -145,6 +152,32 @@ mod tests {
         assert_eq!(verified(&keyring, &link("a", 0), 0), (true, 1));
         assert_eq!(verified(&keyring, &forged, 0), (false, 1));
         assert_eq!(verified(&keyring, &link("b", 0), 0), (true, 2));
+    }
+
+    /// An organization whose links were opened of late is not told from any other by what a refusal costs.
+    #[test]
+    fn a_refused_link_costs_one_derived_key_and_one_mac_whether_or_not_a_key_is_kept() {
+        let keyring = keyring();
+        let good = link("a", 0);
+        let forged = |from: &str, to: &str| good.replace(from, to);
+        let refused = [
+            forged("organizations/a/", "organizations/b/"),
+            forged("files/f/", "files/g/"),
+            forged("expires=9", "expires=8"),
+            forged("token=a.", "token=unknown."),
+            forged("token=a.", "token=retired."),
+        ];
+        let costs = |url: &str| work::of(|| verified(&keyring, url, 0).0);
+        // The derived key is a MAC, too.
+        for url in &refused {
+            assert_eq!(costs(url), (false, (1, 2)), "{url} before");
+        }
+        assert_eq!(costs(&good), (true, (1, 2)), "the first good one");
+        assert_eq!(costs(&good), (true, (0, 1)), "any other");
+        for url in &refused {
+            assert_eq!(costs(url), (false, (1, 2)), "{url} with a key kept");
+        }
+        assert_eq!(keyring.derived.len(), 1);
     }
 
     #[test]

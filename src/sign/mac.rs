@@ -79,6 +79,8 @@ pub(super) struct Keyed {
 impl Keyed {
     /// Takes a key of any length in; of one that is longer than a block, its hash (RFC 2104, §2).
     pub(super) fn new(key: &[u8]) -> Self {
+        #[cfg(test)]
+        work::note(1, 0);
         if key.len() > BLOCK_BYTES {
             return Self::new(&*Zeroizing::new(<[u8; 32]>::from(Sha256::digest(key))));
         }
@@ -99,6 +101,8 @@ impl Keyed {
 
     /// The MAC of the message that `write` gives piece by piece. Allocates nothing.
     pub(super) fn mac(&self, write: impl FnOnce(&mut Collected)) -> [u8; 32] {
+        #[cfg(test)]
+        work::note(0, 1);
         let mut message = Collected::behind_key(&self.inner);
         write(&mut message);
         let mut state = *self.outer;
@@ -210,6 +214,29 @@ pub(super) fn download_message<'a>(
         message.take(b"=");
         percent_encode(text).for_each(|piece| message.take(piece.as_bytes()));
         message.take(b"\n");
+    }
+}
+
+/// Counts the work of this thread, for the tests of what a refusal costs.
+#[cfg(test)]
+pub(super) mod work {
+    use std::cell::Cell;
+
+    thread_local! {
+        static DONE: Cell<(u32, u32)> = const { Cell::new((0, 0)) };
+    }
+
+    pub(super) fn note(keys: u32, macs: u32) {
+        let (keys_before, macs_before) = DONE.get();
+        DONE.set((keys_before + keys, macs_before + macs));
+    }
+
+    /// How many keys were taken in, and how many MACs were made, while `work` was done.
+    pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (T, (u32, u32)) {
+        let (keys, macs) = DONE.get();
+        let done = work();
+        let (keys_after, macs_after) = DONE.get();
+        (done, (keys_after - keys, macs_after - macs))
     }
 }
 
