@@ -8,33 +8,26 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::Gateway;
-use super::principal::{Principal, Recognized};
+use super::principal::Recognized;
 use super::refusal::{FieldFault, Refusal};
+use super::revocations::RowsAt;
 use super::tenants::{NewApiKey, random};
 use crate::model::app::{App, AppSecret};
 use crate::model::id::{ApiKeyId, AppId, OrganizationId};
 use crate::model::key::ApiKey;
 
-/// An app that may sign, its signature not yet seen.
-#[derive(Debug)]
-pub struct SigningApp {
-    /// The app, and its key.
-    found: Arc<(App, ApiKey)>,
-    principal: Principal,
-}
+/// The secret that a signature is held against where there is no app.
+const NOBODYS_SECRET: &str = "nobody has this secret, and no signature under it is ever good";
 
-impl SigningApp {
-    /// Who calls, if `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in
-    /// constant time. It is yet to be let in, as whoever presents an API key is.
-    pub fn verify(self, message: &str, signature: &[u8; 32]) -> Result<Recognized, Refusal> {
-        let secret = self.found.0.secret.reveal().as_bytes();
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret)
-            .map_err(|error| Refusal::Internal(format!("an app secret is no key: {error}")))?;
-        mac.update(message.as_bytes());
-        mac.verify_slice(signature)
-            .map_err(|_| Refusal::KeyUnknown)?;
-        Ok(Recognized(self.principal))
-    }
+/// Whether `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in constant time. It
+/// never is where there is no app, after the same work.
+fn has_signed(app: Option<&App>, message: &str, signature: &[u8; 32]) -> Result<bool, Refusal> {
+    let secret = app.map_or(NOBODYS_SECRET, |app| app.secret.reveal());
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .map_err(|error| Refusal::Internal(format!("an app secret is no key: {error}")))?;
+    mac.update(message.as_bytes());
+    let is_good = mac.verify_slice(signature).is_ok();
+    Ok(is_good && app.is_some())
 }
 
 impl Gateway {
@@ -73,27 +66,75 @@ impl Gateway {
         Ok(self.catalog.apps(organization).await?)
     }
 
-    /// The app that says it signs. Its API key must work. Who calls is known only once the signature is
-    /// [verified](SigningApp::verify).
-    pub async fn signing_app(&self, id: &str) -> Result<SigningApp, Refusal> {
+    /// Finds out who calls as the app `id`: its API key, if `signature` is the HMAC-SHA256 of `message` under
+    /// the app's secret and that key works. The caller is yet to be let in, as whoever presents an API key is.
+    ///
+    /// A refusal does not tell in its time whether there is such an app: a signature is checked where there is
+    /// none, too, and each that is refused costs one MAC, one query that finds an app, and one that finds none,
+    /// also where the app is in the cache. Only a good signature puts it there.
+    ///
+    /// # Errors
+    /// [`Refusal::KeyUnknown`] of a wrong signature and of an app that is none. Of a key that does not work
+    /// only a caller that has signed is told.
+    pub async fn recognize_app(
+        &self,
+        id: &str,
+        message: &str,
+        signature: &[u8; 32],
+    ) -> Result<Recognized, Refusal> {
         let id = AppId::parse(id).map_err(|_| Refusal::KeyUnknown)?;
         let at = self.rows_at();
-        let found = match self.cache.apps.get(&id, at) {
-            Some(kept) => kept,
-            None => {
-                let look = || async {
-                    let found = self.catalog.app(&id).await?.map(Arc::new);
-                    if let Some(found) = &found {
-                        let app = Arc::clone(found);
-                        self.cache.apps.keep_row(id.clone(), app, at);
-                    }
-                    Ok(found)
-                };
-                let found = self.cache.apps.read(id.clone(), at, look).await?;
-                found.ok_or(Refusal::KeyUnknown)?
+        let kept = self.cache.apps.get(&id, at);
+        let is_kept = kept.is_some();
+        let found = match kept {
+            Some(kept) => Some(kept),
+            None => self.app_row(&id, at).await?,
+        };
+        let app = found.as_ref().map(|found| &found.0);
+        let is_good = has_signed(app, message, signature)?;
+        let Some(found) = found.as_ref().filter(|_| is_good) else {
+            if is_kept {
+                self.app_row(&id, at).await?;
+            }
+            self.look_for_the_other(found.is_some(), &id, at).await?;
+            return Err(Refusal::KeyUnknown);
+        };
+        if !is_kept {
+            self.cache.apps.keep_row(id, Arc::clone(found), at);
+        }
+        self.working(&found.1).map(Recognized)
+    }
+
+    async fn app_row(
+        &self,
+        id: &AppId,
+        at: Option<RowsAt>,
+    ) -> Result<Option<Arc<(App, ApiKey)>>, Refusal> {
+        let look = || async { Ok(self.catalog.app(id).await?.map(Arc::new)) };
+        self.cache.apps.read(id.clone(), at, look).await
+    }
+
+    /// Looks for an app that there is not, behind a query that found one, and for one that there is behind
+    /// one that found none: reading a row takes time.
+    async fn look_for_the_other(
+        &self,
+        was_found: bool,
+        id: &AppId,
+        at: Option<RowsAt>,
+    ) -> Result<(), Refusal> {
+        let other = match (was_found, self.some_app.get()) {
+            (true, _) => AppId::from_random(random()?),
+            (false, Some(some)) => some.clone(),
+            (false, None) => {
+                // Where there are no apps, there is nothing to tell.
+                let apps = self.catalog.apps(None).await?;
+                let first = apps.into_iter().next().map(|(first, _)| first);
+                first.map_or_else(
+                    || id.clone(),
+                    |first| self.some_app.get_or_init(|| first).clone(),
+                )
             }
         };
-        let principal = self.working(&found.1)?;
-        Ok(SigningApp { found, principal })
+        self.app_row(&other, at).await.map(drop)
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! Who may have how much of all this is for [`limits`] to say, once each flow knows who asks.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -20,7 +20,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
-use crate::model::id::{BlobKey, FileId};
+use crate::model::id::{AppId, BlobKey, FileId};
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Keyring;
 
@@ -91,6 +91,8 @@ pub struct Gateway {
     held: Arc<revocations::Held>,
     cache: Arc<cache::Cache>,
     limits: Arc<limits::Limits>,
+    /// An app that there is, for `apps` to look for where another one is not there.
+    some_app: OnceLock<AppId>,
     /// Downloads that are yet to be counted in the catalogue.
     waiting: counts::Waiting,
     /// Files in place that are hashed again, as their identity moved.
@@ -120,6 +122,7 @@ impl Gateway {
             keyring: ArcSwap::from_pointee(keyring),
             held: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
+            some_app: OnceLock::new(),
             waiting: counts::Waiting::default(),
             rereads: Arc::default(),
             looking_at_blobs: Arc::default(),

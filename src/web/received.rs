@@ -3,12 +3,12 @@
 //! A client may take as long as it needs for a large body, but not stop: it has to send
 //! [`PACE_BYTES_MIN`] in every [`PACE_TIME`] that we wait for it.
 
-use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
+use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
 
 use super::problem::Problem;
@@ -34,7 +34,7 @@ pub(super) struct Received<B = Incoming> {
 
 impl<B> Received<B>
 where
-    B: Body<Data = Bytes, Error: fmt::Display> + Unpin,
+    B: Body<Data = Bytes> + Unpin,
 {
     pub(super) const fn new(body: B) -> Self {
         Self {
@@ -66,8 +66,7 @@ where
             let Some(frame) = frame else {
                 return Ok(None);
             };
-            let frame =
-                frame.map_err(|error| Problem::unreadable_body("the body broke off", &error))?;
+            let frame = frame.map_err(|_| Problem::bad_body("the body broke off"))?;
             let Ok(bytes) = frame.into_data() else {
                 continue;
             };
@@ -96,9 +95,15 @@ where
         Ok(whole.freeze())
     }
 
-    /// Reads as [`Received::whole`] does, with the same faults at the same moments, and keeps nothing.
-    pub(super) async fn none(&mut self, limit: u64) -> Result<(), Problem> {
-        self.each(limit, WHOLE_TIME_MAX, |_| ()).await
+    /// Reads as [`Received::whole`] does, and hashes the body with SHA-256 while it comes in.
+    pub(super) async fn whole_hashed(&mut self, limit: u64) -> Result<(Bytes, [u8; 32]), Problem> {
+        let (mut whole, mut hash) = (BytesMut::new(), Sha256::new());
+        self.each(limit, WHOLE_TIME_MAX, |bytes| {
+            whole.extend_from_slice(bytes);
+            hash.update(bytes);
+        })
+        .await?;
+        Ok((whole.freeze(), hash.finalize().into()))
     }
 
     async fn each(

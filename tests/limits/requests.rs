@@ -157,8 +157,7 @@ async fn an_app_counts_as_its_key_once_its_signature_is_good() {
     let (_, _, signing) = app.gateway.create_app(made, Some("secret")).await.unwrap();
     let id = signing.id.to_string();
     let sign = async |mac: &[u8; 32]| {
-        let signing = app.gateway.signing_app(&id).await?;
-        let recognized = signing.verify("message", mac)?;
+        let recognized = app.gateway.recognize_app(&id, "message", mac).await?;
         app.gateway.limits().admit_caller(recognized)
     };
     for _ in 0..5 {

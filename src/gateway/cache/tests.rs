@@ -166,17 +166,40 @@ async fn an_app_is_known_until_its_key_is_paused() {
         expires_in: None,
         text: None,
     };
-    let (key, _, app) = place.gateway.create_app(new, None).await.unwrap();
-    let ask = || place.gateway.signing_app(app.id.as_str());
-    place.calls(ask()).await.0.unwrap();
-    let (again, calls) = place.calls(ask()).await;
+    let secret = Some("secret");
+    let (key, _, app) = place.gateway.create_app(new, secret).await.unwrap();
+    let (unknown, gateway) = (format!("app_{:032x}", 0), &place.gateway);
+    let ask = |signature| gateway.recognize_app(app.id.as_str(), "message", signature);
+    let (good, bad) = (&signed("secret", "message"), &[0; 32]);
+    // What is refused costs a query that finds an app and one that finds none, whether it is known or kept;
+    // and keeps nothing. The first one that is unknown looks which apps there are, once.
+    let nobody = || gateway.recognize_app(&unknown, "message", bad);
+    assert!(matches!(nobody().await, Err(Refusal::KeyUnknown)));
+    for _ in 0..2 {
+        let (refused, calls) = place.calls(ask(bad)).await;
+        assert!(matches!(refused, Err(Refusal::KeyUnknown)) && calls == 2);
+        let (refused, calls) = place.calls(nobody()).await;
+        assert!(matches!(refused, Err(Refusal::KeyUnknown)) && calls == 2);
+    }
+    assert_eq!(place.calls(ask(good)).await.1, 1, "a good one is looked up");
+    let (again, calls) = place.calls(ask(good)).await;
     assert!(again.is_ok() && calls == 0, "{calls}");
+    let (refused, calls) = place.calls(ask(bad)).await;
+    assert!(matches!(refused, Err(Refusal::KeyUnknown)) && calls == 2);
     place
         .gateway
         .set_api_key_state(&key.id, ApiKeyState::Paused)
         .await
         .unwrap();
-    assert!(matches!(ask().await, Err(Refusal::KeyPaused)));
+    assert!(matches!(ask(good).await, Err(Refusal::KeyPaused)));
+    assert!(matches!(ask(bad).await, Err(Refusal::KeyUnknown)));
+}
+
+/// The HMAC-SHA256 of a text under a secret.
+fn signed(secret: &str, text: &str) -> [u8; 32] {
+    use hmac::{KeyInit as _, Mac as _};
+    let mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.chain_update(text).finalize().into_bytes().into()
 }
 
 #[tokio::test]

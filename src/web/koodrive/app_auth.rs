@@ -89,8 +89,12 @@ impl<'a> AppSignature<'a> {
         names.try_for_each(|name| signed_header(request, name).map(drop))
     }
 
-    /// What the app must have signed. Its query is text, or nobody signed it.
-    pub(super) fn string_to_sign(&self, request: &Parts, body: &[u8]) -> Result<String, Problem> {
+    /// What the app must have signed; `body` is the SHA-256 of the body. Its query is text, or nobody signed it.
+    pub(super) fn string_to_sign(
+        &self,
+        request: &Parts,
+        body: &[u8; 32],
+    ) -> Result<String, Problem> {
         let method = request.method.as_str();
         let mut path = request.uri.path().to_owned();
         if !path.ends_with('/') {
@@ -102,8 +106,7 @@ impl<'a> AppSignature<'a> {
             let value = signed_header(request, name)?;
             canonical.push_str(&format!("{name}:{}\n", value.trim_matches([' ', '\t'])));
         }
-        let body = hex(&Sha256::digest(body));
-        canonical.push_str(&format!("\n{}\n{body}", self.signed_headers));
+        canonical.push_str(&format!("\n{}\n{}", self.signed_headers, hex(body)));
         let canonical = hex(&Sha256::digest(canonical.as_bytes()));
         Ok(format!("{ALGORITHM}\n{canonical}"))
     }
@@ -159,7 +162,8 @@ mod tests {
             .unwrap();
         let line = line(signed_headers);
         let signature = AppSignature::of_line(&line).unwrap().unwrap();
-        let message = signature.string_to_sign(&request.into_parts().0, body.as_bytes());
+        let message =
+            signature.string_to_sign(&request.into_parts().0, &Sha256::digest(body).into());
         message.map_err(|problem| problem.label().to_owned())
     }
 

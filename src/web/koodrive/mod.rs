@@ -117,23 +117,19 @@ async fn called<'a>(
 }
 
 /// An app signs the body, too, so that is read before anybody knows who calls: only where the headers are
-/// good. An app that is none is told so as late as one that signed wrongly, and its body is not kept.
+/// good. It is hashed as it comes in, of an app that is none as of any other, so that the time of a refusal
+/// does not tell which apps there are.
 async fn signed<'a>(
     exchange: &mut Exchange<'a>,
     signature: &AppSignature<'_>,
 ) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
     signature.expect_headers(exchange.request)?;
     let headers = Headers::read(exchange)?;
-    let app = match exchange.gateway.signing_app(signature.app).await {
-        Ok(app) => app,
-        Err(refusal) => {
-            exchange.body.none(BODY_BYTES_MAX).await?;
-            return Err(refusal.into());
-        }
-    };
-    let text = exchange.body.whole(BODY_BYTES_MAX).await?;
-    let message = signature.string_to_sign(exchange.request, &text)?;
-    let caller = exchange.admit(app.verify(&message, &signature.mac)?)?;
+    let gateway = exchange.gateway;
+    let (text, hash) = exchange.body.whole_hashed(BODY_BYTES_MAX).await?;
+    let message = signature.string_to_sign(exchange.request, &hash)?;
+    let signed = gateway.recognize_app(signature.app, &message, &signature.mac);
+    let caller = exchange.admit(signed.await?)?;
     caller.allows(Scope::Mint)?;
     Ok((caller, headers, text))
 }
