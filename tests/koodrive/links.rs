@@ -195,7 +195,7 @@ async fn options_are_extra_fields() {
     );
 
     let link = koo
-        .link(r#","expires_in":"100","expiry_window":"1000","not_before":1779118500,"ip":"10.0.0.0/8""#)
+        .link(r#","expires_in":100,"expiry_window":1000,"not_before":1779118500,"ip":"10.0.0.0/8""#)
         .await;
     let query = percent_decode_str(&link).decode_utf8().unwrap();
     assert!(

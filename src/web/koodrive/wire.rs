@@ -183,7 +183,8 @@ fn is_id_long(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= ID_CHARS_MAX
 }
 
-/// The value of a mint option as a text; a number may be written as one. `None` where it is no option.
+/// The value of a mint option as a text: a JSON number where the option is one, else a JSON string, and no
+/// other spelling of either. `None` where it is no option.
 fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> {
     let is_number = match name {
         "expires_in" | "expiry_window" | "not_before" => true,
@@ -191,7 +192,7 @@ fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> 
         _ => return Ok(None),
     };
     match value {
-        Value::String(text) => Ok(Some(text.clone())),
+        Value::String(text) if !is_number => Ok(Some(text.clone())),
         Value::Number(number) if is_number => Ok(Some(number.to_string())),
         _ if is_number => Err(FieldFault::missing(name, "a whole number")),
         _ => Err(FieldFault::missing(name, "a text")),
@@ -285,15 +286,25 @@ mod tests {
     }
 
     #[test]
-    fn options_are_numbers_or_texts() {
+    fn options_have_the_type_that_they_are_of() {
         let with = |option: &str| {
             let body = format!(r#"{{"containerId":"c","fileIds":["f"],{option}}}"#);
             read(&body).map(|wanted| wanted.options)
         };
         assert_eq!(with(r#""expires_in":60"#).unwrap().expires_in, Some(60));
-        assert_eq!(with(r#""expires_in":"60""#).unwrap().expires_in, Some(60));
+        assert_eq!(with(r#""not_before":60"#).unwrap().not_before, Some(60));
+        let window = with(r#""expiry_window":60"#).unwrap().expiry_window;
+        assert_eq!(window, Some(60));
         assert!(with(r#""disposition":"inline","unknown":[{"a":null}]"#).is_ok());
         for bad in [
+            r#""expires_in":"60""#,
+            r#""expiry_window":"60""#,
+            r#""not_before":"60""#,
+            r#""expires_in":"""#,
+            r#""disposition":true"#,
+            r#""content_type":7"#,
+            r#""ip":["192.0.2.1"]"#,
+            r#""filename":{"a":"b"}"#,
             r#""expires_in":-1"#,
             r#""expires_in":60.0"#,
             r#""expires_in":1e30"#,
