@@ -124,11 +124,16 @@ impl Derive {
     }
 }
 
-fn list(session: &mut Session) -> Result<(), Failure> {
-    let keyring = match &session.config.keyring_text {
+/// The installation's keyring, from its file or from the environment.
+pub(super) fn keyring(session: &Session) -> Result<Keyring, Failure> {
+    Ok(match &session.config.keyring_text {
         Some(text) => keyring_file::parse(text.reveal())?,
         None => keyring_file::read(&existing_file(session)?)?,
-    };
+    })
+}
+
+fn list(session: &mut Session) -> Result<(), Failure> {
+    let keyring = keyring(session)?;
     let keys: Vec<wire::Key> = keyring.keys().iter().map(wire::Key::listed).collect();
     session.output.many(&keys)
 }

@@ -32,6 +32,7 @@ mod folder;
 mod interrupt;
 mod key;
 mod link_base;
+mod log_hash;
 mod ls;
 mod migrate;
 mod organization;
@@ -87,6 +88,8 @@ enum Command {
     Revoke(revoke::Revoke),
     /// Check every file's bytes, and look for leftovers
     Doctor(doctor::Doctor),
+    /// Print a text as the log has it, a keyed hash, to search the log for it
+    LogHash(log_hash::LogHash),
     /// Copy an installation to another catalogue and another store, and back
     Migrate(migrate::Migrate),
     /// Make, list, rotate, retire and derive signing keys
@@ -151,6 +154,7 @@ impl Command {
             Self::Verify(verify) => block_on(verify.run(global)),
             Self::Revoke(revoke) => block_on(revoke.run(global)),
             Self::Doctor(doctor) => block_on(doctor.run(global)),
+            Self::LogHash(log_hash) => log_hash.run(global),
             Self::Migrate(migrate) => block_on(migrate.run(global)),
             Self::Key(key) => block_on(key.run(global)),
             Self::ApiKey(key) => block_on(key.run(global)),

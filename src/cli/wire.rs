@@ -10,6 +10,7 @@ use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::sign::keyring::SigningKey;
+use crate::sign::log_hash;
 use crate::telemetry::audit::Event;
 
 pub(super) use api_keys::{ListedApiKey, NewApiKey};
@@ -238,6 +239,29 @@ impl Show for Key {
         let created_at = self.created_at.iter().map(|time| format!("  {time}"));
         let rest: String = created_at.collect();
         vec![format!("{}  {}{rest}", self.kid, self.state)]
+    }
+}
+
+/// A text as the log has it.
+#[derive(Serialize)]
+pub(super) struct LogHash {
+    /// The signing key that the hash's key comes from.
+    kid: String,
+    log_hash: String,
+}
+
+impl From<&log_hash::LogHash> for LogHash {
+    fn from(hash: &log_hash::LogHash) -> Self {
+        Self {
+            kid: hash.kid().to_string(),
+            log_hash: hash.to_string(),
+        }
+    }
+}
+
+impl Show for LogHash {
+    fn lines(&self) -> Vec<String> {
+        vec![self.log_hash.clone()]
     }
 }
 

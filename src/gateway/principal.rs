@@ -34,6 +34,11 @@ impl Recognized {
     pub const fn key(&self) -> &ApiKeyId {
         &self.0.key
     }
+
+    /// The organization it acts for.
+    pub const fn organization(&self) -> &OrganizationId {
+        &self.0.organization
+    }
 }
 
 impl Principal {

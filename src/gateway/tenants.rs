@@ -4,11 +4,13 @@ use super::Gateway;
 use super::principal::{api_key_digest, is_api_key};
 use super::refusal::{FieldFault, Refusal, SPACE};
 use crate::catalog::{Catalog, CatalogError};
-use crate::model::credential::API_KEY_PREFIX;
 use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
+
+/// The beginning of every API key that we draw ourselves.
+const API_KEY_PREFIX: &str = "hp_";
 
 /// An API key that is to be made.
 #[derive(Clone, Debug)]

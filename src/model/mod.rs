@@ -9,7 +9,6 @@ pub mod amount;
 pub mod app;
 pub mod condition;
 pub mod count;
-pub mod credential;
 pub mod digest;
 pub mod disposition;
 pub mod file;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::derived::{DerivedFrom, DerivedKeys};
 use super::grant::{Grant, SignedLink};
+use super::log_hash::LogKey;
 use super::mac::Keyed;
 use super::organization_key::{OrganizationKey, derive, seal};
 use super::secret::Secret;
@@ -163,6 +164,8 @@ pub enum KeyringError {
 #[derive(Debug)]
 pub struct Keyring {
     keys: Vec<SigningKey>,
+    /// Of the active key.
+    log_key: LogKey,
     pub(super) derived: DerivedKeys,
 }
 
@@ -186,9 +189,19 @@ impl Keyring {
                 return Err(KeyringError::SeveralActive { kid: kid() });
             }
         }
-        let derived = DerivedKeys::new();
-        let keyring = active.map(|_| Self { keys, derived });
-        keyring.ok_or(KeyringError::NoneActive)
+        let active = active.and_then(|index| keys.get(index));
+        let active = active.and_then(|key| Some((&key.kid, key.secret.as_ref()?)));
+        let (kid, secret) = active.ok_or(KeyringError::NoneActive)?;
+        Ok(Self {
+            log_key: LogKey::derive(kid, secret),
+            keys,
+            derived: DerivedKeys::new(),
+        })
+    }
+
+    /// The active key's own key for the log.
+    pub const fn log_key(&self) -> &LogKey {
+        &self.log_key
     }
 
     /// The key that signs.

@@ -65,7 +65,8 @@
 //! [`Keyring::verify`] does these, and the first that fails names the [`Rejection`]:
 //!
 //! 1. syntax: all of the grammar above but the values of claims;
-//! 2. the kid: known, and not retired (an unknown one costs the same work as a wrong MAC);
+//! 2. the kid: known, and not retired (an unknown one costs the same work as a wrong MAC: one derived key
+//!    and one MAC, also where the organization's key was derived before);
 //! 3. the MAC, compared once, in constant time, all 32 bytes;
 //! 4. expiry: `now < expires`;
 //! 5. far future: `expires - now` is at most the longest lifetime;
@@ -95,6 +96,7 @@ pub mod derived;
 mod encoding;
 pub mod grant;
 pub mod keyring;
+pub mod log_hash;
 mod mac;
 pub mod organization_key;
 pub mod query;

@@ -8,12 +8,11 @@ use hyper::http::request::Parts;
 use super::Settings;
 use super::head::Heads;
 use super::received::Received;
-use super::report::Reporter;
+use super::report::{Caller, Reporter};
 use super::trace::Trace;
 use crate::gateway::Gateway;
 use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
-use crate::model::id::ApiKeyId;
 use crate::telemetry::metrics;
 
 /// One request and what it is answered with.
@@ -26,8 +25,8 @@ pub(super) struct Exchange<'a> {
     pub(super) trace: &'a Trace,
     pub(super) reporter: &'a Arc<Reporter>,
     pub(super) client: Option<IpAddr>,
-    /// The API key that it was called with, once that is known.
-    pub(super) caller: OnceLock<ApiKeyId>,
+    /// Who calls, once that is known.
+    pub(super) caller: OnceLock<Caller>,
 }
 
 impl Exchange<'_> {
@@ -38,7 +37,7 @@ impl Exchange<'_> {
 
     /// Says in the log, and wherever else that is told, who minted what. The link itself is not said.
     pub(super) fn log_minted(&self, style: metrics::Style, caller: &Principal, minted: &Minted) {
-        self.tell_minted(style, caller, minted);
+        self.tell_minted(style, caller, minted, None);
         tracing::info!(
             target: "hallpass::web",
             trace_id = self.trace.trace_id.as_str(),

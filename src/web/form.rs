@@ -152,7 +152,7 @@ impl Form {
         let mut parts = Parts {
             body: exchange.body,
             splitter: Splitter::new(&boundary),
-            last_name: String::new(),
+            begun: 0,
             left: body_max,
             body_max,
         };
@@ -188,7 +188,6 @@ impl Form {
         let name = head
             .name
             .ok_or_else(|| Problem::bad_body("a part has no name"))?;
-        parts.last_name.clone_from(&name);
         if fields.file.contains(&name.as_str()) {
             if self.file.is_some() || !self.files.is_empty() {
                 return Err(FieldFault::missing(name, "must be exactly one file").into());

@@ -197,7 +197,8 @@ impl Web {
     ) -> Response<Delivered> {
         let started = self.gateway.clock().elapsed();
         let path = self.path_in(parts.uri.path());
-        let trace = Trace::of(&parts.headers, Style::of_path(path));
+        let is_from_proxy = self.settings.trusted_proxies.trusts(arrival.peer);
+        let trace = Trace::of(&parts.headers, Style::of_path(path), is_from_proxy);
         let mut seen = Seen::default();
         let answered = {
             let answering = self.answer(parts, path, body, arrival, &trace, &mut seen);
@@ -228,7 +229,15 @@ impl Web {
         }
         let took = || self.gateway.clock().elapsed().saturating_sub(started);
         let status = response.status();
-        seen.log(&parts.method, path, &trace, status, took, problem.as_ref());
+        let gateway = &self.gateway;
+        seen.log(
+            gateway,
+            &parts.method,
+            &trace,
+            status,
+            took,
+            problem.as_ref(),
+        );
         self.reporter
             .metrics
             .note_answered(seen.route, status.as_u16());
@@ -304,26 +313,9 @@ impl Web {
         answered
     }
 
-    /// The path that names the call: the one sent, else what follows the mount in it. Where neither
-    /// names one, whichever is among some API's own paths, so that its envelope tells the caller so.
+    /// The path that names the call, below the mount.
     fn path_in<'a>(&self, sent: &'a str) -> &'a str {
-        if self.mount.is_empty() {
-            return sent;
-        }
-        let below = sent
-            .strip_prefix(self.mount.as_str())
-            .filter(|rest| rest.starts_with('/'));
-        match below {
-            Some(below) if !Route::is_path(sent) => {
-                let anyones = Style::of_path(sent) == Style::Aitronos;
-                if anyones || Route::is_path(below) {
-                    below
-                } else {
-                    sent
-                }
-            }
-            _ => sent,
-        }
+        style::path_below(&self.mount, sent)
     }
 }
 

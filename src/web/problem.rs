@@ -1,6 +1,5 @@
 //! Everything that can end a request early: what the gateway refused, and what HTTP itself forbids.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::gateway::refusal::{FieldFault, Refusal};
@@ -40,7 +39,8 @@ pub enum Problem {
     BadBody {
         /// What a client is told, in our own words.
         why: String,
-        /// What a library said, which may repeat the body: for the log alone.
+        /// Where and how it cannot be read, for the log alone: our own words and numbers, never a library's,
+        /// which may repeat the body.
         cause: Option<String>,
     },
     /// The body is of a type, or in an encoding, that the call does not take.
@@ -69,9 +69,6 @@ pub enum Problem {
     },
 }
 
-/// How much of a cause is logged, in characters.
-const CAUSE_CHARS_MAX: usize = 256;
-
 impl Problem {
     /// A body that is wrong in a way that we found ourselves.
     pub(super) fn bad_body(why: impl Into<String>) -> Self {
@@ -79,12 +76,11 @@ impl Problem {
         Self::BadBody { why, cause: None }
     }
 
-    /// A body that some library could not read. The cause is cut, since it may repeat what was sent.
-    pub(super) fn unreadable_body(why: impl Into<String>, cause: &dyn fmt::Display) -> Self {
-        let cause: String = cause.to_string().chars().take(CAUSE_CHARS_MAX).collect();
+    /// A body that is wrong at a place that the log is told of. The cause repeats nothing that was sent.
+    pub(super) fn unreadable_body(why: impl Into<String>, cause: impl Into<String>) -> Self {
         Self::BadBody {
             why: why.into(),
-            cause: Some(cause),
+            cause: Some(cause.into()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Who is told what came to pass: the audit stream, the numbers, and the counts of links and files.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -19,7 +20,6 @@ use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::{Principal, Recognized};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
-use crate::model::credential;
 use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::revocation::LinkId;
@@ -174,28 +174,54 @@ impl Reporter {
             Problem::BodyTooSlow { .. } => self.metrics.note_deadline(Deadline::Body),
             _ => {}
         }
-        self.audit(|| {
-            let route = Route::parse(request.method, request.path).ok();
-            let (organization, file) = route.map_or((None, None), |route| route.names());
-            // Whoever sends a key in place of an id must not find it here.
-            let is_id = |text: &&str| {
-                OrganizationId::parse(text).is_ok() && !credential::may_be_whole_in(text)
-            };
-            Event {
-                event: "refused",
-                trace_id: Some(request.trace.trace_id.as_str()),
-                client: known.client,
-                api_key_id: known.api_key.as_ref().map(ApiKeyId::as_str),
-                organization_id: organization.filter(is_id),
-                file_id: file.filter(is_id),
-                link_id: known.link_id.as_ref().map(LinkId::as_str),
-                route: route.map(|route| route.kind().as_str()),
-                method: route.map(|_| request.method.as_str()),
-                status: Some(status),
-                reason: Some(problem.label()),
-                ..Event::default()
-            }
+        let Some(audit) = &self.audit else {
+            return;
+        };
+        let route = Route::parse(request.method, request.path).ok();
+        let (organization, file) = self.logged_names(route, problem, known);
+        audit.record(&Event {
+            time: self.gateway.clock().unix_millis(),
+            event: "refused",
+            trace_id: Some(request.trace.trace_id.as_str()),
+            client: known.client,
+            api_key_id: known.caller.as_ref().map(|caller| caller.key.as_str()),
+            organization_id: organization.as_deref(),
+            file_id: file.as_deref(),
+            link_id: known.link_id.as_ref().map(LinkId::as_str),
+            route: route.map(|route| route.kind().as_str()),
+            method: route.map(|_| request.method.as_str()),
+            status: Some(status),
+            reason: Some(problem.label()),
+            ..Event::default()
         });
+    }
+
+    /// The organization and the file that a refused request's path names. Whoever sends a key in place of an
+    /// id must not find it in the audit stream: a name is there as it was sent only where it is one of a good
+    /// link, the organization of the caller's key, or a file that was found there. Of any other there are the
+    /// length and a keyed hash.
+    fn logged_names<'a>(
+        &self,
+        route: Option<Route<'a>>,
+        problem: &Problem,
+        known: &Known,
+    ) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+        let (organization, file) = route.map_or((None, None), |route| route.names());
+        let is_of_a_link = known.link_id.is_some();
+        let is_the_callers = |text: &str| {
+            let caller = known.caller.as_ref();
+            caller.is_some_and(|caller| caller.organization.as_str() == text)
+        };
+        // The purpose is looked at once the file is found.
+        let is_found = matches!(problem, Problem::PurposeDenied);
+        let logged = |text: &'a str, is_known: bool| match is_known {
+            true => Cow::Borrowed(text),
+            false => self.gateway.log_hash(text.as_bytes()).into(),
+        };
+        (
+            organization.map(|text| logged(text, is_of_a_link || is_the_callers(text))),
+            file.map(|text| logged(text, is_of_a_link || is_found)),
+        )
     }
 
     /// Records an event that a request caused.
@@ -228,11 +254,18 @@ pub(super) struct Refused<'a> {
     pub(super) trace: &'a Trace,
 }
 
+/// Who calls, once an API key or an app's signature says so.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) key: ApiKeyId,
+    pub(super) organization: OrganizationId,
+}
+
 /// What is known of who asks.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     pub(super) client: Option<IpAddr>,
-    pub(super) api_key: Option<ApiKeyId>,
+    pub(super) caller: Option<Caller>,
     pub(super) link_id: Option<LinkId>,
 }
 
@@ -246,15 +279,27 @@ impl Exchange<'_> {
     /// Lets a caller in, and notes its key before: whoever is refused for calling too often is named, too.
     pub(super) fn admit(&self, recognized: Recognized) -> Result<Principal, Refusal> {
         // The first one is the only one.
-        let _ = self.caller.set(recognized.key().clone());
+        let _ = self.caller.set(Caller {
+            key: recognized.key().clone(),
+            organization: recognized.organization().clone(),
+        });
         self.gateway.limits().admit_caller(recognized)
     }
 
-    /// A signed URL was minted.
-    pub(super) fn tell_minted(&self, style: Style, caller: &Principal, minted: &Minted) {
+    /// A signed URL was minted. `koodrive_user`: for whom, as a KooDrive caller says, whose users nobody here
+    /// knows: the audit stream has the length and a keyed hash.
+    pub(super) fn tell_minted(
+        &self,
+        style: Style,
+        caller: &Principal,
+        minted: &Minted,
+        koodrive_user: Option<&str>,
+    ) {
         self.reporter.metrics.note_minted(style);
+        let user = koodrive_user.map(|user| self.gateway.log_hash(user.as_bytes()));
         self.tell(|| Event {
             event: "mint",
+            koodrive_user_id: user.as_deref(),
             api_key_id: Some(caller.key.as_str()),
             organization_id: Some(minted.file.organization.as_str()),
             file_id: Some(minted.file.id.as_str()),

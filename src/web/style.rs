@@ -7,6 +7,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTIC
 use super::body::Body;
 use super::problem::Problem;
 use super::qoder::generation::Generation;
+use super::route::Route;
 use super::trace::Trace;
 use super::{aitronos, koodrive, qoder, reply};
 use crate::gateway::refusal::{Refusal, whole_seconds};
@@ -62,6 +63,28 @@ impl Style {
     }
 }
 
+/// The path that names the call: the one sent, else what follows the mount in it. Where neither names one,
+/// whichever is among some API's own paths, so that its envelope tells the caller so.
+pub(super) fn path_below<'a>(mount: &str, sent: &'a str) -> &'a str {
+    if mount.is_empty() {
+        return sent;
+    }
+    let below = sent
+        .strip_prefix(mount)
+        .filter(|rest| rest.starts_with('/'));
+    match below {
+        Some(below) if !Route::is_path(sent) => {
+            let anyones = Style::of_path(sent) == Style::Aitronos;
+            if anyones || Route::is_path(below) {
+                below
+            } else {
+                sent
+            }
+        }
+        _ => sent,
+    }
+}
+
 /// Says in headers what a client can do about a problem.
 fn explain(response: &mut Response<Body>, problem: &Problem) {
     let (name, value) = match problem {
@@ -91,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_slow_body_is_a_408_in_every_style_and_ends_the_connection() {
-        let trace = Trace::of(&hyper::HeaderMap::new(), Style::Aitronos);
+        let trace = Trace::of(&hyper::HeaderMap::new(), Style::Aitronos, false);
         let problem = Problem::BodyTooSlow { seconds: 30 };
         for style in [Style::Aitronos, Style::Qoder, Style::KooDrive] {
             let answer = style.answer(&problem, "/", &trace, UnixSeconds::EPOCH, Generation::First);

@@ -1,5 +1,6 @@
-//! The ids of one request.
+//! The ids of one request, and what the log may have of them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use hyper::HeaderMap;
@@ -26,10 +27,25 @@ const UUID_CHARS: usize = 36;
 pub struct Trace {
     /// A fresh UUIDv4, whatever the caller sent.
     pub trace_id: TraceId,
-    /// The caller's own request id, if it can be repeated.
-    own_request_id: Option<HeaderValue>,
-    /// The caller's own `X-Traceid`, if it is one.
-    own_traceid: Option<HeaderValue>,
+    /// The `X-Request-Id` that came with it.
+    request_id: Option<Sent>,
+    /// The `X-Traceid` that did, where the API has that header.
+    traceid: Option<Sent>,
+    /// Whose API it is a request of.
+    style: Style,
+    /// Whether a trusted proxy sent it.
+    is_from_proxy: bool,
+}
+
+/// An id that came with a request.
+#[derive(Clone, Debug)]
+struct Sent {
+    /// The first line of the header.
+    value: HeaderValue,
+    /// Whether answers may repeat it.
+    is_repeatable: bool,
+    /// Whether there is no other line.
+    is_only: bool,
 }
 
 /// A UUIDv4 as text.
@@ -64,43 +80,89 @@ impl fmt::Debug for TraceId {
 
 impl Trace {
     /// The ids of a request with these headers, in this API style. `X-Traceid` is KooDrive's alone.
-    pub fn of(headers: &HeaderMap, style: Style) -> Self {
-        let own = headers
-            .get(&reply::X_REQUEST_ID)
-            .filter(|value| is_repeatable(value.as_bytes()));
+    /// `is_from_proxy`: whether the peer is a trusted proxy, whose word counts.
+    pub fn of(headers: &HeaderMap, style: Style, is_from_proxy: bool) -> Self {
+        let sent = |name: &HeaderName, is_good: fn(&[u8]) -> bool| {
+            let mut lines = headers.get_all(name).iter();
+            let value = lines.next()?.clone();
+            Some(Sent {
+                is_repeatable: is_good(value.as_bytes()),
+                is_only: lines.next().is_none(),
+                value,
+            })
+        };
         let is_koodrive = style == Style::KooDrive;
         Self {
             trace_id: TraceId::random(),
-            own_request_id: own.cloned(),
-            own_traceid: is_koodrive.then(|| traceid(headers)).flatten(),
+            request_id: sent(&reply::X_REQUEST_ID, is_request_id),
+            traceid: is_koodrive.then(|| sent(&X_TRACEID, is_traceid)).flatten(),
+            style,
+            is_from_proxy,
         }
     }
 
     /// What `X-Request-Id` answers: the caller's own if it can be repeated, else the trace id.
-    pub fn request_id(&self) -> &str {
-        let own = self.own_request_id.as_ref();
-        own.and_then(|own| own.to_str().ok())
-            .unwrap_or(self.trace_id.as_str())
-    }
-
-    /// The same as a header.
     pub fn request_id_header(&self) -> HeaderValue {
-        let own = self.own_request_id.clone();
-        own.unwrap_or_else(|| header(self.trace_id.as_str()))
+        let own = self.request_id.as_ref().and_then(Sent::repeated);
+        own.cloned()
+            .unwrap_or_else(|| header(self.trace_id.as_str()))
     }
 
     /// What `X-Traceid` answers: the caller's own if it is one, else one made of the trace id, its 32
     /// digits and then zeros.
     pub fn traceid(&self) -> HeaderValue {
-        self.own_traceid.clone().unwrap_or_else(|| {
+        let own = self.own_traceid().cloned();
+        own.unwrap_or_else(|| {
             let hex = self.trace_id.as_str().replace('-', "");
             header(&format!("{hex:0<TRACEID_CHARS$}"))
         })
     }
 
     /// Whether that is the caller's own.
-    pub const fn is_own_traceid(&self) -> bool {
-        self.own_traceid.is_some()
+    pub fn is_own_traceid(&self) -> bool {
+        self.own_traceid().is_some()
+    }
+
+    /// The one `X-Traceid` that came with the request, if it is one.
+    fn own_traceid(&self) -> Option<&HeaderValue> {
+        let sent = self.traceid.as_ref().filter(|sent| sent.is_only);
+        sent.and_then(Sent::repeated)
+    }
+
+    /// The request's id for the log: the trace id, unless one was sent. Of that the log has what `hash` makes
+    /// of it, or the text itself, where a trusted proxy sent it, once, and answers may repeat it.
+    pub fn logged_request_id(&self, hash: impl FnOnce(&[u8]) -> String) -> Cow<'_, str> {
+        match &self.request_id {
+            None => self.trace_id.as_str().into(),
+            Some(sent) => sent.logged(self.is_from_proxy, hash),
+        }
+    }
+
+    /// The `X-Traceid` for the log, where the API has that header: the same of the one that was sent, else
+    /// the one that is answered.
+    pub fn logged_traceid(&self, hash: impl FnOnce(&[u8]) -> String) -> Option<Cow<'_, str>> {
+        match &self.traceid {
+            _ if self.style != Style::KooDrive => None,
+            None => self
+                .traceid()
+                .to_str()
+                .ok()
+                .map(|text| text.to_owned().into()),
+            Some(sent) => Some(sent.logged(self.is_from_proxy, hash)),
+        }
+    }
+}
+
+impl Sent {
+    /// The id, if answers may repeat it.
+    fn repeated(&self) -> Option<&HeaderValue> {
+        self.is_repeatable.then_some(&self.value)
+    }
+
+    fn logged(&self, is_from_proxy: bool, hash: impl FnOnce(&[u8]) -> String) -> Cow<'_, str> {
+        let is_trusted = is_from_proxy && self.is_only && self.is_repeatable;
+        let text = self.value.to_str().ok().filter(|_| is_trusted);
+        text.map_or_else(|| hash(self.value.as_bytes()).into(), Cow::Borrowed)
     }
 }
 
@@ -109,16 +171,13 @@ fn header(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
-/// 58 letters, digits and underscores on one line.
-fn traceid(headers: &HeaderMap) -> Option<HeaderValue> {
+/// 58 letters, digits and underscores.
+fn is_traceid(text: &[u8]) -> bool {
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-    let mut lines = headers.get_all(X_TRACEID).iter();
-    let line = lines.next().filter(|_| lines.next().is_none())?;
-    let text = line.as_bytes();
-    (text.len() == TRACEID_CHARS && text.iter().all(good)).then(|| line.clone())
+    text.len() == TRACEID_CHARS && text.iter().all(good)
 }
 
-fn is_repeatable(text: &[u8]) -> bool {
+fn is_request_id(text: &[u8]) -> bool {
     let good = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     (1..=REQUEST_ID_CHARS_MAX).contains(&text.len()) && text.iter().all(good)
 }
@@ -130,7 +189,8 @@ mod tests {
     fn request_id(sent: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", HeaderValue::from_str(sent).unwrap());
-        Trace::of(&headers, Style::Aitronos).request_id().to_owned()
+        let trace = Trace::of(&headers, Style::Aitronos, false);
+        trace.request_id_header().to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -139,10 +199,8 @@ mod tests {
         for sent in ["", "a b", "a/b", "<x>", &"x".repeat(129)] {
             assert!(Uuid::parse_str(&request_id(sent)).is_ok(), "{sent}");
         }
-        assert_ne!(
-            Trace::of(&HeaderMap::new(), Style::Aitronos).trace_id,
-            Trace::of(&HeaderMap::new(), Style::Aitronos).trace_id
-        );
+        let drawn = || Trace::of(&HeaderMap::new(), Style::Aitronos, false).trace_id;
+        assert_ne!(drawn(), drawn());
     }
 
     #[test]
@@ -150,12 +208,50 @@ mod tests {
         let own = "a_".repeat(TRACEID_CHARS / 2);
         let mut headers = HeaderMap::new();
         headers.insert(X_TRACEID, HeaderValue::from_str(&own).unwrap());
-        let trace = Trace::of(&headers, Style::KooDrive);
+        let trace = Trace::of(&headers, Style::KooDrive, false);
         assert!(trace.is_own_traceid() && trace.traceid() == own);
-        let trace = Trace::of(&headers, Style::Aitronos);
+        let trace = Trace::of(&headers, Style::Aitronos, false);
         let made = trace.traceid();
         assert!(!trace.is_own_traceid());
         let digits = trace.trace_id.as_str().replace('-', "");
         assert_eq!(made.to_str().unwrap(), digits + &"0".repeat(26));
+    }
+
+    #[test]
+    fn the_log_has_a_caller_s_own_ids_from_a_trusted_proxy_alone() {
+        let traceid = "a_".repeat(TRACEID_CHARS / 2);
+        let logged = |lines: &[(&'static str, &str)], is_from_proxy| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            let trace = Trace::of(&headers, Style::KooDrive, is_from_proxy);
+            let hash = |text: &[u8]| format!("{} bytes", text.len());
+            let ids = [
+                trace.logged_request_id(hash),
+                trace.logged_traceid(hash).unwrap(),
+            ];
+            let own = [
+                trace.trace_id.to_string(),
+                trace.traceid().to_str().unwrap().into(),
+            ];
+            let ids = ids.map(String::from);
+            [0, 1].map(|at| {
+                if ids[at] == own[at] {
+                    "own".to_owned()
+                } else {
+                    ids[at].clone()
+                }
+            })
+        };
+        assert_eq!(logged(&[], false), ["own", "own"], "what we drew");
+        let both = [("x-request-id", "abc"), ("x-traceid", &traceid)];
+        assert_eq!(logged(&both, false), ["3 bytes", "58 bytes"]);
+        assert_eq!(logged(&both, true), ["abc", "own"], "repeated as it is");
+        // What a proxy passes on beside its own, and what answers do not repeat, is a caller's.
+        let twice = [both[0], both[0], both[1], both[1]];
+        assert_eq!(logged(&twice, true), ["3 bytes", "58 bytes"]);
+        let odd = [("x-request-id", "a b"), ("x-traceid", "short")];
+        assert_eq!(logged(&odd, true), ["3 bytes", "5 bytes"]);
     }
 }

@@ -40,6 +40,21 @@ fn every_call_that_changes_or_opens_something_is_one_line() {
     assert_eq!(of("api_key")[0]["command"], "serve");
     let key_id = of("api_key")[0]["api_key_id"].clone();
     assert_fields(&lines, &file, &key_id, &minted);
+    // Of a refused call the names are those that its credential proves, and hashes of any other.
+    let hash = |text: &str| at.place.good(&["log-hash", text]).trim().to_owned();
+    let (organization, hashed) = (hash("org_default"), hash(&file));
+    let names: Vec<_> = of("refused")
+        .iter()
+        .map(|line| (text(line, "organization_id"), text(line, "file_id")))
+        .collect();
+    let org = || "org_default".to_owned();
+    let wanted = [
+        (org(), file),
+        (organization.clone(), hashed.clone()),
+        (organization, hashed.clone()),
+        (org(), hashed),
+    ];
+    assert_eq!(names, wanted, "a good link, no good link, no key, a key");
 }
 
 /// Of the calls above, in their order.

@@ -47,7 +47,7 @@ fn traceid_of(url: &str, credential: &str, body: &str) -> String {
 fn the_signer_of_the_page_mints_and_leaves_no_secret_in_the_log() {
     let space = SPACE;
     let file = "Fn1bTLIOomJkTCAe9DEVBRY4U6IkuqkMZ";
-    let place = Place::new();
+    let place = Place::with(&[("HALLPASS_AUDIT_FILE", "audit.jsonl")]);
     place.good(&["space", "create", "--id", space]);
     let path = place.file("Invoice 1.pdf", b"an invoice");
     let path = path.to_str().unwrap();
@@ -83,19 +83,33 @@ fn the_signer_of_the_page_mints_and_leaves_no_secret_in_the_log() {
     for secret in [&secret, &key[3..], token, "wrong-secret-key", "Signature="] {
         assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
     }
-    for said in [
-        file,
-        "1505084218764547200",
-        text(&made, "api_key_id").as_str(),
-    ] {
+    for said in [file, text(&made, "api_key_id").as_str()] {
         assert!(log.contains(said), "{said} is in the log:\n{log}");
     }
-    says_whose_call_it_was(&log, &text(&made, "api_key_id"), &failed, &refused);
+    let hash = |text: &str| place.good(&["log-hash", text]).trim().to_owned();
+    let never = hash("never");
+    let calls = [never.as_str(), &failed, &refused];
+    says_whose_call_it_was(&log, &text(&made, "api_key_id"), calls);
+
+    // For whom it was is in the audit stream alone, and there as a hash.
+    let user = "1505084218764547200";
+    let audit = std::fs::read_to_string(place.path("audit.jsonl")).unwrap();
+    for (what, told) in [("the log", &log), ("the audit stream", &audit)] {
+        let line = told.lines().find(|line| line.contains(user));
+        assert!(line.is_none(), "{what}: {line:?}");
+    }
+    let mints = audit.lines().filter(|line| line.contains("\"mint\""));
+    let mints: Vec<Value> = mints
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(mints.len(), 1, "{audit}");
+    assert_eq!(mints[0]["koodrive_user_id"], hash(user));
+    assert!(!log.contains(&hash(user)), "{log}");
 }
 
 /// Three calls: one that minted, one where every file failed, one that was refused as a whole. The trace
 /// ids that the answers to the last two made up are in the log.
-fn says_whose_call_it_was(log: &str, key: &str, failed: &str, refused: &str) {
+fn says_whose_call_it_was(log: &str, key: &str, [never, failed, refused]: [&str; 3]) {
     let calls = events(log, "asked for a batch of signed URLs");
     assert_eq!(calls.len(), 3, "{log}");
     for call in &calls {
@@ -114,13 +128,13 @@ fn says_whose_call_it_was(log: &str, key: &str, failed: &str, refused: &str) {
     );
     assert_eq!(
         (&whole["batch_code"], &whole["container"]),
-        (&Value::Null, &"never".into())
+        (&Value::Null, &never.into()),
+        "nothing that it was matched with"
     );
     assert_eq!(
         (&none["x_traceid"], &whole["x_traceid"]),
         (&failed.into(), &refused.into())
     );
-    assert_eq!(none["koodrive_user_id"], "u7");
     let minted = &events(log, "minted a signed URL")[0];
     assert_eq!(minted["x_traceid"], signed["x_traceid"]);
     let ended = events(log, "refused");

@@ -11,6 +11,7 @@ mod limits;
 mod link_base;
 mod links;
 mod log;
+mod log_hash;
 mod memory;
 mod messages;
 mod pasted;

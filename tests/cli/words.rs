@@ -20,6 +20,7 @@ fn commands_that_read_refuse_an_empty_directory_and_make_nothing() {
         &["key", "rotate"],
         &["key", "retire", "k"],
         &["key", "derive", "--organization", "o"],
+        &["log-hash", "x"],
         &["apikey", "list"],
         &["apikey", "pause", "k"],
         &["organization", "list"],

@@ -4,6 +4,7 @@ mod addresses;
 mod announced;
 mod deployed;
 mod handover;
+mod request_ids;
 pub(crate) mod running;
 mod sockets;
 mod verify;

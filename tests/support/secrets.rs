@@ -17,8 +17,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 /// How long the MAC in a token is, and how much of it its link id says.
 const MAC_CHARS: usize = 43;
 const LINK_ID_CHARS: usize = 12;
-/// How long the rest of it is, which gives the link away.
-const REST_CHARS: usize = MAC_CHARS - LINK_ID_CHARS;
+/// How much of a secret in a row gives it away: more than a link's id, and far less than the whole.
+const PART_CHARS: usize = 20;
 
 /// How much of what was sent is looked at.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -56,10 +56,16 @@ pub(crate) fn gather_log() {
     });
 }
 
-/// From now on this key must be in no line.
+/// From now on this key must be in no line, nor as much of it as gives it away.
 pub(crate) fn keep(secret: &str) {
     assert!(secret.chars().all(is_word), "{secret:?} is no one word");
-    lock(secrets()).insert(secret.to_owned());
+    lock(secrets()).extend(parts_of(secret).map(str::to_owned));
+}
+
+/// A word, or each part of a longer one that gives it away.
+fn parts_of(word: &str) -> impl Iterator<Item = &str> {
+    let starts = 0..=word.len().saturating_sub(PART_CHARS);
+    starts.filter_map(|at| word.get(at..word.len().min(at + PART_CHARS)))
 }
 
 /// Finds the tokens in what was sent or answered. What is shaped like one counts, good or not.
@@ -100,16 +106,13 @@ pub(crate) fn assert_none_told(audit: &Path) {
     assert_silent("the audit stream", &String::from_utf8_lossy(&audit));
 }
 
-/// Fails if this text holds a secret: a key as a word of its own, of a token as much as gives it away.
+/// Fails if this text holds a secret: a short key as a word of its own, of a longer one and of a token as much
+/// as gives it away, whatever is glued to it.
 #[track_caller]
 pub(crate) fn assert_silent(what: &str, text: &str) {
     let secrets = lock(secrets());
     for word in text.split(|c: char| !is_word(c)) {
-        let rests =
-            (0..(word.len() + 1).saturating_sub(REST_CHARS)).map(|at| &word[at..at + REST_CHARS]);
-        let told = std::iter::once(word)
-            .chain(rests)
-            .find(|part| secrets.contains(*part));
+        let told = parts_of(word).find(|part| secrets.contains(*part));
         if let Some(secret) = told {
             let line = text.lines().find(|line| line.contains(secret));
             panic!("{what} holds the secret {secret:?}: {line:?}");
@@ -155,11 +158,16 @@ fn a_token_is_found_wherever_it_stands_and_its_link_id_is_none() {
     keep_tokens(format!("GET /x?expires=1&token=0a1b.{mac} HTTP/1.1").as_bytes());
     assert_silent("a line", "link_id=linkid_linki");
     keep("k-of-the-test");
+    keep("long-key-of-the-test-2026");
     let told = |text: String| std::panic::catch_unwind(move || assert_silent("a line", &text));
     for text in [
         format!("what={mac}"),
         format!("rest={}", &mac[LINK_ID_CHARS..]),
         format!("\"x{mac}x\""),
+        format!("cut={}", &mac[..MAC_CHARS - 2]),
+        format!("cut={}", &mac[2..]),
+        format!("padded={mac:0<58}"),
+        "glued=xlong-key-of-the-test-2026x".into(),
         "{\"key\":\"k-of-the-test\"}".into(),
         "GET /x?token=".into(),
     ] {

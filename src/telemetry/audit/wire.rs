@@ -32,12 +32,15 @@ pub struct Event<'a> {
     /// The API key that it was asked with, or that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_id: Option<&'a str>,
-    /// Whose file or link.
+    /// Whose file or link. Of a refused call that proves nothing, the keyed hash of what its path named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<&'a str>,
-    /// Which file.
+    /// Which file; the same of a refused call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<&'a str>,
+    /// For whom a KooDrive caller says that it asks: the length and a keyed hash of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub koodrive_user_id: Option<&'a str>,
     /// Which link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link_id: Option<&'a str>,
@@ -155,6 +158,7 @@ mod tests {
             api_key_id: id,
             organization_id: id,
             file_id: id,
+            koodrive_user_id: id,
             link_id: id,
             kid: word,
             expires: Some(u64::MAX),

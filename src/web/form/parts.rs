@@ -13,8 +13,8 @@ use crate::web::received::Received;
 pub(super) struct Parts<'a> {
     pub(super) body: &'a mut Received,
     pub(super) splitter: Splitter,
-    /// The name of the part that was begun last, for the log.
-    pub(super) last_name: String,
+    /// How many parts have begun, for the log.
+    pub(super) begun: usize,
     /// What may still come in.
     pub(super) left: u64,
     pub(super) body_max: u64,
@@ -37,7 +37,10 @@ impl Parts<'_> {
         let bad = |error: Unreadable| Problem::bad_body(error.to_string());
         loop {
             match self.splitter.head().map_err(bad)? {
-                Head::Part(head) => return Ok(Some(head)),
+                Head::Part(head) => {
+                    self.begun += 1;
+                    return Ok(Some(head));
+                }
                 Head::End => return Ok(None),
                 Head::Incomplete => self.pull().await?,
             }
@@ -85,8 +88,11 @@ impl Parts<'_> {
     /// Waits for more of the body.
     async fn pull(&mut self) -> Result<(), Problem> {
         let Some(chunk) = self.body.chunk().await? else {
-            let place = format!("it ended in or behind the part {:?}", self.last_name);
-            return Err(Problem::unreadable_body("the form has no end", &place));
+            let place = match self.begun {
+                0 => "it ended before its first part".to_owned(),
+                number => format!("it ended in or behind part {number}"),
+            };
+            return Err(Problem::unreadable_body("the form has no end", place));
         };
         let length = chunk.len() as u64;
         let limit = self.body_max;

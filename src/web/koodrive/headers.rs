@@ -25,7 +25,7 @@ const LANGUAGE_CHARS_MAX: usize = 35;
 
 /// What the headers say, checked.
 pub(super) struct Headers<'a> {
-    /// The vendor's user, whom only the log is told.
+    /// The vendor's user, whom only the audit stream is told.
     pub(super) user: &'a str,
     /// The shared folder that the call is about.
     pub(super) folder: Option<&'a str>,

@@ -7,7 +7,6 @@ use hyper::{Response, StatusCode};
 
 use super::body::Body;
 use super::problem::Problem;
-use super::seen::{shown, shown_random, shown_traceid};
 use super::{Exchange, credential, reply};
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::mint::Minted;
@@ -80,13 +79,8 @@ async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
         habit: Some(Disposition::Attachment),
     };
     let outcomes = exchange.gateway.mint_batch(&caller, &batch).await;
-    log_call(
-        exchange,
-        &caller,
-        &headers,
-        &batch,
-        outcomes.as_ref().map(Vec::as_slice),
-    );
+    let outcomes_seen = outcomes.as_ref().map(Vec::as_slice);
+    log_call(exchange, &caller, &batch, outcomes_seen);
     let outcomes = outcomes?;
     for outcome in &outcomes {
         if let Outcome::Minted(minted) = outcome {
@@ -135,41 +129,42 @@ async fn signed<'a>(
 }
 
 /// Says in the log who asked for what, whatever became of it: without a `batch_code`, the request's own
-/// line says why.
+/// line says why. A place that was found is named; of any other there are the length and a keyed hash. The
+/// vendor's user goes to the audit stream alone.
 fn log_call(
     exchange: &Exchange<'_>,
     caller: &Principal,
-    headers: &Headers<'_>,
     batch: &BatchRequest<'_>,
     outcomes: Result<&[Outcome], &Refusal>,
 ) {
+    let gateway = exchange.gateway;
+    let hash = |text: &[u8]| gateway.log_hash(text);
+    let logged = |text: &str| match outcomes {
+        Ok(_) => text.to_owned(),
+        Err(_) => hash(text.as_bytes()),
+    };
     tracing::info!(
         trace_id = exchange.trace.trace_id.as_str(),
-        request_id = shown(exchange.trace.request_id()),
-        x_traceid = shown_traceid(exchange.trace),
+        request_id = &*exchange.trace.logged_request_id(hash),
+        x_traceid = exchange.trace.logged_traceid(hash).as_deref(),
         api_key_id = %caller.key,
         organization_id = %caller.organization,
-        koodrive_user_id = shown_random(headers.user),
-        folder = headers.folder.map(cut).map(shown_random),
-        container = shown_random(batch.space),
+        folder = batch.folder.map(logged),
+        container = logged(batch.space),
         files = batch.files.len(),
         batch_code = outcomes.ok().map(wire::batch_code),
         "asked for a batch of signed URLs"
     );
 }
 
-/// A folder that is longer than any id is in the log by its beginning.
-fn cut(text: &str) -> &str {
-    text.get(..wire::ID_CHARS_MAX).unwrap_or(text)
-}
-
-/// As [`Exchange::log_minted`], with the vendor's user.
+/// As [`Exchange::log_minted`], of a file that may be another organization's than the caller.
 fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
-    exchange.tell_minted(Style::Koodrive, caller, minted);
+    exchange.tell_minted(Style::Koodrive, caller, minted, Some(user));
+    let hash = |text: &[u8]| exchange.gateway.log_hash(text);
     tracing::info!(
         trace_id = exchange.trace.trace_id.as_str(),
-        request_id = shown(exchange.trace.request_id()),
-        x_traceid = shown_traceid(exchange.trace),
+        request_id = &*exchange.trace.logged_request_id(hash),
+        x_traceid = exchange.trace.logged_traceid(hash).as_deref(),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,
@@ -177,7 +172,6 @@ fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &
         organization_id = %minted.file.organization,
         file_id = %minted.file.id,
         expires = minted.expires.get(),
-        koodrive_user_id = shown_random(user),
         "minted a signed URL"
     );
 }

@@ -18,7 +18,7 @@ const FILES_MAX: usize = 100;
 /// Room in the answer for what stands around one file's id, link and name; more is made where that is not enough.
 const ROOM_OF_A_FILE: usize = 100;
 /// The longest id, in characters.
-pub(super) const ID_CHARS_MAX: usize = 128;
+const ID_CHARS_MAX: usize = 128;
 
 /// What a call asks for. Ids are texts of the right length, not yet ids.
 #[derive(Debug)]
@@ -66,10 +66,16 @@ struct Envelope<'a> {
 /// nobody knows are ignored.
 pub fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
     const NOT_JSON: &str = "it is not JSON";
-    let text =
-        std::str::from_utf8(body).map_err(|error| Problem::unreadable_body(NOT_JSON, &error))?;
-    let Strict(json) =
-        serde_json::from_str(text).map_err(|error| Problem::unreadable_body(NOT_JSON, &error))?;
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let cause = format!("no UTF-8 behind {} bytes", error.valid_up_to());
+        Problem::unreadable_body(NOT_JSON, cause)
+    })?;
+    let Strict(json) = serde_json::from_str(text).map_err(|error: serde_json::Error| {
+        let (kind, line, column) = (error.classify(), error.line(), error.column());
+        // The library's own words may repeat the body.
+        let cause = format!("{kind:?} in line {line}, column {column}").to_lowercase();
+        Problem::unreadable_body(NOT_JSON, cause)
+    })?;
     let Value::Object(mut fields) = json else {
         return Err(FieldFault::missing("body", "a JSON object").into());
     };

@@ -1,0 +1,160 @@
+//! The keyed hash that a log has in place of a caller's text.
+//!
+//! A log must not repeat what a caller sent: an API key in place of a file's id, a token as a request id. And
+//! it must stay useful: an operator who is told such a text has to find the lines about it. So the log has
+//! the text's length and a short HMAC of it, which only the installation's keys can make again.
+//!
+//! ```text
+//! log key = HMAC-SHA256( signing key, "hallpass/v1/log" LF )
+//! hash    = the first 8 bytes of HMAC-SHA256( log key, text )
+//! spelled = "hash:" kid ":" length in bytes ":" hash in hex
+//! ```
+//!
+//! The label keeps a log key from ever being an organization's key, and a link's MAC from ever being a hash.
+//! Every gateway hashes with the active key, so all gateways of an installation agree. A rotation changes the
+//! hash of every text; until the old key is retired, [`Keyring::log_keys`] gives it, too, for the lines from
+//! before.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use super::keyring::{Keyring, Kid};
+use super::secret::Secret;
+use crate::model::digest::hex;
+
+/// Keeps a log key apart from whatever else a signing key gives.
+const LABEL: &[u8] = b"hallpass/v1/log\n";
+
+/// How much of the MAC is kept, in bytes: enough that two texts in one log differ.
+const HASH_BYTES: usize = 8;
+
+/// A key that hashes texts for the log. It was derived from a signing key, which it does not give away.
+/// Wiped when dropped; `Debug` shows nothing of it.
+pub struct LogKey {
+    kid: Kid,
+    mac: Hmac<Sha256>,
+}
+
+/// A caller's text as the log may have it: `hash:` and the kid, the text's length in bytes and its keyed
+/// hash. No id, and no request id that is repeated, is spelled so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHash {
+    kid: Kid,
+    length: usize,
+    hash: [u8; HASH_BYTES],
+}
+
+impl LogKey {
+    /// The log key that a signing key gives.
+    pub(super) fn derive(kid: &Kid, secret: &Secret) -> Self {
+        let derived = keyed(secret.reveal()).chain_update(LABEL).finalize();
+        Self {
+            kid: kid.clone(),
+            mac: keyed(&derived.into_bytes()),
+        }
+    }
+
+    /// Hashes a text of any length.
+    pub fn hash(&self, text: &[u8]) -> LogHash {
+        let mac = self.mac.clone().chain_update(text).finalize().into_bytes();
+        let mut hash = [0; HASH_BYTES];
+        for (place, byte) in hash.iter_mut().zip(mac) {
+            *place = byte;
+        }
+        LogHash {
+            kid: self.kid.clone(),
+            length: text.len(),
+            hash,
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("a key of any length")
+}
+
+impl Keyring {
+    /// The keys that a log's hashes may have been made with: the active one first, then every other one
+    /// that is not retired.
+    pub fn log_keys(&self) -> Vec<LogKey> {
+        let (active, _) = self.active_key();
+        let with_secrets = self.keys().iter().filter_map(|key| {
+            let secret = key.secret.as_ref()?;
+            Some(LogKey::derive(&key.kid, secret))
+        });
+        let (first, others): (Vec<_>, Vec<_>) = with_secrets.partition(|key| key.kid == *active);
+        first.into_iter().chain(others).collect()
+    }
+}
+
+impl LogHash {
+    /// The signing key that the hash's key comes from.
+    pub const fn kid(&self) -> &Kid {
+        &self.kid
+    }
+}
+
+impl fmt::Display for LogHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hash:{}:{}:{}", self.kid, self.length, hex(&self.hash))
+    }
+}
+
+impl fmt::Debug for LogKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::UnixSeconds;
+    use crate::sign::keyring::{KeyState, SigningKey};
+
+    fn keyring() -> Keyring {
+        let key = |kid, state, first: Option<u8>| SigningKey {
+            kid: Kid::parse(kid).unwrap(),
+            state,
+            secret: first.map(|first| Secret::new((first..first + 32).collect()).unwrap()),
+            created_at: UnixSeconds::EPOCH,
+        };
+        Keyring::new(vec![
+            key("old", KeyState::VerifyOnly, Some(1)),
+            key("gone", KeyState::Retired, None),
+            key("new", KeyState::Active, Some(0)),
+        ])
+        .unwrap()
+    }
+
+    /// Made with Python's `hmac` from the formulas above.
+    #[test]
+    fn the_hash_is_the_one_of_the_formulas() {
+        let keyring = keyring();
+        let said = |text: &str| keyring.log_key().hash(text.as_bytes()).to_string();
+        assert_eq!(said("abc"), "hash:new:3:ba46a721d35b1de0");
+        assert_eq!(said(""), "hash:new:0:24438383c68d1b84");
+        let of_all = keyring.log_keys();
+        let kids: Vec<&str> = of_all.iter().map(|key| key.kid.as_str()).collect();
+        assert_eq!(kids, ["new", "old"], "the active one first, no retired one");
+        let old = of_all.last().unwrap().hash(b"abc").to_string();
+        assert_eq!(old, "hash:old:3:190e230c8e1c3d55");
+        assert_eq!(format!("{:?}", keyring.log_key()), "LogKey(..)");
+    }
+
+    /// Nobody can have the log hash what then is a link's MAC, or an organization's key.
+    #[test]
+    fn a_log_key_is_no_organization_s_key() {
+        let keyring = keyring();
+        let (kid, secret) = keyring.active_key();
+        let log = keyed(secret.reveal()).chain_update(LABEL).finalize();
+        let log = <[u8; 32]>::from(log.into_bytes());
+        for organization in ["", "log", "a"] {
+            let derived = crate::sign::organization_key::derive(secret, organization, 0);
+            assert_ne!(*derived, log, "{kid} {organization}");
+        }
+    }
+}
