@@ -10,7 +10,7 @@ use super::time::UnixSeconds;
 pub struct Counts {
     /// Answers that began to carry bytes: of the whole file, or of a part of it.
     pub downloads: u64,
-    /// Those of them that went out to their last byte.
+    /// Those of them that sent the whole file, to its last byte.
     pub whole: u64,
     /// Bytes of their bodies that were handed to the socket.
     pub bytes_sent: u64,

@@ -32,13 +32,18 @@ pub(super) struct Answer {
     pub(super) response: Response<Body>,
     /// What its head says besides the response's own headers, line by line.
     pub(super) lines: Option<Bytes>,
+    /// Whether the body is the whole file: all of it, or one range that is all of it. Several ranges never
+    /// are, since those that touch are joined to one.
+    pub(super) is_whole_file: bool,
 }
 
+/// An answer without bytes of the file.
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
         Self {
             response,
             lines: None,
+            is_whole_file: false,
         }
     }
 }
@@ -106,6 +111,11 @@ pub(super) fn answer(
     if let Some(digest) = digest {
         response.headers_mut().insert(REPR_DIGEST, digest.clone());
     }
+    let is_whole_file = match &selection {
+        Selection::Whole => method != Method::HEAD,
+        Selection::Part(range) => *range == (0..download.file.size),
+        Selection::Parts(_) | Selection::Unsatisfiable => false,
+    };
     match handed_over {
         // Which part is sent, if any can be, is for the proxy to say.
         Some((name, file)) if selection != Selection::Unsatisfiable => {
@@ -118,7 +128,11 @@ pub(super) fn answer(
             exchange.trace.trace_id.as_str(),
         )?,
     }
-    Ok(Answer { response, lines })
+    Ok(Answer {
+        response,
+        lines,
+        is_whole_file,
+    })
 }
 
 /// Whether there is a condition or a `Range`: most requests have none, and are looked through once.

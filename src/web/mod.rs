@@ -369,11 +369,9 @@ async fn download(
     // Who sends a body with a GET may be answered in other ways before he has sent all of it.
     let takes_lines =
         regions.is_some() && request.method == Method::GET && !exchange.body.is_unread();
-    let download::Answer {
-        mut response,
-        lines,
-    } = download::answer(exchange, opened, url, takes_lines)?;
-    seen.lines = lines;
+    let answer = download::answer(exchange, opened, url, takes_lines)?;
+    let (mut response, is_whole_file) = (answer.response, answer.is_whole_file);
+    seen.lines = answer.lines;
     let handover = exchange.settings.handover.as_ref();
     let is_left_to_others = response.status() == StatusCode::FOUND
         || handover.is_some_and(|handover| handover.is_in(response.headers()));
@@ -394,6 +392,7 @@ async fn download(
         is_head: request.method == Method::HEAD,
         status: response.status().as_u16(),
         is_handed_over: is_left_to_others,
+        is_whole_file,
         counted: None,
         _admitted: admitted.map(Box::new),
     });

@@ -54,8 +54,10 @@ pub(super) struct Download {
     /// HEAD, and not GET.
     pub(super) is_head: bool,
     pub(super) status: u16,
-    /// Whether the bytes are left to the proxy.
+    /// Whether the bytes are left to the proxy, or to the store.
     pub(super) is_handed_over: bool,
+    /// Whether the answer's body is the whole file, and not a range of it, or nothing.
+    pub(super) is_whole_file: bool,
     /// How much of it was counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,
     /// The place that it takes among those who may, until all of it is out. Boxed, as most need none.
@@ -134,10 +136,12 @@ impl Reporter {
     pub(super) fn end(&self, mut download: Download, sent: u64, due: u64, took: Duration) {
         let outcome = if download.is_handed_over {
             Outcome::HandedOver
-        } else if sent >= due {
+        } else if sent < due {
+            Outcome::Aborted
+        } else if download.is_whole_file {
             Outcome::Whole
         } else {
-            Outcome::Aborted
+            Outcome::Part
         };
         self.metrics.note_download(outcome);
         self.count(&mut download, sent, outcome == Outcome::Whole);

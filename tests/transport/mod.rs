@@ -5,6 +5,7 @@ mod backlog;
 mod bytes;
 mod certificates;
 mod content;
+mod counts;
 mod deadlines;
 mod floods;
 mod frames;

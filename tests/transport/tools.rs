@@ -4,7 +4,7 @@ use super::Pair;
 use crate::support::secrets::logged;
 
 /// What a command prints, which must succeed.
-async fn output(program: &str, words: &[&str]) -> Vec<u8> {
+pub(super) async fn output(program: &str, words: &[&str]) -> Vec<u8> {
     let output = tokio::process::Command::new(program)
         .args(words)
         .output()

@@ -62,7 +62,7 @@ pub struct Event<'a> {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// What became of a download: `whole`, `aborted` or `handed_over`.
+    /// What became of a download: `whole`, `part`, `aborted` or `handed_over`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'a str>,
     /// Bytes of the answer's body that were handed to the socket.

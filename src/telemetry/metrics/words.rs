@@ -57,11 +57,13 @@ words! {
 words! {
     /// What became of a download.
     Outcome {
-        /// All of the answer was handed to the socket.
+        /// The whole file was handed to the socket.
         #[default] Whole = "whole",
-        /// A part of it, or nothing.
+        /// All of an answer that is not the whole file was: a range of it, or nothing of it (HEAD, 304).
+        Part = "part",
+        /// Less than the answer was.
         Aborted = "aborted",
-        /// It was left to the proxy.
+        /// The bytes were left to the proxy, or to the store.
         HandedOver = "handed_over",
     }
 }
