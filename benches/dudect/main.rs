@@ -1,4 +1,4 @@
-//! Whether the time that a forged link takes tells how much of its MAC is right.
+//! Whether the time that a refusal takes tells what nobody should learn.
 //!
 //! `cargo bench --bench dudect` verifies forged links of three kinds, in an order drawn at random: the first
 //! byte of the MAC is wrong, the last one is, or all after a good half are. For each two kinds it prints
@@ -6,6 +6,11 @@
 //! Verbauwhede, 2017): the slow tail is cut at several places, and the largest |t| counts. Above 4.5 the
 //! times differ, and the exit code is 1. On a busy machine it says nothing either way, and prints as a
 //! measure of that how far the same kind is from itself.
+//!
+//! Then it does the same over a socket, with the real binary (`socket`): forged links of organizations whose
+//! links were opened of late and of others, and wrong signatures of apps that there are and of others.
+//! `--socket` does this alone, `--rounds N` takes so many samples of all kinds together, `--binary PATH`
+//! measures another binary, `--raw DIR` keeps every time.
 //!
 //! `--smoke` measures little, to see in seconds that everything works; nothing is missed then.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)] // What fails here has failed.
@@ -25,14 +30,15 @@ use hallpass::sign::secret::Secret;
 use hallpass::sign::url;
 use hallpass::sign::verify::{Attempt, Conditions, Rejection};
 
-/// Where times differ, by the method.
-const T_MAX: f64 = 4.5;
+mod socket;
+mod statistics;
+
+use statistics::{Drawn, T_MAX, compare};
+
 const NOW: u64 = 1_779_118_492;
 /// The characters of a MAC, and how many forgeries of each kind there are.
 const MAC_CHARS: usize = 43;
 const FORGERIES: usize = 60;
-/// The slowest of so many in a hundred are left out, one after the other.
-const CUTS: [usize; 5] = [0, 5, 10, 25, 50];
 const KINDS: [&str; 4] = ["first byte", "last byte", "second half", "first byte again"];
 
 fn seconds(seconds: u64) -> UnixSeconds {
@@ -70,39 +76,25 @@ fn forged(url: &str, from: usize, to: usize, number: usize) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Welch's t of two samples.
-fn welch(a: &[f64], b: &[f64]) -> f64 {
-    let of = |sample: &[f64]| {
-        let n = sample.len() as f64;
-        let mean = sample.iter().sum::<f64>() / n;
-        let variance = sample.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (mean, variance / n)
-    };
-    let ((mean_a, error_a), (mean_b, error_b)) = (of(a), of(b));
-    (mean_a - mean_b) / (error_a + error_b).sqrt()
-}
-
-/// The largest |t| of two kinds, over all cuts of their slow tails.
-fn largest(a: &[f64], b: &[f64]) -> f64 {
-    let mut all: Vec<f64> = a.iter().chain(b).copied().collect();
-    all.sort_by(f64::total_cmp);
-    let t_of = |cut: &usize| {
-        let limit = all[all.len() * (100 - cut) / 100 - 1];
-        let kept = |sample: &[f64]| {
-            sample
-                .iter()
-                .copied()
-                .filter(|x| *x <= limit)
-                .collect::<Vec<_>>()
-        };
-        welch(&kept(a), &kept(b)).abs()
-    };
-    CUTS.iter().map(t_of).fold(0.0, f64::max)
-}
-
 fn main() -> ExitCode {
-    let smoke = std::env::args().any(|argument| argument == "--smoke");
-    let rounds = if smoke { 2_000 } else { 2_000_000 };
+    let words: Vec<String> = std::env::args().collect();
+    let has = |word: &str| words.iter().any(|other| other == word);
+    let smoke = has("--smoke");
+    let mut worst: f64 = 0.0;
+    if !has("--socket") {
+        worst = worst.max(in_memory(if smoke { 2_000 } else { 2_000_000 }));
+    }
+    worst = worst.max(socket::measure(&socket::Asked::of(&words, smoke)));
+    println!("largest: {worst:.2}; {T_MAX} is where times differ");
+    if worst > T_MAX && !smoke {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Verifies so many forged links, and answers the largest |t|.
+fn in_memory(rounds: usize) -> f64 {
     let (keyring, url) = link();
     // The last character but one: not all bits of the last one count.
     let of = |kind: usize, number| match kind {
@@ -122,12 +114,9 @@ fn main() -> ExitCode {
         revocations: &revocations,
     };
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); KINDS.len()];
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut order = Drawn::new();
     for round in 0..rounds {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let drawn = usize::try_from(state >> 33).unwrap();
+        let drawn = order.next();
         let kind = drawn % KINDS.len();
         let link = &links[kind][(drawn / KINDS.len()) % FORGERIES];
         let (organization, file, query) = url::split(link).unwrap();
@@ -145,24 +134,5 @@ fn main() -> ExitCode {
             times[kind].push(took.as_nanos() as f64);
         }
     }
-    let mut worst: f64 = 0.0;
-    for (a, b) in [(0, 1), (0, 2), (1, 2), (0, 3)] {
-        let t = largest(&times[a], &times[b]);
-        println!(
-            "{} and {}: |t| = {t:.2} of {} and {}",
-            KINDS[a],
-            KINDS[b],
-            times[a].len(),
-            times[b].len()
-        );
-        if b != 3 {
-            worst = worst.max(t);
-        }
-    }
-    println!("largest: {worst:.2}; {T_MAX} is where times differ");
-    if worst > T_MAX && !smoke {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    compare(&KINDS, &times, &[(0, 1), (0, 2), (1, 2), (0, 3)])
 }
