@@ -101,7 +101,15 @@ impl Trace {
         }
     }
 
-    /// What `X-Request-Id` answers: the caller's own if it can be repeated, else the trace id.
+    /// What an answer calls the request: the caller's own id if it can be repeated, else the trace id. Not for
+    /// the log, which is [`Trace::logged_request_id`]'s.
+    pub fn request_id(&self) -> &str {
+        let own = self.request_id.as_ref().and_then(Sent::repeated);
+        own.and_then(|own| own.to_str().ok())
+            .unwrap_or(self.trace_id.as_str())
+    }
+
+    /// The same as the header `X-Request-Id`.
     pub fn request_id_header(&self) -> HeaderValue {
         let own = self.request_id.as_ref().and_then(Sent::repeated);
         own.cloned()
