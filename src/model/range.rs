@@ -37,6 +37,17 @@ pub enum Selection {
     Unsatisfiable,
 }
 
+impl Selection {
+    /// Whether these are all bytes of a file of `size` bytes. Several parts never are.
+    pub fn is_all_of(&self, size: u64) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Part(range) => *range == (0..size),
+            Self::Parts(_) | Self::Unsatisfiable => false,
+        }
+    }
+}
+
 impl RangeSet {
     /// Reads a `Range` header. `None` where the header is to be ignored: another unit than `bytes`, no
     /// range, more than [`RANGES_WRITTEN_MAX`], or anything malformed. Positions too large for 64 bits

@@ -111,11 +111,7 @@ pub(super) fn answer(
     if let Some(digest) = digest {
         response.headers_mut().insert(REPR_DIGEST, digest.clone());
     }
-    let is_whole_file = match &selection {
-        Selection::Whole => method != Method::HEAD,
-        Selection::Part(range) => *range == (0..download.file.size),
-        Selection::Parts(_) | Selection::Unsatisfiable => false,
-    };
+    let is_whole_file = method != Method::HEAD && selection.is_all_of(download.file.size);
     match handed_over {
         // Which part is sent, if any can be, is for the proxy to say.
         Some((name, file)) if selection != Selection::Unsatisfiable => {
