@@ -36,7 +36,7 @@ async fn a_digest_goes_out_unasked_only_where_it_stays_true() {
             ("file_mp4", "a.mp4", true),
             ("file_pdf", "a.pdf", true),
             ("file_zip", "a.zip", true),
-            ("file_none", "none", true),
+            ("file_bin", "a.bin", true),
             ("file_txt", "a.html", false),
             ("file_svg", "a.svg", false),
             ("file_json", "a.json", false),
