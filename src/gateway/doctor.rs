@@ -304,6 +304,7 @@ mod tests {
             inner: MemoryBlobs::new(|| UnixSeconds::EPOCH.plus(NOW)),
             fails: fails.iter().map(|number| key(*number)).collect(),
             stages: false,
+            is_unavailable: false,
         };
         let catalog = Arc::new(Memory::new());
         let owner = organization(catalog.as_ref(), "a").await;

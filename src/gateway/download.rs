@@ -268,7 +268,7 @@ impl Gateway {
         let at = self.rows_at();
         let opened = match self.cache.open_file(file, at) {
             Some(kept) if self.is_seen_whole(&kept) => {
-                self.expect_unexpired(Arc::clone(&kept.record))?;
+                self.expect_unexpired(&kept.record)?;
                 kept
             }
             // Boxed, so that a hot file needs no room for it.
@@ -293,7 +293,7 @@ impl Gateway {
         if let Some(kept) = kept {
             let look = || self.is_whole(&kept);
             if self.cache.check_once(file.to_address(), at, look).await? {
-                self.expect_unexpired(Arc::clone(&kept.record))?;
+                self.expect_unexpired(&kept.record)?;
                 return Ok(kept);
             }
         }

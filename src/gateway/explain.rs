@@ -74,7 +74,11 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<Option<FileRecord>, Refusal> {
-        Ok(self.catalog.file(organization, id).await?)
+        let mut found = self.catalog.file(organization, id).await?;
+        if let Some(file) = &mut found {
+            file.state = file.state_at(self.clock.now());
+        }
+        Ok(found)
     }
 
     /// Up to `limit` ready files of an organization, newest first, from the one after `last` on, or from

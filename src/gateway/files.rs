@@ -68,8 +68,9 @@ impl Gateway {
         file: FileRef<'_>,
         at: Option<RowsAt>,
     ) -> Result<Arc<FileRecord>, Refusal> {
-        if let Some(kept) = self.cache.files.get(&file, at) {
-            return self.expect_unexpired(kept);
+        if let Some(cached) = self.cache.files.get(&file, at) {
+            self.expect_unexpired(&cached)?;
+            return Ok(cached);
         }
         let address = file.to_address();
         let look = || async {
@@ -82,18 +83,19 @@ impl Gateway {
             Ok(Some(found))
         };
         let found = self.cache.files.read(address.clone(), at, look).await?;
-        self.expect_unexpired(found.ok_or(Refusal::FileNotFound)?)
+        let found = found.ok_or(Refusal::FileNotFound)?;
+        self.expect_unexpired(&found)?;
+        Ok(found)
     }
 
-    /// Refuses a ready file that is expired, as one that is not there.
-    pub(super) fn expect_unexpired(
-        &self,
-        file: Arc<FileRecord>,
-    ) -> Result<Arc<FileRecord>, Refusal> {
-        match file.state_at(self.clock.now()) {
-            FileState::Ready => Ok(file),
-            FileState::Deleted { .. } | FileState::Swept { .. } => Err(Refusal::FileNotFound),
+    /// Refuses a ready file that is expired, as one that is not there. Most files never expire: for them the
+    /// clock is not read.
+    pub(super) fn expect_unexpired(&self, file: &FileRecord) -> Result<(), Refusal> {
+        let is_expired = |at| at <= self.clock.now();
+        if file.expires_at.is_some_and(is_expired) {
+            return Err(Refusal::FileNotFound);
         }
+        Ok(())
     }
 
     /// Page `page` (from 1) of an organization's ready files in pages of `limit`, newest first, and how

@@ -329,6 +329,7 @@ mod tests {
             inner: MemoryBlobs::new(|| at(1_000)),
             fails,
             stages: false,
+            is_unavailable: false,
         });
         let (catalog, _) = deleted(blobs.as_ref(), 700, NOW).await;
         for orphan in 700..1_300 {
@@ -381,6 +382,7 @@ mod tests {
             inner: MemoryBlobs::new(|| at(1_000)),
             fails: BTreeSet::new(),
             stages: true,
+            is_unavailable: false,
         });
         let (catalog, owner) = deleted(blobs.as_ref(), 3, 1_000).await;
         let denied = crate::model::revocation::LinkId::parse("aaaaaaaaaaaa").unwrap();

@@ -14,6 +14,10 @@ use crate::model::text::TextDetector;
 /// its rows again.
 const FILES_READ: u32 = 100;
 
+/// The most files in a row that the store does not give before it counts as out of reach. A single one may be
+/// archived, or be refused to us alone.
+const REFUSED_IN_A_ROW_MAX: u32 = 3;
+
 impl Gateway {
     /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps
     /// the findings with the rows. Returns how many it judged. A binary file costs one read of its first
@@ -21,9 +25,10 @@ impl Gateway {
     /// between two pieces.
     ///
     /// # Errors
-    /// The refusal of the catalogue or of the store where they are out of reach.
+    /// The refusal of the catalogue, or of the store where it gives several files in a row to nobody. The
+    /// findings before it are kept.
     pub async fn detect_text(&self) -> Result<u64, Refusal> {
-        let mut judged = 0;
+        let (mut judged, mut refused_in_a_row) = (0, 0);
         let mut last = None;
         loop {
             let page = self
@@ -35,12 +40,26 @@ impl Gateway {
             };
             last = Some((file.organization.clone(), file.id.clone()));
             let mut texts = Vec::new();
+            let mut out_of_reach = None;
             for file in &page {
-                texts.extend(self.judge_text(file).await?);
+                match self.judge_text(file).await {
+                    Ok(text) => {
+                        refused_in_a_row = 0;
+                        texts.extend(text);
+                    }
+                    Err(_) if refused_in_a_row + 1 < REFUSED_IN_A_ROW_MAX => refused_in_a_row += 1,
+                    Err(refusal) => {
+                        out_of_reach = Some(refusal);
+                        break;
+                    }
+                }
             }
             if !texts.is_empty() {
                 judged += texts.len() as u64;
                 self.changing(self.catalog.set_text(&texts)).await?;
+            }
+            if let Some(refusal) = out_of_reach {
+                return Err(refusal);
             }
             yield_now().await;
         }
@@ -93,9 +112,16 @@ mod tests {
     use crate::model::id::BlobKey;
     use crate::model::time::UnixSeconds;
 
-    /// More files than are read between two writes, every third of them binary, and one unreadable.
+    /// More files than are read between two writes, every third of them binary, and one that the store does
+    /// not give, whatever it says of it.
     #[tokio::test]
     async fn files_from_before_are_judged_once_and_what_cannot_be_read_is_left() {
+        for is_unavailable in [false, true] {
+            all_but_one_are_judged(is_unavailable).await;
+        }
+    }
+
+    async fn all_but_one_are_judged(is_unavailable: bool) {
         const COUNT: u8 = 250;
         const UNREADABLE: u8 = 7;
         let key = |number| BlobKey::from_random([number; 16]);
@@ -103,6 +129,7 @@ mod tests {
             inner: MemoryBlobs::new(|| UnixSeconds::EPOCH.plus(NOW)),
             fails: [key(UNREADABLE)].into(),
             stages: false,
+            is_unavailable,
         };
         let catalog = Arc::new(Memory::new());
         let owner = organization(catalog.as_ref(), "a").await;

@@ -19,6 +19,7 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use super::keyring::{Keyring, Kid};
 use super::secret::Secret;
@@ -50,9 +51,10 @@ impl LogKey {
     /// The log key that a signing key gives.
     pub(super) fn derive(kid: &Kid, secret: &Secret) -> Self {
         let derived = keyed(secret.reveal()).chain_update(LABEL).finalize();
+        let derived = Zeroizing::new(<[u8; 32]>::from(derived.into_bytes()));
         Self {
             kid: kid.clone(),
-            mac: keyed(&derived.into_bytes()),
+            mac: keyed(derived.as_slice()),
         }
     }
 

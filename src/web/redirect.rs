@@ -41,6 +41,11 @@ pub(super) async fn url(
     let download = gateway.leave_with_store(verified).await?;
     for _ in 0..SIGNED_MAX {
         let lives = download.ends().since(gateway.clock().now());
+        // Either the link is dead, which verifying it says below, or its file expired.
+        if lives == 0 {
+            gateway.verify_link(link).await?;
+            return Err(Refusal::FileNotFound.into());
+        }
         let Some(url) = signed(exchange, &download, lives).await? else {
             return Ok(None);
         };

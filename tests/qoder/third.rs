@@ -1,5 +1,7 @@
 //! The third generation of the API, as the vendor's own clients speak it, beside the first.
 
+use hallpass::model::id::{FileId, OrganizationId};
+
 use super::*;
 use crate::support::form::{FORM, Form};
 
@@ -175,6 +177,11 @@ async fn next_pages_walk_over_every_file_once() {
     assert_eq!(of_page(&after), [&made[4], &made[5]]);
     let before = listed(&app, &format!("limit=2&before_id={}", made[3])).await;
     assert_eq!(of_page(&before), [&made[1], &made[2]]);
+    // Older files follow, whether or not there are newer ones.
+    assert_eq!(before["next_page"], format!("page_{}", made[2]));
+    let newest = listed(&app, &format!("limit=9&before_id={}", made[3])).await;
+    assert_eq!(newest["has_more"], false);
+    assert_eq!(newest["next_page"], format!("page_{}", made[2]));
     for (query, field) in [
         ("limit=1001", "limit"),
         ("limit=0", "limit"),
@@ -345,6 +352,10 @@ async fn an_upload_takes_a_name_and_an_expiry() {
     // Whether or not it is marked by then.
     app.at(60);
     assert_eq!(statuses().await, (vec![404; 5], 0, 0));
+    let owner = OrganizationId::parse("account_a").unwrap();
+    let file = FileId::parse(id).unwrap();
+    let shown = app.gateway.file_in_any_state(&owner, &file).await.unwrap();
+    assert_eq!(shown.unwrap().state.as_str(), "deleted");
     let path = format!("{FILES}/{id}");
     let gone = app.client.request("DELETE", &path, &[PAT_A], b"").await;
     assert_eq!(gone.status, 404);

@@ -57,6 +57,7 @@ impl Move {
             inner: memory_blobs(),
             fails: fails.iter().map(|number| key(*number)).collect(),
             stages: false,
+            is_unavailable: false,
         };
         for number in 0..count {
             let bytes = bytes_of(number);

@@ -14,17 +14,27 @@ pub(crate) struct Stubborn {
     pub(crate) inner: Memory,
     /// Those that can be neither removed nor read.
     pub(crate) fails: BTreeSet<BlobKey>,
+    /// Whether the store says of these that it is out of reach.
+    pub(crate) is_unavailable: bool,
     /// Whether stages cannot be swept either.
     pub(crate) stages: bool,
 }
 
-fn failure<T: Send + 'static>() -> blob::Answer<'static, T> {
-    Box::pin(async {
-        Err(BlobError::Io {
-            doing: "testing",
-            source: std::io::ErrorKind::PermissionDenied.into(),
-        })
-    })
+impl Stubborn {
+    fn failure<T: Send + 'static>(&self) -> blob::Answer<'static, T> {
+        let error = if self.is_unavailable {
+            BlobError::Unavailable {
+                doing: "testing",
+                why: String::new(),
+            }
+        } else {
+            BlobError::Io {
+                doing: "testing",
+                source: std::io::ErrorKind::PermissionDenied.into(),
+            }
+        };
+        Box::pin(async { Err(error) })
+    }
 }
 
 impl BlobStore for Stubborn {
@@ -34,7 +44,7 @@ impl BlobStore for Stubborn {
 
     fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> blob::Answer<'a, Blob> {
         if matches!(location, BlobLocation::Stored(key) if self.fails.contains(key)) {
-            return failure();
+            return self.failure();
         }
         self.inner.open(location, size)
     }
@@ -45,7 +55,7 @@ impl BlobStore for Stubborn {
 
     fn remove(&self, key: BlobKey) -> blob::Answer<'_, ()> {
         if self.fails.contains(&key) {
-            return failure();
+            return self.failure();
         }
         self.inner.remove(key)
     }
@@ -56,7 +66,7 @@ impl BlobStore for Stubborn {
 
     fn sweep_stages(&self, limit: usize) -> blob::Answer<'_, usize> {
         if self.stages {
-            return failure();
+            return self.failure();
         }
         self.inner.sweep_stages(limit)
     }

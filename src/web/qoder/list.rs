@@ -65,6 +65,11 @@ pub(super) async fn page(
 }
 
 impl Wanted {
+    /// Returns whether the page is one of newer files, so that what follows it is the page of the cursor.
+    pub(super) const fn is_backward(&self) -> bool {
+        matches!(self.cursor, Some(Cursor::Before(_)))
+    }
+
     fn take(&mut self, name: &str, value: String) -> Result<(), FieldFault> {
         match name {
             "limit" => self.limit = Some(limit(&value)?),

@@ -177,7 +177,7 @@ async fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
     if generation(exchange) == Generation::Third {
         let wanted = list::wanted(exchange.query())?;
         let page = list::page(exchange.gateway, &caller.organization, &wanted).await?;
-        let text = wire::page_of_third(&page);
+        let text = wire::page_of_third(&page, wanted.is_backward());
         return Ok(reply::json(StatusCode::OK, exchange.trace, text));
     }
     let wanted = query::list_wanted(exchange.query(), LIMIT_DEFAULT, LIMIT_MAX)?;

@@ -124,11 +124,11 @@ pub(super) fn deleted(id: &FileId) -> Vec<u8> {
     })
 }
 
-/// A page of file objects of the third generation. The page behind it is named where there may be one: behind a
-/// page that was walked back to, that is where the walk came from.
-pub(super) fn page_of_third(page: &CursorPage) -> Vec<u8> {
+/// A page of file objects of the third generation. The next page has older files. It is named where there may
+/// be one: always behind a page that was walked back to (`is_backward`), for `has_more` speaks of newer files there.
+pub(super) fn page_of_third(page: &CursorPage, is_backward: bool) -> Vec<u8> {
     let last_id = page.files.last().map(|file| file.id.as_str());
-    let next = last_id.filter(|_| page.has_more);
+    let next = last_id.filter(|_| page.has_more || is_backward);
     bytes(&PageOfThird {
         data: page.files.iter().map(object_of_third).collect(),
         first_id: page.files.first().map(|file| file.id.as_str()),
