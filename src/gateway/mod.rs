@@ -36,6 +36,7 @@ pub mod doctor;
 pub mod download;
 pub mod explain;
 pub mod files;
+pub mod idempotency;
 pub mod limits;
 pub mod migrate;
 pub mod mint;

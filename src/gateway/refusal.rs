@@ -98,6 +98,12 @@ pub enum Refusal {
         /// How much there may be.
         limit: u64,
     },
+    /// A request with the same idempotency key is being worked on.
+    #[error("a request with this idempotency key is being worked on")]
+    KeyAtWork,
+    /// The idempotency key was used for something else.
+    #[error("this idempotency key was used for another request")]
+    KeyOfAnother,
     /// There is no room for more bytes or rows.
     #[error("no space left")]
     NoSpace,
@@ -233,6 +239,8 @@ impl Refusal {
             Self::TooLarge { .. } => "too_large",
             Self::TooMany { .. } => "too_many",
             Self::Quota { .. } => "quota",
+            Self::KeyAtWork => "idempotency_key_at_work",
+            Self::KeyOfAnother => "idempotency_key_of_another",
             Self::NoSpace => "no_space",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",

@@ -72,6 +72,13 @@ pub struct StoredBytes {
     blobs: Arc<dyn BlobStore>,
 }
 
+impl StoredBytes {
+    /// Returns the digest of the bytes; `None` once they are described.
+    pub fn sha256(&self) -> Option<Sha256Digest> {
+        self.stored.as_ref().map(|stored| stored.sha256)
+    }
+}
+
 impl Drop for StoredBytes {
     fn drop(&mut self) {
         let (Some(stored), Ok(runtime)) = (self.stored.take(), Handle::try_current()) else {
@@ -91,6 +98,12 @@ impl Drop for StoredBytes {
 #[derive(Debug)]
 #[must_use]
 pub struct Kept(FileRecord);
+
+impl Kept {
+    pub(super) fn into_record(self) -> FileRecord {
+        self.0
+    }
+}
 
 impl Room {
     /// The rest of it, once so many bytes more are kept.
@@ -281,6 +294,25 @@ impl Gateway {
         }
     }
 
+    /// Removes the bytes of files that get no rows.
+    ///
+    /// # Errors
+    /// As the store fails; the sweeper removes the rest.
+    pub async fn discard(&self, kept: Vec<Kept>) -> Result<(), Refusal> {
+        for Kept(file) in kept {
+            self.remove_stored(&file).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes the bytes of a file that has no row, unless they are somebody else's.
+    pub(super) async fn remove_stored(&self, file: &FileRecord) -> Result<(), Refusal> {
+        match file.location {
+            BlobLocation::Stored(key) => Ok(self.blobs.remove(key).await?),
+            BlobLocation::InPlace(_) => Ok(()),
+        }
+    }
+
     async fn add_one(&self, Kept(file): Kept) -> Result<FileRecord, Refusal> {
         let one = std::slice::from_ref(&file);
         let added = self
@@ -292,9 +324,7 @@ impl Gateway {
             // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
             Err(error @ CatalogError::Unavailable { .. }) => Err(error.into()),
             Err(error) => {
-                if let BlobLocation::Stored(key) = file.location {
-                    self.blobs.remove(key).await?;
-                }
+                self.remove_stored(&file).await?;
                 Err(Refusal::from(error))
             }
         }

@@ -18,8 +18,10 @@ use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 
+mod destination;
 mod parts;
 
+use destination::Destination;
 use parts::{Parts, read_to_end};
 
 /// The longest boundary (RFC 2046, §5.1.1).
@@ -123,10 +125,10 @@ pub(super) struct Fields {
 impl Form {
     /// Reads the form. What was staged is gone again if this fails, or is dropped.
     /// A file that its organization has no room for is refused before the body is read, as far as it says how
-    /// long it is, and else at the first byte too many.
+    /// long it is, and else at the first byte too many. Without an organization no quota holds.
     pub(super) async fn read(
         exchange: &mut Exchange<'_>,
-        organization: &OrganizationId,
+        organization: Option<&OrganizationId>,
         fields: &Fields,
     ) -> Result<Self, Problem> {
         let (gateway, headers) = (exchange.gateway, &exchange.request.headers);
@@ -147,7 +149,7 @@ impl Form {
         let room = match fields.batch {
             [] => destination.room_for_one().await?,
             // Whether it is one file or a batch is not known before the first of them.
-            _ => gateway.room(organization, 0).await?,
+            _ => destination.room(0).await?,
         };
         let mut parts = Parts {
             body: exchange.body,
@@ -273,7 +275,7 @@ impl Form {
         to: &Destination<'_>,
         parts: &mut Parts<'_>,
     ) -> Result<StoredBytes, Problem> {
-        let room = to.gateway.room(to.organization, 0).await?;
+        let room = to.room(0).await?;
         let room = room.map(|room| room.less(self.batch_bytes));
         let mut upload = to.gateway.begin_upload().await?.within(room);
         while let Some(chunk) = parts.chunk().await? {
@@ -329,25 +331,6 @@ impl TextField {
             Self::Name => "name",
             Self::ExpiresIn => "expires_in_seconds",
         }
-    }
-}
-
-/// Where the files of a form go.
-struct Destination<'a> {
-    gateway: &'a Gateway,
-    organization: &'a OrganizationId,
-    /// How long the file is at least, by the length of the body.
-    file_min: u64,
-}
-
-impl Destination<'_> {
-    /// The room that there is for the only file of a form, which is refused here if it is too large.
-    async fn room_for_one(&self) -> Result<Option<Room>, Refusal> {
-        let limit = self.gateway.settings().upload_size_max;
-        if self.file_min > limit {
-            return Err(Refusal::TooLarge { limit });
-        }
-        self.gateway.room(self.organization, self.file_min).await
     }
 }
 

@@ -1,99 +1,214 @@
-//! Uploading: what every API style does once it knows its caller.
+//! Uploads: a form becomes files and one answer, which an idempotency key may have given before.
 
 use std::sync::Arc;
 
-use super::Exchange;
-use super::form::{BatchPart, Fields, Form, Texts};
+use hyper::header::HeaderName;
+use hyper::{HeaderMap, Response, StatusCode};
+
+use super::body::Body;
+use super::deed::Teller;
+use super::form::{BatchFile, Fields, Form, Texts};
 use super::problem::Problem;
+use super::{Exchange, header, reply};
+use crate::gateway::idempotency::{Completed, Fingerprint, HeldKey, KEY_CHARS_MAX, UnderKey};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::NewFile;
+use crate::gateway::upload::{Kept, NewFile};
+use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::SpaceId;
 use crate::model::media::MediaType;
 use crate::model::name::FileName;
 
+/// The header with a request's idempotency key.
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// The header of an answer that was given before.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// The sign of a file that was taken in.
+const TAKEN: char = '+';
+/// The sign of a file that was refused while it came in.
+const REFUSED: char = '-';
+
 /// One file of a batch, and what became of it.
-pub(super) struct OneOfBatch {
+pub(super) struct OneOfBatch<'a> {
     /// Its name as it was sent.
-    pub(super) filename: String,
+    pub(super) filename: &'a str,
     /// Its record, once it is stored.
-    pub(super) stored: Result<FileRecord, Refusal>,
+    pub(super) stored: Result<&'a FileRecord, &'a Refusal>,
 }
 
 /// What an upload came to.
-pub(super) enum Uploaded {
+pub(super) enum Uploaded<'a> {
     /// The one file of a form.
-    One(Box<FileRecord>),
+    One(&'a FileRecord),
     /// The files of a batch, in their order.
-    Batch(Vec<OneOfBatch>),
+    Batch(Vec<OneOfBatch<'a>>),
 }
 
-/// Reads a form with exactly one file, or with a batch where the style has one, and with the text fields that
+/// How an API dialect takes uploads.
+pub(super) struct Dialect {
+    /// Its name. Requests of two dialects are never the same.
+    pub(super) name: &'static str,
+    /// What it calls the parts.
+    pub(super) fields: Fields,
+    /// What it answers.
+    pub(super) answer: fn(&Uploaded<'_>) -> (StatusCode, Vec<u8>),
+}
+
+/// A form, described file by file in their order.
+struct Described {
+    is_batch: bool,
+    /// The names as they were sent, each with why the file is refused, if it is.
+    files: Vec<(String, Option<Refusal>)>,
+    /// Those that are not, in the same order.
+    kept: Vec<Kept>,
+    fingerprint: Fingerprint,
+}
+
+/// An answer that was given before.
+struct Given {
+    status: StatusCode,
+    /// Which of the files were refused while they came in, in their order.
+    refused: Vec<bool>,
+    text: String,
+    fingerprint: Sha256Digest,
+}
+
+/// Reads a form with exactly one file, or with a batch where the dialect has one, and with the text fields that
 /// it has; stores each file in the caller's default space. A name in a field of its own counts before the
-/// part's. Nothing is stored of a form that is refused as a whole.
+/// part's. Nothing is stored of a form that is refused as a whole, nor of one whose idempotency key was
+/// completed before: that is answered again.
 pub(super) async fn take_in(
     exchange: &mut Exchange<'_>,
     caller: Principal,
-    fields: &Fields,
-) -> Result<Uploaded, Problem> {
-    let mut form = Form::read(exchange, &caller.organization, fields).await?;
-    let batch = std::mem::take(&mut form.files);
-    if !batch.is_empty() {
-        let files = take_batch(exchange, &caller, form.texts, batch).await?;
-        return Ok(Uploaded::Batch(files));
-    }
-    let (mut texts, file) = (form.texts, form.file);
-    let file = file.ok_or_else(|| FieldFault::required("file"))?;
-    let name = texts.filename.take().or(file.name);
-    let name = name.ok_or_else(|| FieldFault::required("filename"))?;
-    let new = new_file(&caller, &texts, name, file.declared_type);
-    let gateway = Arc::clone(exchange.gateway);
-    let store = async move { gateway.finish_upload(file.upload, new).await };
-    let stored = exchange.carry_out(store, |teller, record| teller.uploaded(record));
-    Ok(Uploaded::One(Box::new(stored.await?)))
+    dialect: &'static Dialect,
+) -> Result<Response<Body>, Problem> {
+    let under_key = match idempotency_key(&exchange.request.headers)? {
+        Some(key) => Some(exchange.gateway.claim_key(&caller, key).await?),
+        None => None,
+    };
+    let (status, text) = match under_key {
+        Some(UnderKey::Completed(completed)) => {
+            return again(exchange, &caller, dialect, completed).await;
+        }
+        Some(UnderKey::Nothing(held)) => match read(exchange, &caller, dialect, None).await {
+            Ok(described) => complete(exchange, dialect, described, held).await?,
+            Err(problem) => {
+                held.release().await;
+                return Err(problem);
+            }
+        },
+        None => {
+            let described = read(exchange, &caller, dialect, None).await?;
+            add(exchange, dialect, described).await?
+        }
+    };
+    Ok(reply::json(status, exchange.trace, text))
 }
 
-/// Adds the rows of the files that were taken, and answers for all in their order.
-async fn take_batch(
-    exchange: &Exchange<'_>,
+/// Reads the key, which is 1 to 255 visible ASCII characters.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let key = header::optional(headers, IDEMPOTENCY_KEY)?;
+    let is_good = |key: &str| {
+        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if key.is_some_and(|key| !is_good(key)) {
+        let why = format!("must be 1 to {KEY_CHARS_MAX} visible characters");
+        return Err(FieldFault::missing(IDEMPOTENCY_KEY, why).into());
+    }
+    Ok(key)
+}
+
+/// Reads the form and describes its files; as they were taken before, if they were.
+async fn read(
+    exchange: &mut Exchange<'_>,
     caller: &Principal,
-    texts: Texts,
-    batch: Vec<BatchPart>,
-) -> Result<Vec<OneOfBatch>, Refusal> {
-    let (mut filenames, mut kept) = (Vec::new(), Vec::new());
-    for BatchPart { filename, taken } in batch {
-        let described = taken.and_then(|file| {
-            let new = new_file(caller, &texts, file.name, file.declared_type);
-            exchange.gateway.describe(file.bytes, new)
-        });
-        let refused = match described {
-            Ok(one) => {
-                kept.push(one);
+    dialect: &Dialect,
+    given: Option<&Given>,
+) -> Result<Described, Problem> {
+    // What is only compared is not to stay, and needs no room.
+    let organization = given.is_none().then_some(&caller.organization);
+    let mut form = Form::read(exchange, organization, &dialect.fields).await?;
+    let batch = std::mem::take(&mut form.files);
+    let is_batch = !batch.is_empty();
+    let mut described = Described {
+        is_batch,
+        files: Vec::new(),
+        kept: Vec::new(),
+        fingerprint: Fingerprint::new(dialect.name, is_batch),
+    };
+    if !is_batch {
+        let file = form.file.ok_or_else(|| FieldFault::required("file"))?;
+        let name = form.texts.filename.take().or(file.name);
+        let name = name.ok_or_else(|| FieldFault::required("filename"))?;
+        let one = BatchFile {
+            bytes: exchange.gateway.store(file.upload).await?,
+            name,
+            declared_type: file.declared_type,
+        };
+        described.take(exchange, caller, &form.texts, String::new(), Ok(one))?;
+        return Ok(described);
+    }
+    for (number, part) in batch.into_iter().enumerate() {
+        if given.is_some_and(|given| given.refused.get(number) == Some(&true)) {
+            described.fingerprint.add_refused(&part.filename);
+            continue;
+        }
+        described.take(exchange, caller, &form.texts, part.filename, part.taken)?;
+    }
+    Ok(described)
+}
+
+impl Described {
+    fn take(
+        &mut self,
+        exchange: &Exchange<'_>,
+        caller: &Principal,
+        texts: &Texts,
+        filename: String,
+        taken: Result<BatchFile, Refusal>,
+    ) -> Result<(), Refusal> {
+        let refused = match taken {
+            Ok(file) => {
+                let new = new_file(caller, texts, file.name, file.declared_type);
+                self.fingerprint.add(&new, file.bytes.sha256());
+                self.kept.push(exchange.gateway.describe(file.bytes, new)?);
                 None
             }
-            Err(refusal) => Some(refusal),
+            Err(refusal) => {
+                self.fingerprint.add_refused(&filename);
+                Some(refusal)
+            }
         };
-        filenames.push((filename, refused));
+        self.files.push((filename, refused));
+        Ok(())
     }
-    let gateway = Arc::clone(exchange.gateway);
-    let store = async move { Ok(gateway.add_kept(kept).await) };
-    let added = exchange.carry_out(store, |teller, added: &Vec<Result<FileRecord, Refusal>>| {
-        added
-            .iter()
-            .flatten()
-            .for_each(|record| teller.uploaded(record));
-    });
-    let mut added = added.await?.into_iter();
-    let unanswered = || Refusal::Internal("a file of a batch was not answered for".into());
-    let of_one = |(filename, refused)| OneOfBatch {
-        filename,
-        stored: match refused {
-            Some(refusal) => Err(refusal),
-            None => added.next().unwrap_or_else(|| Err(unanswered())),
-        },
-    };
-    Ok(filenames.into_iter().map(of_one).collect())
+}
+
+impl Given {
+    /// Reads what is kept under a key: the status, a sign for each file, and the text.
+    fn read(completed: Completed) -> Result<Self, Refusal> {
+        let damaged =
+            || Refusal::Internal("what is kept under an idempotency key is damaged".into());
+        let mut pieces = completed.outcome.splitn(3, ' ');
+        let mut piece = || pieces.next().ok_or_else(damaged);
+        let (status, files, text) = (piece()?, piece()?, piece()?);
+        Ok(Self {
+            status: status.parse().map_err(|_| damaged())?,
+            refused: files.chars().map(|sign| sign == REFUSED).collect(),
+            text: text.to_owned(),
+            fingerprint: completed.fingerprint,
+        })
+    }
+
+    /// Writes what is kept under a key.
+    fn write(status: StatusCode, files: &[(String, Option<Refusal>)], text: &str) -> String {
+        let sign =
+            |(_, refused): &(_, Option<Refusal>)| if refused.is_some() { REFUSED } else { TAKEN };
+        let files: String = files.iter().map(sign).collect();
+        format!("{} {files} {text}", status.as_u16())
+    }
 }
 
 fn new_file(
@@ -114,4 +229,115 @@ fn new_file(
         uploaded_by: Some(caller.key.clone()),
         expires_in: texts.expires_in,
     }
+}
+
+/// Adds the rows, and answers.
+async fn add(
+    exchange: &Exchange<'_>,
+    dialect: &Dialect,
+    described: Described,
+) -> Result<(StatusCode, Vec<u8>), Problem> {
+    let Described {
+        is_batch,
+        files,
+        kept,
+        ..
+    } = described;
+    let gateway = Arc::clone(exchange.gateway);
+    let store = async move { Ok(gateway.add_kept(kept).await) };
+    let added = exchange
+        .carry_out(store, |teller, added| tell(teller, added))
+        .await?;
+    let added = expect_one(is_batch, added)?;
+    Ok((dialect.answer)(&uploaded(is_batch, &files, &added)?))
+}
+
+/// As [`add`], and completes the key with the answer.
+async fn complete(
+    exchange: &Exchange<'_>,
+    dialect: &Dialect,
+    described: Described,
+    held: HeldKey,
+) -> Result<(StatusCode, Vec<u8>), Problem> {
+    let Described {
+        is_batch,
+        files,
+        kept,
+        fingerprint,
+    } = described;
+    let (gateway, answer) = (Arc::clone(exchange.gateway), dialect.answer);
+    let store = async move {
+        let write = |added: &[Result<FileRecord, Refusal>]| {
+            let (status, text) = answer(&uploaded(is_batch, &files, added)?);
+            let text = String::from_utf8(text);
+            let text = text.map_err(|_| Refusal::Internal("an answer that is no text".into()))?;
+            Ok(Given::write(status, &files, &text))
+        };
+        let added = gateway.complete_key(held, kept, fingerprint.finish(), write);
+        Ok((added.await?, files))
+    };
+    let completed = exchange.carry_out(store, |teller, (added, _)| tell(teller, added));
+    let (added, files) = completed.await?;
+    let added = expect_one(is_batch, added)?;
+    Ok(answer(&uploaded(is_batch, &files, &added)?))
+}
+
+/// Answers what was answered before, if the same was asked.
+async fn again(
+    exchange: &mut Exchange<'_>,
+    caller: &Principal,
+    dialect: &Dialect,
+    completed: Completed,
+) -> Result<Response<Body>, Problem> {
+    let given = Given::read(completed)?;
+    let described = read(exchange, caller, dialect, Some(&given)).await?;
+    exchange.gateway.discard(described.kept).await?;
+    if described.fingerprint.finish() != given.fingerprint {
+        return Err(Refusal::KeyOfAnother.into());
+    }
+    let mut response = reply::json(given.status, exchange.trace, given.text.into_bytes());
+    reply::set(&mut response, IDEMPOTENT_REPLAYED, "true");
+    Ok(response)
+}
+
+fn tell(teller: &Teller, added: &[Result<FileRecord, Refusal>]) {
+    for record in added.iter().flatten() {
+        teller.uploaded(record);
+    }
+}
+
+/// What is wrong with the only file is wrong with the request.
+fn expect_one(
+    is_batch: bool,
+    mut added: Vec<Result<FileRecord, Refusal>>,
+) -> Result<Vec<Result<FileRecord, Refusal>>, Refusal> {
+    if is_batch {
+        return Ok(added);
+    }
+    let none = || Refusal::Internal("the only file of a form was not answered for".into());
+    let record = added.pop().ok_or_else(none)??;
+    Ok(vec![Ok(record)])
+}
+
+/// What the files came to, each with its own outcome.
+fn uploaded<'a>(
+    is_batch: bool,
+    files: &'a [(String, Option<Refusal>)],
+    added: &'a [Result<FileRecord, Refusal>],
+) -> Result<Uploaded<'a>, Refusal> {
+    let none = || Refusal::Internal("a file of a form was not answered for".into());
+    let mut added = added.iter();
+    if !is_batch {
+        let record = added.next().and_then(|one| one.as_ref().ok());
+        return record.map(Uploaded::One).ok_or_else(none);
+    }
+    let mut all = Vec::with_capacity(files.len());
+    for (filename, refused) in files {
+        let stored = match refused {
+            Some(refusal) => Err(refusal),
+            None => added.next().ok_or_else(none)?.as_ref(),
+        };
+        all.push(OneOfBatch { filename, stored });
+    }
+    Ok(Uploaded::Batch(all))
 }

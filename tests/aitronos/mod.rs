@@ -3,6 +3,7 @@
 mod batches;
 mod files;
 mod framing;
+mod idempotency;
 mod links;
 mod refusals;
 mod upload_faults;

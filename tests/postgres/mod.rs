@@ -8,6 +8,7 @@ mod encrypted;
 mod failover;
 mod faults;
 mod hearing;
+mod idempotency;
 mod load;
 mod nodes;
 mod together;

@@ -4,6 +4,7 @@ mod content;
 mod curl;
 mod faults;
 mod files;
+mod idempotency;
 mod list;
 mod pages;
 mod refusals;

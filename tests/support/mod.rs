@@ -8,3 +8,4 @@ pub(crate) mod front;
 pub(crate) mod postgres;
 pub(crate) mod secrets;
 pub(crate) mod store;
+pub(crate) mod upload;

@@ -8,7 +8,7 @@ use super::body::Body;
 use super::form::{Fields, TextField};
 use super::problem::Problem;
 use super::route::FilePath;
-use super::upload::Uploaded;
+use super::upload::{Dialect, Uploaded};
 use super::{Exchange, credential, query, reply, upload};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
@@ -34,6 +34,13 @@ const UPLOAD_FIELDS: Fields = Fields {
     batch: &["files"],
     skips_null: false,
     texts: &[TextField::Purpose, TextField::Metadata],
+};
+
+/// Uploads of this API.
+const UPLOAD: Dialect = Dialect {
+    name: "aitronos",
+    fields: UPLOAD_FIELDS,
+    answer: uploaded,
 };
 
 /// A call of this API.
@@ -178,20 +185,21 @@ async fn take_in(
     organization: &str,
 ) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, organization, Scope::Write).await?;
-    let (status, text) = match upload::take_in(exchange, caller, &UPLOAD_FIELDS).await? {
-        Uploaded::One(record) => (StatusCode::CREATED, wire::file(&record)),
-        Uploaded::Batch(files) => {
-            let first_fault = files.first().and_then(|file| file.stored.as_ref().err());
-            let status = match first_fault {
-                Some(fault) if files.iter().all(|file| file.stored.is_err()) => {
-                    refusal::status(fault)
-                }
-                _ => StatusCode::CREATED,
-            };
-            (status, wire::batch(&files))
-        }
+    upload::take_in(exchange, caller, &UPLOAD).await
+}
+
+/// The answer to an upload.
+fn uploaded(uploaded: &Uploaded<'_>) -> (StatusCode, Vec<u8>) {
+    let files = match uploaded {
+        Uploaded::One(record) => return (StatusCode::CREATED, wire::file(record)),
+        Uploaded::Batch(files) => files,
     };
-    Ok(reply::json(status, exchange.trace, text))
+    let first_fault = files.first().and_then(|file| file.stored.err());
+    let status = match first_fault {
+        Some(fault) if files.iter().all(|file| file.stored.is_err()) => refusal::status(fault),
+        _ => StatusCode::CREATED,
+    };
+    (status, wire::batch(files))
 }
 
 /// `GET …/files?page&limit`: a numbered page, newest first.

@@ -129,6 +129,16 @@ fn refused(refusal: &Refusal) -> Fault<'_> {
             "INSUFFICIENT_STORAGE",
             "Your organization's storage is full.",
         ),
+        Refusal::KeyAtWork => (
+            409,
+            "CONFLICT",
+            "The same request is still being worked on.",
+        ),
+        Refusal::KeyOfAnother => (
+            422,
+            "VALIDATION_ERROR",
+            "The idempotency key was used for another request.",
+        ),
         Refusal::NoSpace => (
             507,
             "INSUFFICIENT_STORAGE",

@@ -158,14 +158,14 @@ pub(super) fn file(record: &FileRecord) -> Vec<u8> {
 }
 
 /// The answer to a batch: the files that were stored, and what is wrong with the others.
-pub(super) fn batch(all: &[OneOfBatch]) -> Vec<u8> {
-    let stored = all.iter().filter_map(|one| one.stored.as_ref().ok());
+pub(super) fn batch(all: &[OneOfBatch<'_>]) -> Vec<u8> {
+    let stored = all.iter().filter_map(|one| one.stored.ok());
     let files: Vec<File<'_>> = stored.map(object).collect();
     let errors: Vec<FailedFile<'_>> = all
         .iter()
         .filter_map(|one| {
-            let error = refusal::sentence(one.stored.as_ref().err()?);
-            let filename = refusal::cut(&one.filename);
+            let error = refusal::sentence(one.stored.err()?);
+            let filename = refusal::cut(one.filename);
             Some(FailedFile { filename, error })
         })
         .collect();

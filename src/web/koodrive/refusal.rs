@@ -83,9 +83,12 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         | Refusal::KeyDeactivated
         | Refusal::Link(_) => plain(StatusCode::UNAUTHORIZED),
         Refusal::Missing { .. } => plain(StatusCode::NOT_FOUND),
-        Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::RevocationsFull { .. } => {
-            plain(StatusCode::CONFLICT)
-        }
+        Refusal::Exists { .. }
+        | Refusal::Limit { .. }
+        | Refusal::RevocationsFull { .. }
+        | Refusal::KeyAtWork => plain(StatusCode::CONFLICT),
+        // This API dialect has no upload.
+        Refusal::KeyOfAnother => plain(StatusCode::UNPROCESSABLE_ENTITY),
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),
         Refusal::Quota { .. } | Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),

@@ -8,7 +8,7 @@ use hyper::{Method, Response, StatusCode};
 use super::body::Body;
 use super::form::{Fields, TextField};
 use super::problem::Problem;
-use super::upload::Uploaded;
+use super::upload::{Dialect, Uploaded};
 use super::{Exchange, credential, query, reply, upload};
 use crate::gateway::files::Filter;
 use crate::gateway::principal::Principal;
@@ -58,6 +58,27 @@ const UPLOAD_FIELDS_THIRD: Fields = Fields {
         TextField::ExpiresIn,
     ],
     ..UPLOAD_FIELDS
+};
+
+/// Uploads of the first generation.
+const UPLOAD: Dialect = Dialect {
+    name: "qoder 1",
+    fields: UPLOAD_FIELDS,
+    answer: |uploaded| match uploaded {
+        Uploaded::One(record) => (StatusCode::CREATED, wire::file(record, Generation::First)),
+        // This API has no batches.
+        Uploaded::Batch(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    },
+};
+
+/// Uploads of the third generation.
+const UPLOAD_THIRD: Dialect = Dialect {
+    name: "qoder 3",
+    fields: UPLOAD_FIELDS_THIRD,
+    answer: |uploaded| match uploaded {
+        Uploaded::One(record) => (StatusCode::OK, wire::file(record, Generation::Third)),
+        Uploaded::Batch(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    },
 };
 
 /// A call of this API.
@@ -159,16 +180,11 @@ async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Pro
 /// `POST …/files`: takes exactly one file in.
 async fn take_in(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
     let caller = caller(exchange, Scope::Write).await?;
-    let generation = generation(exchange);
-    let (fields, status) = match generation {
-        Generation::First => (&UPLOAD_FIELDS, StatusCode::CREATED),
-        Generation::Third => (&UPLOAD_FIELDS_THIRD, StatusCode::OK),
+    let dialect = match generation(exchange) {
+        Generation::First => &UPLOAD,
+        Generation::Third => &UPLOAD_THIRD,
     };
-    let Uploaded::One(record) = upload::take_in(exchange, caller, fields).await? else {
-        return Err(Refusal::Internal("a batch where there is none".into()).into());
-    };
-    let text = wire::file(&record, generation);
-    Ok(reply::json(status, exchange.trace, text))
+    upload::take_in(exchange, caller, dialect).await
 }
 
 /// `GET …/files`: a page, newest first.

@@ -115,6 +115,16 @@ fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
             PERMISSION,
             "The storage limit of the organization is reached.",
         ),
+        Refusal::KeyAtWork => of(
+            409,
+            CONFLICT,
+            "A request with this Idempotency-Key is still being worked on.",
+        ),
+        Refusal::KeyOfAnother => of(
+            422,
+            INVALID_REQUEST,
+            "This Idempotency-Key was used for another request.",
+        ),
         Refusal::NoSpace => of(507, API, "There is no room for the file."),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
         // What went wrong inside is for the log alone. No call of this style opens a link.
