@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{header, query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::{Room, StoredBytes, Upload};
+use crate::gateway::upload::{Room, Upload};
 use crate::model::file::Purpose;
 use crate::model::id::OrganizationId;
 use crate::model::media::MediaType;
@@ -85,10 +85,11 @@ pub(super) struct BatchPart {
     pub(super) taken: Result<BatchFile, Refusal>,
 }
 
-/// A file of a batch that was taken.
+/// A file of a batch that was taken. Its bytes stay staged until the whole form is read: bytes that are durable and
+/// have no row are swept once they are an hour old, and a form may take longer.
 pub(super) struct BatchFile {
     /// Its bytes.
-    pub(super) bytes: StoredBytes,
+    pub(super) upload: Upload,
     /// Its name, cleaned.
     pub(super) name: FileName,
     /// The type that the part declares, if it is a media type.
@@ -251,9 +252,9 @@ impl Form {
         filename: String,
     ) -> Result<(), Problem> {
         let taken = match FileName::from_client(&filename) {
-            Ok(name) => match self.store(to, parts).await {
-                Ok(bytes) => Ok(BatchFile {
-                    bytes,
+            Ok(name) => match self.stage(to, parts).await {
+                Ok(upload) => Ok(BatchFile {
+                    upload,
                     name,
                     declared_type: declared_type(lines),
                 }),
@@ -270,11 +271,11 @@ impl Form {
         Ok(())
     }
 
-    async fn store(
+    async fn stage(
         &mut self,
         to: &Destination<'_>,
         parts: &mut Parts<'_>,
-    ) -> Result<StoredBytes, Problem> {
+    ) -> Result<Upload, Problem> {
         let room = to.room(0).await?;
         let room = room.map(|room| room.less(self.batch_bytes));
         let mut upload = to.gateway.begin_upload().await?.within(room);
@@ -282,7 +283,7 @@ impl Form {
             upload.write(chunk).await?;
         }
         self.batch_bytes = self.batch_bytes.saturating_add(upload.size());
-        Ok(to.gateway.store(upload).await?)
+        Ok(upload)
     }
 
     /// Returns the name of the file part, if it needs one: a field of its own that came earlier counts
@@ -334,8 +335,8 @@ impl TextField {
     }
 }
 
-/// Whether only the file is wrong, and not the request or the gateway.
-const fn is_of_one_file(refusal: &Refusal) -> bool {
+/// Returns whether only the file is wrong, and not the request or the gateway.
+pub(super) const fn is_of_one_file(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Field(_) | Refusal::TooLarge { .. } | Refusal::Quota { .. } | Refusal::NoSpace

@@ -9,7 +9,7 @@ use super::body::Body;
 use super::deed::Teller;
 use super::form::{BatchFile, Fields, Form, Texts};
 use super::problem::Problem;
-use super::{Exchange, header, reply};
+use super::{Exchange, form, header, reply};
 use crate::gateway::idempotency::{Completed, Fingerprint, HeldKey, KEY_CHARS_MAX, UnderKey};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
@@ -143,11 +143,12 @@ async fn read(
         let name = form.texts.filename.take().or(file.name);
         let name = name.ok_or_else(|| FieldFault::required("filename"))?;
         let one = BatchFile {
-            bytes: exchange.gateway.store(file.upload).await?,
+            upload: file.upload,
             name,
             declared_type: file.declared_type,
         };
-        described.take(exchange, caller, &form.texts, String::new(), Ok(one))?;
+        let taken = described.take(exchange, caller, &form.texts, String::new(), Ok(one));
+        taken.await?;
         return Ok(described);
     }
     for (number, part) in batch.into_iter().enumerate() {
@@ -155,13 +156,15 @@ async fn read(
             described.fingerprint.add_refused(&part.filename);
             continue;
         }
-        described.take(exchange, caller, &form.texts, part.filename, part.taken)?;
+        let taken = described.take(exchange, caller, &form.texts, part.filename, part.taken);
+        taken.await?;
     }
     Ok(described)
 }
 
 impl Described {
-    fn take(
+    /// Makes a file durable and describes it. One that is refused by itself refuses no other of a batch.
+    async fn take(
         &mut self,
         exchange: &Exchange<'_>,
         caller: &Principal,
@@ -169,17 +172,25 @@ impl Described {
         filename: String,
         taken: Result<BatchFile, Refusal>,
     ) -> Result<(), Refusal> {
-        let refused = match taken {
+        let stored = match taken {
             Ok(file) => {
                 let new = new_file(caller, texts, file.name, file.declared_type);
-                self.fingerprint.add(&new, file.bytes.sha256());
-                self.kept.push(exchange.gateway.describe(file.bytes, new)?);
+                let stored = exchange.gateway.store(file.upload).await;
+                stored.map(|bytes| (bytes, new))
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let refused = match stored {
+            Ok((bytes, new)) => {
+                self.fingerprint.add(&new, bytes.sha256());
+                self.kept.push(exchange.gateway.describe(bytes, new)?);
                 None
             }
-            Err(refusal) => {
+            Err(refusal) if self.is_batch && form::is_of_one_file(&refusal) => {
                 self.fingerprint.add_refused(&filename);
                 Some(refusal)
             }
+            Err(refusal) => return Err(refusal),
         };
         self.files.push((filename, refused));
         Ok(())
