@@ -40,14 +40,15 @@ pub(super) struct Listening {
     /// Address of the private listener with health and metrics [default: none]
     #[arg(long, value_name = "ADDR")]
     admin_listen: Option<String>,
-    #[command(flatten)]
-    public: PublicBase,
+    /// What links begin with [default: http:// or https:// and the first listener]
+    #[arg(long, value_name = "URL")]
+    public_base_url: Option<String>,
 }
 
-/// What links begin with.
+/// What a link begins with that a command makes, beside a running gateway perhaps.
 #[derive(Args, Debug)]
 pub(super) struct PublicBase {
-    /// What links begin with [default: http:// or https:// and the first listener]
+    /// What links begin with [default: what a gateway that runs here says, else server.public_base_url, else http:// or https:// and the first listener]
     #[arg(long, value_name = "URL")]
     pub(super) public_base_url: Option<String>,
 }
@@ -93,7 +94,7 @@ impl Global {
 impl Listening {
     /// The settings that these flags make.
     pub(super) fn flags(&self) -> Vec<Flag> {
-        let mut flags = self.public.flags();
+        let mut flags = public_base(self.public_base_url.as_deref());
         let listen = self.listen.iter();
         flags.extend(listen.map(|value| flag("server.listen", "--listen", value)));
         let admin = self.admin_listen.iter();
@@ -105,11 +106,15 @@ impl Listening {
 impl PublicBase {
     /// The settings that this flag makes.
     pub(super) fn flags(&self) -> Vec<Flag> {
-        let given = self.public_base_url.iter();
-        given
-            .map(|value| flag("server.public_base_url", "--public-base-url", value))
-            .collect()
+        public_base(self.public_base_url.as_deref())
     }
+}
+
+fn public_base(given: Option<&str>) -> Vec<Flag> {
+    let given = given.iter();
+    given
+        .map(|value| flag("server.public_base_url", "--public-base-url", value))
+        .collect()
 }
 
 fn flag(key: &'static str, name: &'static str, value: &str) -> Flag {

@@ -1,5 +1,5 @@
 //! Real faults under the real binary: killed processes, full and broken disks, exhausted limits, clocks that
-//! jump, clients that misbehave. `tests/run --faults` runs them, `--faults=full` with all their rounds;
+//! jump, clients that misbehave. `tests/run` runs them in short rounds, with `--faults=full` in full;
 //! `config/docs/faults.md` says what each of them injects and what was seen.
 //!
 //! Whatever the fault: nothing that was acknowledged is lost, nothing partial is seen, the error is clear,
