@@ -7,6 +7,8 @@ use super::uploads::UPLOAD;
 use crate::support::app::TestApp;
 use crate::support::client::Reply;
 use crate::support::form::{FORM, Form};
+use crate::support::store::{Store, kept};
+use crate::support::upload::UnderWay;
 
 const KEY: (&str, &str) = ("X-API-Key", "k1");
 const LIST: &str = "/v1/organizations/org_123/files";
@@ -232,4 +234,31 @@ async fn nothing_is_stored_of_a_batch_that_is_refused() {
     reply.refused(400, "BAD_REQUEST");
     assert_eq!(total(&app).await, 2);
     has_blobs(&app, 2).await;
+}
+
+/// Durable bytes without a row are swept after an hour, and a form may take longer.
+#[tokio::test]
+async fn no_file_of_a_batch_is_durable_before_the_form_is_read() {
+    let app = start(&[]).await;
+    let before = app.blobs_kept().await;
+    let form = batch(&[("a.txt", b"first"), ("b.txt", b"second")]).close();
+    let mut under_way = UnderWay::begin(app.client.0, UPLOAD, &[KEY], form).await;
+    under_way.send_all_but(4).await;
+    // In a store, stages are nowhere to be seen.
+    if Store::running().is_none() {
+        let both_are_staged = async {
+            while kept(app.directory.path()).await.1 < 2 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        let patience = std::time::Duration::from_secs(60);
+        tokio::time::timeout(patience, both_are_staged)
+            .await
+            .expect("two stages");
+    }
+    assert_eq!(kept(app.directory.path()).await.0, before);
+    let reply = under_way.finish().await;
+    assert_eq!(reply.status, 201, "{}", reply.json());
+    assert_eq!(names(&reply.json()["files"]), ["a.txt", "b.txt"]);
+    has_blobs(&app, before + 2).await;
 }

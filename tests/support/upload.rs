@@ -40,6 +40,13 @@ impl UnderWay {
         Self { stream, body }
     }
 
+    /// Sends the body but for its last `count` bytes.
+    pub(crate) async fn send_all_but(&mut self, count: usize) {
+        let rest = self.body.split_off(self.body.len() - count);
+        let first = std::mem::replace(&mut self.body, rest);
+        self.stream.write_all(&first).await.unwrap();
+    }
+
     /// Sends the body, and answers what came back.
     pub(crate) async fn finish(mut self) -> Reply {
         self.stream.write_all(&self.body).await.unwrap();
