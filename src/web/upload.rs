@@ -260,7 +260,9 @@ async fn add(
         .carry_out(store, |teller, added| tell(teller, added))
         .await?;
     let added = expect_one(is_batch, added)?;
-    Ok((dialect.answer)(&uploaded(is_batch, &files, &added)?))
+    let uploaded = uploaded(is_batch, &files, &added)?;
+    log_refused(exchange, &uploaded);
+    Ok((dialect.answer)(&uploaded))
 }
 
 /// As [`add`], and completes the key with the answer.
@@ -290,7 +292,32 @@ async fn complete(
     let completed = exchange.carry_out(store, |teller, (added, _)| tell(teller, added));
     let (added, files) = completed.await?;
     let added = expect_one(is_batch, added)?;
-    Ok(answer(&uploaded(is_batch, &files, &added)?))
+    let uploaded = uploaded(is_batch, &files, &added)?;
+    log_refused(exchange, &uploaded);
+    Ok(answer(&uploaded))
+}
+
+/// Logs why files of a batch were not stored, with the request's trace id: the request itself is answered.
+fn log_refused(exchange: &Exchange<'_>, uploaded: &Uploaded<'_>) {
+    let Uploaded::Batch(files) = uploaded else {
+        return;
+    };
+    let trace_id = exchange.trace.trace_id.as_str();
+    for (number, file) in files.iter().enumerate() {
+        match file.stored {
+            Ok(_) => {}
+            Err(refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace)) => {
+                tracing::error!(trace_id, number, error = %refusal, "a file of a batch was not stored")
+            }
+            Err(refusal) => tracing::info!(
+                trace_id,
+                number,
+                refusal = refusal.label(),
+                setting = refusal.setting(),
+                "a file of a batch was refused"
+            ),
+        }
+    }
 }
 
 /// Answers what was answered before, if the same was asked.

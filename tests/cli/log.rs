@@ -172,3 +172,48 @@ fn where_a_form_broke_is_for_the_log_alone() {
     // What the caller called it is not.
     assert!(!log.contains("half a part"), "{log}");
 }
+
+/// A batch is answered 201 when some of its files are stored, so the log alone says why the others are not.
+#[test]
+fn the_files_of_a_batch_that_were_refused_are_named_by_their_place() {
+    let place = Place::new();
+    let key = text(&place.json(&["apikey", "create"]), "api_key");
+    place.file(
+        "small.toml",
+        b"[log]\nformat = \"json\"\n[uploads]\nsize_max = 100\n",
+    );
+    let mut serve = place.start(&["serve", "--listen", "127.0.0.1:0", "--config", "small.toml"]);
+    let base = serve.url();
+    let host = base.strip_prefix("http://").unwrap();
+    let part = |name: &str, bytes: usize| {
+        let head = format!("Content-Disposition: form-data; name=\"files\"; filename=\"{name}\"");
+        format!("--b\r\n{head}\r\n\r\n{}\r\n", "x".repeat(bytes))
+    };
+    let form = format!(
+        "{}{}--b--\r\n",
+        part("good.txt", 100),
+        part("large.txt", 101)
+    );
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(
+        stream,
+        "POST /v1/organizations/org_default/files/upload HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n\
+         Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{form}",
+        form.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let (_, _, log) = serve.stop("TERM");
+    let refused = events(&log, "a file of a batch was refused");
+    assert_eq!(refused.len(), 1, "{log}");
+    let answered = events(&log, "answered");
+    assert_eq!(refused[0]["trace_id"], answered[0]["trace_id"], "{log}");
+    assert_eq!(
+        (&refused[0]["number"], &refused[0]["setting"]),
+        (&1.into(), &"uploads.size_max".into())
+    );
+    assert!(!log.contains("large.txt"), "{log}");
+}
