@@ -7,6 +7,7 @@ use hyper::http::request::Parts;
 
 use super::Settings;
 use super::head::Heads;
+use super::koodrive::budget::BodyBudget;
 use super::received::Received;
 use super::report::{Caller, Reporter};
 use super::trace::Trace;
@@ -24,6 +25,8 @@ pub(super) struct Exchange<'a> {
     pub(super) body: &'a mut Received,
     pub(super) trace: &'a Trace,
     pub(super) reporter: &'a Arc<Reporter>,
+    /// The memory that bodies may take before it is known who signed them.
+    pub(super) signed_bodies: &'a BodyBudget,
     pub(super) client: Option<IpAddr>,
     /// Who calls, once that is known.
     pub(super) caller: OnceLock<Caller>,

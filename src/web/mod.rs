@@ -30,6 +30,7 @@ use delivery::{Delivered, Deliveries};
 use exchange::Exchange;
 use handover::Handover;
 use head::Heads;
+use koodrive::budget::BodyBudget;
 use problem::Problem;
 use qoder::generation::{ContentStatus, GenerationServed};
 use received::Received;
@@ -125,6 +126,7 @@ pub struct Web {
     /// The path in `public_base_url`, which a proxy in front may strip or leave; empty for none.
     mount: String,
     heads: Heads,
+    signed_bodies: BodyBudget,
     reporter: Arc<Reporter>,
 }
 
@@ -146,6 +148,7 @@ impl Web {
         Self {
             mount: mount.to_owned(),
             heads: Heads::new(),
+            signed_bodies: BodyBudget::new(),
             reporter: Arc::new(Reporter::new(Arc::clone(&gateway), metrics, audit)),
             gateway,
             settings,
@@ -294,6 +297,7 @@ impl Web {
             body,
             trace,
             reporter: &self.reporter,
+            signed_bodies: &self.signed_bodies,
             client,
             caller: OnceLock::new(),
         };

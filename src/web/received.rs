@@ -55,6 +55,11 @@ where
         self.body.size_hint().lower()
     }
 
+    /// Returns the most bytes that the body may have: `u64::MAX` where its head does not say.
+    pub(super) fn length_max(&self) -> u64 {
+        self.body.size_hint().upper().unwrap_or(u64::MAX)
+    }
+
     /// The next bytes; `None` at the end. Trailers are read past. A body that breaks off is a bad one, and
     /// one that does not keep the pace is too slow.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {

@@ -5,6 +5,8 @@ use hallpass::model::app::App;
 use hallpass::model::key::ApiKeyState;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::*;
 
@@ -300,4 +302,32 @@ async fn drawn_secrets_are_long_and_differ() {
     assert_eq!(refusal.label(), "missing");
     // Nothing is left of an app that was not made, its key least of all.
     assert_eq!(gateway.api_keys(None).await.unwrap().len(), before);
+}
+
+/// Bodies are read before anybody knows who signed them, so their memory is bounded.
+#[tokio::test]
+async fn long_bodies_of_anybody_are_bounded_and_shut_out_no_short_one() {
+    let koo = Koo::start().await;
+    let app = koo.app().await;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Date: 20260518T153452Z\r\nX-User-Id: u\r\n\
+         Authorization: HMAC-SHA256 AppId=app_nobody,SignedHeaders=x-date;x-user-id,Signature={}\r\n\
+         Content-Length: 1048576\r\nExpect: 100-continue\r\n\r\n",
+        "0".repeat(64)
+    );
+    let mut held = Vec::new();
+    for _ in 0..32 {
+        let mut stream = TcpStream::connect(koo.0.client.0).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut said = [0; 12];
+        stream.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"HTTP/1.1 100");
+        held.push(stream);
+    }
+    let reply = koo.0.client.send(head.as_bytes(), false).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.header("retry-after").is_some());
+    let text = body(SPACE, &[FILE]);
+    let line = Unsigned::new(&text).line(&app);
+    granted(&koo.signed(&line, &[], &text).await, 1);
 }

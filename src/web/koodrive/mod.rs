@@ -21,6 +21,7 @@ use headers::Headers;
 pub use wire::{Wanted, wanted};
 
 mod app_auth;
+pub(super) mod budget;
 mod headers;
 pub(super) mod refusal;
 mod wire;
@@ -120,6 +121,8 @@ async fn signed<'a>(
     signature.expect_headers(exchange.request)?;
     let headers = Headers::read(exchange)?;
     let gateway = exchange.gateway;
+    let length_max = exchange.body.length_max().min(BODY_BYTES_MAX);
+    let _permit = exchange.signed_bodies.take(length_max)?;
     let (text, hash) = exchange.body.whole_hashed(BODY_BYTES_MAX).await?;
     let message = signature.string_to_sign(exchange.request, &hash)?;
     let signed = gateway.recognize_app(signature.app, &message, &signature.mac);
