@@ -131,7 +131,10 @@ fn is_plain_host(text: &str) -> bool {
 
 /// Returns whether a host that ends in a number is an IPv4 address as RFC 3986, §3.2.2 writes it. Browsers and system
 /// libraries read other spellings (`017700000001`, `0x7f.1`) as addresses, too: a name here would be another there.
+///
+/// A final dot changes nothing of that (WHATWG URL, "ends in a number checker").
 fn is_name_or_ipv4(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
     let last = host.rsplit('.').next().unwrap_or(host);
     if !last.starts_with(|c: char| c.is_ascii_digit()) {
         return true;
@@ -315,7 +318,8 @@ mod tests {
             "a.1b",
             "1.a",
             "1a",
-            "a.1.",
+            "a.1b.",
+            "127.0.0.1.",
         ] {
             assert_eq!(
                 checked(Version::HTTP_11, &[("host", good)]),
@@ -353,6 +357,8 @@ mod tests {
             "a.1",
             "256.0.0.1:80",
             "a_b.1",
+            "a.1.",
+            "127.1.",
             "%3127.0.0.1",
         ] {
             assert_eq!(
