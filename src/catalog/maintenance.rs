@@ -45,6 +45,6 @@ pub struct Text {
     pub organization: OrganizationId,
     /// The file.
     pub file: FileId,
-    /// Whether all bytes are UTF-8 text.
+    /// True if all bytes are UTF-8 text.
     pub is_text: bool,
 }

@@ -208,7 +208,7 @@ settings! {
         expiry_window: u64 = "0", seconds(0, LINK_SECONDS_MAX);
         /// Seconds by which a link may be used before its `not-before`.
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
-        /// Whether the URLs of the APIs' mints end with the file's name, as those of the command line do.
+        /// True if the URLs of the APIs' mints end with the file's name, as those of the command line do.
         name_in_url: bool = "false", boolean;
         /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
@@ -219,7 +219,7 @@ settings! {
     cors: Cors {
         /// Origins whose scripts may read the bytes; `*` alone is every one.
         origins: Origins = "*", origins;
-        /// Whether those scripts may send credentials along, which the byte route ignores.
+        /// True if those scripts may send credentials along, which the byte route ignores.
         credentials: bool = "false", boolean;
         /// Who may embed the bytes: the header `Cross-Origin-Resource-Policy`.
         resource_policy: ResourcePolicy = "cross-origin", word(&ResourcePolicy::WORDS);

@@ -19,7 +19,7 @@ use crate::model::key::ApiKey;
 /// The secret that a signature is held against where there is no app.
 const NOBODYS_SECRET: &str = "nobody has this secret, and no signature under it is ever good";
 
-/// Whether `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in constant time. It
+/// Returns whether `signature` is the HMAC-SHA256 of `message` under the app's secret; compared in constant time. It
 /// never is where there is no app, after the same work.
 fn has_signed(app: Option<&App>, message: &str, signature: &[u8; 32]) -> Result<bool, Refusal> {
     let secret = app.map_or(NOBODYS_SECRET, |app| app.secret.reveal());

@@ -39,7 +39,7 @@ pub enum Complaint {
     Healed,
     /// It is a file in place whose bytes are its own, under another identity than its row has: it was restored, say.
     Moved {
-        /// Whether its row has the new one now.
+        /// True if its row has the new one now.
         is_noted: bool,
     },
 }

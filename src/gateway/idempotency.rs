@@ -42,7 +42,7 @@ pub struct HeldKey {
     gateway: Arc<Gateway>,
     claim: Claim,
     renewing: AbortHandle,
-    /// Whether there is nothing to give up any more.
+    /// True if there is nothing to give up any more.
     is_done: bool,
 }
 

@@ -128,7 +128,7 @@ impl Tally {
 }
 
 impl Gateway {
-    /// Whether requests can be answered: looks at the catalogue, and whether the blob store can be read and
+    /// Returns whether requests can be answered: looks at the catalogue, and whether the blob store can be read and
     /// written. Unavailable where one of them does not answer in [`LOOK_WAIT_MAX`].
     ///
     /// A look at a store costs it two syncs, so there is one at a time, and of many who ask meanwhile the next

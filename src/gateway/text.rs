@@ -80,7 +80,7 @@ impl Gateway {
         }
     }
 
-    /// Whether all of a file's bytes are UTF-8 text.
+    /// Returns whether all of a file's bytes are UTF-8 text.
     async fn is_text(&self, file: &FileRecord) -> Result<bool, BlobError> {
         let blob = self.blobs.open(&file.location, file.size).await?;
         let (mut pieces, mut detector) = (Pieces::of(blob), TextDetector::default());

@@ -2,7 +2,7 @@
 
 use super::id::{FileId, InvalidId, OrganizationId};
 
-/// Whether this is one segment of a path that names something: not empty, without a `/`, and neither `.`
+/// Returns whether this is one segment of a path that names something: not empty, without a `/`, and neither `.`
 /// nor `..`, which stand for other places (RFC 3986, §3.3). It is looked at as it was sent.
 pub fn is_name_in_path(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && !segment.contains('/')

@@ -129,7 +129,7 @@ impl InPlace {
         is_known && self.may_be(now)
     }
 
-    /// Whether nothing that is known of the identity moved.
+    /// Returns whether nothing that is known of the identity moved.
     pub fn may_be(&self, now: &Self) -> bool {
         let is_same_device = self.device.is_none() || self.device == now.device;
         let is_unchanged = self.changed_nanos.is_none() || self.changed_nanos == now.changed_nanos;

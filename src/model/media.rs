@@ -103,7 +103,7 @@ impl MediaType {
         Self(OCTET_STREAM.into())
     }
 
-    /// Whether this is what clients declare when they do not know the type.
+    /// Returns whether this is what clients declare when they do not know the type.
     pub fn is_placeholder(&self) -> bool {
         let essence = self.essence();
         // A multipart type means nothing without its boundary (RFC 2046, §5.1.1).
@@ -112,7 +112,7 @@ impl MediaType {
         self.has_wildcard() || is_empty_multipart || PLACEHOLDERS.contains(&essence.as_str())
     }
 
-    /// Whether the type or the subtype is `*`, as in `image/*`: a range of types (RFC 9110, §12.5.1).
+    /// Returns whether the type or the subtype is `*`, as in `image/*`: a range of types (RFC 9110, §12.5.1).
     fn has_wildcard(&self) -> bool {
         self.essence().split('/').any(|part| part == "*")
     }
@@ -129,7 +129,7 @@ impl MediaType {
         [text, "; charset=utf-8"].concat().into()
     }
 
-    /// Whether browsers take this type for text without a charset of its own.
+    /// Returns whether browsers take this type for text without a charset of its own.
     fn is_browser_text(&self) -> bool {
         let essence = self.essence();
         let (kind, subtype) = essence.split_once('/').unwrap_or_default();
@@ -191,7 +191,7 @@ fn is_essence(text: &str) -> bool {
         .is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype))
 }
 
-/// Whether this is `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )` of RFC 9110, §5.6.6, in
+/// Returns whether this is `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )` of RFC 9110, §5.6.6, in
 /// printable ASCII.
 fn are_parameters(text: &str) -> bool {
     let mut parameters = Parameters(text);

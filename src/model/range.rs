@@ -38,7 +38,7 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// Whether these are all bytes of a file of `size` bytes. Several parts never are.
+    /// Returns whether these are all bytes of a file of `size` bytes. Several parts never are.
     pub fn is_all_of(&self, size: u64) -> bool {
         match self {
             Self::Whole => true,

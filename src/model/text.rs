@@ -17,16 +17,16 @@ pub struct TextDetector {
     head: Utf8,
     /// How many of the first bytes are still to come.
     head_left: usize,
-    /// Whether there are bytes behind the first ones.
+    /// True if there are bytes behind the first ones.
     is_longer: bool,
 }
 
 /// A detector's findings on a file's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DetectedText {
-    /// Whether all bytes are valid UTF-8 without NUL and without ESC. No bytes at all are.
+    /// True if all bytes are valid UTF-8 without NUL and without ESC. No bytes at all are.
     pub is_utf8: bool,
-    /// Whether the first [`HEAD_BYTES`] bytes are UTF-8 text: valid, with no control character that text
+    /// True if the first [`HEAD_BYTES`] bytes are UTF-8 text: valid, with no control character that text
     /// does not have ("binary data bytes" of the MIME Sniffing Standard, §3, and ESC). A character that
     /// the last of these bytes cuts is valid.
     pub begins_as_text: bool,
@@ -131,7 +131,7 @@ impl Utf8 {
     }
 }
 
-/// Whether text has no such byte: "binary data byte" of the MIME Sniffing Standard, §3, or ESC.
+/// Returns whether text has no such byte: "binary data byte" of the MIME Sniffing Standard, §3, or ESC.
 const fn is_binary(byte: u8) -> bool {
     matches!(byte, 0..=0x08 | 0x0b | 0x0e..=0x1f)
 }

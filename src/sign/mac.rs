@@ -231,7 +231,7 @@ pub(super) mod work {
         DONE.set((keys_before + keys, macs_before + macs));
     }
 
-    /// How many keys were taken in, and how many MACs were made, while `work` was done.
+    /// Returns how many keys were taken in, and how many MACs were made, while `work` was done.
     pub(crate) fn of<T>(work: impl FnOnce() -> T) -> (T, (u32, u32)) {
         let (keys, macs) = DONE.get();
         let done = work();

@@ -46,7 +46,7 @@ const INCOMPRESSIBLE: [&str; 24] = [
     "zstd",
 ];
 
-/// Whether the digest goes out with this type whoever asks: images but SVG, audio, video, archives, PDF, and
+/// Returns whether the digest goes out with this type whoever asks: images but SVG, audio, video, archives, PDF, and
 /// what is of no known type.
 pub(super) fn is_said_unasked(kind: &MediaType) -> bool {
     let essence = kind.as_str().split(';').next().unwrap_or_default();
@@ -61,7 +61,7 @@ pub(super) fn is_said_unasked(kind: &MediaType) -> bool {
     }
 }
 
-/// Whether the client asks for it: `Want-Repr-Digest` gives `sha-256` a weight above 0. A header that is no
+/// Returns whether the client asks for it: `Want-Repr-Digest` gives `sha-256` a weight above 0. A header that is no
 /// dictionary of weights is ignored as a whole (RFC 8941, §4.2).
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(WANT_REPR_DIGEST).iter();

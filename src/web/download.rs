@@ -32,7 +32,7 @@ pub(super) struct Answer {
     pub(super) response: Response<Body>,
     /// What its head says besides the response's own headers, line by line.
     pub(super) lines: Option<Bytes>,
-    /// Whether the body is the whole file: all of it, or one range that is all of it. Several ranges never
+    /// True if the body is the whole file: all of it, or one range that is all of it. Several ranges never
     /// are, since those that touch are joined to one.
     pub(super) is_whole_file: bool,
 }

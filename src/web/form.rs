@@ -117,7 +117,7 @@ pub(super) struct Fields {
     pub(super) file: &'static [&'static str],
     /// Names of the parts of a batch, of which there may be [`BATCH_FILES_MAX`], but none beside `file`.
     pub(super) batch: &'static [&'static str],
-    /// Whether a text part `null` counts as none: what a client writes that turns its own values into JSON.
+    /// True if a text part `null` counts as none: what a client writes that turns its own values into JSON.
     pub(super) skips_null: bool,
     /// The text parts, each at most once.
     pub(super) texts: &'static [TextField],

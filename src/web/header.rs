@@ -31,7 +31,7 @@ pub(super) fn takes_json(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether a body's head names a coding other than `identity`, which is none (RFC 9110, §8.4.1).
+/// Returns whether a body's head names a coding other than `identity`, which is none (RFC 9110, §8.4.1).
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     let lines = headers.get_all(CONTENT_ENCODING).iter();
     let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));

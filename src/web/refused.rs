@@ -42,7 +42,7 @@ impl Web {
         response
     }
 
-    /// Whether the answer may be shown to whoever opened a link: a proxy passes that of `/verify` on.
+    /// Returns whether the answer may be shown to whoever opened a link: a proxy passes that of `/verify` on.
     pub(super) fn is_about_a_link(&self, path: &str) -> bool {
         FilePath::of_bytes(path).is_some() || self.is_verify(path)
     }
@@ -52,7 +52,7 @@ impl Web {
     }
 }
 
-/// Whether a request only looks, and shows no API key: a person's browser does that. A program of an API
+/// Returns whether a request only looks, and shows no API key: a person's browser does that. A program of an API
 /// may name `text/html`, too, but it shows its key.
 fn is_without_key(request: &Parts) -> bool {
     let looks = request.method == Method::GET || request.method == Method::HEAD;

@@ -54,9 +54,9 @@ pub(super) struct Download {
     /// HEAD, and not GET.
     pub(super) is_head: bool,
     pub(super) status: u16,
-    /// Whether the bytes are left to the proxy, or to the store.
+    /// True if the bytes are left to the proxy, or to the store.
     pub(super) is_handed_over: bool,
-    /// Whether the answer's body is the whole file, and not a range of it, or nothing.
+    /// True if the answer's body is the whole file, and not a range of it, or nothing.
     pub(super) is_whole_file: bool,
     /// How much of it was counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,

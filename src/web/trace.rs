@@ -33,7 +33,7 @@ pub struct Trace {
     traceid: Option<Sent>,
     /// Whose API it is a request of.
     style: Style,
-    /// Whether a trusted proxy sent it.
+    /// True if a trusted proxy sent it.
     is_from_proxy: bool,
 }
 
@@ -42,9 +42,9 @@ pub struct Trace {
 struct Sent {
     /// The first line of the header.
     value: HeaderValue,
-    /// Whether answers may repeat it.
+    /// True if answers may repeat it.
     is_repeatable: bool,
-    /// Whether there is no other line.
+    /// True if there is no other line.
     is_only: bool,
 }
 

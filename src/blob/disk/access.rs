@@ -41,7 +41,7 @@ impl Access {
         Ok(Self { group: Some(group) })
     }
 
-    /// Whether anybody but the owner is to have access.
+    /// Returns whether anybody but the owner is to have access.
     pub(super) const fn is_shared(self) -> bool {
         self.group.is_some()
     }
@@ -85,7 +85,7 @@ impl Access {
     }
 }
 
-/// Whether this process may give files of its own to a group.
+/// Returns whether this process may give files of its own to a group.
 fn is_member(group: u32) -> io::Result<bool> {
     let is_it = |one: &Gid| one.as_raw() == group;
     Ok(geteuid().is_root() || is_it(&getegid()) || getgroups()?.iter().any(is_it))

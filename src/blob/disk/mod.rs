@@ -201,7 +201,7 @@ impl Directories {
         Ok(removed)
     }
 
-    /// How many stages [`Self::sweep`] would find.
+    /// Returns how many stages [`Self::sweep`] would find.
     fn abandoned(&self) -> Result<usize, BlobError> {
         let before = self.stages_before().map(|before| stage::abandoned(&before));
         let here = [&self.stages, self.shelf.directory()].map(stage::abandoned);

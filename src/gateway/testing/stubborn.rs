@@ -14,7 +14,7 @@ pub(crate) struct Stubborn {
     pub(crate) inner: Memory,
     /// Those that can be neither removed nor read.
     pub(crate) fails: BTreeSet<BlobKey>,
-    /// Whether the store says of these that it is out of reach.
+    /// True if the store says of these that it is out of reach.
     pub(crate) is_unavailable: bool,
     /// Whether stages cannot be swept either.
     pub(crate) stages: bool,

@@ -26,7 +26,7 @@ const STATUSES: [&str; 4] = ["uploading", "error", "ready", "deleted"];
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     filters: Filters,
-    /// Whether a filter is there that no file passes.
+    /// True if a filter is there that no file passes.
     is_empty: bool,
     cursor: Option<Cursor>,
     limit: Option<u32>,
