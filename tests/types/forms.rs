@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::*;
 use crate::support::form::BOUNDARY;
-
-const GO: &str = include_str!("forms.go");
 
 /// Parameters behind `name="file"`, and the name that they give.
 const NAMES: [(&str, &str); 14] = [
@@ -60,44 +59,115 @@ fn forms() -> Vec<(Vec<u8>, &'static str)> {
         .collect()
 }
 
-/// What Go's `mime/multipart` finds in each: the file's name and its bytes.
-fn by_go(forms: &[(Vec<u8>, &str)]) -> Vec<[String; 2]> {
-    let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("forms.go"), GO).unwrap();
-    let mut go = Command::new("go");
-    go.args(["run", "forms.go", BOUNDARY])
-        .current_dir(&directory);
-    let mut child = go.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let child = child
-        .as_mut()
-        .expect("go is installed; tests/run does that");
-    let mut input = child.stdin.take().unwrap();
-    for (form, _) in forms {
-        let digits: String = form.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(input, "{digits}").unwrap();
-    }
-    drop(input);
-    let output = child.stdout.take().unwrap();
-    let answers = serde_json::Deserializer::from_reader(output).into_iter();
-    let answers: Vec<[String; 2]> = answers.map(Result::unwrap).collect();
-    assert!(child.wait().unwrap().success());
-    answers
+/// A program that reads forms, one a line, and prints the name and the bytes of each file.
+struct Peer {
+    command: Command,
+    /// What the forms hold that it reads in another way, or refuses.
+    differs: &'static [&'static str],
 }
 
+impl Peer {
+    /// Go's `mime/multipart`.
+    fn go(directory: &Path) -> Self {
+        fs::write(directory.join("forms.go"), include_str!("forms.go")).unwrap();
+        let mut command = Command::new("go");
+        command.args(["run", "forms.go"]).current_dir(directory);
+        let differs = &[];
+        Self { command, differs }
+    }
+
+    /// Debian's werkzeug, which is in the path of Debian's own Python. It passes over no `filename*`, whatever is
+    /// in it, but for one that names a language.
+    fn werkzeug() -> Self {
+        let mut command = Command::new("/usr/bin/python3");
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/types/forms.py"));
+        let differs = &[
+            "'en'",
+            "100%",
+            "b%4",
+            "windows-1252",
+            "Shift_JIS",
+            "*=b.txt",
+            "*=''b.txt",
+        ];
+        Self { command, differs }
+    }
+
+    /// busboy. It drops a part whose `filename*` it cannot decode, and knows no padding behind a boundary
+    /// (RFC 2046, §5.1.1, allows it).
+    fn busboy() -> Self {
+        let mut command = Command::new("node");
+        let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser/node_modules");
+        command
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/types/forms.cjs"
+            ))
+            .env("NODE_PATH", modules);
+        let differs = &[
+            "100%",
+            "b%4",
+            "windows-1252",
+            "Shift_JIS",
+            "*=b.txt",
+            "*=''b.txt",
+            " \t\r\n",
+        ];
+        Self { command, differs }
+    }
+
+    /// The name and the bytes of the file in each form; not both where the program found none.
+    fn read(&mut self, forms: &[(Vec<u8>, &str)]) -> Vec<Vec<String>> {
+        let command = self.command.arg(BOUNDARY);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let child = child.as_mut().expect("tests/run installs it");
+        let mut input = child.stdin.take().unwrap();
+        for (form, _) in forms {
+            let digits: String = form.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(input, "{digits}").unwrap();
+        }
+        drop(input);
+        let output = child.stdout.take().unwrap();
+        let answers = serde_json::Deserializer::from_reader(output).into_iter();
+        let answers: Vec<Vec<String>> = answers.map(Result::unwrap).collect();
+        assert!(child.wait().unwrap().success());
+        answers
+    }
+}
+
+/// Go reads every form so; the others all but those that are named above.
 #[tokio::test(flavor = "multi_thread")]
-async fn forms_are_read_as_go_reads_them() {
+async fn forms_are_read_as_other_servers_read_them() {
     let forms = forms();
     let app = TestApp::start().await.with_org_123().await;
-    for ((form, name), [go_name, go_bytes]) in forms.iter().zip(by_go(&forms)) {
+    let mut ours = Vec::new();
+    for (form, name) in &forms {
         let text = String::from_utf8_lossy(form);
-        assert_eq!(go_name, *name, "{text}");
         let reply = post(&app, UPLOADS[0], form).await;
         assert_eq!(reply.status, 201, "{text}");
         let file = reply.json();
         assert_eq!(file["original_filename"], *name, "{text}");
         let link = app.link(file["id"].as_str().unwrap(), "").await;
         let bytes = app.client.get(&link, &[]).await.body;
-        assert_eq!(String::from_utf8_lossy(&bytes), go_bytes, "{text}");
+        ours.push([
+            (*name).to_owned(),
+            String::from_utf8(bytes.to_vec()).unwrap(),
+        ]);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for mut peer in [Peer::go(directory.path()), Peer::werkzeug(), Peer::busboy()] {
+        let theirs = peer.read(&forms);
+        assert_eq!(theirs.len(), forms.len());
+        for ((ours, theirs), (form, _)) in ours.iter().zip(theirs).zip(&forms) {
+            let text = String::from_utf8_lossy(form);
+            let differs = peer.differs.iter().any(|part| text.contains(part));
+            assert_eq!(
+                theirs != ours,
+                differs,
+                "{:?}: {theirs:?} for {text}",
+                peer.command
+            );
+        }
     }
 }
 
