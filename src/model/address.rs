@@ -1,4 +1,4 @@
-//! Where a file is in the whole installation: its organization, and its own id inside that.
+//! The address of a file in the whole installation: its organization and its id inside that.
 
 use super::id::{FileId, InvalidId, OrganizationId};
 
@@ -11,13 +11,13 @@ pub fn is_name_in_path(segment: &str) -> bool {
 /// The address of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileAddress {
-    /// Whose file.
+    /// The organization that owns the file.
     pub organization: OrganizationId,
-    /// Which file.
+    /// The file's id inside its organization.
     pub file: FileId,
 }
 
-/// The address of a file, borrowed from whoever names it: two ids that were checked and not copied. It
+/// The address of a file, borrowed from the request: two ids that were checked and not copied. It
 /// has the hash of the [`FileAddress`] that it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileRef<'a> {
@@ -41,17 +41,17 @@ impl<'a> FileRef<'a> {
         }
     }
 
-    /// Whose file.
+    /// Returns the organization's id.
     pub const fn organization(self) -> &'a str {
         self.organization
     }
 
-    /// Which file.
+    /// Returns the file's id.
     pub const fn file(self) -> &'a str {
         self.file
     }
 
-    /// The same address, copied.
+    /// Returns a copy that owns its ids.
     pub fn to_address(self) -> FileAddress {
         FileAddress {
             organization: OrganizationId::of_checked(self.organization),
@@ -59,7 +59,7 @@ impl<'a> FileRef<'a> {
         }
     }
 
-    /// Whether this is the file's address.
+    /// Returns whether `address` is the same address.
     pub fn is_of(self, address: &FileAddress) -> bool {
         self == FileRef::new(&address.organization, &address.file)
     }

@@ -35,7 +35,7 @@ impl fmt::Display for Bytes {
             return write!(f, "{bytes} byte{s}");
         };
         let (whole, rest) = (bytes / factor, bytes % factor);
-        // Down, so that what is too large is never said to be as large as the limit in another unit.
+        // Rounded down, so that an amount over a limit never reads like the limit in another unit.
         let tenths = rest / (factor / 10);
         match tenths.min(9) {
             0 => write!(f, "{whole} {unit} ({bytes} bytes)"),

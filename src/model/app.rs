@@ -10,16 +10,16 @@ use super::time::UnixSeconds;
 /// The longest secret of an app, in bytes.
 pub const APP_SECRET_BYTES_MAX: usize = 256;
 
-/// An app as the catalogue keeps it. Whoever signs with its secret acts as its API key.
+/// An app as the catalogue keeps it. A request that is signed with its secret acts as its API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     /// Unique in the installation.
     pub id: AppId,
     /// The API key that it acts as.
     pub key: ApiKeyId,
-    /// What it signs with.
+    /// The secret that the application signs its requests with.
     pub secret: AppSecret,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
 }
 

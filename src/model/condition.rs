@@ -4,13 +4,12 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::time::UnixSeconds;
 
-/// What a file is recognised by.
+/// The entity tag and the date by which a client recognises a version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validators {
     /// The strong entity tag, with its quotes.
     pub etag: String,
-    /// When the file became ready. Its bytes never changed since, so this date is a strong validator,
-    /// too.
+    /// Time at which the file became ready. Its bytes never changed since, so this date is a strong validator, too.
     pub last_modified: UnixSeconds,
 }
 
@@ -27,7 +26,7 @@ pub struct Conditions {
     pub if_modified_since: Option<UnixSeconds>,
 }
 
-/// What the conditions of a GET or HEAD come to.
+/// The result of evaluating the conditions of a GET or HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The file is to be sent.
@@ -112,8 +111,8 @@ impl Validators {
         httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.last_modified.get()))
     }
 
-    /// Whether an `If-Range` of this value lets a range through (RFC 9110, §13.1.5): our own tag, or
-    /// exactly our own date.
+    /// Returns whether an `If-Range` of this value lets a range through (RFC 9110, §13.1.5): our own tag, or exactly
+    /// our own date.
     pub fn let_range_through(&self, if_range: &str) -> bool {
         if_range == self.etag || http_date(if_range) == Some(self.last_modified)
     }

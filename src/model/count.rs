@@ -1,11 +1,11 @@
-//! How often files and links were downloaded, and how much of them was sent.
+//! Counters of the downloads of files and links, and of the bytes sent.
 
 use super::address::FileAddress;
 use super::id::FileId;
 use super::revocation::LinkId;
 use super::time::UnixSeconds;
 
-/// What was counted of one file, or of one link.
+/// The counters of one file or of one link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Answers that began to carry bytes: of the whole file, or of a part of it.
@@ -14,12 +14,12 @@ pub struct Counts {
     pub whole: u64,
     /// Bytes of their bodies that were handed to the socket.
     pub bytes_sent: u64,
-    /// When the last one ended; `None` before the first.
+    /// Time at which the last download ended; `None` before the first.
     pub last_at: Option<UnixSeconds>,
 }
 
 impl Counts {
-    /// Adds what was counted elsewhere. Numbers stay at the largest that there is.
+    /// Adds counts from elsewhere. Sums saturate.
     pub fn add(&mut self, other: &Self) {
         self.downloads = self.downloads.saturating_add(other.downloads);
         self.whole = self.whole.saturating_add(other.whole);
@@ -28,7 +28,7 @@ impl Counts {
     }
 }
 
-/// What came to pass by one link since it was counted last. It counts for the link and for its file.
+/// Downloads by one link that are not yet in the catalogue. It counts for the link and for its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Count {
     /// The link's file.
@@ -37,11 +37,11 @@ pub struct Count {
     pub link: LinkId,
     /// From when on the link is dead, and its counts say nothing any more.
     pub expires: UnixSeconds,
-    /// What is to be added.
+    /// The counts to add.
     pub counts: Counts,
 }
 
-/// Whose counts are asked for, inside an organization.
+/// The subject of counters, inside an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted<'a> {
     /// Those of a file: of all its links together.

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::name::FileName;
 
-/// Whether a browser shows the file or saves it.
+/// A way for a browser to present a file: show it or save it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// Shown where the browser can.
@@ -13,7 +13,7 @@ pub enum Disposition {
     Attachment,
 }
 
-/// What RFC 8187 §3.2.1 lets stand as it is in a `filename*` (`attr-char`).
+/// The bytes that a `filename*` must escape: all but the `attr-char` of RFC 8187, §3.2.1.
 const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'!')
     .remove(b'#')
@@ -60,8 +60,8 @@ impl Disposition {
     }
 }
 
-/// Whether `text` may be a whole `Content-Disposition`: `inline` or `attachment`, alone or followed by
-/// `;` and parameters in printable ASCII. A signed claim is held to this before it reaches a header.
+/// Returns whether `text` may be a whole `Content-Disposition`: `inline` or `attachment`, alone or followed by `;` and
+/// parameters in printable ASCII.  A signed claim is held to this before it reaches a header.
 pub fn is_valid_header(text: &str) -> bool {
     let (kind, parameters) = text.split_once(';').unwrap_or((text, ""));
     Disposition::parse(kind.trim_end_matches(' ')).is_some()

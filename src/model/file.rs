@@ -21,38 +21,38 @@ pub struct FileRecord {
     pub space: SpaceId,
     /// The original name, cleaned.
     pub name: FileName,
-    /// What the bytes are served as.
+    /// The media type that the bytes are served as.
     pub media_type: MediaType,
     /// Length in bytes.
     pub size: u64,
     /// Of the bytes; also the `ETag`.
     pub sha256: Sha256Digest,
-    /// What the file is for.
+    /// The purpose that the uploader named.
     pub purpose: Purpose,
-    /// Whether the file can be had.
+    /// The state: ready, deleted or purged.
     pub state: FileState,
     /// The uploader's own words.
     pub metadata: Metadata,
-    /// When the file was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
-    /// When the file became ready.
+    /// Time at which the file became ready.
     pub updated_at: UnixSeconds,
     /// The API key that uploaded it; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
     /// Since when its bytes are known to be damaged: it is not served until they are found whole again.
     pub damaged_at: Option<UnixSeconds>,
-    /// How often all links of the file were revoked. It is under every link's MAC.
+    /// The number of times that all links of the file were revoked. It is under every link's MAC.
     pub link_revision: u64,
-    /// Where the bytes are.
+    /// The location of the bytes.
     pub location: BlobLocation,
-    /// Whether all bytes are UTF-8 text; `None` until somebody has read them for it.
+    /// True if all bytes are UTF-8 text; `None` until somebody has read them for it.
     pub is_text: Option<bool>,
     /// From this second on the file and its links answer as deleted; `None`: never.
     pub expires_at: Option<UnixSeconds>,
 }
 
 impl FileRecord {
-    /// Where the file is in the whole installation.
+    /// Returns the file's address in the whole installation.
     pub fn address(&self) -> FileAddress {
         FileAddress {
             organization: self.organization.clone(),
@@ -69,19 +69,19 @@ impl FileRecord {
     }
 }
 
-/// Whether a file can be had.
+/// The state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
     /// Its bytes are there.
     Ready,
     /// Deleted, its bytes still kept in the recycle bin.
     Deleted {
-        /// When it was deleted.
+        /// Time of the deletion.
         at: UnixSeconds,
     },
     /// Deleted, its bytes gone; only its id is still taken.
     Swept {
-        /// When it was deleted.
+        /// Time of the deletion.
         at: UnixSeconds,
     },
 }
@@ -96,7 +96,7 @@ impl FileState {
     }
 }
 
-/// Where a file's bytes are.
+/// The location of a file's bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BlobLocation {
     /// In the blob store, under a key we drew.
@@ -122,8 +122,8 @@ pub struct InPlace {
 }
 
 impl InPlace {
-    /// Whether a file that is `now` must be the one that was registered: nothing of its identity moved, and all of it
-    /// is known.
+    /// Returns whether a file that is `now` must be the one that was registered: nothing of its identity moved, and all
+    /// of it is known.
     pub fn is(&self, now: &Self) -> bool {
         let is_known = self.device.is_some() && self.changed_nanos.is_some();
         is_known && self.may_be(now)
@@ -139,7 +139,7 @@ impl InPlace {
     }
 }
 
-/// What a file is for (Qoder's `purpose`, "Files" guide).
+/// The purpose of a file (Qoder's `purpose`, "Files" guide).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
     /// Sent by a person; the default.

@@ -46,7 +46,7 @@ fn check(text: &str) -> Result<(), InvalidId> {
     }
 }
 
-/// Whether each byte is one of `[A-Za-z0-9_-]`. All are looked at, whatever the first ones are, which is less
+/// Returns whether each byte is one of `[A-Za-z0-9_-]`. All are looked at, whatever the first ones are, which is less
 /// work than to stop.
 pub(super) fn are_of_ids(bytes: &[u8]) -> bool {
     let good = |byte: u8| OF_IDS.get(usize::from(byte)).is_some_and(|good| *good);
@@ -79,7 +79,7 @@ macro_rules! identifier {
             }
         }
 
-        /// Where ids are looked for in a map, their text will do: it has the same order and hash.
+        /// Lets a map be asked by the text of an id: the text has the same order and hash.
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -134,7 +134,7 @@ identifier! {
 }
 
 impl OrganizationId {
-    /// Whether the text is one.
+    /// Checks that the text is an id of this kind.
     pub(super) fn check(text: &str) -> Result<(), InvalidId> {
         check(text)
     }
@@ -158,7 +158,7 @@ impl SpaceId {
 }
 
 impl FileId {
-    /// Whether the text is one.
+    /// Checks that the text is an id of this kind.
     pub(super) fn check(text: &str) -> Result<(), InvalidId> {
         check(text)
     }

@@ -15,17 +15,17 @@ pub struct ApiKey {
     pub name: String,
     /// SHA-256 of the key's text.
     pub digest: Sha256Digest,
-    /// What it may do.
+    /// The calls that the key may make.
     pub scopes: Scopes,
-    /// Whether it works.
+    /// The state, its expiry apart.
     pub state: ApiKeyState,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
     /// From when on it no longer works; `None` for never.
     pub expires_at: Option<UnixSeconds>,
 }
 
-/// Whether an API key works, its expiry apart.
+/// The state of an API key, its expiry apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApiKeyState {
     /// It works.
@@ -101,7 +101,7 @@ impl Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// What a key made without naming scopes has: read, mint, write.
+    /// The scopes of a key that was made without naming any: read, mint, write.
     pub const USUAL: Self = Self(7);
     /// Everything.
     pub const ALL: Self = Self(15);
@@ -117,7 +117,7 @@ impl Scopes {
         scopes.map(|scopes| Self::of(&scopes))
     }
 
-    /// Whether a key with this set may do `scope`. `admin` includes the rest.
+    /// Returns whether a key with this set may do `scope`. `admin` includes the rest.
     pub const fn allow(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Admin.bit()) != 0
     }

@@ -33,7 +33,7 @@ const SCRIPTS: [&str; 3] = [
 ];
 
 /// A media type: `token/token`, with parameters perhaps, in printable ASCII. Kept verbatim, so it is held
-/// to the grammar by the letter: what a browser could take for another type is none here.
+/// to the grammar by the letter: a text that a browser could take for another type is refused.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct MediaType(Box<str>);
 
@@ -147,9 +147,9 @@ impl MediaType {
         &self.0
     }
 
-    /// Whether a browser only paints or plays this type and can run nothing of it: images but for
-    /// SVG, audio, video, fonts and PDF. XML of any kind is a document, and can run; `image/*` is no type,
-    /// and a browser may take its bytes for anything.
+    /// Returns whether a browser only paints or plays this type and can run nothing of it: images but for SVG, audio,
+    /// video, fonts and PDF. XML of any kind is a document, and can run; `image/*` is no type, and a browser may take
+    /// its bytes for anything.
     pub fn is_passive(&self) -> bool {
         let essence = self.essence();
         if essence.ends_with("+xml") || self.has_wildcard() {
@@ -226,7 +226,7 @@ impl<'a> Iterator for Parameters<'a> {
     }
 }
 
-/// What follows the token or the quoted string that `text` begins with.
+/// Returns the rest of `text` behind the token or the quoted string that it begins with.
 fn after_value(text: &str) -> Option<&str> {
     let Some(quoted) = text.strip_prefix('"') else {
         let (token, after) = text.split_at(token_length(text));

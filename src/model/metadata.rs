@@ -1,4 +1,4 @@
-//! What an uploader may say of a file in words of its own.
+//! Metadata: pairs of an uploader's own words about a file.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const RESERVED_KEY: &str = "__proto__";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata(BTreeMap<String, String>);
 
-/// Why a set of pairs is no metadata.
+/// The rule that a set of pairs breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMetadata {
     /// More than 16 keys.

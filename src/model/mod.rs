@@ -1,8 +1,8 @@
-//! The words of the domain, as plain values.
+//! The types of the domain, as plain values.
 //!
-//! Every type here is parsed once, at the edge, and then carries its own proof: whoever holds a
-//! [`id::FileId`] need not check its characters again. Nothing in this floor does IO, reads a clock,
-//! logs, or knows of HTTP, SQL or JSON, and nothing here is serialisable.
+//! Every type here is parsed once, at the edge, and then carries its own proof: nobody checks the characters of a
+//! [`id::FileId`] again. Nothing in this layer does IO, reads a clock, logs, or knows of HTTP, SQL or JSON, and
+//! nothing here is serialisable.
 
 pub mod address;
 pub mod amount;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// What stands before the last 32 bits of an IPv4-mapped IPv6 address.
+/// The bits that stand before the last 32 of an IPv4-mapped IPv6 address.
 const MAPPED_PREFIX: u128 = 0xffff;
 
 /// One address, or all that share its first bits. IPv4 written as IPv4-mapped IPv6 is IPv4.
@@ -10,7 +10,7 @@ const MAPPED_PREFIX: u128 = 0xffff;
 pub struct Network {
     /// The lowest address, an IPv4 one in its mapped form.
     first: u128,
-    /// How many of the last bits may differ, at most 128.
+    /// The number of last bits that may differ, at most 128.
     free_bits: u32,
 }
 
@@ -29,7 +29,7 @@ impl Network {
         (first & mask(free_bits) == first).then_some(Self { first, free_bits })
     }
 
-    /// Whether the address is in it. No IPv4 address is in an IPv6 network, `::/0` included, but a
+    /// Returns whether the address is in the network. No IPv4 address is in an IPv6 network, `::/0` included, but a
     /// mapped one counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let bits = bits(address);

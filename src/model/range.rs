@@ -23,7 +23,7 @@ enum RangeRequest {
     Suffix(u64),
 }
 
-/// What ranges mean for a file whose length is known.
+/// The ranges of a request, resolved against a file whose length is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The whole file, as if nothing had been asked.
@@ -69,8 +69,8 @@ impl RangeSet {
         (!ranges.is_empty()).then_some(Self(ranges))
     }
 
-    /// What the ranges mean for a file of `size` bytes. A last position or a suffix beyond the file is
-    /// cut to it, ranges outside it are left out, and ranges that overlap or touch become one.
+    /// Resolves the ranges against a file of `size` bytes. A last position or a suffix beyond the file is cut to it,
+    /// ranges outside it are left out, and ranges that overlap or touch become one.
     pub fn resolve(&self, size: u64) -> Selection {
         if size == 0
             && self

@@ -1,4 +1,4 @@
-//! What was ever revoked, as every process holds it in memory.
+//! Revocations: a snapshot of all that was ever revoked.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -69,7 +69,7 @@ impl Revocations {
             .unwrap_or_default()
     }
 
-    /// Whether this one link was revoked.
+    /// Returns whether this one link was revoked.
     pub fn is_denied(&self, organization: impl AsRef<str>, link: LinkId) -> bool {
         self.denied_until(organization, link).is_some()
     }

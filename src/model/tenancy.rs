@@ -10,9 +10,9 @@ pub struct Organization {
     pub id: OrganizationId,
     /// A person's word for it; may be empty.
     pub name: String,
-    /// How often all its links were revoked. It is under every organization key.
+    /// The number of times that all links of the organization were revoked. It is under every organization key.
     pub epoch: u64,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
 }
 
@@ -25,7 +25,7 @@ pub struct Space {
     pub id: SpaceId,
     /// A person's word for it; may be empty.
     pub name: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
 }
 
@@ -40,6 +40,6 @@ pub struct Folder {
     pub name: String,
     /// The organizations that may mint links for its files, besides its own, ordered by id.
     pub members: Vec<OrganizationId>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
 }

@@ -2,8 +2,8 @@
 
 use memchr::memchr2;
 
-/// How many of a file's first bytes tell text from binary data where its name does not (MIME Sniffing
-/// Standard, §5.2, reads more; these are enough to tell a program's source from a video).
+/// The number of first bytes that tell text from binary data where a file's name does not (MIME Sniffing Standard,
+/// §5.2, reads more; these are enough to tell a program's source from a video).
 pub const HEAD_BYTES: usize = 512;
 
 const NUL: u8 = 0;
@@ -15,7 +15,7 @@ const ESC: u8 = 0x1b;
 pub struct TextDetector {
     all: Utf8,
     head: Utf8,
-    /// How many of the first bytes are still to come.
+    /// The number of first bytes that are still to come.
     head_left: usize,
     /// True if there are bytes behind the first ones.
     is_longer: bool,
@@ -150,7 +150,7 @@ mod tests {
         detector.finish()
     }
 
-    /// The same by the standard library, on all bytes at once.
+    /// Judges all bytes at once by the standard library.
     fn expected(bytes: &[u8]) -> bool {
         str::from_utf8(bytes).is_ok_and(|text| !text.contains(['\0', '\u{1b}']))
     }

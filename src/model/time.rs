@@ -41,7 +41,7 @@ impl UnixSeconds {
         Self(self.0.saturating_sub(seconds))
     }
 
-    /// How many seconds this is after `earlier`; 0 if it is not after it.
+    /// Returns the seconds from `earlier` to this time; 0 if it is not after `earlier`.
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
