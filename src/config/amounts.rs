@@ -1,7 +1,7 @@
 //! Durations and sizes as a person writes them.
 
-/// Seconds, from a whole number of them or a text such as `90`, `90s`, `15m`, `1h30m`, `7d`, `1w`. The error is
-/// the end of a sentence that begins with what was being set.
+/// Reads seconds: a whole number of them or a text such as `90`, `90s`, `15m`, `1h30m`, `7d`, `1w`. The error is the
+/// end of a sentence that begins with the key.
 ///
 /// # Errors
 /// A text that is no duration.
@@ -9,8 +9,8 @@ pub fn seconds_of(text: &str) -> Result<u64, String> {
     duration(text).ok_or_else(|| SECONDS_HINT.into())
 }
 
-/// Bytes, from a whole number of them, at least one, or a text such as `512KiB`, `100MiB`, `2GiB`. The error is
-/// the end of a sentence that begins with what was being set.
+/// Reads bytes: a whole number of them, at least one, or a text such as `512KiB`, `100MiB`, `2GiB`. The error is the
+/// end of a sentence that begins with the key.
 ///
 /// # Errors
 /// A text that is no size, and 0.

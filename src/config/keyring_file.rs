@@ -1,8 +1,8 @@
 //! The keyring's file, `keyring.toml`: one `[[key]]` each with `kid`, `state`, `created_at` (RFC 3339)
 //! and, unless the key is retired, `secret` (base64).
 //!
-//! What is wrong with a file is said by the key's kid or its place in the file, counted from 1, never
-//! by quoting the text: the text is the secret.
+//! An error names a key by its kid or its place in the file, counted from 1, and never quotes the text: the text
+//! is the secret.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -23,17 +23,17 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const FIELDS: [&str; 4] = ["kid", "secret", "state", "created_at"];
 
-/// Why a keyring could not be read, written or changed. No variant holds a secret.
+/// An error of reading, writing or changing a keyring. No variant holds a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringFileError {
     /// The file could not be read or written.
     #[error("cannot {doing} the keyring file {path}", path = path.display())]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -66,9 +66,9 @@ pub enum KeyringFileError {
     /// One key is not as it should be.
     #[error("{key} {why}")]
     Key {
-        /// Which key: `key KID`, or by its place where the kid itself cannot be read.
+        /// The key that is wrong: `key KID`, or its place where the kid itself cannot be read.
         key: String,
-        /// What is wrong with it.
+        /// The rule that it breaks.
         why: &'static str,
     },
     /// One key's secret is too weak.
@@ -76,7 +76,7 @@ pub enum KeyringFileError {
     Weak {
         /// Its name.
         kid: Kid,
-        /// What is wrong with it.
+        /// The weakness of its secret.
         #[source]
         why: WeakSecret,
     },
@@ -136,7 +136,7 @@ pub fn read(path: &Path) -> Result<Keyring, KeyringFileError> {
     parse(&text)
 }
 
-/// Puts the keyring where `path` says, mode 0600, in place of what was there: whole or not at all,
+/// Writes the keyring to `path`, mode 0600, in place of the file that was there: whole or not at all,
 /// also through a crash. Two writers at once leave the keyring of one of them.
 pub fn write(path: &Path, keyring: &Keyring) -> Result<(), KeyringFileError> {
     write_whole(path, render(keyring).as_bytes()).map_err(|source| KeyringFileError::Io {

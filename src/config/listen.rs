@@ -1,13 +1,13 @@
-//! Where a listener is.
+//! The address of a listener.
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// What stands before the path of a Unix socket.
+/// The prefix of a Unix socket's path.
 const UNIX: &str = "unix:";
 
-/// What stands before an address where TLS is spoken.
+/// The prefix of an address where TLS is spoken.
 const TLS: &str = "tls:";
 
 /// The place of a public listener. Displayed as it is written: `127.0.0.1:8080`, `tls:[::]:443`,
@@ -16,7 +16,7 @@ const TLS: &str = "tls:";
 pub enum Listen {
     /// An address and a port; port 0 is any free one.
     Tcp(SocketAddr),
-    /// The same, where every connection begins with a TLS handshake.
+    /// An address and port where every connection begins with a TLS handshake.
     Tls(SocketAddr),
     /// The path of a Unix socket.
     Unix(PathBuf),
@@ -43,12 +43,12 @@ impl Listen {
         }
     }
 
-    /// Whether TLS is spoken there.
+    /// Returns whether connections speak TLS.
     pub const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 
-    /// Whether the operating system chooses the port.
+    /// Returns whether the operating system chooses the port.
     pub const fn is_any_port(&self) -> bool {
         match self.address() {
             Some(address) => address.port() == 0,

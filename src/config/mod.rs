@@ -2,10 +2,10 @@
 //!
 //! A setting comes from the TOML file that `--config` or `HALLPASS_CONFIG` names, from the environment
 //! (`server.listen` is `HALLPASS_SERVER_LISTEN`), or from a flag; the later of these counts. No file is
-//! looked for unless one is named. Whatever is unknown or malformed is refused, everything at once, each
-//! with its key and where it came from, and no value is ever printed in a refusal.
+//! looked for unless one is named. Unknown keys and malformed values are refused, all at once, each with its key
+//! and its origin, and no refusal ever prints a value.
 //!
-//! The table below is the only place that knows the keys. To add one, add its two lines there (what it is;
+//! The table below is the only place that knows the keys. To add one, add its two lines there (a description;
 //! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
 mod amounts;
@@ -53,7 +53,7 @@ pub use words::{Http2, LogFormat, LogLevel, ResourcePolicy};
 /// The documented sample, `config/hallpass.toml`: every key, commented out, at its default.
 pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
 
-/// The longest lifetime and window of a link: ten years. What needs longer is not a signed URL.
+/// The longest lifetime and window of a link: ten years.
 pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 /// The largest leeway for `not-before` and for `X-Date`: more than an hour is no difference of clocks.
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
@@ -71,7 +71,7 @@ pub const OPEN_FILES_MAX: u64 = 524_288;
 pub const STORE_BYTES_MAX: u64 = 5 << 40;
 /// The least memory for uploads to a store and downloads from it: for four parts of an upload, 20 MiB.
 pub const STORE_MEMORY_MIN: u64 = 20 * 1024 * 1024;
-/// How many parts of an upload a store takes at most, each of which is held in memory.
+/// The most parts of an upload to a store, each of which is held in memory.
 const STORE_PARTS_MAX: u64 = 10_000;
 /// The largest file that may count as small: larger ones cost more to copy than to send from the disk.
 pub const SMALL_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -101,7 +101,7 @@ pub struct Key {
     pub name: &'static str,
     /// Its default, as the environment would spell it. Empty: not set, or an empty list.
     pub default: &'static str,
-    /// What it is.
+    /// The description of the key, in the comments of the sample file.
     pub doc: &'static str,
 }
 
@@ -130,11 +130,11 @@ macro_rules! settings {
             }
         )+
 
-        /// The checked configuration: whoever holds it need not look at a value again.
+        /// The checked configuration: no value of it needs another check.
         #[derive(Clone, Debug)]
         pub struct Config {
             $($(#[doc = $about])+ pub $section: $Section,)+
-            /// What the `AWS_` variables say of a store.
+            /// The credentials and the region that the `AWS_` variables name for a store.
             pub ambient: Ambient,
             /// The text of a keyring file, from `HALLPASS_KEYRING`. It takes the place of the file.
             pub keyring_text: Option<KeyringText>,
@@ -164,19 +164,19 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Where the gateway listens, what it is called, and where its data lies.
+    /// The addresses and the name of the gateway, and the directory of its data.
     server: Server {
         /// The public listeners, `ADDRESS:PORT`, `tls:ADDRESS:PORT` or `unix:PATH`; port 0 is any free one.
         listen: Vec<Listen> = "127.0.0.1:8080", listeners;
         /// Address of the private listener with health and metrics. Not set: there is none.
         admin_listen: Option<SocketAddr> = "", optional_address;
-        /// What links begin with. Not set: `http://`, or `https://`, and the first address of `listen`.
+        /// The beginning of links. Not set: `http://`, or `https://`, and the first address of `listen`.
         public_base_url: Option<PublicBaseUrl> = "", optional_url;
         /// Directory of the catalogue, the keyring and the bytes.
         data_dir: PathBuf = "./hallpass-data", path;
         /// Addresses and networks whose `X-Forwarded-For` or `Forwarded` counts; `unix` is every Unix socket.
         trusted_proxies: TrustedProxies = "", trusted_proxies;
-        /// Whether every connection begins with a PROXY protocol header: `off` or `required`.
+        /// `required` if every connection begins with a PROXY protocol header, else `off`.
         proxy_protocol: bool = "off", word(&[("off", false), ("required", true)]);
         /// The most connections at once. The one that is idle longest makes room for the next.
         connections_max: u64 = "10000", count(1, CONNECTIONS_MAX);
@@ -186,19 +186,19 @@ settings! {
         tls_certificate: Option<PathBuf> = "", optional_path;
         /// PEM file of that certificate's private key.
         tls_key: Option<PathBuf> = "", optional_path;
-        /// Where HTTP/2 is spoken: nowhere, over TLS, or also to clients of plain listeners that begin with it.
+        /// The connections that may speak HTTP/2: none, those over TLS, or also plain ones that begin with it.
         http2: Http2 = "tls", word(&Http2::WORDS);
-        /// Whether other processes may listen at the same addresses (`SO_REUSEPORT`).
+        /// True if other processes may listen at the same addresses (`SO_REUSEPORT`).
         reuse_port: bool = "false", boolean;
     }
-    /// Where rows lie.
+    /// The database of the rows.
     catalog: CatalogPlace {
         /// URL of the PostgreSQL database of the rows. Not set: an SQLite file in the data directory.
         url: Option<Address> = "", optional_database;
         /// The most connections to that database that calls use at once; two more watch it.
         connections_max: u64 = "10", count(1, CATALOG_CONNECTIONS_MAX);
     }
-    /// How long links live, and how they are revoked.
+    /// The lifetime of links, and their revocation.
     links: Links {
         /// Seconds that a link lives if its mint does not say.
         lifetime: u64 = "1h", seconds(1, LINK_SECONDS_MAX);
@@ -210,26 +210,26 @@ settings! {
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
         /// True if the URLs of the APIs' mints end with the file's name, as those of the command line do.
         name_in_url: bool = "false", boolean;
-        /// Whether browsers forget the bytes when the link ends, if that is sooner than in an hour.
+        /// True if browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
         /// The most files whose links may have been revoked, of all organizations.
         revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
     }
-    /// Which other sites may use the bytes.
+    /// The use of the bytes by other sites.
     cors: Cors {
         /// Origins whose scripts may read the bytes; `*` alone is every one.
         origins: Origins = "*", origins;
         /// True if those scripts may send credentials along, which the byte route ignores.
         credentials: bool = "false", boolean;
-        /// Who may embed the bytes: the header `Cross-Origin-Resource-Policy`.
+        /// The sites that may embed the bytes: the header `Cross-Origin-Resource-Policy`.
         resource_policy: ResourcePolicy = "cross-origin", word(&ResourcePolicy::WORDS);
     }
-    /// What may be uploaded.
+    /// The bounds of uploads.
     uploads: Uploads {
         /// The most bytes in one file that comes over the network.
         size_max: u64 = "1GiB", bytes(1, UPLOAD_BYTES_MAX);
     }
-    /// How much one client, link or organization may have. 0 of anything: it is not limited.
+    /// The limits of one client, link or organization. 0 of anything: it is not limited.
     limits: Limits {
         /// The most requests a minute with one API key.
         api_key_requests_per_minute: u64 = "0", count(0, REQUESTS_PER_MINUTE_MAX);
@@ -254,12 +254,12 @@ settings! {
         /// The most bytes that they have together.
         organization_bytes: u64 = "0", bytes(0, BYTES_KEPT_MAX);
     }
-    /// What becomes of files.
+    /// The retention of files.
     files: Files {
         /// Days for which the bytes of a deleted file are kept.
         recycle_days: u64 = "30", count(0, RECYCLE_DAYS_MAX);
     }
-    /// Where bytes lie.
+    /// The storage of the bytes.
     blobs: Blobs {
         /// Absolute paths of directories whose files may be registered in place.
         in_place_roots: Vec<PathBuf> = "", absolute_paths;
@@ -272,7 +272,7 @@ settings! {
         endpoint: Option<PublicBaseUrl> = "", optional_url;
         /// The store's region. Not set: `AWS_REGION`, or `us-east-1`.
         region: Option<String> = "", optional_text;
-        /// Whether the bucket is named in the path of the store's URLs; else it is in their host.
+        /// True if the bucket is named in the path of the store's URLs; else it is in their host.
         path_style: bool = "true", boolean;
         /// The id by which the store knows us. Not set: what the `AWS_` variables or the machine say.
         access_key_id: Option<String> = "", optional_text;
@@ -281,7 +281,7 @@ settings! {
         /// The most bytes that uploads to the store and downloads from it hold in memory at once.
         memory_max: u64 = "512MiB", bytes(STORE_MEMORY_MIN, CACHE_BYTES_MAX);
     }
-    /// What is kept in memory and open. 0 of anything: it is not.
+    /// The caches, in memory and of open files. 0 of anything: there is no such cache. 0 of anything: it is not.
     cache: Cache {
         /// Bytes of the rows of files and API keys that are kept in memory.
         rows_bytes: u64 = "8MiB", bytes(0, CACHE_BYTES_MAX);
@@ -296,7 +296,7 @@ settings! {
     qoder: Qoder {
         /// The status of the answer that holds a link: 302, or 200.
         content_status: ContentStatus = "302", number_word(&CONTENT_STATUSES);
-        /// Which generation of the API is served: `auto`, 1, or 3.
+        /// The generation of the API that is served: `auto`, 1, or 3.
         generation: GenerationServed = "auto", number_word(&GENERATIONS);
     }
     /// The signing keys.
@@ -304,16 +304,16 @@ settings! {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
         file: Option<PathBuf> = "", optional_path;
     }
-    /// Who sends the bytes.
+    /// Proxy offload: the sender of the bytes.
     handover: Handover {
-        /// Whether Hallpass sends them, names the file to the proxy, or sends clients on to the store:
+        /// The sender: Hallpass, a proxy that is told the file's path, or the store that clients are redirected to:
         /// `stream`, `x-accel-redirect`, `x-sendfile`, `redirect`.
         mode: HandoverMode = "stream", word(&HandoverMode::WORDS);
-        /// What stands before a file's path below the data directory when it is named to the proxy. Not set:
-        /// `/hallpass-internal` for `x-accel-redirect`, the data directory for `x-sendfile`.
+        /// The prefix of a file's path below the data directory when a proxy sends it. Not set: `/hallpass-internal`
+        /// for `x-accel-redirect`, the data directory for `x-sendfile`.
         prefix: Option<String> = "", optional_prefix;
     }
-    /// What `/verify` answers for.
+    /// The answers of `/verify`.
     verify: Verify {
         /// The header in which a proxy says the URL that it was asked for. Not set: there is no `/verify`.
         header: Option<VerifyHeader> = "", optional_header;
@@ -323,14 +323,14 @@ settings! {
         /// Seconds by which a request's `X-Date` may be off, besides the 15 minutes that it may be old.
         date_skew_secs: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
     }
-    /// Who minted, downloaded, changed and revoked what.
+    /// The audit stream: who minted, downloaded, changed and revoked what.
     audit: Audit {
         /// File that each of these is appended to, one JSON object a line. Not set: nowhere.
         file: Option<PathBuf> = "", optional_path;
     }
-    /// What is logged, to standard error.
+    /// The log, on standard error.
     log: Log {
-        /// How a line of the log looks.
+        /// The format of a line of the log.
         format: LogFormat = "text", word(&LogFormat::WORDS);
         /// The least severe lines that are written.
         level: LogLevel = "info", word(&LogLevel::WORDS);
@@ -355,7 +355,7 @@ pub struct Setting {
     pub key: &'static str,
     /// The value's text; lists with commas.
     pub value: String,
-    /// Where it came from.
+    /// The origin of the value.
     pub origin: Origin,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of an installation with one half elsewhere, as `hallpass migrate` is told where.
+//! Overrides for a migration: this configuration with the rows or the bytes elsewhere.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use crate::blob::s3::Bucket;
 use crate::catalog::postgres::Address;
 
 impl Config {
-    /// The same with the rows elsewhere: in the PostgreSQL database of this URL, or in this data directory. The
-    /// error is the end of a sentence, and repeats nothing that may be a password.
+    /// Returns this configuration with the rows elsewhere: in the PostgreSQL database of this URL, or in this data
+    /// directory. The error is the end of a sentence, and repeats nothing that may be a password.
     pub fn with_rows_in(&self, place: &str) -> Result<Self, &'static str> {
         let mut moved = self.clone();
         if is_url(place) {
@@ -20,8 +20,8 @@ impl Config {
         Ok(moved)
     }
 
-    /// The same with the bytes elsewhere: in the bucket and prefix of this URL, in the store that the other
-    /// settings of `blobs` name, or in this data directory.
+    /// Returns this configuration with the bytes elsewhere: in the bucket and prefix of this URL, in the store that the
+    /// other settings of `blobs` name, or in this data directory.
     pub fn with_bytes_in(&self, place: &str) -> Result<Self, &'static str> {
         let mut moved = self.clone();
         moved.blobs.in_place_roots.clear();
@@ -36,7 +36,7 @@ impl Config {
     }
 }
 
-/// Whether it begins like a URL: also one that was mistyped, such as `s3:/bucket`, is no directory.
+/// Returns whether a place begins like a URL: also one that was mistyped, such as `s3:/bucket`, is no directory.
 fn is_url(place: &str) -> bool {
     let scheme = place.split_once(":/").map(|(scheme, _)| scheme);
     scheme.is_some_and(|scheme| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()))

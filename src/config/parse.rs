@@ -1,5 +1,5 @@
-//! From what was given for a key to its checked value. One function for each kind of value; what each
-//! answers with on failure is the end of a sentence that begins with the key.
+//! Parsers from a given value to a checked one, one function for each kind of value. The error of each is the end
+//! of a sentence that begins with the key.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -64,7 +64,7 @@ impl From<toml::Value> for Given {
     }
 }
 
-/// As it was given, for a person; lists with commas.
+/// Writes the value for a person, as it was given; lists with commas.
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -117,7 +117,7 @@ pub(super) fn count(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String
     move |given| number(given, whole, "must be a whole number", min, max, "")
 }
 
-/// One of a few words, each with what it stands for.
+/// Returns a parser of one of a few words, each with its meaning.
 pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> Result<T, String> {
     move |given| {
         let text = given.text()?;
@@ -129,7 +129,7 @@ pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> R
     }
 }
 
-/// As [`word`], of words that are numbers, which a file writes without quotes.
+/// Returns a parser of words that are numbers, which a file writes without quotes.
 pub(super) fn number_word<T: Copy>(
     words: &[(&'static str, T)],
 ) -> impl Fn(&Given) -> Result<T, String> {
@@ -182,7 +182,7 @@ pub(super) fn optional_text(given: &Given) -> Result<Option<String>, String> {
     })
 }
 
-/// A PostgreSQL database. What is wrong with it is said without a word of it.
+/// Reads the URL of a PostgreSQL database. The error quotes nothing of it.
 pub(super) fn optional_database(given: &Given) -> Result<Option<Address>, String> {
     optional(given, |text| Address::parse(text).map_err(Into::into))
 }
@@ -218,7 +218,7 @@ pub(super) fn boolean(given: &Given) -> Result<bool, String> {
     }
 }
 
-/// Addresses and networks, and `unix` for whoever connects to a Unix socket.
+/// Reads addresses and networks, and `unix` for every peer on a Unix socket.
 pub(super) fn trusted_proxies(given: &Given) -> Result<TrustedProxies, String> {
     let mut trusted = TrustedProxies::default();
     for item in given.items()? {

@@ -1,9 +1,9 @@
-//! What is wrong with a configuration, and where each value came from.
+//! Problems of a configuration, and the origin of each value.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value came from. Displayed as a person would look for it: `file /etc/hallpass.toml`,
+/// The origin of a value. Displayed as a person would look for it: `file /etc/hallpass.toml`,
 /// `environment HALLPASS_SERVER_LISTEN`, `flag --listen`, `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -35,8 +35,8 @@ impl fmt::Display for Origin {
 pub struct Problem {
     /// The key, or `configuration file` where a whole file cannot be read.
     pub key: String,
-    /// Where the value came from.
+    /// The origin of the value.
     pub origin: Origin,
-    /// What is wrong with it, or what it must be.
+    /// The rule that the value breaks, or the form that it must have.
     pub why: String,
 }

@@ -1,5 +1,5 @@
-//! Gathers what was given for each key, from the file, the environment and the command line, and remembers
-//! where it came from. No value is judged here.
+//! Gathers the given values from the file, the environment and the command line, each with its origin. No value
+//! is judged here.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +12,7 @@ use super::problem::{Origin, Problem};
 use super::{KEYS, KeyringText};
 use crate::blob::s3::Ambient;
 
-/// What the name of every environment variable of ours begins with.
+/// The prefix of the name of each of our environment variables.
 pub const VARIABLE_PREFIX: &str = "HALLPASS_";
 /// The variable that names the configuration file, where no flag does.
 pub const CONFIG_VARIABLE: &str = "HALLPASS_CONFIG";
@@ -21,7 +21,7 @@ pub const KEYRING_VARIABLE: &str = "HALLPASS_KEYRING";
 /// The longest configuration file. Ours has a few kilobytes; a device or a wrong file may have no end.
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What a problem names as its key where a whole file cannot be read.
+/// The key that a problem names where a whole file cannot be read.
 const WHOLE_FILE: &str = "configuration file";
 
 /// The environment, handed in so that a test can have one of its own.
@@ -50,7 +50,7 @@ pub struct Flag {
     pub name: &'static str,
 }
 
-/// What was given, by key, and what was wrong so far.
+/// The values that were given, by key, and the problems found so far.
 #[derive(Default)]
 pub(super) struct Sources {
     given: HashMap<&'static str, (Given, Origin)>,
@@ -84,8 +84,8 @@ impl Sources {
         sources
     }
 
-    /// The value of a key: what was given, or else its default. Where what was given is refused, that is
-    /// noted, and the default stands in so that the rest can be looked at too.
+    /// Returns the value of a key: the given one, or else its default. Where the given one is refused, this notes
+    /// the problem and returns the default, so that the rest can be checked too.
     pub(super) fn read<T: Default>(
         &mut self,
         key: &str,
@@ -107,7 +107,7 @@ impl Sources {
         Some((given.to_string(), origin.clone()))
     }
 
-    /// Where the value of a key came from.
+    /// Returns the origin of the value of a key.
     pub(super) fn origin(&self, key: &str) -> Origin {
         let given = self.given.get(key);
         given.map_or(Origin::Default, |(_, origin)| origin.clone())
@@ -253,7 +253,7 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
     }
 }
 
-/// How many letters of a known name may be wrong, missing or too many for it to be worth suggesting.
+/// The number of letters of a known name that may be wrong, missing or too many for it to be suggested.
 const SLIPS_MAX: usize = 2;
 
 /// The Levenshtein distance, row by row. Bounded: of a longer name only the beginning is compared.

@@ -1,4 +1,4 @@
-//! What no single value shows: values that contradict each other.
+//! Cross-field validation: refuses values that contradict each other.
 
 use std::net::SocketAddr;
 

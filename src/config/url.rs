@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// The longest public base URL, in bytes: it is repeated in every link, and links end up in mails.
 pub const PUBLIC_BASE_URL_BYTES_MAX: usize = 512;
 
-/// What every minted link begins with: `http://` or `https://`, a host, and optionally a port and a path.
-/// It has no user, query, fragment or final slash, and nothing in it needs escaping anywhere.
+/// The prefix of every minted link: `http://` or `https://`, a host, and optionally a port and a path. It has no user,
+/// query, fragment or final slash, and nothing in it needs escaping anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicBaseUrl {
     text: String,
@@ -14,7 +14,7 @@ pub struct PublicBaseUrl {
 }
 
 impl PublicBaseUrl {
-    /// Reads the URL and drops slashes at its end. The error says what it must be.
+    /// Reads the URL and drops slashes at its end. The error says the form that it must have.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > PUBLIC_BASE_URL_BYTES_MAX {
             return Err("must be at most 512 bytes long");
@@ -93,7 +93,7 @@ fn is_host(host: &str) -> bool {
     }
 }
 
-/// Whether a path is nothing, or names without anything that needs escaping, each after a slash.
+/// Returns whether a path is empty, or names without anything that needs escaping, each after a slash.
 pub(super) fn is_plain_path(path: &str) -> bool {
     path.split('/').skip(1).all(is_segment)
 }

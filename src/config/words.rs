@@ -1,6 +1,6 @@
 //! Settings that are one word of a few.
 
-/// Who may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
+/// The sites that may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResourcePolicy {
     /// Every site.
@@ -29,7 +29,7 @@ impl ResourcePolicy {
     }
 }
 
-/// Where HTTP/2 is spoken besides HTTP/1.
+/// The connections that speak HTTP/2 besides HTTP/1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Http2 {
     /// Nowhere.
@@ -46,7 +46,7 @@ impl Http2 {
         [("off", Self::Off), ("tls", Self::Tls), ("on", Self::On)];
 }
 
-/// How a line of the log looks.
+/// The format of a line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For a person.
@@ -60,17 +60,17 @@ impl LogFormat {
     pub(super) const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
 }
 
-/// How severe a line of the log is.
+/// The severity of a line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogLevel {
     /// Something failed that should not.
     Error,
     /// Something may soon fail.
     Warn,
-    /// What an operator wants to see on an ordinary day.
+    /// Events that an operator wants to see on an ordinary day.
     #[default]
     Info,
-    /// What helps to find a fault.
+    /// Details that help to find a fault.
     Debug,
     /// Everything.
     Trace,

@@ -1,4 +1,4 @@
-//! What the keyring file keeps, and refuses.
+//! Tests of the keyring file.
 
 use std::fs;
 
