@@ -1,14 +1,13 @@
 //! The audit stream: who minted, downloaded, changed and revoked what, one JSON object a line in one file.
 //!
-//! Whoever records an event never waits: lines go through a bounded queue to a thread of their own. What
-//! does not fit is counted, said once in the log, and written as an event `dropped` when the file takes lines
-//! again. A file that fails is tried again and again; what it did not take waits in the queue.
+//! A caller that records an event never waits: lines go through a bounded queue to a writer thread. Lines that do
+//! not fit are dropped and counted; the log says so once, and the stream has an event `dropped` when the file takes
+//! lines again. The writer retries a file that fails for as long as it fails; lines wait in the queue meanwhile.
 //!
-//! Lines are whole, also where several processes write one file, and where the disk is full: a batch is one
-//! write to a file that is open for appending, and a part of a line is taken back; where somebody was ended in
-//! the midst of one, the next line begins on its own. A pipe that is full is waited for, for [`PIPE_WAIT`], before
-//! it counts as one that fails. A file that was renamed
-//! away is made anew before the next line, and within [`LOOK_EVERY`] where there is none.
+//! Lines are whole, also where several processes append to one file, and where the disk is full: a batch is one
+//! write to a file that is open for appending, and the writer cuts off a part of a line. Where a process died in
+//! the midst of one, the next line begins on its own. A full pipe counts as failed after [`PIPE_WAIT`]. A file that
+//! was renamed away is made anew before the next line, and within [`LOOK_EVERY`] where there is none.
 
 use std::io;
 use std::path::Path;
@@ -24,11 +23,11 @@ pub use sink::PIPE_WAIT;
 use sink::Sink;
 pub use wire::{Event, LINE_BYTES_MAX};
 
-/// How many bytes of lines may wait for the file. As many again may be on their way into it.
+/// The most bytes of lines that wait for the file. As many again may be on their way into it.
 pub const QUEUE_BYTES_MAX: usize = 1 << 20;
-/// How often the file is looked at where nothing is written, and how soon one that failed is tried again.
+/// The interval at which the file is checked where nothing is written, and tried again after a failure.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long the end of the process waits for the last lines to be taken.
+/// The longest wait, at the end of the process, for the last lines to be written.
 pub const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
 /// Takes events. Cloning is a reference count.
@@ -39,9 +38,9 @@ pub struct Audit(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    /// How many lines were dropped since the start.
+    /// The number of lines dropped since the start.
     dropped: AtomicU64,
-    /// How often the file stopped taking lines since then.
+    /// The number of times that the file stopped taking lines since the start.
     failures: AtomicU64,
 }
 
@@ -57,7 +56,7 @@ struct State {
     has_finished: bool,
 }
 
-/// Keeps the writer's thread. Dropping it waits until what was recorded is written, at most
+/// Keeps the writer's thread. Dropping it waits until the recorded events are written, at most
 /// [`FLUSH_WAIT`], and ends the stream: later events go nowhere.
 #[must_use = "dropping the guard ends the audit stream"]
 #[derive(Debug)]
@@ -125,13 +124,13 @@ impl Audit {
         self.0.changed.notify_all();
     }
 
-    /// How many lines were dropped since the start.
+    /// Returns the number of lines dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.0.dropped.load(Relaxed)
     }
 
-    /// How often the file stopped taking lines since the start: it failed, or is a pipe that took nothing
-    /// for [`PIPE_WAIT`].
+    /// Returns the number of times that the file stopped taking lines since the start: it failed, or is a pipe that
+    /// took nothing for [`PIPE_WAIT`].
     pub fn failures(&self) -> u64 {
         self.0.failures.load(Relaxed)
     }
@@ -160,7 +159,7 @@ struct Writer {
     sink: Sink,
     /// Lines that the file is yet to take.
     batch: Vec<u8>,
-    /// Whether the last thing tried failed, which is said once.
+    /// True if the last attempt failed. The log says so once.
     is_failing: bool,
 }
 
@@ -207,7 +206,7 @@ impl Writer {
         if is_to_reopen || self.is_failing || self.sink.is_renamed() {
             self.sink.reopen()?;
         }
-        // What is left of the last batch, then all that came since.
+        // The rest of the last batch comes first, then all that came since.
         loop {
             if self.batch.is_empty() {
                 std::mem::swap(&mut self.batch, &mut self.shared.lock().waiting);
@@ -311,7 +310,7 @@ mod tests {
         assert!((500..3_000).contains(&dropped), "{dropped}");
         fs::remove_file(&path).unwrap();
         until("the file takes lines again", || {
-            // What is being written may be seen in part.
+            // A line that is being written may be seen in part.
             let text = fs::read_to_string(&path).unwrap_or_default();
             let last = text.lines().last();
             text.ends_with('\n') && last.is_some_and(|last| last.contains("\"dropped\""))
@@ -325,7 +324,7 @@ mod tests {
         audit.record(&event("late"));
     }
 
-    /// Whoever reads a pipe may be busy for a moment; no line is lost for it, and nothing is said.
+    /// The reader of a pipe may be busy for a moment: no line is lost for it, and the log says nothing.
     #[test]
     fn a_pipe_that_is_full_for_a_moment_is_waited_for_and_one_that_stays_so_fails() {
         let directory = tempfile::tempdir().unwrap();

@@ -10,15 +10,15 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::Format;
 
-/// How many bytes of lines may wait for the writer. As many again may be on their way out.
+/// The most bytes of lines that wait for the writer. As many again may be on their way out.
 pub const BUFFER_BYTES_MAX: usize = 1 << 20;
-/// How long the end of the process waits for the last lines to be taken.
+/// The longest wait, at the end of the process, for the last lines to be written.
 pub const FLUSH_WAIT: Duration = Duration::from_secs(1);
 
-/// How many lines this process dropped.
+/// The number of lines that this process dropped.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// How many lines of the log this process dropped, since nobody took them in time.
+/// Returns the number of lines of the log that this process dropped, since nobody took them in time.
 pub fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
@@ -43,7 +43,7 @@ struct State {
     ended: bool,
 }
 
-/// Keeps the writer's thread. Dropping it waits until what was logged is written, at most
+/// Keeps the writer's thread. Dropping it waits until the logged lines are written, at most
 /// [`FLUSH_WAIT`], and ends the log: later lines go nowhere.
 #[must_use = "dropping the guard ends the log"]
 pub struct Guard {
@@ -77,7 +77,7 @@ pub(super) fn start(
 }
 
 impl State {
-    /// Whether there is nothing to take.
+    /// Returns whether there is nothing to take.
     const fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.dropped == 0
     }
@@ -100,8 +100,8 @@ impl Shared {
         } else {
             state.waiting.extend_from_slice(line);
         }
-        // Telling is a call of the system. Whoever left lines before told it already, and they are still
-        // to be taken.
+        // A wake-up is a call of the system. A caller that left lines before has woken the writer already,
+        // and they are still to be taken.
         if is_awaited {
             self.changed.notify_all();
         }

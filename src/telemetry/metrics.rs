@@ -15,7 +15,7 @@ mod words;
 pub use text::{Durations, Family, Labels, Numbers, text};
 pub use words::{Deadline, Listener, Outcome, Refused, Route, Style};
 
-/// How often the numbers are there that every request moves.
+/// The number of copies of the counters that every request moves.
 const SHARDS: usize = 8;
 
 /// The upper bounds of what durations are sorted into, in microseconds.
@@ -92,7 +92,7 @@ pub struct Metrics {
     /// The words of [`Metrics::note_rejected`].
     reasons: Vec<&'static str>,
     rejected: Vec<AtomicU64>,
-    /// When the process began, in Unix seconds.
+    /// Start of the process, in Unix seconds.
     started: u64,
 }
 

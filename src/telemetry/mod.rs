@@ -1,8 +1,8 @@
 //! The log: events become lines on standard error, as text for a person or as JSON. Beside it, the audit
-//! stream ([`audit`]) and the numbers for Prometheus ([`metrics`]).
+//! stream ([`audit`]) and the metrics for Prometheus ([`metrics`]).
 //!
-//! Whoever logs never waits for whoever reads. Lines go through a bounded buffer (`lines.rs`) to a thread
-//! of their own; what does not fit is counted, dropped, and the count is reported once there is room.
+//! A caller that logs never waits for the reader of the log. Lines go through a bounded buffer (`lines.rs`) to a
+//! writer thread; lines that do not fit are dropped, and their count is reported once there is room.
 //!
 //! One event is one line, whatever is in its fields: control characters are escaped. Our own events are
 //! written from the chosen level on, those of libraries from warnings on, since what they say in detail
@@ -27,7 +27,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 pub use lines::{BUFFER_BYTES_MAX, FLUSH_WAIT, Guard, dropped};
 use lines::{Lines, start};
 
-/// How an event looks.
+/// The format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For a person; in colour on a terminal, unless `NO_COLOR` is set.
@@ -120,7 +120,7 @@ mod tests {
         }
     }
 
-    /// What is written while `log` runs.
+    /// Returns the bytes that are written while `log` runs.
     fn written(format: Format, level: Level, ansi: bool, log: impl FnOnce()) -> String {
         let (sender, receiver): (_, Receiver<Vec<u8>>) = channel();
         let (lines, guard) = start(format, Sent(sender)).unwrap();

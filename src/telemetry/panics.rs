@@ -1,8 +1,8 @@
 //! The last resort: a panic in the midst of a request is that request's failure, and one line in the log.
 //!
-//! The message of a panic may repeat what a caller sent: a text that is cut between two bytes of one
-//! character is repeated by the standard library, for one. So only a message that stands in the program as it
-//! is said is told, of any other its length; the place is told always.
+//! The message of a panic may repeat a caller's text: the standard library quotes a text that is cut between two
+//! bytes of one character, for one. So the log shows a message only if it is a literal of the program, and of any
+//! other its length. It always shows the place.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -14,14 +14,14 @@ use std::sync::Once;
 use std::task::Poll;
 
 thread_local! {
-    /// Whether what runs on this thread is caught when it panics.
+    /// True if a panic on this thread is caught.
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
-    /// What the last panic that was caught on this thread said.
+    /// The message of the last panic that was caught on this thread.
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// From now on a panic that [`caught`] catches is told to its caller alone. Any other is told on standard
-/// error.
+/// Installs the hook: from now on a panic that [`caught`] catches is reported to its caller alone, any other on
+/// standard error.
 pub fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {

@@ -11,12 +11,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-/// How long a write waits for another process that is writing.
+/// The longest wait of a write for another process that is writing.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
-/// How long a pipe that is full is waited for: whoever reads it may be busy for a moment. One that has taken
-/// nothing for so long takes no lines.
+/// The longest wait for a full pipe: its reader may be busy for a moment. One that has taken nothing for so long takes
+/// no lines.
 pub const PIPE_WAIT: Duration = Duration::from_secs(5);
 
 /// The open file.
@@ -25,7 +25,7 @@ pub(super) struct Sink {
     path: PathBuf,
     file: File,
     is_regular: bool,
-    /// Whether its end can be looked at.
+    /// True if the end of the file can be read back.
     is_readable: bool,
 }
 
@@ -41,7 +41,7 @@ impl Sink {
         })
     }
 
-    /// Whether the path names another file than the one that is open, or none.
+    /// Returns whether the path names another file than the one that is open, or none.
     pub(super) fn is_renamed(&self) -> bool {
         let id = |found: Metadata| (found.dev(), found.ino());
         let named = std::fs::metadata(&self.path).map(id).ok();
@@ -196,7 +196,7 @@ fn open(path: &Path) -> io::Result<(File, bool)> {
         return Ok((file, true));
     }
     let opened = match options.open(path) {
-        // A pipe that nobody reads yet is opened by whoever could read it, too.
+        // A pipe that nobody reads yet cannot be opened for writing alone.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::NXIO) && is_pipe() => {
             options.read(true).open(path)
         }
@@ -249,7 +249,7 @@ mod tests {
         let mut sink = Sink::open(&path).unwrap();
         sink.append(b"before\n").1.unwrap();
         let part = b"one\ntw".len() as u64;
-        // As a write leaves it that the disk had no room to finish.
+        // The file that a write leaves behind if the disk had no room to finish it.
         std::fs::write(&path, b"before\none\ntw").unwrap();
         let (whole, torn) = whole_lines(b"one\ntwo\n", usize::try_from(part).unwrap());
         assert_eq!(whole, 4);

@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// The longest line, in bytes, its newline among them: what a pipe takes whole or not at all (`PIPE_BUF`).
+/// The longest line, in bytes, its newline among them: a pipe takes so many whole or not at all (`PIPE_BUF`).
 /// Every field is bounded, so none of ours comes near.
 pub const LINE_BYTES_MAX: usize = 4096;
 
-/// What happened. A field that says nothing of it is left out of its line.
+/// One audit event. A field that says nothing of it is left out of its line.
 ///
 /// None of these fields may ever hold a token, a key, a signature or a URL.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Event<'a> {
-    /// When, in milliseconds since 1970.
+    /// Time of the event, in milliseconds since 1970.
     #[serde(serialize_with = "rfc3339")]
     pub time: u64,
     /// Its name: `mint`, `download` and so on, as `config/docs/audit.md` lists them.
@@ -26,31 +26,32 @@ pub struct Event<'a> {
     /// The command that did it; none for a request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command: Option<&'a str>,
-    /// Who asked, as far as trusted proxies say.
+    /// The client's address, as far as trusted proxies say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
     /// The API key that it was asked with, or that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_id: Option<&'a str>,
-    /// Whose file or link. Of a refused call that proves nothing, the keyed hash of what its path named.
+    /// The organization that owns the file or link. Of a refused call that proves nothing, the keyed hash of the id
+    /// in its path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<&'a str>,
-    /// Which file; the same of a refused call.
+    /// The file's id; its keyed hash in the same case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<&'a str>,
     /// For whom a KooDrive caller says that it asks: the length and a keyed hash of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub koodrive_user_id: Option<&'a str>,
-    /// Which link.
+    /// The link id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub link_id: Option<&'a str>,
     /// The signing key's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kid: Option<&'a str>,
-    /// When the link ends, in Unix seconds.
+    /// End of the link, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
-    /// What the call is called.
+    /// The route's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
     /// Its method.
@@ -59,10 +60,10 @@ pub struct Event<'a> {
     /// The answer's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why it was refused.
+    /// The reason for a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// What became of a download: `whole`, `part`, `aborted` or `handed_over`.
+    /// The outcome of a download: `whole`, `part`, `aborted` or `handed_over`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'a str>,
     /// Bytes of the answer's body that were handed to the socket.
@@ -71,7 +72,7 @@ pub struct Event<'a> {
     /// Bytes of the answer's body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_due: Option<u64>,
-    /// How long it took, in milliseconds.
+    /// Duration of the call, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_millis: Option<u64>,
     /// The size of a file that was stored.
@@ -86,7 +87,7 @@ pub struct Event<'a> {
     /// The state of a key as it is then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'a str>,
-    /// How many lines before this one were dropped.
+    /// The number of lines dropped before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
 }

@@ -12,10 +12,10 @@ use prometheus_client::registry::Registry;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What is written into `Accept` by whoever reads OpenMetrics.
+/// The media type in `Accept` of a scraper that reads OpenMetrics.
 const OPEN_METRICS_ACCEPTED: &str = "application/openmetrics-text";
 
-/// What a number belongs to: names and values that are few and fixed.
+/// The labels of a number: names and values that are few and fixed.
 pub type Labels = Vec<(&'static str, &'static str)>;
 
 /// One family of numbers.
@@ -23,7 +23,7 @@ pub type Labels = Vec<(&'static str, &'static str)>;
 pub struct Family {
     /// Its name, without `_total`.
     pub name: &'static str,
-    /// What it is.
+    /// The description in the scrape.
     pub help: &'static str,
     /// Its numbers.
     pub numbers: Numbers,
@@ -40,12 +40,12 @@ pub enum Numbers {
     Histogram(Vec<(Labels, Durations)>),
 }
 
-/// How long things took.
+/// A histogram of durations.
 #[derive(Clone, Debug)]
 pub struct Durations {
     /// The sum in seconds.
     pub sum: f64,
-    /// How many there were.
+    /// The number of durations.
     pub count: u64,
     /// Upper bounds in seconds, and how many lie in each bucket alone.
     pub buckets: Vec<(f64, u64)>,
@@ -157,7 +157,7 @@ fn plain(text: &str) -> String {
     families.into_iter().map(renamed).collect()
 }
 
-/// What is read at once.
+/// The families of one scrape.
 #[derive(Debug)]
 struct Scrape(Vec<Family>);
 

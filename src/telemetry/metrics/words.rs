@@ -21,13 +21,13 @@ macro_rules! words {
 }
 
 words! {
-    /// What kind of call a request was.
+    /// The kind of call that a request was.
     Route {
         /// None that we know, or a request that was refused before that was looked at.
         #[default] None = "",
         /// The byte route.
         Download = "download",
-        /// Whether a link opens, for a proxy.
+        /// Verify a link for a proxy.
         Verify = "verify",
         /// Mint.
         AitronosContent = "aitronos_content",
@@ -55,7 +55,7 @@ words! {
 }
 
 words! {
-    /// What became of a download.
+    /// The outcome of a download.
     Outcome {
         /// The whole file was handed to the socket.
         #[default] Whole = "whole",
@@ -69,7 +69,7 @@ words! {
 }
 
 words! {
-    /// Who listens.
+    /// The kind of listener.
     Listener {
         /// The public listeners.
         #[default] Public = "public",
@@ -79,17 +79,17 @@ words! {
 }
 
 words! {
-    /// Why a connection was not served.
+    /// The reason for refusing a connection.
     Refused {
         /// Its address had as many as it may.
         #[default] AddressLimit = "address_limit",
-        /// What comes before the first request was not as it must be: TLS, or the PROXY protocol.
+        /// The bytes before the first request were wrong: the TLS handshake, or the PROXY protocol header.
         Handshake = "handshake",
     }
 }
 
 words! {
-    /// What somebody took too long over.
+    /// The operation whose deadline passed.
     Deadline {
         /// The head of a request.
         #[default] Head = "head",
@@ -99,13 +99,13 @@ words! {
         Idle = "idle",
         /// An answer that was not taken.
         Write = "write",
-        /// What was still sent after the answer.
+        /// Reading what the client still sends after the answer.
         Linger = "linger",
     }
 }
 
 words! {
-    /// Whose call minted.
+    /// The API dialect of a mint.
     Style {
         /// Aitronos.
         #[default] Aitronos = "aitronos",
@@ -117,7 +117,7 @@ words! {
 }
 
 impl Route {
-    /// Whose API it is of; the routes that are nobody's have none.
+    /// Returns the API dialect of the route; empty for routes that are in no dialect.
     pub(super) const fn style(self) -> &'static str {
         match self {
             Self::None | Self::Download | Self::Verify => "none",
