@@ -1,5 +1,5 @@
-//! Bytes of a file from the page cache to the socket, by `sendfile`, under a library that knows nothing of
-//! it.
+//! Zero-copy: sends bytes of a file from the page cache to the socket by `sendfile`, under an HTTP library that
+//! knows nothing of it.
 //!
 //! # The trick
 //!
@@ -8,7 +8,7 @@
 //!
 //! 1. The body asks [`Regions::hand_over`] for a [`Piece`] that stands for, say, bytes 0 to 1 MiB of a file.
 //!    The piece reports that length, and its slice lies in `BLOCK`, a static block of zeros that nobody
-//!    reads. What it stands for (file, offset, length) waits in the connection's queue.
+//!    reads. Its file, offset and length wait in the connection's queue.
 //! 2. hyper puts the piece behind the head of the response and calls
 //!    [`Wire`]`::poll_write_vectored` with two slices: the head, and one that lies in `BLOCK`.
 //! 3. The wire knows that slice by its address. It sends the head by `sendmsg(MSG_MORE)`, so that the
@@ -19,8 +19,7 @@
 //! No byte of the file is ever in this process. Nothing of this is `unsafe`: were a slice of the block
 //! really read, it would be zeros.
 //!
-//! What the head of a response says of a file is the same every time, so it need not be put together anew
-//! either: [`Regions::add_to_head`] leaves ready lines with the queue, and the wire sends them just before
+//! The lines of a head about one file are the same every time, so they need not be put together anew either: [`Regions::add_to_head`] leaves ready lines with the queue, and the wire sends them just before
 //! the empty line that ends the head.
 //!
 //! # What must not happen
@@ -69,16 +68,16 @@ pub const REGION_BYTES_MAX: usize = 1024 * 1024;
 /// The smallest page of a file that Linux has, in bytes.
 const PAGE_BYTES: u64 = 4096;
 
-/// What a head ends with (RFC 9112, §2.1): the end of its last line, and an empty one.
+/// The end of a head (RFC 9112, §2.1): the end of its last line, and an empty one.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// How long the end of a line is.
+/// The length of the end of a line.
 const LINE_BREAK_BYTES: usize = 2;
 
-/// How many regions in a row have places of their own in the block. hyper queues at most 16.
+/// The number of regions in a row that have places of their own in the block. hyper queues at most 16.
 const PLACES: usize = 64;
 
-/// Where the slices of regions lie: the region with place `p` and `n` bytes left has `BLOCK[p..p + n]`.
+/// Memory that the slices of regions point into: the region with place `p` and `n` bytes left has `BLOCK[p..p + n]`.
 static BLOCK: [u8; REGION_BYTES_MAX + PLACES] = [0; REGION_BYTES_MAX + PLACES];
 
 /// The regions of files that one connection has yet to send, shared between the bodies of its responses
@@ -103,11 +102,11 @@ struct Queue {
 /// Lines that go into the head of the next response.
 #[derive(Debug, Default)]
 struct Lines {
-    /// What is not out yet.
+    /// The bytes that are not out yet.
     left: Bytes,
-    /// How much of the head hyper has left to write, once it has written some of it.
+    /// The number of bytes of the head that hyper has left to write, once it has written some of it.
     rest_of_head: Option<usize>,
-    /// Whether others were added before they were out.
+    /// True if others were added before these were out.
     are_mixed_up: bool,
 }
 
@@ -121,7 +120,7 @@ struct Region {
     owner: Arc<dyn Owner>,
 }
 
-/// What a response body yields: bytes, or a region of a file that the connection's [`Wire`] sends.
+/// A piece of a response body: bytes, or a region of a file that the connection's [`Wire`] sends.
 #[derive(Debug)]
 pub struct Piece(Kind);
 
@@ -185,8 +184,8 @@ impl Regions {
 }
 
 impl Queue {
-    /// How many of these slices stand before the first region, all of them where none does. An error,
-    /// unless each region that waits is claimed, in its turn, by exactly its own slice.
+    /// Returns the number of slices before the first region, all of them where none does. An error, unless each region
+    /// that waits is claimed, in its turn, by exactly its own slice.
     fn check(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut waiting = self.waiting.iter();
         let mut first = slices.len();
@@ -205,7 +204,7 @@ impl Queue {
         }
     }
 
-    /// Whether the first region begins where a page of its file does, so that the head and it fill whole
+    /// Returns whether the first region begins where a page of its file does, so that the head and it fill whole
     /// segments. Elsewhere they would need one more for the head's sake, which costs more than sending that alone.
     fn begins_with_a_page(&self) -> bool {
         let first = self.waiting.front();
@@ -225,8 +224,8 @@ impl Queue {
 }
 
 impl Lines {
-    /// Where in the first slice of a write the lines belong: before the last line break of the head. `None` if
-    /// there are none to send. An error if it is no head, nor what must be left of one.
+    /// Returns the offset in the first slice of a write at which the lines belong: before the last line break of the
+    /// head. `None` if there are none to send. An error if it is no head, nor what must be left of one.
     fn place_in(&self, first: &[u8]) -> io::Result<Option<usize>> {
         if self.left.is_empty() {
             return Ok(None);
@@ -254,7 +253,7 @@ impl Lines {
     }
 }
 
-/// Where in the block a slice begins, if it lies there.
+/// Returns the offset in the block at which a slice begins, if it lies there.
 fn place_in_block(slice: &[u8]) -> Option<usize> {
     let start = slice.as_ptr().addr().checked_sub(BLOCK.as_ptr().addr())?;
     (start < BLOCK.len() && !slice.is_empty()).then_some(start)

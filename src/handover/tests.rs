@@ -31,7 +31,7 @@ impl Owner for Nobody {
     }
 }
 
-/// What one response is made of: text, or a part of the file.
+/// A part of a response: text, or a region of the file.
 #[derive(Clone, Copy, Debug)]
 enum Part {
     Text(&'static str),
@@ -59,7 +59,7 @@ fn expected(parts: &[Part], bytes: &[u8]) -> Vec<u8> {
     all
 }
 
-/// What is added to the head of every other response: little, or more than a socket takes at once.
+/// Returns the lines to add to the head of every other response: few, or more than a socket takes at once.
 fn lines(which: usize) -> Option<Bytes> {
     let text = |length| format!("x-which: {which}\r\nx-long: {}\r\n", "x".repeat(length));
     (which % 2 == 1).then(|| text(which % 5 * 300_000).into())
@@ -200,7 +200,7 @@ async fn every_byte_is_the_files_for_a_client_that_reads_slowly() {
     compare(Socket::Tcp(server), client, all_kinds(), pause).await;
 }
 
-/// What a client gets of one response, and whether serving it was an error.
+/// Returns the bytes that a client gets of one response, and whether serving it was an error.
 async fn received(
     file: Arc<File>,
     parts: Vec<Part>,
@@ -217,7 +217,7 @@ async fn received(
     (read, serving.await.unwrap())
 }
 
-/// If this fails, hyper copies what it should hand through, and clients would be sent zeros.
+/// A failure means that hyper copies what it should hand through, and clients would be sent zeros.
 #[tokio::test]
 async fn a_piece_that_was_copied_is_never_sent() {
     let (file, _) = file(100_000);
@@ -237,7 +237,7 @@ async fn a_piece_that_was_copied_is_never_sent() {
     }
 }
 
-/// The same of lines: they are never sent where hyper has put other bytes behind the head.
+/// Lines are never sent where hyper has put other bytes behind the head.
 #[tokio::test]
 async fn lines_are_never_sent_but_in_a_head() {
     let (file, _) = file(10);
@@ -324,7 +324,7 @@ async fn a_file_that_is_too_short_ends_the_connection() {
     );
 }
 
-/// The same rule, at the one place that keeps it.
+/// Only regions that were handed over pass the one check that all writes go through.
 #[test]
 fn only_what_was_handed_over_is_let_through() {
     let (file, _) = file(10);

@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::{Queue, Regions};
 
-/// How many slices a head is sent with at most, its own three and what follows it.
+/// The most slices that a head is sent with: its own three and the ones behind it.
 const HEAD_SLICES_MAX: usize = 8;
 
 /// A stream that the kernel can send a file to.
@@ -38,12 +38,12 @@ pub enum Socket {
 pub struct Wire {
     stream: TokioIo<Socket>,
     regions: Regions,
-    /// What was read before there was a wire, and is yet to be given out.
+    /// Bytes that were read before the wire was there, to be given out first.
     begun: Bytes,
 }
 
 impl Wire {
-    /// The wire of this socket. `begun` is what was already read from it.
+    /// Wraps this socket. `begun` holds the bytes that were already read from it.
     pub fn new(socket: Socket, begun: Bytes, regions: Regions) -> Self {
         Self {
             stream: TokioIo::new(socket),
@@ -52,8 +52,8 @@ impl Wire {
         }
     }
 
-    /// Whether the connection is broken for good: the client reset it, or answers no more. A client that
-    /// merely closed its own side, having said all, is still there.
+    /// Returns whether the connection is broken for good: the client reset it, or answers no more. A client that merely
+    /// closed its own side, having said all, is still there.
     pub fn is_broken(&self) -> bool {
         let mut looked_at = [PollFd::new(self.stream.inner(), PollFlags::empty())];
         let at_once = Timespec::default();
