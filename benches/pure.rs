@@ -30,7 +30,7 @@ use hallpass::sign::url;
 use hallpass::sign::verify::{Attempt, Conditions};
 use hallpass::web::TARGET_BYTES_MAX;
 use hallpass::web::client::{Peer, TrustedProxies};
-use hallpass::web::koodrive;
+use hallpass::web::dialects::koodrive;
 use hallpass::web::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter};
 use hallpass::web::query;
 use hallpass::web::route::{FilePath, Route};

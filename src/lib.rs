@@ -10,7 +10,7 @@
 //! main.rs → cli/                 words typed by a person, one file a command
 //!           server/  config/     assembly, listeners, connections, lifetime; settings and keyring files
 //!           telemetry/           the log, the audit stream, the numbers for Prometheus
-//!           web/                 HTTP in and out: the byte route, aitronos/, qoder/, koodrive/, /verify, health
+//!           web/                 HTTP in and out: the byte route, dialects/, /verify, health
 //!           gateway/             the rules: mint, download, upload, files, revoke, tenants, limits; no HTTP, SQL, disk
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification

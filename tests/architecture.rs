@@ -329,14 +329,14 @@ fn a_crate_named_on_a_floor_that_is_not_its_own_is_caught() {
         "use serde_json::json;",
     ] {
         let passed = [
-            "src/web/qoder/wire.rs",
+            "src/web/dialects/qoder/wire.rs",
             "src/config/mod.rs",
             "src/cli/mod.rs",
         ];
         check(
             serialisation,
             text,
-            &["src/web/qoder/mod.rs", "src/model/file.rs"],
+            &["src/web/dialects/qoder/mod.rs", "src/model/file.rs"],
             &passed,
         );
         check(

@@ -28,8 +28,8 @@ use crate::blob::s3::{Ambient, Bucket};
 use crate::catalog::postgres::Address;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
+use crate::web::dialects::qoder::generation::{ContentStatus, Generation, GenerationServed};
 use crate::web::handover::HandoverMode;
-use crate::web::qoder::generation::{ContentStatus, Generation, GenerationServed};
 use crate::web::verify::VerifyHeader;
 
 use parse::{

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use hyper::http::request::Parts;
 
 use super::Settings;
+use super::dialects::koodrive::budget::BodyBudget;
 use super::head::Heads;
-use super::koodrive::budget::BodyBudget;
 use super::received::Received;
 use super::report::{Caller, Reporter};
 use super::trace::Trace;

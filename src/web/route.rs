@@ -7,8 +7,9 @@
 use hyper::Method;
 use memchr::memchr;
 
+use super::dialects::{aitronos, koodrive, qoder};
 use super::problem::Problem;
-use super::{aitronos, koodrive, qoder, verify};
+use super::verify;
 use crate::model::address::is_name_in_path;
 use crate::telemetry::metrics::Route as Kind;
 
@@ -150,7 +151,7 @@ pub(super) fn is_known(method: &Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::aitronos::Call;
+    use crate::web::dialects::aitronos::Call;
 
     fn parse(method: &str, path: &'static str) -> Result<Route<'static>, Problem> {
         Route::parse(&Method::from_bytes(method.as_bytes()).unwrap(), path)

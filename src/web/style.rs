@@ -5,11 +5,12 @@ use hyper::Response;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::body::Body;
+use super::dialects::qoder::generation::Generation;
+use super::dialects::{aitronos, koodrive, qoder};
 use super::problem::Problem;
-use super::qoder::generation::Generation;
+use super::reply;
 use super::route::Route;
 use super::trace::Trace;
-use super::{aitronos, koodrive, qoder, reply};
 use crate::gateway::refusal::{Refusal, whole_seconds};
 use crate::model::time::UnixSeconds;
 

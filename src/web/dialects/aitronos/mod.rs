@@ -4,21 +4,21 @@
 
 use hyper::{Method, Response, StatusCode};
 
-use super::body::Body;
-use super::form::{Fields, TextField};
-use super::problem::Problem;
-use super::route::FilePath;
-use super::upload::{Dialect, Uploaded};
-use super::{Exchange, credential, query, reply, upload};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::telemetry::metrics::{Route, Style};
+use crate::web::body::Body;
+use crate::web::form::{Fields, TextField};
+use crate::web::problem::Problem;
+use crate::web::route::FilePath;
+use crate::web::upload::{Dialect, Uploaded};
+use crate::web::{Exchange, credential, query, reply, upload};
 
 pub use wire::{LinkNamed, link_named};
 
-pub(super) mod refusal;
+pub(in crate::web) mod refusal;
 mod revoke;
 mod wire;
 
@@ -141,7 +141,7 @@ impl<'a> Call<'a> {
 }
 
 /// Answers a call.
-pub(super) async fn answer(
+pub(in crate::web) async fn answer(
     call: Call<'_>,
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Problem> {
@@ -160,7 +160,7 @@ pub(super) async fn answer(
 
 /// `GET …/files/{file}/content`, and `GET …/files/{file}/download` without a link's parameters: mints
 /// a signed URL. Unless asked for, no claim is signed.
-pub(super) async fn mint(
+pub(in crate::web) async fn mint(
     exchange: &Exchange<'_>,
     at: FilePath<'_>,
 ) -> Result<Response<Body>, Problem> {

@@ -5,11 +5,6 @@
 use hyper::header::LOCATION;
 use hyper::{Method, Response, StatusCode};
 
-use super::body::Body;
-use super::form::{Fields, TextField};
-use super::problem::Problem;
-use super::upload::{Dialect, Uploaded};
-use super::{Exchange, credential, query, reply, upload};
 use crate::gateway::files::Filter;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
@@ -18,12 +13,17 @@ use crate::model::file::Purpose;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::telemetry::metrics::{Route, Style};
+use crate::web::body::Body;
+use crate::web::form::{Fields, TextField};
+use crate::web::problem::Problem;
+use crate::web::upload::{Dialect, Uploaded};
+use crate::web::{Exchange, credential, query, reply, upload};
 
 use generation::{ContentStatus, Generation};
 
 pub mod generation;
 mod list;
-pub(super) mod refusal;
+pub(in crate::web) mod refusal;
 mod wire;
 
 /// Where the vendor's prose and where its samples have the API.
@@ -143,7 +143,7 @@ impl<'a> Call<'a> {
 }
 
 /// Answers a call.
-pub(super) async fn answer(
+pub(in crate::web) async fn answer(
     call: Call<'_>,
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Problem> {

@@ -5,9 +5,6 @@ use bytes::Bytes;
 use hyper::header::AUTHORIZATION;
 use hyper::{Response, StatusCode};
 
-use super::body::Body;
-use super::problem::Problem;
-use super::{Exchange, credential, reply};
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
@@ -15,15 +12,18 @@ use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
 use crate::model::key::Scope;
 use crate::telemetry::metrics::{Route, Style};
+use crate::web::body::Body;
+use crate::web::problem::Problem;
+use crate::web::{Exchange, credential, reply};
 
 use app_auth::AppSignature;
 use headers::Headers;
 pub use wire::{Wanted, wanted};
 
 mod app_auth;
-pub(super) mod budget;
+pub(in crate::web) mod budget;
 mod headers;
-pub(super) mod refusal;
+pub(in crate::web) mod refusal;
 mod wire;
 
 /// The largest request body, in bytes. A hundred ids of 128 characters are an eightieth of it.
@@ -58,7 +58,7 @@ impl Call {
 }
 
 /// Answers a call.
-pub(super) async fn answer(
+pub(in crate::web) async fn answer(
     call: Call,
     exchange: &mut Exchange<'_>,
 ) -> Result<Response<Body>, Problem> {
