@@ -102,7 +102,7 @@ impl Derive {
         let mut recorder = Recorder::open(session, COMMAND)?;
         let gateway = session.gateway(Access::Existing).await?;
         expect_organization(&gateway, &self.organization).await?;
-        let epoch = gateway.look().await?.epoch(&self.organization);
+        let epoch = gateway.refresh().await?.epoch(&self.organization);
         let keyring = gateway.keyring();
         let key = keyring.organization_key(&self.organization, epoch);
         recorder.record(&Event {

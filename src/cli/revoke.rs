@@ -10,7 +10,7 @@ use super::session::{Global, Logging, Session, expect_organization};
 use super::{texts, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::revocations::TRUSTED_FOR;
+use crate::gateway::revocations::STALENESS_MAX;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::server::installation::Access;
@@ -71,7 +71,7 @@ impl Revoke {
     ) -> Result<(), Failure> {
         let gateway = session.gateway(Access::Change).await?;
         // Waits as long as the catalogue takes to say what was revoked before.
-        gateway.look().await?;
+        gateway.refresh().await?;
         let mut revoked = Vec::new();
         for (at, url) in self.urls.iter().enumerate() {
             match gateway.revoke_url(None, url).await {
@@ -106,7 +106,7 @@ impl Revoke {
     /// After this, no gateway answers from what it knew before.
     async fn wait(&self) {
         if !self.no_wait {
-            tokio::time::sleep(TRUSTED_FOR).await;
+            tokio::time::sleep(STALENESS_MAX).await;
         }
     }
 }
@@ -116,7 +116,7 @@ impl Revoke {
 async fn opened(session: &Session, id: &OrganizationId) -> Result<Arc<Gateway>, Failure> {
     let gateway = session.gateway(Access::Change).await?;
     expect_organization(&gateway, id).await?;
-    gateway.look().await?;
+    gateway.refresh().await?;
     Ok(gateway)
 }
 

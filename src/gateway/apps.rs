@@ -53,7 +53,7 @@ impl Gateway {
             secret,
             created_at: self.clock.now(),
         };
-        self.catalog.create_app(&key, &app).await?;
+        self.ask(self.catalog.create_app(&key, &app)).await?;
         Ok((key, text, app))
     }
 
@@ -63,7 +63,7 @@ impl Gateway {
         &self,
         organization: Option<&OrganizationId>,
     ) -> Result<Vec<(AppId, ApiKeyId)>, Refusal> {
-        Ok(self.catalog.apps(organization).await?)
+        self.ask(self.catalog.apps(organization)).await
     }
 
     /// Finds out who calls as the app `id`: its API key, if `signature` is the HMAC-SHA256 of `message` under
@@ -110,7 +110,7 @@ impl Gateway {
         id: &AppId,
         at: Option<RowsAt>,
     ) -> Result<Option<Arc<(App, ApiKey)>>, Refusal> {
-        let look = || async { Ok(self.catalog.app(id).await?.map(Arc::new)) };
+        let look = || async { Ok(self.ask(self.catalog.app(id)).await?.map(Arc::new)) };
         self.cache.apps.read(id.clone(), at, look).await
     }
 
@@ -127,7 +127,7 @@ impl Gateway {
             (false, Some(some)) => some.clone(),
             (false, None) => {
                 // Where there are no apps, there is nothing to tell.
-                let apps = self.catalog.apps(None).await?;
+                let apps = self.ask(self.catalog.apps(None)).await?;
                 let first = apps.into_iter().next().map(|(first, _)| first);
                 first.map_or_else(
                     || id.clone(),

@@ -69,7 +69,7 @@ impl Gateway {
             Some(folder) => self.folder_place(caller, folder, batch).await?,
             None => self.space_place(caller, batch).await?,
         };
-        let known = self.known().await?;
+        let known = self.current().await?;
         let found = place.by_id();
         let now = self.clock.now();
         let mint_one = |text: &String| match place.fate(found.get(text.as_str()).copied(), now) {
@@ -128,7 +128,7 @@ impl Gateway {
         if unknown.is_empty() {
             return Ok(rows);
         }
-        for found in self.catalog.files(organization, &unknown).await? {
+        for found in self.ask(self.catalog.files(organization, &unknown)).await? {
             let found = Arc::new(found);
             if found.state == FileState::Ready {
                 self.cache.keep_file(&found, at);
@@ -148,8 +148,10 @@ impl Gateway {
         let ids = batch.files.iter().map(|text| FileId::parse(text));
         let ids: Vec<FileId> = ids.filter_map(Result::ok).collect();
         let found = self
-            .catalog
-            .shared_files(&caller.organization, &folder, &ids)
+            .ask(
+                self.catalog
+                    .shared_files(&caller.organization, &folder, &ids),
+            )
             .await?;
         let SharedFiles { owner, files } = found.ok_or(Refusal::Missing { what: FOLDER })?;
         let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
@@ -176,7 +178,7 @@ impl Gateway {
             return Ok(true);
         }
         let look = || async {
-            let found = self.catalog.space(organization, space).await?;
+            let found = self.ask(self.catalog.space(organization, space)).await?;
             if found.is_some() {
                 self.cache.spaces.keep_row(address.clone(), (), at);
             }

@@ -20,7 +20,7 @@ use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use self::flights::Flights;
 use super::download::OpenFile;
-use super::observe::{CacheState, Tally};
+use super::observe::{CacheState, ShardedCounter};
 use super::refusal::Refusal;
 use super::revocations::RowsAt;
 use crate::model::address::{FileAddress, FileRef};
@@ -65,8 +65,8 @@ pub(super) struct Cache {
 pub(super) struct Kept<K: Eq + Hash, V> {
     bounded: Option<Bounded<K, Entry<V>, Weights>>,
     flights: Flights<K, V>,
-    hits: Tally,
-    misses: Tally,
+    hits: ShardedCounter,
+    misses: ShardedCounter,
 }
 
 #[derive(Clone)]
@@ -211,8 +211,8 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         Self {
             bounded: options.map(bounded),
             flights: Flights::default(),
-            hits: Tally::default(),
-            misses: Tally::default(),
+            hits: ShardedCounter::default(),
+            misses: ShardedCounter::default(),
         }
     }
 

@@ -144,7 +144,7 @@ impl Gateway {
                 for (key, added) in all.into_iter().skip(done) {
                     self.waiting.add(key, added);
                 }
-                return Err(error.into());
+                return Err(self.refusal(error));
             }
             done += some.len();
         }
@@ -164,7 +164,7 @@ impl Gateway {
         file: &FileId,
     ) -> Result<Counts, Refusal> {
         let of = Counted::File(file);
-        Ok(self.catalog.counts(organization, of).await?)
+        self.ask(self.catalog.counts(organization, of)).await
     }
 
     /// The same of a link.
@@ -174,7 +174,7 @@ impl Gateway {
         link: LinkId,
     ) -> Result<Counts, Refusal> {
         let of = Counted::Link(link);
-        Ok(self.catalog.counts(organization, of).await?)
+        self.ask(self.catalog.counts(organization, of)).await
     }
 }
 
@@ -291,7 +291,7 @@ mod tests {
         let minted = one_gateway.mint_for(&owner, record.id.as_str(), &options, None);
         let minted: Minted = minted.await.unwrap();
         let opened = async |gateway: &Gateway| {
-            gateway.look().await.unwrap();
+            gateway.refresh().await.unwrap();
             let (organization, file, query) = url::split(&minted.download_url).unwrap();
             let request = LinkRequest {
                 organization,
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!((counted.downloads, counted.bytes_sent), (2, 10));
         // What does change a row is seen, so the check above can fail.
         one_gateway.delete(&owner, &record.id).await.unwrap();
-        other.look().await.unwrap();
+        other.refresh().await.unwrap();
         assert!(other.ready_file(&owner, &record.id).await.is_err());
     }
 }

@@ -108,7 +108,9 @@ impl Gateway {
         let mut checks = JoinSet::new();
         let mut last = None;
         loop {
-            let page = self.catalog.files_with_bytes(last.as_ref(), ROWS).await?;
+            let page = self
+                .ask(self.catalog.files_with_bytes(last.as_ref(), ROWS))
+                .await?;
             let Some(file) = page.last() else {
                 break;
             };
@@ -139,10 +141,10 @@ impl Gateway {
         mend: bool,
         mut report: impl FnMut(Miscount),
     ) -> Result<(), Refusal> {
-        for Organization { id, .. } in self.catalog.organizations().await? {
-            let mut recount = self.catalog.recount(&id, false).await?;
+        for Organization { id, .. } in self.ask(self.catalog.organizations()).await? {
+            let mut recount = self.ask(self.catalog.recount(&id, false)).await?;
             if mend && recount.counted != recount.found {
-                recount = self.catalog.recount(&id, true).await?;
+                recount = self.ask(self.catalog.recount(&id, true)).await?;
             }
             if recount.counted != recount.found {
                 report(Miscount {
@@ -181,7 +183,7 @@ impl Gateway {
             moved,
         } = checked.map_err(broke)?;
         if mend && let Some(now) = &moved {
-            self.note_identity(&seen, now).await?;
+            self.ask(self.note_identity(&seen, now)).await?;
             if let Some(Complaint::Moved { is_noted }) = &mut complaint {
                 *is_noted = true;
             }
@@ -190,7 +192,7 @@ impl Gateway {
             return Ok(None);
         };
         let (organization, id) = (&seen.organization, &seen.id);
-        let now = self.catalog.file(organization, id).await?;
+        let now = self.ask(self.catalog.file(organization, id)).await?;
         let same = |file: &FileRecord| {
             let is_same = match (&file.location, &seen.location) {
                 (BlobLocation::InPlace(now), BlobLocation::InPlace(seen)) => now.path == seen.path,
@@ -208,7 +210,7 @@ impl Gateway {
         };
         if mend && mark != file.damaged_at {
             let marking = self.catalog.mark_damaged(organization, id, mark);
-            self.changing(marking).await?;
+            self.ask(self.changing(marking)).await?;
             file.damaged_at = mark;
         }
         Ok(Some(Finding { file, complaint }))

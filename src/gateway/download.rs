@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::Gateway;
 use super::doctor::expect_whole;
 use super::refusal::Refusal;
-use super::revocations::{RowsAt, TRUSTED_FOR};
+use super::revocations::{RowsAt, STALENESS_MAX};
 use crate::blob::Blob;
 use crate::blob::s3::Reader;
 pub use crate::blob::{Presign, Stamp};
@@ -147,7 +147,7 @@ impl Content {
 
     /// Whether this part can be sent without waiting for a disk, as far as can be told at once. A file that
     /// was found to be in memory from its beginning to its end is believed to stay there until it is opened
-    /// or checked again, at most [`TRUSTED_FOR`].
+    /// or checked again, at most [`STALENESS_MAX`].
     pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
         if self.is_warm.load(Ordering::Relaxed) {
             return true;
@@ -208,7 +208,7 @@ impl Gateway {
         &self,
         request: &LinkRequest<'a>,
     ) -> Result<Verified<'a>, Refusal> {
-        let known = self.known().await?;
+        let known = self.current().await?;
         self.judge(request, &known.revocations, Keyring::verify)
             .map_err(Refusal::Link)
     }
@@ -260,7 +260,7 @@ impl Gateway {
     /// through.
     ///
     /// A stored file stays open, or its bytes stay in memory, within the limits of `cache.…`. An open one is
-    /// looked at again when that was last done [`TRUSTED_FOR`] ago: one that was cut or removed is damage
+    /// looked at again when that was last done [`STALENESS_MAX`] ago: one that was cut or removed is damage
     /// then, and aborts an answer until then. Bytes in memory go on being right whatever becomes of the
     /// disk. A file that was registered in place is opened anew every time, and held to what it was.
     pub async fn open_verified(&self, verified: Verified<'_>) -> Result<Download, Refusal> {
@@ -335,13 +335,13 @@ impl Gateway {
         Ok(opened)
     }
 
-    /// Whether an open file was still what it was in the last [`TRUSTED_FOR`]. Bytes in memory always are.
+    /// Whether an open file was still what it was in the last [`STALENESS_MAX`]. Bytes in memory always are.
     fn is_seen_whole(&self, opened: &OpenFile) -> bool {
         if let Blob::Memory(_) = &opened.content.blob {
             return true;
         }
         let last = opened.checked.load(Ordering::Relaxed);
-        u128::from(self.millis().saturating_sub(last)) < TRUSTED_FOR.as_millis()
+        u128::from(self.millis().saturating_sub(last)) < STALENESS_MAX.as_millis()
     }
 
     /// Whether an open file is still what it was. Looks at the disk, or at the store. That counts from its

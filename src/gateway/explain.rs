@@ -42,7 +42,7 @@ impl Gateway {
     /// Says what a download with this link would meet, in the order it would be met. For an operator, never for a request: it may
     /// cost a thousand times as much as one.
     pub async fn explain_link(&self, request: &LinkRequest<'_>) -> Result<Verdict, Refusal> {
-        let revocations = self.look().await?;
+        let revocations = self.refresh().await?;
         let verified = match self.judge(request, &revocations, Keyring::explain) {
             Ok(verified) => verified,
             Err(rejection) => return Ok(Verdict::Rejected(rejection)),
@@ -74,7 +74,7 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<Option<FileRecord>, Refusal> {
-        let mut found = self.catalog.file(organization, id).await?;
+        let mut found = self.ask(self.catalog.file(organization, id)).await?;
         if let Some(file) = &mut found {
             file.state = file.state_at(self.clock.now());
         }

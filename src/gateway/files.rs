@@ -54,7 +54,7 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
-        let found = self.catalog.file(organization, id).await?;
+        let found = self.ask(self.catalog.file(organization, id)).await?;
         let now = self.clock.now();
         found
             .filter(|file| file.state_at(now) == FileState::Ready)
@@ -75,7 +75,8 @@ impl Gateway {
         let address = file.to_address();
         let look = || async {
             let found = self.catalog.file(&address.organization, &address.file);
-            let Some(found) = found.await?.filter(|file| file.state == FileState::Ready) else {
+            let found = self.ask(found).await?;
+            let Some(found) = found.filter(|file| file.state == FileState::Ready) else {
                 return Ok(None);
             };
             let found = Arc::new(found);
@@ -107,10 +108,9 @@ impl Gateway {
         limit: u32,
     ) -> Result<NumberedPage, Refusal> {
         let offset = page.saturating_sub(1).saturating_mul(u64::from(limit));
-        Ok(self
-            .catalog
-            .numbered_page(organization, offset, limit, self.clock.now())
-            .await?)
+        let now = self.clock.now();
+        let page = self.catalog.numbered_page(organization, offset, limit, now);
+        self.ask(page).await
     }
 
     /// Up to `limit` ready files of an organization, newest first, after a position or from the newest on.
@@ -123,10 +123,9 @@ impl Gateway {
     ) -> Result<Vec<FileRecord>, Refusal> {
         let place = after.map_or(Place::Newest, Place::After);
         let filter = Filter::of_purpose(purpose);
-        Ok(self
-            .catalog
-            .page(organization, filter, place, limit, self.clock.now())
-            .await?)
+        let now = self.clock.now();
+        let page = self.catalog.page(organization, filter, place, limit, now);
+        self.ask(page).await
     }
 
     /// Up to `limit` ready files of an organization, next to a cursor or from the newest on.
@@ -155,10 +154,11 @@ impl Gateway {
             (Some(Cursor::Before(text)), None) => Place::Above(text),
         };
         let one_more = limit.saturating_add(1);
-        let mut files = self
+        let now = self.clock.now();
+        let page = self
             .catalog
-            .page(organization, filter, place, one_more, self.clock.now())
-            .await?;
+            .page(organization, filter, place, one_more, now);
+        let mut files = self.ask(page).await?;
         let has_more = files.len() as u64 > u64::from(limit);
         if has_more {
             // The one that was asked for only to know that it is there is the farthest from the cursor.
@@ -222,7 +222,7 @@ impl Gateway {
             };
             is_of_state && name.is_none_or(|name| file.name == *name)
         };
-        let mut files = self.catalog.files(organization, &ids).await?;
+        let mut files = self.ask(self.catalog.files(organization, &ids)).await?;
         files.retain(is_wanted);
         Ok(files)
     }
@@ -274,7 +274,7 @@ impl Gateway {
         text: &str,
     ) -> Result<Option<Position>, Refusal> {
         let row = match FileId::parse(text) {
-            Ok(id) => self.catalog.file(organization, &id).await?,
+            Ok(id) => self.ask(self.catalog.file(organization, &id)).await?,
             Err(_) => None,
         };
         let time = row.map_or_else(|| FileId::time_in(text), |file| Some(file.created_at));
@@ -293,7 +293,7 @@ impl Gateway {
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
         let change = self.catalog.delete_file(organization, id, now);
-        let file = self.changing(change).await?;
+        let file = self.ask(self.changing(change)).await?;
         match file.expires_at {
             Some(expired) if expired <= now => Err(Refusal::FileNotFound),
             _ => Ok(file),
@@ -308,15 +308,14 @@ impl Gateway {
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
         let found = self
-            .catalog
-            .file(organization, id)
+            .ask(self.catalog.file(organization, id))
             .await?
             .ok_or(Refusal::FileNotFound)?;
         let file = match found.state {
             FileState::Ready => {
                 let now = self.clock.now();
                 let change = self.catalog.delete_file(organization, id, now);
-                self.changing(change).await?
+                self.ask(self.changing(change)).await?
             }
             FileState::Deleted { .. } => found,
             FileState::Swept { .. } => return Err(Refusal::FileNotFound),
@@ -328,8 +327,7 @@ impl Gateway {
     /// Lets a deleted file's bytes go: first the row says so, then they are removed. Bytes that a crash
     /// in between leaves are found by the sweep for orphans.
     pub(super) async fn remove_bytes(&self, file: &FileRecord) -> Result<(), Refusal> {
-        self.catalog
-            .mark_swept(&file.organization, &file.id)
+        self.ask(self.catalog.mark_swept(&file.organization, &file.id))
             .await?;
         match &file.location {
             BlobLocation::Stored(key) => Ok(self.blobs.remove(*key).await?),

@@ -142,7 +142,7 @@ impl Gateway {
         };
         let now = self.clock.now();
         let until = now.plus(LEASE_SECONDS);
-        match self.catalog.claim(&claim, now, until).await? {
+        match self.ask(self.catalog.claim(&claim, now, until)).await? {
             Claimed::Completed(completed) => Ok(UnderKey::Completed(completed)),
             Claimed::AtWork => Err(Refusal::KeyAtWork),
             Claimed::Ours => {
@@ -218,10 +218,10 @@ impl Gateway {
                     return Ok(outcomes);
                 }
                 // The rows may be there or not: the bytes stay, and the sweeper decides once it can see.
-                Err(error @ CatalogError::Unavailable { .. }) => return Err(error.into()),
+                Err(error @ CatalogError::Unavailable { .. }) => return Err(self.refusal(error)),
                 Err(error) => error,
             };
-            let refusal = Refusal::from(error);
+            let refusal = self.refusal(error);
             if !matches!(refusal, Refusal::Quota { .. }) {
                 for file in &files {
                     self.remove_stored(file).await?;

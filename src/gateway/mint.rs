@@ -157,7 +157,7 @@ impl Gateway {
         asked: Mintable<'_>,
         habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let known = self.known().await?;
+        let known = self.current().await?;
         let Mintable {
             file,
             options,
@@ -182,7 +182,7 @@ impl Gateway {
             last_segment: LastSegment::Name,
             ..terms
         };
-        let revocations = self.look().await?;
+        let revocations = self.refresh().await?;
         self.seal(&terms, file, options, habit, &revocations)
     }
 

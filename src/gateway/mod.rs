@@ -30,6 +30,7 @@ use refusal::Refusal;
 pub mod apps;
 pub mod batch;
 pub mod cache;
+mod catalogue_failures;
 pub mod clock;
 pub mod counts;
 pub mod doctor;
@@ -86,10 +87,11 @@ pub struct Settings {
 /// All the rules over one catalogue, one blob store and one keyring.
 pub struct Gateway {
     catalog: Arc<dyn Catalog>,
+    catalogue_failures: Arc<catalogue_failures::CatalogueFailures>,
     blobs: Arc<dyn BlobStore>,
     clock: Arc<dyn Clock>,
     keyring: ArcSwap<Keyring>,
-    held: Arc<revocations::Held>,
+    snapshot: Arc<revocations::SnapshotCell>,
     cache: Arc<cache::Cache>,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
@@ -117,11 +119,12 @@ impl Gateway {
     ) -> Self {
         Self {
             catalog,
+            catalogue_failures: Arc::default(),
             blobs,
             limits: Arc::new(limits::Limits::new(&settings.limits, Arc::clone(&clock))),
             clock,
             keyring: ArcSwap::from_pointee(keyring),
-            held: Arc::default(),
+            snapshot: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
             some_app: OnceLock::new(),
             waiting: counts::Waiting::default(),

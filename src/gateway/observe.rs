@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use super::Gateway;
 use super::refusal::Refusal;
-use super::revocations::LOOK_WAIT_MAX;
-use crate::catalog::CatalogError;
+use super::revocations::REFRESH_WAIT_MAX;
 use crate::sign::keyring::KeyState;
 use crate::sign::verify::Rejection;
 
@@ -16,7 +15,7 @@ const SHARDS: usize = 8;
 
 /// A number that only grows. Adding to it is one relaxed addition.
 #[derive(Debug, Default)]
-pub(super) struct Tally([OwnLine; SHARDS]);
+pub(super) struct ShardedCounter([OwnLine; SHARDS]);
 
 /// A number on a cache line of its own.
 #[derive(Debug, Default)]
@@ -49,9 +48,6 @@ pub struct RevocationState {
     pub denied: u64,
 }
 
-/// How often the catalogue failed, in this process: unavailable, out of space, unreadable.
-static CATALOGUE_FAILURES: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
-
 /// Why a link opens nothing, each reason at its own place.
 const REASONS: [Rejection; 11] = [
     Rejection::Malformed,
@@ -67,15 +63,6 @@ const REASONS: [Rejection; 11] = [
     Rejection::OrganizationRevoked,
 ];
 
-/// The words for these.
-const FAILURES: [&str; 3] = ["unavailable", "no_space", "corrupt"];
-
-/// How often the catalogue failed since the process began, and how.
-pub fn catalogue_failures() -> impl Iterator<Item = (&'static str, u64)> {
-    let numbers = CATALOGUE_FAILURES.iter().map(|number| number.load(Relaxed));
-    FAILURES.into_iter().zip(numbers)
-}
-
 /// The words for why a link opens nothing.
 pub fn rejection_labels() -> impl Iterator<Item = &'static str> {
     REASONS.into_iter().map(Rejection::label)
@@ -86,22 +73,7 @@ pub const fn rejection_place(why: Rejection) -> usize {
     why as usize
 }
 
-/// Counts an error of the catalogue, if it is one of its own and no plain no.
-pub(super) fn note_catalogue_error(error: &CatalogError) {
-    let place = match error {
-        CatalogError::Unavailable { .. } => 0,
-        CatalogError::NoSpace { .. } => 1,
-        CatalogError::Corrupt { .. } => 2,
-        CatalogError::NotFound { .. }
-        | CatalogError::Conflict { .. }
-        | CatalogError::Limit { .. } => return,
-    };
-    if let Some(number) = CATALOGUE_FAILURES.get(place) {
-        number.fetch_add(1, Relaxed);
-    }
-}
-
-impl Tally {
+impl ShardedCounter {
     /// One more.
     pub(super) fn note(&self) {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -129,16 +101,16 @@ impl Tally {
 
 impl Gateway {
     /// Returns whether requests can be answered: looks at the catalogue, and whether the blob store can be read and
-    /// written. Unavailable where one of them does not answer in [`LOOK_WAIT_MAX`].
+    /// written. Unavailable where one of them does not answer in [`REFRESH_WAIT_MAX`].
     ///
     /// A look at a store costs it two syncs, so there is one at a time, and of many who ask meanwhile the next
     /// one looks for all. A look at a store that hangs is the only one until it ends.
     pub async fn ready(&self) -> Result<(), Refusal> {
-        self.look_in_time().await?;
+        self.refresh_in_time().await?;
         let unavailable = |why: &str| Refusal::Unavailable(format!("the blob store {why}"));
         let (asked, key) = (self.clock.elapsed(), self.new_blob_key()?);
         let looking = Arc::clone(&self.looking_at_blobs).lock_owned();
-        let Ok(mut last) = tokio::time::timeout(LOOK_WAIT_MAX, looking).await else {
+        let Ok(mut last) = tokio::time::timeout(REFRESH_WAIT_MAX, looking).await else {
             return Err(unavailable("is being looked at, which takes long"));
         };
         if last.is_some_and(|began| began >= asked) {
@@ -150,7 +122,7 @@ impl Gateway {
             *last = found.is_ok().then_some(begun);
             found
         });
-        match tokio::time::timeout(LOOK_WAIT_MAX, look).await {
+        match tokio::time::timeout(REFRESH_WAIT_MAX, look).await {
             Ok(Ok(found)) => Ok(found?),
             Ok(Err(_)) => Err(unavailable("cannot be looked at")),
             Err(_) => Err(unavailable("does not answer in time")),
@@ -173,7 +145,7 @@ impl Gateway {
 
     /// What was revoked, as this process knows it.
     pub fn revocation_state(&self) -> RevocationState {
-        let known = self.held.revocations();
+        let known = self.snapshot.revocations();
         let revisions = known.revisions.values().map(|of| of.len() as u64);
         let denied = known.denied.values().map(|of| of.len() as u64);
         RevocationState {
@@ -196,13 +168,13 @@ mod tests {
     }
 
     #[test]
-    fn a_tally_adds_up_over_threads() {
-        let tally = Tally::default();
+    fn a_sharded_counter_adds_up_over_threads() {
+        let counter = ShardedCounter::default();
         std::thread::scope(|scope| {
             for _ in 0..20 {
-                scope.spawn(|| (0..50).for_each(|_| tally.note()));
+                scope.spawn(|| (0..50).for_each(|_| counter.note()));
             }
         });
-        assert_eq!(tally.sum(), 1_000);
+        assert_eq!(counter.sum(), 1_000);
     }
 }

@@ -93,7 +93,7 @@ impl Gateway {
             return self.working(&kept).map(Recognized);
         }
         let look = || async {
-            let found = self.catalog.api_key(&digest).await?.map(Arc::new);
+            let found = self.ask(self.catalog.api_key(&digest)).await?.map(Arc::new);
             if let Some(key) = &found {
                 self.cache.keys.keep_row(digest, Arc::clone(key), at);
             }

@@ -248,9 +248,10 @@ impl Refusal {
     }
 }
 
-impl From<CatalogError> for Refusal {
-    fn from(error: CatalogError) -> Self {
-        super::observe::note_catalogue_error(&error);
+impl Refusal {
+    /// Returns the refusal of an error of the catalogue. A gateway counts such errors: it asks
+    /// [`Gateway::ask`](super::Gateway) for this.
+    pub(super) fn of_catalogue(error: CatalogError) -> Self {
         match error {
             CatalogError::NotFound {
                 what: catalog::FILE | catalog::DELETED_FILE,
@@ -324,7 +325,7 @@ mod tests {
             source: source.into(),
         };
         assert_eq!(
-            Refusal::from(error).to_string(),
+            Refusal::of_catalogue(error).to_string(),
             "unavailable: the catalogue is unavailable while testing: no answer: disk on fire"
         );
     }

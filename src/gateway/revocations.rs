@@ -1,11 +1,12 @@
-//! What this process holds in memory of the catalogue, and how it stays true.
+//! A snapshot of what was revoked, held in memory, and how it stays true.
 //!
 //! Epochs, link revisions and denied links are under every link that is opened, so they are held in
-//! memory; rows are kept there as they are asked for ([`super::cache`]). Whoever runs a gateway calls
-//! [`Gateway::look_in_time`] every [`LOOK_EVERY`], and as soon as [`Gateway::told`] answers; it reloads what was revoked when anybody revoked
-//! something, and lets go of the rows when anybody changed one. Memory that nobody compared for
-//! [`TRUSTED_FOR`] is not answered from: a request that opens or makes a link looks by itself, and is
-//! refused as unavailable if that fails. So does the first one after this process changed something.
+//! memory; rows are kept there as they are asked for ([`super::cache`]). A running gateway calls
+//! [`Gateway::refresh_in_time`] every [`REFRESH_EVERY`], and as soon as [`Gateway::notified`] answers. A refresh
+//! reloads what was revoked when anybody revoked something, and lets go of the rows when anybody changed one. A
+//! snapshot that nobody compared for [`STALENESS_MAX`] is not answered from: a request that opens or makes a link
+//! refreshes by itself, and is refused as unavailable if that fails. So does the first one after this process
+//! changed something.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,36 +21,36 @@ use super::refusal::Refusal;
 use crate::catalog::{Answer, CatalogError, Versions};
 use crate::model::revocation::Revocations;
 
-/// How often a running gateway looks whether others changed the catalogue.
-pub const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often a running gateway compares its snapshot with the catalogue.
+pub const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
-/// How long memory is trusted after it was last compared. What others changed is seen within this.
-pub const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// The staleness bound of a snapshot since it was last compared. What others changed is seen within this.
+pub const STALENESS_MAX: Duration = Duration::from_secs(1);
 
-/// How long a request that finds the memory too old waits for its own look.
-pub const LOOK_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a request that finds the snapshot too old waits for its own refresh.
+pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// What is known without asking the catalogue. It is read for every request, so nobody ever waits for
-/// it: a look puts a new one in its place.
+/// The snapshot of one gateway, and what refreshes it. It is read for every request, so nobody ever waits for
+/// it: a refresh puts a new one in its place.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    memory: ArcSwap<Memory>,
-    /// Only one look at a time: the others wait for it and find its result. A reload holds this too.
-    looking: Arc<tokio::sync::Mutex<()>>,
-    /// Told to all who wait at once when a look is over: a lock that is handed on from one to the next would
+pub(super) struct SnapshotCell {
+    current: ArcSwap<Snapshot>,
+    /// Held by the one refresh that runs: the others wait for it and find its result. A reload holds this too.
+    refreshing: Arc<tokio::sync::Mutex<()>>,
+    /// Notifies all who wait at once when a refresh is over: a lock that is handed on from one to the next would
     /// cost the last of hundreds as many turns, each behind everybody else's work.
-    looked: Notify,
-    /// How often this process changed what may be in memory. Memory of before is not answered from.
+    refreshed: Notify,
+    /// How often this process changed what may be in memory. A snapshot of before is not answered from.
     own_changes: AtomicU64,
 }
 
-/// What one look found.
+/// The result of one refresh: what is known without asking the catalogue.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Memory {
+pub(super) struct Snapshot {
     pub(super) revocations: Arc<Revocations>,
     /// The catalogue's, when they were read, or before.
     versions: Versions,
-    /// On the gateway's own clock: when the look that confirmed this began. Never, at the start.
+    /// On the gateway's own clock: when the refresh that confirmed this began. Never, at the start.
     confirmed: Option<Duration>,
     /// How often this process had changed something by then.
     own_changes: u64,
@@ -84,29 +85,30 @@ struct OwnChange<'a> {
 impl Drop for OwnChange<'_> {
     fn drop(&mut self) {
         if self.may_have_happened {
-            self.gateway.held.own_changes.fetch_add(1, Ordering::SeqCst);
+            let own_changes = &self.gateway.snapshot.own_changes;
+            own_changes.fetch_add(1, Ordering::SeqCst);
             self.gateway.cache.clear();
         }
     }
 }
 
-impl Held {
-    /// What was revoked, as it was last read.
+impl SnapshotCell {
+    /// Returns what was revoked, as it was last read.
     pub(super) fn revocations(&self) -> Arc<Revocations> {
-        Arc::clone(&self.memory.load().revocations)
+        Arc::clone(&self.current.load().revocations)
     }
 
-    /// The memory, if somebody's look that began after this moment says the same as one of now would.
-    fn confirmed_after(&self, begun: Duration) -> Option<Arc<Memory>> {
-        let memory = self.memory.load_full();
-        let is_later = memory.confirmed.is_some_and(|other| other > begun);
-        (is_later && memory.own_changes == self.own_changes()).then_some(memory)
+    /// Returns the snapshot, if somebody's refresh that began after this moment says the same as one of now would.
+    fn confirmed_after(&self, begun: Duration) -> Option<Arc<Snapshot>> {
+        let snapshot = self.current.load_full();
+        let is_later = snapshot.confirmed.is_some_and(|other| other > begun);
+        (is_later && snapshot.own_changes == self.own_changes()).then_some(snapshot)
     }
 
-    /// Puts what a look found in the place of what was known, and tells all who wait for one.
-    fn replace(&self, memory: &Arc<Memory>) {
-        self.memory.store(Arc::clone(memory));
-        self.looked.notify_waiters();
+    /// Puts what a refresh found in the place of what was known, and notifies all who wait for one.
+    fn replace(&self, snapshot: &Arc<Snapshot>) {
+        self.current.store(Arc::clone(snapshot));
+        self.refreshed.notify_waiters();
     }
 
     fn own_changes(&self) -> u64 {
@@ -115,36 +117,42 @@ impl Held {
 }
 
 impl Gateway {
-    /// Compares what is in memory with the catalogue: reloads what was revoked if that changed, and lets
+    /// Compares the snapshot with the catalogue: reloads what was revoked if that changed, and lets
     /// go of the rows if any of them did. What was committed before the call began is known when it
     /// answers.
     ///
-    /// Waits as long as the catalogue may take; a request calls [`Gateway::look_in_time`]. Dropping the
-    /// future leaves a reload that has begun to finish by itself: it is there for the next look, which
+    /// Waits as long as the catalogue may take; a request calls [`Gateway::refresh_in_time`]. Dropping the
+    /// future leaves a reload that has begun to finish by itself: it is there for the next refresh, which
     /// so never has to start from nothing.
-    pub async fn look(&self) -> Result<Arc<Revocations>, Refusal> {
+    ///
+    /// # Errors
+    /// As the catalogue fails.
+    pub async fn refresh(&self) -> Result<Arc<Revocations>, Refusal> {
         Ok(Arc::clone(&self.compare().await?.revocations))
     }
 
-    /// [`Gateway::look`], given up after [`LOOK_WAIT_MAX`]: unavailable then.
-    pub async fn look_in_time(&self) -> Result<Arc<Revocations>, Refusal> {
+    /// [`Gateway::refresh`], given up after [`REFRESH_WAIT_MAX`].
+    ///
+    /// # Errors
+    /// `Unavailable` then; as the catalogue fails.
+    pub async fn refresh_in_time(&self) -> Result<Arc<Revocations>, Refusal> {
         Ok(Arc::clone(&self.compare_in_time().await?.revocations))
     }
 
-    /// Answers once the catalogue was told that somebody changed something: a look is due then. It may
-    /// never answer; whoever relies on it looks every [`LOOK_EVERY`], too.
-    pub async fn told(&self) {
+    /// Answers once the catalogue notified of a change: a refresh is due then. It may never answer; a running
+    /// gateway refreshes every [`REFRESH_EVERY`], too.
+    pub async fn notified(&self) {
         if self.catalog.changed().await.is_err() {
             std::future::pending().await
         }
     }
 
-    /// What may be answered from now: at most [`TRUSTED_FOR`] old, and not older than what this process
-    /// changed last. Looks where that is due.
-    pub(super) async fn known(&self) -> Result<Guard<Arc<Memory>>, Refusal> {
-        match self.trusted() {
-            Some(memory) => Ok(memory),
-            // Boxed, so that those who need not look need no room for it.
+    /// Returns what may be answered from now: at most [`STALENESS_MAX`] old, and not older than what this process
+    /// changed last. Refreshes where that is due.
+    pub(super) async fn current(&self) -> Result<Guard<Arc<Snapshot>>, Refusal> {
+        match self.fresh() {
+            Some(snapshot) => Ok(snapshot),
+            // Boxed, so that those who need not refresh need no room for it.
             None => Box::pin(self.compare_in_time())
                 .await
                 .map(Guard::from_inner),
@@ -152,20 +160,20 @@ impl Gateway {
     }
 
     /// Which rows in memory may be answered with now, if any may: to be asked before a row is looked for,
-    /// so that a change while it is read makes what was read old. Where a look is due, none may, and
+    /// so that a change while it is read makes what was read old. Where a refresh is due, none may, and
     /// whoever needs a row asks the catalogue.
     pub(super) fn rows_at(&self) -> Option<RowsAt> {
-        self.trusted().map(|memory| RowsAt {
-            version: memory.versions.rows,
-            own_changes: memory.own_changes,
+        self.fresh().map(|snapshot| RowsAt {
+            version: snapshot.versions.rows,
+            own_changes: snapshot.own_changes,
         })
     }
 
-    fn trusted(&self) -> Option<Guard<Arc<Memory>>> {
-        let memory = self.held.memory.load();
-        let is_fresh = |confirmed| self.clock.elapsed().saturating_sub(confirmed) < TRUSTED_FOR;
-        let is_own = memory.own_changes == self.held.own_changes();
-        (is_own && memory.confirmed.is_some_and(is_fresh)).then_some(memory)
+    fn fresh(&self) -> Option<Guard<Arc<Snapshot>>> {
+        let snapshot = self.snapshot.current.load();
+        let is_fresh = |confirmed| self.clock.elapsed().saturating_sub(confirmed) < STALENESS_MAX;
+        let is_own = snapshot.own_changes == self.snapshot.own_changes();
+        (is_own && snapshot.confirmed.is_some_and(is_fresh)).then_some(snapshot)
     }
 
     /// Waits for a change of what may be in memory: whoever asks after it answered is answered as it is
@@ -185,67 +193,71 @@ impl Gateway {
         outcome
     }
 
-    /// From now on every look waits until the guard is dropped, as behind a catalogue that hangs.
+    /// Has every refresh wait until the guard is dropped, as behind a catalogue that hangs.
     #[cfg(test)]
-    pub(crate) async fn stall_looks(&self) -> tokio::sync::OwnedMutexGuard<()> {
-        Arc::clone(&self.held.looking).lock_owned().await
+    pub(crate) async fn stall_refreshes(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.snapshot.refreshing).lock_owned().await
     }
 
-    async fn compare_in_time(&self) -> Result<Arc<Memory>, Refusal> {
+    async fn compare_in_time(&self) -> Result<Arc<Snapshot>, Refusal> {
         let late = |_| Refusal::Unavailable("the catalogue did not say what was changed".into());
-        tokio::time::timeout(LOOK_WAIT_MAX, self.compare())
+        tokio::time::timeout(REFRESH_WAIT_MAX, self.compare())
             .await
             .map_err(late)?
     }
 
-    async fn compare(&self) -> Result<Arc<Memory>, Refusal> {
+    async fn compare(&self) -> Result<Arc<Snapshot>, Refusal> {
         let begun = self.clock.elapsed();
-        let mut own_turn = pin!(Arc::clone(&self.held.looking).lock_owned());
+        let mut own_turn = pin!(Arc::clone(&self.snapshot.refreshing).lock_owned());
         let one_at_a_time = loop {
-            let looked = self.held.looked.notified();
+            let refreshed = self.snapshot.refreshed.notified();
             let turn = tokio::select! {
                 biased;
                 turn = &mut own_turn => Some(turn),
-                () = looked => None,
+                () = refreshed => None,
             };
-            if let Some(memory) = self.held.confirmed_after(begun) {
-                return Ok(memory);
+            if let Some(snapshot) = self.snapshot.confirmed_after(begun) {
+                return Ok(snapshot);
             }
             if let Some(turn) = turn {
                 break turn;
             }
         };
-        let (memory, own_changes) = (self.held.memory.load_full(), self.held.own_changes());
+        let before = self.snapshot.current.load_full();
+        let own_changes = self.snapshot.own_changes();
         let confirmed = Some(self.clock.elapsed());
-        let versions = self.catalog.versions().await?;
-        let found = move |revocations| Memory {
+        let versions = self.ask(self.catalog.versions()).await?;
+        let found = move |revocations| Snapshot {
             revocations,
             versions,
             confirmed,
             own_changes,
         };
-        if memory.confirmed.is_some() && memory.versions.revocations == versions.revocations {
-            let memory_now = Arc::new(found(Arc::clone(&memory.revocations)));
-            self.held.replace(&memory_now);
-            if memory.versions.rows != versions.rows {
+        if before.confirmed.is_some() && before.versions.revocations == versions.revocations {
+            let now = Arc::new(found(Arc::clone(&before.revocations)));
+            self.snapshot.replace(&now);
+            if before.versions.rows != versions.rows {
                 self.cache.clear();
             }
-            return Ok(memory_now);
+            return Ok(now);
         }
-        let (catalog, held, cache) = (
+        let (catalog, snapshot, cache) = (
             Arc::clone(&self.catalog),
-            Arc::clone(&self.held),
+            Arc::clone(&self.snapshot),
             Arc::clone(&self.cache),
         );
+        let failures = Arc::clone(&self.catalogue_failures);
         let now = self.clock.now();
         let reload = async move {
-            let memory_now = Arc::new(found(Arc::new(catalog.revocations(now).await?)));
-            held.replace(&memory_now);
-            if memory.versions.rows != versions.rows {
+            let revocations = catalog.revocations(now).await;
+            let revocations = revocations.map_err(|error| failures.refusal(error))?;
+            let now = Arc::new(found(Arc::new(revocations)));
+            snapshot.replace(&now);
+            if before.versions.rows != versions.rows {
                 cache.clear();
             }
             drop(one_at_a_time);
-            Ok(memory_now)
+            Ok(now)
         };
         let ended = tokio::spawn(reload).await;
         ended.map_err(|error| Refusal::Internal(format!("reading what was revoked: {error}")))?
@@ -302,7 +314,7 @@ mod tests {
     async fn an_upload_costs_no_reload_of_what_was_revoked() {
         let place = place(100_000).await;
         let begun = Instant::now();
-        let before = place.gateway.look().await.unwrap();
+        let before = place.gateway.refresh().await.unwrap();
         println!(
             "the first look, of 100,000 revisions: {:?}",
             begun.elapsed()
@@ -310,7 +322,7 @@ mod tests {
         let upload = file(&place.owner, "upload", 1);
         place.catalog.add_file(&upload).await.unwrap();
         let begun = Instant::now();
-        let after = place.gateway.look().await.unwrap();
+        let after = place.gateway.refresh().await.unwrap();
         println!("the look after an upload: {:?}", begun.elapsed());
         assert!(Arc::ptr_eq(&before, &after), "nothing was read again");
 
@@ -319,7 +331,7 @@ mod tests {
             .raise_link_revision(&place.owner, &upload.id, 200_000);
         raised.await.unwrap();
         let begun = Instant::now();
-        let after = place.gateway.look().await.unwrap();
+        let after = place.gateway.refresh().await.unwrap();
         println!("the look after a revocation: {:?}", begun.elapsed());
         assert_eq!(after.revision(&place.owner, &upload.id), 1);
     }
@@ -330,14 +342,14 @@ mod tests {
         let patience = Duration::from_millis(20);
         let none = Duration::from_micros(1);
         assert!(
-            tokio::time::timeout(none, place.gateway.look())
+            tokio::time::timeout(none, place.gateway.refresh())
                 .await
                 .is_err(),
             "reading so much takes longer"
         );
         let begun = Instant::now();
         let known = loop {
-            if let Ok(known) = tokio::time::timeout(patience, place.gateway.look()).await {
+            if let Ok(known) = tokio::time::timeout(patience, place.gateway.refresh()).await {
                 break known.unwrap();
             }
             assert!(begun.elapsed() < Duration::from_secs(20), "never ready");
@@ -358,10 +370,10 @@ mod tests {
             organization: place.owner.clone(),
             scopes: Scopes::USUAL,
         };
-        let _stalled = place.gateway.stall_looks().await;
+        let _stalled = place.gateway.stall_refreshes().await;
         let options = MintOptions::default();
         let minting = place.gateway.mint(&caller, "f", &options, None);
-        let outcome = tokio::time::timeout(LOOK_WAIT_MAX * 2, minting).await;
+        let outcome = tokio::time::timeout(REFRESH_WAIT_MAX * 2, minting).await;
         let outcome = outcome.expect("an answer in time");
         assert!(
             matches!(outcome, Err(Refusal::Unavailable(_))),

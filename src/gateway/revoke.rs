@@ -1,7 +1,7 @@
 //! Revoking: one link, all links of a file, all links of an organization.
 //!
 //! Each call answers once it is durable. This gateway refuses from its next request on, every other within
-//! [`TRUSTED_FOR`](super::revocations::TRUSTED_FOR).
+//! [`STALENESS_MAX`](super::revocations::STALENESS_MAX).
 
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
@@ -33,7 +33,7 @@ impl Gateway {
         organization: Option<&OrganizationId>,
         url: &str,
     ) -> Result<RevokedLink, Refusal> {
-        let revocations = self.look_in_time().await?;
+        let revocations = self.refresh_in_time().await?;
         let recognized = url::split(url).and_then(|(organization, file, query)| {
             let attempt = Attempt {
                 organization,
@@ -66,7 +66,7 @@ impl Gateway {
         organization: &OrganizationId,
         link_id: LinkId,
     ) -> Result<RevokedLink, Refusal> {
-        let revocations = self.look_in_time().await?;
+        let revocations = self.refresh_in_time().await?;
         let now = self.clock.now();
         let denied = revocations.denied_until(organization, link_id);
         let expires = match denied.filter(|end| *end > now) {
@@ -93,7 +93,8 @@ impl Gateway {
     ) -> Result<u64, Refusal> {
         let max = self.settings.revisions_max;
         let raising = self.catalog.raise_link_revision(organization, file, max);
-        self.changing(raising).await.map_err(full)
+        let raised = self.changing(raising).await;
+        raised.map_err(|error| self.full(error))
     }
 
     /// Revokes all links of an organization that were made so far, and its derived keys. Answers the epoch
@@ -102,9 +103,8 @@ impl Gateway {
         &self,
         organization: &OrganizationId,
     ) -> Result<u64, Refusal> {
-        Ok(self
-            .changing(self.catalog.raise_epoch(organization))
-            .await?)
+        let raising = self.catalog.raise_epoch(organization);
+        self.ask(self.changing(raising)).await
     }
 
     async fn deny(
@@ -122,17 +122,18 @@ impl Gateway {
         let mut denied = deny().await;
         if matches!(denied, Err(CatalogError::Limit { .. })) {
             // Those that are dead anyway still count, until somebody forgets them.
-            self.catalog.forget_denied(self.clock.now()).await?;
+            let now = self.clock.now();
+            self.ask(self.catalog.forget_denied(now)).await?;
             denied = deny().await;
         }
-        denied.map_err(full)
+        denied.map_err(|error| self.full(error))
     }
-}
 
-/// As any refusal of the catalogue, but that a limit names the way out.
-fn full(error: CatalogError) -> Refusal {
-    match error {
-        CatalogError::Limit { what, limit } => Refusal::RevocationsFull { what, limit },
-        error => error.into(),
+    /// Returns the refusal of an error of the catalogue: a limit names the way out.
+    fn full(&self, error: CatalogError) -> Refusal {
+        match error {
+            CatalogError::Limit { what, limit } => Refusal::RevocationsFull { what, limit },
+            error => self.refusal(error),
+        }
     }
 }

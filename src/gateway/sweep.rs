@@ -67,7 +67,7 @@ impl Gateway {
         let mut marked = 0;
         loop {
             let now = self.clock.now();
-            let expired = self.catalog.expired_files(now, STEP_MAX).await?;
+            let expired = self.ask(self.catalog.expired_files(now, STEP_MAX)).await?;
             let is_last = expired.len() < STEP_MAX as usize;
             for file in expired {
                 let change = self.catalog.delete_file(&file.organization, &file.id, now);
@@ -75,7 +75,7 @@ impl Gateway {
                     Ok(_) => marked += 1,
                     // Somebody else marked it first.
                     Err(CatalogError::NotFound { .. }) => {}
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(self.refusal(error)),
                 }
             }
             if is_last {
@@ -155,10 +155,10 @@ impl Gateway {
         let before = self.clock.now().minus(self.recycle_seconds());
         let mut removed = 0;
         loop {
-            let files = match self.catalog.deleted_files(before, STEP_MAX).await {
+            let files = match self.ask(self.catalog.deleted_files(before, STEP_MAX)).await {
                 Ok(files) => files,
-                Err(error) => {
-                    failures.note(DOING, error.into());
+                Err(refusal) => {
+                    failures.note(DOING, refusal);
                     return removed;
                 }
             };
@@ -191,35 +191,41 @@ impl Gateway {
         let now = self.clock.now();
         let id_free_before = now.minus(self.recycle_seconds().max(self.settings.lifetime_max));
         loop {
-            match self.catalog.forget_swept(id_free_before, STEP_MAX).await {
+            match self
+                .ask(self.catalog.forget_swept(id_free_before, STEP_MAX))
+                .await
+            {
                 Ok(some) if some < u64::from(STEP_MAX) => break,
                 Ok(_) => yield_now().await,
-                Err(error) => {
-                    failures.note("forgetting swept files", error.into());
+                Err(refusal) => {
+                    failures.note("forgetting swept files", refusal);
                     break;
                 }
             }
         }
-        if let Err(error) = self.catalog.forget_denied(now).await {
-            failures.note("forgetting dead links", error.into());
+        if let Err(refusal) = self.ask(self.catalog.forget_denied(now)).await {
+            failures.note("forgetting dead links", refusal);
         }
         let keys_before = now.minus(KEY_SECONDS);
         loop {
-            match self.catalog.forget_keys(keys_before, STEP_MAX).await {
+            match self
+                .ask(self.catalog.forget_keys(keys_before, STEP_MAX))
+                .await
+            {
                 Ok(some) if some < u64::from(STEP_MAX) => break,
                 Ok(_) => yield_now().await,
-                Err(error) => {
-                    failures.note("forgetting idempotency keys", error.into());
+                Err(refusal) => {
+                    failures.note("forgetting idempotency keys", refusal);
                     break;
                 }
             }
         }
         loop {
-            match self.catalog.forget_counts(now, STEP_MAX).await {
+            match self.ask(self.catalog.forget_counts(now, STEP_MAX)).await {
                 Ok(some) if some < u64::from(STEP_MAX) => break,
                 Ok(_) => yield_now().await,
-                Err(error) => {
-                    failures.note("forgetting what was counted of dead links", error.into());
+                Err(refusal) => {
+                    failures.note("forgetting what was counted of dead links", refusal);
                     break;
                 }
             }

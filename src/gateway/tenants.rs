@@ -45,7 +45,7 @@ pub async fn create_default_organization(
     };
     match catalog.create_organization(&organization).await {
         Ok(()) | Err(CatalogError::Conflict { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(Refusal::of_catalogue(error)),
     }
 }
 
@@ -64,18 +64,19 @@ impl Gateway {
             epoch: 0,
             created_at,
         };
-        self.catalog.create_organization(&organization).await?;
+        self.ask(self.catalog.create_organization(&organization))
+            .await?;
         Ok(organization)
     }
 
     /// All organizations, ordered by id.
     pub async fn organizations(&self) -> Result<Vec<Organization>, Refusal> {
-        Ok(self.catalog.organizations().await?)
+        self.ask(self.catalog.organizations()).await
     }
 
     /// The organization of this id.
     pub async fn organization(&self, id: &OrganizationId) -> Result<Organization, Refusal> {
-        let found = self.catalog.organization(id).await?;
+        let found = self.ask(self.catalog.organization(id)).await?;
         found.ok_or(Refusal::Missing {
             what: "the organization",
         })
@@ -95,7 +96,7 @@ impl Gateway {
             name: checked_name(name)?,
             created_at: self.clock.now(),
         };
-        self.catalog.create_space(&space).await?;
+        self.ask(self.catalog.create_space(&space)).await?;
         Ok(space)
     }
 
@@ -105,14 +106,14 @@ impl Gateway {
         organization: &OrganizationId,
         id: &SpaceId,
     ) -> Result<Space, Refusal> {
-        let found = self.catalog.space(organization, id).await?;
+        let found = self.ask(self.catalog.space(organization, id)).await?;
         found.ok_or(Refusal::Missing { what: SPACE })
     }
 
     /// The spaces of an organization, ordered by id.
     pub async fn spaces(&self, organization: &OrganizationId) -> Result<Vec<Space>, Refusal> {
         self.organization(organization).await?;
-        Ok(self.catalog.spaces(organization).await?)
+        self.ask(self.catalog.spaces(organization)).await
     }
 
     /// Makes a shared folder. Without an id one is drawn.
@@ -134,14 +135,14 @@ impl Gateway {
             members,
             created_at,
         };
-        self.catalog.create_folder(&folder).await?;
+        self.ask(self.catalog.create_folder(&folder)).await?;
         Ok(folder)
     }
 
     /// The shared folders of an organization, ordered by id.
     pub async fn folders(&self, organization: &OrganizationId) -> Result<Vec<Folder>, Refusal> {
         self.organization(organization).await?;
-        Ok(self.catalog.folders(organization).await?)
+        self.ask(self.catalog.folders(organization)).await
     }
 
     /// The ids of the files in a folder.
@@ -150,7 +151,8 @@ impl Gateway {
         organization: &OrganizationId,
         folder: &FolderId,
     ) -> Result<Vec<FileId>, Refusal> {
-        Ok(self.catalog.folder_files(organization, folder).await?)
+        self.ask(self.catalog.folder_files(organization, folder))
+            .await
     }
 
     /// Puts files into a folder: all of them or none.
@@ -160,10 +162,8 @@ impl Gateway {
         folder: &FolderId,
         files: &[FileId],
     ) -> Result<(), Refusal> {
-        Ok(self
-            .catalog
-            .add_to_folder(organization, folder, files)
-            .await?)
+        self.ask(self.catalog.add_to_folder(organization, folder, files))
+            .await
     }
 
     /// Takes files out of a folder.
@@ -173,10 +173,8 @@ impl Gateway {
         folder: &FolderId,
         files: &[FileId],
     ) -> Result<(), Refusal> {
-        Ok(self
-            .catalog
-            .remove_from_folder(organization, folder, files)
-            .await?)
+        self.ask(self.catalog.remove_from_folder(organization, folder, files))
+            .await
     }
 
     /// Lets organizations mint links for a folder's files: all of them or none.
@@ -186,10 +184,8 @@ impl Gateway {
         folder: &FolderId,
         members: &[OrganizationId],
     ) -> Result<(), Refusal> {
-        Ok(self
-            .catalog
-            .share_folder(organization, folder, members)
-            .await?)
+        self.ask(self.catalog.share_folder(organization, folder, members))
+            .await
     }
 
     /// Ends that.
@@ -199,16 +195,14 @@ impl Gateway {
         folder: &FolderId,
         members: &[OrganizationId],
     ) -> Result<(), Refusal> {
-        Ok(self
-            .catalog
-            .unshare_folder(organization, folder, members)
-            .await?)
+        self.ask(self.catalog.unshare_folder(organization, folder, members))
+            .await
     }
 
     /// Makes an API key and answers it with its text, which is kept nowhere.
     pub async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, String), Refusal> {
         let (key, text) = self.new_api_key(new).await?;
-        self.catalog.create_api_key(&key).await?;
+        self.ask(self.catalog.create_api_key(&key)).await?;
         Ok((key, text))
     }
 
@@ -243,7 +237,7 @@ impl Gateway {
         &self,
         organization: Option<&OrganizationId>,
     ) -> Result<Vec<ApiKey>, Refusal> {
-        Ok(self.catalog.api_keys(organization).await?)
+        self.ask(self.catalog.api_keys(organization)).await
     }
 
     /// Pauses, resumes or deactivates an API key. A deactivated one stays so.
@@ -253,7 +247,7 @@ impl Gateway {
         state: ApiKeyState,
     ) -> Result<ApiKey, Refusal> {
         let change = self.catalog.set_api_key_state(id, state);
-        Ok(self.changing(change).await?)
+        self.ask(self.changing(change)).await
     }
 }
 

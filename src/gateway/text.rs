@@ -33,8 +33,8 @@ impl Gateway {
         loop {
             let page = self
                 .catalog
-                .files_of_unknown_text(last.as_ref(), FILES_READ)
-                .await?;
+                .files_of_unknown_text(last.as_ref(), FILES_READ);
+            let page = self.ask(page).await?;
             let Some(file) = page.last() else {
                 return Ok(judged);
             };
@@ -56,7 +56,8 @@ impl Gateway {
             }
             if !texts.is_empty() {
                 judged += texts.len() as u64;
-                self.changing(self.catalog.set_text(&texts)).await?;
+                let change = self.changing(self.catalog.set_text(&texts));
+                self.ask(change).await?;
             }
             if let Some(refusal) = out_of_reach {
                 return Err(refusal);

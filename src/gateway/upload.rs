@@ -182,9 +182,10 @@ impl Gateway {
         if quota == Quota::NONE {
             return Ok(None);
         }
-        let kept = self.catalog.kept(organization).await?;
+        let kept = self.ask(self.catalog.kept(organization)).await?;
         let files = kept.files.saturating_add(1);
-        quota.allow(files, kept.bytes.saturating_add(at_least))?;
+        let allowed = quota.allow(files, kept.bytes.saturating_add(at_least));
+        allowed.map_err(|error| self.refusal(error))?;
         Ok(quota.bytes.map(|limit| Room {
             left: limit.saturating_sub(kept.bytes),
             limit,
@@ -281,7 +282,7 @@ impl Gateway {
                     source: why.clone().into(),
                 };
                 let errors = files.iter().map(error);
-                errors.map(|error| Err(error.into())).collect()
+                errors.map(|error| Err(self.refusal(error))).collect()
             }
             // None is there: some do not go with the others, and each hears for itself.
             Err(_) => {
@@ -322,10 +323,10 @@ impl Gateway {
         match added {
             Ok(()) => Ok(file),
             // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
-            Err(error @ CatalogError::Unavailable { .. }) => Err(error.into()),
+            Err(error @ CatalogError::Unavailable { .. }) => Err(self.refusal(error)),
             Err(error) => {
                 self.remove_stored(&file).await?;
-                Err(Refusal::from(error))
+                Err(self.refusal(error))
             }
         }
     }

@@ -132,7 +132,7 @@ impl App {
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
         let gateway =
             Arc::new(installation.into_gateway(config, public_base_url.as_str().to_owned()));
-        let known = gateway.look().await;
+        let known = gateway.refresh().await;
         known.map_err(|refusal| {
             StartError::Failed(format!("reading what was revoked: {refusal}"))
         })?;

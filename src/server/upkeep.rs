@@ -12,7 +12,7 @@ use super::shutdown;
 use super::tls::TlsWatch;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::revocations::LOOK_EVERY;
+use crate::gateway::revocations::REFRESH_EVERY;
 use crate::telemetry::audit::Audit;
 
 /// How often what nobody needs any more is swept.
@@ -47,15 +47,15 @@ pub(super) fn keep_up(
 
 /// Takes up what others revoked. Ends with its task.
 async fn keep_current(gateway: Arc<Gateway>) {
-    let mut tick = interval(LOOK_EVERY);
+    let mut tick = interval(REFRESH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut could_look = true;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            () = gateway.told() => sleep(TOLD_PAUSE).await,
+            () = gateway.notified() => sleep(TOLD_PAUSE).await,
         }
-        match gateway.look_in_time().await {
+        match gateway.refresh_in_time().await {
             Ok(_) => could_look = true,
             // Said once, not four times a second.
             Err(refusal) if could_look => {
@@ -74,7 +74,7 @@ async fn keep_keyring(
     mut keyring_watch: Option<KeyringWatch>,
     configuration: Option<ConfigurationCheck>,
 ) {
-    let mut tick = interval(LOOK_EVERY);
+    let mut tick = interval(REFRESH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Also where there is no file: without a listener the signal would end the process.
     let mut hang_up = shutdown::HangUp::listen();
@@ -103,7 +103,7 @@ pub(super) async fn keep_certificate(watch: Option<TlsWatch>) {
     let Some(mut watch) = watch else {
         return;
     };
-    let mut tick = interval(LOOK_EVERY);
+    let mut tick = interval(REFRESH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hang_up = shutdown::HangUp::listen();
     loop {
@@ -192,13 +192,13 @@ mod tests {
         keyring_file::write(&path, &testing::keyring("b")).unwrap();
         let catalog = Arc::new(Memory::new());
         let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
-        let _stalled = gateway.stall_looks().await;
+        let _stalled = gateway.stall_refreshes().await;
         let mut tasks = JoinSet::new();
         let watch = KeyringWatch::new(path.clone());
         keep_up(&mut tasks, &gateway, Some(watch), None);
         for kid in ["c", "d"] {
             // Long enough for the tasks to be at whatever they wait for.
-            sleep(LOOK_EVERY * 2).await;
+            sleep(REFRESH_EVERY * 2).await;
             keyring_file::write(&path, &testing::keyring(kid)).unwrap();
             sleep(Duration::from_secs(1)).await;
             assert_eq!(gateway.keyring().active().as_str(), kid);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::reply;
 use crate::gateway::Gateway;
-use crate::gateway::observe::{CacheState, catalogue_failures};
+use crate::gateway::observe::CacheState;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::{Family, Metrics, text};
 
@@ -82,7 +82,7 @@ impl Ops {
                 "hallpass_catalogue_errors",
                 "Calls of the catalogue that failed",
                 "kind",
-                catalogue_failures(),
+                self.gateway.catalogue_failures(),
             ),
             Family::counter(
                 "hallpass_uncounted_downloads",

@@ -114,7 +114,7 @@ async fn a_commit_without_an_answer_is_done_once() {
     let organization = OrganizationId::parse("org_123").unwrap();
     for turn in 0..10 {
         cable.cut_next_commit(turn % 2 == 0);
-        let before = app.gateway.look().await.unwrap().epoch(&organization);
+        let before = app.gateway.refresh().await.unwrap().epoch(&organization);
         match app
             .gateway
             .revoke_links_of_organization(&organization)

@@ -73,11 +73,15 @@ async fn a_link_id_alone_is_denied_for_as_long_as_a_link_may_live() {
 async fn a_link_whose_time_is_over_is_revoked_already() {
     let app = fixture().await;
     let minted = app.mint("file_abc123", "expires_in=10").await;
-    let before = app.gateway.look().await.unwrap();
+    let before = app.gateway.refresh().await.unwrap();
     app.at(10);
     let revoked = revoke(&app, ONE, &naming(&minted)).await;
     assert_eq!(revoked["expires"], T0 + 10);
-    assert_eq!(app.gateway.look().await.unwrap(), before, "nothing is kept");
+    assert_eq!(
+        app.gateway.refresh().await.unwrap(),
+        before,
+        "nothing is kept"
+    );
 }
 
 #[tokio::test]
@@ -139,7 +143,7 @@ async fn an_organizations_links_die_together_and_what_was_revoked_before_is_forg
         assert_eq!(status(&app, link).await, 401);
     }
     assert_eq!(status(&app, &other).await, 200, "of another organization");
-    let known = app.gateway.look().await.unwrap();
+    let known = app.gateway.refresh().await.unwrap();
     assert!(
         known.revisions.is_empty() && known.denied.is_empty(),
         "{known:?}"

@@ -56,7 +56,7 @@ async fn a_link_too_many_is_refused_with_the_way_out_and_dead_ones_make_room() {
     app.at(500);
     revoke(&app, ONE, &naming(&minted)).await;
     assert_eq!(status(&app, &minted).await, 401);
-    let known = app.gateway.look().await.unwrap();
+    let known = app.gateway.refresh().await.unwrap();
     assert_eq!(known.denied.values().map(|of| of.len()).sum::<usize>(), 1);
 }
 

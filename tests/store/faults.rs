@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hallpass::gateway::revocations::TRUSTED_FOR;
+use hallpass::gateway::revocations::STALENESS_MAX;
 
 use super::proxy::{Fault, Proxy, header};
 use super::{found, prefix, sample};
@@ -16,7 +16,7 @@ const UPLOAD: &str = "/v1/organizations/org_123/files/upload";
 
 /// What passes until the gateway asks the store again whether a file that it keeps open is still there.
 async fn forget() {
-    tokio::time::sleep(TRUSTED_FOR * 2).await;
+    tokio::time::sleep(STALENESS_MAX * 2).await;
 }
 
 /// A gateway with a file of a megabyte and its link, behind a proxy.
@@ -354,5 +354,5 @@ async fn a_crowd_that_opens_a_file_looks_at_it_once_however_late_the_store_answe
     assert_eq!(place.get(&[]).await.status, 200);
     let took = answered.elapsed();
     println!("asked again after {took:?}");
-    assert!(took > TRUSTED_FOR / 2 || looks() - before == 3);
+    assert!(took > STALENESS_MAX / 2 || looks() - before == 3);
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hallpass::gateway::revocations::TRUSTED_FOR;
+use hallpass::gateway::revocations::STALENESS_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -128,7 +128,7 @@ impl State {
             Fault::HoldAnswer => std::future::pending().await,
             Fault::LoseAnswer => Ok(()),
             Fault::Late => {
-                tokio::time::sleep(TRUSTED_FOR * 3 / 2).await;
+                tokio::time::sleep(STALENESS_MAX * 3 / 2).await;
                 pass_on(&answer, &body, store, client).await
             }
             Fault::AnswerInstead(status, code) => refuse(&mut client, &head, status, code).await,

@@ -15,7 +15,7 @@ use hallpass::config::{Config, Flag, Listen, keyring_file};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
 use hallpass::gateway::mint::MintOptions;
-use hallpass::gateway::revocations::TRUSTED_FOR;
+use hallpass::gateway::revocations::STALENESS_MAX;
 use hallpass::gateway::tenants::NewApiKey;
 use hallpass::gateway::upload::NewFile;
 use hallpass::model::file::{FileRecord, Purpose};
@@ -265,7 +265,7 @@ impl TestApp {
         let since = UnixSeconds::new(T0);
         let marked = catalogue.mark_damaged(&organization, &id, since);
         marked.await.unwrap();
-        tokio::time::sleep(TRUSTED_FOR).await;
+        tokio::time::sleep(STALENESS_MAX).await;
     }
 
     /// Mints a link for a file of `org_123` with `k1`; `options` is a query without its `?`.

@@ -14,7 +14,7 @@ use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::download::LinkRequest;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::revocations::TRUSTED_FOR;
+use crate::gateway::revocations::STALENESS_MAX;
 use crate::gateway::tenants::NewApiKey;
 use crate::gateway::testing::{self, NOW, counting::Counting};
 use crate::gateway::upload::NewFile;
@@ -56,7 +56,7 @@ async fn place_with(blobs: Arc<dyn BlobStore>, limits: Limits) -> Place {
     };
     let key = gateway.create_api_key(new).await.unwrap();
     // As a running gateway does all the time.
-    gateway.look().await.unwrap();
+    gateway.refresh().await.unwrap();
     Place {
         catalog,
         blobs,
@@ -248,7 +248,7 @@ async fn what_another_process_changed_is_seen_once_somebody_looked() {
         .kept
         .set_api_key_state(&id, ApiKeyState::Paused);
     paused.await.unwrap();
-    place.gateway.look().await.unwrap();
+    place.gateway.refresh().await.unwrap();
     assert_gone(place.get(&link).await);
     let paused = place.mint("f").await.unwrap_err();
     assert!(matches!(paused, Refusal::KeyPaused), "{paused:?}");
@@ -262,7 +262,7 @@ async fn nobody_is_answered_from_memory_that_is_older_than_a_second() {
     let link = place.mint("f").await.unwrap();
     place.get(&link).await.unwrap();
     place.delete_elsewhere("f").await;
-    tokio::time::sleep(TRUSTED_FOR + Duration::from_millis(10)).await;
+    tokio::time::sleep(STALENESS_MAX + Duration::from_millis(10)).await;
     assert_gone(place.get(&link).await);
 }
 
@@ -272,8 +272,8 @@ async fn nothing_is_answered_from_memory_while_nobody_can_look() {
     place.add("f", "bytes").await;
     let link = place.mint("f").await.unwrap();
     place.get(&link).await.unwrap();
-    let stalled = place.gateway.stall_looks().await;
-    tokio::time::sleep(TRUSTED_FOR + Duration::from_millis(10)).await;
+    let stalled = place.gateway.stall_refreshes().await;
+    tokio::time::sleep(STALENESS_MAX + Duration::from_millis(10)).await;
     let (opened, minted) = tokio::join!(place.get(&link), place.mint("f"));
     assert!(matches!(opened, Err(Refusal::Unavailable(_))));
     assert!(matches!(minted, Err(Refusal::Unavailable(_))));
@@ -302,7 +302,7 @@ async fn a_row_that_was_read_before_its_file_was_deleted_is_not_answered_with() 
             place.gateway.delete(place.owner(), &file).await.unwrap();
         } else {
             place.delete_elsewhere("f").await;
-            place.gateway.look().await.unwrap();
+            place.gateway.refresh().await.unwrap();
         }
         assert_gone(place.get(&link).await);
         go_on.send(()).unwrap();

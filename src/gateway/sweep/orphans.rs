@@ -58,10 +58,10 @@ impl Gateway {
     pub(super) async fn remove_orphans(&self, found: &[BlobKey], failures: &mut Failures) -> usize {
         let mut removed = 0;
         for some in found.chunks(STEP_MAX as usize) {
-            let used = match self.catalog.blobs_in_use(some).await {
+            let used = match self.ask(self.catalog.blobs_in_use(some)).await {
                 Ok(used) => used,
-                Err(error) => {
-                    failures.note(ORPHANS, error.into());
+                Err(refusal) => {
+                    failures.note(ORPHANS, refusal);
                     return removed;
                 }
             };
@@ -108,7 +108,7 @@ impl Gateway {
         };
         let old = page.iter().filter(|(_, made)| *made < old_before);
         let mut orphans: Vec<BlobKey> = old.map(|(key, _)| *key).collect();
-        let used = self.catalog.blobs_in_use(&orphans).await?;
+        let used = self.ask(self.catalog.blobs_in_use(&orphans)).await?;
         orphans.retain(|key| !used.contains(key));
         Ok(Some(Page {
             last: *last,

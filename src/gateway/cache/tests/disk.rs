@@ -51,7 +51,7 @@ fn assert_damaged(outcome: Result<Bytes, Refusal>) {
 
 /// Longer than an open file goes without being looked at.
 async fn a_second() {
-    tokio::time::sleep(TRUSTED_FOR + Duration::from_millis(10)).await;
+    tokio::time::sleep(STALENESS_MAX + Duration::from_millis(10)).await;
 }
 
 #[tokio::test]

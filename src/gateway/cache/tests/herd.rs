@@ -55,7 +55,7 @@ async fn who_asks_after_a_delete_does_not_join_a_read_of_before() {
             place.gateway.delete(place.owner(), &file).await.unwrap();
         } else {
             place.delete_elsewhere("f").await;
-            place.gateway.look().await.unwrap();
+            place.gateway.refresh().await.unwrap();
         }
         let late = join_all((0..10).map(|_| place.mint("f"))).await;
         for minted in late {
@@ -155,11 +155,11 @@ async fn reads_between_other_changes_and_of_other_keys_are_apart() {
 #[tokio::test]
 async fn a_thousand_who_look_at_once_look_once() {
     let place = Arc::new(place().await);
-    let stalled = place.gateway.stall_looks().await;
+    let stalled = place.gateway.stall_refreshes().await;
     let looking: Vec<_> = (0..1_000)
         .map(|_| {
             let place = Arc::clone(&place);
-            tokio::spawn(async move { place.gateway.look().await.is_ok() })
+            tokio::spawn(async move { place.gateway.refresh().await.is_ok() })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -169,6 +169,6 @@ async fn a_thousand_who_look_at_once_look_once() {
         assert!(looked.unwrap());
     }
     assert_eq!(place.catalog.calls(), 1);
-    place.gateway.look().await.unwrap();
+    place.gateway.refresh().await.unwrap();
     assert_eq!(place.catalog.calls(), 1, "who comes later looks anew");
 }
