@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Where Linux says whether a socket on `[::]` takes IPv6 alone.
+/// The file in which Linux says whether a socket on `[::]` takes IPv6 alone.
 const V6_ONLY: &str = "/proc/sys/net/ipv6/bindv6only";
 
-/// Addresses for documentation, which nobody has (RFC 5737 §3, RFC 3849): what the kernel would send from to them,
-/// it would send from to the internet.
+/// Addresses for documentation, which nobody has (RFC 5737 §3, RFC 3849): the kernel would send to them from the
+/// address from which it sends to the internet.
 const ELSEWHERE: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
     IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),

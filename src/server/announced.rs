@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::web::client::Peer;
 
-/// What version 2 begins with.
+/// The bytes that version 2 begins with.
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 
 /// The longest line of version 1, its end included.
@@ -19,15 +19,17 @@ const LINE_BYTES_MAX: usize = 107;
 /// hundred; the format would allow 64 KiB.
 const BODY_BYTES_MAX: u16 = 4096;
 
-/// How much is read at once, while there is room.
+/// The bytes of one read, while there is room.
 const READ_BYTES: usize = 512;
 
 /// The length of two Unix socket addresses.
 const UNIX_BYTES: usize = 216;
 
-/// Reads the announcement that a connection begins with. Answers who is behind the proxy; `own`, who the
-/// proxy itself is, where it speaks for itself. What was read behind it is left in `begun`. What is
-/// malformed, or longer than any announcement, is an error; it is for the caller to bound the time.
+/// Reads the header that a connection begins with, and returns the peer behind the proxy; `own`, the proxy itself,
+/// where it speaks for itself. Bytes that were read behind the header stay in `begun`. The caller bounds the time.
+///
+/// # Errors
+/// A connection that breaks or ends, and a header that is malformed or too long.
 pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     begun: &mut BytesMut,
@@ -45,7 +47,7 @@ pub(super) async fn read(
     }
 }
 
-/// Who is announced, and how long the announcement is; nothing, as long as it is not there whole.
+/// Returns the announced peer and the length of the header; nothing, as long as the header is not there whole.
 fn announcement(begun: &[u8], own: Peer) -> io::Result<Option<(Peer, usize)>> {
     let start = begun.get(..SIGNATURE.len()).unwrap_or(begun);
     if SIGNATURE.starts_with(start) {
@@ -150,7 +152,7 @@ mod tests {
 
     const OWN: Peer = Peer::Address(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
-    /// Who is announced, and what is left for HTTP.
+    /// Returns the announced peer, and the bytes that are left for HTTP.
     fn announced(bytes: &[u8]) -> Option<(Peer, Vec<u8>)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

@@ -1,4 +1,4 @@
-//! Which catalogue it is: the one place that chooses, by the configuration.
+//! Opens the catalogue that the configuration names: the one place that chooses.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -37,8 +37,8 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Cata
     }
 }
 
-/// The catalogue that is moved to, whatever it is. An empty one is made; one of an older version stays as it is,
-/// and is refused: whoever has it may not want another one yet.
+/// Opens the catalogue that rows are migrated to, of either kind. An empty one is made; one of an older version is
+/// refused and stays as it is: its owner may not want another version yet.
 pub(super) async fn open_new(config: &Config) -> Result<Arc<dyn Catalog>, StartError> {
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
         None => {
@@ -107,7 +107,7 @@ fn unopened(config: &Config, error: CatalogError) -> StartError {
     }
 }
 
-/// Says in the log where others may read or change what goes to the database and back.
+/// Warns in the log if others may read or change the traffic with the database.
 pub(super) fn warn_if_exposed(config: &Config) {
     if let Some(sslmode) = config.catalog.url.as_ref().and_then(Address::exposed_by) {
         tracing::warn!(
@@ -123,7 +123,7 @@ pub(super) fn file(config: &Config) -> PathBuf {
     config.server.data_dir.join(CATALOGUE)
 }
 
-/// What a person calls it. A database's URL is not printed: it may hold a password.
+/// Returns the catalogue's name for a person. A database's URL is not printed: it may hold a password.
 pub(super) fn named(config: &Config) -> String {
     match config.catalog.url {
         None => file(config).display().to_string(),

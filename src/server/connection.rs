@@ -32,15 +32,15 @@ use crate::web::ops::Ops;
 /// The largest head of a request, in bytes.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// What the connections of a public listener are served with.
+/// The server of a public listener's connections.
 #[derive(Clone)]
 pub(super) struct Public {
     pub(super) web: Arc<Web>,
     pub(super) metrics: Arc<Metrics>,
-    /// Where every connection begins with a PROXY protocol header: whose is read.
+    /// The proxies whose PROXY protocol header counts; `None` where connections begin without one.
     pub(super) announced_by: Option<TrustedProxies>,
     pub(super) http2: Http2,
-    /// What they begin with, where that is a TLS handshake.
+    /// The TLS settings, where connections begin with a TLS handshake.
     pub(super) tls: Option<Arc<Tls>>,
 }
 
@@ -59,7 +59,7 @@ impl Public {
     /// Serves a public connection until the client, a deadline or a shutdown ends it.
     pub(super) async fn serve(self: Arc<Self>, accepted: Accepted, mut lease: Lease) {
         let (socket, peer) = accepted.into_socket();
-        // How long all this may take is what the head of a request may.
+        // All this has the deadline of a request's head.
         let opened = tokio::select! {
             opened = Box::pin(self.open(socket, peer, &lease.pace)) => opened,
             () = lease.stopping.over(&lease.pace) => return,
@@ -81,7 +81,7 @@ impl Public {
                 serve_http1(stream, lease, answer_over(Some(regions))).await;
             }
             Opened::Other(stream, Version::HTTP_2) => {
-                // Boxed, as what most connections need no room for.
+                // Boxed: most connections need no memory for it.
                 Box::pin(serve_http2(stream, lease, answer_over(None))).await;
             }
             Opened::Other(stream, _) => {
@@ -90,8 +90,7 @@ impl Public {
         }
     }
 
-    /// Does what comes before the first request: reads who is behind a proxy, shakes hands, and finds out
-    /// which HTTP it is.
+    /// Opens a connection: reads the PROXY protocol header, does the TLS handshake, and finds out the version of HTTP.
     async fn open(
         &self,
         mut socket: Socket,
@@ -136,8 +135,8 @@ pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: Lease) {
     serve_http1(stream, lease, answer).await;
 }
 
-/// Speaks HTTP/1 until the connection ends. What that needs is boxed here, before anything waits: a future that
-/// takes it in as it is has room for it twice, as long as the connection lives.
+/// Speaks HTTP/1 until the connection ends. Its future is boxed here, before anything waits: a future that
+/// takes another in as it is has room for it twice, as long as the connection lives.
 fn serve_http1<S, A, F, B>(stream: S, lease: Lease, answer: A) -> impl Future<Output = ()>
 where
     S: Read + Write + Unpin,
@@ -155,7 +154,7 @@ where
         Box::pin(async move {
             let (pace, answer) = &*shared;
             let mut response = answer(request).await;
-            // Who is told that the connection closes has perhaps not said all.
+            // A client that learns that the connection closes may still be sending.
             open.note_answer(response.headers().contains_key(CONNECTION));
             if pace.is_last() {
                 let close = HeaderValue::from_static("close");
@@ -212,7 +211,7 @@ where
     }
 }
 
-/// Completes when the client is to be told to send no more: what it has sent by then is answered.
+/// Completes when the client must send no more requests: those that it has sent by then are answered.
 async fn asked(stopping: &mut Stopping, pace: &Pace) {
     stopping.asked().await;
     pace.end();
@@ -225,7 +224,7 @@ fn builder() -> http1::Builder {
         .half_close(true)
         // Names mean the same in any case; some clients that were written by hand do not know that.
         .title_case_headers(true)
-        // A piece of a file is sent as what it stands for only if hyper hands it through as it is.
+        // A piece of a file goes out by `sendfile` only if hyper hands it through as it is.
         .writev(true)
         .max_header_size(HEAD_BYTES_MAX);
     builder

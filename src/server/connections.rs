@@ -14,10 +14,10 @@ use super::pace::Pace;
 use super::ticks::{Deadlines, Ticks};
 use crate::telemetry::metrics::{Listener, Metrics, Refused};
 
-/// How often the connections are looked at: how late one that is overdue may end.
+/// The interval at which the connections are checked, and so the most by which one ends after its deadline.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// How many connections there may be.
+/// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// In all. Where there are as many, the one that has been idle longest makes room; where none is
@@ -43,10 +43,10 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct OpenOnes {
     next_id: u64,
-    /// Whether whatever comes now ends with its first answer.
+    /// True if each new connection ends with its first answer.
     are_ending: bool,
     entries: HashMap<u64, Entry>,
-    /// How many of them each address has, where that is limited.
+    /// The number of connections of each address, where that is limited.
     of_address: HashMap<IpAddr, usize>,
 }
 
@@ -60,13 +60,13 @@ struct Entry {
     abort: Option<AbortHandle>,
 }
 
-/// What a connection is served with besides its socket.
+/// The place of one connection in the table, from its accept to its end.
 pub(super) struct Lease {
     pub(super) pace: Arc<Pace>,
     pub(super) stopping: Stopping,
 }
 
-/// Whether a connection is to end after what it is answering.
+/// The signal that a connection is to end after its current answer.
 #[derive(Debug)]
 pub(super) struct Stopping(Option<oneshot::Receiver<()>>);
 
@@ -92,7 +92,7 @@ impl Stopping {
     }
 }
 
-/// Takes an entry out again, whichever way its connection ended.
+/// A guard that removes the entry of a connection, in whatever way that ended.
 struct Entered {
     connections: Arc<Connections>,
     id: u64,
@@ -100,7 +100,7 @@ struct Entered {
 }
 
 impl Connections {
-    /// None so far. What comes to pass is counted for listeners of this kind.
+    /// Makes an empty table. Its events count for listeners of this kind.
     pub(super) fn new(
         limits: Limits,
         deadlines: Deadlines,
@@ -118,7 +118,7 @@ impl Connections {
         }
     }
 
-    /// Waits until there is room for one more connection, and makes it where one is idle.
+    /// Waits for a permit for one more connection, and ends the one that is idle longest to free one.
     pub(super) async fn room(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
@@ -178,7 +178,7 @@ impl Connections {
         true
     }
 
-    /// Ends whichever connection is overdue. Runs until its task ends.
+    /// Ends each connection whose deadline has passed. Runs until its task ends.
     pub(super) async fn watch(&self) {
         let started = Instant::now();
         let mut tick = interval(LOOK_EVERY);
@@ -198,7 +198,7 @@ impl Connections {
         }
     }
 
-    /// Asks every connection to end after what it is answering, and waits until all have.
+    /// Asks every connection to end after its current answer, and waits until all have ended.
     pub(super) async fn finish(&self) {
         self.ask_all_to_end();
         loop {

@@ -1,4 +1,5 @@
-//! Downloads are counted in the catalogue while the gateway runs, and once more when it ends.
+//! The counter flush: a task writes the counts of downloads to the catalogue while the gateway runs, and a last time
+//! when it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +12,10 @@ use crate::gateway::Gateway;
 use crate::gateway::counts::FLUSH_EVERY;
 use crate::web::Web;
 
-/// How long the end of the gateway waits for the catalogue to take the last counts.
+/// The longest wait, at the end of the gateway, for the catalogue to take the last counts.
 const LAST_FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// The task that counts.
+/// The task that flushes counters.
 pub(super) struct Counting {
     /// Dropped, it ends the task after the flush that it is at.
     stop: oneshot::Sender<()>,
@@ -22,7 +23,7 @@ pub(super) struct Counting {
 }
 
 impl Counting {
-    /// Begins to count.
+    /// Starts the task.
     pub(super) fn start(web: &Arc<Web>, gateway: &Arc<Gateway>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (web, gateway) = (Arc::clone(web), Arc::clone(gateway));
@@ -30,7 +31,7 @@ impl Counting {
         Self { stop, task }
     }
 
-    /// Counts what is left, within a bounded time, and ends. Called when no download is on its way.
+    /// Flushes the last counts, within a bounded time, and ends the task. Called when no download is on its way.
     pub(super) async fn finish(self) {
         drop(self.stop);
         if timeout(LAST_FLUSH_MAX, self.task).await.is_err() {

@@ -1,4 +1,4 @@
-//! Directories that take nothing: what is the matter with them, in words, and what a person can do.
+//! Advice on directories that cannot be written to: the reason, and the remedy.
 
 use std::error::Error;
 use std::io;
@@ -9,10 +9,10 @@ use crate::blob::BlobError;
 use crate::catalog::CatalogError;
 use crate::config::Config;
 
-/// What names another data directory.
+/// The advice to name another data directory.
 const ELSEWHERE: &str = "name another directory (--data-dir, or server.data_dir)";
 
-/// Says what is the matter with `directory` and what to do, where `error` or what led to it says that its disk is
+/// Returns the reason why `directory` takes nothing, and the remedy, if `error` or a cause of it says that its disk is
 /// full, that its file system is mounted read-only, that this user may not enter or write there, or that it is no
 /// directory. `None` of any other error.
 pub fn advice(directory: &Path, error: &(dyn Error + 'static)) -> Option<String> {
@@ -37,7 +37,7 @@ pub fn advice(directory: &Path, error: &(dyn Error + 'static)) -> Option<String>
     }
 }
 
-/// Says that there is no room for more of this installation's files or rows, where that is, and what to do.
+/// Returns the place where this installation's files or rows no longer fit, and the remedy.
 pub fn is_full(config: &Config) -> String {
     let directory = config.server.data_dir.display();
     match (&config.catalog.url, &config.blobs.url) {
@@ -54,7 +54,7 @@ pub fn is_full(config: &Config) -> String {
     }
 }
 
-/// The kind of the operating system's error that led to this one, or what stands for it.
+/// Returns the kind of the operating system's error among the causes of this one, or one that means the same.
 fn cause(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     let mut at = Some(error);
     while let Some(error) = at {
@@ -71,7 +71,7 @@ fn cause(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     None
 }
 
-/// Names whose the directory is, or that of what lies in it or above it which this user cannot have made.
+/// Names the owner of the directory, or of something in it or above it that this user cannot have made.
 fn denied(directory: &Path) -> String {
     let user = rustix::process::geteuid().as_raw();
     let is_others = |path: &Path| {

@@ -12,24 +12,24 @@ use tokio::task::JoinSet;
 
 use super::connection::HEAD_BYTES_MAX;
 
-/// What a client begins with that speaks HTTP/2 by prior knowledge (RFC 9113, §3.4).
+/// The first bytes of a client that speaks HTTP/2 by prior knowledge (RFC 9113, §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How many requests one connection may have open at once; the fewest that RFC 9113, §6.5.2 advises.
+/// The most open requests on one connection; the fewest that RFC 9113, §6.5.2 advises.
 const STREAMS_MAX: u32 = 100;
 
-/// How many streams may be reset by the client before they were looked at, and how many we may reset for
-/// what is wrong with them, until the connection is ended.
+/// The most streams that the client resets before they were looked at, and the most that we reset for errors in them,
+/// until the connection is ended.
 const RESETS_MAX: usize = 100;
 
-/// How much of an answer is put behind what the client's windows let through, for each stream, in bytes.
+/// The most bytes of an answer that are queued behind the client's windows, for each stream.
 const SEND_BYTES_MAX: usize = 16 * 1024;
 
-/// How much of a request's body may come before it is read: of one stream, and of all, in bytes.
+/// The most bytes of a request's body that come before it is read: of one stream, and of all.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// How much is read at once of what a connection begins with, in bytes: the first line of nearly every request.
+/// The bytes of the first read of a connection: the first line of nearly every request.
 const BEGIN_BYTES: usize = 1024;
 
 /// Returns whether the client begins with HTTP/2's preface, and `false` where it begins with a request of HTTP/1.
@@ -54,7 +54,7 @@ pub(super) async fn is_begun(
             return Ok(true);
         }
         begun.reserve(BEGIN_BYTES);
-        // HTTP/1 knows what to do with a head that is too long, or that breaks off.
+        // The HTTP/1 server answers a head that is too long, or that breaks off.
         if begun.len() > HEAD_BYTES_MAX || stream.read_buf(begun).await? == 0 {
             return Ok(false);
         }
@@ -77,7 +77,7 @@ fn begins_http1(begun: &[u8]) -> Option<bool> {
     Some(words.next()?.starts_with(b"HTTP/1."))
 }
 
-/// What serves HTTP/2, with the limits of one connection.
+/// Returns the server of HTTP/2, with the limits of one connection.
 pub(super) fn builder(streams: &Streams) -> http2::Builder<StreamsOf> {
     let mut builder = http2::Builder::new(StreamsOf(Arc::downgrade(&streams.0)));
     builder
@@ -96,7 +96,7 @@ pub(super) fn builder(streams: &Streams) -> http2::Builder<StreamsOf> {
 #[derive(Debug, Default)]
 pub(super) struct Streams(Arc<Mutex<JoinSet<()>>>);
 
-/// Where the HTTP library has a stream's task run. A task may hold this, so it must not hold the tasks.
+/// The executor of the streams' tasks. A task may hold this, so it must not hold the tasks.
 #[derive(Clone, Debug)]
 pub(super) struct StreamsOf(Weak<Mutex<JoinSet<()>>>);
 
@@ -115,7 +115,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamsOf {
 mod tests {
     use super::*;
 
-    /// What it begins with, none if it is no HTTP, and all bytes: those that were read and those that were not.
+    /// Returns whether the bytes begin with the preface, none if they are no HTTP, and all bytes: those that were read
+    /// and those that were not.
     async fn begun(bytes: &[u8]) -> (Option<bool>, Vec<u8>) {
         let (mut stream, mut begun) = (bytes, BytesMut::new());
         let is_begun = is_begun(&mut stream, &mut begun).await.ok();

@@ -1,14 +1,14 @@
-//! The data directory: what an installation consists of, and how an empty one is set up.
+//! The data directory of an installation: its layout, and the set-up of an empty one.
 //!
 //! ```text
 //! DATA_DIR/               0700, or 0710 where a group may read the bytes (blobs.mode)
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it), unless they are in a database
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
-//!   gateway-….toml        0600, what the links of a running gateway begin with, one file for each
+//!   gateway-….toml        0600, the prefix of a running gateway's links, one file for each
 //!   .gitignore            keeps all of it out of a repository
 //!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)
 //!   blobs/stage/          bytes on their way in
-//!   setup.lock            held by whoever sets the directory up
+//!   setup.lock            held by the process that sets the directory up
 //! ```
 //!
 //! Several processes may use one directory at once.
@@ -38,7 +38,7 @@ const BLOBS: &str = "blobs";
 const SETUP_LOCK: &str = "setup.lock";
 const GITIGNORE: &str = ".gitignore";
 
-/// Whether an empty data directory may be set up.
+/// The permission to set up an empty data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// By a command that writes: yes.
@@ -209,7 +209,7 @@ fn must_exist(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// Whoever may write to the directory may put a keyring of their own there.
+/// A user who may write to the directory may put a keyring of their own there.
 pub(super) fn keep_others_out(directory: &Path) -> Result<(), StartError> {
     let doing = format!("looking at the data directory {}", directory.display());
     let found = directory.metadata().map_err(|error| match error.kind() {
@@ -250,7 +250,7 @@ pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     Ok(lock)
 }
 
-/// The same, not locked yet.
+/// Opens the lock file of a set-up, without locking it.
 pub(super) fn setup_lock(directory: &Path) -> Result<File, StartError> {
     let doing = format!("making the data directory {}", directory.display());
     open_setup_lock(directory).map_err(|error| StartError::in_directory(&doing, directory, error))

@@ -1,5 +1,5 @@
-//! Takes up a changed keyring file while the gateway runs. A file that cannot be used keeps the old
-//! keyring, and says so once.
+//! Reloads a changed keyring file while the gateway runs. If the file cannot be used, the old keyring stays, and the
+//! log says so once.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::gateway::refusal::with_causes;
 /// Watches one keyring file.
 pub(super) struct KeyringWatch {
     path: PathBuf,
-    /// Whether there was a look already.
+    /// True after the first look.
     started: bool,
     /// The file at the last look; `None` where there was none.
     seen: Option<Stamp>,
@@ -41,7 +41,7 @@ impl KeyringWatch {
         self.read(gateway, first);
     }
 
-    /// Reads the file again, changed or not. What it says is not said again at the next look.
+    /// Reads the file again, changed or not. The next look does not report it once more.
     pub(super) fn reload(&mut self, gateway: &Gateway) {
         self.started = true;
         self.seen = Stamp::of(&self.path);
@@ -74,7 +74,7 @@ mod tests {
     use crate::catalog::memory::Memory;
     use crate::gateway::testing;
 
-    /// What was logged.
+    /// A writer that keeps the logged lines.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -20,26 +20,26 @@ use crate::config::Listen;
 use crate::handover::Socket;
 use crate::web::client::{Peer, TrustedProxies};
 
-/// How long accepting pauses when the machine is out of descriptors or memory.
+/// The pause of accepting when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The most connections that may wait to be accepted. The kernel takes `net.core.somaxconn` where that is less, and
-/// it is 4,096 where nobody changed it: so the machine's own setting is what bounds a crowd that comes at once. Whoever
-/// finds the queue full is not refused, but waits a second or more until his system asks again.
+/// it is 4,096 where nobody changed it: so the machine's own setting bounds a crowd that comes at once. A client that
+/// finds the queue full is not refused, but waits a second or more until its system asks again.
 const BACKLOG: u32 = 65_535;
 
-/// How much of an answer the kernel takes from us before it can send it, in bytes. Without a bound that is
-/// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if
-/// it had stopped, and thousands of such clients fill the memory of the machine. It is twice a segment of
-/// loopback: with less, the end of an answer that waits for its last bytes may be held back for them.
+/// The most bytes of an answer that the kernel takes from us before it can send them. Without a bound that is
+/// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if it had
+/// stopped, and thousands of such clients fill the memory of the machine. It is twice a segment of loopback: with less,
+/// the end of an answer that waits for its last bytes may be held back for them.
 const UNSENT_BYTES_MAX: u32 = 128 * 1024;
 
-/// How long a client may be silent before the kernel asks whether it is there, how often it asks, and how
-/// soon again. One that has only closed its own side answers; one that is gone does not, as soon as its system
-/// has forgotten it (a minute on Linux). So nobody keeps a place for much longer than that after he went away.
+/// The silence after which the kernel asks whether a client is there, the number of its questions, and the pause
+/// between them. One that has only closed its own side answers; one that is gone does not, as soon as its system has
+/// forgotten it (a minute on Linux). So a client that went away keeps its place for not much longer than that.
 const ALIVE: (Duration, u32, Duration) = (Duration::from_secs(15), 3, Duration::from_secs(10));
 
-/// Who may connect to a Unix socket: its owner and its group.
+/// The mode of a Unix socket: its owner and its group may connect.
 const SOCKET_MODE: Mode = Mode::from_raw_mode(0o660);
 
 /// A public listener.
@@ -53,7 +53,7 @@ enum Listening {
     Unix {
         listener: UnixListener,
         path: PathBuf,
-        /// Where we made it.
+        /// The file of the socket, if this process made it.
         _file: Option<SocketFile>,
     },
 }
@@ -93,9 +93,9 @@ impl Accepted {
         }
     }
 
-    /// Whose connection it is, where one address may have only so many: not of this machine's own, and
-    /// not of a proxy's, behind which many are. An IPv6 address counts as its first 64 bits, which is what one
-    /// customer has.
+    /// Returns the address that a connection counts for, where one address may have only so many: none for this
+    /// machine's own, nor for a proxy's, behind which many are. An IPv6 address counts as its first 64 bits: one
+    /// customer has so many.
     pub(super) fn counted_address(&self, proxies: &TrustedProxies) -> Option<IpAddr> {
         let Self::Tcp(_, address) = self else {
             return None;
@@ -131,9 +131,8 @@ impl Listener {
         Ok(Self { socket, is_tls })
     }
 
-    /// The listeners of these sockets, in their order. TLS is spoken where the configuration has their
-    /// address as one of TLS; an error, if it has one that none of them is at, since what was to be
-    /// encrypted would not be.
+    /// Returns the listeners of these sockets, in their order. Those whose address the configuration has as one of
+    /// TLS speak TLS. An address of TLS that none of them has is an error, since its traffic would go unencrypted.
     pub(super) fn adopt(
         inherited: Vec<Inherited>,
         configured: &[Listen],
@@ -182,12 +181,12 @@ impl Listener {
         Ok(adopted)
     }
 
-    /// Whether its connections begin with a TLS handshake.
+    /// Returns whether connections begin with a TLS handshake.
     pub(super) const fn is_tls(&self) -> bool {
         self.is_tls
     }
 
-    /// Where it listens: the port is the one that it has.
+    /// Returns the address of the listener, with the port that it has.
     pub(super) fn place(&self) -> Option<Listen> {
         match &self.socket {
             Listening::Tcp(listener) => {
@@ -262,8 +261,7 @@ fn bind_tcp(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Has the kernel ask every client of this listener now and then whether it is there: what is accepted has
-/// the options of its listener.
+/// Turns on TCP keep-alive for every client of this listener: an accepted socket has the options of its listener.
 fn ask_who_is_there(listener: &impl AsFd) {
     let (idle, times, interval) = ALIVE;
     let asking = TcpKeepalive::new()
@@ -319,7 +317,7 @@ fn bind_unix(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     directory.lock()?;
     make_room(&path)?;
     let socket = UnixSocket::new_stream()?;
-    // What the file is made with, less the umask: nobody else can connect, not even for a moment.
+    // The socket file gets this mode, less the umask: nobody else can connect, not even for a moment.
     fchmod(&socket, SOCKET_MODE)?;
     socket.bind(&path)?;
     let identity = identity(&path)?;

@@ -1,7 +1,7 @@
 //! Assembly and lifetime: the one place where the stores meet the gateway, and the gateway the sockets.
 //!
-//! [`App::build`] binds the listeners, joins the parts and learns what was revoked before anybody can
-//! connect; [`App::run`] accepts until it is told to stop, and then lets what is in flight finish.
+//! [`App::build`] binds the listeners, joins the parts and reads the revocations before anybody can connect;
+//! [`App::run`] accepts connections until its caller stops it, and then drains: requests in flight finish.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -62,13 +62,13 @@ mod ticks;
 mod tls;
 mod upkeep;
 
-/// How long requests in flight may take to finish after a stop was asked for.
+/// The longest time that requests in flight get to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How long those that were ended at once may take to be gone.
+/// The longest wait for connections that were ended at once.
 const ABORT_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// How many connections the private listener has at most.
+/// The connection limits of the private listener.
 const ADMIN_LIMITS: Limits = Limits {
     connections_max: 64,
     per_address_max: 0,
@@ -98,7 +98,7 @@ impl App {
         Self::build_on(config, installation, Vec::new()).await
     }
 
-    /// The same, on these sockets instead of the public listeners of the configuration, if there are any.
+    /// Builds the gateway on these sockets instead of the public listeners of the configuration, if there are any.
     pub async fn build_on(
         config: &Config,
         installation: Installation,
@@ -107,7 +107,8 @@ impl App {
         Self::build_named(config, installation, inherited, public_base_url).await
     }
 
-    /// The same, with links that begin with what `name` answers for the listeners, with the ports that they have.
+    /// Builds the gateway with links that begin with the URL that `name` returns for the listeners, with the ports that
+    /// they have.
     ///
     /// # Errors
     /// A listener, a file or a store that cannot be opened, and whatever `name` fails with.
@@ -183,7 +184,7 @@ impl App {
         &self.gateway
     }
 
-    /// Where the public listeners are, with the ports that they have, in the order of the configuration.
+    /// Returns the addresses of the public listeners, with the ports that they have, in the order of the configuration.
     pub fn listeners(&self) -> Vec<Listen> {
         self.listeners.iter().filter_map(Listener::place).collect()
     }
@@ -195,8 +196,8 @@ impl App {
             .and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until `stop` completes. Then nothing new is accepted, idle connections are closed, and what
-    /// is in flight has a bounded time to finish, unless `force` completes first.
+    /// Serves until `stop` completes. Then the graceful shutdown begins: it accepts nothing new, closes idle
+    /// connections, and gives requests in flight a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
         let (audit, audit_end) = self.audit.unzip();
         let (web, ops) = sides(&self.gateway, self.web_settings, audit.clone());
@@ -253,7 +254,7 @@ impl App {
         tasks.shutdown().await;
         drop(accepting);
         let finished = async {
-            // What was accepted already is served, so the connections are asked after that.
+            // Connections that were accepted already are served, so they are asked to end after that.
             while acceptors.join_next().await.is_some() {}
             tokio::join!(connections.finish(), admin_connections.finish());
         };
@@ -270,7 +271,7 @@ impl App {
     }
 }
 
-/// What the public and the private listeners serve, and all numbers, from zero on.
+/// Builds the handlers of the public and the private listeners, and all metrics, from zero on.
 fn sides(gateway: &Arc<Gateway>, settings: web::Settings, audit: Option<Audit>) -> (Arc<Web>, Ops) {
     let metrics = Arc::new(web::report::metrics(gateway.clock().now()));
     let ops = Ops {
@@ -287,7 +288,7 @@ fn connections(limits: Limits, kind: Kind, metrics: &Arc<Metrics>) -> Arc<Connec
     Arc::new(Connections::new(limits, deadlines, kind, metrics))
 }
 
-/// Ends what is still open, and waits until it has said so.
+/// Aborts all connections that are still open, and waits until they have ended.
 async fn abort(all: &[&Connections]) {
     for connections in all {
         connections.abort();
@@ -365,7 +366,7 @@ async fn accept_admin(
     }
 }
 
-/// What minted URLs begin with: the configuration's own word, else the first address of these listeners.
+/// Returns the prefix of minted URLs: the configuration's own, else the first address of these listeners.
 pub fn public_base_url(config: &Config, listeners: &[Listen]) -> Result<PublicBaseUrl, StartError> {
     if let Some(url) = &config.server.public_base_url {
         return Ok(url.clone());

@@ -1,4 +1,4 @@
-//! The two ends of a move: what is read, and what is written.
+//! The two ends of a migration: the source, which is read, and the destination, which is written.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::gateway::clock::Clock;
 use crate::gateway::migrate::Ends;
 
-/// Where an installation is to be moved: the configuration that each half has there, or `None` where it stays.
+/// The destination of a migration: the configuration that each half has there, or `None` where it stays.
 #[derive(Clone, Debug, Default)]
 pub struct Destination {
     /// The rows.
@@ -20,9 +20,9 @@ pub struct Destination {
     pub blobs: Option<Config>,
 }
 
-/// Both ends, open.
+/// Both ends of a migration, open.
 pub struct Open {
-    /// What is read and what is written.
+    /// The source and the destination.
     pub ends: Ends,
     /// Keeps others from setting up or using the copy meanwhile.
     _locks: Locks,
@@ -35,7 +35,7 @@ struct Locks {
 }
 
 impl Destination {
-    /// Leaves out what is where it is already: of a whole configuration only one half may differ.
+    /// Drops each half that is there already: of a whole configuration only one half may differ.
     #[must_use]
     pub fn without_same(mut self, source: &Config) -> Self {
         self.catalog.take_if(|to| is_same_catalogue(to, source));
@@ -44,9 +44,11 @@ impl Destination {
         self
     }
 
-    /// Opens both ends, an empty destination is made; one that is somebody's is not changed. The source is
-    /// opened as by any command that reads. `verify` has what was copied before read once more. `Setup` where
-    /// it cannot be moved there.
+    /// Opens both ends, and makes an empty destination; another installation's is not changed. The source is opened
+    /// as by any command that reads. `verify`: bytes that were copied before are read once more.
+    ///
+    /// # Errors
+    /// [`StartError::Setup`] if the halves cannot be migrated there, and an end that cannot be opened.
     pub async fn open(
         &self,
         source: &Config,
@@ -118,7 +120,7 @@ impl Destination {
         Ok(())
     }
 
-    /// Whether the rows are in this directory, or will be.
+    /// Returns whether the rows are in this directory, or will be.
     fn has_rows_in(&self, directory: &Path, source: &Config) -> bool {
         let mut configs = [Some(source), self.catalog.as_ref()].into_iter().flatten();
         configs
@@ -127,7 +129,7 @@ impl Destination {
 }
 
 impl Locks {
-    /// The locks of whoever sets the destination up, and none of the source: gateways may run there.
+    /// Takes the set-up locks of the destination, and none of the source: gateways may run there.
     async fn take(to: &Destination, source: &Config) -> Result<Self, StartError> {
         let rows = to.catalog.as_ref().and_then(rows_directory);
         let bytes = to.blobs.as_ref().and_then(bytes_directory);
@@ -164,13 +166,13 @@ fn lock(directory: &Path) -> Result<File, StartError> {
     }
 }
 
-/// Where the rows are, if that is a directory.
+/// Returns the directory of the rows, if they are in one.
 fn rows_directory(config: &Config) -> Option<&Path> {
     let is_here = config.catalog.url.is_none();
     is_here.then_some(config.server.data_dir.as_path())
 }
 
-/// Where the bytes are, if that is a directory.
+/// Returns the directory of the bytes, if they are in one.
 fn bytes_directory(config: &Config) -> Option<&Path> {
     let is_here = config.blobs.url.is_none();
     is_here.then_some(config.server.data_dir.as_path())
@@ -184,7 +186,7 @@ fn is_same_catalogue(one: &Config, other: &Config) -> bool {
     }
 }
 
-/// What tells where the bytes are from any other place. Holds no secret.
+/// Returns a text that tells the place of the bytes from any other. Holds no secret.
 fn blobs_place(config: &Config) -> String {
     match &config.blobs.url {
         Some(bucket) => {
@@ -199,7 +201,7 @@ fn blobs_place(config: &Config) -> String {
     }
 }
 
-/// The directory itself, whatever it is called. Of one that is not there yet, what there is of it.
+/// Resolves the directory. Of one that is not there yet, the part that is there is resolved.
 fn real(directory: &Path) -> PathBuf {
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.into());
     let there = directory.ancestors().find_map(|above| {

@@ -1,8 +1,8 @@
-//! How far a connection has come, and when it has taken too long.
+//! The state of a connection, and its deadlines.
 //!
-//! The connection itself only notes what happens, against a clock that is a number in memory; whoever
-//! watches all connections ([`mod@super::connections`]) asks [`Pace::is_overdue`] now and then. So a deadline
-//! costs no timer and no system call a request.
+//! The connection itself only notes events, against a coarse clock that is a number in memory; the task that watches
+//! all connections ([`mod@super::connections`]) asks [`Pace::is_overdue`] twice a second. So a deadline costs no timer
+//! and no system call a request.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,13 +17,13 @@ use super::ticks::{Deadlines, Ticks};
 use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
 
-/// What is read at once of a body that nobody wants, in bytes.
+/// The bytes of one read of a body that nobody wants.
 const DRAIN_BYTES: usize = 16 * 1024;
 
-/// How long an answer waits for its next bytes before the connection is looked at when it is polled.
+/// The wait of an answer for its next bytes after which each poll checks whether the client is still there.
 const LONG_WAIT: Duration = Duration::from_millis(500);
 
-/// What a connection is doing.
+/// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Phase {
@@ -33,7 +33,7 @@ enum Phase {
     Head,
     /// A request is being answered.
     Busy,
-    /// All is said; what the client still sends is read and thrown away.
+    /// The last answer is out; bytes that the client still sends are read and thrown away.
     Lingering,
 }
 
@@ -41,39 +41,39 @@ impl Phase {
     const ALL: [Self; 4] = [Self::Idle, Self::Head, Self::Busy, Self::Lingering];
 }
 
-/// The notes of one connection. Written by its task, read by the one that watches.
+/// The state of one connection. Its task writes it, and the watcher reads it.
 #[derive(Debug)]
 pub(super) struct Pace {
     ticks: Arc<Ticks>,
     phase: AtomicU8,
-    /// When the phase began.
+    /// Start of the phase.
     since: AtomicU64,
-    /// How many bodies, and pieces of bodies, of requests that are being answered there are.
+    /// The number of bodies, and pieces of bodies, of requests that are being answered.
     open: AtomicU32,
-    /// Whether there was a request.
+    /// True if there was a request.
     has_begun: AtomicBool,
-    /// Whether the connection is to end with what is being answered.
+    /// True if the connection is to end with the current answer.
     is_last: AtomicBool,
-    /// Whether requests come beside one another (HTTP/2), and what is read need not be one's beginning.
+    /// True if requests come beside one another (HTTP/2): a read need not be the beginning of one.
     is_multiplexed: AtomicBool,
-    /// When the client stopped reading, plus one; 0 while it reads.
+    /// Time since which the client reads nothing, plus one; 0 while it reads.
     blocked: AtomicU64,
-    /// How much it took since.
+    /// The bytes that it took since.
     taken: AtomicU64,
-    /// How many pieces of answers are with the HTTP library.
+    /// The number of pieces of answers that are with the HTTP library.
     due: AtomicU32,
-    /// Since when the client takes too little of them.
+    /// Time since which the client takes too little of them.
     due_since: AtomicU64,
-    /// How much of them it took since.
+    /// The bytes of them that it took since.
     due_taken: AtomicU64,
-    /// Whether the client may still be sending a request that is answered already.
+    /// True if the client may still be sending a request that is answered already.
     unread: AtomicBool,
-    /// Since when the answer waits for its next bytes, plus one; 0 while it has some.
+    /// Time since which the answer waits for its next bytes, plus one; 0 while it has some.
     waiting: AtomicU64,
 }
 
 impl Pace {
-    /// Of a new connection, whose first head is due.
+    /// Returns the state of a new connection, whose first head is due.
     pub(super) fn new(ticks: Arc<Ticks>) -> Self {
         Self {
             since: AtomicU64::new(ticks.now()),
@@ -93,12 +93,12 @@ impl Pace {
         }
     }
 
-    /// What it may take its time over.
+    /// Returns the deadlines of the connection.
     pub(super) fn deadlines(&self) -> &Deadlines {
         &self.ticks.deadlines
     }
 
-    /// A request has come in whole, but for its body.
+    /// Notes that a request has come in whole, but for its body.
     pub(super) fn begin(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Relaxed);
         self.has_begun.store(true, Relaxed);
@@ -106,19 +106,19 @@ impl Pace {
         Open(Arc::clone(self))
     }
 
-    /// Whether there was a request already.
+    /// Returns whether there was a request already.
     pub(super) fn has_begun(&self) -> bool {
         self.has_begun.load(Relaxed)
     }
 
-    /// From now on what is read need not be the beginning of a request, and whatever ends the connection,
-    /// the client may still be sending.
+    /// Notes that requests come beside one another: a read need not be the beginning of a request, and whenever the
+    /// connection ends, the client may still be sending.
     pub(super) fn multiplex(&self) {
         self.is_multiplexed.store(true, Relaxed);
         self.unread.store(true, Relaxed);
     }
 
-    /// The connection ends with what is being answered, or with the next answer where nothing was yet.
+    /// Lets the connection end with the current answer, or with the first one where there was none yet.
     pub(super) fn end(&self) {
         self.is_last.store(true, Relaxed);
         if self.is_multiplexed.load(Relaxed) && self.open.load(Relaxed) == 0 {
@@ -126,24 +126,24 @@ impl Pace {
         }
     }
 
-    /// Whether [`Pace::end`] was called.
+    /// Returns whether [`Pace::end`] was called.
     pub(super) fn is_last(&self) -> bool {
         self.is_last.load(Relaxed)
     }
 
-    /// Whether it has been idle for too long, and should be told so before it is ended: who multiplexes
-    /// may be about to send a request, and must learn that it was not looked at.
+    /// Returns whether the connection has been idle for too long, and the client should be warned before it ends: on
+    /// HTTP/2 it may be about to send a request, and must learn that nobody looked at it.
     pub(super) fn is_to_be_told(&self) -> bool {
         let is_idle = self.phase() == Phase::Idle && self.is_multiplexed.load(Relaxed);
         is_idle && !self.is_last() && self.is_overdue()
     }
 
-    /// Whether it has taken longer over something than it may.
+    /// Returns whether a deadline has passed.
     pub(super) fn is_overdue(&self) -> bool {
         self.overdue().is_some()
     }
 
-    /// What it has taken longer over than it may.
+    /// Returns the deadline that has passed, if one has.
     pub(super) fn overdue(&self) -> Option<Deadline> {
         let deadlines = self.deadlines();
         let now = self.ticks.now();
@@ -161,19 +161,19 @@ impl Pace {
             ),
             Phase::Idle => (Deadline::Idle, since, deadlines.idle),
             Phase::Head => (Deadline::Head, since, deadlines.head),
-            // Whoever waits for a request's body has a deadline for it.
+            // A body that is awaited has its own deadline (`web`).
             Phase::Busy => return None,
         };
         over(since, limit).then_some(kind)
     }
 
-    /// Since when it has waited for a request, if it does.
+    /// Returns the time since which the connection has waited for a request, if it does.
     pub(super) fn idle_since(&self) -> Option<u64> {
         let is_idle = self.phase() == Phase::Idle && self.blocked.load(Relaxed) == 0;
         is_idle.then(|| self.since.load(Relaxed))
     }
 
-    /// Whether the answer has waited for its next bytes so long that the client may be gone unseen.
+    /// Returns whether the answer has waited for its next bytes so long that the client may be gone unseen.
     fn has_long_waited(&self) -> bool {
         let since = self.waiting.load(Relaxed);
         let waited = || self.ticks.now().saturating_sub(since - 1);
@@ -240,14 +240,14 @@ pub(super) struct Open(Arc<Pace>);
 pub(super) struct Due(Open);
 
 impl Open {
-    /// The answer is known. `has_unread_body`: the client may not have said all.
+    /// Notes the answer. `has_unread_body`: the client may still be sending the request.
     pub(super) fn note_answer(&self, has_unread_body: bool) {
         if !self.0.is_multiplexed.load(Relaxed) {
             self.0.unread.store(has_unread_body, Relaxed);
         }
     }
 
-    /// Whether the answer has its next bytes, or waits for them.
+    /// Notes whether the answer has its next bytes, or waits for them.
     pub(super) fn note_waiting(&self, waits: bool) {
         let waiting = &self.0.waiting;
         let waited = waiting.load(Relaxed) > 0;
@@ -256,7 +256,7 @@ impl Open {
         }
     }
 
-    /// A piece of the answer is handed to the HTTP library.
+    /// Notes that a piece of the answer is handed to the HTTP library.
     pub(super) fn piece(&self) -> Due {
         self.0.note_due();
         Due(self.clone())
@@ -284,7 +284,7 @@ impl Drop for Open {
 }
 
 impl Due {
-    /// So many bytes of the piece were sent.
+    /// Notes that so many bytes of the piece were sent.
     pub(super) fn note_taken(&self, bytes: usize) {
         self.0.0.note_taken(bytes);
     }
@@ -296,13 +296,13 @@ impl Drop for Due {
     }
 }
 
-/// A connection's two ends, which note how far it has come; and which, once all is said, read on for a
-/// while where the client may still be sending, since closing would take the answer back.
+/// The stream of a connection, which notes each read and write in the connection's state. After the last answer it
+/// reads on for a while where the client may still be sending, since closing would take the answer back.
 #[derive(Debug)]
 pub(super) struct Paced {
     stream: Wire,
     pace: Arc<Pace>,
-    /// How much was read since all was said; `None` before.
+    /// The bytes that were read after the last answer; `None` before.
     lingered: Option<u64>,
 }
 
@@ -315,8 +315,7 @@ impl Paced {
         }
     }
 
-    /// Reads and throws away, until the client has said all or said too much. How long that may take is
-    /// for the watcher.
+    /// Reads and throws away, until the client has sent all or too much. The watcher bounds the time.
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut lingered = self.lingered.unwrap_or_default();
         let mut bytes = [0; DRAIN_BYTES];

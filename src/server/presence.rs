@@ -1,14 +1,14 @@
-//! What a running gateway tells commands on the same data directory: what its links begin with.
+//! The presence file: a running gateway tells commands on the same data directory the prefix of its links.
 //!
 //! 1. A gateway writes `gateway-ID.toml.new` in its data directory, locks it, and renames it to
-//!    `gateway-ID.toml`, so that who reads it reads all of it.
-//! 2. It holds the lock until it is told to stop, and removes the file then.
+//!    `gateway-ID.toml`, so that a reader never sees a part of it.
+//! 2. It holds the lock until it stops, and removes the file then.
 //! 3. A command that finds the file locked believes it. The kernel drops the lock when the process ends, however it
 //!    ends: a file that nobody holds is stale, and the next gateway removes it.
 //!
 //! A file, and no row: its lock says whether the process lives, which a row could only guess by a clock. So with
-//! PostgreSQL, too, a gateway is known to the commands that have its data directory; on other machines
-//! `server.public_base_url` is what they go by.
+//! PostgreSQL, too, a gateway is known to the commands that have its data directory; commands on other
+//! machines go by `server.public_base_url`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use super::StartError;
 use crate::config::PublicBaseUrl;
 
-/// What the file's name begins with, and how it ends while it is in use and while it is made.
+/// The prefix of the file's name, and its suffixes while it is in use and while it is made.
 const PREFIX: &str = "gateway-";
 const SUFFIX: &str = ".toml";
 const SUFFIX_NEW: &str = ".toml.new";
@@ -26,7 +26,7 @@ const SUFFIX_NEW: &str = ".toml.new";
 /// The longest file that is read, in bytes: ours has one URL, of 512 bytes at most.
 const FILE_BYTES_MAX: u64 = 4096;
 
-/// How often a file is made again that another gateway took for a stale one before it was locked.
+/// The number of times that a file is made again which another gateway took for a stale one before it was locked.
 const TRIES_MAX: usize = 10;
 
 /// The file of a gateway that runs. Dropped, it is gone.
@@ -39,7 +39,7 @@ pub(super) struct Presence {
 /// A gateway that runs, as its file tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// What its links begin with.
+    /// The prefix of its links.
     pub public_base_url: PublicBaseUrl,
     /// Its process.
     pub pid: u32,
@@ -97,7 +97,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        // Where it fails, the file is stale as soon as the lock is gone.
+        // If this fails, the file is stale as soon as the lock is gone.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -126,7 +126,8 @@ pub fn gateways(directory: &Path) -> io::Result<Gateways> {
     })
 }
 
-/// What a file tells, and when it was written, in nanoseconds; `None` of one that is stale or holds something else.
+/// Returns the contents of a file and the time at which it was written, in nanoseconds; `None` of one that is stale or
+/// holds something else.
 fn running(path: &Path) -> io::Result<Option<(i128, Running)>> {
     let file = open(path)?;
     match file.try_lock_shared() {
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(told(), ["http://b", "http://a"], "the last one first");
         drop(first);
         assert_eq!(told(), ["http://b"]);
-        // As after a kill: the file stays, and nobody holds it.
+        // The file stays without a lock, as a kill leaves it.
         let stale = directory.path().join("gateway-0.toml");
         fs::copy(&second.path, &stale).unwrap();
         fs::write(directory.path().join("gateway-1.toml.new"), "").unwrap();

@@ -1,8 +1,8 @@
-//! What a running gateway says of its configuration when it is asked to read its files again (SIGHUP).
+//! The reload of files on SIGHUP: the report of a running gateway on its configuration.
 //!
-//! Of all settings only the keys are taken up while it runs: a listener, a limit or a directory that changed
-//! under requests in flight would be neither the old nor the new one to some of them. So the configuration
-//! is only looked at, and the log says whether the next start would find it good.
+//! Only the signing keys and the certificates are reloaded while it runs: a listener, a limit or a directory that
+//! changed under requests in flight would be neither the old nor the new one to some of them. So the configuration is
+//! only checked, and the log says whether the next start would find it good.
 
 use crate::config::{Problem, Setting};
 
@@ -22,8 +22,8 @@ impl ConfigurationCheck {
         Ok(Self { at_start, reread })
     }
 
-    /// Reads them again and says in the log what that means: every problem, or the keys that changed,
-    /// never a value. Blocks on a small local file.
+    /// Reads the settings again and logs the result: every problem, or the keys that changed, never a value. Blocks
+    /// on a small local file.
     pub(super) fn say(&self) {
         match (self.reread)() {
             Err(problems) => {

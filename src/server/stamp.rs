@@ -1,4 +1,4 @@
-//! What changes about a file when it is replaced or written to.
+//! The fingerprint of a file: the metadata that change when it is replaced or written to.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

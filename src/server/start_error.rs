@@ -1,4 +1,4 @@
-//! Why a gateway or a command does not begin.
+//! The errors on which a gateway or a command does not start.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::disk;
 use crate::config::Listen;
 use crate::gateway::refusal::with_causes;
 
-/// Why the program did not start.
+/// An error that keeps the program from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The installation or its configuration is not as it must be; a person has to mend it.
@@ -21,7 +21,7 @@ pub enum StartError {
     Bind {
         /// The address, or the Unix socket.
         at: Listen,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -31,7 +31,7 @@ impl StartError {
         Self::Failed(format!("{doing}: {}", with_causes(&error)))
     }
 
-    /// The same of what needs the data directory, with what a person can do about it.
+    /// Returns the error of an operation on the data directory, with what a person can do about it.
     pub(super) fn in_directory(
         doing: &str,
         directory: &Path,
@@ -48,7 +48,7 @@ impl StartError {
     }
 }
 
-/// Why a listener could not be bound, and what a person can do about it.
+/// Returns the reason why a listener could not be bound, and what a person can do about it.
 fn why_not(error: &io::Error) -> String {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {

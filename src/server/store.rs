@@ -1,4 +1,4 @@
-//! Which store keeps the bytes, by the configuration, and what is to be said of it at the start.
+//! The blob-store factory: opens the store that the configuration names, and warns of its risks at the start.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub fn blob_bytes_max(config: &Config) -> u64 {
     settings.map_or(u64::MAX, |settings| settings.blob_bytes_max())
 }
 
-/// Says in the log where others may read what goes to the store and back.
+/// Warns in the log if others may read the traffic with the store.
 pub(super) fn warn_if_in_the_clear(config: &Config) {
     let settings = settings(config, InstallationId::from_random([0; 16]));
     if settings.is_some_and(|settings| settings.is_in_the_clear()) {
@@ -63,9 +63,9 @@ pub(super) fn warn_if_in_the_clear(config: &Config) {
     }
 }
 
-/// Says what an operator should know of a store on other machines, and sees that its bytes are this
-/// installation's. A store that is away is only warned of: what needs none is answered meanwhile, and nothing
-/// is written to it before it said whose it is.
+/// Warns of the risks of a store on other machines, and checks that its bytes are this installation's. A store that
+/// is away is only warned of: requests that need no bytes are answered meanwhile, and nothing is written to it before
+/// its ownership marker was read.
 pub(super) async fn look(installation: &Installation, config: &Config) -> Result<(), StartError> {
     let Some(settings) = settings(config, InstallationId::from_random([0; 16])) else {
         return Ok(());
@@ -104,7 +104,7 @@ pub(super) async fn claim(blobs: &dyn BlobStore, config: &Config) -> Result<(), 
     )))
 }
 
-/// How the store of `blobs.url` is reached, if there is one.
+/// Returns the settings of the store of `blobs.url`, if there is one.
 fn settings(config: &Config, owner: InstallationId) -> Option<Settings> {
     let blobs = &config.blobs;
     let (id, secret) = (&blobs.access_key_id, &blobs.secret_access_key_file);

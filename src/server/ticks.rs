@@ -1,9 +1,9 @@
-//! The time as connections know it. It is one for all of a kind, and so is what they may take of it.
+//! The coarse clock of connections, and their deadlines. All connections of a kind share one of each.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// What a connection may take its time over.
+/// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadlines {
     /// The head of a request, from its first byte on; a new connection's first one, from the start.
@@ -13,11 +13,11 @@ pub(super) struct Deadlines {
     /// [`Deadlines::written_min`] bytes of answers that the client does not take: does not read off its
     /// socket or, in HTTP/2, does not ask for.
     pub(super) write: Duration,
-    /// How much of an answer a client must take in each [`Deadlines::write`].
+    /// The bytes of answers that a client must take in each [`Deadlines::write`].
     pub(super) written_min: u64,
     /// Reading on after an answer that came before the request's end, so that the client can read it.
     pub(super) linger: Duration,
-    /// How much of such a request is read, in bytes.
+    /// The most bytes of such a request that are read.
     pub(super) lingered_max: u64,
     /// Waiting for a new connection's first request once a stop was asked for: it may be on its way.
     pub(super) first: Duration,
@@ -37,7 +37,7 @@ impl Default for Deadlines {
     }
 }
 
-/// The time as the connections know it, moved on by one task, and what they may take of it.
+/// A coarse clock that one task moves on, and the deadlines that are measured by it.
 #[derive(Debug)]
 pub(super) struct Ticks {
     pub(super) deadlines: Deadlines,

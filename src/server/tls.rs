@@ -28,11 +28,11 @@ use crate::gateway::refusal::with_causes;
 /// The largest certificate file and key file that are read, in bytes: room for some hundred certificates.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// What a client that speaks HTTP/2 names in its handshake (RFC 7301, RFC 9113).
+/// The protocol that an HTTP/2 client names in its handshake (RFC 7301, RFC 9113).
 const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// Why a certificate cannot be used.
+/// An error of a certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
     #[error("{key}: cannot read {path}", path = path.display())]
@@ -63,7 +63,7 @@ pub(super) enum TlsError {
     },
 }
 
-/// What TLS connections begin with: the newest pair that could be used.
+/// The TLS settings of new connections: the newest pair that could be used.
 #[derive(Debug)]
 pub(super) struct Tls {
     files: Files,
@@ -140,7 +140,7 @@ impl Tls {
 }
 
 impl TlsWatch {
-    /// Watches from now on. What changed since the pair was read is seen at the first look.
+    /// Watches from now on. The first look sees changes since the pair was read.
     pub(super) fn new(tls: Arc<Tls>) -> Self {
         Self {
             seen: tls.at_start,
@@ -199,7 +199,7 @@ impl Files {
                         path: self.key.clone(),
                     }
                 }
-                // What the provider says of a key that it cannot load.
+                // The provider's error for a key that it cannot load.
                 rustls::Error::General(_) => self.unusable_key("holds a key of no known kind"),
                 source => refused(source),
             })?;

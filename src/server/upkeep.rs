@@ -1,4 +1,4 @@
-//! Background tasks: taking up what others changed, sweeping, and text detection on files from before.
+//! Background tasks: they apply changes that others made, sweep, and detect text in files of older versions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::REFRESH_EVERY;
 use crate::telemetry::audit::Audit;
 
-/// How often what nobody needs any more is swept.
+/// The interval of sweeps of blobs and rows that nobody needs any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How often files that are expired are moved into the recycle bin. Nobody waits for it.
+/// The interval at which expired files are moved into the recycle bin. Nobody waits for it.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 
-/// How often a gateway looks for files that came in without text detection, as under an older version.
+/// The interval at which a gateway looks for files that came in without text detection, as under an older version.
 const TEXT_EVERY: Duration = Duration::from_secs(3_600);
 
-/// How long to wait between being told of a change and looking: whoever changes much at once tells it once.
+/// The pause between a notification and the look at the change: a burst of changes costs one look.
 const TOLD_PAUSE: Duration = Duration::from_millis(5);
 
-/// Starts what goes on behind the requests.
+/// Starts the background tasks.
 pub(super) fn keep_up(
     tasks: &mut JoinSet<()>,
     gateway: &Arc<Gateway>,
@@ -45,7 +45,7 @@ pub(super) fn keep_up(
     tasks.spawn(keep_expired(Arc::clone(gateway)));
 }
 
-/// Takes up what others revoked. Ends with its task.
+/// Refreshes the snapshot of revocations when others revoke. Ends with its task.
 async fn keep_current(gateway: Arc<Gateway>) {
     let mut tick = interval(REFRESH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

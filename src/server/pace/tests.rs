@@ -1,4 +1,4 @@
-//! What a connection may take its time over, on a clock of its own.
+//! Tests of the deadlines of a connection, on a clock of its own.
 
 use super::*;
 
