@@ -16,7 +16,7 @@ use super::wire;
 use crate::config::{Config, VARIABLE_PREFIX, Vars};
 use crate::gateway::migrate::{MigrateError, Outcome, Tally, Told, migrate};
 use crate::gateway::refusal::with_causes;
-use crate::server::moving::Destination;
+use crate::server::migration::Destination;
 use crate::server::shutdown::StopSignals;
 
 /// How many files the one JSON object names. All are counted, and all are said.

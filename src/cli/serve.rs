@@ -18,7 +18,7 @@ use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
 use crate::server::catalogue::SetupLock;
 use crate::server::installation::Access;
-use crate::server::reread::ConfigurationCheck;
+use crate::server::reload::ConfigurationCheck;
 use crate::server::{App, Inherited};
 
 /// The name of the API key that is made at first use.

@@ -15,12 +15,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 
-use super::announced;
+use super::connection_state::{Pace, Paced};
 use super::connections::{Lease, Stopping};
 use super::ending::Ending;
 use super::http2::{self, Streams};
 use super::listen::Accepted;
-use super::pace::{Pace, Paced};
+use super::proxy_protocol;
 use super::tls::Tls;
 use crate::config::Http2;
 use crate::handover::{Regions, Socket, Wire};
@@ -103,7 +103,7 @@ impl Public {
             Some(proxies) if !proxies.trusts(peer) => {
                 return Err(io::Error::other("its peer is no trusted proxy"));
             }
-            Some(_) => announced::read(&mut socket, &mut begun, peer).await?,
+            Some(_) => proxy_protocol::read(&mut socket, &mut begun, peer).await?,
         };
         let is_http2 = self.tls.is_none()
             && self.http2 == Http2::On

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::pace::Pace;
-use super::ticks::{Deadlines, Ticks};
+use super::coarse_clock::{Deadlines, Ticks};
+use super::connection_state::Pace;
 use crate::telemetry::metrics::{Listener, Metrics, Refused};
 
 /// The interval at which the connections are checked, and so the most by which one ends after its deadline.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::pace::{Due, Open};
+use super::connection_state::{Due, Open};
 
 /// A response body, at whose end, whichever it is, its request is answered: once it is dropped and its last
 /// piece is out.

@@ -31,8 +31,8 @@ use crate::gateway::{Gateway, Settings};
 use crate::sign::keyring::{Keyring, Kid};
 
 use super::StartError;
+use super::blob_store;
 use super::catalogue::{self, SetupLock};
-use super::store;
 
 const BLOBS: &str = "blobs";
 const SETUP_LOCK: &str = "setup.lock";
@@ -86,7 +86,7 @@ impl Installation {
         let catalog = Box::pin(catalogue::open(config, access)).await?;
         let id = catalog.installation().await;
         let id = id.map_err(|error| StartError::failed("reading the catalogue", error))?;
-        let blobs = store::open(config, id, &clock)?;
+        let blobs = blob_store::open(config, id, &clock)?;
         let installation = Self {
             catalog,
             blobs,
@@ -151,7 +151,7 @@ impl Installation {
                 blobs
             )));
         }
-        store::claim(self.blobs.as_ref(), config).await?;
+        blob_store::claim(self.blobs.as_ref(), config).await?;
         crate::gateway::tenants::create_default_organization(
             self.catalog.as_ref(),
             self.clock.now(),

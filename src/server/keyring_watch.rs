@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::stamp::Stamp;
+use super::fingerprint::Stamp;
 use crate::config::keyring_file;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::with_causes;

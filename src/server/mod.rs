@@ -22,45 +22,45 @@ use crate::web::handover::{Handover, HandoverMode};
 use crate::web::ops::Ops;
 use crate::web::{self, Web};
 
+use background::{keep_audit, keep_certificate, keep_up};
+use coarse_clock::Deadlines;
 use connection::Public;
 use connections::{Connections, Limits};
-use counting::Counting;
+use counter_flush::Counting;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use presence::Presence;
-use reread::ConfigurationCheck;
-use ticks::Deadlines;
+use reload::ConfigurationCheck;
 use tls::{Tls, TlsWatch};
-use upkeep::{keep_audit, keep_certificate, keep_up};
 
+pub use blob_store::blob_bytes_max;
 pub use listen::Inherited;
 pub use start_error::StartError;
-pub use store::blob_bytes_max;
 
 pub mod addresses;
-mod announced;
+mod background;
+mod blob_store;
 pub mod catalogue;
+mod coarse_clock;
 mod connection;
+mod connection_state;
 mod connections;
-mod counting;
+mod counter_flush;
 pub mod disk;
 mod ending;
+mod fingerprint;
 mod http2;
 pub mod installation;
 mod keyring_watch;
 mod listen;
-pub mod moving;
-mod pace;
+pub mod migration;
 pub mod presence;
-pub mod reread;
+mod proxy_protocol;
+pub mod reload;
 pub mod shutdown;
-mod stamp;
 mod start_error;
-mod store;
-mod ticks;
 mod tls;
-mod upkeep;
 
 /// The longest time that requests in flight get to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -127,7 +127,7 @@ impl App {
             Some(address) => Some(listen::bind(address, config.server.reuse_port)?),
             None => None,
         };
-        store::look(&installation, config).await?;
+        blob_store::look(&installation, config).await?;
         let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
         let public_base_url = name(config, &places)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
-use super::stamp::Stamp;
+use super::fingerprint::Stamp;
 use crate::config::{Config, Http2};
 use crate::gateway::refusal::with_causes;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use super::ticks::{Deadlines, Ticks};
+use super::coarse_clock::{Deadlines, Ticks};
 use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
 

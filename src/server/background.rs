@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::keyring_watch::KeyringWatch;
-use super::reread::ConfigurationCheck;
+use super::reload::ConfigurationCheck;
 use super::shutdown;
 use super::tls::TlsWatch;
 use crate::gateway::Gateway;

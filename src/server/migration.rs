@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::installation::{Access, Installation, keep_others_out, setup_lock};
-use super::{StartError, catalogue, store};
+use super::{StartError, blob_store, catalogue};
 use crate::catalog::postgres;
 use crate::config::Config;
 use crate::gateway::clock::Clock;
@@ -66,7 +66,10 @@ impl Destination {
             to_catalog: None,
             to_blobs: None,
             blobs_place: self.blobs.as_ref().map(blobs_place).unwrap_or_default(),
-            blob_bytes_max: self.blobs.as_ref().map_or(u64::MAX, store::blob_bytes_max),
+            blob_bytes_max: self
+                .blobs
+                .as_ref()
+                .map_or(u64::MAX, blob_store::blob_bytes_max),
             verify,
         };
         if let Some(to) = &self.catalog {
@@ -74,10 +77,10 @@ impl Destination {
             ends.to_catalog = Some(catalogue::open_new(to).await?);
         }
         if let Some(to) = &self.blobs {
-            store::warn_if_in_the_clear(to);
+            blob_store::warn_if_in_the_clear(to);
             // The copy goes by the id of its original, and so do its bytes. Whose they are now is asked once
             // it is known that the copy may begin.
-            ends.to_blobs = Some(store::open(to, id, &clock)?);
+            ends.to_blobs = Some(blob_store::open(to, id, &clock)?);
         }
         Ok(Open {
             ends,
