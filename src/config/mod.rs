@@ -9,16 +9,16 @@
 //! name, type, default and parser) and document it in `config/hallpass.toml`; a test holds the two together.
 
 mod amounts;
+mod cross_field;
 pub mod keyring_file;
 mod keyring_text;
 mod listen;
-mod moved;
+mod overrides;
 mod parse;
 mod problem;
+mod setting_enums;
 mod source;
-mod together;
 mod url;
-mod words;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -46,9 +46,9 @@ pub use keyring_text::KeyringText;
 pub use listen::Listen;
 pub use parse::LIST_ITEMS_MAX;
 pub use problem::{Origin, Problem};
+pub use setting_enums::{Http2, LogFormat, LogLevel, ResourcePolicy};
 pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
 pub use url::{PUBLIC_BASE_URL_BYTES_MAX, PublicBaseUrl};
-pub use words::{Http2, LogFormat, LogLevel, ResourcePolicy};
 
 /// The documented sample, `config/hallpass.toml`: every key, commented out, at its default.
 pub const SAMPLE: &str = include_str!("../../config/hallpass.toml");
