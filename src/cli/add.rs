@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use clap::Args;
 
 use super::audit::Recorder;
+use super::bulk_import::Taking;
 use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
+use super::path_expansion::{Own, Walk, expect_paths};
 use super::session::{Global, Logging, Session, expect_space};
 use super::store::{Intake, Labels, Progress};
-use super::taking::Taking;
-use super::walk::{Own, Walk, expect_paths};
-use super::{texts, wire};
+use super::{value_parsers, wire};
 use crate::config::bytes_of;
 use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, DEFAULT_SPACE, FileId, OrganizationId, SpaceId};
@@ -39,22 +39,22 @@ pub(super) struct Add {
     #[arg(long, value_name = "ID", default_value = DEFAULT_SPACE)]
     space: SpaceId,
     /// What the files are for
-    #[arg(long, value_name = "PURPOSE", default_value = "user_upload", value_parser = texts::purpose)]
+    #[arg(long, value_name = "PURPOSE", default_value = "user_upload", value_parser = value_parsers::purpose)]
     purpose: Purpose,
     /// Id of the file, with one file only [default: drawn]
     #[arg(long, value_name = "ID")]
     id: Option<FileId>,
     /// Name of the file, with one file only [default: the last part of its path]
-    #[arg(long, value_name = "NAME", value_parser = texts::file_name)]
+    #[arg(long, value_name = "NAME", value_parser = value_parsers::file_name)]
     filename: Option<FileName>,
     /// Media type of the files [default: by name and content]
-    #[arg(long = "type", value_name = "TYPE", value_parser = texts::media_type)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = value_parsers::media_type)]
     media_type: Option<MediaType>,
     /// Metadata: a JSON object of texts, or KEY=VALUE, repeated
     #[arg(long, value_name = "JSON")]
     metadata: Vec<String>,
     /// When the file was made, Unix seconds or RFC 3339, with one file only [default: now]
-    #[arg(long, value_name = "TIME", value_parser = texts::moment)]
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     created_at: Option<UnixSeconds>,
     /// Register the files where they lie, below blobs.in_place_roots, without copying them
     #[arg(long)]
@@ -67,7 +67,7 @@ impl Add {
         self.check_one_file()?;
         expect_paths(&self.paths)?;
         let labels = Labels {
-            metadata: texts::metadata(&self.metadata)?,
+            metadata: value_parsers::metadata(&self.metadata)?,
             organization: self.organization,
             space: self.space,
             purpose: self.purpose,

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::audit::Recorder;
 use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
-use super::{texts, wire};
+use super::{value_parsers, wire};
 use crate::config::seconds_of;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::tenants::NewApiKey;
@@ -52,7 +52,7 @@ pub(super) struct Create {
     #[arg(long, value_name = "NAME", default_value = "")]
     name: String,
     /// What it may do: read, mint, write, admin, as explained below; may be repeated [default: read, mint, write]
-    #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = texts::scope)]
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',', value_parser = value_parsers::scope)]
     scope: Vec<Scope>,
     /// How long it works: seconds, or a number with s, m, h, d or w, such as 1h30m [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = seconds_of)]
@@ -103,7 +103,7 @@ impl Create {
                 "--expires-in must be at least 1 second".into(),
             ));
         }
-        let text = self.api_key_file.as_deref().map(texts::key_file);
+        let text = self.api_key_file.as_deref().map(value_parsers::key_file);
         let text = text.transpose()?;
         let secret = self
             .app_secret_file
@@ -141,7 +141,7 @@ impl Create {
 
 /// The one secret that a file holds. It is not repeated where it is wrong.
 fn app_secret(path: &Path) -> Result<AppSecret, Failure> {
-    let text = Zeroizing::new(texts::key_file(path)?);
+    let text = Zeroizing::new(value_parsers::key_file(path)?);
     AppSecret::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
-use super::{texts, wire};
+use super::{value_parsers, wire};
 use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
 use crate::server::installation::Access;
@@ -21,7 +21,7 @@ pub(super) struct Ls {
     #[arg(long, value_name = "ID")]
     space: Option<SpaceId>,
     /// List the files of this purpose only
-    #[arg(long, value_name = "PURPOSE", value_parser = texts::purpose)]
+    #[arg(long, value_name = "PURPOSE", value_parser = value_parsers::purpose)]
     purpose: Option<Purpose>,
     /// List at most so many [default: all]
     #[arg(long, value_name = "NUMBER")]

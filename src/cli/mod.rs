@@ -25,6 +25,7 @@ use session::Global;
 mod add;
 mod apikey;
 mod audit;
+mod bulk_import;
 mod config;
 mod doctor;
 mod failure;
@@ -38,6 +39,7 @@ mod migrate;
 mod organization;
 mod output;
 mod pasted;
+mod path_expansion;
 mod revoke;
 mod rm;
 mod serve;
@@ -47,10 +49,8 @@ mod show;
 mod sign;
 mod space;
 mod store;
-mod taking;
-mod texts;
+mod value_parsers;
 mod verify;
-mod walk;
 mod wire;
 
 /// How long the end waits for a disk that is slow to clear away what was begun and not finished.

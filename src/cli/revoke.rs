@@ -7,7 +7,7 @@ use clap::Args;
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
-use super::{texts, wire};
+use super::{value_parsers, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
@@ -21,7 +21,7 @@ pub(super) struct Revoke {
     #[arg(value_name = "URL", conflicts_with_all = ["link_id", "file", "organization"])]
     urls: Vec<String>,
     /// Id of the link, as the log says it
-    #[arg(long, value_name = "ID", value_parser = texts::link_id, allow_hyphen_values = true)]
+    #[arg(long, value_name = "ID", value_parser = value_parsers::link_id, allow_hyphen_values = true)]
     #[arg(conflicts_with = "file")]
     link_id: Option<LinkId>,
     /// Id of the file whose links made so far shall open nothing any more

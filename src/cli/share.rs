@@ -11,11 +11,11 @@ use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
 use super::link_base::{self, Others};
+use super::path_expansion::{Found, Own, Walk, expect_paths};
 use super::serve::Running;
 use super::session::{Global, Listening, Logging, Session};
 use super::store::{Intake, Labels, Progress};
-use super::walk::{Found, Own, Walk, expect_paths};
-use super::{texts, wire};
+use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::model::file::FileRecord;
@@ -64,7 +64,7 @@ impl Share {
         }
         let mut session = Session::begin(global, self.listening.flags(), Logging::Warnings)?;
         if let Some(seconds) = self.expires_in {
-            texts::expect_lifetime("--expires-in", seconds, &session.config.links)?;
+            value_parsers::expect_lifetime("--expires-in", seconds, &session.config.links)?;
         }
         let recorder = Recorder::open(&session, "share")?;
         let interrupt = Interrupt::listen();

@@ -7,7 +7,7 @@ use clap::Args;
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, PublicBase, Session, expect_organization};
-use super::{link_base, texts, wire};
+use super::{link_base, value_parsers, wire};
 use crate::config::{Config, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::Refusal;
@@ -36,22 +36,22 @@ pub(super) struct Sign {
     #[arg(long, value_name = "TIME", value_parser = seconds_of, conflicts_with = "expires_at")]
     expires_in: Option<u64>,
     /// When the link ends: Unix seconds or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = texts::moment)]
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     expires_at: Option<UnixSeconds>,
     /// Whether a browser shows the file or saves it: inline or attachment
-    #[arg(long, value_name = "WORD", value_parser = texts::disposition)]
+    #[arg(long, value_name = "WORD", value_parser = value_parsers::disposition)]
     disposition: Option<Disposition>,
     /// Name to show or save the file under [default: its own]
-    #[arg(long, value_name = "NAME", value_parser = texts::file_name)]
+    #[arg(long, value_name = "NAME", value_parser = value_parsers::file_name)]
     filename: Option<FileName>,
     /// Media type to serve the file as [default: its own]
-    #[arg(long, value_name = "TYPE", value_parser = texts::claimed_type)]
+    #[arg(long, value_name = "TYPE", value_parser = value_parsers::claimed_type)]
     content_type: Option<MediaType>,
     /// Address or network (CIDR) that alone may open the link
     #[arg(long, value_name = "ADDR", value_parser = network)]
     ip: Option<String>,
     /// When the link begins to open: Unix seconds or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = texts::moment)]
+    #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     not_before: Option<UnixSeconds>,
     /// Sign with the organization's key in this file, without keyring and catalogue
     #[arg(long, value_name = "FILE", requires_all = ["kid", "public_base_url"])]
@@ -72,7 +72,7 @@ impl Sign {
         let mut session = Session::begin(global, self.public.flags(), Logging::Warnings)?;
         let link = match (&self.organization_key, &self.kid) {
             (Some(path), Some(kid)) => {
-                let text = texts::key_file(path)?;
+                let text = value_parsers::key_file(path)?;
                 let key = OrganizationKey::from_base64url(&text).ok_or_else(|| {
                     let path = path.display();
                     Failure::Failed(format!(
@@ -105,11 +105,11 @@ impl Sign {
     fn expect_lifetime(&self, session: &Session) -> Result<(), Failure> {
         let links = &session.config.links;
         if let Some(seconds) = self.expires_in {
-            texts::expect_lifetime("--expires-in", seconds, links)?;
+            value_parsers::expect_lifetime("--expires-in", seconds, links)?;
         }
         if let Some(end) = self.expires_at {
             let seconds = end.since(session.clock.now());
-            texts::expect_lifetime("--expires-at", seconds, links)?;
+            value_parsers::expect_lifetime("--expires-at", seconds, links)?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::output::printable;
-use super::walk::Found;
+use super::path_expansion::Found;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;

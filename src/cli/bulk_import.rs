@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use super::audit::Recorder;
 use super::failure::Failure;
+use super::path_expansion::{Found, Walk};
 use super::store::{Intake, Labels, Progress};
-use super::walk::{Found, Walk};
 use crate::gateway::upload::{Kept, NewFile};
 use crate::model::file::FileRecord;
 
