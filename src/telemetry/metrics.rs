@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 mod families;
+mod labels;
 mod text;
-mod words;
 
+pub use labels::{Deadline, Listener, Outcome, Refused, Route, Style};
 pub use text::{Durations, Family, Labels, Numbers, text};
-pub use words::{Deadline, Listener, Outcome, Refused, Route, Style};
 
 /// The number of copies of the counters that every request moves.
 const SHARDS: usize = 8;
