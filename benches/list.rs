@@ -22,7 +22,7 @@ use hallpass::gateway::clock::{Clock, SystemClock};
 use hallpass::gateway::files::Cursor;
 use hallpass::model::file::Purpose;
 use hallpass::model::id::OrganizationId;
-use hallpass::server::installation::{Access, Installation};
+use hallpass::server::installation::{Installation, SetupPolicy};
 use tempfile::TempDir;
 
 #[path = "support/million.rs"]
@@ -52,7 +52,7 @@ async fn main() -> ExitCode {
     }];
     let config = Config::load(None, &HashMap::<OsString, OsString>::new(), &flags).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let installation = Installation::open(&config, Access::SetUp, clock)
+    let installation = Installation::open(&config, SetupPolicy::SetUp, clock)
         .await
         .unwrap();
 

@@ -19,7 +19,7 @@ use crate::model::id::{DEFAULT_ORGANIZATION, DEFAULT_SPACE, FileId, Organization
 use crate::model::media::MediaType;
 use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Add {
@@ -78,7 +78,7 @@ impl Add {
         };
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let recorder = Recorder::open(&session, "add")?;
-        let gateway = session.gateway(Access::SetUp).await?;
+        let gateway = session.gateway(SetupPolicy::SetUp).await?;
         expect_space(&gateway, &labels.organization, &labels.space).await?;
         // Until here a signal ends the process, and leaves nothing.
         let interrupt = Interrupt::listen();

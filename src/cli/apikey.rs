@@ -15,7 +15,7 @@ use crate::gateway::tenants::NewApiKey;
 use crate::model::app::AppSecret;
 use crate::model::id::{ApiKeyId, DEFAULT_ORGANIZATION, OrganizationId};
 use crate::model::key::{ApiKeyState, Scope, Scopes};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ApiKey {
@@ -111,7 +111,7 @@ impl Create {
             .map(app_secret)
             .transpose()?;
         let mut recorder = Recorder::open(&session, "apikey")?;
-        let gateway = session.gateway(Access::SetUp).await?;
+        let gateway = session.gateway(SetupPolicy::SetUp).await?;
         expect_organization(&gateway, &self.organization).await?;
         let scopes = match self.scope.as_slice() {
             [] => Scopes::USUAL,
@@ -147,7 +147,7 @@ fn app_secret(path: &Path) -> Result<AppSecret, Failure> {
 
 impl List {
     async fn run(self, mut session: Session) -> Result<(), Failure> {
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(SetupPolicy::Existing).await?;
         if let Some(organization) = &self.organization {
             expect_organization(&gateway, organization).await?;
         }
@@ -162,7 +162,7 @@ impl List {
 impl One {
     async fn set(self, mut session: Session, state: ApiKeyState) -> Result<(), Failure> {
         let mut recorder = Recorder::open(&session, "apikey")?;
-        let gateway = session.gateway(Access::Change).await?;
+        let gateway = session.gateway(SetupPolicy::Change).await?;
         let key = match gateway.set_api_key_state(&self.key, state).await {
             Err(Refusal::Missing { .. }) => {
                 let why = format!("there is no API key {}", self.key);

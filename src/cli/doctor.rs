@@ -12,7 +12,7 @@ use super::wire;
 use crate::gateway::Gateway;
 use crate::gateway::doctor::{Complaint, Tally};
 use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 /// How many files are read at once at most, however many cores there are.
 const FILES_AT_ONCE_MAX: usize = 16;
@@ -40,9 +40,9 @@ impl Doctor {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let access = if self.mend {
-            Access::Change
+            SetupPolicy::Change
         } else {
-            Access::Existing
+            SetupPolicy::Existing
         };
         let gateway = session.gateway(access).await?;
         let leftovers = gateway.leftovers().await?;

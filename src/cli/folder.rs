@@ -8,7 +8,7 @@ use super::wire;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FOLDER, Refusal};
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, FolderId, OrganizationId};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Folder {
@@ -77,9 +77,9 @@ impl Folder {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let access = match self {
-            Self::Create(_) => Access::SetUp,
-            Self::List(_) => Access::Existing,
-            _ => Access::Change,
+            Self::Create(_) => SetupPolicy::SetUp,
+            Self::List(_) => SetupPolicy::Existing,
+            _ => SetupPolicy::Change,
         };
         let gateway = session.gateway(access).await?;
         let owner = self.owner().clone();

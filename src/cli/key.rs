@@ -14,8 +14,8 @@ use super::wire;
 use crate::config::keyring_file::{self, KeyringFileError};
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
-use crate::server::catalogue::SetupLock;
-use crate::server::installation::{Access, drawn_key};
+use crate::server::catalogue::CatalogSetupLock;
+use crate::server::installation::{SetupPolicy, drawn_key};
 use crate::sign::keyring::{Keyring, Kid};
 use crate::telemetry::audit::Event;
 
@@ -100,7 +100,7 @@ fn tell(mut session: Session, mut recorder: Recorder, changed: &wire::Key) -> Re
 impl Derive {
     async fn run(self, session: &mut Session) -> Result<(), Failure> {
         let mut recorder = Recorder::open(session, COMMAND)?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(SetupPolicy::Existing).await?;
         expect_organization(&gateway, &self.organization).await?;
         let epoch = gateway.refresh().await?.epoch(&self.organization);
         let keyring = gateway.keyring();
@@ -147,7 +147,7 @@ async fn generate(session: &Session) -> Result<wire::Key, Failure> {
     let made = {
         // A gateway that sets this directory up at the same time makes a keyring of its own. And where the
         // catalogue is in a database that cannot be reached, no keyring is made for it.
-        let _setup = SetupLock::take(&session.config).await?;
+        let _setup = CatalogSetupLock::take(&session.config).await?;
         make_parent(&path)?;
         let _lock = lock(&path)?;
         let before = if path.exists() {
@@ -159,7 +159,7 @@ async fn generate(session: &Session) -> Result<wire::Key, Failure> {
         keyring_file::write(&path, &keyring)?;
         of(&keyring, &kid)?
     };
-    session.installation(Access::SetUp).await?;
+    session.installation(SetupPolicy::SetUp).await?;
     Ok(made)
 }
 

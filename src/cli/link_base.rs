@@ -3,7 +3,7 @@
 use super::failure::{Failure, complain};
 use super::session::Session;
 use crate::config::{Config, Listen, PublicBaseUrl};
-use crate::server::presence::{self, Gateways, Running};
+use crate::server::presence::{self, Gateways, RunningGateway};
 use crate::server::{StartError, addresses, public_base_url};
 
 /// How many other addresses are named at most: a machine with many containers has dozens.
@@ -106,7 +106,11 @@ pub(super) fn of_installation(session: &Session, is_flag: bool) -> Result<LinkBa
 }
 
 /// What running gateways say: the one that the configuration names, too, else `last`, which started last.
-fn of_running(configured: Option<&PublicBaseUrl>, last: &Running, gateways: &Gateways) -> LinkBase {
+fn of_running(
+    configured: Option<&PublicBaseUrl>,
+    last: &RunningGateway,
+    gateways: &Gateways,
+) -> LinkBase {
     let mut running = gateways.running.iter();
     let same = running.find(|running| Some(&running.public_base_url) == configured);
     let chosen = same.unwrap_or(last);

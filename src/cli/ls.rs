@@ -7,7 +7,7 @@ use super::session::{Global, Logging, Session, expect_organization};
 use super::{value_parsers, wire};
 use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 /// How many rows are asked for at once.
 const PAGE_ROWS: u32 = 500;
@@ -32,7 +32,7 @@ impl Ls {
     /// Prints page after page, and stops once nobody reads any more.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(SetupPolicy::Existing).await?;
         expect_organization(&gateway, &self.organization).await?;
         let mut left = self.limit.unwrap_or(u64::MAX);
         let mut last = None;

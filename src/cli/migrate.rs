@@ -16,7 +16,7 @@ use super::wire;
 use crate::config::{Config, VARIABLE_PREFIX, Vars};
 use crate::gateway::migrate::{MigrateError, Outcome, Tally, Told, migrate};
 use crate::gateway::refusal::with_causes;
-use crate::server::migration::Destination;
+use crate::server::migration::MigrationTarget;
 use crate::server::shutdown::StopSignals;
 
 /// How many files the one JSON object names. All are counted, and all are said.
@@ -137,13 +137,13 @@ impl Migrate {
         }
     }
 
-    fn destination(&self, source: &Config) -> Result<Destination, Failure> {
+    fn destination(&self, source: &Config) -> Result<MigrationTarget, Failure> {
         let wrong =
             |flag: &'static str| move |why: &'static str| Failure::Usage(format!("{flag}: {why}"));
         if let Some(file) = &self.to_config {
             let to = Config::load(Some(file), &ForeignEnvironment, &[]);
             let to = to.map_err(Failure::Configuration)?;
-            let to = Destination {
+            let to = MigrationTarget {
                 catalog: Some(to.clone()),
                 blobs: Some(to),
             };
@@ -161,7 +161,7 @@ impl Migrate {
         }
         let catalog = rows.map(|place| source.with_rows_in(place)).transpose();
         let blobs = bytes.map(|place| source.with_bytes_in(place)).transpose();
-        Ok(Destination {
+        Ok(MigrationTarget {
             catalog: catalog.map_err(wrong("--to-catalog"))?,
             blobs: blobs.map_err(wrong("--to-blobs"))?,
         })
@@ -169,7 +169,7 @@ impl Migrate {
 }
 
 /// Whether the bytes go where no file can be served in place.
-fn is_store(to: &Destination) -> bool {
+fn is_store(to: &MigrationTarget) -> bool {
     to.blobs.as_ref().is_some_and(|to| to.blobs.url.is_some())
 }
 

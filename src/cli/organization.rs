@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::session::{Global, Logging, Session};
 use super::wire;
 use crate::model::id::OrganizationId;
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Organization {
@@ -32,12 +32,12 @@ impl Organization {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         match self {
             Self::Create(create) => {
-                let gateway = session.gateway(Access::SetUp).await?;
+                let gateway = session.gateway(SetupPolicy::SetUp).await?;
                 let made = gateway.create_organization(create.id, create.name).await?;
                 session.output.one(&wire::Place::from(&made))
             }
             Self::List => {
-                let gateway = session.gateway(Access::Existing).await?;
+                let gateway = session.gateway(SetupPolicy::Existing).await?;
                 let organizations = gateway.organizations().await?;
                 let places: Vec<wire::Place> = organizations.iter().map(Into::into).collect();
                 session.output.many(&places)

@@ -13,7 +13,7 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Revoke {
@@ -69,7 +69,7 @@ impl Revoke {
         session: &mut Session,
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
-        let gateway = session.gateway(Access::Change).await?;
+        let gateway = session.gateway(SetupPolicy::Change).await?;
         // Waits as long as the catalogue takes to say what was revoked before.
         gateway.refresh().await?;
         let mut revoked = Vec::new();
@@ -114,7 +114,7 @@ impl Revoke {
 /// The installation, which has this organization. Waits as long as the catalogue takes to say what was
 /// revoked before.
 async fn opened(session: &Session, id: &OrganizationId) -> Result<Arc<Gateway>, Failure> {
-    let gateway = session.gateway(Access::Change).await?;
+    let gateway = session.gateway(SetupPolicy::Change).await?;
     expect_organization(&gateway, id).await?;
     gateway.refresh().await?;
     Ok(gateway)

@@ -7,7 +7,7 @@ use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Rm {
@@ -27,7 +27,7 @@ impl Rm {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let mut recorder = Recorder::open(&session, "rm")?;
-        let gateway = session.gateway(Access::Change).await?;
+        let gateway = session.gateway(SetupPolicy::Change).await?;
         expect_organization(&gateway, &self.organization).await?;
         let mut removed = Vec::new();
         for id in &self.files {

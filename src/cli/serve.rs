@@ -16,10 +16,10 @@ use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
-use crate::server::catalogue::SetupLock;
-use crate::server::installation::Access;
+use crate::server::catalogue::CatalogSetupLock;
+use crate::server::installation::SetupPolicy;
 use crate::server::reload::ConfigurationCheck;
-use crate::server::{App, Inherited};
+use crate::server::{HttpServer, Inherited};
 
 /// The name of the API key that is made at first use.
 const FIRST_KEY_NAME: &str = "first";
@@ -37,9 +37,9 @@ impl Serve {
         let interrupt = Interrupt::listen();
         let inherited = inherited()?;
         let mut recorder = Recorder::open(&session, "serve")?;
-        let installation = session.installation(Access::SetUp).await?;
+        let installation = session.installation(SetupPolicy::SetUp).await?;
         let check = configuration_check(global, self.listening)?;
-        let app = App::build_on(&session.config, installation, inherited)
+        let app = HttpServer::build_on(&session.config, installation, inherited)
             .await?
             .with_configuration_check(check);
         let gateway = Arc::clone(app.gateway());
@@ -95,7 +95,7 @@ pub(super) struct Running(JoinHandle<()>);
 
 impl Running {
     /// Accepts from now on. The first signal lets what is in flight finish; a second one ends that.
-    pub(super) fn start(app: App, interrupt: Interrupt) -> Self {
+    pub(super) fn start(app: HttpServer, interrupt: Interrupt) -> Self {
         let again = interrupt.clone();
         let stopped = async move { interrupt.first().await };
         let forced = async move { again.second().await };
@@ -119,7 +119,7 @@ fn configuration_check(
     ConfigurationCheck::new(Box::new(reread)).map_err(Failure::Configuration)
 }
 
-fn listener_urls(app: &App) -> Vec<String> {
+fn listener_urls(app: &HttpServer) -> Vec<String> {
     let url = |listener: &Listen| match listener {
         Listen::Tcp(address) => format!("http://{address}"),
         Listen::Tls(address) => format!("https://{address}"),
@@ -135,7 +135,7 @@ async fn first_api_key(
     recorder: &mut Recorder,
 ) -> Result<Option<(ApiKeyId, String)>, Failure> {
     // Of two gateways that start at once, one makes the key.
-    let _setup = SetupLock::take(config).await?;
+    let _setup = CatalogSetupLock::take(config).await?;
     if !gateway.api_keys(None).await?.is_empty() {
         return Ok(None);
     }

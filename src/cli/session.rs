@@ -14,7 +14,7 @@ use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
 use crate::model::id::{OrganizationId, SpaceId};
 use crate::server::disk;
-use crate::server::installation::{Access, Installation};
+use crate::server::installation::{Installation, SetupPolicy};
 use crate::telemetry::{self, Format, Guard, Level};
 
 /// The flags that every command has.
@@ -170,21 +170,21 @@ impl Session {
     }
 
     /// Opens the installation; where `access` lets it, an empty data directory is set up.
-    pub(super) async fn installation(&self, access: Access) -> Result<Installation, Failure> {
+    pub(super) async fn installation(&self, access: SetupPolicy) -> Result<Installation, Failure> {
         let clock = Arc::clone(&self.clock);
         Ok(Installation::open(&self.config, access, clock).await?)
     }
 
     /// Opens the installation as a gateway that listens nowhere. Only its minting needs
     /// `public_base_url`.
-    pub(super) async fn gateway(&self, access: Access) -> Result<Arc<Gateway>, Failure> {
+    pub(super) async fn gateway(&self, access: SetupPolicy) -> Result<Arc<Gateway>, Failure> {
         self.gateway_at(access, String::new()).await
     }
 
     /// The same, with links that begin with `public_base_url`.
     pub(super) async fn gateway_at(
         &self,
-        access: Access,
+        access: SetupPolicy,
         public_base_url: String,
     ) -> Result<Arc<Gateway>, Failure> {
         let installation = self.installation(access).await?;

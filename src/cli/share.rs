@@ -19,8 +19,8 @@ use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::model::file::FileRecord;
-use crate::server::installation::Access;
-use crate::server::{App, StartError};
+use crate::server::installation::SetupPolicy;
+use crate::server::{HttpServer, StartError};
 
 #[derive(Args, Debug)]
 pub(super) struct Share {
@@ -200,16 +200,16 @@ async fn take_back(intake: &Intake, untold: Vec<Shared>, recorder: &mut Recorder
 }
 
 /// Binds the listeners. One whose port is taken moves to a free one, if nobody asked for that port.
-async fn listen(session: &mut Session, may_move: bool) -> Result<(App, Others), Failure> {
+async fn listen(session: &mut Session, may_move: bool) -> Result<(HttpServer, Others), Failure> {
     loop {
-        let installation = session.installation(Access::SetUp).await?;
+        let installation = session.installation(SetupPolicy::SetUp).await?;
         let mut others = Others::default();
         let name = |config: &Config, places: &[Listen]| {
             let (base, found) = link_base::of_share(config, places)?;
             others = found;
             Ok(base)
         };
-        let built = App::build_named(&session.config, installation, Vec::new(), name).await;
+        let built = HttpServer::build_named(&session.config, installation, Vec::new(), name).await;
         let taken = match built {
             Err(StartError::Bind {
                 at: Listen::Tcp(address) | Listen::Tls(address),

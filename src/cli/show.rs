@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Show {
@@ -22,7 +22,7 @@ impl Show {
     /// Prints the file, a deleted one too as long as its id is taken.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(SetupPolicy::Existing).await?;
         expect_organization(&gateway, &self.organization).await?;
         let found = gateway
             .file_in_any_state(&self.organization, &self.file)

@@ -17,7 +17,7 @@ use crate::model::media::MediaType;
 use crate::model::name::FileName;
 use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 use crate::sign::claims::{ClaimName, Claims};
 use crate::sign::grant::{Grant, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
@@ -119,7 +119,7 @@ impl Sign {
         self.expect_lifetime(session)?;
         let base = link_base::of_installation(session, self.public.public_base_url.is_some())?;
         let url = base.url.as_str().to_owned();
-        let gateway = session.gateway_at(Access::Existing, url).await?;
+        let gateway = session.gateway_at(SetupPolicy::Existing, url).await?;
         expect_organization(&gateway, &self.organization).await?;
         let options = MintOptions {
             expires_in: self.expires_in,

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
 use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Space {
@@ -42,13 +42,13 @@ impl Space {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         match self {
             Self::Create(create) => {
-                let gateway = session.gateway(Access::SetUp).await?;
+                let gateway = session.gateway(SetupPolicy::SetUp).await?;
                 expect_organization(&gateway, &create.organization).await?;
                 let made = gateway.create_space(create.organization, create.id, create.name);
                 session.output.one(&wire::Place::from(&made.await?))
             }
             Self::List(list) => {
-                let gateway = session.gateway(Access::Existing).await?;
+                let gateway = session.gateway(SetupPolicy::Existing).await?;
                 expect_organization(&gateway, &list.organization).await?;
                 let spaces = gateway.spaces(&list.organization).await?;
                 let places: Vec<wire::Place> = spaces.iter().map(Into::into).collect();

@@ -14,7 +14,7 @@ use crate::gateway::explain::Verdict;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 use crate::model::time::UnixSeconds;
-use crate::server::installation::Access;
+use crate::server::installation::SetupPolicy;
 use crate::sign::keyring::Kid;
 use crate::sign::url;
 use crate::sign::verify::Rejection;
@@ -33,7 +33,7 @@ impl Verify {
     /// Prints the reason. A link that opens now is a success, any other a failure.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        let gateway = session.gateway(Access::Existing).await?;
+        let gateway = session.gateway(SetupPolicy::Existing).await?;
         let verdict = self.judged(&gateway, &self.url).await?;
         let (mut text, mut sentence) = (self.url.clone(), String::new());
         let mut proven_as = verdict;

@@ -28,7 +28,7 @@ const TEXT_EVERY: Duration = Duration::from_secs(3_600);
 const TOLD_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts the background tasks.
-pub(super) fn keep_up(
+pub(super) fn start_tasks(
     tasks: &mut JoinSet<()>,
     gateway: &Arc<Gateway>,
     keyring_watch: Option<KeyringWatch>,
@@ -195,7 +195,7 @@ mod tests {
         let _stalled = gateway.stall_refreshes().await;
         let mut tasks = JoinSet::new();
         let watch = KeyringWatch::new(path.clone());
-        keep_up(&mut tasks, &gateway, Some(watch), None);
+        start_tasks(&mut tasks, &gateway, Some(watch), None);
         for kid in ["c", "d"] {
             // Long enough for the tasks to be at whatever they wait for.
             sleep(REFRESH_EVERY * 2).await;

@@ -66,7 +66,7 @@ pub(super) fn warn_if_in_the_clear(config: &Config) {
 /// Warns of the risks of a store on other machines, and checks that its bytes are this installation's. A store that
 /// is away is only warned of: requests that need no bytes are answered meanwhile, and nothing is written to it before
 /// its ownership marker was read.
-pub(super) async fn look(installation: &Installation, config: &Config) -> Result<(), StartError> {
+pub(super) async fn check(installation: &Installation, config: &Config) -> Result<(), StartError> {
     let Some(settings) = settings(config, InstallationId::from_random([0; 16])) else {
         return Ok(());
     };

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::installation::{Access, lock_for_setup};
+use super::installation::{SetupPolicy, lock_for_setup};
 use super::{StartError, disk};
 use crate::catalog::postgres::{self, Address, Postgres};
 use crate::catalog::sqlite::Sqlite;
@@ -16,7 +16,10 @@ const CATALOGUE: &str = "catalogue.sqlite3";
 
 /// The catalogue that the configuration names, opened. An empty one is made where `access` lets it. A copy that
 /// is not whole is refused, and one that is about to be changed is a copy no longer.
-pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Catalog>, StartError> {
+pub(super) async fn open(
+    config: &Config,
+    access: SetupPolicy,
+) -> Result<Arc<dyn Catalog>, StartError> {
     let catalog = open_any(config, access).await?;
     let failed = |error| StartError::failed("looking whether the catalogue is a copy", error);
     let begun = || {
@@ -27,7 +30,7 @@ pub(super) async fn open(config: &Config, access: Access) -> Result<Arc<dyn Cata
     };
     match catalog.copy_note().await.map_err(failed)? {
         Some(note) if !note.is_whole => begun(),
-        Some(_) if access != Access::Existing => match catalog.note_copy(None).await {
+        Some(_) if access != SetupPolicy::Existing => match catalog.note_copy(None).await {
             Ok(()) => Ok(catalog),
             // A run has begun since the note was read.
             Err(CatalogError::Conflict { .. }) => begun(),
@@ -53,18 +56,20 @@ pub(super) async fn open_new(config: &Config) -> Result<Arc<dyn Catalog>, StartE
     opened.map_err(|error| unopened(config, error))
 }
 
-async fn open_any(config: &Config, access: Access) -> Result<Arc<dyn Catalog>, StartError> {
+async fn open_any(config: &Config, access: SetupPolicy) -> Result<Arc<dyn Catalog>, StartError> {
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
         None => match access {
-            Access::SetUp => Sqlite::open(&file(config)).await,
-            Access::Existing | Access::Change => Sqlite::open_existing(&file(config)).await,
+            SetupPolicy::SetUp => Sqlite::open(&file(config)).await,
+            SetupPolicy::Existing | SetupPolicy::Change => {
+                Sqlite::open_existing(&file(config)).await
+            }
         }
         .map(|catalog| Arc::new(catalog) as _),
         Some(address) => {
             let connections = connections(config);
             match access {
-                Access::SetUp => Postgres::open(address, connections).await,
-                Access::Existing | Access::Change => {
+                SetupPolicy::SetUp => Postgres::open(address, connections).await,
+                SetupPolicy::Existing | SetupPolicy::Change => {
                     Postgres::open_existing(address, connections).await
                 }
             }
@@ -134,12 +139,12 @@ pub(super) fn named(config: &Config) -> String {
 /// Keeps others from setting the same installation up at once: in its data directory, and in its database,
 /// which other machines may be about to set up.
 #[must_use = "the lock is given back when this is dropped"]
-pub struct SetupLock {
+pub struct CatalogSetupLock {
     _directory: File,
     _database: Option<postgres::SetupLock>,
 }
 
-impl SetupLock {
+impl CatalogSetupLock {
     /// Makes the data directory where there is none, and waits for both locks.
     pub async fn take(config: &Config) -> Result<Self, StartError> {
         let directory = lock_for_setup(&config.server.data_dir)?;

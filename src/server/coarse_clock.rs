@@ -39,13 +39,13 @@ impl Default for Deadlines {
 
 /// A coarse clock that one task moves on, and the deadlines that are measured by it.
 #[derive(Debug)]
-pub(super) struct Ticks {
+pub(super) struct CoarseClock {
     pub(super) deadlines: Deadlines,
     /// Milliseconds since the start.
     millis: AtomicU64,
 }
 
-impl Ticks {
+impl CoarseClock {
     pub(super) const fn new(deadlines: Deadlines) -> Self {
         Self {
             deadlines,
@@ -53,7 +53,7 @@ impl Ticks {
         }
     }
 
-    pub(super) fn move_to(&self, since_start: Duration) {
+    pub(super) fn advance_to(&self, since_start: Duration) {
         let millis = u64::try_from(since_start.as_millis()).unwrap_or(u64::MAX);
         self.millis.store(millis, Relaxed);
     }

@@ -15,8 +15,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::TokioIo;
 
-use super::connection_state::{Pace, Paced};
-use super::connections::{Lease, Stopping};
+use super::connection_state::{ConnectionState, TrackedStream};
+use super::connections::{ConnectionLease, Stopping};
 use super::ending::Ending;
 use super::http2::{self, Streams};
 use super::listen::Accepted;
@@ -47,22 +47,22 @@ pub(super) struct Public {
 /// A connection whose first request is due.
 enum Opened {
     /// The kernel can send files to it.
-    Plain(Paced, Regions),
+    Plain(TrackedStream, Regions),
     /// Over TLS, or HTTP/2, or both.
-    Other(Box<dyn Stream>, Version),
+    Other(Box<dyn IoStream>, Version),
 }
 
-trait Stream: Read + Write + Unpin + Send {}
-impl<S: Read + Write + Unpin + Send> Stream for S {}
+trait IoStream: Read + Write + Unpin + Send {}
+impl<S: Read + Write + Unpin + Send> IoStream for S {}
 
 impl Public {
     /// Serves a public connection until the client, a deadline or a shutdown ends it.
-    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted, mut lease: Lease) {
+    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted, mut lease: ConnectionLease) {
         let (socket, peer) = accepted.into_socket();
         // All this has the deadline of a request's head.
         let opened = tokio::select! {
-            opened = Box::pin(self.open(socket, peer, &lease.pace)) => opened,
-            () = lease.stopping.over(&lease.pace) => return,
+            opened = Box::pin(self.open(socket, peer, &lease.state)) => opened,
+            () = lease.stopping.over(&lease.state) => return,
         };
         let (opened, peer) = match opened {
             Ok(opened) => opened,
@@ -95,7 +95,7 @@ impl Public {
         &self,
         mut socket: Socket,
         peer: Peer,
-        pace: &Arc<Pace>,
+        state: &Arc<ConnectionState>,
     ) -> io::Result<(Opened, Peer)> {
         let mut begun = BytesMut::new();
         let peer = match &self.announced_by {
@@ -110,7 +110,7 @@ impl Public {
             && http2::is_begun(&mut socket, &mut begun).await?;
         let regions = Regions::new();
         let wire = Wire::new(socket, begun.freeze(), regions.clone());
-        let stream = Paced::new(wire, Arc::clone(pace));
+        let stream = TrackedStream::new(wire, Arc::clone(state));
         let opened = match &self.tls {
             Some(tls) => {
                 let (stream, version) = tls.accept(TokioIo::new(stream)).await?;
@@ -124,20 +124,20 @@ impl Public {
 }
 
 /// Serves a connection of the private listener.
-pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: Lease) {
+pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: ConnectionLease) {
     let (socket, _) = accepted.into_socket();
     let wire = Wire::new(socket, Bytes::new(), Regions::new());
     let answer = move |request: Request<Incoming>| {
         let ops = ops.clone();
         async move { ops.handle(&request).await }
     };
-    let stream = Paced::new(wire, Arc::clone(&lease.pace));
+    let stream = TrackedStream::new(wire, Arc::clone(&lease.state));
     serve_http1(stream, lease, answer).await;
 }
 
 /// Speaks HTTP/1 until the connection ends. Its future is boxed here, before anything waits: a future that
 /// takes another in as it is has room for it twice, as long as the connection lives.
-fn serve_http1<S, A, F, B>(stream: S, lease: Lease, answer: A) -> impl Future<Output = ()>
+fn serve_http1<S, A, F, B>(stream: S, lease: ConnectionLease, answer: A) -> impl Future<Output = ()>
 where
     S: Read + Write + Unpin,
     A: Fn(Request<Incoming>) -> F,
@@ -145,18 +145,21 @@ where
     B: HttpBody + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Lease { pace, mut stopping } = lease;
-    let shared = Arc::new((Arc::clone(&pace), answer));
+    let ConnectionLease {
+        state,
+        mut stopping,
+    } = lease;
+    let shared = Arc::new((Arc::clone(&state), answer));
     let service = service_fn(move |request: Request<Incoming>| {
         let (shared, open) = (Arc::clone(&shared), shared.0.begin());
         // The answer is called for in here, for the same reason. Boxed for each request, so that there is only
         // room for it while it runs: most connections wait for their next one.
         Box::pin(async move {
-            let (pace, answer) = &*shared;
+            let (state, answer) = &*shared;
             let mut response = answer(request).await;
             // A client that learns that the connection closes may still be sending.
             open.note_answer(response.headers().contains_key(CONNECTION));
-            if pace.is_last() {
+            if state.is_last() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }
@@ -168,7 +171,7 @@ where
         let served = tokio::select! {
             biased;
             served = connection.as_mut() => served,
-            () = stopping.over(&pace) => {
+            () = stopping.over(&state) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -180,17 +183,20 @@ where
 }
 
 /// Speaks HTTP/2 until the connection ends.
-async fn serve_http2<A, F, B>(stream: Box<dyn Stream>, lease: Lease, answer: A)
+async fn serve_http2<A, F, B>(stream: Box<dyn IoStream>, lease: ConnectionLease, answer: A)
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<B>> + Send + 'static,
     B: HttpBody<Data: Send> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Lease { pace, mut stopping } = lease;
-    pace.multiplex();
+    let ConnectionLease {
+        state,
+        mut stopping,
+    } = lease;
+    state.multiplex();
     let service = service_fn(|request: Request<Incoming>| {
-        let (open, answering) = (pace.begin(), answer(request));
+        let (open, answering) = (state.begin(), answer(request));
         async move {
             let response = answering.await;
             Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
@@ -201,7 +207,7 @@ where
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,
-        () = asked(&mut stopping, &pace) => {
+        () = asked(&mut stopping, &state) => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -212,9 +218,9 @@ where
 }
 
 /// Completes when the client must send no more requests: those that it has sent by then are answered.
-async fn asked(stopping: &mut Stopping, pace: &Pace) {
+async fn asked(stopping: &mut Stopping, state: &ConnectionState) {
     stopping.asked().await;
-    pace.end();
+    state.end();
 }
 
 fn builder() -> http1::Builder {

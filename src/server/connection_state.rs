@@ -1,8 +1,8 @@
 //! The state of a connection, and its deadlines.
 //!
 //! The connection itself only notes events, against a coarse clock that is a number in memory; the task that watches
-//! all connections ([`mod@super::connections`]) asks [`Pace::is_overdue`] twice a second. So a deadline costs no timer
-//! and no system call a request.
+//! all connections ([`mod@super::connections`]) asks [`ConnectionState::passed_deadline`] twice a second. So a
+//! deadline costs no timer and no system call a request.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
-use super::coarse_clock::{Deadlines, Ticks};
+use super::coarse_clock::{CoarseClock, Deadlines};
 use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
 
@@ -43,8 +43,8 @@ impl Phase {
 
 /// The state of one connection. Its task writes it, and the watcher reads it.
 #[derive(Debug)]
-pub(super) struct Pace {
-    ticks: Arc<Ticks>,
+pub(super) struct ConnectionState {
+    clock: Arc<CoarseClock>,
     phase: AtomicU8,
     /// Start of the phase.
     since: AtomicU64,
@@ -61,23 +61,23 @@ pub(super) struct Pace {
     /// The bytes that it took since.
     taken: AtomicU64,
     /// The number of pieces of answers that are with the HTTP library.
-    due: AtomicU32,
+    queued: AtomicU32,
     /// Time since which the client takes too little of them.
-    due_since: AtomicU64,
+    queued_since: AtomicU64,
     /// The bytes of them that it took since.
-    due_taken: AtomicU64,
+    queued_taken: AtomicU64,
     /// True if the client may still be sending a request that is answered already.
     unread: AtomicBool,
     /// Time since which the answer waits for its next bytes, plus one; 0 while it has some.
     waiting: AtomicU64,
 }
 
-impl Pace {
+impl ConnectionState {
     /// Returns the state of a new connection, whose first head is due.
-    pub(super) fn new(ticks: Arc<Ticks>) -> Self {
+    pub(super) fn new(clock: Arc<CoarseClock>) -> Self {
         Self {
-            since: AtomicU64::new(ticks.now()),
-            ticks,
+            since: AtomicU64::new(clock.now()),
+            clock,
             phase: AtomicU8::new(Phase::Head as u8),
             open: AtomicU32::new(0),
             has_begun: AtomicBool::new(false),
@@ -85,9 +85,9 @@ impl Pace {
             is_multiplexed: AtomicBool::new(false),
             blocked: AtomicU64::new(0),
             taken: AtomicU64::new(0),
-            due: AtomicU32::new(0),
-            due_since: AtomicU64::new(0),
-            due_taken: AtomicU64::new(0),
+            queued: AtomicU32::new(0),
+            queued_since: AtomicU64::new(0),
+            queued_taken: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
         }
@@ -95,15 +95,15 @@ impl Pace {
 
     /// Returns the deadlines of the connection.
     pub(super) fn deadlines(&self) -> &Deadlines {
-        &self.ticks.deadlines
+        &self.clock.deadlines
     }
 
     /// Notes that a request has come in whole, but for its body.
-    pub(super) fn begin(self: &Arc<Self>) -> Open {
+    pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
         self.open.fetch_add(1, Relaxed);
         self.has_begun.store(true, Relaxed);
         self.enter(Phase::Busy);
-        Open(Arc::clone(self))
+        OpenRequest(Arc::clone(self))
     }
 
     /// Returns whether there was a request already.
@@ -126,27 +126,27 @@ impl Pace {
         }
     }
 
-    /// Returns whether [`Pace::end`] was called.
+    /// Returns whether [`ConnectionState::end`] was called.
     pub(super) fn is_last(&self) -> bool {
         self.is_last.load(Relaxed)
     }
 
     /// Returns whether the connection has been idle for too long, and the client should be warned before it ends: on
     /// HTTP/2 it may be about to send a request, and must learn that nobody looked at it.
-    pub(super) fn is_to_be_told(&self) -> bool {
+    pub(super) fn is_to_be_warned(&self) -> bool {
         let is_idle = self.phase() == Phase::Idle && self.is_multiplexed.load(Relaxed);
-        is_idle && !self.is_last() && self.is_overdue()
+        is_idle && !self.is_last() && self.is_past_deadline()
     }
 
     /// Returns whether a deadline has passed.
-    pub(super) fn is_overdue(&self) -> bool {
-        self.overdue().is_some()
+    pub(super) fn is_past_deadline(&self) -> bool {
+        self.passed_deadline().is_some()
     }
 
     /// Returns the deadline that has passed, if one has.
-    pub(super) fn overdue(&self) -> Option<Deadline> {
+    pub(super) fn passed_deadline(&self) -> Option<Deadline> {
         let deadlines = self.deadlines();
-        let now = self.ticks.now();
+        let now = self.clock.now();
         let over =
             |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
         let blocked = self.blocked.load(Relaxed);
@@ -154,9 +154,9 @@ impl Pace {
         let (kind, since, limit) = match self.phase() {
             Phase::Lingering => (Deadline::Linger, since, deadlines.linger),
             _ if blocked > 0 => (Deadline::Write, blocked - 1, deadlines.write),
-            _ if self.due.load(Relaxed) > 0 => (
+            _ if self.queued.load(Relaxed) > 0 => (
                 Deadline::Write,
-                self.due_since.load(Relaxed),
+                self.queued_since.load(Relaxed),
                 deadlines.write,
             ),
             Phase::Idle => (Deadline::Idle, since, deadlines.idle),
@@ -176,7 +176,7 @@ impl Pace {
     /// Returns whether the answer has waited for its next bytes so long that the client may be gone unseen.
     fn has_long_waited(&self) -> bool {
         let since = self.waiting.load(Relaxed);
-        let waited = || self.ticks.now().saturating_sub(since - 1);
+        let waited = || self.clock.now().saturating_sub(since - 1);
         since > 0 && u128::from(waited()) >= LONG_WAIT.as_millis()
     }
 
@@ -187,7 +187,7 @@ impl Pace {
     }
 
     fn enter(&self, phase: Phase) {
-        self.since.store(self.ticks.now(), Relaxed);
+        self.since.store(self.clock.now(), Relaxed);
         self.phase.store(phase as u8, Relaxed);
     }
 
@@ -202,7 +202,7 @@ impl Pace {
         match written {
             Poll::Pending if self.blocked.load(Relaxed) == 0 => {
                 self.taken.store(0, Relaxed);
-                self.blocked.store(self.ticks.now() + 1, Relaxed);
+                self.blocked.store(self.clock.now() + 1, Relaxed);
             }
             Poll::Ready(Ok(bytes)) if self.blocked.load(Relaxed) > 0 => {
                 let taken = self.taken.load(Relaxed) + *bytes as u64;
@@ -215,31 +215,31 @@ impl Pace {
         }
     }
 
-    fn note_due(&self) {
-        if self.due.fetch_add(1, Relaxed) == 0 {
-            self.due_since.store(self.ticks.now(), Relaxed);
-            self.due_taken.store(0, Relaxed);
+    fn note_queued(&self) {
+        if self.queued.fetch_add(1, Relaxed) == 0 {
+            self.queued_since.store(self.clock.now(), Relaxed);
+            self.queued_taken.store(0, Relaxed);
         }
     }
 
     fn note_taken(&self, bytes: usize) {
-        let taken = self.due_taken.fetch_add(bytes as u64, Relaxed) + bytes as u64;
+        let taken = self.queued_taken.fetch_add(bytes as u64, Relaxed) + bytes as u64;
         if taken >= self.deadlines().written_min {
-            self.due_since.store(self.ticks.now(), Relaxed);
-            self.due_taken.store(0, Relaxed);
+            self.queued_since.store(self.clock.now(), Relaxed);
+            self.queued_taken.store(0, Relaxed);
         }
     }
 }
 
 /// A request that is being answered, until this and all its clones are dropped.
 #[derive(Debug)]
-pub(super) struct Open(Arc<Pace>);
+pub(super) struct OpenRequest(Arc<ConnectionState>);
 
 /// A piece of an answer that is with the HTTP library, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Due(Open);
+pub(super) struct QueuedPiece(OpenRequest);
 
-impl Open {
+impl OpenRequest {
     /// Notes the answer. `has_unread_body`: the client may still be sending the request.
     pub(super) fn note_answer(&self, has_unread_body: bool) {
         if !self.0.is_multiplexed.load(Relaxed) {
@@ -252,25 +252,25 @@ impl Open {
         let waiting = &self.0.waiting;
         let waited = waiting.load(Relaxed) > 0;
         if waits != waited {
-            waiting.store(if waits { self.0.ticks.now() + 1 } else { 0 }, Relaxed);
+            waiting.store(if waits { self.0.clock.now() + 1 } else { 0 }, Relaxed);
         }
     }
 
     /// Notes that a piece of the answer is handed to the HTTP library.
-    pub(super) fn piece(&self) -> Due {
-        self.0.note_due();
-        Due(self.clone())
+    pub(super) fn piece(&self) -> QueuedPiece {
+        self.0.note_queued();
+        QueuedPiece(self.clone())
     }
 }
 
-impl Clone for Open {
+impl Clone for OpenRequest {
     fn clone(&self) -> Self {
         self.0.open.fetch_add(1, Relaxed);
         Self(Arc::clone(&self.0))
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         if self.0.open.fetch_sub(1, Relaxed) == 1 {
             let is_over = self.0.is_last() && self.0.is_multiplexed.load(Relaxed);
@@ -283,34 +283,34 @@ impl Drop for Open {
     }
 }
 
-impl Due {
+impl QueuedPiece {
     /// Notes that so many bytes of the piece were sent.
     pub(super) fn note_taken(&self, bytes: usize) {
         self.0.0.note_taken(bytes);
     }
 }
 
-impl Drop for Due {
+impl Drop for QueuedPiece {
     fn drop(&mut self) {
-        self.0.0.due.fetch_sub(1, Relaxed);
+        self.0.0.queued.fetch_sub(1, Relaxed);
     }
 }
 
 /// The stream of a connection, which notes each read and write in the connection's state. After the last answer it
 /// reads on for a while where the client may still be sending, since closing would take the answer back.
 #[derive(Debug)]
-pub(super) struct Paced {
+pub(super) struct TrackedStream {
     stream: Wire,
-    pace: Arc<Pace>,
+    state: Arc<ConnectionState>,
     /// The bytes that were read after the last answer; `None` before.
     lingered: Option<u64>,
 }
 
-impl Paced {
-    pub(super) const fn new(stream: Wire, pace: Arc<Pace>) -> Self {
+impl TrackedStream {
+    pub(super) const fn new(stream: Wire, state: Arc<ConnectionState>) -> Self {
         Self {
             stream,
-            pace,
+            state,
             lingered: None,
         }
     }
@@ -319,7 +319,7 @@ impl Paced {
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut lingered = self.lingered.unwrap_or_default();
         let mut bytes = [0; DRAIN_BYTES];
-        while lingered < self.pace.deadlines().lingered_max {
+        while lingered < self.state.deadlines().lingered_max {
             let mut buffer = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer.unfilled()))?;
             let read = buffer.filled().len();
@@ -333,7 +333,7 @@ impl Paced {
     }
 }
 
-impl Read for Paced {
+impl Read for TrackedStream {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -342,13 +342,13 @@ impl Read for Paced {
         let this = self.get_mut();
         let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         if read.is_ready() {
-            this.pace.note_read();
+            this.state.note_read();
         }
         read
     }
 }
 
-impl Write for Paced {
+impl Write for TrackedStream {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -356,7 +356,7 @@ impl Write for Paced {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.pace.note_written(&written);
+        this.state.note_written(&written);
         written
     }
 
@@ -367,7 +367,7 @@ impl Write for Paced {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.pace.note_written(&written);
+        this.state.note_written(&written);
         written
     }
 
@@ -379,8 +379,8 @@ impl Write for Paced {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(context))?;
         // Nothing is left to write.
-        this.pace.blocked.store(0, Relaxed);
-        if this.pace.has_long_waited() && this.stream.is_broken() {
+        this.state.blocked.store(0, Relaxed);
+        if this.state.has_long_waited() && this.stream.is_broken() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         Poll::Ready(Ok(()))
@@ -390,11 +390,11 @@ impl Write for Paced {
         let this = self.get_mut();
         if this.lingered.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
-            if !this.pace.unread.load(Relaxed) {
+            if !this.state.unread.load(Relaxed) {
                 return Poll::Ready(Ok(()));
             }
             this.lingered = Some(0);
-            this.pace.enter(Phase::Lingering);
+            this.state.enter(Phase::Lingering);
         }
         this.poll_linger(context)
     }

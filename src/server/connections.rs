@@ -10,8 +10,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::coarse_clock::{Deadlines, Ticks};
-use super::connection_state::Pace;
+use super::coarse_clock::{CoarseClock, Deadlines};
+use super::connection_state::ConnectionState;
 use crate::telemetry::metrics::{Listener, Metrics, Refused};
 
 /// The interval at which the connections are checked, and so the most by which one ends after its deadline.
@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ConnectionLimits {
     /// In all. Where there are as many, the one that has been idle longest makes room; where none is
     /// idle, the next one waits.
     pub(super) connections_max: usize,
@@ -30,11 +30,11 @@ pub(super) struct Limits {
 /// The connections of one kind of listener.
 #[derive(Debug)]
 pub(super) struct Connections {
-    room: Arc<Semaphore>,
-    limits: Limits,
+    permits: Arc<Semaphore>,
+    limits: ConnectionLimits,
     metrics: Arc<Metrics>,
     listener: Listener,
-    ticks: Arc<Ticks>,
+    clock: Arc<CoarseClock>,
     open: Mutex<OpenOnes>,
     /// Told whenever one ends.
     ended: Notify,
@@ -45,14 +45,14 @@ struct OpenOnes {
     next_id: u64,
     /// True if each new connection ends with its first answer.
     are_ending: bool,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, ConnectionEntry>,
     /// The number of connections of each address, where that is limited.
     of_address: HashMap<IpAddr, usize>,
 }
 
 #[derive(Debug)]
-struct Entry {
-    pace: Arc<Pace>,
+struct ConnectionEntry {
+    state: Arc<ConnectionState>,
     address: Option<IpAddr>,
     /// Dropped, it asks the connection to end when it has answered.
     stop: Option<oneshot::Sender<()>>,
@@ -61,8 +61,8 @@ struct Entry {
 }
 
 /// The place of one connection in the table, from its accept to its end.
-pub(super) struct Lease {
-    pub(super) pace: Arc<Pace>,
+pub(super) struct ConnectionLease {
+    pub(super) state: Arc<ConnectionState>,
     pub(super) stopping: Stopping,
 }
 
@@ -82,12 +82,12 @@ impl Stopping {
 
     /// Completes when no answer is to be waited for any more: a new connection has a moment for its first
     /// request, which may be on its way.
-    pub(super) async fn over(&mut self, pace: &Pace) {
+    pub(super) async fn over(&mut self, state: &ConnectionState) {
         self.asked().await;
-        pace.end();
-        if !pace.has_begun() {
+        state.end();
+        if !state.has_begun() {
             // Boxed, as most connections never come here.
-            Box::pin(tokio::time::sleep(pace.deadlines().first)).await;
+            Box::pin(tokio::time::sleep(state.deadlines().first)).await;
         }
     }
 }
@@ -96,33 +96,33 @@ impl Stopping {
 struct Entered {
     connections: Arc<Connections>,
     id: u64,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Connections {
     /// Makes an empty table. Its events count for listeners of this kind.
     pub(super) fn new(
-        limits: Limits,
+        limits: ConnectionLimits,
         deadlines: Deadlines,
         listener: Listener,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            room: Arc::new(Semaphore::new(limits.connections_max)),
+            permits: Arc::new(Semaphore::new(limits.connections_max)),
             limits,
             metrics,
             listener,
-            ticks: Arc::new(Ticks::new(deadlines)),
+            clock: Arc::new(CoarseClock::new(deadlines)),
             open: Mutex::default(),
             ended: Notify::new(),
         }
     }
 
     /// Waits for a permit for one more connection, and ends the one that is idle longest to free one.
-    pub(super) async fn room(&self) -> OwnedSemaphorePermit {
+    pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
-            if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
-                return room;
+            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+                return permit;
             }
             let ended = self.ended.notified();
             self.stop_longest_idle();
@@ -138,15 +138,15 @@ impl Connections {
     /// false if that many are open.
     pub(super) fn serve<F: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
-        room: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         address: Option<IpAddr>,
-        serve: impl FnOnce(Lease) -> F,
+        serve: impl FnOnce(ConnectionLease) -> F,
     ) -> bool {
         self.metrics.note_accepted(self.listener);
         let (stop, stopping) = oneshot::channel();
-        let pace = Arc::new(Pace::new(Arc::clone(&self.ticks)));
-        let entry = Entry {
-            pace: Arc::clone(&pace),
+        let state = Arc::new(ConnectionState::new(Arc::clone(&self.clock)));
+        let entry = ConnectionEntry {
+            state: Arc::clone(&state),
             address,
             stop: Some(stop),
             abort: None,
@@ -159,10 +159,10 @@ impl Connections {
         let entered = Entered {
             connections: Arc::clone(self),
             id,
-            _room: room,
+            _permit: permit,
         };
-        let lease = Lease {
-            pace,
+        let lease = ConnectionLease {
+            state,
             stopping: Stopping(Some(stopping)),
         };
         // Boxed: a future that is moved into another has room in it twice, as long as the connection lives.
@@ -185,11 +185,11 @@ impl Connections {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            self.ticks.move_to(started.elapsed());
+            self.clock.advance_to(started.elapsed());
             for entry in self.lock().entries.values_mut() {
-                if entry.pace.is_to_be_told() {
+                if entry.state.is_to_be_warned() {
                     entry.stop = None;
-                } else if let Some(deadline) = entry.pace.overdue() {
+                } else if let Some(deadline) = entry.state.passed_deadline() {
                     self.metrics.note_deadline(deadline);
                     tracing::debug!("a connection was ended: it took too long");
                     entry.abort();
@@ -226,7 +226,7 @@ impl Connections {
         }
     }
 
-    fn enter(&self, mut entry: Entry) -> Option<u64> {
+    fn enter(&self, mut entry: ConnectionEntry) -> Option<u64> {
         let mut open = self.lock();
         if open.are_ending {
             entry.stop = None;
@@ -253,7 +253,7 @@ impl Connections {
             .entries
             .values_mut()
             .filter(|entry| entry.stop.is_some())
-            .filter_map(|entry| Some((entry.pace.idle_since()?, entry)))
+            .filter_map(|entry| Some((entry.state.idle_since()?, entry)))
             .min_by_key(|(since, _)| *since);
         if let Some((_, entry)) = idle {
             entry.stop = None;
@@ -265,7 +265,7 @@ impl Connections {
     }
 }
 
-impl Entry {
+impl ConnectionEntry {
     fn abort(&self) {
         if let Some(task) = &self.abort {
             task.abort();
@@ -310,7 +310,7 @@ mod tests {
     use crate::web::client::TrustedProxies;
 
     fn connections(connections_max: usize, per_address_max: usize) -> Arc<Connections> {
-        let limits = Limits {
+        let limits = ConnectionLimits {
             connections_max,
             per_address_max,
         };
@@ -319,7 +319,7 @@ mod tests {
         Arc::new(Connections::new(limits, deadlines, listener, metrics))
     }
 
-    async fn held(mut lease: Lease) {
+    async fn held(mut lease: ConnectionLease) {
         lease.stopping.asked().await;
     }
 
@@ -337,14 +337,14 @@ mod tests {
             (None, true),
             (None, true),
         ] {
-            let room = connections.room().await;
-            assert_eq!(connections.serve(room, address, held), is_served);
+            let permit = connections.permit().await;
+            assert_eq!(connections.serve(permit, address, held), is_served);
         }
         connections.finish().await;
         assert!(connections.lock().of_address.is_empty());
-        let room = connections.room().await;
-        assert!(connections.serve(room, one, held));
-        assert_eq!(connections.room.available_permits(), 99);
+        let permit = connections.permit().await;
+        assert!(connections.serve(permit, one, held));
+        assert_eq!(connections.permits.available_permits(), 99);
     }
 
     /// Connections of made-up peers over a real socket, counted as those of a public listener are.
@@ -379,8 +379,12 @@ mod tests {
             let (stream, _) = tokio::try_join!(TcpStream::connect(at), listener.accept()).unwrap();
             let accepted = Accepted::Tcp(stream, peer.parse().unwrap());
             let address = accepted.counted_address(&proxies);
-            let room = connections.room().await;
-            assert_eq!(connections.serve(room, address, held), is_served, "{peer}");
+            let permit = connections.permit().await;
+            assert_eq!(
+                connections.serve(permit, address, held),
+                is_served,
+                "{peer}"
+            );
         }
         connections.finish().await;
         assert!(connections.lock().of_address.is_empty());
@@ -389,13 +393,13 @@ mod tests {
     #[tokio::test]
     async fn whoever_does_not_end_when_asked_is_ended() {
         let connections = connections(2, 0);
-        let room = connections.room().await;
-        connections.serve(room, None, |_| pending());
+        let permit = connections.permit().await;
+        connections.serve(permit, None, |_| pending());
         let finished = connections.finish();
         let patience = Duration::from_millis(50);
         assert!(tokio::time::timeout(patience, finished).await.is_err());
         connections.abort();
         connections.finish().await;
-        assert_eq!(connections.room.available_permits(), 2);
+        assert_eq!(connections.permits.available_permits(), 2);
     }
 }

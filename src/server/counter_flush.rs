@@ -16,18 +16,18 @@ use crate::web::Web;
 const LAST_FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// The task that flushes counters.
-pub(super) struct Counting {
+pub(super) struct CounterFlush {
     /// Dropped, it ends the task after the flush that it is at.
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-impl Counting {
+impl CounterFlush {
     /// Starts the task.
     pub(super) fn start(web: &Arc<Web>, gateway: &Arc<Gateway>) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (web, gateway) = (Arc::clone(web), Arc::clone(gateway));
-        let task = tokio::spawn(keep_counted(web, gateway, stopped));
+        let task = tokio::spawn(flush_counters(web, gateway, stopped));
         Self { stop, task }
     }
 
@@ -40,7 +40,7 @@ impl Counting {
     }
 }
 
-async fn keep_counted(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
+async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
     let mut tick = interval(FLUSH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut could_count = true;

@@ -6,24 +6,24 @@ use std::task::{Context, Poll};
 use bytes::Buf;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::connection_state::{Due, Open};
+use super::connection_state::{OpenRequest, QueuedPiece};
 
 /// A response body, at whose end, whichever it is, its request is answered: once it is dropped and its last
 /// piece is out.
 pub(super) struct Ending<B> {
     body: B,
-    open: Open,
+    open: OpenRequest,
 }
 
 /// A piece of a response body, on its way to the client. It is the piece's own bytes, where they are.
 pub(super) struct Leaving<D> {
     piece: D,
     /// Nothing, once all of it is out.
-    due: Option<Due>,
+    due: Option<QueuedPiece>,
 }
 
 impl<B> Ending<B> {
-    pub(super) const fn new(body: B, open: Open) -> Self {
+    pub(super) const fn new(body: B, open: OpenRequest) -> Self {
         Self { body, open }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A file at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(super) struct Fingerprint {
     device: u64,
     inode: u64,
     size: u64,
@@ -15,7 +15,7 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl Fingerprint {
     /// The file at this path now; `None` where there is none.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;

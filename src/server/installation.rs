@@ -32,7 +32,7 @@ use crate::sign::keyring::{Keyring, Kid};
 
 use super::StartError;
 use super::blob_store;
-use super::catalogue::{self, SetupLock};
+use super::catalogue::{self, CatalogSetupLock};
 
 const BLOBS: &str = "blobs";
 const SETUP_LOCK: &str = "setup.lock";
@@ -40,7 +40,7 @@ const GITIGNORE: &str = ".gitignore";
 
 /// The permission to set up an empty data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum SetupPolicy {
     /// By a command that writes: yes.
     SetUp,
     /// By a command that changes what is there: no, there must be an installation.
@@ -68,17 +68,17 @@ impl Installation {
     /// lets it: the directory, a keyring with a fresh key, the organization `org_default`.
     pub async fn open(
         config: &Config,
-        access: Access,
+        access: SetupPolicy,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         super::shutdown::survive_file_size_limit();
         let directory = config.server.data_dir.as_path();
         let set_up = match access {
-            Access::Existing | Access::Change => {
+            SetupPolicy::Existing | SetupPolicy::Change => {
                 must_exist(config)?;
                 None
             }
-            Access::SetUp => Some(Box::pin(SetupLock::take(config)).await?),
+            SetupPolicy::SetUp => Some(Box::pin(CatalogSetupLock::take(config)).await?),
         };
         keep_others_out(directory)?;
         must_be_directories(&config.blobs.in_place_roots)?;

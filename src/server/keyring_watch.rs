@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::fingerprint::Stamp;
+use super::fingerprint::Fingerprint;
 use crate::config::keyring_file;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::with_causes;
@@ -14,7 +14,7 @@ pub(super) struct KeyringWatch {
     /// True after the first look.
     started: bool,
     /// The file at the last look; `None` where there was none.
-    seen: Option<Stamp>,
+    seen: Option<Fingerprint>,
 }
 
 impl KeyringWatch {
@@ -30,21 +30,21 @@ impl KeyringWatch {
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
     pub(super) fn look(&mut self, gateway: &Gateway) {
-        let stamp = Stamp::of(&self.path);
+        let fingerprint = Fingerprint::of(&self.path);
         // A file that is missing is said once, too.
-        if self.started && stamp == self.seen {
+        if self.started && fingerprint == self.seen {
             return;
         }
         let first = !self.started;
         self.started = true;
-        self.seen = stamp;
+        self.seen = fingerprint;
         self.read(gateway, first);
     }
 
     /// Reads the file again, changed or not. The next look does not report it once more.
     pub(super) fn reload(&mut self, gateway: &Gateway) {
         self.started = true;
-        self.seen = Stamp::of(&self.path);
+        self.seen = Fingerprint::of(&self.path);
         self.read(gateway, false);
     }
 

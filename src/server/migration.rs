@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::installation::{Access, Installation, keep_others_out, setup_lock};
+use super::installation::{Installation, SetupPolicy, keep_others_out, setup_lock};
 use super::{StartError, blob_store, catalogue};
 use crate::catalog::postgres;
 use crate::config::Config;
@@ -13,7 +13,7 @@ use crate::gateway::migrate::Ends;
 
 /// The destination of a migration: the configuration that each half has there, or `None` where it stays.
 #[derive(Clone, Debug, Default)]
-pub struct Destination {
+pub struct MigrationTarget {
     /// The rows.
     pub catalog: Option<Config>,
     /// The bytes.
@@ -21,7 +21,7 @@ pub struct Destination {
 }
 
 /// Both ends of a migration, open.
-pub struct Open {
+pub struct OpenMigration {
     /// The source and the destination.
     pub ends: Ends,
     /// Keeps others from setting up or using the copy meanwhile.
@@ -34,7 +34,7 @@ struct Locks {
     _database: Option<postgres::SetupLock>,
 }
 
-impl Destination {
+impl MigrationTarget {
     /// Drops each half that is there already: of a whole configuration only one half may differ.
     #[must_use]
     pub fn without_same(mut self, source: &Config) -> Self {
@@ -54,9 +54,9 @@ impl Destination {
         source: &Config,
         clock: Arc<dyn Clock>,
         verify: bool,
-    ) -> Result<Open, StartError> {
+    ) -> Result<OpenMigration, StartError> {
         self.check(source)?;
-        let from = Installation::open(source, Access::Existing, Arc::clone(&clock)).await?;
+        let from = Installation::open(source, SetupPolicy::Existing, Arc::clone(&clock)).await?;
         let id = from.catalog.installation().await;
         let id = id.map_err(|error| StartError::failed("reading the catalogue", error))?;
         let locks = Locks::take(self, source).await?;
@@ -82,7 +82,7 @@ impl Destination {
             // it is known that the copy may begin.
             ends.to_blobs = Some(blob_store::open(to, id, &clock)?);
         }
-        Ok(Open {
+        Ok(OpenMigration {
             ends,
             _locks: locks,
         })
@@ -133,7 +133,7 @@ impl Destination {
 
 impl Locks {
     /// Takes the set-up locks of the destination, and none of the source: gateways may run there.
-    async fn take(to: &Destination, source: &Config) -> Result<Self, StartError> {
+    async fn take(to: &MigrationTarget, source: &Config) -> Result<Self, StartError> {
         let rows = to.catalog.as_ref().and_then(rows_directory);
         let bytes = to.blobs.as_ref().and_then(bytes_directory);
         let bytes = bytes.filter(|directory| !to.has_rows_in(directory, source));

@@ -1,7 +1,7 @@
 //! Assembly and lifetime: the one place where the stores meet the gateway, and the gateway the sockets.
 //!
-//! [`App::build`] binds the listeners, joins the parts and reads the revocations before anybody can connect;
-//! [`App::run`] accepts connections until its caller stops it, and then drains: requests in flight finish.
+//! [`HttpServer::build`] binds the listeners, joins the parts and reads the revocations before anybody can connect;
+//! [`HttpServer::run`] accepts connections until its caller stops it, and then drains: requests in flight finish.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,11 +22,11 @@ use crate::web::handover::{Handover, HandoverMode};
 use crate::web::ops::Ops;
 use crate::web::{self, Web};
 
-use background::{keep_audit, keep_certificate, keep_up};
+use background::{keep_audit, keep_certificate, start_tasks};
 use coarse_clock::Deadlines;
 use connection::Public;
-use connections::{Connections, Limits};
-use counter_flush::Counting;
+use connections::{ConnectionLimits, Connections};
+use counter_flush::CounterFlush;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
@@ -69,13 +69,13 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
 const ABORT_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The connection limits of the private listener.
-const ADMIN_LIMITS: Limits = Limits {
+const ADMIN_LIMITS: ConnectionLimits = ConnectionLimits {
     connections_max: 64,
     per_address_max: 0,
 };
 
 /// A gateway with its listeners bound.
-pub struct App {
+pub struct HttpServer {
     gateway: Arc<Gateway>,
     listeners: Vec<Listener>,
     admin: Option<TcpListener>,
@@ -86,14 +86,14 @@ pub struct App {
     web_settings: web::Settings,
     announced_by: Option<TrustedProxies>,
     trusted_proxies: TrustedProxies,
-    limits: Limits,
+    limits: ConnectionLimits,
     audit: Option<(Audit, audit::Guard)>,
     presence: Option<Presence>,
 }
 
-impl App {
+impl HttpServer {
     /// Binds every listener and joins the parts. When it answers, clients can connect (and wait for
-    /// [`App::run`]), and everything that was ever revoked is known.
+    /// [`HttpServer::run`]), and everything that was ever revoked is known.
     pub async fn build(config: &Config, installation: Installation) -> Result<Self, StartError> {
         Self::build_on(config, installation, Vec::new()).await
     }
@@ -127,7 +127,7 @@ impl App {
             Some(address) => Some(listen::bind(address, config.server.reuse_port)?),
             None => None,
         };
-        blob_store::look(&installation, config).await?;
+        blob_store::check(&installation, config).await?;
         let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
         let public_base_url = name(config, &places)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
@@ -152,7 +152,7 @@ impl App {
                 .proxy_protocol
                 .then(|| config.server.trusted_proxies.clone()),
             trusted_proxies: config.server.trusted_proxies.clone(),
-            limits: Limits {
+            limits: ConnectionLimits {
                 connections_max: count(config.server.connections_max),
                 per_address_max: count(config.server.connections_per_address_max),
             },
@@ -209,11 +209,11 @@ impl App {
             http2: self.http2,
             tls: None,
         };
-        let counting = Counting::start(&public.web, &self.gateway);
+        let counting = CounterFlush::start(&public.web, &self.gateway);
         let admin_connections = connections(ADMIN_LIMITS, Kind::Private, &metrics);
         let connections = connections(self.limits, Kind::Public, &metrics);
         let mut tasks = JoinSet::new();
-        keep_up(
+        start_tasks(
             &mut tasks,
             &self.gateway,
             self.keyring_watch,
@@ -283,7 +283,7 @@ fn sides(gateway: &Arc<Gateway>, settings: web::Settings, audit: Option<Audit>) 
     (Arc::new(web), ops)
 }
 
-fn connections(limits: Limits, kind: Kind, metrics: &Arc<Metrics>) -> Arc<Connections> {
+fn connections(limits: ConnectionLimits, kind: Kind, metrics: &Arc<Metrics>) -> Arc<Connections> {
     let (deadlines, metrics) = (Deadlines::default(), Arc::clone(metrics));
     Arc::new(Connections::new(limits, deadlines, kind, metrics))
 }
@@ -335,11 +335,11 @@ async fn accept(
             accepted = listener.accept() => accepted,
             _ = ending.changed() => return,
         };
-        let room = connections.room().await;
+        let permit = connections.permit().await;
         let address = accepted.counted_address(&trusted_proxies);
         let public = Arc::clone(&public);
         let is_served =
-            connections.serve(room, address, move |lease| public.serve(accepted, lease));
+            connections.serve(permit, address, move |lease| public.serve(accepted, lease));
         if !is_served {
             tracing::debug!("a connection was closed: its address has as many as it may");
         }
@@ -358,9 +358,9 @@ async fn accept_admin(
             accepted = listen::accept(&listener) => accepted,
             _ = ending.changed() => return,
         };
-        let room = connections.room().await;
+        let permit = connections.permit().await;
         let (accepted, ops) = (Accepted::Tcp(stream, peer), ops.clone());
-        connections.serve(room, None, move |lease| {
+        connections.serve(permit, None, move |lease| {
             connection::serve_admin(accepted, ops, lease)
         });
     }

@@ -38,7 +38,7 @@ pub(super) struct Presence {
 
 /// A gateway that runs, as its file tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningGateway {
     /// The prefix of its links.
     pub public_base_url: PublicBaseUrl,
     /// Its process.
@@ -49,7 +49,7 @@ pub struct Running {
 #[derive(Debug, Default)]
 pub struct Gateways {
     /// Those that tell, the one that started last first.
-    pub running: Vec<Running>,
+    pub running: Vec<RunningGateway>,
     /// A file that this user may not read: a gateway of another user may run.
     pub unreadable: Option<PathBuf>,
 }
@@ -128,7 +128,7 @@ pub fn gateways(directory: &Path) -> io::Result<Gateways> {
 
 /// Returns the contents of a file and the time at which it was written, in nanoseconds; `None` of one that is stale or
 /// holds something else.
-fn running(path: &Path) -> io::Result<Option<(i128, Running)>> {
+fn running(path: &Path) -> io::Result<Option<(i128, RunningGateway)>> {
     let file = open(path)?;
     match file.try_lock_shared() {
         Err(TryLockError::WouldBlock) => {}
@@ -147,7 +147,7 @@ fn running(path: &Path) -> io::Result<Option<(i128, Running)>> {
     let running = url
         .and_then(|url| PublicBaseUrl::parse(url).ok())
         .zip(pid.and_then(|pid| u32::try_from(pid).ok()))
-        .map(|(public_base_url, pid)| Running {
+        .map(|(public_base_url, pid)| RunningGateway {
             public_base_url,
             pid,
         });

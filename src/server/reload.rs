@@ -7,25 +7,25 @@
 use crate::config::{Problem, Setting};
 
 /// Reads the settings again, from where they were read at the start.
-pub type Reread = Box<dyn Fn() -> Result<Vec<Setting>, Vec<Problem>> + Send>;
+pub type ReadSettings = Box<dyn Fn() -> Result<Vec<Setting>, Vec<Problem>> + Send>;
 
 /// The settings as they were at the start, and the way to read them again.
 pub struct ConfigurationCheck {
     at_start: Vec<Setting>,
-    reread: Reread,
+    read: ReadSettings,
 }
 
 impl ConfigurationCheck {
     /// Reads the settings a first time.
-    pub fn new(reread: Reread) -> Result<Self, Vec<Problem>> {
-        let at_start = reread()?;
-        Ok(Self { at_start, reread })
+    pub fn new(read: ReadSettings) -> Result<Self, Vec<Problem>> {
+        let at_start = read()?;
+        Ok(Self { at_start, read })
     }
 
     /// Reads the settings again and logs the result: every problem, or the keys that changed, never a value. Blocks
     /// on a small local file.
     pub(super) fn say(&self) {
-        match (self.reread)() {
+        match (self.read)() {
             Err(problems) => {
                 for problem in &problems {
                     tracing::error!(%problem, "the configuration cannot be used: the old one stays, and a restart would fail");

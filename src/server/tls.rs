@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
-use super::fingerprint::Stamp;
+use super::fingerprint::Fingerprint;
 use crate::config::{Config, Http2};
 use crate::gateway::refusal::with_causes;
 
@@ -66,14 +66,14 @@ pub(super) enum TlsError {
 /// The TLS settings of new connections: the newest pair that could be used.
 #[derive(Debug)]
 pub(super) struct Tls {
-    files: Files,
+    files: PemFiles,
     /// The files just before they were first read.
-    at_start: [Option<Stamp>; 2],
+    at_start: [Option<Fingerprint>; 2],
     current: RwLock<Arc<ServerConfig>>,
 }
 
 #[derive(Debug)]
-struct Files {
+struct PemFiles {
     certificate: PathBuf,
     key: PathBuf,
     protocols: Vec<Vec<u8>>,
@@ -83,7 +83,7 @@ struct Files {
 pub(super) struct TlsWatch {
     tls: Arc<Tls>,
     /// The files at the last look, and whether they were read as they are.
-    seen: [Option<Stamp>; 2],
+    seen: [Option<Fingerprint>; 2],
     is_read: bool,
 }
 
@@ -98,12 +98,12 @@ impl Tls {
             Http2::Off => vec![HTTP_1_1.to_vec()],
             Http2::Tls | Http2::On => vec![H2.to_vec(), HTTP_1_1.to_vec()],
         };
-        let files = Files {
+        let files = PemFiles {
             certificate: certificate.clone(),
             key: key.clone(),
             protocols,
         };
-        let at_start = files.stamps();
+        let at_start = files.fingerprints();
         let current = RwLock::new(Arc::new(files.read()?));
         Ok(Some(Self {
             files,
@@ -152,7 +152,7 @@ impl TlsWatch {
     /// Reads the pair again if it changed, once it has stayed the same from one look to the next: the two
     /// files are not replaced in one moment.
     pub(super) fn look(&mut self) {
-        let found = self.tls.files.stamps();
+        let found = self.tls.files.fingerprints();
         if found != self.seen {
             self.seen = found;
             self.is_read = false;
@@ -173,9 +173,12 @@ impl TlsWatch {
     }
 }
 
-impl Files {
-    fn stamps(&self) -> [Option<Stamp>; 2] {
-        [Stamp::of(&self.certificate), Stamp::of(&self.key)]
+impl PemFiles {
+    fn fingerprints(&self) -> [Option<Fingerprint>; 2] {
+        [
+            Fingerprint::of(&self.certificate),
+            Fingerprint::of(&self.key),
+        ]
     }
 
     fn read(&self) -> Result<ServerConfig, TlsError> {

@@ -14,7 +14,7 @@ use hallpass::blob::s3::HELD_BYTES_MAX;
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::ManualClock;
-use hallpass::server::installation::{Access, Installation};
+use hallpass::server::installation::{Installation, SetupPolicy};
 
 use super::proxy::{Fault, Proxy};
 use super::{found, prefix};
@@ -75,7 +75,8 @@ impl Installed {
         };
         let flags: Vec<Flag> = settings.iter().map(flag).collect();
         let config = Config::load(None, &HashMap::<OsString, OsString>::new(), &flags).unwrap();
-        let installation = Installation::open(&config, Access::Existing, Arc::new(clock)).await;
+        let installation =
+            Installation::open(&config, SetupPolicy::Existing, Arc::new(clock)).await;
         installation
             .ok()
             .unwrap()

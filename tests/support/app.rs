@@ -24,8 +24,8 @@ use hallpass::model::key::Scopes;
 use hallpass::model::metadata::Metadata;
 use hallpass::model::name::FileName;
 use hallpass::model::time::UnixSeconds;
-use hallpass::server::App;
-use hallpass::server::installation::{Access, Installation, drawn_key, lock_for_setup};
+use hallpass::server::HttpServer;
+use hallpass::server::installation::{Installation, SetupPolicy, drawn_key, lock_for_setup};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -94,10 +94,12 @@ impl TestApp {
         give_keyring(&config);
         let clock = Arc::new(ManualClock::at(T0 * 1000));
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
-        let installation = Installation::open(&config, Access::SetUp, time)
+        let installation = Installation::open(&config, SetupPolicy::SetUp, time)
             .await
             .expect("an installation");
-        let app = App::build(&config, installation).await.expect("a gateway");
+        let app = HttpServer::build(&config, installation)
+            .await
+            .expect("a gateway");
         let listeners = app.listeners();
         let tcp = listeners.iter().find_map(Listen::address);
         let client = Client(tcp.expect("a TCP listener"));
@@ -126,10 +128,10 @@ impl TestApp {
         let config = config(&directory, &settings);
         give_keyring(&config);
         let time = Arc::new(ManualClock::at(T0 * 1000));
-        let installation = Installation::open(&config, Access::SetUp, time)
+        let installation = Installation::open(&config, SetupPolicy::SetUp, time)
             .await
             .expect("an installation");
-        let app = App::build(&config, installation).await;
+        let app = HttpServer::build(&config, installation).await;
         app.err().expect("a refusal").to_string()
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::clock::{Clock, SystemClock};
-use hallpass::server::installation::{Access, Installation};
+use hallpass::server::installation::{Installation, SetupPolicy};
 
 use super::KIB;
 use crate::Bench;
@@ -73,7 +73,7 @@ async fn fill(data_dir: String, files: u64) -> Outcome<()> {
     let config = Config::load(None, &HashMap::<OsString, OsString>::new(), &flags)
         .map_err(|problems| format!("{problems:?}"))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    let installation = Installation::open(&config, Access::SetUp, clock).await?;
+    let installation = Installation::open(&config, SetupPolicy::SetUp, clock).await?;
     million::fill(installation.catalog.as_ref(), files).await;
     Ok(())
 }
