@@ -121,7 +121,7 @@ impl Add {
         }
     }
 
-    /// What names one file cannot name several.
+    /// Refuses flags that name one file where there are several.
     fn check_one_file(&self) -> Result<(), Failure> {
         let flags = [
             ("--id", self.id.is_some()),

@@ -31,7 +31,7 @@ pub(super) enum ApiKey {
     Deactivate(One),
 }
 
-/// What `--help` says besides the flags.
+/// The end of `--help`, behind the flags.
 const SCOPES: &str = "\
 Scopes:
   read   list files and look at them

@@ -1,4 +1,4 @@
-//! What commands do is in the audit stream, too, if there is one: they change what calls change.
+//! Audit events of commands: a command that changes what an API call changes is in the audit stream, too.
 
 use std::path::Path;
 use std::sync::Arc;

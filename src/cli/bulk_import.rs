@@ -1,4 +1,4 @@
-//! Taking many files in beside each other, for `add`.
+//! Bulk import: takes many files in beside each other, for `add`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,45 +13,44 @@ use super::store::{Intake, Labels, Progress};
 use crate::gateway::upload::{Kept, NewFile};
 use crate::model::file::FileRecord;
 
-/// How many files are taken in at once for each core: one waits for the disk while another is hashed.
+/// The number of files that are imported at once for each core: one waits for the disk while another is hashed.
 const FILES_PER_CORE: usize = 2;
-/// How many files may be done and not told because one before them is not: a large file holds the rest
-/// up only when so many small ones have passed it.
+/// The most files that are done and not reported because one before them is not: a large file holds the rest up only
+/// when so many small ones have passed it.
 const AHEAD_MAX: usize = 1_000;
 
-/// Takes files in.
+/// An import of many files.
 pub(super) struct Taking {
     pub(super) intake: Intake,
     pub(super) labels: Labels,
-    /// Whether the bytes stay where they are.
+    /// True if the bytes stay where they are.
     pub(super) in_place: bool,
     pub(super) progress: Progress,
     pub(super) recorder: Mutex<Recorder>,
 }
 
-/// Files that are taken in, each numbered by its place in the walk.
+/// The files of an import, each numbered by its place in the walk.
 struct Work {
     taking: Arc<Taking>,
     walk: Walk,
     walked: bool,
-    /// Whether no file was left out because the command was interrupted.
+    /// True if no file was left out because the command was interrupted.
     is_whole: bool,
     running: JoinSet<(usize, PathBuf, Result<Kept, Failure>)>,
     running_max: usize,
-    /// How many were found.
+    /// The number of files found.
     found: usize,
-    /// Those that are done, but not told.
+    /// Files that are done, but not reported.
     done: BTreeMap<usize, Result<FileRecord, Failure>>,
-    /// How many were told.
+    /// The number of files reported.
     told: usize,
 }
 
 impl Taking {
-    /// Takes in every file of the walk, and tells in the order of the walk what became of each, once its
-    /// row is there. What `tell` fails with ends it: what is not done by then is given up, and leaves at
-    /// most bytes without a row, for the sweeper. Once the command is interrupted, no file is begun, those that are
-    /// being read are given up and leave nothing, and those that were read get their rows. Answers whether every file
-    /// had its turn.
+    /// Imports every file of the walk, and reports the result of each in the order of the walk, once its row is there.
+    /// An error of `tell` ends the import: unfinished files are given up, and leave at most bytes without a row, for
+    /// the sweeper. Once the command is interrupted, no file is begun, those that are being read are given up and leave
+    /// nothing, and those that were read get their rows. Returns whether every file had its turn.
     pub(super) async fn all(
         self: &Arc<Self>,
         walk: Walk,

@@ -14,13 +14,13 @@ use crate::gateway::doctor::{Complaint, Tally};
 use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
 use crate::server::installation::SetupPolicy;
 
-/// How many files are read at once at most, however many cores there are.
+/// The most files that are read at once, however many cores there are.
 const FILES_AT_ONCE_MAX: usize = 16;
 
-/// How many files the one JSON object names. All are counted, and without `--json` all are printed.
+/// The most files that the one JSON object names. All are counted, and without `--json` all are printed.
 const NAMED_MAX: usize = 10_000;
 
-/// How often the progress is drawn.
+/// The interval at which the progress is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Args, Debug)]
@@ -139,7 +139,7 @@ async fn sweep(
     Ok(swept.held_back)
 }
 
-/// Shows how far the check has come, on standard error and only where that is a terminal, until it is told
+/// Shows the progress of the check, on standard error and only where that is a terminal, until it is told
 /// to finish.
 fn draw(tally: &Arc<Tally>, shown: bool) -> ProgressBar {
     let target = if shown {

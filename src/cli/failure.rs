@@ -1,4 +1,4 @@
-//! Why a command ends with another exit code than 0.
+//! The failures of commands, and the exit code of each.
 
 use std::io;
 use std::process::ExitCode;
@@ -12,21 +12,21 @@ use crate::gateway::refusal::Refusal;
 use crate::server::shutdown::StopSignal;
 use crate::server::{StartError, disk};
 
-/// The exit code of what a person has to mend first: a wrong flag, a wrong configuration.
+/// The exit code of problems that a person has to mend first: a wrong flag, a wrong configuration.
 const USAGE: u8 = 2;
 
-/// Why a command did not do, or not do all, of what it was told.
+/// A failure of a command, whole or in part.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The command line, the configuration or the installation is not as it must be. Exit code 2.
     Usage(String),
-    /// The configuration is not as it must be: everything that is wrong with it. Exit code 2.
+    /// The configuration is not as it must be: all its problems. Exit code 2.
     Configuration(Vec<Problem>),
     /// It was tried, and did not work. Exit code 1.
     Failed(String),
     /// There is no room for more files or rows. Exit code 1.
     NoRoom,
-    /// A signal ended it before it was done, and this is what came of it. The exit code is the signal's.
+    /// A signal ended it before it was done, with this result. The exit code is the signal's.
     Interrupted(StopSignal, String),
     /// The answer is no, and all was said already. Exit code 1.
     Said,
@@ -38,7 +38,7 @@ impl Failure {
         Self::Failed(format!("{doing}: {error}"))
     }
 
-    /// The same of what needs a directory of the installation, with what a person can do about it.
+    /// A failure in a directory of the installation, with what a person can do about it.
     pub(super) fn in_directory(
         doing: impl std::fmt::Display,
         directory: &Path,
@@ -62,7 +62,7 @@ impl Failure {
         Self::Failed(format!("cannot read {shown}: {why}"))
     }
 
-    /// Says it on standard error, once, and gives the exit code. `is_full` says where there is no room.
+    /// Prints the failure on standard error, once, and returns the exit code. `is_full` names the full disk or store.
     pub(super) fn report(&self, is_full: impl FnOnce() -> String) -> ExitCode {
         match self {
             Self::NoRoom => {
@@ -92,7 +92,7 @@ impl Failure {
     }
 }
 
-/// Writes one line for the person, whatever is in it. Nobody may be listening.
+/// Writes one line for the person, escaped. The reader may be gone.
 pub(super) fn complain(text: &str) {
     use io::Write as _;
     let _ = writeln!(io::stderr(), "hallpass: {}", printable(text));

@@ -1,11 +1,11 @@
-//! SIGINT and SIGTERM, as a command that leaves nothing half hears of them.
+//! SIGINT and SIGTERM, for commands that leave nothing half done.
 
 use tokio::sync::watch;
 
 use super::failure::Failure;
 use crate::server::shutdown::{StopSignal, StopSignals};
 
-/// How often a stop was asked for, and by which signal first. Cloning is a reference count.
+/// The stop requests so far: their number, and the signal of the first. Cloning is a reference count.
 #[derive(Clone)]
 pub(super) struct Interrupt(watch::Receiver<Asked>);
 
@@ -47,7 +47,7 @@ impl Interrupt {
         self.times(2).await;
     }
 
-    /// Ends the command if a stop was asked for, and says `what` came of it.
+    /// Ends the command if a stop was asked for, with the result `what`.
     pub(super) fn check(&self, what: &str) -> Result<(), Failure> {
         match self.asked() {
             None => Ok(()),

@@ -19,7 +19,7 @@ use crate::server::installation::{SetupPolicy, drawn_key};
 use crate::sign::keyring::{Keyring, Kid};
 use crate::telemetry::audit::Event;
 
-/// What the audit stream calls these.
+/// The name of these commands in the audit stream.
 const COMMAND: &str = "key";
 
 #[derive(Subcommand, Debug)]

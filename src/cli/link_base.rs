@@ -105,7 +105,8 @@ pub(super) fn of_installation(session: &Session, is_flag: bool) -> Result<LinkBa
     }
 }
 
-/// What running gateways say: the one that the configuration names, too, else `last`, which started last.
+/// Returns the prefix that running gateways name: the one that the configuration names, too, else that of `last`, which
+/// started last.
 fn of_running(
     configured: Option<&PublicBaseUrl>,
     last: &RunningGateway,
@@ -144,7 +145,7 @@ fn of_running(
     }
 }
 
-/// What links begin with by the configuration's first listener, where it has a port.
+/// Returns the prefix by the configuration's first listener, where it has a port.
 fn by_listeners(config: &Config) -> Option<PublicBaseUrl> {
     let mut listeners = config.server.listen.iter();
     let first = listeners.find_map(|listen| Some((listen.address()?, listen.is_tls())));
@@ -153,7 +154,7 @@ fn by_listeners(config: &Config) -> Option<PublicBaseUrl> {
     is_unnamed.then(|| PublicBaseUrl::of_listener(address, is_tls))
 }
 
-/// What the configuration's first listener says, as `serve` would find it out.
+/// Returns the prefix by the configuration's first listener, as `serve` would find it out.
 fn of_listeners(config: &Config, gateways: &Gateways) -> Result<LinkBase, Failure> {
     let first = config.server.listen.iter().find_map(Listen::address);
     if first.is_some_and(|address| address.port() == 0) {

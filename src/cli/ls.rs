@@ -9,7 +9,7 @@ use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
 use crate::server::installation::SetupPolicy;
 
-/// How many rows are asked for at once.
+/// The rows of one page.
 const PAGE_ROWS: u32 = 500;
 
 #[derive(Args, Debug)]

@@ -19,14 +19,14 @@ use crate::gateway::refusal::with_causes;
 use crate::server::migration::MigrationTarget;
 use crate::server::shutdown::StopSignals;
 
-/// How many files the one JSON object names. All are counted, and all are said.
+/// The most files that the one JSON object names. All are counted, and all are said.
 const NAMED_MAX: usize = 10_000;
 
-/// How often the progress is drawn, and how often it is said where nothing can be drawn.
+/// The intervals at which the progress is drawn, and printed where nothing can be drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
-/// What `--help` says besides the flags.
+/// The end of `--help`, behind the flags.
 const HELP: &str = "\
 The source is the installation that the configuration names; it is only read, and gateways may run on it. (A \
 catalogue of an older version is brought up to date first, as by every command.) Each blob is written, made \
@@ -168,7 +168,7 @@ impl Migrate {
     }
 }
 
-/// Whether the bytes go where no file can be served in place.
+/// Returns whether the bytes go to a store, where no file can be served in place.
 fn is_store(to: &MigrationTarget) -> bool {
     to.blobs.as_ref().is_some_and(|to| to.blobs.url.is_some())
 }
@@ -184,7 +184,7 @@ fn failed(error: MigrateError) -> Failure {
     }
 }
 
-/// How far it has come, on standard error: a bar where that is a terminal, else a line now and then.
+/// The progress on standard error: a bar where that is a terminal, else a line now and then.
 struct Shown {
     bar: ProgressBar,
     is_over: Arc<AtomicBool>,

@@ -53,7 +53,7 @@ mod value_parsers;
 mod verify;
 mod wire;
 
-/// How long the end waits for a disk that is slow to clear away what was begun and not finished.
+/// The longest wait, at the end, for a slow disk to clear away unfinished work.
 const CLEARING_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A signed-URL download gateway: an authenticated call mints a link, the link alone opens the bytes.
@@ -172,7 +172,7 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
         .build()
         .map_err(|error| Failure::io("starting the runtime", &error))?;
     let result = runtime.block_on(work);
-    // What was begun and dropped is cleared away by threads of their own.
+    // Threads of their own clear away work that was begun and dropped.
     runtime.shutdown_timeout(CLEARING_TIME_MAX);
     result
 }

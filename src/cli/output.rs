@@ -1,5 +1,5 @@
-//! What commands print on standard output: lines for a person, or one JSON value on one line for a
-//! program. No command writes there by itself.
+//! Standard output of commands: lines for a person, or one JSON value on one line for a program. No command writes
+//! there by itself.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Stdout, Write as _};
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 
-/// What a command can print.
+/// A result that a command can print.
 pub(super) trait Show: Serialize {
     /// The lines for a person. What cannot be shown safely is escaped later.
     fn lines(&self) -> Vec<String>;
@@ -18,7 +18,7 @@ pub(super) trait Show: Serialize {
 pub(super) struct Output {
     json: bool,
     to: BufWriter<Stdout>,
-    /// How many items the array has that is being written.
+    /// The number of items of the array that is being written.
     items: usize,
     gone: bool,
 }
@@ -34,12 +34,12 @@ impl Output {
         }
     }
 
-    /// Whether a program reads.
+    /// Returns whether the output is for a program.
     pub(super) const fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether nobody reads any more.
+    /// Returns whether the reader is gone.
     pub(super) const fn is_gone(&self) -> bool {
         self.gone
     }

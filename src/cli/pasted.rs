@@ -15,20 +15,21 @@ use crate::sign::url;
 /// The characters of a token behind its dot: 32 bytes in base64url.
 const MAC_CHARS: usize = 43;
 
-/// How many characters of somebody's text are shown.
+/// The most characters of a pasted text that are shown.
 const SHOWN_CHARS_MAX: usize = 20;
 
-/// What a link's path holds, whoever serves it.
+/// The beginning of a link's path, on every server.
 const PATH_BEGINS: &str = "/v1/organizations/";
 
-/// What is said of a token whose letters some program changed.
+/// The notice on a token whose letters some program changed.
 pub(super) const ONE_CASE: &str =
     "the letters of its token were all made small or capital, and cannot be told apart any more";
 
 /// A text with the damage undone that was found in it.
 pub(super) struct Mended {
     pub(super) text: String,
-    /// What there was, each as a clause. Empty if the text is as it was pasted.
+    /// The repaired damage, each as a clause. Empty if the text is as it was pasted. Empty if the text is as it was
+    /// pasted.
     pub(super) damage: Vec<String>,
 }
 
@@ -158,7 +159,7 @@ fn with_clean_token(text: &str) -> Option<(String, String)> {
     })
 }
 
-/// Why this text is no signed URL, as the end of a sentence. `None` where its spelling is good.
+/// Returns the reason why this text is no signed URL, as the end of a sentence. `None` where its spelling is good.
 pub(super) fn fault(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some("there is nothing".into());
@@ -284,7 +285,7 @@ fn fault_of_claim(name: &str, value: &str) -> Option<String> {
     (!is_good).then(|| format!("its `{name}=` is empty, too long or no text"))
 }
 
-/// Why a link of good spelling may have the wrong token: a program changed its letters.
+/// Returns whether a link of good spelling may have the wrong token because a program changed its letters.
 pub(super) fn has_one_case(text: &str) -> bool {
     let token = url::split(text).and_then(|(_, _, query)| query.rsplit("token=").next());
     let mac = token

@@ -1,4 +1,4 @@
-//! Which files a path on the command line stands for.
+//! Path expansion: the files that a path on the command line stands for.
 
 use std::fs;
 use std::io;
@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use super::failure::{Failure, complain};
 use crate::config::Config;
 
-/// What is the installation's own: its data directory and its keyring. None of it is ever stored, as a
-/// link to the keyring would give every file away.
+/// The installation's own files: its data directory and its keyring. None of them is ever stored, as a link to the
+/// keyring would give every file away. None of it is ever stored, as a link to the keyring would give every file away.
 #[derive(Debug, Default)]
 pub(super) struct Own {
     paths: Vec<PathBuf>,
 }
 
 impl Own {
-    /// What is the installation's own under this configuration, as far as it is there.
+    /// Returns the installation's own files under this configuration, as far as they are there.
     pub(super) fn of(config: &Config) -> Self {
         let places = [config.server.data_dir.clone(), config.keyring_file()];
         let paths = places.iter().filter_map(|path| fs::canonicalize(path).ok());
@@ -24,7 +24,7 @@ impl Own {
         }
     }
 
-    /// Whether this file or directory is, or lies in, what is the installation's own.
+    /// Returns whether this file or directory is one of them, or lies in one.
     fn has(&self, path: &Path) -> io::Result<bool> {
         let path = fs::canonicalize(path)?;
         Ok(self.paths.iter().any(|own| path.starts_with(own)))
@@ -34,26 +34,26 @@ impl Own {
 /// One file to be stored.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// Where it is.
+    /// The path.
     pub(super) path: PathBuf,
-    /// Whether a person named this very path. Links are followed only then.
+    /// True if a person named this very path. Links are followed only then.
     pub(super) named: bool,
 }
 
 /// The regular files that paths stand for: a file for itself, a directory for every one below it, in name order.
-/// Below a directory, symbolic links, what is neither file nor directory, and what is the installation's own are
-/// skipped with a warning, and names that begin with a dot unless they are asked for. Looks at the disk as it goes,
-/// and holds no more than the names of the directories it is in.
+/// Below a directory, symbolic links, special files and the installation's own files are skipped with a warning, and
+/// names that begin with a dot unless they are asked for. The walk reads the disk as it goes, and holds no more than
+/// the names of the directories it is in.
 pub(super) struct Walk {
-    /// What is still to be looked at, the next one last.
+    /// The paths still to expand, the next one last.
     waiting: Vec<Found>,
     own: Own,
     takes_hidden: bool,
-    /// How many names that begin with a dot were left out, and not said yet.
+    /// The number of names that begin with a dot and were left out, not reported yet.
     hidden: usize,
 }
 
-/// Refuses what is no path, though a person may mean something by it: `-`, and URLs.
+/// Refuses texts that are no paths, though a person may mean something by them: `-`, and URLs.
 pub(super) fn expect_paths(paths: &[PathBuf]) -> Result<(), Failure> {
     for path in paths {
         if path.as_os_str() == "-" {
@@ -83,7 +83,7 @@ pub(super) fn expect_paths(paths: &[PathBuf]) -> Result<(), Failure> {
 }
 
 impl Walk {
-    /// Walks the paths in the order they were given, with what begins with a dot below them if `takes_hidden`.
+    /// Walks the paths in the order they were given, with hidden names below them if `takes_hidden`.
     pub(super) fn new(paths: &[PathBuf], own: Own, takes_hidden: bool) -> Self {
         let named = |path: &PathBuf| Found {
             path: path.clone(),

@@ -109,7 +109,7 @@ impl Running {
     }
 }
 
-/// How the configuration is looked at again while the gateway runs.
+/// Returns the check of the configuration on SIGHUP.
 fn configuration_check(
     global: &Global,
     listening: Listening,

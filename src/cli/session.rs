@@ -1,4 +1,4 @@
-//! What most commands begin with: the configuration, the log and the opened installation.
+//! The beginning of most commands: the configuration, the log and the opened installation.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub(super) struct Listening {
     public_base_url: Option<String>,
 }
 
-/// What a link begins with that a command makes, beside a running gateway perhaps.
+/// The flag for the prefix of a link that a command makes.
 #[derive(Args, Debug)]
 pub(super) struct PublicBase {
     /// What links begin with [default: what a gateway that runs here says, else server.public_base_url, else http:// or https:// and the first listener]
@@ -72,7 +72,7 @@ impl Global {
         )
     }
 
-    /// Says where there is no room for more, and what to do.
+    /// Returns the full disk or store, and the remedy.
     pub(super) fn where_it_is_full(&self) -> String {
         match self.load(Vec::new()) {
             Ok(config) => disk::is_full(&config),
@@ -131,10 +131,10 @@ impl Vars for ProcessEnvironment {
     }
 }
 
-/// What is logged besides what a command says itself.
+/// The events that are logged, besides a command's own messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Logging {
-    /// What the configuration says: by a process that an operator keeps running.
+    /// The configured ones: for a process that an operator keeps running.
     Configured,
     /// Warnings and errors at most: by a command that a person waits for.
     Warnings,
@@ -144,7 +144,7 @@ pub(super) enum Logging {
 pub(super) struct Session {
     /// The checked configuration.
     pub(super) config: Config,
-    /// Where it prints.
+    /// The standard output.
     pub(super) output: Output,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
@@ -181,7 +181,7 @@ impl Session {
         self.gateway_at(access, String::new()).await
     }
 
-    /// The same, with links that begin with `public_base_url`.
+    /// Opens the installation as a gateway whose links begin with `public_base_url`.
     pub(super) async fn gateway_at(
         &self,
         access: SetupPolicy,

@@ -46,7 +46,7 @@ struct Shared {
     link: wire::Link,
 }
 
-/// How many of the files have a link.
+/// The share of the files that have a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     All,

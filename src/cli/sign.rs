@@ -154,7 +154,7 @@ impl Sign {
         }
     }
 
-    /// What a tenant does who holds its organization's key and knows nothing else of us.
+    /// Signs with an organization's key alone, as a tenant does that knows nothing else of the installation.
     fn link_of_key(
         &self,
         config: &Config,
@@ -198,8 +198,8 @@ impl Sign {
         })
     }
 
-    /// The same claims that the gateway signs for these flags. Without a name the disposition is a word
-    /// alone: the gateway that opens the link knows the file's own name.
+    /// Returns the claims that the gateway signs for these flags. Without a name the disposition is a word alone: the
+    /// gateway that opens the link knows the file's own name.
     fn claims(&self, expires: UnixSeconds) -> Result<Claims, Failure> {
         let disposition = match (&self.filename, self.disposition) {
             (None, None) => None,

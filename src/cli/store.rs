@@ -26,10 +26,10 @@ use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
 use crate::server::{blob_bytes_max, disk};
 
-/// How many bytes are read at once, which is all that is held of a file.
+/// The bytes of one read, and all of a file that is in memory.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// What is said of files besides their bytes.
+/// The labels of new files: everything about them besides their bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Labels {
     pub(super) organization: OrganizationId,
@@ -45,7 +45,7 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// What a file gets that nothing is said of.
+    /// Returns the labels of a file that no flag describes.
     pub(super) fn usual() -> Self {
         Self {
             organization: OrganizationId::default_organization(),
@@ -59,7 +59,8 @@ impl Labels {
         }
     }
 
-    /// What is said of the file at this path. Fails where its name can be none.
+    /// Returns the labels of the file at this path. Fails if its name is no file name. Fails where its name can be
+    /// none.
     pub(super) fn of(&self, path: &Path) -> Result<NewFile, Failure> {
         let name = match &self.filename {
             Some(name) => name.clone(),
@@ -121,14 +122,14 @@ impl Drop for Progress {
     }
 }
 
-/// How many bytes one file may have, and what says so. `uploads.size_max` is for the network: whoever types commands
-/// here has the disk anyway.
+/// The size limit of one file, and its origin. `uploads.size_max` is for the network: a user who types commands here
+/// has the disk anyway.
 #[derive(Clone, Copy, Debug)]
 struct SizeLimit {
     bytes: u64,
     /// The beginning of a sentence that the limit ends.
     said_by: &'static str,
-    /// What to do, behind the limit.
+    /// The remedy, to be printed behind the limit.
     remedy: &'static str,
 }
 
@@ -174,7 +175,7 @@ pub(super) struct Intake {
     pub(super) gateway: Arc<Gateway>,
     pub(super) interrupt: Interrupt,
     limit: SizeLimit,
-    /// Where there is no room, if there is none, and what to do.
+    /// The full disk or store, if one is full, and the remedy.
     where_it_is_full: String,
 }
 
@@ -195,8 +196,8 @@ impl Intake {
     }
 
     /// Copies the file's bytes into the blob store and then makes its row. A file that fails, or whose bytes are
-    /// still being read when the command is interrupted, leaves nothing behind; the failure names it. What was read
-    /// whole by then gets its row.
+    /// still being read when the command is interrupted, leaves nothing behind; the failure names it. A file that was
+    /// read whole by then gets its row.
     pub(super) async fn copy(
         &self,
         found: &Found,
@@ -242,7 +243,7 @@ impl Intake {
         })
     }
 
-    /// What it means for the command that a file was refused.
+    /// Returns the failure of a file that was refused.
     pub(super) fn refused(&self, path: &Path, refusal: &Refusal) -> Failure {
         let path = path.display();
         Failure::Failed(match (refusal, refusal.setting()) {
@@ -253,7 +254,7 @@ impl Intake {
     }
 
     /// Refuses a file of this size before its bytes are read, where it is too large or the organization has no room
-    /// for it. Answers how much room there is.
+    /// for it. Returns the bytes that still fit.
     async fn expect_room(
         &self,
         path: &Path,
@@ -297,7 +298,7 @@ impl Intake {
         loop {
             buffer.reserve(CHUNK_BYTES);
             let read = tokio::select! {
-                // What can be read at once must not keep a stop from being heard.
+                // The stop is polled first: a file whose bytes are all at hand would never wait.
                 biased;
                 () = self.interrupt.first() => return Err(self.interrupted(path)),
                 read = file.read_buf(&mut buffer) => read.map_err(unreadable)? as u64,
@@ -317,7 +318,7 @@ impl Intake {
 }
 
 async fn open(found: &Found) -> std::io::Result<tokio::fs::File> {
-    // What was a file a moment ago may be a pipe now, which would not open, or a link.
+    // A path that was a file a moment ago may be a pipe now, which would not open, or a link.
     let mut flags = OFlags::NONBLOCK;
     if !found.named {
         flags |= OFlags::NOFOLLOW;

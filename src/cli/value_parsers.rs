@@ -1,4 +1,4 @@
-//! What a person types as the value of a flag, and what it stands for.
+//! Value parsers of flags: from the text that a person types to a checked value.
 
 use std::fmt;
 use std::fs::File;
@@ -58,12 +58,12 @@ pub(super) fn file_name(text: &str) -> Result<FileName, InvalidFileName> {
     FileName::from_command_line(text)
 }
 
-/// What a stored file is served as.
+/// Reads the media type of a stored file.
 pub(super) fn media_type(text: &str) -> Result<MediaType, InvalidMediaType> {
     MediaType::parse(text)
 }
 
-/// What a link's own claim may say that the file is.
+/// Reads the media type of a link's own claim.
 pub(super) fn claimed_type(text: &str) -> Result<MediaType, InvalidLinkType> {
     MediaType::parse_asked(text)
 }

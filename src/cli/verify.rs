@@ -69,7 +69,7 @@ impl Verify {
         }
     }
 
-    /// What a download with this text as its link would meet.
+    /// Returns the verdict on a download with this text as its link.
     async fn judged(&self, gateway: &Gateway, text: &str) -> Result<Verdict, Failure> {
         let Some((organization, file, query)) = url::split(text) else {
             return Ok(Verdict::Rejected(Rejection::Malformed));
@@ -84,7 +84,7 @@ impl Verify {
     }
 }
 
-/// Whether nothing of the link is known to be as it was signed.
+/// Returns whether nothing proves that the link is as it was signed.
 const fn is_unproven(verdict: Verdict) -> bool {
     matches!(
         verdict,
@@ -97,7 +97,7 @@ const fn is_unproven(verdict: Verdict) -> bool {
     )
 }
 
-/// Whose link it is, and which, where its token is good or was so before it was revoked.
+/// Returns the organization and the link id, where the token is good or was so before the link was revoked.
 fn proven(verdict: Verdict, parts: Option<(&str, &str, &str)>) -> Option<(OrganizationId, LinkId)> {
     let (organization, _, query) = parts.filter(|_| !is_unproven(verdict))?;
     let token = parameter(query, "token")?;
@@ -140,7 +140,7 @@ fn parameter(query: &str, wanted: &str) -> Option<String> {
     Some(text.into_owned())
 }
 
-/// What sentences about a link are made of.
+/// The parts of the sentences about a link.
 struct Told<'a> {
     now: UnixSeconds,
     /// `links.lifetime_max`.

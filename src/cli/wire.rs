@@ -1,4 +1,4 @@
-//! What each command prints, with the names of its JSON fields.
+//! The output of each command, with the names of its JSON fields.
 
 use std::collections::BTreeMap;
 
@@ -114,7 +114,7 @@ impl Show for WholeFile {
     }
 }
 
-/// What became of a file.
+/// The result for one file.
 #[derive(Serialize)]
 pub(super) struct Removed {
     pub(super) file_id: String,
@@ -160,7 +160,8 @@ impl Show for Link {
     }
 }
 
-/// Why a link opens or not. What cannot be read of it is `None`.
+/// The verdict on a link, and its reason. Parts of the link that cannot be read are `None`. What cannot be read of it
+/// is `None`.
 #[derive(Serialize)]
 pub(super) struct Verification {
     pub(super) valid: bool,
@@ -206,7 +207,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// As in a list.
+    /// Returns the key as a list shows it.
     pub(super) fn listed(key: &SigningKey) -> Self {
         Self {
             created_at: Some(key.created_at.to_string()),
@@ -214,7 +215,7 @@ impl Key {
         }
     }
 
-    /// As after a change.
+    /// Returns the key as it is after a change.
     pub(super) fn changed(key: &SigningKey) -> Self {
         Self {
             kid: key.kid.to_string(),
@@ -223,7 +224,7 @@ impl Key {
         }
     }
 
-    /// As the audit stream says it.
+    /// Returns the state's name in the audit stream.
     pub(super) fn event(&self) -> Event<'_> {
         Event {
             event: "signing_key",

@@ -1,4 +1,4 @@
-//! What `doctor` prints.
+//! The output of `doctor`.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub(in crate::cli) struct Patient {
     /// is another one for the file system.
     problem: &'static str,
     what: String,
-    /// Whether it is marked, so that no gateway serves it.
+    /// True if the file is marked as damaged, so that no gateway serves it.
     marked: bool,
 }
 
@@ -72,12 +72,12 @@ pub(in crate::cli) struct Miscounted {
     found: Amount,
 }
 
-/// What an organization has.
+/// The counters of an organization.
 #[derive(Serialize)]
 struct Amount {
-    /// What lists count.
+    /// The files that lists count.
     files: u64,
-    /// What quotas count: deleted ones, too, as long as their bytes are there.
+    /// The files that quotas count: deleted ones, too, as long as their bytes are there.
     files_kept: u64,
     bytes_kept: u64,
 }
@@ -126,19 +126,19 @@ pub(in crate::cli) struct Checkup {
     pub(in crate::cli) bytes_checked: u64,
     /// Files that cannot be had as they were: damaged ones and unreadable ones.
     pub(in crate::cli) damaged: u64,
-    /// As many of those that something is the matter with as there is room for.
+    /// The first findings, as many as there is room for.
     pub(in crate::cli) files: Vec<Patient>,
     /// Organizations whose counters were not what their rows are.
     pub(in crate::cli) miscounted: u64,
-    /// As many of those as there is room for.
+    /// The first of them, as many as there is room for.
     pub(in crate::cli) organizations: Vec<Miscounted>,
     /// Uploads that broke off.
     pub(in crate::cli) stages: usize,
     /// Blobs without a row.
     pub(in crate::cli) orphans: usize,
-    /// Whether those were left alone because they are too many.
+    /// True if those were left alone because they are too many.
     pub(in crate::cli) orphans_left: bool,
-    /// Whether what is safe to mend was mended.
+    /// True if the check mended what is safe to mend.
     pub(in crate::cli) mended: bool,
 }
 

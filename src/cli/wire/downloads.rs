@@ -1,11 +1,11 @@
-//! What was counted of a file, or of a link.
+//! The counters of a file, or of a link.
 
 use serde::Serialize;
 
 use crate::cli::output::Show;
 use crate::model::count::Counts;
 
-/// How often it was downloaded.
+/// The number of downloads.
 #[derive(Serialize)]
 pub(in crate::cli) struct Downloads {
     downloads: u64,

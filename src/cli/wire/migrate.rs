@@ -1,4 +1,4 @@
-//! What `migrate` prints.
+//! The output of `migrate`.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ impl LeftOut {
     }
 }
 
-/// Which halves of the installation go.
+/// The halves of the installation that are migrated.
 #[derive(Clone, Copy)]
 pub(in crate::cli) struct Halves {
     pub(in crate::cli) rows: bool,
@@ -49,9 +49,9 @@ pub(in crate::cli) struct Migrated {
     /// Files that are served in place, and stay there.
     pub(in crate::cli) in_place: u64,
     pub(in crate::cli) passes: u32,
-    /// Whether the last pass found nothing to do.
+    /// True if the last pass found nothing to do.
     pub(in crate::cli) in_step: bool,
-    /// As many of those left out as there is room for.
+    /// The first files that were left out, as many as there is room for.
     pub(in crate::cli) files: Vec<LeftOut>,
     #[serde(skip)]
     pub(in crate::cli) keyring: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! What `revoke` prints, as the API answers it.
+//! The output of `revoke`, as the API answers it.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::gateway::revoke::RevokedLink;
 use crate::model::id::{FileId, OrganizationId};
 use crate::telemetry::audit::Event;
 
-/// What opens nothing any more.
+/// The links that were revoked.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(in crate::cli) enum Revoked {
@@ -53,7 +53,7 @@ impl Revoked {
         }
     }
 
-    /// As the audit stream says it.
+    /// Returns the subject's name in the audit stream.
     pub(in crate::cli) fn event(&self) -> Event<'_> {
         let event = Event {
             event: "revoke",
