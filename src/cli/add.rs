@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use clap::Args;
 
 use super::audit::Recorder;
-use super::bulk_import::Taking;
+use super::bulk_import::BulkImport;
 use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
 use super::path_expansion::{Own, Walk, expect_paths};
 use super::session::{Global, Logging, Session, expect_space};
-use super::store::{Intake, Labels, Progress};
+use super::store::{FileLabels, Intake, Progress};
 use super::{value_parsers, wire};
 use crate::config::bytes_of;
 use crate::model::file::Purpose;
@@ -66,7 +66,7 @@ impl Add {
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         self.check_one_file()?;
         expect_paths(&self.paths)?;
-        let labels = Labels {
+        let labels = FileLabels {
             metadata: value_parsers::metadata(&self.metadata)?,
             organization: self.organization,
             space: self.space,
@@ -83,7 +83,7 @@ impl Add {
         // Until here a signal ends the process, and leaves nothing.
         let interrupt = Interrupt::listen();
         let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
-        let taking = Arc::new(Taking {
+        let import = Arc::new(BulkImport {
             intake,
             labels,
             in_place: self.in_place,
@@ -94,7 +94,7 @@ impl Add {
         let walk = Walk::new(&self.paths, Own::of(&session.config), self.hidden);
         let tell = |taken| match taken {
             Ok(file) => {
-                session.output.item(&wire::File::from(&file))?;
+                session.output.item(&wire::FileEntry::from(&file))?;
                 session.output.flush()
             }
             Err(Failure::Failed(why)) => {
@@ -107,7 +107,7 @@ impl Add {
         };
         let stopped = "stopped: what is named above was stored, and nothing of the rest";
         tokio::select! {
-            taken = taking.all(walk, tell) => is_cut_short = !taken?,
+            taken = import.all(walk, tell) => is_cut_short = !taken?,
             () = interrupt.second() => interrupt.check(stopped)?,
         }
         session.output.end()?;

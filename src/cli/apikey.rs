@@ -18,11 +18,11 @@ use crate::model::key::{ApiKeyState, Scope, Scopes};
 use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
-pub(super) enum ApiKey {
+pub(super) enum ApiKeyCommand {
     /// Make an API key and print it, this once
-    Create(Create),
+    Create(CreateApiKey),
     /// List the API keys, without their text
-    List(List),
+    List(ListApiKeys),
     /// Let a key not work until it is resumed
     Pause(One),
     /// Let a paused key work again
@@ -44,7 +44,7 @@ scopes it needs: a web server that only hands out links needs `mint`. `hallpass 
 
 #[derive(Args, Debug)]
 #[command(after_help = SCOPES)]
-pub(super) struct Create {
+pub(super) struct CreateApiKey {
     /// Organization that the key acts for
     #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
     organization: OrganizationId,
@@ -69,7 +69,7 @@ pub(super) struct Create {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct List {
+pub(super) struct ListApiKeys {
     /// List the keys of this organization only
     #[arg(long, value_name = "ID")]
     organization: Option<OrganizationId>,
@@ -82,7 +82,7 @@ pub(super) struct One {
     key: ApiKeyId,
 }
 
-impl ApiKey {
+impl ApiKeyCommand {
     /// Changes or prints API keys.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let session = Session::begin(global, Vec::new(), Logging::Warnings)?;
@@ -96,7 +96,7 @@ impl ApiKey {
     }
 }
 
-impl Create {
+impl CreateApiKey {
     async fn run(self, mut session: Session) -> Result<(), Failure> {
         if self.expires_in == Some(0) {
             return Err(Failure::Usage(
@@ -135,7 +135,7 @@ impl Create {
         recorder.api_key(&key);
         session
             .output
-            .one(&wire::NewApiKey::new(&key, text, app.as_ref()))
+            .one(&wire::CreatedApiKey::new(&key, text, app.as_ref()))
     }
 }
 
@@ -145,7 +145,7 @@ fn app_secret(path: &Path) -> Result<AppSecret, Failure> {
     AppSecret::parse(&text).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
 }
 
-impl List {
+impl ListApiKeys {
     async fn run(self, mut session: Session) -> Result<(), Failure> {
         let gateway = session.gateway(SetupPolicy::Existing).await?;
         if let Some(organization) = &self.organization {

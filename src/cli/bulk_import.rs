@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use super::audit::Recorder;
 use super::failure::Failure;
-use super::path_expansion::{Found, Walk};
-use super::store::{Intake, Labels, Progress};
+use super::path_expansion::{FoundFile, Walk};
+use super::store::{FileLabels, Intake, Progress};
 use crate::gateway::upload::{Kept, NewFile};
 use crate::model::file::FileRecord;
 
@@ -20,9 +20,9 @@ const FILES_PER_CORE: usize = 2;
 const AHEAD_MAX: usize = 1_000;
 
 /// An import of many files.
-pub(super) struct Taking {
+pub(super) struct BulkImport {
     pub(super) intake: Intake,
-    pub(super) labels: Labels,
+    pub(super) labels: FileLabels,
     /// True if the bytes stay where they are.
     pub(super) in_place: bool,
     pub(super) progress: Progress,
@@ -30,8 +30,8 @@ pub(super) struct Taking {
 }
 
 /// The files of an import, each numbered by its place in the walk.
-struct Work {
-    taking: Arc<Taking>,
+struct ImportQueue {
+    import: Arc<BulkImport>,
     walk: Walk,
     walked: bool,
     /// True if no file was left out because the command was interrupted.
@@ -46,7 +46,7 @@ struct Work {
     told: usize,
 }
 
-impl Taking {
+impl BulkImport {
     /// Imports every file of the walk, and reports the result of each in the order of the walk, once its row is there.
     /// An error of `tell` ends the import: unfinished files are given up, and leave at most bytes without a row, for
     /// the sweeper. Once the command is interrupted, no file is begun, those that are being read are given up and leave
@@ -57,8 +57,8 @@ impl Taking {
         mut tell: impl FnMut(Result<FileRecord, Failure>) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut work = Work {
-            taking: Arc::clone(self),
+        let mut work = ImportQueue {
+            import: Arc::clone(self),
             walk,
             walked: false,
             running: JoinSet::new(),
@@ -80,7 +80,7 @@ impl Taking {
         Ok(work.is_whole)
     }
 
-    async fn keep(&self, found: &Found, new: NewFile) -> Result<Kept, Failure> {
+    async fn keep(&self, found: &FoundFile, new: NewFile) -> Result<Kept, Failure> {
         if self.in_place {
             self.intake.keep_in_place(found, new).await
         } else {
@@ -89,29 +89,29 @@ impl Taking {
     }
 }
 
-impl Work {
+impl ImportQueue {
     /// Begins with as many files as may be on their way. Their ids are drawn here, so that they are
     /// listed in the order in which they were found.
     fn start(&mut self) {
         while self.running.len() < self.running_max && self.found - self.told < AHEAD_MAX {
-            let Some(found) = self.taking.progress.aside(|| self.walk.next()) else {
+            let Some(found) = self.import.progress.aside(|| self.walk.next()) else {
                 self.walked = true;
                 return;
             };
-            if self.taking.intake.interrupt.asked().is_some() {
+            if self.import.intake.interrupt.asked().is_some() {
                 (self.walked, self.is_whole) = (true, false);
                 return;
             }
             let number = self.found;
             self.found += 1;
             let new = found.and_then(|found| {
-                let new = self.taking.labels.of(&found.path)?;
-                Ok((found, self.taking.intake.gateway.begin_file(new)))
+                let new = self.import.labels.of(&found.path)?;
+                Ok((found, self.import.intake.gateway.begin_file(new)))
             });
-            let taking = Arc::clone(&self.taking);
+            let import = Arc::clone(&self.import);
             match new {
                 Ok((found, new)) => self.running.spawn(async move {
-                    let kept = taking.keep(&found, new).await;
+                    let kept = import.keep(&found, new).await;
                     (number, found.path, kept)
                 }),
                 Err(failure) => {
@@ -147,14 +147,14 @@ impl Work {
         if kept.is_empty() {
             return Ok(());
         }
-        let added = self.taking.intake.gateway.add_kept(kept).await;
-        let recorder = self.taking.recorder.lock();
+        let added = self.import.intake.gateway.add_kept(kept).await;
+        let recorder = self.import.recorder.lock();
         let mut recorder = recorder.unwrap_or_else(PoisonError::into_inner);
         for ((number, path), added) in names.into_iter().zip(added) {
             if let Ok(file) = &added {
                 recorder.uploaded(file);
             }
-            let taken = added.map_err(|refusal| self.taking.intake.refused(&path, &refusal));
+            let taken = added.map_err(|refusal| self.import.intake.refused(&path, &refusal));
             self.done.insert(number, taken);
         }
         Ok(())

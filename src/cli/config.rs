@@ -9,14 +9,14 @@ use super::wire;
 use crate::config::SAMPLE;
 
 #[derive(Subcommand, Debug)]
-pub(super) enum Config {
+pub(super) enum ConfigCommand {
     /// Print every setting with its origin, or everything that is wrong
     Check,
     /// Print a documented configuration file with every key at its default
     Sample,
 }
 
-impl Config {
+impl ConfigCommand {
     /// Prints settings; nothing is opened or made.
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut output = Output::new(global.json);

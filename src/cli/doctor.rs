@@ -49,7 +49,7 @@ impl Doctor {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let tally = Arc::new(Tally::default());
         let drawing = draw(&tally, !session.output.is_json());
-        let mut checkup = wire::Checkup {
+        let mut checkup = wire::CheckSummary {
             files_checked: 0,
             bytes_checked: 0,
             damaged: 0,
@@ -69,7 +69,7 @@ impl Doctor {
                 Complaint::Healed | Complaint::Moved { .. }
             );
             checkup.damaged += u64::from(!is_well);
-            let patient = wire::Patient::from(&finding);
+            let patient = wire::FileFinding::from(&finding);
             if !output.is_json() {
                 let shown = drawing.suspend(|| output.item(&patient).and_then(|()| output.flush()));
                 printed = std::mem::replace(&mut printed, Ok(())).and(shown);
@@ -105,7 +105,7 @@ impl Doctor {
         &self,
         gateway: &Gateway,
         session: &mut Session,
-        checkup: &mut wire::Checkup,
+        checkup: &mut wire::CheckSummary,
     ) -> Result<(), Failure> {
         let output = &mut session.output;
         let mut printed = Ok(());
@@ -128,7 +128,7 @@ impl Doctor {
 async fn sweep(
     gateway: &Gateway,
     orphans_max: u64,
-    checkup: &mut wire::Checkup,
+    checkup: &mut wire::CheckSummary,
 ) -> Result<Option<HeldBack>, Failure> {
     let swept = gateway.sweep_up_to(orphans_max).await?;
     checkup.stages = swept.stages;

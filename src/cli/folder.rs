@@ -11,32 +11,32 @@ use crate::model::id::{DEFAULT_ORGANIZATION, FileId, FolderId, OrganizationId};
 use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
-pub(super) enum Folder {
+pub(super) enum FolderCommand {
     /// Make a folder
-    Create(Create),
+    Create(CreateFolder),
     /// List the folders of an organization
-    List(Owner),
+    List(FolderOwner),
     /// Put files into a folder: all of them or none
-    Add(Files),
+    Add(FolderFiles),
     /// Take files out of a folder
-    Remove(Files),
+    Remove(FolderFiles),
     /// Let organizations mint links for a folder's files: all of them or none
-    Share(Members),
+    Share(FolderMembers),
     /// Let organizations no longer do that
-    Unshare(Members),
+    Unshare(FolderMembers),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Owner {
+pub(super) struct FolderOwner {
     /// Organization that the folder belongs to
     #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
     organization: OrganizationId,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Create {
+pub(super) struct CreateFolder {
     #[command(flatten)]
-    owner: Owner,
+    owner: FolderOwner,
     /// Id of the folder [default: drawn]
     #[arg(long, value_name = "ID")]
     id: Option<FolderId>,
@@ -49,9 +49,9 @@ pub(super) struct Create {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Files {
+pub(super) struct FolderFiles {
     #[command(flatten)]
-    owner: Owner,
+    owner: FolderOwner,
     /// Id of the folder
     #[arg(value_name = "FOLDER")]
     folder: FolderId,
@@ -61,9 +61,9 @@ pub(super) struct Files {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Members {
+pub(super) struct FolderMembers {
     #[command(flatten)]
-    owner: Owner,
+    owner: FolderOwner,
     /// Id of the folder
     #[arg(value_name = "FOLDER")]
     folder: FolderId,
@@ -72,7 +72,7 @@ pub(super) struct Members {
     members: Vec<OrganizationId>,
 }
 
-impl Folder {
+impl FolderCommand {
     /// Changes a folder and prints it, or prints all folders.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
@@ -88,11 +88,11 @@ impl Folder {
             Self::Create(create) => {
                 let (name, members) = (create.name, create.member);
                 let made = gateway.create_folder(owner, create.id, name, members);
-                return session.output.one(&wire::Place::from(&made.await?));
+                return session.output.one(&wire::TenancyEntry::from(&made.await?));
             }
             Self::List(_) => {
                 let folders = gateway.folders(&owner).await?;
-                let places: Vec<wire::Place> = folders.iter().map(Into::into).collect();
+                let places: Vec<wire::TenancyEntry> = folders.iter().map(Into::into).collect();
                 return session.output.many(&places);
             }
             Self::Add(add) => {
@@ -148,9 +148,9 @@ async fn find(
     gateway: &Gateway,
     owner: &OrganizationId,
     id: &FolderId,
-) -> Result<wire::Place, Failure> {
+) -> Result<wire::TenancyEntry, Failure> {
     let folders = gateway.folders(owner).await?;
     let found = folders.iter().find(|folder| folder.id == *id);
     let gone = || Failure::Failed(format!("organization {owner} has no folder {id}"));
-    Ok(wire::Place::from(found.ok_or_else(gone)?))
+    Ok(wire::TenancyEntry::from(found.ok_or_else(gone)?))
 }

@@ -23,7 +23,7 @@ use crate::telemetry::audit::Event;
 const COMMAND: &str = "key";
 
 #[derive(Subcommand, Debug)]
-pub(super) enum Key {
+pub(super) enum KeyCommand {
     /// Add a key that verifies and does not sign yet; the first key of all signs
     Generate,
     /// List the keys, without their secrets
@@ -57,7 +57,7 @@ pub(super) struct Derive {
     organization: OrganizationId,
 }
 
-impl Key {
+impl KeyCommand {
     /// Changes or prints the keyring.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
@@ -92,7 +92,11 @@ impl Key {
 }
 
 /// Records what became of a key, and prints it.
-fn tell(mut session: Session, mut recorder: Recorder, changed: &wire::Key) -> Result<(), Failure> {
+fn tell(
+    mut session: Session,
+    mut recorder: Recorder,
+    changed: &wire::SigningKeyEntry,
+) -> Result<(), Failure> {
     recorder.record(&changed.event());
     session.output.one(changed)
 }
@@ -134,12 +138,16 @@ pub(super) fn keyring(session: &Session) -> Result<Keyring, Failure> {
 
 fn list(session: &mut Session) -> Result<(), Failure> {
     let keyring = keyring(session)?;
-    let keys: Vec<wire::Key> = keyring.keys().iter().map(wire::Key::listed).collect();
+    let keys: Vec<wire::SigningKeyEntry> = keyring
+        .keys()
+        .iter()
+        .map(wire::SigningKeyEntry::listed)
+        .collect();
     session.output.many(&keys)
 }
 
 /// Adds a key to the keyring. Where there is none, this makes it, and an empty data directory is set up.
-async fn generate(session: &Session) -> Result<wire::Key, Failure> {
+async fn generate(session: &Session) -> Result<wire::SigningKeyEntry, Failure> {
     let path = editable_file(session)?;
     if path.exists() {
         return change(session, |keyring, now| with_fresh_key(Some(keyring), now));
@@ -167,7 +175,7 @@ async fn generate(session: &Session) -> Result<wire::Key, Failure> {
 fn change(
     session: &Session,
     edit: impl FnOnce(Keyring, UnixSeconds) -> Result<(Keyring, Kid), Failure>,
-) -> Result<wire::Key, Failure> {
+) -> Result<wire::SigningKeyEntry, Failure> {
     editable_file(session)?;
     let path = existing_file(session)?;
     let _lock = lock(&path)?;
@@ -177,10 +185,10 @@ fn change(
     of(&keyring, &kid)
 }
 
-fn of(keyring: &Keyring, kid: &Kid) -> Result<wire::Key, Failure> {
+fn of(keyring: &Keyring, kid: &Kid) -> Result<wire::SigningKeyEntry, Failure> {
     let key = keyring.key(kid);
     let unknown = || KeyringFileError::Unknown { kid: kid.clone() };
-    Ok(wire::Key::changed(key.ok_or_else(unknown)?))
+    Ok(wire::SigningKeyEntry::changed(key.ok_or_else(unknown)?))
 }
 
 /// The keyring with one more key. A kid that happens to be taken is drawn again.

@@ -12,13 +12,13 @@ use super::{key, wire};
 const TEXT_BYTES_MAX: u64 = 1024 * 1024;
 
 #[derive(Args, Debug)]
-pub(super) struct LogHash {
+pub(super) struct LogHashCommand {
     /// Text that a caller sent, such as a request id or a file's id; - reads it from standard input
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     text: String,
 }
 
-impl LogHash {
+impl LogHashCommand {
     /// Prints the text's hash under every key of the keyring that is not retired, the active one first. Only
     /// the keyring is read.
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
@@ -28,9 +28,9 @@ impl LogHash {
             text => text.as_bytes().to_vec(),
         };
         let keys = key::keyring(&session)?.log_keys();
-        let hashes: Vec<wire::LogHash> = keys
+        let hashes: Vec<wire::LogHashEntry> = keys
             .iter()
-            .map(|key| wire::LogHash::from(&key.hash(&text)))
+            .map(|key| wire::LogHashEntry::from(&key.hash(&text)))
             .collect();
         session.output.many(&hashes)
     }

@@ -45,7 +45,7 @@ impl Ls {
                 let wanted = self.space.as_ref().is_none_or(|space| file.space == *space);
                 if wanted && left > 0 {
                     left -= 1;
-                    session.output.item(&wire::File::from(file))?;
+                    session.output.item(&wire::FileEntry::from(file))?;
                 }
             }
             last = page.into_iter().next_back();

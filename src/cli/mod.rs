@@ -77,7 +77,7 @@ enum Command {
     /// List the files of an organization, newest first
     Ls(ls::Ls),
     /// Print everything that is known of a file
-    Show(show::Show),
+    Show(show::ShowCommand),
     /// Delete files: they and their links are not found from now on
     Rm(rm::Rm),
     /// Mint a signed URL without the server
@@ -89,27 +89,27 @@ enum Command {
     /// Check every file's bytes, and look for leftovers
     Doctor(doctor::Doctor),
     /// Print a text as the log has it, a keyed hash, to search the log for it
-    LogHash(log_hash::LogHash),
+    LogHash(log_hash::LogHashCommand),
     /// Copy an installation to another catalogue and another store, and back
     Migrate(migrate::Migrate),
     /// Make, list, rotate, retire and derive signing keys
     #[command(subcommand)]
-    Key(key::Key),
+    Key(key::KeyCommand),
     /// Make, list, pause, resume and deactivate API keys
     #[command(name = "apikey", subcommand)]
-    ApiKey(apikey::ApiKey),
+    ApiKey(apikey::ApiKeyCommand),
     /// Make and list organizations
     #[command(subcommand)]
-    Organization(organization::Organization),
+    Organization(organization::OrganizationCommand),
     /// Make and list the spaces of an organization
     #[command(subcommand)]
-    Space(space::Space),
+    Space(space::SpaceCommand),
     /// Make, list, fill and share the folders of an organization
     #[command(subcommand)]
-    Folder(folder::Folder),
+    Folder(folder::FolderCommand),
     /// Check the configuration, or print a documented sample
     #[command(subcommand)]
-    Config(config::Config),
+    Config(config::ConfigCommand),
 }
 
 /// Does what the words say, the program's name first, and answers its exit code.

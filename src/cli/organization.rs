@@ -9,15 +9,15 @@ use crate::model::id::OrganizationId;
 use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
-pub(super) enum Organization {
+pub(super) enum OrganizationCommand {
     /// Make an organization with its space space_default
-    Create(Create),
+    Create(CreateOrganization),
     /// List the organizations
     List,
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Create {
+pub(super) struct CreateOrganization {
     /// Id of the organization [default: drawn]
     #[arg(long, value_name = "ID")]
     id: Option<OrganizationId>,
@@ -26,7 +26,7 @@ pub(super) struct Create {
     name: String,
 }
 
-impl Organization {
+impl OrganizationCommand {
     /// Makes or prints organizations.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
@@ -34,12 +34,13 @@ impl Organization {
             Self::Create(create) => {
                 let gateway = session.gateway(SetupPolicy::SetUp).await?;
                 let made = gateway.create_organization(create.id, create.name).await?;
-                session.output.one(&wire::Place::from(&made))
+                session.output.one(&wire::TenancyEntry::from(&made))
             }
             Self::List => {
                 let gateway = session.gateway(SetupPolicy::Existing).await?;
                 let organizations = gateway.organizations().await?;
-                let places: Vec<wire::Place> = organizations.iter().map(Into::into).collect();
+                let places: Vec<wire::TenancyEntry> =
+                    organizations.iter().map(Into::into).collect();
                 session.output.many(&places)
             }
         }

@@ -28,18 +28,17 @@ pub(super) const ONE_CASE: &str =
 /// A text with the damage undone that was found in it.
 pub(super) struct Mended {
     pub(super) text: String,
-    /// The repaired damage, each as a clause. Empty if the text is as it was pasted. Empty if the text is as it was
-    /// pasted.
+    /// The repaired damage, each as a clause. Empty if the text is as it was pasted.
     pub(super) damage: Vec<String>,
 }
 
 /// One kind of damage: the text without it and what it was, where there is any.
-type Step = fn(&str) -> Option<(String, String)>;
+type RepairStep = fn(&str) -> Option<(String, String)>;
 
 /// Undoes what programs do to links, and says what they did.
 pub(super) fn mended(pasted: &str) -> Mended {
     let mut text = pasted.to_owned();
-    let steps: [Step; 6] = [
+    let steps: [RepairStep; 6] = [
         without_quoted_printable,
         without_spaces,
         without_beginning,

@@ -33,7 +33,7 @@ impl Own {
 
 /// One file to be stored.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     /// The path.
     pub(super) path: PathBuf,
     /// True if a person named this very path. Links are followed only then.
@@ -46,7 +46,7 @@ pub(super) struct Found {
 /// the names of the directories it is in.
 pub(super) struct Walk {
     /// The paths still to expand, the next one last.
-    waiting: Vec<Found>,
+    waiting: Vec<FoundFile>,
     own: Own,
     takes_hidden: bool,
     /// The number of names that begin with a dot and were left out, not reported yet.
@@ -85,7 +85,7 @@ pub(super) fn expect_paths(paths: &[PathBuf]) -> Result<(), Failure> {
 impl Walk {
     /// Walks the paths in the order they were given, with hidden names below them if `takes_hidden`.
     pub(super) fn new(paths: &[PathBuf], own: Own, takes_hidden: bool) -> Self {
-        let named = |path: &PathBuf| Found {
+        let named = |path: &PathBuf| FoundFile {
             path: path.clone(),
             named: true,
         };
@@ -97,7 +97,7 @@ impl Walk {
         }
     }
 
-    fn look(&mut self, found: Found) -> io::Result<Option<Found>> {
+    fn look(&mut self, found: FoundFile) -> io::Result<Option<FoundFile>> {
         let metadata = if found.named {
             fs::metadata(&found.path)?
         } else {
@@ -125,7 +125,7 @@ impl Walk {
         Ok(None)
     }
 
-    fn pass_over_own(&self, found: &Found) -> io::Result<Option<Found>> {
+    fn pass_over_own(&self, found: &FoundFile) -> io::Result<Option<FoundFile>> {
         let why = "it belongs to the installation, and may hold its keys";
         if found.named {
             return Err(io::Error::other(why));
@@ -146,14 +146,14 @@ impl Walk {
             }
         }
         below.sort();
-        let found = |path| Found { path, named: false };
+        let found = |path| FoundFile { path, named: false };
         self.waiting.extend(below.into_iter().rev().map(found));
         Ok(())
     }
 }
 
 impl Iterator for Walk {
-    type Item = Result<Found, Failure>;
+    type Item = Result<FoundFile, Failure>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while let Some(found) = self.waiting.pop() {

@@ -56,7 +56,7 @@ impl Revoke {
             links_of_file(&gateway, &organization, file).await?
         } else {
             let epoch = gateway.revoke_links_of_organization(&organization).await?;
-            wire::Revoked::organization(&organization, epoch)
+            wire::Revocation::organization(&organization, epoch)
         };
         recorder.record(&revoked.event());
         self.wait().await;
@@ -76,7 +76,7 @@ impl Revoke {
         for (at, url) in self.urls.iter().enumerate() {
             match gateway.revoke_url(None, url).await {
                 Ok(link) => {
-                    let link = wire::Revoked::from(link);
+                    let link = wire::Revocation::from(link);
                     recorder.record(&link.event());
                     revoked.push(link);
                 }
@@ -124,9 +124,9 @@ async fn links_of_file(
     gateway: &Gateway,
     organization: &OrganizationId,
     file: &FileId,
-) -> Result<wire::Revoked, Failure> {
+) -> Result<wire::Revocation, Failure> {
     match gateway.revoke_links_of_file(organization, file).await {
-        Ok(revision) => Ok(wire::Revoked::file(organization, file, revision)),
+        Ok(revision) => Ok(wire::Revocation::file(organization, file, revision)),
         Err(Refusal::FileNotFound) => {
             let why = format!("organization {organization} has no file {file}");
             Err(Failure::Failed(why))

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
-use super::session::{Global, Listening, Logging, Session};
+use super::session::{Global, ListenFlags, Logging, Session};
 use super::wire;
 use crate::config::{Config, LIST_ITEMS_MAX, Listen};
 use crate::gateway::Gateway;
@@ -27,7 +27,7 @@ const FIRST_KEY_NAME: &str = "first";
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     #[command(flatten)]
-    listening: Listening,
+    listening: ListenFlags,
 }
 
 impl Serve {
@@ -55,7 +55,7 @@ impl Serve {
             kid: gateway.keyring().active().to_string(),
             api_key: text,
         };
-        let running = Running::start(app, interrupt);
+        let running = RunningServer::start(app, interrupt);
         if let Err(failure) = session.output.one(&serving) {
             give_up(&gateway, key, &mut recorder).await?;
             return Err(failure);
@@ -91,9 +91,9 @@ fn inherited() -> Result<Vec<Inherited>, Failure> {
 }
 
 /// A gateway at work, in a task of its own.
-pub(super) struct Running(JoinHandle<()>);
+pub(super) struct RunningServer(JoinHandle<()>);
 
-impl Running {
+impl RunningServer {
     /// Accepts from now on. The first signal lets what is in flight finish; a second one ends that.
     pub(super) fn start(app: HttpServer, interrupt: Interrupt) -> Self {
         let again = interrupt.clone();
@@ -112,7 +112,7 @@ impl Running {
 /// Returns the check of the configuration on SIGHUP.
 fn configuration_check(
     global: &Global,
-    listening: Listening,
+    listening: ListenFlags,
 ) -> Result<ConfigurationCheck, Failure> {
     let global = global.clone();
     let reread = move || global.explain(listening.flags());

@@ -33,7 +33,7 @@ pub(super) struct Global {
 
 /// The flags of the commands that listen.
 #[derive(Args, Debug)]
-pub(super) struct Listening {
+pub(super) struct ListenFlags {
     /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one, localhost:8080 this machine's own, :8080 every IPv4 address [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<String>,
@@ -91,7 +91,7 @@ impl Global {
     }
 }
 
-impl Listening {
+impl ListenFlags {
     /// The settings that these flags make.
     pub(super) fn flags(&self) -> Vec<Flag> {
         let mut flags = public_base(self.public_base_url.as_deref());

@@ -11,10 +11,10 @@ use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
 use super::link_base::{self, Others};
-use super::path_expansion::{Found, Own, Walk, expect_paths};
-use super::serve::Running;
-use super::session::{Global, Listening, Logging, Session};
-use super::store::{Intake, Labels, Progress};
+use super::path_expansion::{FoundFile, Own, Walk, expect_paths};
+use super::serve::RunningServer;
+use super::session::{Global, ListenFlags, Logging, Session};
+use super::store::{FileLabels, Intake, Progress};
 use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
@@ -37,18 +37,18 @@ pub(super) struct Share {
     #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
     size_max: Option<u64>,
     #[command(flatten)]
-    listening: Listening,
+    listening: ListenFlags,
 }
 
 /// A file that was stored, and its link.
-struct Shared {
+struct SharedFile {
     file: FileRecord,
     link: wire::Link,
 }
 
 /// The share of the files that have a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum ShareOutcome {
     All,
     Some,
     Nothing,
@@ -75,14 +75,14 @@ impl Share {
         };
         others.note();
         let gateway = Arc::clone(app.gateway());
-        let running = Running::start(app, interrupt.clone());
+        let running = RunningServer::start(app, interrupt.clone());
         let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
         let shared = tokio::select! {
             shared = self.print_links(&intake, &mut session, recorder) => shared,
             () = interrupt.second() => Err(stopped(&interrupt)),
         };
         let outcome = match shared {
-            Ok(Outcome::Nothing) => return Err(Failure::Said),
+            Ok(ShareOutcome::Nothing) => return Err(Failure::Said),
             Ok(outcome) => outcome,
             Err(interrupted @ Failure::Interrupted(..)) => {
                 running.finish().await?;
@@ -92,8 +92,8 @@ impl Share {
         };
         running.finish().await?;
         match outcome {
-            Outcome::All => Ok(()),
-            Outcome::Some | Outcome::Nothing => Err(Failure::Said),
+            ShareOutcome::All => Ok(()),
+            ShareOutcome::Some | ShareOutcome::Nothing => Err(Failure::Said),
         }
     }
 
@@ -104,7 +104,7 @@ impl Share {
         intake: &Intake,
         session: &mut Session,
         mut recorder: Recorder,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<ShareOutcome, Failure> {
         let progress = Progress::new(!session.output.is_json());
         let (mut stored, mut failed) = (0_u64, 0_u64);
         // An array is printed when all of it is ready.
@@ -147,20 +147,20 @@ impl Share {
             complain("there is no file to share");
         }
         Ok(match (stored, failed) {
-            (0, _) => Outcome::Nothing,
-            (_, 0) => Outcome::All,
-            _ => Outcome::Some,
+            (0, _) => ShareOutcome::Nothing,
+            (_, 0) => ShareOutcome::All,
+            _ => ShareOutcome::Some,
         })
     }
 
     async fn share(
         &self,
         intake: &Intake,
-        found: &Found,
+        found: &FoundFile,
         progress: &Progress,
         recorder: &mut Recorder,
-    ) -> Result<Shared, Failure> {
-        let file = intake.copy(found, &Labels::usual(), progress).await?;
+    ) -> Result<SharedFile, Failure> {
+        let file = intake.copy(found, &FileLabels::usual(), progress).await?;
         recorder.uploaded(&file);
         let options = MintOptions {
             expires_in: self.expires_in,
@@ -173,7 +173,7 @@ impl Share {
         let minted = minted.await?;
         recorder.minted(&minted);
         let link = minted.into();
-        Ok(Shared { file, link })
+        Ok(SharedFile { file, link })
     }
 }
 
@@ -186,8 +186,8 @@ fn stopped(interrupt: &Interrupt) -> Failure {
 }
 
 /// Removes the files whose links nobody was told, with their bytes.
-async fn take_back(intake: &Intake, untold: Vec<Shared>, recorder: &mut Recorder) -> Failure {
-    for Shared { file, .. } in untold {
+async fn take_back(intake: &Intake, untold: Vec<SharedFile>, recorder: &mut Recorder) -> Failure {
+    for SharedFile { file, .. } in untold {
         match intake.gateway.purge(&file.organization, &file.id).await {
             Ok(gone) => recorder.deleted(&gone),
             Err(refusal) => complain(&format!(

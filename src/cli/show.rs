@@ -9,7 +9,7 @@ use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
 use crate::server::installation::SetupPolicy;
 
 #[derive(Args, Debug)]
-pub(super) struct Show {
+pub(super) struct ShowCommand {
     /// Id of the file
     #[arg(value_name = "FILE")]
     file: FileId,
@@ -18,7 +18,7 @@ pub(super) struct Show {
     organization: OrganizationId,
 }
 
-impl Show {
+impl ShowCommand {
     /// Prints the file, a deleted one too as long as its id is taken.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
@@ -35,7 +35,7 @@ impl Show {
             .counts_of_file(&self.organization, &self.file)
             .await?;
         session.output.one(&wire::WholeFile {
-            file: wire::File::from(&file),
+            file: wire::FileEntry::from(&file),
             counts: counts.into(),
         })
     }

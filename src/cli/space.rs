@@ -9,15 +9,15 @@ use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
 use crate::server::installation::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
-pub(super) enum Space {
+pub(super) enum SpaceCommand {
     /// Make a space
-    Create(Create),
+    Create(CreateSpace),
     /// List the spaces of an organization
-    List(List),
+    List(ListSpaces),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Create {
+pub(super) struct CreateSpace {
     /// Organization that it belongs to
     #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
     organization: OrganizationId,
@@ -30,13 +30,13 @@ pub(super) struct Create {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct List {
+pub(super) struct ListSpaces {
     /// Organization whose spaces are listed
     #[arg(long, value_name = "ID", default_value = DEFAULT_ORGANIZATION)]
     organization: OrganizationId,
 }
 
-impl Space {
+impl SpaceCommand {
     /// Makes or prints spaces.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
@@ -45,13 +45,13 @@ impl Space {
                 let gateway = session.gateway(SetupPolicy::SetUp).await?;
                 expect_organization(&gateway, &create.organization).await?;
                 let made = gateway.create_space(create.organization, create.id, create.name);
-                session.output.one(&wire::Place::from(&made.await?))
+                session.output.one(&wire::TenancyEntry::from(&made.await?))
             }
             Self::List(list) => {
                 let gateway = session.gateway(SetupPolicy::Existing).await?;
                 expect_organization(&gateway, &list.organization).await?;
                 let spaces = gateway.spaces(&list.organization).await?;
-                let places: Vec<wire::Place> = spaces.iter().map(Into::into).collect();
+                let places: Vec<wire::TenancyEntry> = spaces.iter().map(Into::into).collect();
                 session.output.many(&places)
             }
         }

@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::output::printable;
-use super::path_expansion::Found;
+use super::path_expansion::FoundFile;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
@@ -31,7 +31,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The labels of new files: everything about them besides their bytes.
 #[derive(Clone, Debug)]
-pub(super) struct Labels {
+pub(super) struct FileLabels {
     pub(super) organization: OrganizationId,
     pub(super) space: SpaceId,
     pub(super) purpose: Purpose,
@@ -44,7 +44,7 @@ pub(super) struct Labels {
     pub(super) created_at: Option<UnixSeconds>,
 }
 
-impl Labels {
+impl FileLabels {
     /// Returns the labels of a file that no flag describes.
     pub(super) fn usual() -> Self {
         Self {
@@ -200,8 +200,8 @@ impl Intake {
     /// read whole by then gets its row.
     pub(super) async fn copy(
         &self,
-        found: &Found,
-        labels: &Labels,
+        found: &FoundFile,
+        labels: &FileLabels,
         progress: &Progress,
     ) -> Result<FileRecord, Failure> {
         let new = labels.of(&found.path)?;
@@ -213,7 +213,7 @@ impl Intake {
     /// Copies the file's bytes into the blob store, and leaves its row to be made.
     pub(super) async fn keep(
         &self,
-        found: &Found,
+        found: &FoundFile,
         new: NewFile,
         progress: &Progress,
     ) -> Result<Kept, Failure> {
@@ -223,7 +223,11 @@ impl Intake {
     }
 
     /// Looks at the file where it lies, and leaves its row to be made.
-    pub(super) async fn keep_in_place(&self, found: &Found, new: NewFile) -> Result<Kept, Failure> {
+    pub(super) async fn keep_in_place(
+        &self,
+        found: &FoundFile,
+        new: NewFile,
+    ) -> Result<Kept, Failure> {
         let path = &found.path;
         let unreadable = |error| Failure::unreadable(path, &error);
         let absolute = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
@@ -277,7 +281,7 @@ impl Intake {
 
     async fn read(
         &self,
-        found: &Found,
+        found: &FoundFile,
         organization: &OrganizationId,
         progress: &Progress,
     ) -> Result<Upload, Failure> {
@@ -317,7 +321,7 @@ impl Intake {
     }
 }
 
-async fn open(found: &Found) -> std::io::Result<tokio::fs::File> {
+async fn open(found: &FoundFile) -> std::io::Result<tokio::fs::File> {
     // A path that was a file a moment ago may be a pipe now, which would not open, or a link.
     let mut flags = OFlags::NONBLOCK;
     if !found.named {

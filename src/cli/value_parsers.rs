@@ -80,7 +80,7 @@ pub(super) fn metadata(texts: &[String]) -> Result<Metadata, Failure> {
     let mut pairs = Vec::new();
     for text in texts {
         if text.trim_start().starts_with('{') {
-            let Pairs(read) = serde_json::from_str(text)
+            let MetadataPairs(read) = serde_json::from_str(text)
                 .map_err(|error| wrong(format!("must be a JSON object of texts: {error}")))?;
             pairs.extend(read);
         } else {
@@ -130,29 +130,29 @@ pub(super) fn key_file(path: &Path) -> Result<String, Failure> {
 }
 
 /// The members of a JSON object as they stand in it, a repeated one twice.
-struct Pairs(Vec<(String, String)>);
+struct MetadataPairs(Vec<(String, String)>);
 
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de> Deserialize<'de> for MetadataPairs {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
+        struct JsonMembers;
 
-        impl<'de> Visitor<'de> for Members {
-            type Value = Pairs;
+        impl<'de> Visitor<'de> for JsonMembers {
+            type Value = MetadataPairs;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of texts")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs, M::Error> {
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<MetadataPairs, M::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
-                Ok(Pairs(pairs))
+                Ok(MetadataPairs(pairs))
             }
         }
 
-        deserializer.deserialize_map(Members)
+        deserializer.deserialize_map(JsonMembers)
     }
 }
 

@@ -50,7 +50,7 @@ impl Verify {
             }
         }
         let parts = url::split(&text);
-        let told = Told {
+        let told = VerdictText {
             now: session.clock.now(),
             lifetime_max: gateway.settings().lifetime_max,
             parts,
@@ -141,14 +141,14 @@ fn parameter(query: &str, wanted: &str) -> Option<String> {
 }
 
 /// The parts of the sentences about a link.
-struct Told<'a> {
+struct VerdictText<'a> {
     now: UnixSeconds,
     /// `links.lifetime_max`.
     lifetime_max: u64,
     parts: Option<(&'a str, &'a str, &'a str)>,
 }
 
-impl Told<'_> {
+impl VerdictText<'_> {
     /// The verdict on this text in a sentence, for a person.
     fn sentence(&self, verdict: Verdict, text: &str) -> String {
         let said = match verdict {

@@ -13,11 +13,11 @@ use crate::sign::keyring::SigningKey;
 use crate::sign::log_hash;
 use crate::telemetry::audit::Event;
 
-pub(super) use api_keys::{ListedApiKey, NewApiKey};
-pub(super) use doctor::{Checkup, Miscounted, Patient};
+pub(super) use api_keys::{CreatedApiKey, ListedApiKey};
+pub(super) use doctor::{CheckSummary, FileFinding, Miscounted};
 pub(super) use downloads::Downloads;
 pub(super) use migrate::{Halves, LeftOut, Migrated};
-pub(super) use revoked::Revoked;
+pub(super) use revoked::Revocation;
 
 mod api_keys;
 mod doctor;
@@ -27,7 +27,7 @@ mod revoked;
 
 /// A file, in a list.
 #[derive(Serialize)]
-pub(super) struct File {
+pub(super) struct FileEntry {
     file_id: String,
     organization_id: String,
     space_id: String,
@@ -46,7 +46,7 @@ pub(super) struct File {
     damaged_at: Option<String>,
 }
 
-impl From<&FileRecord> for File {
+impl From<&FileRecord> for FileEntry {
     fn from(file: &FileRecord) -> Self {
         let pairs = file.metadata.pairs();
         Self {
@@ -70,7 +70,7 @@ impl From<&FileRecord> for File {
     }
 }
 
-impl Show for File {
+impl Show for FileEntry {
     fn lines(&self) -> Vec<String> {
         vec![format!(
             "{}  {:>12}  {}  {}  {}",
@@ -83,7 +83,7 @@ impl Show for File {
 #[derive(Serialize)]
 pub(super) struct WholeFile {
     #[serde(flatten)]
-    pub(super) file: File,
+    pub(super) file: FileEntry,
     #[serde(flatten)]
     pub(super) counts: Downloads,
 }
@@ -199,14 +199,14 @@ impl Show for Verification {
 
 /// A signing key, without its secret.
 #[derive(Serialize)]
-pub(super) struct Key {
+pub(super) struct SigningKeyEntry {
     kid: String,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
 }
 
-impl Key {
+impl SigningKeyEntry {
     /// Returns the key as a list shows it.
     pub(super) fn listed(key: &SigningKey) -> Self {
         Self {
@@ -235,7 +235,7 @@ impl Key {
     }
 }
 
-impl Show for Key {
+impl Show for SigningKeyEntry {
     fn lines(&self) -> Vec<String> {
         let created_at = self.created_at.iter().map(|time| format!("  {time}"));
         let rest: String = created_at.collect();
@@ -245,13 +245,13 @@ impl Show for Key {
 
 /// A text as the log has it.
 #[derive(Serialize)]
-pub(super) struct LogHash {
+pub(super) struct LogHashEntry {
     /// The signing key that the hash's key comes from.
     kid: String,
     log_hash: String,
 }
 
-impl From<&log_hash::LogHash> for LogHash {
+impl From<&log_hash::LogHash> for LogHashEntry {
     fn from(hash: &log_hash::LogHash) -> Self {
         Self {
             kid: hash.kid().to_string(),
@@ -260,7 +260,7 @@ impl From<&log_hash::LogHash> for LogHash {
     }
 }
 
-impl Show for LogHash {
+impl Show for LogHashEntry {
     fn lines(&self) -> Vec<String> {
         vec![self.log_hash.clone()]
     }
@@ -284,7 +284,7 @@ impl Show for DerivedKey<'_> {
 
 /// An organization, a space or a folder.
 #[derive(Serialize)]
-pub(super) struct Place {
+pub(super) struct TenancyEntry {
     organization_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     space_id: Option<String>,
@@ -295,7 +295,7 @@ pub(super) struct Place {
     members: Option<Vec<String>>,
 }
 
-impl From<&Organization> for Place {
+impl From<&Organization> for TenancyEntry {
     fn from(organization: &Organization) -> Self {
         Self {
             organization_id: organization.id.to_string(),
@@ -307,7 +307,7 @@ impl From<&Organization> for Place {
     }
 }
 
-impl From<&Space> for Place {
+impl From<&Space> for TenancyEntry {
     fn from(space: &Space) -> Self {
         Self {
             organization_id: space.organization.to_string(),
@@ -319,7 +319,7 @@ impl From<&Space> for Place {
     }
 }
 
-impl From<&Folder> for Place {
+impl From<&Folder> for TenancyEntry {
     fn from(folder: &Folder) -> Self {
         let members = folder.members.iter();
         Self {
@@ -332,7 +332,7 @@ impl From<&Folder> for Place {
     }
 }
 
-impl Show for Place {
+impl Show for TenancyEntry {
     fn lines(&self) -> Vec<String> {
         let members = self.members.as_ref().map(|members| members.join(","));
         let shared = members.filter(|members| !members.is_empty());

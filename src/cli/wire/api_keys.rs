@@ -66,7 +66,7 @@ impl Show for ListedApiKey {
 /// An API key that was just made, with its text, and perhaps its app's secret: the only time that they
 /// are shown.
 #[derive(Serialize)]
-pub(in crate::cli) struct NewApiKey {
+pub(in crate::cli) struct CreatedApiKey {
     api_key_id: String,
     api_key: String,
     organization_id: String,
@@ -79,7 +79,7 @@ pub(in crate::cli) struct NewApiKey {
     app_secret: Option<String>,
 }
 
-impl NewApiKey {
+impl CreatedApiKey {
     /// The key and its text, and its app.
     pub(in crate::cli) fn new(key: &ApiKey, text: String, app: Option<&App>) -> Self {
         let listed = ListedApiKey::from(key);
@@ -104,7 +104,7 @@ fn end_of(expires_at: Option<&String>) -> String {
     }
 }
 
-impl Show for NewApiKey {
+impl Show for CreatedApiKey {
     fn lines(&self) -> Vec<String> {
         let end = end_of(self.expires_at.as_ref());
         let mut lines = vec![

@@ -7,7 +7,7 @@ use crate::gateway::doctor::{Complaint, Finding, Miscount};
 
 /// A file that something is the matter with.
 #[derive(Serialize)]
-pub(in crate::cli) struct Patient {
+pub(in crate::cli) struct FileFinding {
     organization_id: String,
     file_id: String,
     filename: String,
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Patient {
     marked: bool,
 }
 
-impl From<&Finding> for Patient {
+impl From<&Finding> for FileFinding {
     fn from(finding: &Finding) -> Self {
         let file = &finding.file;
         let marked = file.damaged_at.is_some();
@@ -50,7 +50,7 @@ impl From<&Finding> for Patient {
     }
 }
 
-impl Show for Patient {
+impl Show for FileFinding {
     fn lines(&self) -> Vec<String> {
         let marked = if self.marked && self.problem == "damaged" {
             "  (marked: not served)"
@@ -121,13 +121,13 @@ impl Show for Miscounted {
 
 /// The whole check.
 #[derive(Serialize)]
-pub(in crate::cli) struct Checkup {
+pub(in crate::cli) struct CheckSummary {
     pub(in crate::cli) files_checked: u64,
     pub(in crate::cli) bytes_checked: u64,
     /// Files that cannot be had as they were: damaged ones and unreadable ones.
     pub(in crate::cli) damaged: u64,
     /// The first findings, as many as there is room for.
-    pub(in crate::cli) files: Vec<Patient>,
+    pub(in crate::cli) files: Vec<FileFinding>,
     /// Organizations whose counters were not what their rows are.
     pub(in crate::cli) miscounted: u64,
     /// The first of them, as many as there is room for.
@@ -142,7 +142,7 @@ pub(in crate::cli) struct Checkup {
     pub(in crate::cli) mended: bool,
 }
 
-impl Show for Checkup {
+impl Show for CheckSummary {
     /// The sum: the files were printed when they were found.
     fn lines(&self) -> Vec<String> {
         let any = self.orphans + self.stages > 0;

@@ -10,7 +10,7 @@ use crate::telemetry::audit::Event;
 /// The links that were revoked.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(in crate::cli) enum Revoked {
+pub(in crate::cli) enum Revocation {
     /// One link.
     Link {
         organization_id: String,
@@ -30,7 +30,7 @@ pub(in crate::cli) enum Revoked {
     },
 }
 
-impl Revoked {
+impl Revocation {
     pub(in crate::cli) fn file(
         organization: &OrganizationId,
         file: &FileId,
@@ -92,7 +92,7 @@ impl Revoked {
     }
 }
 
-impl From<RevokedLink> for Revoked {
+impl From<RevokedLink> for Revocation {
     fn from(link: RevokedLink) -> Self {
         Self::Link {
             organization_id: link.organization.to_string(),
@@ -102,7 +102,7 @@ impl From<RevokedLink> for Revoked {
     }
 }
 
-impl Show for Revoked {
+impl Show for Revocation {
     fn lines(&self) -> Vec<String> {
         vec![match self {
             Self::Link {
