@@ -57,8 +57,14 @@ impl PublicBaseUrl {
     }
 
     /// The path: empty, or `/` and one or more names. Requests may come with or without it.
+    #[expect(
+        clippy::expect_used,
+        reason = "`path_start` is set where the path begins"
+    )]
     pub fn path(&self) -> &str {
-        self.text.get(self.path_start..).unwrap_or_default()
+        self.text
+            .get(self.path_start..)
+            .expect("a place in the URL")
     }
 
     fn new(mut text: String, path: &str) -> Self {

@@ -78,6 +78,10 @@ impl Wire {
     }
 
     /// Sends a head with the lines that wait for it, and what follows it. Says how much of the slices went out.
+    #[expect(
+        clippy::expect_used,
+        reason = "the checks before it bound the place in the first slice, and the loop the count"
+    )]
     fn poll_send_head(
         &self,
         context: &mut Context<'_>,
@@ -87,8 +91,9 @@ impl Wire {
         more_follows: bool,
     ) -> Poll<io::Result<usize>> {
         loop {
-            let first: &[u8] = slices.first().map(Deref::deref).unwrap_or_default();
-            let (before, behind) = first.split_at_checked(place).unwrap_or((first, &[]));
+            let first: &[u8] = slices.first().map(Deref::deref).expect("a head");
+            let split = first.split_at_checked(place);
+            let (before, behind) = split.expect("a place in the head");
             let lines = queue.lines.left.clone();
             let mut all = [IoSlice::new(&[]); HEAD_SLICES_MAX];
             let own = [before, &lines, behind].map(IoSlice::new);
@@ -98,7 +103,7 @@ impl Wire {
                 *room = slice;
                 count += 1;
             }
-            let all = all.get(..count).unwrap_or_default();
+            let all = all.get(..count).expect("as many as were filled");
             let is_cut = slices.len() + 2 > HEAD_SLICES_MAX;
             let sent = ready!(self.poll_send_plain(context, all, more_follows || is_cut))?;
             let of_hyper = queue.lines.advance(sent, first, place);
@@ -145,6 +150,10 @@ fn is_of_the_client(error: &io::Error) -> bool {
 }
 
 impl Write for Wire {
+    #[expect(
+        clippy::expect_used,
+        reason = "the queue counts slices among those that it is shown"
+    )]
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -153,7 +162,7 @@ impl Write for Wire {
         let this = self.get_mut();
         let mut queue = this.regions.lock();
         let before = queue.check(slices)?;
-        let plain = slices.get(..before).unwrap_or_default();
+        let plain = slices.get(..before).expect("some of the slices");
         let is_followed = before < slices.len() && queue.begins_with_a_page();
         if let Some(first) = slices.first()
             && let Some(place) = queue.lines.place_in(first)?

@@ -38,8 +38,9 @@ impl fmt::Debug for Sha256Digest {
 }
 
 /// Lower-case hex of `bytes`.
+#[expect(clippy::expect_used, reason = "half a byte is a hex digit")]
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("four bits");
     bytes
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])

@@ -130,9 +130,10 @@ impl MediaType {
     }
 
     /// Returns whether browsers take this type for text without a charset of its own.
+    #[expect(clippy::expect_used, reason = "a media type has a slash")]
     fn is_browser_text(&self) -> bool {
         let essence = self.essence();
-        let (kind, subtype) = essence.split_once('/').unwrap_or_default();
+        let (kind, subtype) = essence.split_once('/').expect("`kind/subtype`");
         let is_data = ["json", "xml"].iter().any(|data| {
             subtype == *data
                 || subtype
@@ -150,13 +151,14 @@ impl MediaType {
     /// Returns whether a browser only paints or plays this type and can run nothing of it: images but for SVG, audio,
     /// video, fonts and PDF. XML of any kind is a document, and can run; `image/*` is no type, and a browser may take
     /// its bytes for anything.
+    #[expect(clippy::expect_used, reason = "a media type has a slash")]
     pub fn is_passive(&self) -> bool {
         let essence = self.essence();
         if essence.ends_with("+xml") || self.has_wildcard() {
             return false;
         }
-        let kind = essence.split('/').next().unwrap_or_default();
-        match kind {
+        let kind = essence.split_once('/').map(|(kind, _)| kind);
+        match kind.expect("`kind/subtype`") {
             "image" => !essence.starts_with("image/svg"),
             "audio" | "video" | "font" => true,
             _ => essence == "application/pdf",

@@ -22,8 +22,9 @@ impl LinkId {
     }
 
     /// The 12 characters.
+    #[expect(clippy::expect_used, reason = "`parse` takes ASCII only")]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.0).unwrap_or_default()
+        str::from_utf8(&self.0).expect("12 characters of ASCII")
     }
 }
 

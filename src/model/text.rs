@@ -93,6 +93,10 @@ impl Default for Utf8 {
 }
 
 impl Utf8 {
+    #[expect(
+        clippy::expect_used,
+        reason = "bytes are valid up to a place among them"
+    )]
     fn update(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while self.is_valid && self.cut_length > 0 {
@@ -106,7 +110,7 @@ impl Utf8 {
             return;
         }
         if let Err(error) = str::from_utf8(rest) {
-            let cut = rest.get(error.valid_up_to()..).unwrap_or_default();
+            let cut = rest.get(error.valid_up_to()..).expect("a place in them");
             match (error.error_len(), self.cut.get_mut(..cut.len())) {
                 (None, Some(kept)) => {
                     kept.copy_from_slice(cut);
@@ -118,12 +122,16 @@ impl Utf8 {
     }
 
     /// Adds one byte to the character that was cut.
+    #[expect(
+        clippy::expect_used,
+        reason = "three bytes of a character that still lacks one are the most that are cut"
+    )]
     fn complete(&mut self, byte: u8) {
-        if let Some(next) = self.cut.get_mut(self.cut_length) {
-            *next = byte;
-            self.cut_length += 1;
-        }
-        let so_far = self.cut.get(..self.cut_length).unwrap_or_default();
+        let next = self.cut.get_mut(self.cut_length);
+        *next.expect("the cut character lacks a byte") = byte;
+        self.cut_length += 1;
+        let so_far = self.cut.get(..self.cut_length);
+        let so_far = so_far.expect("four bytes at most");
         match str::from_utf8(so_far) {
             Ok(_) => self.cut_length = 0,
             Err(error) => self.is_valid = error.error_len().is_none(),

@@ -55,9 +55,10 @@ impl UnixSeconds {
 
 /// `YYYY-MM-DDTHH:MM:SSZ` (RFC 3339, UTC), the one form of a time in JSON.
 impl fmt::Display for UnixSeconds {
+    #[expect(clippy::expect_used, reason = "no time lies beyond the year 9999")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = i64::try_from(self.0).unwrap_or_default();
-        let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+        let seconds = i64::try_from(self.0).expect("seconds of four-digit years");
+        let time = jiff::Timestamp::from_second(seconds).expect("a year of four digits");
         write!(f, "{}", time.strftime("%Y-%m-%dT%H:%M:%SZ"))
     }
 }

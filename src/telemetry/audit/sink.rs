@@ -136,8 +136,12 @@ impl Sink {
 }
 
 /// Of the first `taken` bytes, how many are whole lines, and how many are the beginning of one.
+#[expect(
+    clippy::expect_used,
+    reason = "the system takes no more than it is given"
+)]
 fn whole_lines(lines: &[u8], taken: usize) -> (usize, u64) {
-    let written = lines.get(..taken).unwrap_or_default();
+    let written = lines.get(..taken).expect("at most all of them");
     let last = written.iter().rposition(|byte| *byte == b'\n');
     let whole = last.map_or(0, |at| at + 1);
     (whole, (written.len() - whole) as u64)
