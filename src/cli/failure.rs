@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::path::Path;
 
 use super::output::printable;
-use crate::config::Problem;
+use crate::config::ConfigError;
 use crate::config::keyring_file::KeyringFileError;
 use crate::gateway::refusal::Refusal;
 use crate::server::shutdown::StopSignal;
@@ -21,7 +21,7 @@ pub(super) enum Failure {
     /// The command line, the configuration or the installation is not as it must be. Exit code 2.
     Usage(String),
     /// The configuration is not as it must be: all its problems. Exit code 2.
-    Configuration(Vec<Problem>),
+    Configuration(Vec<ConfigError>),
     /// It was tried, and did not work. Exit code 1.
     Failed(String),
     /// There is no room for more files or rows. Exit code 1.

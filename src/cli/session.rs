@@ -8,14 +8,14 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::config::{Config, Flag, LogFormat, LogLevel, Problem, Setting, Vars};
+use crate::config::{Config, ConfigError, Flag, LogFormat, LogLevel, Setting, Vars};
 use crate::gateway::Gateway;
 use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
 use crate::model::id::{OrganizationId, SpaceId};
 use crate::server::disk;
 use crate::server::installation::{Installation, SetupPolicy};
-use crate::telemetry::{self, Format, Guard, Level};
+use crate::telemetry::{self, Format, Level, LogGuard};
 
 /// The flags that every command has.
 #[derive(Args, Clone, Debug)]
@@ -55,7 +55,7 @@ pub(super) struct PublicBase {
 
 impl Global {
     /// The settings that `flags` and the global flags make, checked.
-    fn load(&self, flags: Vec<Flag>) -> Result<Config, Vec<Problem>> {
+    fn load(&self, flags: Vec<Flag>) -> Result<Config, Vec<ConfigError>> {
         Config::load(
             self.config.as_deref(),
             &ProcessEnvironment,
@@ -64,7 +64,7 @@ impl Global {
     }
 
     /// Every setting that `flags` and the global flags make, with its origin.
-    pub(super) fn explain(&self, flags: Vec<Flag>) -> Result<Vec<Setting>, Vec<Problem>> {
+    pub(super) fn explain(&self, flags: Vec<Flag>) -> Result<Vec<Setting>, Vec<ConfigError>> {
         Config::explain(
             self.config.as_deref(),
             &ProcessEnvironment,
@@ -148,7 +148,7 @@ pub(super) struct Session {
     pub(super) output: Output,
     /// The time.
     pub(super) clock: Arc<dyn Clock>,
-    _log: Guard,
+    _log: LogGuard,
 }
 
 impl Session {
@@ -194,7 +194,7 @@ impl Session {
     }
 }
 
-fn start_log(config: &Config, logging: Logging) -> std::io::Result<Guard> {
+fn start_log(config: &Config, logging: Logging) -> std::io::Result<LogGuard> {
     let format = match config.log.format {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,

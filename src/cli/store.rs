@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::upload::{Kept, NewFile, Room, Upload};
-use crate::model::amount::Bytes;
+use crate::model::amount::ByteAmount;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
@@ -163,8 +163,8 @@ impl SizeLimit {
         Err(Failure::Failed(format!(
             "{}: the file has {}, and {said_by} {}{remedy}",
             path.display(),
-            Bytes(size),
-            Bytes(bytes)
+            ByteAmount(size),
+            ByteAmount(bytes)
         )))
     }
 }

@@ -45,7 +45,7 @@ pub use amounts::{bytes_of, seconds_of};
 pub use keyring_text::KeyringText;
 pub use listen::Listen;
 pub use parse::LIST_ITEMS_MAX;
-pub use problem::{Origin, Problem};
+pub use problem::{ConfigError, Origin};
 pub use setting_enums::{Http2, LogFormat, LogLevel, ResourcePolicy};
 pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
 pub use url::{PUBLIC_BASE_URL_BYTES_MAX, PublicBaseUrl};
@@ -96,7 +96,7 @@ const WITH_PASSWORD: &str = "catalog.url";
 
 /// One key of the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct Key {
+pub struct SettingKey {
     /// Its section and name, such as `links.lifetime`.
     pub name: &'static str,
     /// Its default, as the environment would spell it. Empty: not set, or an empty list.
@@ -105,7 +105,7 @@ pub struct Key {
     pub doc: &'static str,
 }
 
-impl Key {
+impl SettingKey {
     /// The name of its environment variable, such as `HALLPASS_LINKS_LIFETIME`.
     pub fn variable(&self) -> String {
         let name = self.name.to_ascii_uppercase().replace('.', "_");
@@ -141,7 +141,7 @@ macro_rules! settings {
         }
 
         /// Every key, in the order of the sample.
-        pub const KEYS: &[Key] = &[$($(Key {
+        pub const KEYS: &[SettingKey] = &[$($(SettingKey {
             name: concat!(stringify!($section), ".", stringify!($key)),
             default: $default,
             doc: concat!($($doc),+).trim_ascii(),
@@ -366,7 +366,7 @@ impl Config {
         file: Option<&Path>,
         vars: &dyn Vars,
         flags: &[Flag],
-    ) -> Result<Self, Vec<Problem>> {
+    ) -> Result<Self, Vec<ConfigError>> {
         let mut sources = Sources::gather(file, vars, flags);
         sources.check()
     }
@@ -377,10 +377,10 @@ impl Config {
         file: Option<&Path>,
         vars: &dyn Vars,
         flags: &[Flag],
-    ) -> Result<Vec<Setting>, Vec<Problem>> {
+    ) -> Result<Vec<Setting>, Vec<ConfigError>> {
         let mut sources = Sources::gather(file, vars, flags);
         sources.check()?;
-        let setting = |key: &Key| {
+        let setting = |key: &SettingKey| {
             let default = || (key.default.into(), Origin::Default);
             let (mut value, origin) = sources.given(key.name).unwrap_or_else(default);
             if key.name == WITH_PASSWORD {
@@ -403,7 +403,7 @@ impl Config {
 }
 
 impl Sources {
-    fn check(&mut self) -> Result<Config, Vec<Problem>> {
+    fn check(&mut self) -> Result<Config, Vec<ConfigError>> {
         let config = read(self);
         self.check_together(&config);
         if self.problems.is_empty() {

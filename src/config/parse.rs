@@ -26,7 +26,7 @@ const WORD_BYTES_MAX: usize = 128;
 
 /// A value before it was looked at.
 #[derive(Clone, Debug)]
-pub(super) enum Given {
+pub(super) enum RawValue {
     /// A text from the environment, or a default: where a list is wanted, commas separate its items.
     Words(String),
     /// A text from the file, or of a flag given once: where a list is wanted, it is the only item.
@@ -41,7 +41,7 @@ pub(super) enum Given {
     Other(&'static str),
 }
 
-impl From<toml::Value> for Given {
+impl From<toml::Value> for RawValue {
     fn from(value: toml::Value) -> Self {
         match value {
             toml::Value::String(text) => Self::Text(text),
@@ -65,7 +65,7 @@ impl From<toml::Value> for Given {
 }
 
 /// Writes the value for a person, as it was given; lists with commas.
-impl fmt::Display for Given {
+impl fmt::Display for RawValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Words(text) | Self::Text(text) => f.write_str(text),
@@ -77,7 +77,7 @@ impl fmt::Display for Given {
     }
 }
 
-impl Given {
+impl RawValue {
     fn text(&self) -> Result<&str, String> {
         match self {
             Self::Words(text) | Self::Text(text) => Ok(text),
@@ -105,20 +105,22 @@ impl Given {
     }
 }
 
-pub(super) fn seconds(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String> {
+pub(super) fn seconds(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, String> {
     move |given| number(given, duration, SECONDS_HINT, min, max, " seconds")
 }
 
-pub(super) fn bytes(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String> {
+pub(super) fn bytes(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, String> {
     move |given| number(given, size, BYTES_HINT, min, max, " bytes")
 }
 
-pub(super) fn count(min: u64, max: u64) -> impl Fn(&Given) -> Result<u64, String> {
+pub(super) fn count(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, String> {
     move |given| number(given, whole, "must be a whole number", min, max, "")
 }
 
 /// Returns a parser of one of a few words, each with its meaning.
-pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> Result<T, String> {
+pub(super) fn word<T: Copy>(
+    words: &[(&'static str, T)],
+) -> impl Fn(&RawValue) -> Result<T, String> {
     move |given| {
         let text = given.text()?;
         let found = words.iter().find(|(word, _)| *word == text);
@@ -132,16 +134,16 @@ pub(super) fn word<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&Given) -> R
 /// Returns a parser of words that are numbers, which a file writes without quotes.
 pub(super) fn number_word<T: Copy>(
     words: &[(&'static str, T)],
-) -> impl Fn(&Given) -> Result<T, String> {
+) -> impl Fn(&RawValue) -> Result<T, String> {
     let word = word(words);
     move |given| match given {
-        Given::Integer(number) => word(&Given::Text(number.to_string())),
+        RawValue::Integer(number) => word(&RawValue::Text(number.to_string())),
         _ => word(given),
     }
 }
 
 /// One or more different listeners. Port 0 may be there several times: each is another free port.
-pub(super) fn listeners(given: &Given) -> Result<Vec<Listen>, String> {
+pub(super) fn listeners(given: &RawValue) -> Result<Vec<Listen>, String> {
     let mut listeners = Vec::new();
     for item in given.items()? {
         let hint = || format!("{ADDRESS_HINT}, tls:ADDRESS:PORT, or unix:PATH");
@@ -161,20 +163,20 @@ pub(super) fn listeners(given: &Given) -> Result<Vec<Listen>, String> {
     Ok(listeners)
 }
 
-pub(super) fn optional_address(given: &Given) -> Result<Option<SocketAddr>, String> {
+pub(super) fn optional_address(given: &RawValue) -> Result<Option<SocketAddr>, String> {
     optional(given, socket_address)
 }
 
-pub(super) fn optional_url(given: &Given) -> Result<Option<PublicBaseUrl>, String> {
+pub(super) fn optional_url(given: &RawValue) -> Result<Option<PublicBaseUrl>, String> {
     optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
 }
 
-pub(super) fn optional_bucket(given: &Given) -> Result<Option<Bucket>, String> {
+pub(super) fn optional_bucket(given: &RawValue) -> Result<Option<Bucket>, String> {
     optional(given, |text| Bucket::parse(text).map_err(Into::into))
 }
 
 /// A word that goes into a header as it is.
-pub(super) fn optional_text(given: &Given) -> Result<Option<String>, String> {
+pub(super) fn optional_text(given: &RawValue) -> Result<Option<String>, String> {
     optional(given, |text| {
         let good = text.len() <= WORD_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
         let hint = "must be visible ASCII without spaces, at most 128 bytes";
@@ -183,11 +185,11 @@ pub(super) fn optional_text(given: &Given) -> Result<Option<String>, String> {
 }
 
 /// Reads the URL of a PostgreSQL database. The error quotes nothing of it.
-pub(super) fn optional_database(given: &Given) -> Result<Option<Address>, String> {
+pub(super) fn optional_database(given: &RawValue) -> Result<Option<Address>, String> {
     optional(given, |text| Address::parse(text).map_err(Into::into))
 }
 
-pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, String> {
+pub(super) fn optional_header(given: &RawValue) -> Result<Option<VerifyHeader>, String> {
     optional(given, |text| {
         let hint = "must be the name of a header, such as X-Original-URI";
         VerifyHeader::parse(text).ok_or_else(|| hint.into())
@@ -195,7 +197,7 @@ pub(super) fn optional_header(given: &Given) -> Result<Option<VerifyHeader>, Str
 }
 
 /// An absolute path of plain names, which means the same in a URL and on a disk.
-pub(super) fn optional_prefix(given: &Given) -> Result<Option<String>, String> {
+pub(super) fn optional_prefix(given: &RawValue) -> Result<Option<String>, String> {
     optional(given, |text| {
         let path = text.trim_end_matches('/');
         if path.starts_with('/') && is_plain_path(path) {
@@ -207,19 +209,19 @@ pub(super) fn optional_prefix(given: &Given) -> Result<Option<String>, String> {
 }
 
 /// `true` or `false`, as a word or as TOML's own.
-pub(super) fn boolean(given: &Given) -> Result<bool, String> {
+pub(super) fn boolean(given: &RawValue) -> Result<bool, String> {
     let hint = "must be true or false";
     match given {
-        Given::Boolean(value) => Ok(*value),
-        Given::Words(text) | Given::Text(text) => text.parse().map_err(|_| hint.into()),
-        Given::Integer(_) => Err(format!("{hint}, not a number")),
-        Given::List(_) => Err(format!("{hint}, not several")),
-        Given::Other(kind) => Err(format!("{hint}, not {kind}")),
+        RawValue::Boolean(value) => Ok(*value),
+        RawValue::Words(text) | RawValue::Text(text) => text.parse().map_err(|_| hint.into()),
+        RawValue::Integer(_) => Err(format!("{hint}, not a number")),
+        RawValue::List(_) => Err(format!("{hint}, not several")),
+        RawValue::Other(kind) => Err(format!("{hint}, not {kind}")),
     }
 }
 
 /// Reads addresses and networks, and `unix` for every peer on a Unix socket.
-pub(super) fn trusted_proxies(given: &Given) -> Result<TrustedProxies, String> {
+pub(super) fn trusted_proxies(given: &RawValue) -> Result<TrustedProxies, String> {
     let mut trusted = TrustedProxies::default();
     for item in given.items()? {
         match Network::parse(item) {
@@ -236,7 +238,7 @@ pub(super) fn trusted_proxies(given: &Given) -> Result<TrustedProxies, String> {
 }
 
 /// Origins as browsers write them, or `*` alone.
-pub(super) fn origins(given: &Given) -> Result<Origins, String> {
+pub(super) fn origins(given: &RawValue) -> Result<Origins, String> {
     let items = given.items()?;
     if items == ["*"] {
         return Ok(Origins::Any);
@@ -253,15 +255,15 @@ pub(super) fn origins(given: &Given) -> Result<Origins, String> {
     origins.map(Origins::These).ok_or_else(|| hint.into())
 }
 
-pub(super) fn path(given: &Given) -> Result<PathBuf, String> {
+pub(super) fn path(given: &RawValue) -> Result<PathBuf, String> {
     path_of(given.text()?)
 }
 
-pub(super) fn optional_path(given: &Given) -> Result<Option<PathBuf>, String> {
+pub(super) fn optional_path(given: &RawValue) -> Result<Option<PathBuf>, String> {
     optional(given, path_of)
 }
 
-pub(super) fn absolute_paths(given: &Given) -> Result<Vec<PathBuf>, String> {
+pub(super) fn absolute_paths(given: &RawValue) -> Result<Vec<PathBuf>, String> {
     let absolute = |item| {
         let path = path_of(item)?;
         if Path::is_absolute(&path) {
@@ -275,7 +277,7 @@ pub(super) fn absolute_paths(given: &Given) -> Result<Vec<PathBuf>, String> {
 
 /// The empty text stands for "not set", so that a later source can take back what an earlier one set.
 fn optional<T>(
-    given: &Given,
+    given: &RawValue,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
     match given.text()? {
@@ -296,7 +298,7 @@ fn path_of(text: &str) -> Result<PathBuf, String> {
 }
 
 fn number(
-    given: &Given,
+    given: &RawValue,
     read: impl Fn(&str) -> Option<u64>,
     hint: &str,
     min: u64,
@@ -304,11 +306,11 @@ fn number(
     noun: &str,
 ) -> Result<u64, String> {
     let number = match given {
-        Given::Words(text) | Given::Text(text) => read(text),
-        Given::Integer(number) => u64::try_from(*number).ok(),
-        Given::List(_) => return Err(format!("{hint}, not several")),
-        Given::Boolean(_) => return Err(format!("{hint}, not a boolean")),
-        Given::Other(kind) => return Err(format!("{hint}, not {kind}")),
+        RawValue::Words(text) | RawValue::Text(text) => read(text),
+        RawValue::Integer(number) => u64::try_from(*number).ok(),
+        RawValue::List(_) => return Err(format!("{hint}, not several")),
+        RawValue::Boolean(_) => return Err(format!("{hint}, not a boolean")),
+        RawValue::Other(kind) => return Err(format!("{hint}, not {kind}")),
     };
     let number = number.ok_or(hint)?;
     if (min..=max).contains(&number) {
@@ -324,11 +326,11 @@ mod tests {
 
     #[test]
     fn only_the_environment_splits_at_commas() {
-        let words = Given::Words("/a, /b".into());
+        let words = RawValue::Words("/a, /b".into());
         assert_eq!(absolute_paths(&words), Ok(vec!["/a".into(), "/b".into()]));
-        let text = Given::Text("/a,/b".into());
+        let text = RawValue::Text("/a,/b".into());
         assert_eq!(absolute_paths(&text), Ok(vec!["/a,/b".into()]));
-        assert_eq!(absolute_paths(&Given::Words(String::new())), Ok(vec![]));
-        assert!(absolute_paths(&Given::Words("/a,".into())).is_err());
+        assert_eq!(absolute_paths(&RawValue::Words(String::new())), Ok(vec![]));
+        assert!(absolute_paths(&RawValue::Words("/a,".into())).is_err());
     }
 }

@@ -32,7 +32,7 @@ impl fmt::Display for Origin {
 /// be a secret, or one that was put under the wrong key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} ({origin}): {why}", key.escape_debug())]
-pub struct Problem {
+pub struct ConfigError {
     /// The key, or `configuration file` where a whole file cannot be read.
     pub key: String,
     /// The origin of the value.

@@ -7,8 +7,8 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::parse::Given;
-use super::problem::{Origin, Problem};
+use super::parse::RawValue;
+use super::problem::{ConfigError, Origin};
 use super::{KEYS, KeyringText};
 use crate::blob::s3::Ambient;
 
@@ -53,10 +53,10 @@ pub struct Flag {
 /// The values that were given, by key, and the problems found so far.
 #[derive(Default)]
 pub(super) struct Sources {
-    given: HashMap<&'static str, (Given, Origin)>,
+    given: HashMap<&'static str, (RawValue, Origin)>,
     pub(super) keyring_text: Option<KeyringText>,
     pub(super) ambient: Ambient,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigError>,
 }
 
 impl Sources {
@@ -90,7 +90,7 @@ impl Sources {
         &mut self,
         key: &str,
         default: &str,
-        parse: impl Fn(&Given) -> Result<T, String>,
+        parse: impl Fn(&RawValue) -> Result<T, String>,
     ) -> T {
         if let Some((given, origin)) = self.given.get(key) {
             match parse(given) {
@@ -98,7 +98,7 @@ impl Sources {
                 Err(why) => self.add_problem(key, origin.clone(), why),
             }
         }
-        parse(&Given::Words(default.into())).unwrap_or_default()
+        parse(&RawValue::Words(default.into())).unwrap_or_default()
     }
 
     /// The text given for a key and where it came from, if any was given.
@@ -116,7 +116,7 @@ impl Sources {
     /// Notes a problem.
     pub(super) fn add_problem(&mut self, key: &str, origin: Origin, why: impl Into<String>) {
         let (key, why) = (key.into(), why.into());
-        self.problems.push(Problem { key, origin, why });
+        self.problems.push(ConfigError { key, origin, why });
     }
 
     fn chosen_file(
@@ -193,7 +193,7 @@ impl Sources {
             }
             self.keyring_text = Some(KeyringText::new(text));
         } else if let Some(key) = key {
-            self.add(key.name, Given::Words(text.into()), origin);
+            self.add(key.name, RawValue::Words(text.into()), origin);
         } else {
             let known: Vec<String> = KEYS.iter().map(|key| key.variable()).collect();
             let special = [CONFIG_VARIABLE, KEYRING_VARIABLE];
@@ -214,15 +214,15 @@ impl Sources {
             let values: Vec<String> = of_key().map(|flag| flag.value.clone()).collect();
             let given = match values.as_slice() {
                 [] => continue,
-                [value] => Given::Text(value.clone()),
-                _ => Given::List(values),
+                [value] => RawValue::Text(value.clone()),
+                _ => RawValue::List(values),
             };
             let origin = of_key().next().map_or("", |flag| flag.name);
             self.add(key.name, given, Origin::Flag(origin.into()));
         }
     }
 
-    fn add(&mut self, key: &'static str, given: Given, origin: Origin) {
+    fn add(&mut self, key: &'static str, given: RawValue, origin: Origin) {
         self.given.insert(key, (given, origin));
     }
 }

@@ -83,7 +83,7 @@ static BLOCK: [u8; REGION_BYTES_MAX + PLACES] = [0; REGION_BYTES_MAX + PLACES];
 /// The regions of files that one connection has yet to send, shared between the bodies of its responses
 /// and its [`Wire`]. Cloning is a reference count.
 #[derive(Clone, Debug, Default)]
-pub struct Regions(Arc<Mutex<Queue>>);
+pub struct Regions(Arc<Mutex<RegionQueue>>);
 
 /// On whose behalf a file is sent. It must not hold the queue that holds it: neither would ever be freed.
 pub trait Owner: fmt::Debug + Send + Sync {
@@ -93,15 +93,15 @@ pub trait Owner: fmt::Debug + Send + Sync {
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Region>,
+struct RegionQueue {
+    waiting: VecDeque<QueuedRegion>,
     next_place: usize,
-    lines: Lines,
+    lines: HeadLines,
 }
 
-/// Lines that go into the head of the next response.
+/// HeadLines that go into the head of the next response.
 #[derive(Debug, Default)]
-struct Lines {
+struct HeadLines {
     /// The bytes that are not out yet.
     left: Bytes,
     /// The number of bytes of the head that hyper has left to write, once it has written some of it.
@@ -112,7 +112,7 @@ struct Lines {
 
 /// A part of a file that is on its way.
 #[derive(Debug)]
-struct Region {
+struct QueuedRegion {
     file: Arc<File>,
     offset: u64,
     left: usize,
@@ -122,10 +122,10 @@ struct Region {
 
 /// A piece of a response body: bytes, or a region of a file that the connection's [`Wire`] sends.
 #[derive(Debug)]
-pub struct Piece(Kind);
+pub struct Piece(PieceKind);
 
 #[derive(Debug)]
-enum Kind {
+enum PieceKind {
     Bytes(Bytes),
     Region { place: usize, left: usize },
 }
@@ -154,14 +154,14 @@ impl Regions {
         let mut queue = self.lock();
         let place = queue.next_place;
         queue.next_place = (place + 1) % PLACES;
-        queue.waiting.push_back(Region {
+        queue.waiting.push_back(QueuedRegion {
             file,
             offset,
             left,
             place,
             owner,
         });
-        Piece(Kind::Region { place, left })
+        Piece(PieceKind::Region { place, left })
     }
 
     /// Adds lines to the head that this connection writes next: each with its `\r\n`, and none that hyper writes
@@ -170,20 +170,20 @@ impl Regions {
     pub fn add_to_head(&self, lines: Bytes) {
         let mut queue = self.lock();
         let are_mixed_up = !queue.lines.left.is_empty();
-        queue.lines = Lines {
+        queue.lines = HeadLines {
             left: lines,
             rest_of_head: None,
             are_mixed_up,
         };
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, RegionQueue> {
         // Nothing that holds the lock can leave the queue half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Queue {
+impl RegionQueue {
     /// Returns the number of slices before the first region, all of them where none does. An error, unless each region
     /// that waits is claimed, in its turn, by exactly its own slice.
     fn check(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -223,7 +223,7 @@ impl Queue {
     }
 }
 
-impl Lines {
+impl HeadLines {
     /// Returns the offset in the first slice of a write at which the lines belong: before the last line break of the
     /// head. `None` if there are none to send. An error if it is no head, nor what must be left of one.
     fn place_in(&self, first: &[u8]) -> io::Result<Option<usize>> {
@@ -269,15 +269,15 @@ fn unclaimed() -> io::Error {
 
 impl From<Bytes> for Piece {
     fn from(bytes: Bytes) -> Self {
-        Self(Kind::Bytes(bytes))
+        Self(PieceKind::Bytes(bytes))
     }
 }
 
 impl Buf for Piece {
     fn remaining(&self) -> usize {
         match &self.0 {
-            Kind::Bytes(bytes) => bytes.len(),
-            Kind::Region { left, .. } => *left,
+            PieceKind::Bytes(bytes) => bytes.len(),
+            PieceKind::Region { left, .. } => *left,
         }
     }
 
@@ -287,8 +287,8 @@ impl Buf for Piece {
     )]
     fn chunk(&self) -> &[u8] {
         match &self.0 {
-            Kind::Bytes(bytes) => bytes,
-            Kind::Region { place, left } => {
+            PieceKind::Bytes(bytes) => bytes,
+            PieceKind::Region { place, left } => {
                 let slice = BLOCK.get(*place..place + left);
                 slice.expect("a slice of the block")
             }
@@ -297,8 +297,8 @@ impl Buf for Piece {
 
     fn advance(&mut self, count: usize) {
         match &mut self.0 {
-            Kind::Bytes(bytes) => bytes.advance(count),
-            Kind::Region { left, .. } => *left = left.saturating_sub(count),
+            PieceKind::Bytes(bytes) => bytes.advance(count),
+            PieceKind::Region { left, .. } => *left = left.saturating_sub(count),
         }
     }
 }

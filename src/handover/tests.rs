@@ -237,7 +237,7 @@ async fn a_piece_that_was_copied_is_never_sent() {
     }
 }
 
-/// Lines are never sent where hyper has put other bytes behind the head.
+/// HeadLines are never sent where hyper has put other bytes behind the head.
 #[tokio::test]
 async fn lines_are_never_sent_but_in_a_head() {
     let (file, _) = file(10);

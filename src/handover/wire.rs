@@ -15,7 +15,7 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{Queue, Regions};
+use super::{RegionQueue, Regions};
 
 /// The most slices that a head is sent with: its own three and the ones behind it.
 const HEAD_SLICES_MAX: usize = 8;
@@ -87,7 +87,7 @@ impl Wire {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
         place: usize,
-        queue: &mut Queue,
+        queue: &mut RegionQueue,
         more_follows: bool,
     ) -> Poll<io::Result<usize>> {
         loop {
@@ -118,7 +118,7 @@ impl Wire {
     fn poll_send_region(
         &self,
         context: &mut Context<'_>,
-        queue: &mut Queue,
+        queue: &mut RegionQueue,
     ) -> Poll<io::Result<usize>> {
         let Some(region) = queue.waiting.front() else {
             return Poll::Ready(Err(super::unclaimed()));

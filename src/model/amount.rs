@@ -5,7 +5,7 @@ use std::fmt;
 /// A size in bytes. Displayed in the largest unit that it reaches, and exactly: `1.5 GiB (1610612736 bytes)`,
 /// `1 GiB (1073741824 bytes)`, `12 bytes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes(pub u64);
+pub struct ByteAmount(pub u64);
 
 /// A duration in seconds. Displayed exactly, in days and what is left: `30 days`, `1 day 12 hours`, `90 minutes`
 /// as `1 hour 30 minutes`.
@@ -27,7 +27,7 @@ const TIMES: [(&str, u64); 4] = [
     ("second", 1),
 ];
 
-impl fmt::Display for Bytes {
+impl fmt::Display for ByteAmount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0;
         let Some((unit, factor)) = SIZES.iter().find(|(_, factor)| bytes >= *factor) else {
@@ -79,7 +79,7 @@ mod tests {
             ((2 << 30) - 1, "1.9 GiB (2147483647 bytes)"),
             (u64::MAX, "16383.9 PiB (18446744073709551615 bytes)"),
         ] {
-            assert_eq!(Bytes(bytes).to_string(), words);
+            assert_eq!(ByteAmount(bytes).to_string(), words);
         }
         for (seconds, words) in [
             (0, "0 seconds"),

@@ -70,7 +70,7 @@ impl MediaType {
     /// Takes `token/token`, with one `charset` perhaps, as a signed claim must be.
     pub fn parse_claim(text: &str) -> Result<Self, InvalidMediaType> {
         let claim = Self::parse(text)?;
-        let mut parameters = Parameters(claim.parameters());
+        let mut parameters = MediaParameters(claim.parameters());
         let first = parameters.next();
         let is_charset = first.is_none_or(|(name, _)| name.eq_ignore_ascii_case("charset"));
         // A `;` with nothing behind it says nothing, and is none of a claim's.
@@ -177,7 +177,7 @@ impl MediaType {
 
     /// The value of the first parameter of this name, as it is written, in its quotes if it has some.
     fn parameter(&self, wanted: &str) -> Option<&str> {
-        Parameters(self.parameters())
+        MediaParameters(self.parameters())
             .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
             .map(|(_, value)| value)
     }
@@ -196,16 +196,16 @@ fn is_essence(text: &str) -> bool {
 /// Returns whether this is `*( OWS ";" OWS [ token "=" ( token / quoted-string ) ] )` of RFC 9110, §5.6.6, in
 /// printable ASCII.
 fn are_parameters(text: &str) -> bool {
-    let mut parameters = Parameters(text);
+    let mut parameters = MediaParameters(text);
     while parameters.next().is_some() {}
     parameters.0.is_empty()
 }
 
 /// An iterator over the names and values of parameters. It ends at what is no parameter, and then
 /// holds the text from there on.
-struct Parameters<'a>(&'a str);
+struct MediaParameters<'a>(&'a str);
 
-impl<'a> Iterator for Parameters<'a> {
+impl<'a> Iterator for MediaParameters<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A file at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fingerprint {
+pub(super) struct FileFingerprint {
     device: u64,
     inode: u64,
     size: u64,
@@ -15,7 +15,7 @@ pub(super) struct Fingerprint {
     changed: (i64, i64),
 }
 
-impl Fingerprint {
+impl FileFingerprint {
     /// The file at this path now; `None` where there is none.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::FileFingerprint;
 use crate::config::keyring_file;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::with_causes;
@@ -14,7 +14,7 @@ pub(super) struct KeyringWatch {
     /// True after the first look.
     started: bool,
     /// The file at the last look; `None` where there was none.
-    seen: Option<Fingerprint>,
+    seen: Option<FileFingerprint>,
 }
 
 impl KeyringWatch {
@@ -30,7 +30,7 @@ impl KeyringWatch {
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
     pub(super) fn look(&mut self, gateway: &Gateway) {
-        let fingerprint = Fingerprint::of(&self.path);
+        let fingerprint = FileFingerprint::of(&self.path);
         // A file that is missing is said once, too.
         if self.started && fingerprint == self.seen {
             return;
@@ -44,7 +44,7 @@ impl KeyringWatch {
     /// Reads the file again, changed or not. The next look does not report it once more.
     pub(super) fn reload(&mut self, gateway: &Gateway) {
         self.started = true;
-        self.seen = Fingerprint::of(&self.path);
+        self.seen = FileFingerprint::of(&self.path);
         self.read(gateway, false);
     }
 

@@ -87,7 +87,7 @@ pub struct HttpServer {
     announced_by: Option<TrustedProxies>,
     trusted_proxies: TrustedProxies,
     limits: ConnectionLimits,
-    audit: Option<(Audit, audit::Guard)>,
+    audit: Option<(Audit, audit::AuditGuard)>,
     presence: Option<Presence>,
 }
 
@@ -302,7 +302,7 @@ async fn abort(all: &[&Connections]) {
 }
 
 /// The audit stream, if there is to be one. A file that cannot be opened is for a person to mend.
-fn audit_stream(config: &Config) -> Result<Option<(Audit, audit::Guard)>, StartError> {
+fn audit_stream(config: &Config) -> Result<Option<(Audit, audit::AuditGuard)>, StartError> {
     let started = config.audit.file.as_deref().map(|path| {
         let setup = |error| StartError::setup(&format!("audit.file: {}", path.display()), error);
         audit::start(path).map_err(setup)

@@ -4,10 +4,10 @@
 //! changed under requests in flight would be neither the old nor the new one to some of them. So the configuration is
 //! only checked, and the log says whether the next start would find it good.
 
-use crate::config::{Problem, Setting};
+use crate::config::{ConfigError, Setting};
 
 /// Reads the settings again, from where they were read at the start.
-pub type ReadSettings = Box<dyn Fn() -> Result<Vec<Setting>, Vec<Problem>> + Send>;
+pub type ReadSettings = Box<dyn Fn() -> Result<Vec<Setting>, Vec<ConfigError>> + Send>;
 
 /// The settings as they were at the start, and the way to read them again.
 pub struct ConfigurationCheck {
@@ -17,7 +17,7 @@ pub struct ConfigurationCheck {
 
 impl ConfigurationCheck {
     /// Reads the settings a first time.
-    pub fn new(read: ReadSettings) -> Result<Self, Vec<Problem>> {
+    pub fn new(read: ReadSettings) -> Result<Self, Vec<ConfigError>> {
         let at_start = read()?;
         Ok(Self { at_start, read })
     }

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
-use super::fingerprint::Fingerprint;
+use super::fingerprint::FileFingerprint;
 use crate::config::{Config, Http2};
 use crate::gateway::refusal::with_causes;
 
@@ -68,7 +68,7 @@ pub(super) enum TlsError {
 pub(super) struct Tls {
     files: PemFiles,
     /// The files just before they were first read.
-    at_start: [Option<Fingerprint>; 2],
+    at_start: [Option<FileFingerprint>; 2],
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -83,7 +83,7 @@ struct PemFiles {
 pub(super) struct TlsWatch {
     tls: Arc<Tls>,
     /// The files at the last look, and whether they were read as they are.
-    seen: [Option<Fingerprint>; 2],
+    seen: [Option<FileFingerprint>; 2],
     is_read: bool,
 }
 
@@ -174,10 +174,10 @@ impl TlsWatch {
 }
 
 impl PemFiles {
-    fn fingerprints(&self) -> [Option<Fingerprint>; 2] {
+    fn fingerprints(&self) -> [Option<FileFingerprint>; 2] {
         [
-            Fingerprint::of(&self.certificate),
-            Fingerprint::of(&self.key),
+            FileFingerprint::of(&self.certificate),
+            FileFingerprint::of(&self.key),
         ]
     }
 

@@ -32,11 +32,11 @@ pub const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
 /// Takes events. Cloning is a reference count.
 #[derive(Clone, Debug)]
-pub struct Audit(Arc<Shared>);
+pub struct Audit(Arc<AuditQueue>);
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct AuditQueue {
+    state: Mutex<AuditBuffer>,
     changed: Condvar,
     /// The number of lines dropped since the start.
     dropped: AtomicU64,
@@ -45,7 +45,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AuditBuffer {
     waiting: Vec<u8>,
     /// Lines that were dropped and not yet written about.
     dropped: u64,
@@ -60,7 +60,7 @@ struct State {
 /// [`FLUSH_WAIT`], and ends the stream: later events go nowhere.
 #[must_use = "dropping the guard ends the audit stream"]
 #[derive(Debug)]
-pub struct Guard(Audit);
+pub struct AuditGuard(Audit);
 
 /// Opens the file for one who writes few lines and waits for them: a command.
 #[derive(Debug)]
@@ -80,13 +80,13 @@ impl Direct {
 }
 
 /// Opens the file, or makes it with mode 0600, and starts the thread that writes to it.
-pub fn start(path: &Path) -> io::Result<(Audit, Guard)> {
+pub fn start(path: &Path) -> io::Result<(Audit, AuditGuard)> {
     let sink = Sink::open(path)?;
     let audit = Audit(Arc::default());
     let shared = Arc::clone(&audit.0);
     let run = move || Writer::new(shared, sink).run();
     thread::Builder::new().name("audit".into()).spawn(run)?;
-    Ok((audit.clone(), Guard(audit)))
+    Ok((audit.clone(), AuditGuard(audit)))
 }
 
 impl Audit {
@@ -136,26 +136,26 @@ impl Audit {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl AuditQueue {
+    fn lock(&self) -> MutexGuard<'_, AuditBuffer> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Guard {
+impl Drop for AuditGuard {
     fn drop(&mut self) {
         let shared = &self.0.0;
         let mut state = shared.lock();
         state.has_ended = true;
         shared.changed.notify_all();
-        let busy = |state: &mut State| !state.has_finished;
+        let busy = |state: &mut AuditBuffer| !state.has_finished;
         drop(shared.changed.wait_timeout_while(state, FLUSH_WAIT, busy));
     }
 }
 
 /// The thread that writes.
 struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<AuditQueue>,
     sink: Sink,
     /// Lines that the file is yet to take.
     batch: Vec<u8>,
@@ -164,7 +164,7 @@ struct Writer {
 }
 
 impl Writer {
-    const fn new(shared: Arc<Shared>, sink: Sink) -> Self {
+    const fn new(shared: Arc<AuditQueue>, sink: Sink) -> Self {
         Self {
             shared,
             sink,
@@ -190,7 +190,7 @@ impl Writer {
     /// Waits for something to do, at most [`LOOK_EVERY`]; where the file fails, that long.
     fn wait(&mut self) -> (bool, bool) {
         let (shared, is_failing) = (&self.shared, self.is_failing);
-        let idle = |state: &mut State| {
+        let idle = |state: &mut AuditBuffer| {
             let has_lines = !is_failing && (!state.waiting.is_empty() || state.dropped > 0);
             !(has_lines || state.is_to_reopen || state.has_ended)
         };

@@ -26,17 +26,17 @@ pub fn dropped() -> u64 {
 /// Takes lines and never waits for the writer.
 #[derive(Clone)]
 pub(super) struct Lines {
-    shared: Arc<Shared>,
+    shared: Arc<LogQueue>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct LogQueue {
+    state: Mutex<LogBuffer>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct LogBuffer {
     waiting: Vec<u8>,
     dropped: u64,
     writing: bool,
@@ -46,17 +46,17 @@ struct State {
 /// Keeps the writer's thread. Dropping it waits until the logged lines are written, at most
 /// [`FLUSH_WAIT`], and ends the log: later lines go nowhere.
 #[must_use = "dropping the guard ends the log"]
-pub struct Guard {
-    shared: Arc<Shared>,
+pub struct LogGuard {
+    shared: Arc<LogQueue>,
 }
 
 /// Starts a thread that writes lines to `out`. An error of `out` costs the lines that were on their way.
 pub(super) fn start(
     format: Format,
     mut out: impl Write + Send + 'static,
-) -> io::Result<(Lines, Guard)> {
-    let shared = Arc::new(Shared::default());
-    let guard = Guard {
+) -> io::Result<(Lines, LogGuard)> {
+    let shared = Arc::new(LogQueue::default());
+    let guard = LogGuard {
         shared: Arc::clone(&shared),
     };
     let lines = Lines {
@@ -76,15 +76,15 @@ pub(super) fn start(
     Ok((lines, guard))
 }
 
-impl State {
+impl LogBuffer {
     /// Returns whether there is nothing to take.
     const fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.dropped == 0
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl LogQueue {
+    fn lock(&self) -> MutexGuard<'_, LogBuffer> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,7 +110,7 @@ impl Shared {
     /// Waits for lines, and takes them all with the count of those that did not fit after them. `None` when
     /// the log has ended and everything is taken.
     fn take(&self) -> Option<(Vec<u8>, u64)> {
-        let idle = |state: &mut State| state.is_empty() && !state.ended;
+        let idle = |state: &mut LogBuffer| state.is_empty() && !state.ended;
         let waited = self.changed.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         let taken = (
@@ -130,13 +130,13 @@ impl Shared {
     }
 }
 
-impl Drop for Guard {
+impl Drop for LogGuard {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.ended = true;
         self.shared.changed.notify_all();
         let busy =
-            |state: &mut State| state.writing || !state.waiting.is_empty() || state.dropped > 0;
+            |state: &mut LogBuffer| state.writing || !state.waiting.is_empty() || state.dropped > 0;
         drop(
             self.shared
                 .changed

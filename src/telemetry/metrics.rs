@@ -81,7 +81,7 @@ const STATUS_KINDS: usize = STATUSES.len() + 1;
 /// All numbers of one gateway.
 #[derive(Debug)]
 pub struct Metrics {
-    shards: Box<[Shard]>,
+    shards: Box<[MetricShard]>,
     accepted: [AtomicU64; Listener::COUNT],
     opened: [AtomicU64; Listener::COUNT],
     closed: [AtomicU64; Listener::COUNT],
@@ -99,7 +99,7 @@ pub struct Metrics {
 /// The numbers that every request moves, on cache lines of their own.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Shard {
+struct MetricShard {
     requests: [[AtomicU64; STATUS_KINDS]; Route::COUNT],
     durations: [Histogram; Route::COUNT],
     first_bytes: [Histogram; Route::COUNT],
@@ -120,7 +120,7 @@ impl Metrics {
     pub fn new(started: u64, reasons: impl IntoIterator<Item = &'static str>) -> Self {
         let reasons: Vec<_> = reasons.into_iter().collect();
         Self {
-            shards: (0..SHARDS).map(|_| Shard::new()).collect(),
+            shards: (0..SHARDS).map(|_| MetricShard::new()).collect(),
             accepted: zeros(),
             opened: zeros(),
             closed: zeros(),
@@ -217,13 +217,13 @@ impl Metrics {
         add(self.rejected.get(reason), 1);
     }
 
-    fn sum<'a>(&'a self, of: impl Fn(&'a Shard) -> Option<&'a AtomicU64>) -> u64 {
+    fn sum<'a>(&'a self, of: impl Fn(&'a MetricShard) -> Option<&'a AtomicU64>) -> u64 {
         let numbers = self.shards.iter().filter_map(of);
         numbers.map(|number| number.load(Relaxed)).sum()
     }
 
     /// The numbers of this thread.
-    fn shard(&self) -> &Shard {
+    fn shard(&self) -> &MetricShard {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
@@ -239,7 +239,7 @@ impl Metrics {
     }
 }
 
-impl Shard {
+impl MetricShard {
     fn new() -> Self {
         Self {
             requests: std::array::from_fn(|_| zeros()),

@@ -24,7 +24,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::{self, format};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-pub use lines::{BUFFER_BYTES_MAX, FLUSH_WAIT, Guard, dropped};
+pub use lines::{BUFFER_BYTES_MAX, FLUSH_WAIT, LogGuard, dropped};
 use lines::{Lines, start};
 
 /// The format of the log.
@@ -42,7 +42,7 @@ pub use tracing::Level;
 /// Starts the log on standard error, for the whole process. Keep the guard until the end: dropping it
 /// waits, but not for long, until the last lines are out. Fails if there is a log already, or no thread
 /// to be had.
-pub fn init(format: Format, level: Level) -> io::Result<Guard> {
+pub fn init(format: Format, level: Level) -> io::Result<LogGuard> {
     let ansi = io::stderr().is_terminal();
     let (lines, guard) = start(format, io::stderr())?;
     let subscriber = subscriber(format, level, ansi, lines);

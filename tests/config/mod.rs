@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use hallpass::config::{Config, Flag, KEYS, Problem};
+use hallpass::config::{Config, ConfigError, Flag, KEYS};
 use tempfile::TempDir;
 
 /// A configuration in the making.
@@ -41,7 +41,7 @@ impl Given {
         self
     }
 
-    fn load(&self) -> Result<Config, Vec<Problem>> {
+    fn load(&self) -> Result<Config, Vec<ConfigError>> {
         Config::load(self.file.as_deref(), &self.variables, &self.flags)
     }
 
@@ -59,7 +59,7 @@ impl Given {
             let path = directory.path().to_str().unwrap();
             format!("{path}/")
         });
-        let shown = |problem: &Problem| match &directory {
+        let shown = |problem: &ConfigError| match &directory {
             Some(directory) => problem.to_string().replace(directory, ""),
             None => problem.to_string(),
         };

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{BOUNDS, BUCKETS, Deadline, Durations, Family, Histogram, Listener, Metrics, Numbers};
-use super::{Outcome, Refused, Route, STATUSES, Shard, Style};
+use super::{MetricShard, Outcome, Refused, Route, STATUSES, Style};
 
 impl Metrics {
     /// All numbers of this moment.
@@ -147,7 +147,7 @@ impl Metrics {
         &self,
         name: &'static str,
         help: &'static str,
-        of: impl Fn(&Shard) -> &[Histogram; Route::COUNT],
+        of: impl Fn(&MetricShard) -> &[Histogram; Route::COUNT],
     ) -> Family {
         let mut numbers = Vec::new();
         for route in Route::ALL {
