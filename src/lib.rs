@@ -1,20 +1,19 @@
 //! Hallpass, a signed-URL download gateway: an authenticated call mints a link, the link alone opens the
 //! bytes.
 //!
-//! # The house
+//! # Architecture
 //!
-//! A request comes in at the top and goes straight down; plain values come back up. No floor calls one
-//! above it.
+//! A request comes in at the top layer and goes straight down; plain values come back up. No layer calls one above it.
 //!
 //! ```text
-//! main.rs → cli/                 words typed by a person, one file a command
+//! main.rs → cli/                 the command line, one file a command
 //!           server/  config/     assembly, listeners, connections, lifetime; settings and keyring files
-//!           telemetry/           the log, the audit stream, the numbers for Prometheus
+//!           telemetry/           the log, the audit stream, the metrics for Prometheus
 //!           web/                 HTTP in and out: the byte route, dialects/, /verify, health
 //!           gateway/             the rules: mint, download, upload, files, revoke, tenants, limits; no HTTP, SQL, disk
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification
-//!           handover/            bytes of a file from the page cache to the socket, under hyper
+//!           handover/            zero-copy (`sendfile`) from the page cache to the socket, under hyper
 //!           model/               ids, times, ranges, names, file records: pure values
 //! ```
 //!

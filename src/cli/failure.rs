@@ -50,7 +50,7 @@ impl Failure {
         }
     }
 
-    /// A file that a person named could not be looked at or read.
+    /// The failure of a file that a person named and that could not be read.
     pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
         let shown = path.display();
         let why = match error.kind() {

@@ -32,7 +32,7 @@ pub(super) struct Mended {
     pub(super) damage: Vec<String>,
 }
 
-/// One kind of damage: the text without it and what it was, where there is any.
+/// A repair of one kind of damage: returns the text without it and the damage, where there is any.
 type RepairStep = fn(&str) -> Option<(String, String)>;
 
 /// Undoes what programs do to links, and says what they did.

@@ -185,7 +185,7 @@ fn stopped(interrupt: &Interrupt) -> Failure {
     }
 }
 
-/// Removes the files whose links nobody was told, with their bytes.
+/// Removes the files whose links were not printed, with their bytes.
 async fn take_back(intake: &Intake, untold: Vec<SharedFile>, recorder: &mut Recorder) -> Failure {
     for SharedFile { file, .. } in untold {
         match intake.gateway.purge(&file.organization, &file.id).await {

@@ -31,13 +31,13 @@ pub(super) fn moment(text: &str) -> Result<UnixSeconds, &'static str> {
         .ok_or("must be Unix seconds or a time such as 2026-05-18T15:34:52Z")
 }
 
-/// One of the five purposes.
+/// Reads one of the five purposes.
 pub(super) fn purpose(text: &str) -> Result<Purpose, String> {
     let words = || Purpose::ALL.map(Purpose::as_str).join(", ");
     Purpose::parse(text).ok_or_else(|| format!("must be one of {}", words()))
 }
 
-/// One of the four scopes.
+/// Reads one of the four scopes.
 pub(super) fn scope(text: &str) -> Result<Scope, String> {
     let words = || Scope::ALL.map(Scope::as_str).join(", ");
     Scope::parse(text).ok_or_else(|| format!("must be one of {}", words()))

@@ -41,7 +41,7 @@ pub(super) struct FileEntry {
     created_at: String,
     updated_at: String,
     link_revision: u64,
-    /// Since when its bytes are known to be damaged.
+    /// Time since which its bytes are known to be damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged_at: Option<String>,
 }
@@ -171,7 +171,7 @@ pub(super) struct Verification {
     pub(super) expires: Option<u64>,
     pub(super) kid: Option<String>,
     pub(super) link_id: Option<String>,
-    /// Of a link whose token is good, or was before it was revoked.
+    /// The counters of a link whose token is good, or was before it was revoked.
     #[serde(flatten)]
     pub(super) counts: Option<Downloads>,
     /// The reason in a sentence, for a person.

@@ -9,7 +9,7 @@ use crate::web::cors::Origins;
 use crate::web::handover::HandoverMode;
 
 impl Sources {
-    /// Notes every contradiction. A pair of which one was refused is not looked at: its default stands in
+    /// Notes every contradiction. A pair of which one was refused is not judged: its default stands in
     /// for it, and comparing with that would blame the other.
     pub(super) fn check_together(&mut self, config: &Config) {
         let links = &config.links;

@@ -104,6 +104,9 @@ pub enum KeyringFileError {
 }
 
 /// Reads the keyring in a file that its owner alone may read and write. Links are followed.
+///
+/// # Errors
+/// [`KeyringFileError`] if the file cannot be read, others than its owner have access, or it holds no keyring.
 pub fn read(path: &Path) -> Result<Keyring, KeyringFileError> {
     let failed = |source| KeyringFileError::Io {
         doing: "read",
@@ -138,6 +141,9 @@ pub fn read(path: &Path) -> Result<Keyring, KeyringFileError> {
 
 /// Writes the keyring to `path`, mode 0600, in place of the file that was there: whole or not at all,
 /// also through a crash. Two writers at once leave the keyring of one of them.
+///
+/// # Errors
+/// [`KeyringFileError::Io`] if it cannot be written; the file that was there stays.
 pub fn write(path: &Path, keyring: &Keyring) -> Result<(), KeyringFileError> {
     write_whole(path, render(keyring).as_bytes()).map_err(|source| KeyringFileError::Io {
         doing: "write",
@@ -147,6 +153,9 @@ pub fn write(path: &Path, keyring: &Keyring) -> Result<(), KeyringFileError> {
 }
 
 /// Reads the text of a keyring file.
+///
+/// # Errors
+/// [`KeyringFileError`] if it is no TOML, or no keyring.
 pub fn parse(text: &str) -> Result<Keyring, KeyringFileError> {
     let mut table: Table = text.parse().map_err(|error: toml::de::Error| {
         // The error itself would quote the line, and the line may be a secret.
@@ -193,6 +202,9 @@ pub fn render(keyring: &Keyring) -> Zeroizing<String> {
 
 /// Adds a key of 32 random bytes: `verify-only`, so that every node may learn it before it signs, or
 /// `active` if there was no keyring. A kid that is taken is an error; draw another.
+///
+/// # Errors
+/// [`KeyringFileError`] if the kid is taken.
 pub fn generate(
     keyring: Option<Keyring>,
     kid: Kid,
@@ -221,6 +233,9 @@ pub fn generate(
 
 /// Makes the key `to` sign; the one that did becomes `verify-only`. Changes nothing if it signs already.
 /// To rotate to a fresh key, [`generate`] it first.
+///
+/// # Errors
+/// [`KeyringFileError`] if there is no such key, or it is retired.
 pub fn rotate(keyring: Keyring, to: &Kid) -> Result<Keyring, KeyringFileError> {
     if known(&keyring, to)? == KeyState::Retired {
         return Err(KeyringFileError::Retired { kid: to.clone() });
@@ -236,8 +251,11 @@ pub fn rotate(keyring: Keyring, to: &Kid) -> Result<Keyring, KeyringFileError> {
     Ok(Keyring::new(keys)?)
 }
 
-/// Ends every link of this key and drops its secret for good; its kid stays, so that a link can be
-/// told why it died. Refuses the active key. Changes nothing if it is retired already.
+/// Ends every link of this key and drops its secret for good; its kid stays, so that an
+/// operator learns why a link died. Refuses the active key. Changes nothing if it is retired already.
+///
+/// # Errors
+/// [`KeyringFileError`] if there is no such key, or it is the active one.
 pub fn retire(keyring: Keyring, kid: &Kid) -> Result<Keyring, KeyringFileError> {
     if known(&keyring, kid)? == KeyState::Active {
         return Err(KeyringFileError::Active { kid: kid.clone() });

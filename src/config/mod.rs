@@ -348,7 +348,7 @@ const GENERATIONS: [(&str, GenerationServed); 3] = [
     ("3", GenerationServed::Only(Generation::Third)),
 ];
 
-/// One key with its value as it was given, or its default, and where that came from.
+/// A key with its value as it was given, or its default, and the origin of that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The key.
@@ -362,6 +362,9 @@ pub struct Setting {
 impl Config {
     /// Reads and checks the configuration. `file` is what `--config` names; `HALLPASS_CONFIG` counts
     /// where it is `None`. Answers every problem at once; there is at least one in an error.
+    ///
+    /// # Errors
+    /// Every problem at once, at least one.
     pub fn load(
         file: Option<&Path>,
         vars: &dyn Vars,
@@ -371,8 +374,11 @@ impl Config {
         sources.check()
     }
 
-    /// Reads and checks like [`Config::load`], and answers the settings with their origins, in the
-    /// order of [`KEYS`], for a person to look at: `***` stands for a password.
+    /// Reads and checks like [`Config::load`], and returns the settings with their origins, in the
+    /// order of [`KEYS`], for a person to read: `***` stands for a password.
+    ///
+    /// # Errors
+    /// Every problem at once, at least one.
     pub fn explain(
         file: Option<&Path>,
         vars: &dyn Vars,

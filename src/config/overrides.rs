@@ -9,6 +9,9 @@ use crate::catalog::postgres::Address;
 impl Config {
     /// Returns this configuration with the rows elsewhere: in the PostgreSQL database of this URL, or in this data
     /// directory. The error is the end of a sentence, and repeats nothing that may be a password.
+    ///
+    /// # Errors
+    /// A text that is neither the URL of a database nor a directory.
     pub fn with_rows_in(&self, place: &str) -> Result<Self, &'static str> {
         let mut moved = self.clone();
         if is_url(place) {
@@ -22,6 +25,9 @@ impl Config {
 
     /// Returns this configuration with the bytes elsewhere: in the bucket and prefix of this URL, in the store that the
     /// other settings of `blobs` name, or in this data directory.
+    ///
+    /// # Errors
+    /// A text that is neither the URL of a bucket nor a directory.
     pub fn with_bytes_in(&self, place: &str) -> Result<Self, &'static str> {
         let mut moved = self.clone();
         moved.blobs.in_place_roots.clear();

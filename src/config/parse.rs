@@ -24,7 +24,7 @@ const ADDRESS_HINT: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:
 /// The longest word, such as a region or the id of an access key, in bytes.
 const WORD_BYTES_MAX: usize = 128;
 
-/// A value before it was looked at.
+/// A value before it is parsed.
 #[derive(Clone, Debug)]
 pub(super) enum RawValue {
     /// A text from the environment, or a default: where a list is wanted, commas separate its items.
@@ -142,7 +142,7 @@ pub(super) fn number_word<T: Copy>(
     }
 }
 
-/// One or more different listeners. Port 0 may be there several times: each is another free port.
+/// Reads one or more different listeners. Port 0 may be there several times: each is another free port.
 pub(super) fn listeners(given: &RawValue) -> Result<Vec<Listen>, String> {
     let mut listeners = Vec::new();
     for item in given.items()? {

@@ -28,8 +28,8 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing that is wrong with a configuration. It never holds the value that was given: the value may
-/// be a secret, or one that was put under the wrong key.
+/// An error of the configuration. It never holds the value that was given: the value may be a secret, or one that was
+/// put under the wrong key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} ({origin}): {why}", key.escape_debug())]
 pub struct ConfigError {

@@ -37,7 +37,7 @@ pub enum Http2 {
     /// On TLS listeners, with clients that choose it in the handshake.
     #[default]
     Tls,
-    /// Also on plain listeners, with clients that begin with its preface.
+    /// Plain listeners, too, with clients that begin with its preface.
     On,
 }
 

@@ -15,6 +15,9 @@ pub struct PublicBaseUrl {
 
 impl PublicBaseUrl {
     /// Reads the URL and drops slashes at its end. The error says the form that it must have.
+    ///
+    /// # Errors
+    /// The form that it must have.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.len() > PUBLIC_BASE_URL_BYTES_MAX {
             return Err("must be at most 512 bytes long");

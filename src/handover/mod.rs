@@ -19,8 +19,9 @@
 //! No byte of the file is ever in this process. Nothing of this is `unsafe`: were a slice of the block
 //! really read, it would be zeros.
 //!
-//! The lines of a head about one file are the same every time, so they need not be put together anew either: [`Regions::add_to_head`] leaves ready lines with the queue, and the wire sends them just before
-//! the empty line that ends the head.
+//! The lines of a head about one file are the same every time, so they need not be put together anew either:
+//! [`Regions::add_to_head`] leaves ready lines with the queue, and the wire sends them just before the empty line that
+//! ends the head.
 //!
 //! # What must not happen
 //!
@@ -243,8 +244,8 @@ impl HeadLines {
         }
     }
 
-    /// Of `sent` bytes, which begin with the first slice and have the lines at `place` in it: how many are
-    /// hyper's own.
+    /// Returns how many of `sent` bytes are hyper's own: they begin with the first slice and have the lines at `place`
+    /// in it.
     fn advance(&mut self, sent: usize, first: &[u8], place: usize) -> usize {
         let ours = sent.saturating_sub(place).min(self.left.len());
         self.left.advance(ours);

@@ -3,7 +3,7 @@
 use super::id::{FileId, InvalidId, OrganizationId};
 
 /// Returns whether this is one segment of a path that names something: not empty, without a `/`, and neither `.`
-/// nor `..`, which stand for other places (RFC 3986, §3.3). It is looked at as it was sent.
+/// nor `..`, which stand for other places (RFC 3986, §3.3). It is judged as it was sent.
 pub fn is_name_in_path(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && !segment.contains('/')
 }
@@ -27,6 +27,9 @@ pub struct FileRef<'a> {
 
 impl<'a> FileRef<'a> {
     /// Takes two ids as they are.
+    ///
+    /// # Errors
+    /// [`InvalidId`] if one of them is no id.
     pub fn parse(organization: &'a str, file: &'a str) -> Result<Self, InvalidId> {
         OrganizationId::check(organization)?;
         FileId::check(file)?;

@@ -36,6 +36,9 @@ pub struct InvalidAppSecret;
 
 impl AppSecret {
     /// Takes the text as it is.
+    ///
+    /// # Errors
+    /// [`InvalidAppSecret`] if it is no secret of an app.
     pub fn parse(text: &str) -> Result<Self, InvalidAppSecret> {
         let good_length = (1..=APP_SECRET_BYTES_MAX).contains(&text.len());
         if good_length && text.bytes().all(|byte| byte.is_ascii_graphic()) {

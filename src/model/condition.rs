@@ -42,7 +42,7 @@ pub enum Outcome {
 pub enum EntityTags {
     /// `*`: whatever there is.
     Any,
-    /// These. Text that is no entity tag is among them and equals none of ours.
+    /// The entity tags of a list. Text that is no entity tag is among them and equals none of ours.
     These(Vec<String>),
 }
 
@@ -61,7 +61,7 @@ impl EntityTags {
         Self::These(pieces.map(str::to_owned).collect())
     }
 
-    /// By strong comparison (RFC 9110, §8.8.3.2): a weak tag equals nothing.
+    /// Compares by strong comparison (RFC 9110, §8.8.3.2): a weak tag equals nothing.
     fn match_strongly(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
@@ -69,7 +69,7 @@ impl EntityTags {
         }
     }
 
-    /// By weak comparison.
+    /// Compares by weak comparison.
     fn match_weakly(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,

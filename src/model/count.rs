@@ -10,7 +10,7 @@ use super::time::UnixSeconds;
 pub struct Counts {
     /// Answers that began to carry bytes: of the whole file, or of a part of it.
     pub downloads: u64,
-    /// Those of them that sent the whole file, to its last byte.
+    /// Answers among them that sent the whole file, to its last byte.
     pub whole: u64,
     /// Bytes of their bodies that were handed to the socket.
     pub bytes_sent: u64,
@@ -35,7 +35,7 @@ pub struct Count {
     pub file: FileAddress,
     /// The link.
     pub link: LinkId,
-    /// From when on the link is dead, and its counts say nothing any more.
+    /// Time from which the link is dead, and its counts say nothing any more.
     pub expires: UnixSeconds,
     /// The counts to add.
     pub counts: Counts,
@@ -44,8 +44,8 @@ pub struct Count {
 /// The subject of counters, inside an organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted<'a> {
-    /// Those of a file: of all its links together.
+    /// The counts of a file: of all its links together.
     File(&'a FileId),
-    /// Those of a link.
+    /// The counts of a link.
     Link(LinkId),
 }

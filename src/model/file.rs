@@ -25,7 +25,7 @@ pub struct FileRecord {
     pub media_type: MediaType,
     /// Length in bytes.
     pub size: u64,
-    /// Of the bytes; also the `ETag`.
+    /// The SHA-256 of the bytes; also the `ETag`.
     pub sha256: Sha256Digest,
     /// The purpose that the uploader named.
     pub purpose: Purpose,
@@ -39,7 +39,7 @@ pub struct FileRecord {
     pub updated_at: UnixSeconds,
     /// The API key that uploaded it; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
-    /// Since when its bytes are known to be damaged: it is not served until they are found whole again.
+    /// Time since which its bytes are known to be damaged: it is not served until they are found whole again.
     pub damaged_at: Option<UnixSeconds>,
     /// The number of times that all links of the file were revoked. It is under every link's MAC.
     pub link_revision: u64,
@@ -47,7 +47,7 @@ pub struct FileRecord {
     pub location: BlobLocation,
     /// True if all bytes are UTF-8 text; `None` until somebody has read them for it.
     pub is_text: Option<bool>,
-    /// From this second on the file and its links answer as deleted; `None`: never.
+    /// Time from which the file and its links answer as deleted; `None`: never.
     pub expires_at: Option<UnixSeconds>,
 }
 
@@ -72,7 +72,7 @@ impl FileRecord {
 /// The state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// Its bytes are there.
+    /// The bytes are there.
     Ready,
     /// Deleted, its bytes still kept in the recycle bin.
     Deleted {
@@ -155,7 +155,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// All of them, in the order the API lists them.
+    /// All purposes, in the order the API lists them.
     pub const ALL: [Self; 5] = [
         Self::UserUpload,
         Self::ToolOutput,

@@ -63,6 +63,9 @@ macro_rules! identifier {
 
         impl $name {
             /// Takes the text as it is: nothing is decoded, trimmed or folded.
+            ///
+            /// # Errors
+            /// [`InvalidId`] if it is no id of this kind.
             pub fn parse(text: &str) -> Result<Self, InvalidId> {
                 check(text).map(|()| Self(text.into()))
             }

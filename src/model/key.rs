@@ -21,7 +21,7 @@ pub struct ApiKey {
     pub state: ApiKeyState,
     /// Time of creation.
     pub created_at: UnixSeconds,
-    /// From when on it no longer works; `None` for never.
+    /// Time from which it no longer works; `None` for never.
     pub expires_at: Option<UnixSeconds>,
 }
 
@@ -54,7 +54,7 @@ impl ApiKeyState {
     }
 }
 
-/// One thing an API key may do.
+/// A right of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// List and retrieve.
@@ -68,7 +68,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All of them, in the order they are written in.
+    /// All scopes, in the order they are written in.
     pub const ALL: [Self; 4] = [Self::Read, Self::Mint, Self::Write, Self::Admin];
 
     /// The word on the command line and in lists.

@@ -51,6 +51,9 @@ impl MediaType {
     /// Takes `token/token`, then any number of `;`, each with one `name=value` behind it or nothing, the
     /// value a token or in quotes. A comma is refused even in quotes: browsers split the header there, and
     /// the last type counts for them.
+    ///
+    /// # Errors
+    /// [`InvalidMediaType`] for any other text.
     pub fn parse(text: &str) -> Result<Self, InvalidMediaType> {
         let (essence, parameters) = split(text);
         let printable = text
@@ -68,6 +71,9 @@ impl MediaType {
     }
 
     /// Takes `token/token`, with one `charset` perhaps, as a signed claim must be.
+    ///
+    /// # Errors
+    /// [`InvalidMediaType`] for any other text.
     pub fn parse_claim(text: &str) -> Result<Self, InvalidMediaType> {
         let claim = Self::parse(text)?;
         let mut parameters = MediaParameters(claim.parameters());
@@ -83,6 +89,9 @@ impl MediaType {
     }
 
     /// Takes what a caller asks a link to serve its file as: a claim that says something, so no `*`.
+    ///
+    /// # Errors
+    /// [`InvalidLinkType`] for any other text.
     pub fn parse_asked(text: &str) -> Result<Self, InvalidLinkType> {
         let asked = Self::parse_claim(text).ok();
         asked

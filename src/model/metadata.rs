@@ -40,6 +40,9 @@ pub enum InvalidMetadata {
 
 impl Metadata {
     /// Takes the pairs in any order.
+    ///
+    /// # Errors
+    /// [`InvalidMetadata`] names the rule that they break.
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, InvalidMetadata> {
         let mut map = BTreeMap::new();
         for (key, value) in pairs {

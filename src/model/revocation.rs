@@ -75,7 +75,7 @@ impl Revocations {
         self.denied_until(organization, link).is_some()
     }
 
-    /// From when on this one link, which was revoked, is dead anyway.
+    /// Returns the time from which this one link, which was revoked, is dead anyway.
     pub fn denied_until(&self, organization: impl AsRef<str>, link: LinkId) -> Option<UnixSeconds> {
         self.denied.get(organization.as_ref())?.get(&link).copied()
     }

@@ -88,7 +88,7 @@ pub(super) async fn check(installation: &Installation, config: &Config) -> Resul
     }
 }
 
-/// Sees that the bytes are this installation's, and marks them where they are nobody's.
+/// Checks that the store belongs to this installation, and marks it if it has no mark.
 pub(super) async fn claim(blobs: &dyn BlobStore, config: &Config) -> Result<(), StartError> {
     let Err(error) = blobs.claim().await else {
         return Ok(());

@@ -146,6 +146,9 @@ pub struct CatalogSetupLock {
 
 impl CatalogSetupLock {
     /// Makes the data directory where there is none, and waits for both locks.
+    ///
+    /// # Errors
+    /// A directory that cannot be made, or a lock that cannot be taken.
     pub async fn take(config: &Config) -> Result<Self, StartError> {
         let directory = lock_for_setup(&config.server.data_dir)?;
         let database = match &config.catalog.url {

@@ -1,4 +1,4 @@
-//! All connections: how many there may be, which of them take too long, and how they end.
+//! The table of all connections: it keeps the connection limits and the deadlines, and drains them in the end.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -20,10 +20,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// In all. Where there are as many, the one that has been idle longest makes room; where none is
+    /// The most connections in all. Where there are as many, the one that has been idle longest is ended; where none is
     /// idle, the next one waits.
     pub(super) connections_max: usize,
-    /// Of one address; 0 for any number. One more is closed at once.
+    /// The most connections of one address; 0 for any number. One more is closed at once.
     pub(super) per_address_max: usize,
 }
 
@@ -217,7 +217,7 @@ impl Connections {
         }
     }
 
-    /// Those that come after this, too.
+    /// Asks all connections to end, and those that come after this, too.
     fn ask_all_to_end(&self) {
         let mut open = self.lock();
         open.are_ending = true;

@@ -41,11 +41,11 @@ const GITIGNORE: &str = ".gitignore";
 /// The permission to set up an empty data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetupPolicy {
-    /// By a command that writes: yes.
+    /// A command that writes may set one up.
     SetUp,
-    /// By a command that changes what is there: no, there must be an installation.
+    /// A command that changes what is there: there must be an installation.
     Change,
-    /// By a command that only reads: no, there must be an installation.
+    /// A command that only reads: there must be an installation.
     Existing,
 }
 
@@ -66,6 +66,10 @@ pub struct Installation {
 impl Installation {
     /// Opens the installation that the configuration names; an empty one is set up first, where `access`
     /// lets it: the directory, a keyring with a fresh key, the organization `org_default`.
+    ///
+    /// # Errors
+    /// Whatever keeps the program from starting: no installation where none may be set up, and files, a database or a
+    /// store that cannot be opened.
     pub async fn open(
         config: &Config,
         access: SetupPolicy,
@@ -242,6 +246,9 @@ fn must_be_directories(roots: &[PathBuf]) -> Result<(), StartError> {
 
 /// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
 /// one that has it. The lock is given back when the file is dropped.
+///
+/// # Errors
+/// A directory that cannot be made or locked.
 pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     let lock = setup_lock(directory)?;
     let doing = format!("locking the data directory {}", directory.display());
@@ -338,6 +345,9 @@ fn new_keyring(path: &Path, clock: &dyn Clock) -> Result<Keyring, StartError> {
 }
 
 /// A fresh key's id and its 32 random bytes, from the operating system.
+///
+/// # Errors
+/// An operating system that gives no random bytes.
 pub fn drawn_key() -> Result<(Kid, [u8; 32]), StartError> {
     let failed = |error| StartError::failed("drawing random bytes", error);
     let (mut name, mut secret) = ([0; 4], [0; 32]);

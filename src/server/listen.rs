@@ -80,7 +80,7 @@ pub(super) struct SocketFile {
 }
 
 impl Accepted {
-    /// Its stream, and who is at the other end.
+    /// Returns the stream and the peer.
     pub(super) fn into_socket(self) -> (Socket, Peer) {
         match self {
             Self::Tcp(stream, address) => {
@@ -239,7 +239,7 @@ pub(super) fn raise_descriptor_limit() {
     }
 }
 
-/// Of a socket that is connected, or that nobody listens on yet, nothing could be accepted.
+/// Refuses a socket that is connected, or that nobody listens on yet: it could accept nothing.
 fn must_listen(socket: &impl AsFd) -> io::Result<()> {
     if socket_acceptconn(socket)? {
         Ok(())

@@ -94,11 +94,17 @@ pub struct HttpServer {
 impl HttpServer {
     /// Binds every listener and joins the parts. When it answers, clients can connect (and wait for
     /// [`HttpServer::run`]), and everything that was ever revoked is known.
+    ///
+    /// # Errors
+    /// A listener, a file or a store that cannot be opened.
     pub async fn build(config: &Config, installation: Installation) -> Result<Self, StartError> {
         Self::build_on(config, installation, Vec::new()).await
     }
 
     /// Builds the gateway on these sockets instead of the public listeners of the configuration, if there are any.
+    ///
+    /// # Errors
+    /// A listener, a file or a store that cannot be opened.
     pub async fn build_on(
         config: &Config,
         installation: Installation,
@@ -367,6 +373,9 @@ async fn accept_admin(
 }
 
 /// Returns the prefix of minted URLs: the configuration's own, else the first address of these listeners.
+///
+/// # Errors
+/// [`StartError::Setup`] if no listener has an address.
 pub fn public_base_url(config: &Config, listeners: &[Listen]) -> Result<PublicBaseUrl, StartError> {
     if let Some(url) = &config.server.public_base_url {
         return Ok(url.clone());

@@ -36,19 +36,19 @@ pub(super) struct Presence {
     _lock: File,
 }
 
-/// A gateway that runs, as its file tells.
+/// A running gateway, as its presence file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningGateway {
     /// The prefix of its links.
     pub public_base_url: PublicBaseUrl,
-    /// Its process.
+    /// The process's id.
     pub pid: u32,
 }
 
 /// The gateways that run on a data directory.
 #[derive(Debug, Default)]
 pub struct Gateways {
-    /// Those that tell, the one that started last first.
+    /// The gateways whose files could be read, the one that started last first.
     pub running: Vec<RunningGateway>,
     /// A file that this user may not read: a gateway of another user may run.
     pub unreadable: Option<PathBuf>,

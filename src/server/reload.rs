@@ -17,6 +17,9 @@ pub struct ConfigurationCheck {
 
 impl ConfigurationCheck {
     /// Reads the settings a first time.
+    ///
+    /// # Errors
+    /// The problems of the settings.
     pub fn new(read: ReadSettings) -> Result<Self, Vec<ConfigError>> {
         let at_start = read()?;
         Ok(Self { at_start, read })

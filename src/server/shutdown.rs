@@ -26,7 +26,7 @@ impl StopSignals {
     }
 }
 
-/// One of the signals that ask to stop.
+/// A signal that asks to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {
     /// SIGINT: Ctrl-C.
@@ -49,8 +49,7 @@ impl StopSignal {
 /// SIGXFSZ, on every machine that Rust's tier 1 and 2 of Linux know but MIPS.
 const FILE_SIZE_LIMIT: i32 = 25;
 
-/// From now on a write past the process's file size limit is an error of that write, "no space left",
-/// instead of the end of the process.
+/// Lets a write past the process's file size limit fail, with "no space left", instead of ending the process.
 pub(super) fn survive_file_size_limit() {
     // A signal that somebody listens to has lost its default action for good.
     drop(listen_to(SignalKind::from_raw(FILE_SIZE_LIMIT)));

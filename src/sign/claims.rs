@@ -1,5 +1,5 @@
-//! What a link says besides its file and its end. Each claim is signed as the text it is and checked
-//! for what it means only once its MAC is known to be good.
+//! The claims of a link: its words besides the file and the end. Each claim is signed as the text that it is, and
+//! judged only once its MAC is known to be good.
 
 use std::fmt;
 
@@ -93,6 +93,9 @@ impl Claims {
 
     /// These claims and one more, in place of an earlier one of the same name. Refuses a text that
     /// the verifier would refuse.
+    ///
+    /// # Errors
+    /// [`InvalidClaim`] if the verifier would refuse the text.
     pub fn with(mut self, name: ClaimName, text: impl Into<String>) -> Result<Self, InvalidClaim> {
         let text = text.into();
         let invalid = InvalidClaim { name };
@@ -132,12 +135,12 @@ impl Claims {
         self.content_type.as_ref()
     }
 
-    /// When the link begins to be good.
+    /// Returns the time at which the link begins to be good.
     pub fn not_before(&self) -> Option<UnixSeconds> {
         self.not_before
     }
 
-    /// Who may use the link.
+    /// Returns the network that may use the link.
     pub fn ip(&self) -> Option<Network> {
         self.ip
     }
@@ -148,7 +151,7 @@ impl Claims {
     }
 }
 
-/// Whether a claim's text is 1 to 2,048 bytes long.
+/// Returns whether a claim's text is 1 to 2,048 bytes long.
 pub(super) fn has_good_length(text: &str) -> bool {
     (1..=CLAIM_BYTES_MAX).contains(&text.len())
 }

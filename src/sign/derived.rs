@@ -10,14 +10,14 @@ use super::keyring::Kid;
 use super::mac::Keyed;
 use crate::model::id::OrganizationId;
 
-/// How many are kept, about a quarter of a kilobyte each. Those used least make room.
+/// The most keys that are kept, about a quarter of a kilobyte each. Those used least make room.
 pub const DERIVED_KEYS_MAX: usize = 4_096;
 
 /// The keys that one keyring derived. It goes with its keyring, and a key of an earlier epoch is asked
 /// for no more once the epoch was raised. A key that makes room, or goes with the keyring, is wiped.
 pub(super) struct DerivedKeys(Cache<Name, Arc<Keyed>>);
 
-/// What a derived key was derived from, but for the secret that its kid names.
+/// The name of a derived key: all that it was derived from but the secret of its kid.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Name {
     kid: Kid,
@@ -25,7 +25,7 @@ struct Name {
     epoch: u64,
 }
 
-/// As [`Name`], borrowed; it has the same hash.
+/// A borrowed [`Name`]; it has the same hash.
 #[derive(Clone, Copy, Hash)]
 pub(super) struct DerivedFrom<'a> {
     pub(super) kid: &'a Kid,
@@ -121,7 +121,7 @@ mod tests {
         keyring().mint(&grant, epoch, 0).url("")
     }
 
-    /// Whether the link opens, at this epoch of its organization, and how many keys are kept then.
+    /// Returns whether the link opens, at this epoch of its organization, and the number of keys that are kept then.
     fn verified(keyring: &Keyring, url: &str, epoch: u64) -> (bool, usize) {
         let (organization, file, query) = url::split(url).unwrap();
         let mut revocations = Revocations::default();
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(verified(&keyring, &link("b", 0), 0), (true, 2));
     }
 
-    /// An organization whose links were opened of late is not told from any other by what a refusal costs.
+    /// The cost of a refusal does not tell an organization whose links were opened of late from any other.
     #[test]
     fn a_refused_link_costs_one_derived_key_and_one_mac_whether_or_not_a_key_is_kept() {
         let keyring = keyring();

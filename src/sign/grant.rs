@@ -1,4 +1,4 @@
-//! What a link grants, and the link itself.
+//! The grant of a link, and the link itself.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ use crate::model::time::UnixSeconds;
 /// lines than 998 characters (RFC 5322, §2.1.1), and programs that write mail break those that are.
 pub const URL_CHARS_MAX: usize = 900;
 
-/// Room for what stands in a URL without claims besides its ids and its token.
+/// Bytes of a URL without claims besides its ids and its token.
 const PLAIN_URL_BYTES: usize = 80;
 
 /// One file of one organization until a moment, under claims.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// Whose file.
+    /// The organization that owns the file.
     pub organization: OrganizationId,
-    /// Which file.
+    /// The file's id.
     pub file: FileId,
     /// The first second at which the link is dead.
     pub expires: UnixSeconds,
-    /// What else it says.
+    /// The claims.
     pub claims: Claims,
 }
 
@@ -33,7 +33,7 @@ pub struct Grant {
 /// shows its id only.
 #[derive(Clone)]
 pub struct SignedLink<'a> {
-    /// What stands in the parameter `token`.
+    /// The value of the parameter `token`.
     pub token: String,
     /// Names the link where it must not be given away.
     pub link_id: LinkId,
@@ -55,8 +55,8 @@ impl<'a> SignedLink<'a> {
         }
     }
 
-    /// The whole URL. `base` is what stands before `/v1`: scheme, host, and a path perhaps; slashes at
-    /// its end are dropped.
+    /// The whole URL. `base` goes before `/v1`: scheme, host, and a path perhaps; slashes at its
+    /// end are dropped.
     ///
     /// `not-before` is the first parameter, then `expires`, the other claims in their order, and the token.
     /// HTML reads `&not` as a sign of its own, even without a semicolon (HTML Living Standard, "Named

@@ -85,7 +85,7 @@ impl fmt::Debug for Kid {
     }
 }
 
-/// What a signing key is good for.
+/// The state of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
     /// It signs, and its links are good.
@@ -118,15 +118,15 @@ impl KeyState {
 pub struct SigningKey {
     /// Its name.
     pub kid: Kid,
-    /// What it is good for.
+    /// The state.
     pub state: KeyState,
     /// Its bytes; none once it is retired.
     pub secret: Option<Secret>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: UnixSeconds,
 }
 
-/// Why keys were not taken as a keyring.
+/// The reason why keys are no keyring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     /// No key could sign.
@@ -172,6 +172,9 @@ pub struct Keyring {
 impl Keyring {
     /// Takes keys of which exactly one is active, whose kids are unique, and which have a secret exactly
     /// if they are not retired. Their order is kept.
+    ///
+    /// # Errors
+    /// [`KeyringError`] names the rule that they break.
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyringError> {
         let mut active = None;
         for (index, key) in keys.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! The keyed hash that a log has in place of a caller's text.
 //!
-//! A log must not repeat what a caller sent: an API key in place of a file's id, a token as a request id. And
-//! it must stay useful: an operator who is told such a text has to find the lines about it. So the log has
+//! A log must not repeat a caller's text: an API key in place of a file's id, a token as a request id. And
+//! it must stay useful: an operator who has such a text must find the lines about it. So the log has
 //! the text's length and a short HMAC of it, which only the installation's keys can make again.
 //!
 //! ```text
@@ -28,7 +28,7 @@ use crate::model::digest::hex;
 /// Keeps a log key apart from whatever else a signing key gives.
 const LABEL: &[u8] = b"hallpass/v1/log\n";
 
-/// How much of the MAC is kept, in bytes: enough that two texts in one log differ.
+/// The bytes of the MAC that are kept: enough that two texts in one log differ.
 const HASH_BYTES: usize = 8;
 
 /// A key that hashes texts for the log. It was derived from a signing key, which it does not give away.
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(format!("{:?}", keyring.log_key()), "LogKey(..)");
     }
 
-    /// Nobody can have the log hash what then is a link's MAC, or an organization's key.
+    /// Nobody can make the log hash a text into a link's MAC, or into an organization's key.
     #[test]
     fn a_log_key_is_no_organization_s_key() {
         let keyring = keyring();

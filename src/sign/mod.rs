@@ -2,7 +2,7 @@
 //!
 //! A signed URL opens one file of one organization until a moment that it names itself. It holds
 //! everything that is needed to check it but for the key, so a bad one never costs a look at the
-//! catalogue or the disk. Nothing in this floor does IO, reads a clock, draws random bytes or logs.
+//! catalogue or the disk. Nothing in this layer does IO, reads a clock, draws random bytes or logs.
 //!
 //! # Grammar
 //!
@@ -86,6 +86,50 @@
 //!
 //! Vectors, good and bad, are in `tests/vectors/links.json`; signers in other languages are in
 //! `config/docs/sign-in-your-app.md`.
+//!
+//! # Example
+//!
+//! ```
+//! use hallpass::model::id::{FileId, OrganizationId};
+//! use hallpass::model::revocation::Revocations;
+//! use hallpass::model::time::UnixSeconds;
+//! use hallpass::sign::claims::Claims;
+//! use hallpass::sign::grant::Grant;
+//! use hallpass::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
+//! use hallpass::sign::secret::Secret;
+//! use hallpass::sign::url;
+//! use hallpass::sign::verify::{Attempt, Conditions, Rejection};
+//!
+//! let now = UnixSeconds::new(1_750_000_000).unwrap();
+//! let key = SigningKey {
+//!     kid: Kid::parse("k1").unwrap(),
+//!     state: KeyState::Active,
+//!     secret: Secret::published_example(b"hallpass-example-of-the-sign-page".to_vec()),
+//!     created_at: now,
+//! };
+//! let keyring = Keyring::new(vec![key])?;
+//! let grant = Grant {
+//!     organization: OrganizationId::parse("org_1")?,
+//!     file: FileId::parse("file_1")?,
+//!     expires: now.plus(3600),
+//!     claims: Claims::none(),
+//! };
+//! let link = keyring.mint(&grant, 0, 0).url("https://files.example.com");
+//!
+//! let (organization, file, query) = url::split(&link).unwrap();
+//! let attempt = Attempt { organization, file, query };
+//! let mut conditions = Conditions {
+//!     now,
+//!     lifetime_max: 86_400,
+//!     not_before_leeway: 0,
+//!     client: None,
+//!     revocations: &Revocations::default(),
+//! };
+//! assert_eq!(keyring.verify(&attempt, &conditions)?.file().file(), "file_1");
+//! conditions.now = now.plus(3600);
+//! assert_eq!(keyring.verify(&attempt, &conditions).unwrap_err(), Rejection::Expired);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! [`Keyring::verify`]: keyring::Keyring::verify
 //! [`Rejection`]: verify::Rejection

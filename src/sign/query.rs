@@ -18,8 +18,8 @@ pub(super) struct Parameters<'a> {
     pub(super) claims: Vec<(ClaimName, Cow<'a, str>)>,
 }
 
-/// Whether the query means a link: one of its names, decoded, is `token` or `expires`. A piece that
-/// cannot be decoded does not count, and says nothing about the others.
+/// Returns whether the query means a link: one of its names, decoded, is `token` or `expires`. A piece that cannot be
+/// decoded does not count, and says nothing about the others.
 pub fn names_a_link(query: &str) -> bool {
     pieces(query)
         .filter_map(|piece| percent_decode(name_and_value(piece).0))
@@ -75,7 +75,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// What stands between the `&`; of an empty query one empty piece.
+/// Returns the pieces between the `&`; of an empty query one empty piece.
 fn pieces(query: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(query);
     std::iter::from_fn(move || {
@@ -86,7 +86,7 @@ fn pieces(query: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands before and behind the first such byte, which is an ASCII character.
+/// Returns the texts before and behind the first such byte, which is an ASCII character.
 fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
     let place = memchr(at, text.as_bytes())?;
     Some((text.get(..place)?, text.get(place + 1..)?))

@@ -20,13 +20,13 @@ pub struct Secret {
     keyed: Keyed,
 }
 
-/// Why bytes were not taken as a secret.
+/// The reason why bytes are no secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WeakSecret {
     /// They are too few.
     #[error("a secret needs at least {SECRET_BYTES_MIN} bytes, this one has {bytes}")]
     TooShort {
-        /// How many there are.
+        /// The number of bytes.
         bytes: usize,
     },
     /// They are one byte repeated.
@@ -39,6 +39,9 @@ pub enum WeakSecret {
 
 impl Secret {
     /// Takes 32 bytes or more. Refuses one byte repeated, and every key that this project published.
+    ///
+    /// # Errors
+    /// [`WeakSecret`] for any other bytes.
     pub fn new(bytes: Vec<u8>) -> Result<Self, WeakSecret> {
         let bytes = Zeroizing::new(bytes);
         if bytes.starts_with(PUBLISHED_PREFIX) {

@@ -22,7 +22,7 @@ use crate::model::network::Network;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 
-/// How many earlier pairs of epoch and link revision [`Keyring::explain`] tries at most.
+/// The most earlier pairs of epoch and link revision that [`Keyring::explain`] tries.
 pub const EXPLAIN_TRIES_MAX: usize = 1_000;
 
 /// A link as a client sent it. It is a credential, so it has no `Debug`.
@@ -32,22 +32,22 @@ pub struct Attempt<'a> {
     pub organization: &'a str,
     /// The path segment that names the file, not decoded.
     pub file: &'a str,
-    /// What stands behind the `?`, not decoded; empty if nothing does.
+    /// The text behind the `?`, not decoded; empty if there is none.
     pub query: &'a str,
 }
 
-/// What a link is held against.
+/// The conditions that a link is verified under.
 #[derive(Clone, Copy, Debug)]
 pub struct Conditions<'a> {
     /// The time.
     pub now: UnixSeconds,
-    /// How far ahead `expires` may lie, in seconds.
+    /// The furthest that `expires` may lie ahead, in seconds.
     pub lifetime_max: u64,
-    /// How early `not-before` may be passed, in seconds, for clocks that disagree.
+    /// The time by which `not-before` may be passed early, in seconds, for clocks that disagree.
     pub not_before_leeway: u64,
-    /// Who asks. Unknown: no `ip` claim lets the link through.
+    /// The client's address. Unknown: no `ip` claim lets the link through.
     pub client: Option<IpAddr>,
-    /// What was revoked.
+    /// The snapshot of revocations.
     pub revocations: &'a Revocations,
 }
 
@@ -63,7 +63,7 @@ pub struct Verified<'a> {
 }
 
 impl<'a> Verified<'a> {
-    /// Which file, and whose.
+    /// Returns the file's address.
     pub const fn file(&self) -> FileRef<'a> {
         self.file
     }
@@ -73,12 +73,12 @@ impl<'a> Verified<'a> {
         self.expires
     }
 
-    /// What else the link says.
+    /// Returns the other claims of the link.
     pub fn claims(&self) -> &Claims {
         &self.claims
     }
 
-    /// What else the link says, and no longer a proof of it.
+    /// Returns the other claims of the link, which are no longer a proof of it.
     pub fn into_claims(self) -> Claims {
         self.claims
     }
@@ -98,7 +98,7 @@ impl<'a> Verified<'a> {
 /// somebody means who wants it revoked.
 #[derive(Debug)]
 pub struct Recognized {
-    /// Whose file the link is for.
+    /// The organization of the link's file.
     pub organization: OrganizationId,
     /// Names the link.
     pub link_id: LinkId,
@@ -106,7 +106,7 @@ pub struct Recognized {
     pub expires: UnixSeconds,
 }
 
-/// Why a link opens nothing. For logs, metrics and the operator; a client is never told which.
+/// The reason why a link opens nothing. For logs, metrics and the operator; a client is never told which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
     /// It is not spelled as a link, or a claim means nothing.
@@ -165,6 +165,9 @@ impl Keyring {
     /// [`Rejection::MacMismatch`] here. Never fails in another way, whatever was sent, and its work
     /// grows with the length of the link only. Allocates nothing but for claims, for percent-encoded
     /// parameters, and for the first good link of an organization.
+    ///
+    /// # Errors
+    /// [`Rejection`], of the first check that fails.
     pub fn verify<'a>(
         &self,
         attempt: &Attempt<'a>,
@@ -178,6 +181,9 @@ impl Keyring {
 
     /// Checks 1 to 3 alone: whether a link is one of ours under the epoch and the link revision in force,
     /// also where its time is over or has not come, or its claims mean nothing.
+    ///
+    /// # Errors
+    /// [`Rejection`], of the first check that fails.
     pub fn recognize(
         &self,
         attempt: &Attempt<'_>,
@@ -193,9 +199,12 @@ impl Keyring {
         })
     }
 
-    /// As [`Keyring::verify`], but looks for the reason behind a MAC that does not match: whether it
-    /// would at an earlier link revision or epoch. Costs up to [`EXPLAIN_TRIES_MAX`] times as much, so
-    /// it is for an operator, never for a request.
+    /// Verifies like [`Keyring::verify`], and looks for the reason behind a MAC that does not match: whether it would
+    /// at an earlier link revision or epoch. Costs up to [`EXPLAIN_TRIES_MAX`] times as much, so it is for an operator,
+    /// never for a request.
+    ///
+    /// # Errors
+    /// [`Rejection`], with its reason.
     pub fn explain<'a>(
         &self,
         attempt: &Attempt<'a>,

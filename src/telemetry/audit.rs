@@ -68,11 +68,17 @@ pub struct Direct(Sink);
 
 impl Direct {
     /// Opens the file, or makes it with mode 0600.
+    ///
+    /// # Errors
+    /// A file that cannot be opened or made.
     pub fn open(path: &Path) -> io::Result<Self> {
         Sink::open(path).map(Self)
     }
 
     /// Appends the event, or fails; waits for another process that is writing, but not for long.
+    ///
+    /// # Errors
+    /// A file that takes no line, or not in time.
     pub fn record(&mut self, event: &Event<'_>) -> io::Result<()> {
         let line = event.line().ok_or(io::ErrorKind::InvalidInput)?;
         self.0.append(&line).1
@@ -80,6 +86,9 @@ impl Direct {
 }
 
 /// Opens the file, or makes it with mode 0600, and starts the thread that writes to it.
+///
+/// # Errors
+/// A file that cannot be opened or made, or no thread to be had.
 pub fn start(path: &Path) -> io::Result<(Audit, AuditGuard)> {
     let sink = Sink::open(path)?;
     let audit = Audit(Arc::default());

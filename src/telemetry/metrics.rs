@@ -41,7 +41,7 @@ const BOUNDS: [u64; 18] = [
 ];
 const BUCKETS: usize = BOUNDS.len() + 1;
 
-/// The statuses that are told apart; every other is `other`.
+/// The statuses that have a label of their own; every other is `other`.
 const STATUSES: [(u16, &str); 32] = [
     (200, "200"),
     (201, "201"),
@@ -78,7 +78,7 @@ const STATUSES: [(u16, &str); 32] = [
 ];
 const STATUS_KINDS: usize = STATUSES.len() + 1;
 
-/// All numbers of one gateway.
+/// The metrics of one gateway.
 #[derive(Debug)]
 pub struct Metrics {
     shards: Box<[MetricShard]>,
@@ -147,22 +147,23 @@ impl Metrics {
         );
     }
 
-    /// So long after a request's head, the first byte of its answer's body was handed to the socket, or
-    /// the answer was ready where there is none.
+    /// Notes the time to first byte: from a request's head until the first byte of its answer's body was handed to the
+    /// socket, or the answer was ready where there is none.
     pub fn note_first_byte(&self, route: Route, after: Duration) {
         if let Some(of) = self.shard().first_bytes.get(route as usize) {
             of.note(after);
         }
     }
 
-    /// So long after a request's head, all of its answer was handed to the socket, or was given up.
+    /// Notes the duration of a request: from its head until all of its answer was handed to the socket, or was given
+    /// up.
     pub fn note_done(&self, route: Route, after: Duration) {
         if let Some(of) = self.shard().durations.get(route as usize) {
             of.note(after);
         }
     }
 
-    /// So many more bytes of an answer's body were handed to the socket.
+    /// Notes bytes of an answer's body that were handed to the socket.
     pub fn note_sent(&self, route: Route, bytes: u64) {
         add(self.shard().bytes_sent.get(route as usize), bytes);
     }
@@ -187,7 +188,7 @@ impl Metrics {
         add(self.opened.get(listener as usize), 1);
     }
 
-    /// One that was served is not any more.
+    /// Notes the end of a connection that was served.
     pub fn note_closed(&self, listener: Listener) {
         add(self.closed.get(listener as usize), 1);
     }

@@ -42,6 +42,9 @@ pub use tracing::Level;
 /// Starts the log on standard error, for the whole process. Keep the guard until the end: dropping it
 /// waits, but not for long, until the last lines are out. Fails if there is a log already, or no thread
 /// to be had.
+///
+/// # Errors
+/// A log that there is already, or no thread to be had.
 pub fn init(format: Format, level: Level) -> io::Result<LogGuard> {
     let ansi = io::stderr().is_terminal();
     let (lines, guard) = start(format, io::stderr())?;

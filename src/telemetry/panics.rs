@@ -42,6 +42,9 @@ pub fn install() {
 
 /// The outcome of a future; of one that panics, what the panic said and where. The future is not polled
 /// again then.
+///
+/// # Errors
+/// The message and the place of the panic.
 pub async fn caught<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Result<T, String> {
     poll_fn(|context| {
         let was_caught = IS_CAUGHT.replace(true);

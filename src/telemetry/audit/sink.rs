@@ -83,7 +83,7 @@ impl Sink {
         }
     }
 
-    /// One write, with all other writers locked out, so that a part of a line can be taken back.
+    /// Appends in one write, with all other writers locked out, so that a part of a line can be taken back.
     fn append_to_file(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
         if let Err(error) = self.lock().and_then(|()| self.end_torn_line()) {
             let _ = self.file.unlock();
@@ -135,7 +135,7 @@ impl Sink {
     }
 }
 
-/// Of the first `taken` bytes, how many are whole lines, and how many are the beginning of one.
+/// Returns how many of the first `taken` bytes are whole lines, and how many are the beginning of one.
 #[expect(
     clippy::expect_used,
     reason = "the system takes no more than it is given"
@@ -151,7 +151,7 @@ fn torn() -> io::Error {
     io::Error::other("it took a part of a line")
 }
 
-/// One write, begun again where a signal came in between.
+/// Writes once, and again where a signal came in between.
 fn write(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match file.write(bytes) {

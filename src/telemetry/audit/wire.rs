@@ -39,7 +39,7 @@ pub struct Event<'a> {
     /// The file's id; its keyed hash in the same case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<&'a str>,
-    /// For whom a KooDrive caller says that it asks: the length and a keyed hash of it.
+    /// The user that a KooDrive caller names: the length and a keyed hash of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub koodrive_user_id: Option<&'a str>,
     /// The link id.

@@ -6,7 +6,7 @@ use super::{BOUNDS, BUCKETS, Deadline, Durations, Family, Histogram, Listener, M
 use super::{MetricShard, Outcome, Refused, Route, STATUSES, Style};
 
 impl Metrics {
-    /// All numbers of this moment.
+    /// Returns all metrics as they are now.
     pub fn families(&self) -> Vec<Family> {
         let mut all = vec![
             self.requests(),
@@ -118,7 +118,7 @@ impl Metrics {
         ]
     }
 
-    /// Those that there were: not every route has every status.
+    /// Returns the counters of requests that there were: not every route has every status.
     fn requests(&self) -> Family {
         let words = STATUSES.iter().map(|(_, word)| *word).chain(["other"]);
         let words: Vec<_> = words.collect();

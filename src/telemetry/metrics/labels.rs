@@ -1,6 +1,6 @@
-//! The words that numbers are told apart by: few, fixed, and nobody's names.
+//! The label enums of metrics: their values are few, fixed, and never a caller's text.
 
-/// Makes an enum of which each value has a word, and the list of them all.
+/// Makes an enum of which each value has a label, and the list of them all.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$of:meta])* $value:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -12,7 +12,7 @@ macro_rules! words {
             pub const ALL: &[Self] = &[$(Self::$value,)+];
             pub(super) const COUNT: usize = Self::ALL.len();
 
-            /// Its word in numbers, and in logs.
+            /// Returns its word in metrics and logs.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$value => $word,)+ }
             }
@@ -23,7 +23,7 @@ macro_rules! words {
 words! {
     /// The kind of call that a request was.
     Route {
-        /// None that we know, or a request that was refused before that was looked at.
+        /// No route that we know, or a request that was refused before its route was looked at.
         #[default] None = "",
         /// The byte route.
         Download = "download",
@@ -59,7 +59,8 @@ words! {
     Outcome {
         /// The whole file was handed to the socket.
         #[default] Whole = "whole",
-        /// All of an answer that is not the whole file was: a range of it, or nothing of it (HEAD, 304).
+        /// All of an answer that is not the whole file was handed to the socket: a range of it, or nothing of it (HEAD,
+        /// 304).
         Part = "part",
         /// Less than the answer was.
         Aborted = "aborted",
@@ -81,7 +82,7 @@ words! {
 words! {
     /// The reason for refusing a connection.
     Refused {
-        /// Its address had as many as it may.
+        /// The address had as many connections as it may.
         #[default] AddressLimit = "address_limit",
         /// The bytes before the first request were wrong: the TLS handshake, or the PROXY protocol header.
         Handshake = "handshake",
@@ -95,7 +96,7 @@ words! {
         #[default] Head = "head",
         /// The body of one.
         Body = "body",
-        /// Nothing, between two requests.
+        /// Waiting between two requests.
         Idle = "idle",
         /// An answer that was not taken.
         Write = "write",
@@ -133,7 +134,7 @@ impl Route {
         }
     }
 
-    /// Its word in numbers, where nothing is no word.
+    /// Returns its label in metrics, where an empty word is none.
     pub(super) const fn label(self) -> &'static str {
         match self {
             Self::None => "none",

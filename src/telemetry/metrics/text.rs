@@ -18,7 +18,7 @@ const OPEN_METRICS_ACCEPTED: &str = "application/openmetrics-text";
 /// The labels of a number: names and values that are few and fixed.
 pub type Labels = Vec<(&'static str, &'static str)>;
 
-/// One family of numbers.
+/// A metric family.
 #[derive(Clone, Debug)]
 pub struct Family {
     /// Its name, without `_total`.
@@ -82,7 +82,7 @@ impl Family {
         }
     }
 
-    /// One counter.
+    /// Returns a family of one counter.
     pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
         let numbers = Numbers::Counter(vec![(Labels::new(), value)]);
         Self {
@@ -92,7 +92,7 @@ impl Family {
         }
     }
 
-    /// One gauge.
+    /// Returns a family of one gauge.
     pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
         let numbers = Numbers::Gauge(vec![(Labels::new(), value)]);
         Self {
