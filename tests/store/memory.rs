@@ -89,11 +89,14 @@ fn many_slow_readers_are_bounded_together_and_all_get_their_bytes() {
             came
         })
     });
-    for done in finishing.collect::<Vec<_>>() {
-        assert!(done.join().unwrap().ends_with(&bytes));
-    }
+    let ended: Vec<_> = finishing.collect();
+    let answers: Vec<Vec<u8>> = ended.into_iter().map(|done| done.join().unwrap()).collect();
     drop(rest);
-    serving.stop("TERM");
+    let (_, _, log) = serving.stop("TERM");
+    for answer in answers {
+        let whole = answer.ends_with(&bytes);
+        assert!(whole, "{} bytes of {SIZE}: {log}", answer.len());
+    }
 }
 
 #[test]
