@@ -1,4 +1,4 @@
-//! What the links that a command prints begin with, and where that comes from.
+//! The prefix of the links that a command prints, and its origin.
 
 use super::failure::{Failure, complain};
 use super::session::Session;
@@ -6,14 +6,14 @@ use crate::config::{Config, Listen, PublicBaseUrl};
 use crate::server::presence::{self, Gateways, RunningGateway};
 use crate::server::{StartError, addresses, public_base_url};
 
-/// How many other addresses are named at most: a machine with many containers has dozens.
+/// The most other addresses that are named: a machine with many containers has dozens.
 const OTHERS_MAX: usize = 8;
 
 /// At what else the links of `share` open besides what they begin with.
 #[derive(Debug, Default)]
 pub(super) struct Others {
     urls: Vec<String>,
-    /// What is to be said instead, where the links open on this machine only.
+    /// The notice instead of addresses, where the links open on this machine only.
     only_here: Option<String>,
 }
 
@@ -32,8 +32,8 @@ impl Others {
     }
 }
 
-/// What the links of `share` begin with: `server.public_base_url`, else the first address of the listeners. For the
-/// wildcard address these are the addresses at which others reach this machine: links begin with the first one.
+/// Returns the prefix of the links of `share`: `server.public_base_url`, else the first address of the listeners. For
+/// the wildcard address these are the addresses at which others reach this machine: links begin with the first one.
 pub(super) fn of_share(
     config: &Config,
     listeners: &[Listen],
@@ -70,17 +70,17 @@ pub(super) fn of_share(
     Ok((base, others))
 }
 
-/// What the links of `sign` begin with.
+/// The prefix of the links of `sign`.
 #[derive(Debug)]
 pub(super) struct LinkBase {
     /// The URL.
     pub(super) url: PublicBaseUrl,
-    /// Where it comes from, unless the command line or the configuration says it and nobody says something else.
+    /// A note on its origin, unless the command line or the configuration names it and no gateway names another.
     pub(super) note: Option<String>,
 }
 
-/// What links begin with: what the command line says, else what the running gateway does, else what the
-/// configuration says. `is_flag`: the configuration's word is the command line's.
+/// Returns the prefix of links: the command line's, else that of the running gateway, else the configuration's.
+/// `is_flag`: the configuration's word is the command line's.
 pub(super) fn of_installation(session: &Session, is_flag: bool) -> Result<LinkBase, Failure> {
     let config = &session.config;
     let configured = config.server.public_base_url.as_ref();

@@ -22,7 +22,7 @@ pub const DEFAULT_SPACE: &str = "space_default";
 #[error("an id is 1 to {ID_BYTES_MAX} characters of A-Z, a-z, 0-9, _ and -")]
 pub struct InvalidId;
 
-/// Which bytes may stand in an identifier.
+/// The bytes that may stand in an identifier.
 #[expect(
     clippy::indexing_slicing,
     reason = "a constant that indexes past its end does not build"
