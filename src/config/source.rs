@@ -86,7 +86,11 @@ impl Sources {
 
     /// Returns the value of a key: the given one, or else its default. Where the given one is refused, this notes
     /// the problem and returns the default, so that the rest can be checked too.
-    pub(super) fn read<T: Default>(
+    #[expect(
+        clippy::expect_used,
+        reason = "every default is good; the tests read them all"
+    )]
+    pub(super) fn read<T>(
         &mut self,
         key: &str,
         default: &str,
@@ -98,7 +102,7 @@ impl Sources {
                 Err(why) => self.add_problem(key, origin.clone(), why),
             }
         }
-        parse(&RawValue::Words(default.into())).unwrap_or_default()
+        parse(&RawValue::Words(default.into())).expect("a good default")
     }
 
     /// The text given for a key and where it came from, if any was given.
@@ -256,7 +260,8 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> 
 /// The number of letters of a known name that may be wrong, missing or too many for it to be suggested.
 const SLIPS_MAX: usize = 2;
 
-/// The Levenshtein distance, row by row. Bounded: of a longer name only the beginning is compared.
+/// Returns the Levenshtein distance, row by row. Bounded: of a longer name only the beginning is compared.
+#[expect(clippy::expect_used, reason = "a row has at least one column")]
 fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, a) in one.chars().take(100).enumerate() {
@@ -270,7 +275,7 @@ fn distance(one: &str, other: &str) -> usize {
         }
         row = next;
     }
-    row.last().copied().unwrap_or_default()
+    row.last().copied().expect("a column")
 }
 
 #[cfg(test)]

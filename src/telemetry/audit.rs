@@ -230,6 +230,10 @@ impl Writer {
     }
 
     /// Writes how many lines were dropped, if any were.
+    #[expect(
+        clippy::expect_used,
+        reason = "an event of two numbers fits into a line"
+    )]
     fn write_dropped(&mut self) -> io::Result<()> {
         let (time, dropped) = {
             let state = self.shared.lock();
@@ -244,7 +248,7 @@ impl Writer {
             count: Some(dropped),
             ..Event::default()
         };
-        let line = event.line().unwrap_or_default();
+        let line = event.line().expect("a short line");
         self.sink.append(&line).1?;
         let mut state = self.shared.lock();
         state.dropped = state.dropped.saturating_sub(dropped);
