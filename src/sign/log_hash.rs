@@ -17,11 +17,11 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
+use hmac::digest::Update as _;
 use zeroize::Zeroizing;
 
 use super::keyring::{Keyring, Kid};
+use super::mac::Keyed;
 use super::secret::Secret;
 use crate::model::digest::hex;
 
@@ -35,7 +35,7 @@ const HASH_BYTES: usize = 8;
 /// Wiped when dropped; `Debug` shows nothing of it.
 pub struct LogKey {
     kid: Kid,
-    mac: Hmac<Sha256>,
+    mac: Keyed,
 }
 
 /// A caller's text as the log may have it: `hash:` and the kid, the text's length in bytes and its keyed
@@ -50,17 +50,16 @@ pub struct LogHash {
 impl LogKey {
     /// The log key that a signing key gives.
     pub(super) fn derive(kid: &Kid, secret: &Secret) -> Self {
-        let derived = keyed(secret.reveal()).chain_update(LABEL).finalize();
-        let derived = Zeroizing::new(<[u8; 32]>::from(derived.into_bytes()));
+        let derived = Zeroizing::new(secret.keyed().mac(|message| message.update(LABEL)));
         Self {
             kid: kid.clone(),
-            mac: keyed(derived.as_slice()),
+            mac: Keyed::new(derived.as_slice()),
         }
     }
 
     /// Hashes a text of any length.
     pub fn hash(&self, text: &[u8]) -> LogHash {
-        let mac = self.mac.clone().chain_update(text).finalize().into_bytes();
+        let mac = self.mac.mac(|message| message.update(text));
         let mut hash = [0; HASH_BYTES];
         for (place, byte) in hash.iter_mut().zip(mac) {
             *place = byte;
@@ -71,11 +70,6 @@ impl LogKey {
             hash,
         }
     }
-}
-
-#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("a key of any length")
 }
 
 impl Keyring {
@@ -152,8 +146,7 @@ mod tests {
     fn a_log_key_is_no_organization_s_key() {
         let keyring = keyring();
         let (kid, secret) = keyring.active_key();
-        let log = keyed(secret.reveal()).chain_update(LABEL).finalize();
-        let log = <[u8; 32]>::from(log.into_bytes());
+        let log = secret.keyed().mac(|message| message.update(LABEL));
         for organization in ["", "log", "a"] {
             let derived = crate::sign::organization_key::derive(secret, organization, 0);
             assert_ne!(*derived, log, "{kid} {organization}");

@@ -1,9 +1,8 @@
-//! HMAC-SHA256, the one algorithm, and the two messages that go into it.
+//! HMAC-SHA256 (RFC 2104), the one algorithm of a link, and the two messages that it authenticates.
 
+use hmac::digest::Update;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use sha2::block_api::compress256;
-use sha2::digest::Digest as _;
-use zeroize::Zeroizing;
 
 use super::claims::ClaimName;
 use super::encoding::{Decimal, percent_encode};
@@ -12,209 +11,68 @@ use super::encoding::{Decimal, percent_encode};
 const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
 const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
 
-/// The bytes that SHA-256 takes at once (FIPS 180-4, §5.2.1).
-const BLOCK_BYTES: usize = 64;
-
-/// How much of a message is collected before the hash is given it: the whole message of most links.
-const COLLECTED_BYTES: usize = 4 * BLOCK_BYTES;
-
-/// SHA-256 between two blocks.
-type State = [u32; 8];
-
-/// SHA-256 before the first block (FIPS 180-4, §5.3.3).
-const FIRST_STATE: State = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
-
-/// What stands behind the inner hash in the one block that follows the key's: a one bit, zeros, and how many
-/// bits the key's block and the inner hash have (FIPS 180-4, §5.1.1).
-const BEHIND_INNER: [u8; 32] = {
-    let bits: u16 = 8 * (64 + 32);
-    let mut end = [0; 32];
-    let [first, .., high, low] = &mut end;
-    *first = 0x80;
-    [*high, *low] = bits.to_be_bytes();
-    end
-};
-
-/// Where the pieces of a message go.
-pub(super) trait Take {
-    /// The next piece.
-    fn take(&mut self, piece: &[u8]);
-
-    /// The next piece, and the end of its line.
-    fn take_line(&mut self, piece: &[u8]) {
-        self.take(piece);
-        self.take(b"\n");
-    }
-}
-
-/// A message on its way into the hash, which is given as many blocks at once as are collected. The message
-/// is no secret: whoever has the link can write it down.
-pub(super) struct Collected {
-    state: State,
-    bytes: [u8; COLLECTED_BYTES],
-    /// How many of them are there.
-    length: usize,
-    /// How many the hash has taken, those of the key too.
-    taken: u64,
-}
-
-/// HMAC-SHA256 (RFC 2104) that has taken its key in, so that a message costs no more than itself: the two
-/// states that the hash is in behind the key's block, the inner one and the outer one (§4). They are as
-/// good as the key: they are lent and not cloned, wiped when dropped, and without a `Debug`. Each MAC begins
-/// with them, and writes over them. Where a value is moved, the compiler may leave what it copied.
-pub(super) struct Keyed {
-    inner: Zeroizing<State>,
-    outer: Zeroizing<State>,
-}
+/// A MAC key that is prepared once for any number of messages: the library hashes the key's own block here, and
+/// each message starts from a clone of that state. It is as good as the key: it is lent and not cloned, has no
+/// `Debug`, and the library wipes it, and each message's clone, on drop. Where a value is moved, the compiler may
+/// leave a copy of it behind.
+pub(super) struct Keyed(Hmac<Sha256>);
 
 impl Keyed {
-    /// Takes a key of any length in; of one that is longer than a block, its hash (RFC 2104, §2).
+    /// Prepares a key of any length.
+    #[expect(
+        clippy::expect_used,
+        reason = "HMAC takes a key of any length (RFC 2104, §2)"
+    )]
     pub(super) fn new(key: &[u8]) -> Self {
         #[cfg(test)]
         work::note(1, 0);
-        if key.len() > BLOCK_BYTES {
-            return Self::new(&*Zeroizing::new(<[u8; 32]>::from(Sha256::digest(key))));
-        }
-        let behind = |pad: u8| {
-            let mut block = Zeroizing::new([pad; BLOCK_BYTES]);
-            for (place, byte) in block.iter_mut().zip(key) {
-                *place ^= byte;
-            }
-            let mut state = Zeroizing::new(FIRST_STATE);
-            compress256(&mut state, std::slice::from_ref(&*block));
-            state
-        };
-        Self {
-            inner: behind(0x36),
-            outer: behind(0x5c),
-        }
+        Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
 
-    /// The MAC of the message that `write` gives piece by piece. Allocates nothing.
-    pub(super) fn mac(&self, write: impl FnOnce(&mut Collected)) -> [u8; 32] {
+    /// Returns the MAC of the message that `write` gives piece by piece. Allocates nothing.
+    pub(super) fn mac(&self, write: impl FnOnce(&mut Hmac<Sha256>)) -> [u8; 32] {
         #[cfg(test)]
         work::note(0, 1);
-        let mut message = Collected::behind_key(&self.inner);
+        let mut message = self.0.clone();
         write(&mut message);
-        let mut state = *self.outer;
-        let block = [message.finish(), BEHIND_INNER];
-        compress256(&mut state, block.as_flattened().as_chunks().0);
-        bytes(state)
+        message.finalize().into_bytes().into()
     }
 }
 
-impl Collected {
-    /// Nothing yet of what follows the block of a key.
-    fn behind_key(state: &State) -> Self {
-        Self {
-            state: *state,
-            bytes: [0; COLLECTED_BYTES],
-            length: 0,
-            taken: BLOCK_BYTES as u64,
-        }
-    }
-
-    /// The hash of the whole. Behind the message stand a one bit, zeros, and its length in bits at the end
-    /// of a block (FIPS 180-4, §5.1.1). Done in place: nothing of how it began is left elsewhere.
-    fn finish(&mut self) -> [u8; 32] {
-        let bits = 8 * (self.taken + self.length as u64);
-        self.take(&[0x80]);
-        let last = self.length % BLOCK_BYTES;
-        let zeros = (2 * BLOCK_BYTES - 8 - last) % BLOCK_BYTES;
-        self.take([0; BLOCK_BYTES].get(..zeros).unwrap_or_default());
-        self.take(&bits.to_be_bytes());
-        self.compress();
-        bytes(self.state)
-    }
-
-    /// Gives the hash what is collected, which are whole blocks.
-    fn compress(&mut self) {
-        let collected = self.bytes.get(..self.length).unwrap_or_default();
-        compress256(&mut self.state, collected.as_chunks().0);
-        self.taken += self.length as u64;
-        self.length = 0;
-    }
-
-    /// Takes a piece that there may be no room for.
-    #[cold]
-    fn take_and_compress(&mut self, piece: &[u8]) {
-        let mut rest = piece;
-        while !rest.is_empty() {
-            let room = self.bytes.get_mut(self.length..).unwrap_or_default();
-            let (now, later) = rest.split_at(rest.len().min(room.len()));
-            for (place, byte) in room.iter_mut().zip(now) {
-                *place = *byte;
-            }
-            self.length += now.len();
-            if self.length == COLLECTED_BYTES {
-                self.compress();
-            }
-            rest = later;
-        }
-    }
+/// Writes the message that a signing key signs to become an organization's key.
+pub(super) fn organization_message(organization: &str, epoch: u64, message: &mut impl Update) {
+    write_line(message, ORGANIZATION_LABEL.as_bytes());
+    write_line(message, organization.as_bytes());
+    write_line(message, Decimal::new(epoch).as_bytes());
 }
 
-impl Take for Collected {
-    #[inline]
-    fn take(&mut self, piece: &[u8]) {
-        let end = self.length + piece.len();
-        if let Some(room) = self.bytes.get_mut(self.length..end) {
-            room.copy_from_slice(piece);
-            self.length = end;
-        } else {
-            self.take_and_compress(piece);
-        }
-    }
-}
-
-/// The hash, behind the last block.
-fn bytes(state: State) -> [u8; 32] {
-    let mut hash = [0; 32];
-    for (place, word) in hash.as_chunks_mut().0.iter_mut().zip(state) {
-        *place = word.to_be_bytes();
-    }
-    hash
-}
-
-/// What a signing key signs to become an organization's key.
-pub(super) fn organization_message(organization: &str, epoch: u64, message: &mut impl Take) {
-    let epoch = Decimal::new(epoch);
-    message.take_line(ORGANIZATION_LABEL.as_bytes());
-    message.take_line(organization.as_bytes());
-    message.take_line(epoch.as_bytes());
-}
-
-/// What an organization's key signs to make a link. `expires` is in decimal, as it stands in the link; the
-/// claims are decoded texts, sorted by name.
+/// Writes the message that an organization's key signs to make a link. `expires` is in decimal, as it stands in
+/// the link; the claims are decoded texts, sorted by name.
 pub(super) fn download_message<'a>(
     organization: &str,
     file: &str,
     expires: &[u8],
     link_revision: u64,
     claims: impl Iterator<Item = (ClaimName, &'a str)>,
-    message: &mut impl Take,
+    message: &mut impl Update,
 ) {
-    let revision = Decimal::new(link_revision);
-    message.take_line(DOWNLOAD_LABEL.as_bytes());
-    message.take_line(organization.as_bytes());
-    message.take_line(file.as_bytes());
-    message.take_line(expires);
-    message.take_line(revision.as_bytes());
+    write_line(message, DOWNLOAD_LABEL.as_bytes());
+    write_line(message, organization.as_bytes());
+    write_line(message, file.as_bytes());
+    write_line(message, expires);
+    write_line(message, Decimal::new(link_revision).as_bytes());
     for (name, text) in claims {
-        message.take(name.as_str().as_bytes());
-        message.take(b"=");
-        percent_encode(text).for_each(|piece| message.take(piece.as_bytes()));
-        message.take(b"\n");
+        message.update(name.as_str().as_bytes());
+        message.update(b"=");
+        percent_encode(text).for_each(|piece| message.update(piece.as_bytes()));
+        message.update(b"\n");
     }
+}
+
+/// Writes one field and the end of its line.
+fn write_line(message: &mut impl Update, field: &[u8]) {
+    message.update(field);
+    message.update(b"\n");
 }
 
 /// Counts the work of this thread, for the tests of what a refusal costs.
@@ -244,16 +102,30 @@ pub(super) mod work {
 mod tests {
     use std::collections::BTreeMap;
 
-    use hmac::{Hmac, KeyInit as _, Mac as _};
+    use hmac::block_api::HmacCore;
+    use hmac::digest::block_api::{Buffer, CoreProxy};
     use proptest::prelude::*;
+    use zeroize::ZeroizeOnDrop;
 
     use super::*;
     use crate::model::digest::hex;
 
-    impl Take for Vec<u8> {
-        fn take(&mut self, piece: &[u8]) {
-            self.extend_from_slice(piece);
+    /// A message as a whole.
+    struct Whole(Vec<u8>);
+
+    impl Update for Whole {
+        fn update(&mut self, piece: &[u8]) {
+            self.0.extend_from_slice(piece);
         }
+    }
+
+    /// Both parts of the library's state, the hash and the bytes that it buffers, are wiped on drop. The features
+    /// `zeroize` of `hmac` and `sha2` see to it.
+    #[test]
+    fn a_prepared_key_is_wiped_on_drop() {
+        const fn is_wiped<T: ZeroizeOnDrop>() {}
+        is_wiped::<<Sha256 as CoreProxy>::Core>();
+        is_wiped::<Buffer<HmacCore<Sha256>>>();
     }
 
     #[test]
@@ -294,7 +166,10 @@ mod tests {
             ),
         ];
         for (key, message, expected) in cases {
-            assert_eq!(hex(&Keyed::new(&key).mac(|of| of.take(&message))), expected);
+            assert_eq!(
+                hex(&Keyed::new(&key).mac(|of| Update::update(of, &message))),
+                expected
+            );
         }
     }
 
@@ -316,11 +191,10 @@ mod tests {
         })
     }
 
-    /// A message as a whole.
-    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
-        let mut whole = Vec::new();
+    fn text(write: impl FnOnce(&mut Whole)) -> String {
+        let mut whole = Whole(Vec::new());
         write(&mut whole);
-        String::from_utf8(whole).unwrap()
+        String::from_utf8(whole.0).unwrap()
     }
 
     /// Few letters, small numbers and the bytes that separate fields: collisions, if there are any,
@@ -348,48 +222,6 @@ mod tests {
                 (organization.to_owned(), file.to_owned(), 1, 1, BTreeMap::new())
             };
             prop_assert_eq!(cut == other, message(&at(cut)) == message(&at(other)));
-        }
-    }
-
-    #[test]
-    fn a_message_in_pieces_has_the_mac_of_the_whole() {
-        let message: Vec<u8> = (0..1_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
-        let keyed = Keyed::new(b"key");
-        let whole = keyed.mac(|of| of.take(&message));
-        for size in [1, 7, 63, 64, 65, 127, 128, 129, 255, 256, 257, 999] {
-            let pieces = |of: &mut Collected| message.chunks(size).for_each(|piece| of.take(piece));
-            assert_eq!(keyed.mac(pieces), whole, "{size}");
-        }
-    }
-
-    /// The same MAC, as the library makes it.
-    fn of_the_library(key: &[u8], message: &[u8]) -> [u8; 32] {
-        let mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-        mac.chain_update(message).finalize().into_bytes().into()
-    }
-
-    #[test]
-    fn around_every_border_of_a_block_the_mac_is_the_librarys() {
-        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(700).collect();
-        let lengths = (0..=260).chain(440..=520).chain([700]);
-        for message in lengths.map(|length| &bytes[..length]) {
-            let mac = Keyed::new(b"key").mac(|of| of.take(message));
-            assert_eq!(mac, of_the_library(b"key", message), "{}", message.len());
-        }
-        for key in (0..=200).map(|length| &bytes[..length]) {
-            let mac = Keyed::new(key).mac(|of| of.take(b"message"));
-            assert_eq!(mac, of_the_library(key, b"message"), "{}", key.len());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_message_in_any_pieces_has_the_librarys_mac(
-            key in prop::collection::vec(any::<u8>(), 0..200),
-            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8),
-        ) {
-            let mac = Keyed::new(&key).mac(|of| pieces.iter().for_each(|piece| of.take(piece)));
-            prop_assert_eq!(mac, of_the_library(&key, &pieces.concat()));
         }
     }
 
