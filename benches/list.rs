@@ -22,7 +22,8 @@ use hallpass::gateway::clock::{Clock, SystemClock};
 use hallpass::gateway::files::Cursor;
 use hallpass::model::file::Purpose;
 use hallpass::model::id::OrganizationId;
-use hallpass::server::installation::{Installation, SetupPolicy};
+use hallpass::server::installation::Installation;
+use hallpass::server::setup::SetupPolicy;
 use tempfile::TempDir;
 
 #[path = "support/million.rs"]

@@ -19,7 +19,7 @@ use crate::model::id::{DEFAULT_ORGANIZATION, DEFAULT_SPACE, FileId, Organization
 use crate::model::media::MediaType;
 use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Add {

@@ -15,7 +15,7 @@ use crate::gateway::tenants::NewApiKey;
 use crate::model::app::AppSecret;
 use crate::model::id::{ApiKeyId, DEFAULT_ORGANIZATION, OrganizationId};
 use crate::model::key::{ApiKeyState, Scope, Scopes};
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum ApiKeyCommand {

@@ -12,7 +12,7 @@ use super::wire;
 use crate::gateway::Gateway;
 use crate::gateway::doctor::{Complaint, Tally};
 use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 /// The most files that are read at once, however many cores there are.
 const FILES_AT_ONCE_MAX: usize = 16;

@@ -8,7 +8,7 @@ use super::wire;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FOLDER, Refusal};
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, FolderId, OrganizationId};
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum FolderCommand {

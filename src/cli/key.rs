@@ -14,8 +14,8 @@ use super::wire;
 use crate::config::keyring_file::{self, KeyringFileError};
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
-use crate::server::catalogue::CatalogSetupLock;
-use crate::server::installation::{SetupPolicy, drawn_key};
+use crate::server::installation::drawn_key;
+use crate::server::setup::{CatalogSetupLock, SetupPolicy};
 use crate::sign::keyring::{Keyring, Kid};
 use crate::telemetry::audit::Event;
 

@@ -7,7 +7,7 @@ use super::session::{Global, Logging, Session, expect_organization};
 use super::{value_parsers, wire};
 use crate::model::file::Purpose;
 use crate::model::id::{DEFAULT_ORGANIZATION, OrganizationId, SpaceId};
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 /// The rows of one page.
 const PAGE_ROWS: u32 = 500;

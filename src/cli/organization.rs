@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::session::{Global, Logging, Session};
 use super::wire;
 use crate::model::id::OrganizationId;
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum OrganizationCommand {

@@ -13,7 +13,7 @@ use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Revoke {

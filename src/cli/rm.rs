@@ -7,7 +7,7 @@ use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
 use super::wire;
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Rm {

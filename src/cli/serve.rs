@@ -16,9 +16,8 @@ use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::{ApiKeyState, Scopes};
-use crate::server::catalogue::CatalogSetupLock;
-use crate::server::installation::SetupPolicy;
 use crate::server::reload::ConfigurationCheck;
+use crate::server::setup::{CatalogSetupLock, SetupPolicy};
 use crate::server::{HttpServer, Inherited};
 
 /// The name of the API key that is made at first use.

@@ -14,7 +14,8 @@ use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
 use crate::model::id::{OrganizationId, SpaceId};
 use crate::server::disk;
-use crate::server::installation::{Installation, SetupPolicy};
+use crate::server::installation::Installation;
+use crate::server::setup::SetupPolicy;
 use crate::telemetry::{self, Format, Level, LogGuard};
 
 /// The flags that every command has.

@@ -19,7 +19,7 @@ use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::model::file::FileRecord;
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 use crate::server::{HttpServer, StartError};
 
 #[derive(Args, Debug)]

@@ -17,7 +17,7 @@ use crate::model::media::MediaType;
 use crate::model::name::FileName;
 use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 use crate::sign::claims::{ClaimName, Claims};
 use crate::sign::grant::{Grant, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;

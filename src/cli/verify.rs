@@ -14,7 +14,7 @@ use crate::gateway::explain::Verdict;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 use crate::model::time::UnixSeconds;
-use crate::server::installation::SetupPolicy;
+use crate::server::setup::SetupPolicy;
 use crate::sign::keyring::Kid;
 use crate::sign::url;
 use crate::sign::verify::Rejection;

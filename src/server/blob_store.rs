@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::StartError;
-use super::installation::Installation;
 use crate::blob::disk::Disk;
 use crate::blob::s3::{S3, Settings};
 use crate::blob::{BlobError, BlobStore};
@@ -66,7 +65,7 @@ pub(super) fn warn_if_in_the_clear(config: &Config) {
 /// Warns of the risks of a store on other machines, and checks that its bytes are this installation's. A store that
 /// is away is only warned of: requests that need no bytes are answered meanwhile, and nothing is written to it before
 /// its ownership marker was read.
-pub(super) async fn check(installation: &Installation, config: &Config) -> Result<(), StartError> {
+pub(super) async fn check(blobs: &dyn BlobStore, config: &Config) -> Result<(), StartError> {
     let Some(settings) = settings(config, InstallationId::from_random([0; 16])) else {
         return Ok(());
     };
@@ -78,7 +77,7 @@ pub(super) async fn check(installation: &Installation, config: &Config) -> Resul
             settings.bucket
         );
     }
-    match claim(installation.blobs.as_ref(), config).await {
+    match claim(blobs, config).await {
         Err(error @ StartError::Setup(_)) => Err(error),
         Err(error) => {
             tracing::warn!(%error, "the store cannot be looked at yet");

@@ -1,12 +1,11 @@
 //! Opens the catalogue that the configuration names: the one place that chooses.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::installation::{SetupPolicy, lock_for_setup};
+use super::setup::SetupPolicy;
 use super::{StartError, disk};
-use crate::catalog::postgres::{self, Address, Postgres};
+use crate::catalog::postgres::{Address, Postgres};
 use crate::catalog::sqlite::Sqlite;
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::Config;
@@ -133,35 +132,5 @@ pub(super) fn named(config: &Config) -> String {
     match config.catalog.url {
         None => file(config).display().to_string(),
         Some(_) => "the database of catalog.url".into(),
-    }
-}
-
-/// Keeps others from setting the same installation up at once: in its data directory, and in its database,
-/// which other machines may be about to set up.
-#[must_use = "the lock is given back when this is dropped"]
-pub struct CatalogSetupLock {
-    _directory: File,
-    _database: Option<postgres::SetupLock>,
-}
-
-impl CatalogSetupLock {
-    /// Makes the data directory where there is none, and waits for both locks.
-    ///
-    /// # Errors
-    /// A directory that cannot be made, or a lock that cannot be taken.
-    pub async fn take(config: &Config) -> Result<Self, StartError> {
-        let directory = lock_for_setup(&config.server.data_dir)?;
-        let database = match &config.catalog.url {
-            None => None,
-            Some(address) => {
-                Some(postgres::SetupLock::take(address).await.map_err(|error| {
-                    StartError::failed("waiting to set the catalogue up", error)
-                })?)
-            }
-        };
-        Ok(Self {
-            _directory: directory,
-            _database: database,
-        })
     }
 }

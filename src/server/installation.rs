@@ -13,9 +13,8 @@
 //!
 //! Several processes may use one directory at once.
 
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,24 +29,10 @@ use crate::gateway::limits::{self, Rule};
 use crate::gateway::{Gateway, Settings};
 use crate::sign::keyring::{Keyring, Kid};
 
-use super::StartError;
-use super::blob_store;
-use super::catalogue::{self, CatalogSetupLock};
+use super::setup::{CatalogSetupLock, SetupPolicy};
+use super::{StartError, blob_store, catalogue};
 
 const BLOBS: &str = "blobs";
-const SETUP_LOCK: &str = "setup.lock";
-const GITIGNORE: &str = ".gitignore";
-
-/// The permission to set up an empty data directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SetupPolicy {
-    /// A command that writes may set one up.
-    SetUp,
-    /// A command that changes what is there: there must be an installation.
-    Change,
-    /// A command that only reads: there must be an installation.
-    Existing,
-}
 
 /// The opened parts of an installation.
 pub struct Installation {
@@ -241,57 +226,6 @@ fn must_be_directories(roots: &[PathBuf]) -> Result<(), StartError> {
             "blobs.in_place_roots: {} is no directory",
             root.display()
         ))),
-    }
-}
-
-/// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
-/// one that has it. The lock is given back when the file is dropped.
-///
-/// # Errors
-/// A directory that cannot be made or locked.
-pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
-    let lock = setup_lock(directory)?;
-    let doing = format!("locking the data directory {}", directory.display());
-    let locked = lock.lock();
-    locked.map_err(|error| StartError::in_directory(&doing, directory, error))?;
-    Ok(lock)
-}
-
-/// Opens the lock file of a set-up, without locking it.
-pub(super) fn setup_lock(directory: &Path) -> Result<File, StartError> {
-    let doing = format!("making the data directory {}", directory.display());
-    open_setup_lock(directory).map_err(|error| StartError::in_directory(&doing, directory, error))
-}
-
-fn open_setup_lock(directory: &Path) -> io::Result<File> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)?;
-    let is_new = std::fs::read_dir(directory)?.next().is_none();
-    let lock = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(directory.join(SETUP_LOCK))?;
-    if is_new {
-        keep_out_of_repositories(directory)?;
-    }
-    Ok(lock)
-}
-
-/// Tells git to leave the directory alone, keys and bytes, wherever it was made. Of two processes that make it at
-/// once, one may find the file there.
-fn keep_out_of_repositories(directory: &Path) -> io::Result<()> {
-    use io::Write as _;
-    let made = OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(directory.join(GITIGNORE));
-    match made {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made?.write_all(b"*\n"),
     }
 }
 

@@ -4,7 +4,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::installation::{Installation, SetupPolicy, keep_others_out, setup_lock};
+use super::installation::{Installation, keep_others_out};
+use super::setup::{SetupPolicy, setup_lock};
 use super::{StartError, blob_store, catalogue};
 use crate::catalog::postgres;
 use crate::config::Config;

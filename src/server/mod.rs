@@ -58,6 +58,7 @@ pub mod migration;
 pub mod presence;
 mod proxy_protocol;
 pub mod reload;
+pub mod setup;
 pub mod shutdown;
 mod start_error;
 mod tls;
@@ -133,7 +134,7 @@ impl HttpServer {
             Some(address) => Some(listen::bind(address, config.server.reuse_port)?),
             None => None,
         };
-        blob_store::check(&installation, config).await?;
+        blob_store::check(installation.blobs.as_ref(), config).await?;
         let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
         let public_base_url = name(config, &places)?;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);

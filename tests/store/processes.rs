@@ -14,7 +14,8 @@ use hallpass::blob::s3::HELD_BYTES_MAX;
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::ManualClock;
-use hallpass::server::installation::{Installation, SetupPolicy};
+use hallpass::server::installation::Installation;
+use hallpass::server::setup::SetupPolicy;
 
 use super::proxy::{Fault, Proxy};
 use super::{found, prefix};

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::clock::{Clock, SystemClock};
-use hallpass::server::installation::{Installation, SetupPolicy};
+use hallpass::server::installation::Installation;
+use hallpass::server::setup::SetupPolicy;
 
 use super::KIB;
 use crate::Bench;
