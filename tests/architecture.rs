@@ -24,6 +24,11 @@ fn calls_go_down() {
 }
 
 #[test]
+fn no_adapter_is_named_above_its_port() {
+    hold(adapters);
+}
+
+#[test]
 fn the_environment_is_read_in_config_and_cli_only() {
     hold(environment);
 }
@@ -128,6 +133,27 @@ fn an_import_upward_is_caught_in_every_spelling() {
             text,
             &["src/gateway/mint.rs", "src/server/mod.rs"],
             &[],
+        );
+    }
+}
+
+#[test]
+fn an_adapter_above_its_port_is_caught() {
+    for text in [
+        "use crate::blob::s3::Reader;",
+        "use crate::blob::{Blob, s3::Reader};",
+        "use crate::blob; fn f(of: blob::disk::Disk) {}",
+        "fn f() { crate::catalog::sqlite::Sqlite::open() }",
+    ] {
+        let passed = ["src/server/store.rs", "src/blob/s3/read.rs"];
+        check(adapters, text, &["src/gateway/mint.rs"], &passed);
+    }
+    for text in ["use super::s3::Reader;", "fn f(of: s3::Object) {}"] {
+        check(
+            adapters,
+            text,
+            &["src/blob/read.rs"],
+            &["src/blob/s3/mod.rs"],
         );
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 
 use super::content::ContentHasher;
-use super::{Answer, Blob, BlobError, BlobStore, Registered, Staged, Stored};
+use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged, Stored};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -73,6 +73,26 @@ impl BlobStore for Memory {
 
     fn path_below(&self, _location: &BlobLocation) -> Option<PathBuf> {
         None
+    }
+
+    fn presign<'a>(
+        &'a self,
+        _location: &'a BlobLocation,
+        _asked: &'a Presign<'a>,
+    ) -> Answer<'a, Option<String>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn claim(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn expect_no_other(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn is_reachable(&self, _probe: BlobKey) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
     }
 
     fn remove(&self, key: BlobKey) -> Answer<'_, ()> {

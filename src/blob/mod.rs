@@ -1,8 +1,9 @@
 //! The blob store: where bytes live.
 //!
-//! This file is the port: two traits, their contract, and their errors. Three adapters stand behind it,
-//! [`memory`], [`disk`] and [`s3`], and `contract.rs` is the one suite that all must pass.
+//! This file is the port: its traits, their contract, and their errors. It names no adapter's type. Three adapters
+//! stand behind it, [`memory`], [`disk`] and [`s3`], and `contract.rs` is the one suite that all must pass.
 
+use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -55,39 +56,28 @@ pub trait BlobStore: Send + Sync {
     /// bytes that lie nowhere below it. Nothing is looked at.
     fn path_below(&self, location: &BlobLocation) -> Option<PathBuf>;
 
-    /// A URL at which the store itself gives the blob to whoever has it, for so long. `None` of bytes that
+    /// Signs a URL at which the store itself gives the blob to whoever has it, for so long. `None` of bytes that
     /// only we can give. The URL is a credential.
     fn presign<'a>(
         &'a self,
-        _location: &'a BlobLocation,
-        _asked: &'a Presign<'a>,
-    ) -> Answer<'a, Option<String>> {
-        Box::pin(async { Ok(None) })
-    }
+        location: &'a BlobLocation,
+        asked: &'a Presign<'a>,
+    ) -> Answer<'a, Option<String>>;
 
-    /// Whether these bytes are this installation's alone. A store that others can reach, too, is marked with the
+    /// Checks that these bytes are this installation's alone. A store that others can reach, too, is marked with the
     /// id that it was opened with where it has no mark; one that is another's is [`BlobError::Foreign`], also
     /// from `stage`. Whoever removes what no row names asks this first. A store that only one installation can
     /// have says yes.
-    fn claim(&self) -> Answer<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
+    fn claim(&self) -> Answer<'_, ()>;
 
-    /// As [`BlobStore::claim`], and changes nothing: a store without a mark is nobody's, which is no error.
-    fn expect_no_other(&self) -> Answer<'_, ()> {
-        Box::pin(async { Ok(()) })
-    }
+    /// Checks what [`BlobStore::claim`] does, and changes nothing: a store without a mark is nobody's, which is no
+    /// error.
+    fn expect_no_other(&self) -> Answer<'_, ()>;
 
-    /// Whether the store can be read and takes new blobs now, as far as it costs little to find out. A store on a
+    /// Checks that the store can be read and takes new blobs now, as far as it costs little to find out. A store on a
     /// disk does all that it does for an upload, with a few bytes. `probe` is a fresh key, under which nothing is
     /// left behind.
-    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
-        Box::pin(async move {
-            self.list(None, 1).await?;
-            // A store that can be read may still take nothing, or be gone: what is open outlives it.
-            self.stage(probe).await.map(drop)
-        })
-    }
+    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()>;
 
     /// Removes a blob. One that is gone already is no error. Whoever has it open can read on, or is told that
     /// it is damaged where the store cannot keep it for them.
@@ -120,6 +110,33 @@ pub trait Staged: Send {
     /// Makes the blob durable and visible under its key, and says what was written. After an error
     /// there is no blob. If the answer is dropped before it came, the blob is there or not, but whole.
     fn commit(self: Box<Self>) -> Answer<'static, Stored>;
+}
+
+/// An object of a store that is read by requests, as it was when it was opened.
+pub trait ObjectReader: fmt::Debug + Send + Sync {
+    /// Returns its length in bytes, as it was when it was opened.
+    fn size(&self) -> u64;
+
+    /// Checks that the object is still what it was. Another one, or none, is [`BlobError::Damaged`].
+    fn check(&self) -> Answer<'_, ()>;
+
+    /// Reads the part from `start` up to `end`, which lies inside, into memory of its own: it may be kept for as
+    /// long as one likes, and counts for no memory budget of downloads.
+    fn read(self: Arc<Self>, start: u64, end: u64) -> Answer<'static, Bytes>;
+
+    /// Streams the part from `start` up to `end`, which lies inside. Nothing is asked for yet. Where memory is scarce
+    /// the first request is for `first` bytes at most.
+    fn stream(self: Arc<Self>, start: u64, end: u64, first: usize) -> Box<dyn ObjectStream>;
+}
+
+/// A part of an object on its way here.
+pub trait ObjectStream: Send {
+    /// Waits for the next bytes, at least one; `None` once there were all. The store is asked for more only from in
+    /// here, so a client that takes slowly is sent slowly. The bytes count for the memory budget until they are
+    /// dropped: a caller that keeps them may wait for ever for the next ones. Where the store breaks off, the rest is
+    /// asked for again a bounded number of times. Bytes of another object are [`BlobError::Damaged`], never sent.
+    /// Dropping the answer loses no bytes.
+    fn next(&mut self) -> Answer<'_, Option<Bytes>>;
 }
 
 /// What was written.
@@ -162,7 +179,7 @@ pub enum Blob {
     /// Bytes in memory.
     Memory(Bytes),
     /// An object of a store, as it was when it was looked at.
-    Object(Arc<s3::Object>),
+    Object(Arc<dyn ObjectReader>),
 }
 
 /// What a URL of the store is to be for. The store repeats the texts in its answer.

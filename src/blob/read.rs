@@ -11,8 +11,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
 use super::blocking::blocking;
-use super::s3::Reader;
-use super::{Answer, Blob, BlobError};
+use super::{Answer, Blob, BlobError, ObjectStream};
 
 const READING: &str = "reading a blob";
 const CHECKING: &str = "looking at an open blob";
@@ -109,11 +108,12 @@ impl Blob {
         })
     }
 
-    /// The bytes from `start` up to `end`, which lie inside the blob, as they come from a store that sends
-    /// them piece by piece; `None` of a blob that is read by [`Blob::read_at`].
-    pub fn reader(&self, start: u64, end: u64) -> Option<Reader> {
+    /// Streams the bytes from `start` up to `end`, which lie inside the blob, from a store that sends them piece by
+    /// piece; `None` of a blob that is read by [`Blob::read_at`]. Where memory is scarce the store is asked for
+    /// `first` bytes at most at first.
+    pub fn stream(&self, start: u64, end: u64, first: usize) -> Option<Box<dyn ObjectStream>> {
         match self {
-            Self::Object(object) => Some(Reader::new(Arc::clone(object), start, end)),
+            Self::Object(object) => Some(Arc::clone(object).stream(start, end, first)),
             Self::File { .. } | Self::Memory(_) => None,
         }
     }

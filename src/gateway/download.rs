@@ -14,8 +14,7 @@ use super::Gateway;
 use super::doctor::expect_whole;
 use super::refusal::Refusal;
 use super::revocations::{RowsAt, STALENESS_MAX};
-use crate::blob::Blob;
-use crate::blob::s3::Reader;
+use crate::blob::{Blob, ObjectStream};
 pub use crate::blob::{Presign, Stamp};
 use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
@@ -89,7 +88,7 @@ impl Download {
 
 /// A part of a file as a store sends it. Cloning is a reference count, and no second stream.
 #[derive(Clone)]
-pub struct Stream(Arc<Mutex<Reader>>);
+pub struct Stream(Arc<Mutex<Box<dyn ObjectStream>>>);
 
 impl Stream {
     /// The next bytes. What breaks off is asked for again a few times; then, and where the bytes are other
@@ -141,8 +140,8 @@ impl Content {
     /// The bytes from `start` up to `end`, where they come from a store piece by piece. Unless there is plenty of
     /// room, it is asked for `first` bytes at most at first; whoever takes them quickly has more asked for.
     pub fn stream(&self, start: u64, end: u64, first: usize) -> Option<Stream> {
-        let reader = self.blob.reader(start, end)?.beginning_with(first);
-        Some(Stream(Arc::new(Mutex::new(reader))))
+        let stream = self.blob.stream(start, end, first)?;
+        Some(Stream(Arc::new(Mutex::new(stream))))
     }
 
     /// Whether this part can be sent without waiting for a disk, as far as can be told at once. A file that

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::blob::s3::Reader;
-use crate::blob::{Blob, BlobError, BlobStore};
+use crate::blob::{Blob, BlobError, BlobStore, ObjectStream};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
@@ -14,14 +13,14 @@ const PIECE_BYTES: u64 = 1024 * 1024;
 /// Reads one blob.
 pub(super) struct Pieces {
     blob: Blob,
-    reader: Option<Reader>,
+    stream: Option<Box<dyn ObjectStream>>,
     next: u64,
 }
 
 impl Pieces {
     pub(super) fn of(blob: Blob) -> Self {
         Self {
-            reader: blob.reader(0, blob.size()),
+            stream: blob.stream(0, blob.size(), usize::MAX),
             blob,
             next: 0,
         }
@@ -29,8 +28,8 @@ impl Pieces {
 
     /// The next bytes, at least one; `None` once there were all.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
-        if let Some(reader) = &mut self.reader {
-            return reader.next().await;
+        if let Some(stream) = &mut self.stream {
+            return stream.next().await;
         }
         let length = (self.blob.size() - self.next).min(PIECE_BYTES);
         if length == 0 {

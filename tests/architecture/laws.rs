@@ -40,6 +40,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
+/// The ports of two layers, and their adapters.
+const ADAPTERS: &[(&str, &[&str])] = &[
+    ("blob", &["disk", "memory", "s3"]),
+    ("catalog", &["memory", "postgres", "sql", "sqlite"]),
+];
+
 /// The classes of what is left to do.
 const TODO_CLASSES: [&str; 3] = ["TODO-hardening", "TODO-correctness", "TODO-cleanup"];
 
@@ -64,6 +70,45 @@ pub(super) fn imports(tree: &Tree) -> Vec<String> {
         for (offset, name) in roots.iter().flat_map(|root| children(&file.code, root)) {
             if name != floor && !allowed.contains(&name) {
                 let what = format!("`{floor}` may not import `{name}`");
+                violations.push(file.at(offset, &what));
+            }
+        }
+    }
+    violations
+}
+
+pub(super) fn adapters(tree: &Tree) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (port, adapters) in ADAPTERS {
+        for file in tree
+            .files
+            .iter()
+            .filter(|file| file.is_below(&["gateway", "web"]))
+        {
+            let roots: [&[&str]; 2] = [&["crate", ":", ":", port], &[port]];
+            for (offset, name) in roots.iter().flat_map(|root| children(&file.code, root)) {
+                if adapters.contains(&name) {
+                    let what = format!("names `{name}`, an adapter of the port `{port}`");
+                    violations.push(file.at(offset, &what));
+                }
+            }
+        }
+    }
+    // The port of blobs itself, which is what stands in the layer besides its adapters.
+    let [(port, adapters), ..] = ADAPTERS else {
+        return violations;
+    };
+    let is_port = |file: &&SourceFile| match file.module().as_slice() {
+        [layer, rest @ ..] => {
+            layer == port && rest.first().is_none_or(|part| !adapters.contains(part))
+        }
+        [] => false,
+    };
+    for file in tree.files.iter().filter(is_port) {
+        for adapter in *adapters {
+            let roots: [&[&str]; 2] = [&["super", ":", ":", adapter], &[adapter]];
+            for (offset, _) in roots.iter().flat_map(|root| children(&file.code, root)) {
+                let what = format!("the port `{port}` names `{adapter}`, an adapter of its own");
                 violations.push(file.at(offset, &what));
             }
         }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
 use object_store::client::{HttpConnector as _, ReqwestConnector};
-use object_store::{BackoffConfig, ClientOptions, CredentialProvider, RetryConfig};
+use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 use tokio::sync::Semaphore;
 
 use super::fault::fault;
@@ -80,7 +80,7 @@ pub(super) fn connect(
         .with_region(region.unwrap_or(REGION))
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_disable_bulk_delete(true)
-        .with_retry(retries())
+        .with_retry(no_retries())
         .with_client_options(options.clone());
     let endpoint = settings.endpoint_url().map_err(|why| BlobError::Io {
         doing: OPENING,
@@ -130,16 +130,11 @@ fn part_bytes(size_max: u64) -> usize {
     usize::try_from(wanted).unwrap_or(usize::MAX)
 }
 
-/// How often the client itself makes a request again that the store did not answer, or answered with 5xx.
-fn retries() -> RetryConfig {
+/// The client makes no request again by itself, nor asks twice for credentials: `retry.rs` does.
+fn no_retries() -> RetryConfig {
     RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: Duration::from_millis(100),
-            max_backoff: Duration::from_secs(2),
-            base: 2.0,
-        },
-        max_retries: 3,
-        retry_timeout: Duration::from_secs(8),
+        max_retries: 0,
+        ..RetryConfig::default()
     }
 }
 

@@ -6,12 +6,8 @@ use object_store::Error;
 
 use crate::blob::BlobError;
 
-/// How often a thing is tried before it counts as refused.
-pub(super) const TRIES_MAX: u32 = 4;
-
-/// How long the second try waits; each further one twice as long. A random part of it, at least half, so that
-/// those who failed together do not come back together.
-const PAUSE: Duration = Duration::from_millis(200);
+/// What the client says of a store in another region.
+const REDIRECTED: &str = "Received redirect without LOCATION";
 
 /// How much of an error's text is kept, in bytes. A store may say anything in it.
 const TEXT_BYTES_MAX: usize = 400;
@@ -50,13 +46,27 @@ pub(super) fn is_unknown(error: &Error) -> bool {
     matches!(error, Error::NotImplemented { .. }) || error.to_string().contains("NotImplemented")
 }
 
-/// Waits before another try.
-pub(super) async fn pause(tries: u32) {
-    let whole = PAUSE * (1 << tries.min(5));
-    let mut random = [0];
-    // Without randomness it is the whole time.
-    let share = getrandom::fill(&mut random).map_or(255, |()| random[0]);
-    tokio::time::sleep(whole / 2 + whole / 2 * u32::from(share) / 255).await;
+/// Returns whether the same request may be answered otherwise a moment later: the store was not reached, broke off, or
+/// says that it is out of order or too busy.
+pub(super) fn is_transient(error: &Error) -> bool {
+    // The client has a kind for each other status that it knows.
+    let Error::Generic { .. } = error else {
+        return false;
+    };
+    let text = error.to_string();
+    let is_final = match status_of(&text) {
+        Some(408 | 429) => false,
+        Some(status) => (300..500).contains(&status),
+        None => text.contains(REDIRECTED),
+    };
+    let is_full = matches!(fault("", error), BlobError::NoSpace { .. });
+    !is_final && !is_full && !is_unknown(error)
+}
+
+/// The status in the client's text.
+fn status_of(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
 }
 
 /// The `Code` of S3's error documents.
@@ -112,6 +122,42 @@ mod tests {
     fn a_full_store_is_no_space() {
         let full = generic("403 Forbidden: <Error><Code>QuotaExceeded</Code></Error>");
         assert!(matches!(fault("testing", &full), BlobError::NoSpace { .. }));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let said = |status: &str| {
+            format!(
+                "Error performing PUT http://s/b in 1ms - Server returned non-2xx status code: {status}: <Error/>"
+            )
+        };
+        for (text, is_passing) in [
+            (said("500 Internal Server Error"), true),
+            (said("503 Service Unavailable"), true),
+            (said("429 Too Many Requests"), true),
+            (said("400 Bad Request"), false),
+            (said("301 Moved Permanently"), false),
+            (
+                said("501 Not Implemented") + "<Code>NotImplemented</Code>",
+                false,
+            ),
+            (
+                said("507 Insufficient Storage") + "<Code>InsufficientStorage</Code>",
+                false,
+            ),
+            ("HTTP error: request or response body error".into(), true),
+            (
+                "Received redirect without LOCATION, this normally indicates".into(),
+                false,
+            ),
+        ] {
+            assert_eq!(is_transient(&generic(&text)), is_passing, "{text}");
+        }
+        let denied = Error::PermissionDenied {
+            path: "a".into(),
+            source: said("403 Forbidden").into(),
+        };
+        assert!(!is_transient(&denied));
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! Blobs as objects of an S3-compatible store: AWS S3, Ceph, MinIO, Garage and others.
 //!
 //! A blob is the object `PREFIX/blobs/<32 hex>`. Any number of processes may work on one prefix; nothing else
-//! may write below it, and an object beside the blobs says whose they are. A small blob is put in one request, a larger one in parts that are sent while more
-//! comes in, and is an object from the moment on that the store has completed them. Either way the store
-//! holds every request to a signed SHA-256 of what was sent.
+//! may write below it, and an object beside the blobs says whose they are. A small blob is put in one request, a
+//! larger one in parts that are sent while more comes in, and is an object from the moment on that the store has
+//! completed them. Either way the store holds every request to a signed SHA-256 of what was sent.
 //!
 //! A store that does not answer, or says no for a reason of its own, is [`BlobError::Unavailable`]: what it
-//! holds may be good. Requests that change nothing by being made twice are made again, a bounded number of
-//! times.
+//! holds may be good. Idempotent requests are made again, a bounded number of times (`retry.rs`).
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use object_store::list::{PaginatedListOptions, PaginatedListStore as _};
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore as _, ObjectStoreExt as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged};
@@ -33,6 +32,7 @@ mod connect;
 mod fault;
 mod owner;
 mod read;
+mod retry;
 mod room;
 mod settings;
 mod stage;
@@ -41,10 +41,12 @@ mod tests;
 mod uploads;
 mod write;
 
-pub use read::{HELD_BYTES_MAX, Object, Reader};
+pub use read::HELD_BYTES_MAX;
 pub use settings::{Ambient, Bucket, Settings, VARIABLES};
 
 use fault::{fault, is_missing, late};
+use read::Object;
+use retry::retried;
 use room::Room;
 use stage::Stage;
 use uploads::UPLOAD_SECONDS_MAX;
@@ -120,17 +122,21 @@ impl Shared {
         format!("{}blobs/", self.prefix)
     }
 
-    /// What is asked for, if it is answered in time. It is asked when it is its turn.
+    /// What is asked for, if it is answered in time. It is asked when a permit is free.
     async fn within<T>(
         &self,
         doing: &'static str,
         asked: impl Future<Output = T>,
     ) -> Result<T, BlobError> {
-        let turn = timeout(TURN_WITHIN, self.turns.acquire()).await;
-        // It is never closed.
-        let _turn = turn.map_err(|_| late(doing, TURN_WITHIN))?.ok();
+        let _permit = self.permit(doing).await?;
         let answer = timeout(ANSWER_WITHIN, asked).await;
         answer.map_err(|_| late(doing, ANSWER_WITHIN))
+    }
+
+    /// Waits until one more request may be under way; none, once the store is closed, which it never is.
+    async fn permit(&self, doing: &'static str) -> Result<Option<SemaphorePermit<'_>>, BlobError> {
+        let permit = timeout(TURN_WITHIN, self.turns.acquire()).await;
+        Ok(permit.map_err(|_| late(doing, TURN_WITHIN))?.ok())
     }
 
     /// An object's length and tag, if it is there.
@@ -143,10 +149,8 @@ impl Shared {
                 range: (!head).then_some(GetRange::Bounded(0..1)),
                 ..GetOptions::default()
             };
-            match self
-                .within(DOING, self.store.get_opts(path, options))
-                .await?
-            {
+            let get = || self.store.get_opts(path, options.clone());
+            match self.ask(DOING, get).await? {
                 Ok(found) => return Ok(Some(found.meta)),
                 Err(error) if is_missing(&error) => {}
                 Err(error) => return Err(fault(DOING, &error)),
@@ -170,9 +174,8 @@ impl Shared {
                 max_keys: Some(PAGE.min(limit - found.len())),
                 ..PaginatedListOptions::default()
             };
-            let page = self
-                .within(DOING, self.store.list_paginated(Some(&blobs), options))
-                .await?;
+            let list = || self.store.list_paginated(Some(&blobs), options.clone());
+            let page = self.ask(DOING, list).await?;
             let page = page.map_err(|error| fault(DOING, &error))?;
             let objects = page.result.objects;
             for object in &objects {
@@ -199,10 +202,8 @@ impl Shared {
 
     async fn remove(&self, key: BlobKey) -> Result<(), BlobError> {
         const DOING: &str = "removing a blob";
-        match self
-            .within(DOING, self.store.delete(&self.path(key)))
-            .await?
-        {
+        let path = self.path(key);
+        match self.ask(DOING, || self.store.delete(&path)).await? {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(fault(DOING, &error)),
@@ -222,9 +223,12 @@ impl Shared {
             Method::GET
         };
         let lives = Duration::from_secs(asked.seconds);
-        let signing = self.store.signed_url_opts(method, path, lives, &options);
+        let sign = || {
+            let method = method.clone();
+            self.store.signed_url_opts(method, path, lives, &options)
+        };
         // Nothing is asked of the store, so it is nobody's turn; who gives us credentials may be slow.
-        let url = timeout(ANSWER_WITHIN, signing).await;
+        let url = timeout(ANSWER_WITHIN, retried(sign)).await;
         let url = url.map_err(|_| late(DOING, ANSWER_WITHIN))?;
         Ok(url.map_err(|error| fault(DOING, &error))?.into())
     }

@@ -103,14 +103,14 @@ impl Shared {
     /// What the mark says, if there is one.
     async fn marked(&self) -> Result<Option<String>, BlobError> {
         let path = self.mark_path();
-        let asked = async {
+        let get = || async {
             let found = self.store.get_opts(&path, GetOptions::default()).await?;
             if found.meta.size > BYTES_MAX {
                 return Ok(Bytes::new());
             }
             found.bytes().await
         };
-        match self.within(CLAIMING, asked).await? {
+        match self.ask(CLAIMING, get).await? {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(fault(CLAIMING, &error)),
@@ -122,11 +122,11 @@ impl Shared {
         const DOING: &str = "marking whose bytes they are";
         let path = self.mark_path();
         let put = |mode: PutMode| {
-            let payload = PutPayload::from(format!("{ours}\n"));
-            self.within(
-                DOING,
-                self.store.put_opts(&path, payload, PutOptions::from(mode)),
-            )
+            let (path, payload) = (&path, PutPayload::from(format!("{ours}\n")));
+            self.ask(DOING, move || {
+                let options = PutOptions::from(mode.clone());
+                self.store.put_opts(path, payload.clone(), options)
+            })
         };
         match put(PutMode::Create).await? {
             Ok(_) | Err(Error::AlreadyExists { .. }) => Ok(()),

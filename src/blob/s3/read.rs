@@ -16,10 +16,11 @@ use object_store::{Error, GetOptions, GetRange, ObjectStore as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::fault::{TRIES_MAX, fault, is_missing, late, pause};
+use super::fault::{fault, is_missing, late};
+use super::retry::Retry;
 use super::room::{PIECE_BYTES, Taken, held};
 use super::{BYTES_WITHIN, Shared};
-use crate::blob::BlobError;
+use crate::blob::{Answer, BlobError, ObjectReader, ObjectStream};
 
 /// What the bytes of one download take in memory at most: the piece in hand, and what the connection to the
 /// store reads ahead of it (hyper's buffer, at most 408 KiB each). No more is fetched before that is taken.
@@ -41,7 +42,7 @@ const PROGRESS_BYTES: u64 = 64 * 1024;
 const READING: &str = "reading a blob";
 
 /// An object as it was when it was looked at.
-pub struct Object {
+pub(super) struct Object {
     pub(super) shared: Arc<Shared>,
     pub(super) path: Path,
     pub(super) e_tag: Option<String>,
@@ -49,7 +50,7 @@ pub struct Object {
 }
 
 /// A part of an object on its way here.
-pub struct Reader {
+struct Stream {
     object: Arc<Object>,
     open: Option<Open>,
     /// How many bytes are asked for at once.
@@ -58,8 +59,8 @@ pub struct Reader {
     piece: Arc<Semaphore>,
     next: u64,
     end: u64,
-    /// How often it failed since `mark`.
-    failures: u32,
+    /// The tries since `mark`.
+    retry: Retry,
     mark: u64,
 }
 
@@ -73,39 +74,49 @@ struct Open {
 }
 
 impl Object {
-    pub(in crate::blob) const fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// Looks whether the object is still what it was.
-    pub(in crate::blob) async fn check(&self) -> Result<(), BlobError> {
-        let now = self.shared.look(&self.path).await?;
-        match now {
-            Some(now) if now.size == self.size && now.e_tag == self.e_tag => Ok(()),
-            Some(now) => Err(self.damaged(&format!("it is another one, of {} bytes", now.size))),
-            None => Err(self.damaged("it is not there")),
-        }
-    }
-
-    /// The part from `start` up to `end`, which lies inside, held in memory: a copy, which may be kept for as
-    /// long as one likes and takes no room of the downloads'.
-    pub(in crate::blob) async fn read(
-        self: &Arc<Self>,
-        start: u64,
-        end: u64,
-    ) -> Result<Bytes, BlobError> {
-        let mut reader = Reader::new(Arc::clone(self), start, end);
-        let length = usize::try_from(end - start).unwrap_or(HELD_BYTES_MAX);
-        let mut all = BytesMut::with_capacity(length.min(HELD_BYTES_MAX));
-        while let Some(bytes) = reader.next().await? {
-            all.extend_from_slice(&bytes);
-        }
-        Ok(all.freeze())
-    }
-
     fn damaged(&self, what: &str) -> BlobError {
         let what = format!("object {}: {what}", self.path);
         BlobError::Damaged { what }
+    }
+}
+
+impl ObjectReader for Object {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn check(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            let now = self.shared.look(&self.path).await?;
+            match now {
+                Some(now) if now.size == self.size && now.e_tag == self.e_tag => Ok(()),
+                Some(now) => {
+                    Err(self.damaged(&format!("it is another one, of {} bytes", now.size)))
+                }
+                None => Err(self.damaged("it is not there")),
+            }
+        })
+    }
+
+    fn read(self: Arc<Self>, start: u64, end: u64) -> Answer<'static, Bytes> {
+        Box::pin(async move {
+            let mut stream = Stream::new(self, start, end);
+            let length = usize::try_from(end - start).unwrap_or(HELD_BYTES_MAX);
+            let mut all = BytesMut::with_capacity(length.min(HELD_BYTES_MAX));
+            while let Some(bytes) = stream.next_bytes().await? {
+                all.extend_from_slice(&bytes);
+            }
+            Ok(all.freeze())
+        })
+    }
+
+    fn stream(self: Arc<Self>, start: u64, end: u64, first: usize) -> Box<dyn ObjectStream> {
+        let is_plentiful = self.shared.room.is_plentiful();
+        let mut stream = Stream::new(self, start, end);
+        if !is_plentiful {
+            stream.window = stream.window.min(first as u64);
+        }
+        Box::new(stream)
     }
 }
 
@@ -116,9 +127,15 @@ impl fmt::Debug for Object {
     }
 }
 
-impl Reader {
+impl ObjectStream for Stream {
+    fn next(&mut self) -> Answer<'_, Option<Bytes>> {
+        Box::pin(self.next_bytes())
+    }
+}
+
+impl Stream {
     /// Of the part from `start` up to `end`, which must lie inside. Nothing is asked for yet.
-    pub(in crate::blob) fn new(object: Arc<Object>, start: u64, end: u64) -> Self {
+    fn new(object: Arc<Object>, start: u64, end: u64) -> Self {
         Self {
             object,
             open: None,
@@ -126,44 +143,30 @@ impl Reader {
             piece: Arc::new(Semaphore::new(1)),
             next: start,
             end,
-            failures: 0,
+            retry: Retry::default(),
             mark: start,
         }
     }
 
-    /// The same, whose first window has so many bytes at most, unless there is plenty of room.
-    #[must_use]
-    pub fn beginning_with(mut self, bytes: usize) -> Self {
-        if !self.object.shared.room.is_plentiful() {
-            self.window = self.window.min(bytes as u64);
-        }
-        self
-    }
-
-    /// The next bytes, at least one; `None` once there were all. The store is asked for more only from in
-    /// here, so whoever takes slowly is sent slowly. The bytes take room in memory until they are dropped: who
-    /// keeps them may wait for ever for the next ones. Where the connection to the store breaks or falls
-    /// silent, the rest is asked for anew, `TRIES_MAX` times without progress at most. Bytes of another
-    /// object are `Damaged`, never sent. Dropping the answer loses no bytes.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
+    /// The next bytes. Where the connection to the store breaks or falls silent, the rest is asked for anew, until
+    /// the tries without progress are used up.
+    async fn next_bytes(&mut self) -> Result<Option<Bytes>, BlobError> {
         while self.next < self.end {
             match self.try_next().await {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => {
                     self.next += bytes.len() as u64;
                     if self.next - self.mark >= PROGRESS_BYTES {
-                        (self.mark, self.failures) = (self.next, 0);
+                        (self.mark, self.retry) = (self.next, Retry::default());
                     }
                     return Ok(Some(bytes));
                 }
                 Err(error @ BlobError::Unavailable { .. }) => {
                     self.open = None;
-                    self.failures += 1;
-                    if self.failures >= TRIES_MAX {
+                    tracing::debug!(error = %error, at = self.next, "reading a blob failed");
+                    if !self.retry.again().await {
                         return Err(error);
                     }
-                    tracing::debug!(error = %error, at = self.next, "reading a blob again");
-                    pause(self.failures).await;
                 }
                 Err(error) => return Err(error),
             }
@@ -254,6 +257,7 @@ async fn open(
         range: Some(GetRange::Bounded(start..end)),
         ..GetOptions::default()
     };
+    // The stream makes it again.
     let asked = object.shared.store.get_opts(&object.path, options);
     let found = match object.shared.within(READING, asked).await? {
         Ok(found) => found,

@@ -10,9 +10,9 @@ use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
 
-use super::fault::{TRIES_MAX, fault, late, pause};
+use super::fault::fault;
+use super::retry::Retry;
 use super::room::{FIRST_BYTES, Taken, held};
 use super::uploads::UPLOAD_SECONDS_MAX;
 use super::write::{COMMITTING, WRITING, taken};
@@ -302,12 +302,15 @@ impl Parts {
         if self.shared.look(&self.path).await?.is_some() {
             return Err(taken());
         }
-        let (store, parts) = (&self.shared.store, self.sent.clone());
-        let completing = timeout(SENT_WITHIN, store.complete_multipart(&self.path, id, parts));
-        let answer = match completing.await {
-            Ok(answer) => answer.map_err(|error| fault(COMMITTING, &error)),
-            Err(_) => Err(late(COMMITTING, SENT_WITHIN)),
-        };
+        let (store, parts) = (&self.shared.store, &self.sent);
+        let complete = || store.complete_multipart(&self.path, id, parts.clone());
+        let mut retry = Retry::default();
+        let sent = self
+            .shared
+            .send(COMMITTING, SENT_WITHIN, &mut retry, complete);
+        let answer = sent
+            .await
+            .and_then(|answer| answer.map_err(|error| fault(COMMITTING, &error)));
         match self
             .shared
             .is_written(&self.path, size, &self.writer)
@@ -360,14 +363,8 @@ async fn give_up(
         },
         Id::None => return,
     };
-    for tries in 1..=TRIES_MAX {
-        match shared.abort(&path, &id).await {
-            Ok(()) => return,
-            Err(error) if tries == TRIES_MAX => {
-                tracing::warn!(%error, "an upload that was given up is left to a sweep");
-            }
-            Err(_) => pause(tries).await,
-        }
+    if let Err(error) = shared.abort(&path, &id).await {
+        tracing::warn!(%error, "an upload that was given up is left to a sweep");
     }
 }
 

@@ -96,9 +96,9 @@ async fn a_blob_of_several_parts_reads_back() {
         let blob = blob.unwrap();
         assert!(contract::read(&blob).await == bytes, "{whole} and {rest}");
         let (start, end) = (5 * 1024 * 1024 - 10, bytes.len() as u64);
-        let mut reader = blob.reader(start, end).unwrap();
+        let mut stream = blob.stream(start, end, usize::MAX).unwrap();
         let mut tail = Vec::new();
-        while let Some(bytes) = reader.next().await.unwrap() {
+        while let Some(bytes) = stream.next().await.unwrap() {
             tail.extend_from_slice(&bytes);
         }
         assert!(tail == bytes[usize::try_from(start).unwrap()..]);
@@ -185,8 +185,8 @@ async fn another_object_under_the_name_is_never_read() {
     contract::put(&store, key, &[b"FOUR"]).await;
     contract::damage(blob.read_at(0, 4).await);
     contract::damage(blob.check().await);
-    let mut reader = blob.reader(1, 3).unwrap();
-    contract::damage(reader.next().await);
+    let mut stream = blob.stream(1, 3, usize::MAX).unwrap();
+    contract::damage(stream.next().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,24 +281,25 @@ impl Drop for Always {
 }
 
 /// Answers every request with this, for what no real store says.
-async fn always(answer: &'static str) -> (Settings, Always) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+async fn always(status: &'static str, answer: &'static str) -> (Settings, Always) {
+    use tokio::io::AsyncWriteExt as _;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
     let lines = Arc::clone(&asked);
     let running = tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            let (mut head, length) = (vec![0; 16 * 1024], answer.len());
-            let read = client.read(&mut head).await.unwrap_or(0);
-            let line = String::from_utf8_lossy(&head[..read]);
-            let line = line.lines().next().unwrap_or_default().to_owned();
-            lines.lock().unwrap().push(line);
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\nETag: \"a\"\r\n\
-                 Last-Modified: Mon, 18 May 2026 15:34:52 GMT\r\n\r\n"
-            );
-            let _ = client.write_all((head + answer).as_bytes()).await;
+            let lines = Arc::clone(&lines);
+            tokio::spawn(async move {
+                let line = request_line(&mut client).await;
+                lines.lock().unwrap().push(line);
+                let length = answer.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\nETag: \"a\"\r\n\
+                     Last-Modified: Mon, 18 May 2026 15:34:52 GMT\r\n\r\n"
+                );
+                let _ = client.write_all((head + answer).as_bytes()).await;
+            });
         }
     });
     let mut ambient = Ambient::default();
@@ -318,6 +319,69 @@ async fn always(answer: &'static str) -> (Settings, Always) {
     (settings, Always { running, asked })
 }
 
+/// Reads a request to its end, and returns its first line.
+async fn request_line(client: &mut tokio::net::TcpStream) -> String {
+    use tokio::io::AsyncReadExt as _;
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).to_lowercase();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                break;
+            }
+        }
+        if client.read_buf(&mut request).await.unwrap_or(0) == 0 {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&request);
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// There is one policy: neither the client of the store makes a request again by itself, nor a caller around it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_fails_for_now_is_made_four_times_and_one_that_is_refused_once() {
+    for (status, tries) in [
+        ("503 Slow Down", retry::TRIES_MAX),
+        ("500 Internal Server Error", retry::TRIES_MAX),
+        ("400 Bad Request", 1),
+        ("403 Forbidden", 1),
+    ] {
+        let (settings, server) = always(status, "").await;
+        let store = open(&settings);
+        let shared = &store.shared;
+        let [whole, of_parts] = [1, 2].map(|number| shared.path(contract::key(12, number)));
+        let (id, bytes) = ("id".to_owned(), Bytes::from_static(b"bytes"));
+        let failed = tokio::join!(
+            async { shared.put(&whole, bytes.clone(), "writer").await.is_err() },
+            async {
+                shared
+                    .put_part(&of_parts, &id, 0, bytes.clone())
+                    .await
+                    .is_err()
+            },
+            async { shared.begin_upload(&of_parts, "writer").await.is_err() },
+            async { shared.abort(&of_parts, &id).await.is_err() },
+            async { shared.look(&whole).await.is_err() },
+            async { shared.list(None, 1).await.is_err() },
+            async { shared.remove(contract::key(12, 1)).await.is_err() },
+        );
+        assert_eq!(failed, (true, true, true, true, true, true, true));
+        let mut counts = std::collections::BTreeMap::new();
+        for line in server.asked() {
+            *counts.entry(line).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 7, "{counts:?}");
+        assert!(
+            counts.values().all(|count| *count == tries),
+            "{status} {counts:?}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_never_gets_on_is_an_error_and_no_loop() {
     let blobs = "<ListBucketResult><IsTruncated>true</IsTruncated>\
@@ -327,7 +391,7 @@ async fn a_list_that_never_gets_on_is_an_error_and_no_loop() {
     let nothing = "<ListBucketResult><IsTruncated>true</IsTruncated>\
         <NextContinuationToken>again</NextContinuationToken></ListBucketResult>";
     for answer in [blobs, nothing] {
-        let (settings, running) = always(answer).await;
+        let (settings, running) = always("200 OK", answer).await;
         let listed = timeout(PATIENCE, open(&settings).list(None, 5))
             .await
             .unwrap();
@@ -337,7 +401,7 @@ async fn a_list_that_never_gets_on_is_an_error_and_no_loop() {
     }
     let uploads = "<ListMultipartUploadsResult><NextKeyMarker>blobs/a</NextKeyMarker>\
         <NextUploadIdMarker>1</NextUploadIdMarker><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>";
-    let (settings, running) = always(uploads).await;
+    let (settings, running) = always("200 OK", uploads).await;
     let store = open(&settings);
     for listed in [store.abandoned_stages(), store.sweep_stages(9)] {
         let listed = timeout(PATIENCE, listed).await.unwrap();

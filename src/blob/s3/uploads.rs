@@ -98,10 +98,8 @@ impl Shared {
     pub(super) async fn abort(&self, path: &Path, id: &str) -> Result<(), BlobError> {
         const DOING: &str = "aborting an upload";
         let id = id.to_owned();
-        match self
-            .within(DOING, self.store.abort_multipart(path, &id))
-            .await?
-        {
+        let abort = || self.store.abort_multipart(path, &id);
+        match self.ask(DOING, abort).await? {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(fault(DOING, &error)),
@@ -132,10 +130,11 @@ impl Shared {
         }
         let options = SignedUrlOptions::default().with_query(query);
         let (bucket, lives) = (Path::default(), std::time::Duration::from_secs(URL_SECONDS));
-        let signing = self
-            .store
-            .signed_url_opts(Method::GET, &bucket, lives, &options);
-        let url = self.within(LISTING, signing).await?;
+        let sign = || {
+            self.store
+                .signed_url_opts(Method::GET, &bucket, lives, &options)
+        };
+        let url = self.ask(LISTING, sign).await?;
         let url = url.map_err(|error| fault(LISTING, &error))?;
         let text = self.within(LISTING, self.get(url.as_str())).await??;
         let page = page_of(&text)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::blob::memory::Memory;
-use crate::blob::{self, Blob, BlobError, BlobStore, Registered, Staged};
+use crate::blob::{self, Blob, BlobError, BlobStore, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -51,6 +51,26 @@ impl BlobStore for Stubborn {
 
     fn path_below(&self, location: &BlobLocation) -> Option<PathBuf> {
         self.inner.path_below(location)
+    }
+
+    fn presign<'a>(
+        &'a self,
+        location: &'a BlobLocation,
+        asked: &'a Presign<'a>,
+    ) -> blob::Answer<'a, Option<String>> {
+        self.inner.presign(location, asked)
+    }
+
+    fn claim(&self) -> blob::Answer<'_, ()> {
+        self.inner.claim()
+    }
+
+    fn expect_no_other(&self) -> blob::Answer<'_, ()> {
+        self.inner.expect_no_other()
+    }
+
+    fn is_reachable(&self, probe: BlobKey) -> blob::Answer<'_, ()> {
+        self.inner.is_reachable(probe)
     }
 
     fn remove(&self, key: BlobKey) -> blob::Answer<'_, ()> {

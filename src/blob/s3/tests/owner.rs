@@ -106,7 +106,7 @@ async fn who_finds_that_the_prefix_was_taken_over_writes_no_more() {
 /// A store that knows no condition writes over whatever is there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mark_that_is_anothers_is_looked_at_before_it_is_put() {
-    let (mut settings, running) = always("00000000000000000000000000000001\n").await;
+    let (mut settings, running) = always("200 OK", "00000000000000000000000000000001\n").await;
     settings.owner = Some(installation(1));
     let store = open(&settings);
     let found = store.is_reachable(contract::key(13, 0)).await;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::blob::{Answer, Blob, Registered, Staged};
+use crate::blob::{Answer, Blob, Presign, Registered, Staged};
 use crate::model::id::InstallationId;
 use crate::model::time::UnixSeconds;
 
@@ -64,6 +64,22 @@ impl BlobStore for Odd {
             self.is_claimed.store(true, Ordering::Relaxed);
             Ok(())
         })
+    }
+
+    fn presign<'a>(
+        &'a self,
+        location: &'a BlobLocation,
+        asked: &'a Presign<'a>,
+    ) -> Answer<'a, Option<String>> {
+        self.inner.presign(location, asked)
+    }
+
+    fn expect_no_other(&self) -> Answer<'_, ()> {
+        self.inner.expect_no_other()
+    }
+
+    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
+        self.inner.is_reachable(probe)
     }
 
     fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
