@@ -175,6 +175,9 @@ pub enum Blob {
         file: Arc<File>,
         /// Length in bytes.
         size: u64,
+        /// What a file that somebody else keeps was like when it was held against its row. `None` of one of ours,
+        /// which never changes.
+        opened: Option<Stamp>,
     },
     /// Bytes in memory.
     Memory(Bytes),

@@ -1,12 +1,12 @@
 //! Reading from an open blob.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::{fstat, fstatfs};
+use rustix::fs::fstatfs;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
@@ -31,11 +31,31 @@ const FETCH_BYTES: usize = 128 * 1024;
 /// The file system that is memory, and does not say of a part that it is.
 const TMPFS: u64 = 0x0102_1994;
 
-/// What tells that an open file was changed. Equal for bytes in memory, always.
+/// What tells that an open file was changed: its times. Equal for bytes in memory, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    modified_seconds: i64,
-    modified_nanos: u64,
+    /// When its bytes were modified, in seconds since 1970 and nanoseconds.
+    modified: (i64, i64),
+    /// When anything of it was changed, which nobody can set back. Only of a file that somebody else keeps: the mode,
+    /// the group and the links of our own may change, and its bytes never do.
+    changed: Option<(i64, i64)>,
+}
+
+impl Stamp {
+    /// Of a file that somebody else keeps.
+    pub(super) fn of_foreign(found: &Metadata) -> Self {
+        Self {
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: Some((found.ctime(), found.ctime_nsec())),
+        }
+    }
+
+    fn of_ours(found: &Metadata) -> Self {
+        Self {
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: None,
+        }
+    }
 }
 
 impl Blob {
@@ -54,15 +74,12 @@ impl Blob {
         let blob = self.clone();
         Box::pin(async move {
             let (file, size) = match blob {
-                Self::File { file, size } => (file, size),
+                Self::File { file, size, .. } => (file, size),
                 Self::Memory(_) => return Ok(()),
                 Self::Object(object) => return object.check().await,
             };
             blocking(CHECKING, move || {
-                let found = file.metadata().map_err(|source| BlobError::Io {
-                    doing: CHECKING,
-                    source,
-                })?;
+                let found = metadata(&file)?;
                 let (links, length) = (found.nlink(), found.len());
                 if links > 0 && length == size {
                     return Ok(());
@@ -77,31 +94,34 @@ impl Blob {
     /// Exactly the `length` bytes from `offset` on, held in memory: ask for a part that may be.
     ///
     /// The part must lie inside the blob; one that does not is an `Io` error of the kind
-    /// `InvalidInput`. A file that was cut short after it was opened is `Damaged`. There are never
-    /// fewer bytes than asked for. Dropping the answer lets a read that has begun run to its end unseen.
+    /// `InvalidInput`. A file that was cut short after it was opened is `Damaged`, and so is one that somebody else
+    /// keeps and that was changed. There are never fewer bytes than asked for. Dropping the answer lets a read that
+    /// has begun run to its end unseen.
     pub fn read_at(&self, offset: u64, length: usize) -> Answer<'static, Bytes> {
         let blob = self.clone();
         Box::pin(async move {
             check_inside(blob.size(), offset, length)?;
-            let file = match blob {
+            let (file, opened) = match blob {
                 Self::Memory(bytes) => {
                     // Inside the bytes, so it fits.
                     let start = usize::try_from(offset).unwrap_or(bytes.len());
                     return Ok(bytes.slice(start..start + length));
                 }
                 Self::Object(object) => return object.read(offset, offset + length as u64).await,
-                Self::File { file, .. } => file,
+                Self::File { file, opened, .. } => (file, opened),
             };
             let mut bytes = vec![0; length];
             // What is in memory is read here and now.
             let at_hand = read_now(&file, &mut bytes, offset).unwrap_or(0);
             if at_hand == length {
+                expect_unchanged(&file, opened)?;
                 return Ok(bytes.into());
             }
             waiting(move || {
                 let (rest, missing) = (offset + at_hand as u64, bytes.get_mut(at_hand..));
                 file.read_exact_at(missing.unwrap_or_default(), rest)
                     .map_err(|error| unread(error, offset, length))?;
+                expect_unchanged(&file, opened)?;
                 Ok(bytes.into())
             })
             .await
@@ -159,24 +179,48 @@ impl Blob {
         })
     }
 
-    /// What the open file is like now. One that is longer or shorter than it was is `Damaged`.
+    /// What the open file is like now. One that is longer or shorter than it was is `Damaged`, and so is one that
+    /// somebody else keeps and that was changed since it was opened.
     pub fn stamp(&self) -> Result<Stamp, BlobError> {
-        let Self::File { file, size } = self else {
+        let Self::File { file, size, opened } = self else {
             return Ok(Stamp::default());
         };
-        let found = fstat(file).map_err(|source| BlobError::Io {
-            doing: "looking at an open blob",
-            source: source.into(),
-        })?;
-        if u64::try_from(found.st_size) != Ok(*size) {
-            let what = format!("an open file of {size} bytes now has {}", found.st_size);
+        let found = metadata(file)?;
+        if found.len() != *size {
+            let what = format!("an open file of {size} bytes now has {}", found.len());
             return Err(BlobError::Damaged { what });
         }
-        Ok(Stamp {
-            modified_seconds: found.st_mtime,
-            modified_nanos: found.st_mtime_nsec,
-        })
+        let Some(opened) = opened else {
+            return Ok(Stamp::of_ours(&found));
+        };
+        let now = Stamp::of_foreign(&found);
+        if now == *opened {
+            Ok(now)
+        } else {
+            Err(changed())
+        }
     }
+}
+
+/// Checks that a file that somebody else keeps is as it was when it was opened. Nothing is looked at of one of ours.
+fn expect_unchanged(file: &File, opened: Option<Stamp>) -> Result<(), BlobError> {
+    match opened {
+        Some(opened) if Stamp::of_foreign(&metadata(file)?) != opened => Err(changed()),
+        _ => Ok(()),
+    }
+}
+
+fn changed() -> BlobError {
+    BlobError::Damaged {
+        what: "a file in place was changed while it was read".into(),
+    }
+}
+
+fn metadata(file: &File) -> Result<Metadata, BlobError> {
+    file.metadata().map_err(|source| BlobError::Io {
+        doing: CHECKING,
+        source,
+    })
 }
 
 /// Waits for a disk where that is no harm to others, when it is our turn.

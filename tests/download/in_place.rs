@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpSocket;
 
 use crate::support::app::TestApp;
 
@@ -91,4 +93,30 @@ async fn a_file_that_was_rewritten_under_its_old_length_and_time_is_not_served()
     under_its_old_time(&path, |path| fs::write(path, b"its bytes").unwrap());
     let again = app.client.get(&link, &[]).await;
     assert_eq!((again.status, &again.body), (200, &before.body));
+}
+
+/// A client that has taken the first bytes of a large file when it is rewritten under its old time, and takes the rest
+/// then. What has left the file by then is in the buffers of the connection at most.
+#[tokio::test]
+async fn a_file_that_is_rewritten_while_it_is_sent_aborts_the_connection() {
+    const SIZE: usize = 48 * 1024 * 1024;
+    let InPlace { app, path, _root } = in_place(&vec![b'a'; SIZE]).await;
+    let link = app.link("file_place", "").await;
+    let parts = format!("bytes=0-{},{}-{}", SIZE / 2, SIZE / 2 + 2, SIZE - 1);
+    for range in ["", &format!("Range: {parts}\r\n")] {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(app.client.0).await.unwrap();
+        let request = format!("GET {link} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{range}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 20"));
+        under_its_old_time(&path, |path| fs::write(path, vec![b'b'; SIZE]).unwrap());
+        // It may be reset, too.
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.len() < SIZE, "{} bytes look whole", answer.len());
+        under_its_old_time(&path, |path| fs::write(path, vec![b'a'; SIZE]).unwrap());
+        assert_eq!(app.client.get(&link, &[]).await.body.len(), SIZE);
+    }
 }

@@ -10,7 +10,7 @@ use super::beneath::{self, Unfit};
 use super::{failed, named};
 use crate::blob::blocking::blocking;
 use crate::blob::content::ContentHasher;
-use crate::blob::{Blob, BlobError, Registered};
+use crate::blob::{Blob, BlobError, Registered, Stamp};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::InPlace;
 use crate::model::text::DetectedText;
@@ -77,6 +77,7 @@ impl Roots {
             });
         }
         Ok(Blob::File {
+            opened: Some(Stamp::of_foreign(&found.metadata)),
             file: Arc::new(found.file),
             size,
         })

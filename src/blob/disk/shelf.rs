@@ -64,6 +64,7 @@ impl Shelf {
                 Ok(Blob::File {
                     file: Arc::new(file),
                     size,
+                    opened: None,
                 })
             }
             Ok((_, metadata)) => Err(damaged(format!(

@@ -77,6 +77,41 @@ async fn a_file_in_place_is_held_to_what_it_was() {
     damage(open_in_place(disk, &at, size).await);
 }
 
+/// Under its old length and its old time, which only the time of change tells.
+#[tokio::test]
+async fn a_file_in_place_that_is_rewritten_while_it_is_open_gives_no_byte_more() {
+    let fixture = Fixture::new();
+    let path = fixture.file_in_place("film.mp4", &sample(1_000_000));
+    let registered = fixture.disk.register(&path).await.unwrap();
+    let blob = open_in_place(&fixture.disk, &registered.file, registered.size).await;
+    let blob = blob.unwrap();
+    let stamp = blob.stamp().unwrap();
+    assert_eq!(blob.stamp().unwrap(), stamp);
+    let before = fs::metadata(&path).unwrap();
+    // A clock of a few milliseconds goes by.
+    while fs::metadata(&path).unwrap().ctime_nsec() == before.ctime_nsec() {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.write_all_at(b"others", 500_000).unwrap();
+        file.set_modified(before.modified().unwrap()).unwrap();
+    }
+    damage(blob.stamp());
+    damage(blob.read_at(0, 10).await);
+    // Of a blob of our own, the mode and the links may change at any time.
+    put(&fixture.disk, key(1, 2), &[b"ours"]).await;
+    let ours = fixture.disk.open(&BlobLocation::Stored(key(1, 2)), 4).await;
+    let ours = ours.unwrap();
+    let Blob::File { file, .. } = &ours else {
+        panic!("it is a file")
+    };
+    let stamp = ours.stamp().unwrap();
+    let before = file.metadata().unwrap();
+    while file.metadata().unwrap().ctime_nsec() == before.ctime_nsec() {
+        file.set_permissions(Permissions::from_mode(0o640)).unwrap();
+    }
+    assert_eq!(ours.stamp().unwrap(), stamp);
+    assert_eq!(read(&ours).await, "ours");
+}
+
 /// The identity that a file in place has now, which is another one.
 fn moved(opened: Result<Blob, BlobError>) -> InPlace {
     match opened {

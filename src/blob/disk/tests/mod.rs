@@ -1,7 +1,7 @@
 //! What is true of blobs on disk besides the contract.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
