@@ -39,8 +39,12 @@ impl Verdict {
 }
 
 impl Gateway {
-    /// Says what a download with this link would meet, in the order it would be met. For an operator, never for a request: it may
-    /// cost a thousand times as much as one.
+    /// Says what a download with this link would meet, in the order it would be met, and changes nothing. For an
+    /// operator, never for a request: it may cost a thousand times as much as one, and reads a file in place whose
+    /// identity moved to its end.
+    ///
+    /// # Errors
+    /// The refusal of the catalogue, or of the store where the bytes cannot be looked at.
     pub async fn explain_link(&self, request: &LinkRequest<'_>) -> Result<Verdict, Refusal> {
         let revocations = self.refresh().await?;
         let verified = match self.judge(request, &revocations, Keyring::explain) {
@@ -58,8 +62,8 @@ impl Gateway {
         if file.damaged_at.is_some() {
             return Ok(Verdict::FileDamaged);
         }
-        match self.open_bytes(&file).await {
-            Ok(_) => Ok(Verdict::Opens),
+        match self.check_bytes(&file).await {
+            Ok(()) => Ok(Verdict::Opens),
             Err(BlobError::Damaged { what }) => {
                 tracing::warn!(what, "the bytes are damaged");
                 Ok(Verdict::FileDamaged)

@@ -2,12 +2,11 @@
 //! from a backup, whose mode or link count was changed, or that somebody rewrote and gave its old time back.
 //!
 //! Only their bytes can tell. So they are hashed again before they are served, each file by one reader and two
-//! files at once in the whole process. What was found is remembered for as long as the identity stays, and the row
-//! takes the identity if the bytes are its own.
+//! files at once in the whole process. What was found is remembered for as long as the identity stays, a failure for
+//! [`FAILED_FOR`]. If the bytes are its own, the row takes the identity in the background: no download waits for that.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +14,11 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 
 use super::Gateway;
+use super::clock::Clock;
+use super::refusal::with_causes;
 use crate::blob::{Blob, BlobError, BlobStore, Registered};
-use crate::catalog::CatalogError;
+use crate::catalog::maintenance::Text;
+use crate::catalog::{Catalog, CatalogError};
 use crate::model::address::FileAddress;
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
@@ -32,22 +34,38 @@ const REMEMBERED_MAX: usize = 10_000;
 /// How long a request waits. The reading goes on, for the next one.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// How long a file that could not be read is not read again.
+const FAILED_FOR: Duration = Duration::from_secs(10);
+
+/// How long a row that did not take its file's identity is left alone. Another gateway may be giving it one.
+const NOTED_EVERY: Duration = Duration::from_secs(10);
+
+/// How often a row is given an identity at once, where others change it meanwhile.
+const NOTING_TRIES: usize = 3;
+
 const READING: &str = "reading a file in place again";
 
 /// A file that was hashed again.
-struct Reread {
-    registered: Registered,
-    /// Whether its row has the new identity, as far as this process knows, or is getting it.
-    is_noted: AtomicBool,
+pub(super) struct Reread {
+    pub(super) registered: Registered,
+    /// When its row was last given the identity, whatever came of that, by the gateway's own clock.
+    noted: Mutex<Option<Duration>>,
 }
 
-/// The outcome of a reading, once there is one.
-type Outcome = Option<Result<Arc<Reread>, String>>;
+/// What a reading found, or why it failed. Cloning is a reference count.
+type Outcome = Result<Arc<Reread>, Arc<str>>;
+
+/// An outcome, and when it came, by the gateway's own clock.
+#[derive(Clone)]
+struct Known {
+    outcome: Outcome,
+    since: Duration,
+}
 
 /// The files that are hashed again, and those that were.
 pub(super) struct Rereads {
-    known: Cache<FileAddress, Arc<Reread>>,
-    under_way: Mutex<HashMap<FileAddress, watch::Receiver<Outcome>>>,
+    known: Cache<FileAddress, Known>,
+    under_way: Mutex<HashMap<FileAddress, watch::Receiver<Option<Outcome>>>>,
     readers: Semaphore,
 }
 
@@ -74,48 +92,29 @@ impl Default for Rereads {
 }
 
 impl Rereads {
-    fn under_way(&self) -> MutexGuard<'_, HashMap<FileAddress, watch::Receiver<Outcome>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<FileAddress, watch::Receiver<Option<Outcome>>>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hashes the file at `path`, or waits for whoever does, [`WAIT_MAX`] at most.
-    async fn read(
-        self: &Arc<Self>,
-        blobs: &Arc<dyn BlobStore>,
-        file: &FileAddress,
-        path: &Path,
-    ) -> Result<Arc<Reread>, BlobError> {
-        let unavailable = |why: String| BlobError::Unavailable {
-            doing: READING,
-            why: format!("{}: {why}", path.display()),
+    /// What is known of a file whose identity is `found` now, if that still counts.
+    fn known(&self, file: &FileAddress, found: &InPlace, now: Duration) -> Option<Outcome> {
+        let Known { outcome, since } = self.known.get(file)?;
+        let counts = match &outcome {
+            Ok(reread) => reread.registered.file.is(found),
+            Err(_) => now.saturating_sub(since) < FAILED_FOR,
         };
-        let Some(mut outcome) = self.join(blobs, file, path) else {
-            let why = format!("{WAITING_MAX} files wait to be read again");
-            return Err(unavailable(why));
-        };
-        let there = outcome.wait_for(Option::is_some);
-        match tokio::time::timeout(WAIT_MAX, there).await {
-            Ok(Ok(outcome)) => match &*outcome {
-                Some(Ok(reread)) => Ok(Arc::clone(reread)),
-                Some(Err(why)) => Err(unavailable(why.clone())),
-                None => Err(unavailable("nothing was found".to_owned())),
-            },
-            Ok(Err(_)) => Err(unavailable("the reading ended early".to_owned())),
-            Err(_) => Err(unavailable(
-                "its identity moved, and it is read again".to_owned(),
-            )),
-        }
+        counts.then_some(outcome)
     }
 
     /// The outcome of the reading of this file that is under way, or that is begun. `None` where too many are.
     fn join(
         self: &Arc<Self>,
-        blobs: &Arc<dyn BlobStore>,
+        (blobs, clock): (&Arc<dyn BlobStore>, &Arc<dyn Clock>),
         file: &FileAddress,
         path: &Path,
-    ) -> Option<watch::Receiver<Outcome>> {
+    ) -> Option<watch::Receiver<Option<Outcome>>> {
         let mut under_way = self.under_way();
         if let Some(outcome) = under_way.get(file) {
             return Some(outcome.clone());
@@ -129,37 +128,77 @@ impl Rereads {
             rereads: Arc::clone(self),
             file: file.clone(),
         };
-        let (blobs, path) = (Arc::clone(blobs), path.to_owned());
+        let (blobs, clock, path) = (Arc::clone(blobs), Arc::clone(clock), path.to_owned());
         tokio::spawn(async move {
             let rereads = Arc::clone(&this.rereads);
             let Ok(_reader) = rereads.readers.acquire().await else {
                 return;
             };
-            let registered = blobs.register(&path).await;
-            let found = registered.map(|registered| {
-                let reread = Arc::new(Reread {
+            let outcome = match blobs.register(&path).await {
+                Ok(registered) => Ok(Arc::new(Reread {
                     registered,
-                    is_noted: AtomicBool::new(false),
-                });
-                rereads.known.insert(this.file.clone(), Arc::clone(&reread));
-                reread
-            });
-            let found = found.map_err(|error| super::refusal::with_causes(&error));
-            // Whoever comes now finds it known, or begins anew.
+                    noted: Mutex::default(),
+                })),
+                Err(error) => Err(with_causes(&error).into()),
+            };
+            let known = Known {
+                outcome: outcome.clone(),
+                since: clock.elapsed(),
+            };
+            rereads.known.insert(this.file.clone(), known);
+            // A request that comes now finds it known.
             drop(this);
-            tell.send_replace(Some(found));
+            tell.send_replace(Some(outcome));
         });
         Some(outcome)
     }
 }
 
+impl Reread {
+    /// Whether the bytes are those of the file's row, where its identity was `found`.
+    ///
+    /// # Errors
+    /// [`BlobError::Damaged`] where they are others.
+    pub(super) fn expect_own(&self, file: &FileRecord, found: &InPlace) -> Result<(), BlobError> {
+        expect_own(&self.registered, file, found)
+    }
+
+    /// Returns whether the row is to be given the identity now: not before, or not lately.
+    fn is_due(&self, now: Duration) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = noted.is_none_or(|before| now.saturating_sub(before) >= NOTED_EVERY);
+        if is_due {
+            *noted = Some(now);
+        }
+        is_due
+    }
+}
+
+fn expect_own(
+    registered: &Registered,
+    file: &FileRecord,
+    found: &InPlace,
+) -> Result<(), BlobError> {
+    if (registered.size, registered.sha256) == (file.size, file.sha256) {
+        return Ok(());
+    }
+    Err(BlobError::Damaged {
+        what: format!(
+            "{}: its identity moved, and its SHA-256 is {}, not {}",
+            found.path.display(),
+            registered.sha256.to_hex(),
+            file.sha256.to_hex()
+        ),
+    })
+}
+
 impl Gateway {
     /// Opens the bytes of a file. A file in place whose identity moved is hashed again first, and its row takes the
-    /// new one if the hash is its own; else it is damage.
+    /// new one in the background if the hash is its own; else it is damage.
     ///
     /// # Errors
     /// As [`BlobStore::open`], but never [`BlobError::Moved`]; and [`BlobError::Unavailable`] where the hashing takes
-    /// more than [`WAIT_MAX`], after which it is worth trying again.
+    /// more than [`WAIT_MAX`] or failed lately, after which it is worth trying again.
     pub(super) async fn open_bytes(&self, file: &FileRecord) -> Result<Blob, BlobError> {
         match self.blobs.open(&file.location, file.size).await {
             Err(BlobError::Moved { found }) => Box::pin(self.open_moved(file, *found)).await,
@@ -167,52 +206,92 @@ impl Gateway {
         }
     }
 
-    async fn open_moved(&self, file: &FileRecord, found: InPlace) -> Result<Blob, BlobError> {
-        let address = file.address();
-        let known = self.rereads.known.get(&address);
-        let reread = match known.filter(|known| known.registered.file.is(&found)) {
-            Some(reread) => reread,
-            None => {
-                self.rereads
-                    .read(&self.blobs, &address, &found.path)
-                    .await?
+    /// Checks that a file's bytes can be opened and, where their identity moved, that they are its own, however long
+    /// that takes. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`BlobStore::open`], but never [`BlobError::Moved`]; and as [`BlobStore::register`].
+    pub(super) async fn check_bytes(&self, file: &FileRecord) -> Result<(), BlobError> {
+        match self.blobs.open(&file.location, file.size).await {
+            Err(BlobError::Moved { found }) => {
+                expect_own(&self.blobs.register(&found.path).await?, file, &found)
             }
-        };
-        let Registered {
-            file: now,
-            size,
-            sha256,
-            // The same bytes are the same text, which the row says already.
-            text: _,
-        } = &reread.registered;
-        if (*size, *sha256) != (file.size, file.sha256) {
-            return Err(BlobError::Damaged {
-                what: format!(
-                    "{}: its identity moved, and its SHA-256 is {}, not {}",
-                    found.path.display(),
-                    sha256.to_hex(),
-                    file.sha256.to_hex()
-                ),
-            });
+            opened => opened.map(drop),
         }
+    }
+
+    async fn open_moved(&self, file: &FileRecord, found: InPlace) -> Result<Blob, BlobError> {
+        let reread = self.reread(file, &found, Some(WAIT_MAX)).await?;
+        reread.expect_own(file, &found)?;
+        let Registered {
+            file: now, size, ..
+        } = &reread.registered;
         let opened = self
             .blobs
             .open(&BlobLocation::InPlace(now.clone()), *size)
             .await;
         let blob = opened.map_err(|error| match error {
-            BlobError::Moved { .. } => BlobError::Unavailable {
-                doing: READING,
-                why: format!("{}: it goes on changing", found.path.display()),
-            },
+            BlobError::Moved { .. } => unavailable(&found.path, "it goes on changing"),
             other => other,
         })?;
-        if !reread.is_noted.swap(true, Ordering::Relaxed)
-            && let Err(error) = self.note_identity(file, now).await
-        {
-            reread.is_noted.store(false, Ordering::Relaxed);
-            tracing::warn!(%error, "the new identity of a file in place is not in its row yet");
-        }
+        self.note_in_background(file, &reread);
         Ok(blob)
+    }
+
+    /// What a file whose identity is `found` now was found to be. Where that is not known, it is hashed, or the hashing
+    /// that is under way is waited for, `wait` at most. The hashing goes on, for the next request.
+    ///
+    /// # Errors
+    /// [`BlobError::Unavailable`] where it is not known in time, or the reading failed in the last [`FAILED_FOR`].
+    pub(super) async fn reread(
+        &self,
+        file: &FileRecord,
+        found: &InPlace,
+        wait: Option<Duration>,
+    ) -> Result<Arc<Reread>, BlobError> {
+        let (address, path) = (file.address(), &found.path);
+        let failed = |why: Arc<str>| unavailable(path, &why);
+        let now = self.clock.elapsed();
+        if let Some(outcome) = self.rereads.known(&address, found, now) {
+            return outcome.map_err(failed);
+        }
+        let stores = (&self.blobs, &self.clock);
+        let Some(mut outcome) = self.rereads.join(stores, &address, path) else {
+            let why = format!("{WAITING_MAX} files wait to be read again");
+            return Err(unavailable(path, &why));
+        };
+        let there = outcome.wait_for(Option::is_some);
+        let there = match wait {
+            Some(wait) => tokio::time::timeout(wait, there).await,
+            None => Ok(there.await),
+        };
+        match there {
+            Ok(Ok(outcome)) => match &*outcome {
+                Some(outcome) => outcome.clone().map_err(failed),
+                None => Err(unavailable(path, "nothing was found")),
+            },
+            Ok(Err(_)) => Err(unavailable(path, "the reading ended early")),
+            Err(_) => Err(unavailable(
+                path,
+                "its identity moved, and it is read again",
+            )),
+        }
+    }
+
+    /// Gives a row its file's new identity while the download goes on, and says whether its bytes are text where the
+    /// row does not. As long as the row goes on having another one, it is tried again every [`NOTED_EVERY`].
+    fn note_in_background(&self, file: &FileRecord, reread: &Arc<Reread>) {
+        if !reread.is_due(self.clock.elapsed()) {
+            return;
+        }
+        let (catalog, file) = (Arc::clone(&self.catalog), file.clone());
+        let reread = Arc::clone(reread);
+        // What is in memory of the row is as good as the new one until the next look at the catalogue.
+        tokio::spawn(async move {
+            if let Err(error) = note(catalog.as_ref(), &file, &reread.registered).await {
+                tracing::warn!(%error, "the new identity of a file in place is not in its row yet");
+            }
+        });
     }
 
     /// Gives a row its file's new identity. That somebody else did, or that the file was removed, is no error.
@@ -226,9 +305,58 @@ impl Gateway {
         };
         let (owner, id) = (&file.organization, &file.id);
         let change = self.catalog.replace_identity(owner, id, seen, now);
-        match self.changing(change).await {
-            Err(CatalogError::NotFound { .. } | CatalogError::Conflict { .. }) => Ok(()),
-            noted => noted,
+        unless_gone(self.changing(change).await)
+    }
+}
+
+/// Gives a row its file's new identity, whichever it has by now: its bytes never change, so the hash that was found
+/// is as good for it. A file that was removed has none any more, which is no error.
+async fn note(
+    catalog: &dyn Catalog,
+    file: &FileRecord,
+    found: &Registered,
+) -> Result<(), CatalogError> {
+    let (owner, id) = (&file.organization, &file.id);
+    let mut seen = file.location.clone();
+    for _ in 0..NOTING_TRIES {
+        let BlobLocation::InPlace(row) = &seen else {
+            return Ok(());
+        };
+        let noting = catalog.replace_identity(owner, id, row, &found.file);
+        match noting.await {
+            // What was in memory of the row was old.
+            Err(CatalogError::Conflict { .. }) => match catalog.file(owner, id).await? {
+                Some(now) => seen = now.location,
+                None => return Ok(()),
+            },
+            noted => {
+                unless_gone(noted)?;
+                break;
+            }
         }
+    }
+    if file.is_text.is_some() {
+        return Ok(());
+    }
+    let text = Text {
+        organization: owner.clone(),
+        file: id.clone(),
+        is_text: found.text.is_utf8,
+    };
+    catalog.set_text(&[text]).await
+}
+
+/// That somebody else changed a row, or that the file was removed, is no error.
+fn unless_gone(noted: Result<(), CatalogError>) -> Result<(), CatalogError> {
+    match noted {
+        Err(CatalogError::NotFound { .. } | CatalogError::Conflict { .. }) => Ok(()),
+        noted => noted,
+    }
+}
+
+fn unavailable(path: &Path, why: &str) -> BlobError {
+    BlobError::Unavailable {
+        doing: READING,
+        why: format!("{}: {why}", path.display()),
     }
 }

@@ -1,18 +1,26 @@
 //! Text detection on files that came in before their bytes were judged on the way.
 
+use std::time::Duration;
+
 use tokio::task::yield_now;
+use tokio::time::sleep;
 
 use super::Gateway;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
 use crate::blob::BlobError;
 use crate::catalog::maintenance::Text;
-use crate::model::file::FileRecord;
+use crate::model::file::{FileRecord, InPlace};
 use crate::model::text::TextDetector;
 
 /// How many files are read between two writes of what was found: each write makes every gateway look at
 /// its rows again.
 const FILES_READ: u32 = 100;
+
+/// How long is paused after each file, so that no more than two hundred are opened in a second, and how many bytes are
+/// read in a second. Downloads need the disk, or the store, more.
+const FILE_PAUSE: Duration = Duration::from_millis(5);
+const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 
 /// The most files in a row that the store does not give before it counts as out of reach. A single one may be
 /// archived, or be refused to us alone.
@@ -21,8 +29,9 @@ const REFUSED_IN_A_ROW_MAX: u32 = 3;
 impl Gateway {
     /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps
     /// the findings with the rows. Returns how many it judged. A binary file costs one read of its first
-    /// bytes. A file whose bytes cannot be had is left for the next call. Dropping the future stops
-    /// between two pieces.
+    /// bytes; a file in place whose identity moved, or is not known in full, is hashed, and its row takes the identity if
+    /// the hash is its own. A file whose bytes cannot be had is left for the next call. Dropping the future stops
+    /// between two pieces. At most [`BYTES_PER_SECOND`] are read.
     ///
     /// # Errors
     /// The refusal of the catalogue, or of the store where it gives several files in a row to nobody. The
@@ -42,7 +51,9 @@ impl Gateway {
             let mut texts = Vec::new();
             let mut out_of_reach = None;
             for file in &page {
-                match self.judge_text(file).await {
+                let judged = self.judge_text(file).await;
+                sleep(FILE_PAUSE).await;
+                match judged {
                     Ok(text) => {
                         refused_in_a_row = 0;
                         texts.extend(text);
@@ -74,11 +85,32 @@ impl Gateway {
                 file: file.id.clone(),
                 is_text,
             })),
-            Err(BlobError::Damaged { .. } | BlobError::Moved { .. } | BlobError::Io { .. }) => {
-                Ok(None)
-            }
+            Err(BlobError::Moved { found }) => self.judge_moved(file, &found).await,
+            Err(BlobError::Damaged { .. } | BlobError::Io { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Hashes a file in place whose identity moved. `None` where its own bytes are not there, or cannot be read.
+    async fn judge_moved(
+        &self,
+        file: &FileRecord,
+        found: &InPlace,
+    ) -> Result<Option<Text>, Refusal> {
+        let Ok(reread) = self.reread(file, found, None).await else {
+            return Ok(None);
+        };
+        sleep(time_for(reread.registered.size)).await;
+        if reread.expect_own(file, found).is_err() {
+            return Ok(None);
+        }
+        self.ask(self.note_identity(file, &reread.registered.file))
+            .await?;
+        Ok(Some(Text {
+            organization: file.organization.clone(),
+            file: file.id.clone(),
+            is_text: reread.registered.text.is_utf8,
+        }))
     }
 
     /// Returns whether all of a file's bytes are UTF-8 text.
@@ -89,15 +121,21 @@ impl Gateway {
             && let Some(piece) = pieces.next().await?
         {
             detector.update(&piece);
-            yield_now().await;
+            sleep(time_for(piece.len() as u64)).await;
         }
         Ok(detector.finish().is_utf8)
     }
 }
 
+/// How long so many bytes take at [`BYTES_PER_SECOND`].
+fn time_for(bytes: u64) -> Duration {
+    Duration::from_micros(bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Instant;
 
     use bytes::Bytes;
 
@@ -112,6 +150,13 @@ mod tests {
     use crate::model::file::BlobLocation;
     use crate::model::id::BlobKey;
     use crate::model::time::UnixSeconds;
+
+    #[test]
+    fn so_many_bytes_are_read_in_a_second_at_most() {
+        assert_eq!(time_for(BYTES_PER_SECOND), Duration::from_secs(1));
+        assert_eq!(time_for(1 << 20), Duration::from_micros(31_250));
+        assert!(time_for(u64::MAX) > Duration::from_secs(1));
+    }
 
     /// More files than are read between two writes, every third of them binary, and one that the store does
     /// not give, whatever it says of it.
@@ -154,7 +199,12 @@ mod tests {
             catalog.add_file(&before).await.unwrap();
         }
         let gateway = gateway(Arc::clone(&catalog) as _, Arc::new(blobs));
+        let begun = Instant::now();
         assert_eq!(gateway.detect_text().await.unwrap(), u64::from(COUNT) - 1);
+        assert!(
+            begun.elapsed() >= FILE_PAUSE * u32::from(COUNT),
+            "it is throttled"
+        );
         assert_eq!(gateway.detect_text().await.unwrap(), 0);
         for number in 0..COUNT {
             let id = crate::catalog::contract::file_id(&format!("f{number:03}"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Place, open, set_mode, signal, status, text, until};
+use super::support::{Place, Writer, open, set_mode, signal, status, text, until};
 
 const CONFIG: [&str; 2] = ["--config", "h.toml"];
 
@@ -55,6 +55,18 @@ fn doctor(place: &Place, more: &[&str]) -> (Value, Option<i32>) {
     let printed = String::from_utf8(output.stdout).unwrap();
     let found: Value = serde_json::from_str(printed.trim()).unwrap();
     (found["files"].clone(), output.status.code())
+}
+
+/// What SQLite answers, as its command line prints it.
+fn sql(place: &Place, statement: &str) -> String {
+    let output = Command::new("sqlite3")
+        .args(["-cmd", ".timeout 5000"])
+        .arg(place.data("catalogue.sqlite3"))
+        .arg(statement)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn problem(files: &Value) -> &str {
@@ -107,7 +119,9 @@ fn two_gateways_serve_a_restored_file_and_its_row_knows_it() {
     both(200);
     fs::hard_link(&path, place.path("in/another name")).unwrap();
     both(200);
-    assert_eq!(doctor(&place, &[]), (Value::Array(vec![]), Some(0)));
+    until("the row knows its file", || {
+        doctor(&place, &[]) == (Value::Array(vec![]), Some(0))
+    });
 
     rewrite(&path, b"other bytes");
     both(500);
@@ -115,12 +129,10 @@ fn two_gateways_serve_a_restored_file_and_its_row_knows_it() {
     both(200);
 
     // A row from before more than the inode and the time was kept.
-    let forgotten = Command::new("sqlite3")
-        .args(["-cmd", ".timeout 5000"])
-        .arg(place.data("catalogue.sqlite3"))
-        .arg("UPDATE file SET device = NULL, changed_nanos = NULL")
-        .status();
-    assert!(forgotten.unwrap().success());
+    sql(
+        &place,
+        "UPDATE file SET device = NULL, changed_nanos = NULL",
+    );
     let (third, url) = {
         let mut third = place.start(&words);
         let url = third.url();
@@ -130,12 +142,12 @@ fn two_gateways_serve_a_restored_file_and_its_row_knows_it() {
         status(&text(&place.sign(&url, &id, &[]), "download_url")),
         200
     );
-    let known = Command::new("sqlite3")
-        .args(["-cmd", ".timeout 5000"])
-        .arg(place.data("catalogue.sqlite3"))
-        .arg("SELECT count(*) FROM file WHERE device IS NOT NULL AND changed_nanos IS NOT NULL")
-        .output();
-    assert_eq!(known.unwrap().stdout, b"1\n");
+    until("the row knows its file", || {
+        sql(
+            &place,
+            "SELECT count(*) FROM file WHERE device IS NOT NULL AND changed_nanos IS NOT NULL",
+        ) == "1\n"
+    });
     third.stop("TERM");
     for gateway in gateways {
         gateway.stop("TERM");
@@ -153,25 +165,8 @@ fn a_file_that_is_hashed_again_has_one_reader_and_no_request_waits_longer_than_f
     let bytes = vec![5; READS * READ_BYTES];
     let (place, path, id) = registered(&bytes);
     set_mode(&path, 0o640);
-    let path = fs::canonicalize(path).unwrap();
-    let trace = place.path("trace");
-    let delay = format!("inject=pread64:delay_enter={}", READ.as_micros());
-    let strace = [
-        "strace",
-        "-f",
-        "-qq",
-        "--seccomp-bpf",
-        "-o",
-        trace.to_str().unwrap(),
-        "-e",
-        "trace=pread64",
-        "-e",
-        &delay,
-        "-P",
-        path.to_str().unwrap(),
-    ];
-    let words = ["serve", "--listen", "127.0.0.1:0", CONFIG[0], CONFIG[1]];
-    let mut serving = place.start_under(&strace, &words);
+    let strace = strace(&place, &path, &slowly());
+    let mut serving = place.start_under(&words_of(&strace), &SERVE);
     let link = text(&place.sign(&serving.url(), &id, &[]), "download_url");
     let asked = std::array::from_fn::<_, 4, _>(|_| {
         let mut curl = Command::new("curl");
@@ -198,7 +193,136 @@ fn a_file_that_is_hashed_again_has_one_reader_and_no_request_waits_longer_than_f
     });
     signal(serving.inner_pid(), "TERM");
     until("the end", || !serving.is_running());
-    let trace = fs::read_to_string(trace).unwrap();
-    let reads = trace.lines().filter(|line| line.contains("pread64("));
-    assert_eq!(reads.count(), READS, "it was read once");
+    assert_eq!(reads(&place), READS, "it was read once");
+}
+
+const SERVE: [&str; 5] = ["serve", "--listen", "127.0.0.1:0", CONFIG[0], CONFIG[1]];
+
+/// What `strace` does to each read of a file.
+fn slowly() -> String {
+    format!("delay_enter={}", READ.as_micros())
+}
+
+/// The words of a `strace` that does this to each read of this file, and writes them down.
+fn strace(place: &Place, path: &Path, injected: &str) -> Vec<String> {
+    let path = fs::canonicalize(path).unwrap();
+    let (trace, inject) = (place.path("trace"), format!("inject=pread64:{injected}"));
+    let words = [
+        "strace",
+        "-f",
+        "-qq",
+        "--seccomp-bpf",
+        "-o",
+        trace.to_str().unwrap(),
+    ];
+    let traced = [
+        "-e",
+        "trace=pread64",
+        "-e",
+        &inject,
+        "-P",
+        path.to_str().unwrap(),
+    ];
+    words.into_iter().chain(traced).map(str::to_owned).collect()
+}
+
+fn words_of(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+/// How often the file was read.
+fn reads(place: &Place) -> usize {
+    let trace = fs::read_to_string(place.path("trace")).unwrap();
+    trace
+        .lines()
+        .filter(|line| line.contains("pread64("))
+        .count()
+}
+
+#[test]
+fn a_moved_file_that_cannot_be_read_is_not_read_for_every_request() {
+    let (place, path, id) = registered(b"bytes of it");
+    set_mode(&path, 0o640);
+    let strace = strace(&place, &path, "error=EIO");
+    let mut serving = place.start_under(&words_of(&strace), &SERVE);
+    let link = text(&place.sign(&serving.url(), &id, &[]), "download_url");
+    for _ in 0..5 {
+        assert_eq!(status(&link), 503);
+    }
+    signal(serving.inner_pid(), "TERM");
+    until("the end", || !serving.is_running());
+    assert_eq!(reads(&place), 1);
+}
+
+/// Another process writes to the catalogue for long: the download does not wait for it, and the row has the identity
+/// as soon as that is over, though nobody asks again.
+#[test]
+fn a_download_of_a_moved_file_does_not_wait_until_its_row_knows_it() {
+    let (place, path, id) = registered(b"bytes of it");
+    let mut serving = place.start(&SERVE);
+    let link = text(&place.sign(&serving.url(), &id, &[]), "download_url");
+    set_mode(&path, 0o640);
+    let writer = Writer::begin(&place);
+    assert_eq!(open(&link), (200, b"bytes of it".to_vec()));
+    writer.end();
+    until("the row knows its file", || {
+        doctor(&place, &[]) == (Value::Array(vec![]), Some(0))
+    });
+    serving.stop("TERM");
+}
+
+#[test]
+fn a_row_from_before_learns_its_file_s_identity_and_that_it_is_text_without_a_download() {
+    let (place, path, _) = registered(b"text of it");
+    let forgotten = "UPDATE file SET device = NULL, changed_nanos = NULL, is_text = NULL";
+    let known = "SELECT count(*) FROM file WHERE device IS NOT NULL AND changed_nanos IS NOT NULL AND is_text = 1";
+    sql(&place, forgotten);
+    assert_eq!(sql(&place, known), "0\n");
+    let mut serving = place.start(&SERVE);
+    serving.url();
+    until("the row is whole", || sql(&place, known) == "1\n");
+    serving.stop("TERM");
+    // Other bytes under the old time are not judged. The rows are gone through in the order of their ids.
+    let later = place.add("later.txt", b"later");
+    sql(&place, forgotten);
+    rewrite(&path, b"\xff\xfe\xfd of it");
+    let mut serving = place.start(&SERVE);
+    serving.url();
+    let judged = format!("SELECT is_text FROM file WHERE id = '{later}'");
+    until("the later one being judged", || {
+        sql(&place, &judged) == "1\n"
+    });
+    serving.stop("TERM");
+    let unknown =
+        "SELECT count(*) FROM file WHERE is_text IS NULL AND device IS NULL AND inode IS NOT NULL";
+    assert_eq!(sql(&place, unknown), "1\n");
+}
+
+/// Verifying takes longer than a request would wait.
+#[test]
+fn verify_reads_a_moved_file_to_its_end_and_changes_nothing() {
+    let (place, path, id) = registered(&vec![5; READS * READ_BYTES]);
+    let link = text(&place.sign("http://a", &id, &[]), "download_url");
+    set_mode(&path, 0o640);
+    let row = "SELECT device, inode, modified_nanos, changed_nanos FROM file";
+    let before = sql(&place, row);
+    let strace = strace(&place, &path, &slowly());
+    let words = ["verify", &link, "--json", CONFIG[0], CONFIG[1]];
+    let output = place.run_under(&words_of(&strace), &words);
+    assert!(output.status.success(), "{output:?}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&said["valid"], &said["reason"]),
+        (&Value::Bool(true), &"ok".into())
+    );
+    assert_eq!(reads(&place), READS);
+    assert_eq!(sql(&place, row), before);
+    rewrite(&path, &vec![6; READS * READ_BYTES]);
+    let output = place.run(&words);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), &said["reason"]),
+        (Some(1), &"file_damaged".into())
+    );
+    assert_eq!(sql(&place, row), before);
 }

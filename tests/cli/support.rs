@@ -237,6 +237,42 @@ impl Drop for Serving {
     }
 }
 
+/// Another process that is writing to the catalogue: nobody else can meanwhile.
+pub(super) struct Writer(Child);
+
+impl Writer {
+    /// Begins to write, as soon as nobody else does.
+    pub(super) fn begin(place: &Place) -> Self {
+        let mut sqlite = Command::new("sqlite3")
+            .args(["-cmd", ".timeout 5000"])
+            .arg(place.data("catalogue.sqlite3"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = b"BEGIN IMMEDIATE;\nSELECT 'writing';\n";
+        sqlite.stdin.as_mut().unwrap().write_all(said).unwrap();
+        let mut line = String::new();
+        let mut lines = BufReader::new(sqlite.stdout.as_mut().unwrap());
+        lines.read_line(&mut line).unwrap();
+        assert_eq!(line, "writing\n");
+        Self(sqlite)
+    }
+
+    /// Lets others write.
+    pub(super) fn end(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 pub(super) fn signal(pid: u32, name: &str) {
     // The shell's own `kill`: not every machine has the program.
     let words = format!("kill -s {name} {pid}");
