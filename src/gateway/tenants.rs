@@ -4,6 +4,7 @@ use super::Gateway;
 use super::principal::{api_key_digest, is_api_key};
 use super::refusal::{FieldFault, Refusal, SPACE};
 use crate::catalog::{Catalog, CatalogError};
+use crate::model::file::FileState;
 use crate::model::id::{ApiKeyId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -155,13 +156,24 @@ impl Gateway {
             .await
     }
 
-    /// Puts files into a folder: all of them or none.
+    /// Puts files into a folder: all of them or none. One that is in it already stays.
+    ///
+    /// # Errors
+    /// `Missing` for an unknown folder, `FileNotFound` for a file that is deleted, expired or was never there.
     pub async fn add_to_folder(
         &self,
         organization: &OrganizationId,
         folder: &FolderId,
         files: &[FileId],
     ) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        for id in files {
+            // The catalogue has no clock: to it, a file that is expired is there until it is marked.
+            let file = self.ask(self.catalog.file(organization, id)).await?;
+            if file.is_some_and(|file| file.state_at(now) != FileState::Ready) {
+                return Err(Refusal::FileNotFound);
+            }
+        }
         self.ask(self.catalog.add_to_folder(organization, folder, files))
             .await
     }

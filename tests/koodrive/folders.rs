@@ -1,9 +1,11 @@
 //! Shared folders.
 
+use hallpass::gateway::refusal::Refusal;
+use hallpass::gateway::upload::NewFile;
 use hallpass::model::id::FolderId;
 
 use super::*;
-use crate::support::app::target;
+use crate::support::app::{new_file, target};
 
 /// `org_koo` shares `folder_1`, with its file and one more, with `org_else`.
 async fn shared() -> Koo {
@@ -46,6 +48,27 @@ impl Koo {
         ];
         self.call(&changed, body(container, files).as_bytes()).await
     }
+}
+
+#[tokio::test]
+async fn a_file_that_is_expired_is_put_into_no_folder() {
+    let koo = shared().await;
+    let new = NewFile {
+        expires_in: Some(60),
+        ..new_file("org_koo", "brief", "brief.txt")
+    };
+    koo.0.put(new, b"brief").await;
+    let owner = OrganizationId::parse("org_koo").unwrap();
+    let [once, late] = ["folder_1", "folder_own"].map(|id| FolderId::parse(id).unwrap());
+    let files = [FileId::parse("brief").unwrap()];
+    let gateway = &koo.0.gateway;
+    gateway.add_to_folder(&owner, &once, &files).await.unwrap();
+    koo.0.at(60);
+    for folder in [&once, &late] {
+        let refused = gateway.add_to_folder(&owner, folder, &files).await;
+        assert!(matches!(refused, Err(Refusal::FileNotFound)), "{refused:?}");
+    }
+    assert_eq!(gateway.folder_files(&owner, &late).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
