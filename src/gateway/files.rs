@@ -1,5 +1,6 @@
 //! Looking at files, and deleting them.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::Gateway;
@@ -33,7 +34,7 @@ pub struct CursorPage {
 /// Which files a list has, among those of an organization. All that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
-    /// The name, exactly.
+    /// The name, exactly: composed, as it is kept, or decomposed, as a row from before may have it.
     pub name: Option<String>,
     /// Those in the recycle bin instead of those that are ready.
     pub is_deleted: bool,
@@ -189,19 +190,43 @@ impl Gateway {
                 name => name,
             },
         };
+        let old_name = name.as_ref().and_then(FileName::decomposed);
         if let Some(ids) = &filters.ids {
-            let files = self.files_of_ids(organization, ids, filters, name.as_ref());
+            let names = name.map(|name| [Some(name), old_name]);
+            let files = self.files_of_ids(organization, ids, filters, names.as_ref());
             return self
                 .page_among(organization, files.await?, cursor, limit)
                 .await;
         }
-        let filter = match (&name, filters.is_deleted) {
+        let filter = |name| match (name, filters.is_deleted) {
             (None, false) => Filter::Ready,
             (Some(name), false) => Filter::OfName(name),
             (None, true) => Filter::Deleted,
             (Some(name), true) => Filter::DeletedOfName(name),
         };
-        self.cursor_page(organization, filter, cursor, limit).await
+        let page = self.cursor_page(organization, filter(name.as_ref()), cursor, limit);
+        let page = page.await?;
+        let Some(old_name) = &old_name else {
+            return Ok(page);
+        };
+        let old = self.cursor_page(organization, filter(Some(old_name)), cursor, limit);
+        self.merged(organization, [page, old.await?], cursor, limit)
+            .await
+    }
+
+    /// The page at a cursor among the files of two pages that are there.
+    async fn merged(
+        &self,
+        organization: &OrganizationId,
+        pages: [CursorPage; 2],
+        cursor: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<CursorPage, Refusal> {
+        let has_more = pages.iter().any(|page| page.has_more);
+        let files = pages.into_iter().flat_map(|page| page.files).collect();
+        let mut page = self.page_among(organization, files, cursor, limit).await?;
+        page.has_more |= has_more;
+        Ok(page)
     }
 
     async fn files_of_ids(
@@ -209,7 +234,7 @@ impl Gateway {
         organization: &OrganizationId,
         ids: &[String],
         filters: &Filters,
-        name: Option<&FileName>,
+        names: Option<&[Option<FileName>; 2]>,
     ) -> Result<Vec<FileRecord>, Refusal> {
         let ids = ids.iter().filter_map(|id| FileId::parse(id).ok());
         let ids: Vec<FileId> = ids.collect();
@@ -220,7 +245,10 @@ impl Gateway {
                 FileState::Deleted { .. } => filters.is_deleted,
                 FileState::Swept { .. } => false,
             };
-            is_of_state && name.is_none_or(|name| file.name == *name)
+            let has_name = |names: &[Option<FileName>; 2]| {
+                names.iter().flatten().any(|name| file.name == *name)
+            };
+            is_of_state && names.is_none_or(has_name)
         };
         let mut files = self.ask(self.catalog.files(organization, &ids)).await?;
         files.retain(is_wanted);
@@ -242,6 +270,7 @@ impl Gateway {
             }
             None => None,
         };
+        let is_by_id = cursor.is_some() && position.is_none();
         let place = |file: &FileRecord| (file.created_at, file.id.as_str().to_owned());
         match (cursor, position) {
             (None, _) => {}
@@ -258,7 +287,10 @@ impl Gateway {
                 files.retain(|file| file.id.as_str() > text.as_str())
             }
         }
-        files.sort_by_key(|file| std::cmp::Reverse(place(file)));
+        match is_by_id {
+            true => files.sort_by(|one, other| other.id.as_str().cmp(one.id.as_str())),
+            false => files.sort_by_key(|file| Reverse(place(file))),
+        }
         let has_more = files.len() > limit;
         if let (Some(Cursor::Before(_)), true) = (cursor, has_more) {
             files.drain(..files.len() - limit);

@@ -67,6 +67,13 @@ impl FileName {
         }
     }
 
+    /// Returns the name in normalization form D (NFD), in which names from before they were composed may stand in the
+    /// catalogue, as macOS sent them. `None` where that is the same text.
+    pub fn decomposed(&self) -> Option<Self> {
+        let text: String = self.0.nfd().collect();
+        (*text != *self.0).then(|| Self(text.into()))
+    }
+
     /// The name's text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -412,3 +412,29 @@ async fn the_first_generation_takes_a_name_too() {
         (201, &json!("a b.txt"))
     );
 }
+
+/// Rows from before names were composed have theirs as macOS sent them.
+#[tokio::test]
+async fn a_name_is_found_in_both_normalization_forms() {
+    let app = accounts().await;
+    for id in ["n1", "n2", "n3", "n4"] {
+        app.put(file(id, "r\u{e9}sum\u{e9}.pdf", Purpose::UserUpload), b"x")
+            .await;
+    }
+    app.put(file("n5", "resume.pdf", Purpose::UserUpload), b"x")
+        .await;
+    app.sql("UPDATE file SET name = 're\u{301}sume\u{301}.pdf' WHERE id IN ('n1', 'n3')");
+    for name in ["r%C3%A9sum%C3%A9.pdf", "re%CC%81sume%CC%81.pdf"] {
+        for (query, wanted, has_more) in [
+            ("", vec!["n4", "n3", "n2", "n1"], false),
+            ("&limit=3", vec!["n4", "n3", "n2"], true),
+            ("&after_id=n3&limit=1", vec!["n2"], true),
+            ("&before_id=n1&limit=2", vec!["n3", "n2"], true),
+            ("&ids[]=n1&ids[]=n4&ids[]=n5", vec!["n4", "n1"], false),
+        ] {
+            let page = listed(&app, &format!("name={name}{query}")).await;
+            assert_eq!(of_page(&page), wanted, "{name}{query}");
+            assert_eq!(page["has_more"], has_more, "{name}{query}");
+        }
+    }
+}
