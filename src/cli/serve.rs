@@ -11,7 +11,7 @@ use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
 use super::session::{Global, ListenFlags, Logging, Session};
 use super::wire;
-use crate::config::{Config, LIST_ITEMS_MAX, Listen};
+use crate::config::{LIST_ITEMS_MAX, Listen};
 use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
@@ -36,15 +36,21 @@ impl Serve {
         let interrupt = Interrupt::listen();
         let inherited = inherited()?;
         let mut recorder = Recorder::open(&session, "serve")?;
-        let installation = session.installation(SetupPolicy::SetUp).await?;
+        // Another process may hold the set-up lock for long.
+        let built = tokio::select! {
+            built = build(&session, inherited) => built?,
+            () = interrupt.first() => {
+                tracing::info!("stopped before it served");
+                return Ok(());
+            }
+        };
         let check = configuration_check(global, self.listening)?;
-        let app = HttpServer::build_on(&session.config, installation, inherited)
-            .await?
-            .with_configuration_check(check);
+        let (app, setup) = (built.0.with_configuration_check(check), built.1);
         let gateway = Arc::clone(app.gateway());
-        let (key, text) = first_api_key(&gateway, &session.config, &mut recorder)
+        let (key, text) = first_api_key(&gateway, &setup, &mut recorder)
             .await?
             .unzip();
+        drop(setup);
         let serving = wire::Serving {
             listeners: listener_urls(&app),
             admin: app
@@ -61,6 +67,17 @@ impl Serve {
         }
         running.finish().await
     }
+}
+
+/// Opens the installation and binds the listeners. Answers with the set-up lock held, under which of two gateways that
+/// start at once one makes the first API key.
+async fn build(
+    session: &Session,
+    inherited: Vec<Inherited>,
+) -> Result<(HttpServer, CatalogSetupLock), Failure> {
+    let installation = session.installation(SetupPolicy::SetUp).await?;
+    let app = HttpServer::build_on(&session.config, installation, inherited).await?;
+    Ok((app, CatalogSetupLock::take(&session.config).await?))
 }
 
 /// The sockets that a service manager started this process with (`LISTEN_FDS`, `LISTEN_PID`;
@@ -130,11 +147,9 @@ fn listener_urls(app: &HttpServer) -> Vec<String> {
 /// Makes an API key that may do everything, if the catalogue has none at all.
 async fn first_api_key(
     gateway: &Gateway,
-    config: &Config,
+    _setup: &CatalogSetupLock,
     recorder: &mut Recorder,
 ) -> Result<Option<(ApiKeyId, String)>, Failure> {
-    // Of two gateways that start at once, one makes the key.
-    let _setup = CatalogSetupLock::take(config).await?;
     if !gateway.api_keys(None).await?.is_empty() {
         return Ok(None);
     }

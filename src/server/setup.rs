@@ -3,10 +3,13 @@
 //! It is two locks. One is held on a file of the data directory, the other, where the rows are in a database, in that
 //! database, which other machines may be about to set up.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::StartError;
 use crate::catalog::postgres;
@@ -14,6 +17,9 @@ use crate::config::Config;
 
 const SETUP_LOCK: &str = "setup.lock";
 const GITIGNORE: &str = ".gitignore";
+
+/// How often a lock that another process holds is asked for.
+const LOCKED_EVERY: Duration = Duration::from_millis(20);
 
 /// The permission to set up an empty data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,12 +41,12 @@ pub struct CatalogSetupLock {
 }
 
 impl CatalogSetupLock {
-    /// Makes the data directory where there is none, and waits for both locks.
+    /// Makes the data directory where there is none, and waits for both locks. Dropping the future ends the waiting.
     ///
     /// # Errors
-    /// A directory that cannot be made, or a lock that cannot be taken.
+    /// A directory or a database that cannot be opened or locked.
     pub async fn take(config: &Config) -> Result<Self, StartError> {
-        let directory = lock_for_setup(&config.server.data_dir)?;
+        let directory = lock_for_setup(&config.server.data_dir).await?;
         let database = match &config.catalog.url {
             None => None,
             Some(address) => {
@@ -59,14 +65,23 @@ impl CatalogSetupLock {
 /// Makes the directory and takes the lock that keeps two processes from setting it up at once; waits for
 /// one that has it. The lock is given back when the file is dropped.
 ///
+/// It is asked for again and again: a thread that waits for it in the kernel would hear no signal, and keep the process
+/// from ending.
+///
 /// # Errors
-/// A directory that cannot be made or locked.
-pub fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
+/// A directory that cannot be made, or a file in it that cannot be locked.
+pub async fn lock_for_setup(directory: &Path) -> Result<File, StartError> {
     let lock = setup_lock(directory)?;
-    let doing = format!("locking the data directory {}", directory.display());
-    let locked = lock.lock();
-    locked.map_err(|error| StartError::in_directory(&doing, directory, error))?;
-    Ok(lock)
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) => sleep(LOCKED_EVERY).await,
+            Err(TryLockError::Error(error)) => {
+                let doing = format!("locking the data directory {}", directory.display());
+                return Err(StartError::in_directory(&doing, directory, error));
+            }
+        }
+    }
 }
 
 /// Opens the lock file of a set-up, without locking it.

@@ -327,3 +327,36 @@ fn weak_keys_are_refused_with_2() {
         place.bad(2, &["serve", "--listen", "127.0.0.1:0"]);
     }
 }
+
+/// Waits until a process has this file open.
+fn until_it_has_open(pid: u32, name: &str) {
+    until(&format!("opening {name}"), || {
+        fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|descriptors| {
+            let mut opened = descriptors.map(|one| fs::read_link(one.unwrap().path()));
+            opened.any(|path| path.is_ok_and(|path| path.ends_with(name)))
+        })
+    });
+}
+
+#[test]
+fn who_waits_for_the_set_up_of_another_process_hears_a_signal() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let place = Place::new();
+        place.file("a.txt", b"bytes");
+        fs::create_dir(place.path("data")).unwrap();
+        set_mode(&place.path("data"), 0o700);
+        let held = fs::File::create(place.data("setup.lock")).unwrap();
+        held.lock().unwrap();
+        let listen = ["--listen", "127.0.0.1:0"];
+        for (words, code) in [(&["serve"][..], 0), (&["share", "a.txt"], code)] {
+            let waits = place.start(&[words, &listen].concat());
+            until_it_has_open(waits.pid(), "setup.lock");
+            let (ended, printed, errors) = waits.stop(signal);
+            assert_eq!(ended.code(), Some(code), "{words:?} {errors}");
+            assert_eq!(printed, "");
+        }
+        drop(held);
+        let mut serve = place.serve();
+        serve.url();
+    }
+}

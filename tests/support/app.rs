@@ -92,7 +92,7 @@ impl TestApp {
     pub(crate) async fn start_in(directory: TempDir, settings: &[(&'static str, &str)]) -> Self {
         secrets::gather_log();
         let config = config(&directory, settings);
-        give_keyring(&config);
+        give_keyring(&config).await;
         let clock = Arc::new(ManualClock::at(T0 * 1000));
         let time: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let installation = Installation::open(&config, SetupPolicy::SetUp, time)
@@ -127,7 +127,7 @@ impl TestApp {
             .map(|(key, value)| (*key, value.as_str()))
             .collect();
         let config = config(&directory, &settings);
-        give_keyring(&config);
+        give_keyring(&config).await;
         let time = Arc::new(ManualClock::at(T0 * 1000));
         let installation = Installation::open(&config, SetupPolicy::SetUp, time)
             .await
@@ -342,12 +342,12 @@ fn database_of(directory: &Path) -> String {
 }
 
 /// Beside a database nobody makes the keyring but an operator.
-fn give_keyring(config: &Config) {
+async fn give_keyring(config: &Config) {
     let path = config.keyring_file();
     if config.catalog.url.is_none() || path.exists() {
         return;
     }
-    drop(lock_for_setup(&config.server.data_dir).unwrap());
+    drop(lock_for_setup(&config.server.data_dir).await.unwrap());
     let (kid, secret) = drawn_key().unwrap();
     let made = keyring_file::generate(None, kid, secret, UnixSeconds::new(T0).unwrap());
     keyring_file::write(&path, &made.unwrap()).unwrap();
