@@ -19,6 +19,7 @@ use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::model::file::FileRecord;
+use crate::server::presence::GatewayCommand;
 use crate::server::setup::SetupPolicy;
 use crate::server::{HttpServer, StartError};
 
@@ -209,7 +210,9 @@ async fn listen(session: &mut Session, may_move: bool) -> Result<(HttpServer, Ot
             others = found;
             Ok(base)
         };
-        let built = HttpServer::build_named(&session.config, installation, Vec::new(), name).await;
+        let (config, none) = (&session.config, Vec::new());
+        let built =
+            HttpServer::build_named(config, GatewayCommand::Share, installation, none, name).await;
         let taken = match built {
             Err(StartError::Bind {
                 at: Listen::Tcp(address) | Listen::Tls(address),

@@ -30,7 +30,7 @@ use counter_flush::CounterFlush;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
-use presence::Presence;
+use presence::{GatewayCommand, Presence};
 use reload::ConfigurationCheck;
 use tls::{Tls, TlsWatch};
 
@@ -111,16 +111,18 @@ impl HttpServer {
         installation: Installation,
         inherited: Vec<Inherited>,
     ) -> Result<Self, StartError> {
-        Self::build_named(config, installation, inherited, public_base_url).await
+        let command = GatewayCommand::Serve;
+        Self::build_named(config, command, installation, inherited, public_base_url).await
     }
 
-    /// Builds the gateway with links that begin with the URL that `name` returns for the listeners, with the ports that
-    /// they have.
+    /// Builds the gateway of this command, with links that begin with the URL that `name` returns for the listeners,
+    /// with the ports that they have.
     ///
     /// # Errors
     /// A listener, a file or a store that cannot be opened, and whatever `name` fails with.
     pub async fn build_named(
         config: &Config,
+        command: GatewayCommand,
         installation: Installation,
         inherited: Vec<Inherited>,
         name: impl FnOnce(&Config, &[Listen]) -> Result<PublicBaseUrl, StartError>,
@@ -144,9 +146,10 @@ impl HttpServer {
         known.map_err(|refusal| {
             StartError::Failed(format!("reading what was revoked: {refusal}"))
         })?;
+        let directory = config.server.data_dir.as_path();
         Ok(Self {
             audit,
-            presence: Presence::announce_or_warn(&config.server.data_dir, &public_base_url),
+            presence: Presence::announce_or_warn(directory, command, &public_base_url),
             gateway,
             listeners,
             admin,

@@ -10,6 +10,7 @@
 //! PostgreSQL, too, a gateway is known to the commands that have its data directory; commands on other
 //! machines go by `server.public_base_url`.
 
+use std::cmp::Reverse;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -36,9 +37,29 @@ pub(super) struct Presence {
     _lock: File,
 }
 
+/// The command that runs a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum GatewayCommand {
+    /// `hallpass serve`, which stays; also an older version's, which did not say.
+    Serve,
+    /// `hallpass share`, which ends with the terminal that it runs in.
+    Share,
+}
+
+impl GatewayCommand {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Share => "share",
+        }
+    }
+}
+
 /// A running gateway, as its presence file describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningGateway {
+    /// The command that runs it.
+    pub command: GatewayCommand,
     /// The prefix of its links.
     pub public_base_url: PublicBaseUrl,
     /// The process's id.
@@ -48,7 +69,7 @@ pub struct RunningGateway {
 /// The gateways that run on a data directory.
 #[derive(Debug, Default)]
 pub struct Gateways {
-    /// The gateways whose files could be read, the one that started last first.
+    /// The gateways whose files could be read: `serve` before `share`, and of each the one that started last first.
     pub running: Vec<RunningGateway>,
     /// A file that this user may not read: a gateway of another user may run.
     pub unreadable: Option<PathBuf>,
@@ -57,8 +78,12 @@ pub struct Gateways {
 impl Presence {
     /// Tells commands of this gateway. A directory that does not take the file is only warned of: links open without
     /// it.
-    pub(super) fn announce_or_warn(directory: &Path, base: &PublicBaseUrl) -> Option<Self> {
-        let announced = Self::announce(directory, base);
+    pub(super) fn announce_or_warn(
+        directory: &Path,
+        command: GatewayCommand,
+        base: &PublicBaseUrl,
+    ) -> Option<Self> {
+        let announced = Self::announce(directory, command, base);
         announced
             .inspect_err(|error| {
                 tracing::warn!(
@@ -69,7 +94,11 @@ impl Presence {
             .ok()
     }
 
-    fn announce(directory: &Path, base: &PublicBaseUrl) -> Result<Self, StartError> {
+    fn announce(
+        directory: &Path,
+        command: GatewayCommand,
+        base: &PublicBaseUrl,
+    ) -> Result<Self, StartError> {
         let doing = "noting in the data directory what links begin with";
         let failed = |error: io::Error| StartError::in_directory(doing, directory, error);
         remove_stale(directory).map_err(failed)?;
@@ -80,7 +109,8 @@ impl Presence {
         let new = directory.join(format!("{PREFIX}{id}{SUFFIX_NEW}"));
         let pid = std::process::id();
         // Nothing in a URL of this kind needs escaping.
-        let text = format!("public_base_url = \"{}\"\npid = {pid}\n", base.as_str());
+        let (base, command) = (base.as_str(), command.as_str());
+        let text = format!("public_base_url = \"{base}\"\npid = {pid}\ncommand = \"{command}\"\n");
         for _ in 0..TRIES_MAX {
             match publish(&new, &path, &text) {
                 Ok(lock) => return Ok(Self { path, _lock: lock }),
@@ -119,7 +149,7 @@ pub fn gateways(directory: &Path) -> io::Result<Gateways> {
             Ok(None) | Err(_) => {}
         }
     }
-    found.sort_by_key(|(since, _)| std::cmp::Reverse(*since));
+    found.sort_by_key(|(since, running)| (running.command, Reverse(*since)));
     Ok(Gateways {
         running: found.into_iter().map(|(_, running)| running).collect(),
         unreadable,
@@ -144,10 +174,15 @@ fn running(path: &Path) -> io::Result<Option<(i128, RunningGateway)>> {
     };
     let url = table.get("public_base_url").and_then(toml::Value::as_str);
     let pid = table.get("pid").and_then(toml::Value::as_integer);
+    let command = match table.get("command").and_then(toml::Value::as_str) {
+        Some("share") => GatewayCommand::Share,
+        _ => GatewayCommand::Serve,
+    };
     let running = url
         .and_then(|url| PublicBaseUrl::parse(url).ok())
         .zip(pid.and_then(|pid| u32::try_from(pid).ok()))
         .map(|(public_base_url, pid)| RunningGateway {
+            command,
             public_base_url,
             pid,
         });
@@ -225,11 +260,17 @@ mod tests {
             urls.map(|one| one.public_base_url.as_str().to_owned())
                 .collect::<Vec<_>>()
         };
-        let first = Presence::announce(directory.path(), &base("http://a")).unwrap();
+        let first =
+            Presence::announce(directory.path(), GatewayCommand::Serve, &base("http://a")).unwrap();
         assert_eq!(told(), ["http://a"]);
-        let second = Presence::announce(directory.path(), &base("http://b")).unwrap();
+        let second =
+            Presence::announce(directory.path(), GatewayCommand::Serve, &base("http://b")).unwrap();
         assert_eq!(told(), ["http://b", "http://a"], "the last one first");
-        drop(first);
+        let share =
+            Presence::announce(directory.path(), GatewayCommand::Share, &base("http://s")).unwrap();
+        let known = ["http://b", "http://a", "http://s"];
+        assert_eq!(told(), known, "serve before share");
+        drop((first, share));
         assert_eq!(told(), ["http://b"]);
         // The file stays without a lock, as a kill leaves it.
         let stale = directory.path().join("gateway-0.toml");
@@ -238,7 +279,8 @@ mod tests {
         assert_eq!(told(), ["http://b"]);
         drop(second);
         assert!(told().is_empty());
-        let _third = Presence::announce(directory.path(), &base("http://c")).unwrap();
+        let _third =
+            Presence::announce(directory.path(), GatewayCommand::Serve, &base("http://c")).unwrap();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
         assert!(gateways(&directory.path().join("missing")).is_ok());
     }

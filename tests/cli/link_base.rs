@@ -133,6 +133,27 @@ fn of_two_gateways_the_configured_one_counts_else_the_last_and_the_other_is_name
     );
 }
 
+/// A link is to open longer than a terminal is.
+#[test]
+fn beside_serve_a_later_share_says_nothing_of_links() {
+    let place = Place::new();
+    let file = place.add("a.txt", b"bytes");
+    let sign = ["sign", "--file", &file];
+    let gateway = serve(&place, BASE);
+    let share = ["share", "a.txt", "--listen", "127.0.0.1:0"];
+    let mut share = place.start(&share);
+    let shared = share.line();
+    let (link, note) = signed(&place.run(&sign));
+    assert!(link.starts_with(&format!("{BASE}/v1/")), "{link}");
+    let of_share = shared.split_once("/v1/").unwrap().0;
+    assert!(note.contains(of_share), "the other one is named: {note}");
+    gateway.stop("TERM");
+    until("the gateway being gone", || notes(&place) == 1);
+    let (link, _) = signed(&place.run(&sign));
+    assert!(link.starts_with(&format!("{of_share}/v1/")), "{link}");
+    share.stop("TERM");
+}
+
 /// Whoever else is on the machine learns nothing of it, and a file that holds something else is no gateway's.
 #[test]
 fn the_note_is_for_its_owner_and_nothing_else_is_taken_for_one() {
