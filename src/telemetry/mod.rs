@@ -63,6 +63,8 @@ fn subscriber(
     let level = LevelFilter::from_level(level);
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
+        // It warns of each call that waited for a connection, which a busy gateway's do; who waited in vain is told.
+        .with_target("sqlx::pool::acquire", level.min(LevelFilter::ERROR))
         .with_target(env!("CARGO_CRATE_NAME"), level);
     let registry = tracing_subscriber::registry().with(targets);
     let layer = fmt::layer().with_writer(lines);
@@ -181,6 +183,7 @@ mod tests {
             tracing::debug!(target: "sqlx::query", "theirs, detailed");
             tracing::info!(target: "hyper", "theirs");
             tracing::warn!(target: "sqlx", "theirs, worrying");
+            tracing::warn!(target: "sqlx::pool::acquire", "theirs, of waiting");
         };
         let debug = written(Format::Text, Level::DEBUG, false, log);
         let heard = |log: &str| -> Vec<bool> {
@@ -189,10 +192,11 @@ mod tests {
                 "theirs, detailed",
                 ": theirs\n",
                 "theirs, worrying",
+                "theirs, of waiting",
             ];
             said.iter().map(|said| log.contains(said)).collect()
         };
-        assert_eq!(heard(&debug), [true, false, false, true], "{debug}");
+        assert_eq!(heard(&debug), [true, false, false, true, false], "{debug}");
         let error = written(Format::Text, Level::ERROR, false, log);
         assert_eq!(error, "");
     }

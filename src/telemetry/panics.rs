@@ -1,8 +1,10 @@
 //! The last resort: a panic in the midst of a request is that request's failure, and one line in the log.
 //!
 //! The message of a panic may repeat a caller's text: the standard library quotes a text that is cut between two
-//! bytes of one character, for one. So the log shows a message only if it is a literal of the program, and of any
-//! other its length. It always shows the place.
+//! bytes of one character, for one. So the log shows a message only if the standard library hands it on as a literal
+//! of the program (`panic!("…")`, `assert!(…)`), and of any other its length. The text of an `expect` is among the
+//! others: the library formats it, with the error if there is one, so that nothing tells it from a caller's text. The
+//! log always shows the place.
 
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
@@ -94,6 +96,11 @@ mod tests {
             ),
             (3, " bytes that may repeat what was sent"),
             (4, ": no message"),
+            // It stands in the program, and nothing tells it from what does not.
+            (
+                5,
+                ", with a message of 8 bytes that may repeat what was sent",
+            ),
         ] {
             let panics = async {
                 tokio::task::yield_now().await;
@@ -103,6 +110,7 @@ mod tests {
                     2 => panic!("{secret}{number}{number}{number}"),
                     // The standard library repeats the text that it cannot cut there.
                     3 => assert!(!secret[..4].is_empty()),
+                    5 => secret.get(..4).map(drop).expect("a reason"),
                     _ => panic::panic_any(number),
                 }
             };
