@@ -90,28 +90,25 @@ impl Add {
             progress: Progress::new(!session.output.is_json()),
             recorder: Mutex::new(recorder),
         });
-        let (mut all_stored, mut is_cut_short) = (true, false);
+        let mut all_stored = true;
         let walk = Walk::new(&self.paths, Own::of(&session.config), self.hidden);
         let tell = |taken| match taken {
-            Ok(file) => {
+            Ok(file) => import.progress.beside(|| {
                 session.output.item(&wire::FileEntry::from(&file))?;
                 session.output.flush()
-            }
+            }),
             Err(Failure::Failed(why)) => {
                 all_stored = false;
-                complain(&why);
+                import.progress.aside(|| complain(&why));
                 Ok(())
             }
             Err(Failure::Interrupted(..)) => Ok(()),
             Err(other) => Err(other),
         };
         let stopped = "stopped: what is named above was stored, and nothing of the rest";
-        tokio::select! {
-            taken = import.all(walk, tell) => is_cut_short = !taken?,
-            () = interrupt.second() => interrupt.check(stopped)?,
-        }
+        let is_whole = import.all(walk, tell).await?;
         session.output.end()?;
-        if is_cut_short {
+        if !is_whole {
             interrupt.check(stopped)?;
         }
         if all_stored {

@@ -19,6 +19,7 @@ use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
 use crate::gateway::mint::MintOptions;
 use crate::model::file::FileRecord;
+use crate::model::id::FileId;
 use crate::server::presence::GatewayCommand;
 use crate::server::setup::SetupPolicy;
 use crate::server::{HttpServer, StartError};
@@ -45,6 +46,32 @@ pub(super) struct Share {
 struct SharedFile {
     file: FileRecord,
     link: wire::Link,
+}
+
+/// The files whose links were not printed, as far as they are or may be stored.
+#[derive(Default)]
+struct Untold {
+    stored: Vec<SharedFile>,
+    /// A file whose row is being made.
+    in_flight: Option<(PathBuf, FileId)>,
+}
+
+impl Untold {
+    /// Names the files that stay, once nothing is waited for any more.
+    fn name(&self) {
+        for SharedFile { file, .. } in &self.stored {
+            let (name, id) = (&file.name, &file.id);
+            complain(&format!(
+                "{name} was stored and its link was not printed: `hallpass rm --purge {id}` removes it"
+            ));
+        }
+        if let Some((path, id)) = &self.in_flight {
+            let path = path.display();
+            complain(&format!(
+                "{path} may have been stored: `hallpass rm --purge {id}` removes it then"
+            ));
+        }
+    }
 }
 
 /// The share of the files that have a link.
@@ -78,10 +105,15 @@ impl Share {
         let gateway = Arc::clone(app.gateway());
         let running = RunningServer::start(app, interrupt.clone());
         let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
+        let mut untold = Untold::default();
         let shared = tokio::select! {
-            shared = self.print_links(&intake, &mut session, recorder) => shared,
-            () = interrupt.second() => Err(stopped(&interrupt)),
+            shared = self.print_links(&intake, &mut session, recorder, &mut untold) => Some(shared),
+            () = interrupt.second() => None,
         };
+        let shared = shared.unwrap_or_else(|| {
+            untold.name();
+            Err(stopped(&interrupt))
+        });
         let outcome = match shared {
             Ok(ShareOutcome::Nothing) => return Err(Failure::Said),
             Ok(outcome) => outcome,
@@ -105,26 +137,29 @@ impl Share {
         intake: &Intake,
         session: &mut Session,
         mut recorder: Recorder,
+        untold: &mut Untold,
     ) -> Result<ShareOutcome, Failure> {
         let progress = Progress::new(!session.output.is_json());
         let (mut stored, mut failed) = (0_u64, 0_u64);
-        // An array is printed when all of it is ready.
-        let mut untold = Vec::new();
         for found in Walk::new(&self.paths, Own::of(&session.config), self.hidden) {
             let shared = match found {
-                Ok(found) => self.share(intake, &found, &progress, &mut recorder).await,
+                Ok(found) => {
+                    let shared = self.share(intake, &found, &progress, &mut recorder, untold);
+                    shared.await
+                }
                 Err(failure) => Err(failure),
             };
             if intake.interrupt.asked().is_some() {
-                untold.extend(shared.ok());
+                untold.stored.extend(shared.ok());
                 drop(progress);
                 return Err(take_back(intake, untold, &mut recorder).await);
             }
             match shared {
                 Ok(shared) => {
                     stored += 1;
+                    // An array is printed when all of it is ready.
                     if session.output.is_json() {
-                        untold.push(shared);
+                        untold.stored.push(shared);
                     } else {
                         progress.aside(|| {
                             session.output.item(&shared.link)?;
@@ -140,7 +175,7 @@ impl Share {
             }
         }
         drop(progress);
-        for shared in &untold {
+        for shared in &untold.stored {
             session.output.item(&shared.link)?;
         }
         session.output.end()?;
@@ -160,8 +195,15 @@ impl Share {
         found: &FoundFile,
         progress: &Progress,
         recorder: &mut Recorder,
+        untold: &mut Untold,
     ) -> Result<SharedFile, Failure> {
-        let file = intake.copy(found, &FileLabels::usual(), progress).await?;
+        let new = intake
+            .gateway
+            .begin_file(FileLabels::usual().of(&found.path)?);
+        let upload = intake.read(found, &new.organization, progress).await?;
+        untold.in_flight = new.id.clone().map(|id| (found.path.clone(), id));
+        let stored = intake.finish(found, upload, new).await;
+        let file = stored.inspect_err(|_| untold.in_flight = None)?;
         recorder.uploaded(&file);
         let options = MintOptions {
             expires_in: self.expires_in,
@@ -173,13 +215,14 @@ impl Share {
             .mint_for(organization, file.id.as_str(), &options, None);
         let minted = minted.await?;
         recorder.minted(&minted);
+        untold.in_flight = None;
         let link = minted.into();
         Ok(SharedFile { file, link })
     }
 }
 
 fn stopped(interrupt: &Interrupt) -> Failure {
-    let what = "stopped before every link was printed: files without one were not kept";
+    let what = "stopped before every link was printed: files without one were not kept, but those named here";
     match interrupt.check(what) {
         Err(interrupted) => interrupted,
         Ok(()) => Failure::Failed(what.into()),
@@ -187,9 +230,13 @@ fn stopped(interrupt: &Interrupt) -> Failure {
 }
 
 /// Removes the files whose links were not printed, with their bytes.
-async fn take_back(intake: &Intake, untold: Vec<SharedFile>, recorder: &mut Recorder) -> Failure {
-    for SharedFile { file, .. } in untold {
-        match intake.gateway.purge(&file.organization, &file.id).await {
+async fn take_back(intake: &Intake, untold: &mut Untold, recorder: &mut Recorder) -> Failure {
+    while let Some(SharedFile { file, .. }) = untold.stored.last() {
+        let purged = intake.gateway.purge(&file.organization, &file.id).await;
+        let Some(SharedFile { file, .. }) = untold.stored.pop() else {
+            break;
+        };
+        match purged {
             Ok(gone) => recorder.deleted(&gone),
             Err(refusal) => complain(&format!(
                 "{} could not be removed again: {refusal} (`hallpass rm --purge {}` does it)",

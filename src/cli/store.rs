@@ -1,5 +1,6 @@
 //! Taking a file from the disk into the catalogue, for `add` and `share`.
 
+use std::io::IsTerminal as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,7 +108,20 @@ impl Progress {
 
     /// Does what may print, with the bar out of the way.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        // Who moves the bar waits until the work is done: it must not wait for a reader of our output.
+        if self.0.is_hidden() {
+            return work();
+        }
         self.0.suspend(work)
+    }
+
+    /// Does what prints on standard output alone, which the bar is only in the way of on a terminal.
+    pub(super) fn beside<T>(&self, work: impl FnOnce() -> T) -> T {
+        if std::io::stdout().is_terminal() {
+            self.aside(work)
+        } else {
+            work()
+        }
     }
 
     fn begin(&self, path: &Path, size: u64) {
@@ -195,17 +209,13 @@ impl Intake {
         }
     }
 
-    /// Copies the file's bytes into the blob store and then makes its row. A file that fails, or whose bytes are
-    /// still being read when the command is interrupted, leaves nothing behind; the failure names it. A file that was
-    /// read whole by then gets its row.
-    pub(super) async fn copy(
+    /// Makes the bytes of a file durable and then its row; the failure names the file.
+    pub(super) async fn finish(
         &self,
         found: &FoundFile,
-        labels: &FileLabels,
-        progress: &Progress,
+        upload: Upload,
+        new: NewFile,
     ) -> Result<FileRecord, Failure> {
-        let new = labels.of(&found.path)?;
-        let upload = self.read(found, &new.organization, progress).await?;
         let record = self.gateway.finish_upload(upload, new).await;
         record.map_err(|refusal| self.refused(&found.path, &refusal))
     }
@@ -279,7 +289,9 @@ impl Intake {
         }
     }
 
-    async fn read(
+    /// Copies the file's bytes into a stage of the blob store. A file that fails, or whose bytes are still being read
+    /// when the command is interrupted, leaves nothing behind; the failure names it.
+    pub(super) async fn read(
         &self,
         found: &FoundFile,
         organization: &OrganizationId,

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::process::Command;
 
-use super::support::{Place, Serving, open, status, unshare, until};
+use super::support::{Place, Serving, Writer, open, status, unshare, until};
 
 /// So large that no machine reads it while a test waits. It takes no room.
 const ENDLESS: u64 = 1 << 40;
@@ -178,4 +178,78 @@ fn an_add_that_is_stopped_tells_what_it_stored_and_leaves_nothing_else() {
         assert_eq!(told.as_array().unwrap().len(), blobs(&place));
         assert_eq!(fs::read_dir(place.data("blobs/stage")).unwrap().count(), 0);
     }
+}
+
+/// The first signal has what was stored removed, which another process keeps from happening.
+#[test]
+fn a_share_that_is_stopped_twice_names_the_files_that_stay() {
+    let place = endless();
+    place.add("before.txt", b"before");
+    let share = place.start(&["share", "docs", "--json", "--listen", "127.0.0.1:0"]);
+    until("taking the second file in", || is_being_taken_in(&place));
+    let id = place.json(&["ls"])[0]["file_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let writer = Writer::begin(&place);
+    share.signal("INT");
+    until("giving the second file up", || {
+        fs::read_dir(place.data("blobs/stage")).unwrap().count() == 0
+    });
+    let (ended, printed, errors) = share.stop("INT");
+    assert_eq!(
+        (ended.code(), printed.as_str()),
+        (Some(130), ""),
+        "{errors}"
+    );
+    assert!(
+        errors.contains(&format!(
+            "a.txt was stored and its link was not printed: `hallpass rm --purge {id}`"
+        )),
+        "{errors}"
+    );
+    writer.end();
+    assert_eq!(place.json(&["ls"])[0]["file_id"], id);
+}
+
+/// Another process keeps rows from being made.
+#[test]
+fn an_add_that_is_stopped_twice_ends_its_json_and_names_what_may_be_stored() {
+    let place = endless();
+    place.add("before.txt", b"before");
+    let writer = Writer::begin(&place);
+    let add = place.start(&["add", "docs", "--json"]);
+    until("keeping the first file", || {
+        blobs(&place) == 3 && is_being_taken_in(&place)
+    });
+    add.signal("INT");
+    until("giving the second file up", || {
+        fs::read_dir(place.data("blobs/stage")).unwrap().count() == 0
+    });
+    let (ended, printed, errors) = add.stop("INT");
+    writer.end();
+    assert_eq!(ended.code(), Some(130), "{errors}");
+    let told: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(told, serde_json::json!([]));
+    assert!(errors.contains("docs/a.txt: "), "it is named: {errors}");
+}
+
+/// Nobody reads what it prints: the bytes that it keeps must not wait for their rows until somebody does.
+#[test]
+fn an_add_whose_output_nobody_reads_makes_the_rows_of_what_it_keeps() {
+    const FILES: usize = 300;
+    let place = Place::new();
+    let long = "x".repeat(200);
+    for number in 0..FILES {
+        place.file(&format!("docs/{long}{number:03}"), b"bytes");
+    }
+    place.add("before.txt", b"before");
+    let mut add = place.start(&["add", "docs", "--json"]);
+    until("the row of every file", || {
+        place.json(&["ls"]).as_array().unwrap().len() == FILES + 1
+    });
+    assert_eq!(blobs(&place), FILES + 1);
+    let told: serde_json::Value = serde_json::from_str(&add.line()).unwrap();
+    assert_eq!(add.stop("CONT").0.code(), Some(0));
+    assert_eq!(told.as_array().unwrap().len(), FILES);
 }
