@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
+use crate::transport::{Http2, NAME};
 
 const SECRET: &str = "example-app-secret";
 
@@ -93,6 +94,40 @@ impl Koo {
         let mut all = vec![("Authorization", Some(line)), ("X-User-Id", Some("u"))];
         all.extend_from_slice(changed);
         self.call(&all, body.as_bytes()).await
+    }
+}
+
+/// The `:authority` of HTTP/2 takes the place of the `Host` (RFC 9113, §8.3.1), and so does the authority of a whole
+/// URL (RFC 9112, §3.2.2).
+#[tokio::test]
+async fn an_app_signs_the_authority_where_that_counts_instead_of_the_host() {
+    let koo = Koo::start_with(&[("server.http2", "on")]).await;
+    let app = koo.app().await;
+    let body: &'static str = body(SPACE, &[FILE]).leak();
+    let line = |host| {
+        let mut unsigned = Unsigned::new(body);
+        unsigned.headers.insert(0, ("host", host));
+        unsigned.line(&app)
+    };
+    let mut http2 = Http2::plain(koo.0.client.0).await;
+    for (host, status) in [(NAME, 200), ("other.example", 401)] {
+        let line = line(host);
+        let headers = [
+            ("authorization", line.as_str()),
+            ("x-user-id", "u"),
+            ("x-date", "20260518T153452Z"),
+        ];
+        let reply = http2.request("POST", PATH, &headers, body.as_bytes()).await;
+        assert_eq!(reply.unwrap().status, status, "{host} over HTTP/2");
+    }
+    for (host, status) in [("whole.example", 200), ("host.example", 401)] {
+        let (line, length) = (line(host), body.len());
+        let request = format!(
+            "POST http://whole.example{PATH} HTTP/1.1\r\nHost: host.example\r\nX-Date: 20260518T153452Z\r\n\
+             X-User-Id: u\r\nAuthorization: {line}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        let reply = koo.0.client.send(request.as_bytes(), false).await;
+        assert_eq!(reply.status, status, "{host} in a whole URL");
     }
 }
 

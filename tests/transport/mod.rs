@@ -35,7 +35,7 @@ use crate::support::app::TestApp;
 use crate::support::client::Reply;
 
 /// What the tests' certificates are for.
-const NAME: &str = "localhost";
+pub(crate) const NAME: &str = "localhost";
 
 /// A certificate and its key, in files.
 pub(crate) struct Pair {

@@ -10,6 +10,7 @@
 //!                     \n names of the signed headers, with ; between \n hex(SHA-256(body))
 //! ```
 
+use hyper::header::HOST;
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
@@ -119,6 +120,13 @@ fn signed_header<'a>(request: &'a Parts, name: &str) -> Result<&'a str, Problem>
     }
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(Refusal::KeyUnknown.into());
+    }
+    // The `:authority` of HTTP/2 (RFC 9113, §8.3.1) and that of a whole URL (RFC 9112, §3.2.2) count instead of the
+    // `Host`, which need not be there, or may be a proxy's.
+    if name == HOST.as_str()
+        && let Some(authority) = request.uri.authority()
+    {
+        return Ok(authority.as_str());
     }
     credential::only_line(&request.headers, name).map_err(|_| Refusal::KeyUnknown.into())
 }
