@@ -15,7 +15,7 @@ use crate::gateway::refusal::{Refusal, whole_seconds};
 use crate::model::time::UnixSeconds;
 
 /// How many seconds to wait before trying again what is unavailable now.
-const RETRY_AFTER_SECONDS: &str = "1";
+pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// An API style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use hyper::header::HeaderName;
+use hyper::header::{HeaderName, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::body::Body;
 use super::deed::Teller;
 use super::form::{BatchFile, Fields, Form, Texts};
 use super::problem::Problem;
+use super::style::RETRY_AFTER_SECONDS;
+use super::trace::Trace;
 use super::{Exchange, form, header, reply};
 use crate::gateway::idempotency::{Completed, Fingerprint, HeldKey, KEY_CHARS_MAX, UnderKey};
 use crate::gateway::principal::Principal;
@@ -104,7 +106,16 @@ pub(super) async fn take_in(
             add(exchange, dialect, described).await?
         }
     };
-    Ok(reply::json(status, exchange.trace, text))
+    Ok(answered(status, exchange.trace, text))
+}
+
+/// The answer to an upload. A batch has a body of its own also where nothing of it was stored, for now perhaps.
+fn answered(status: StatusCode, trace: &Trace, text: Vec<u8>) -> Response<Body> {
+    let mut response = reply::json(status, trace, text);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        reply::set(&mut response, RETRY_AFTER, RETRY_AFTER_SECONDS);
+    }
+    response
 }
 
 /// Reads the key, which is 1 to 255 visible ASCII characters.
@@ -333,7 +344,7 @@ async fn again(
     if described.fingerprint.finish() != given.fingerprint {
         return Err(Refusal::KeyOfAnother.into());
     }
-    let mut response = reply::json(given.status, exchange.trace, given.text.into_bytes());
+    let mut response = answered(given.status, exchange.trace, given.text.into_bytes());
     reply::set(&mut response, IDEMPOTENT_REPLAYED, "true");
     Ok(response)
 }
