@@ -1,12 +1,15 @@
 //! Just enough HTTP/1.1 to look at what a server answers before it is measured.
 
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hallpass::model::digest::Sha256Digest;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sha2::{Digest as _, Sha256};
 
+use super::connection::name_of;
 use super::process::Outcome;
 
 /// How long an answer may take.
@@ -77,10 +80,25 @@ impl Request {
 
     /// Sends it over a connection of its own, and reads the answer.
     pub(crate) fn send(&self, at: SocketAddr) -> Outcome<Reply> {
-        let mut stream = connect(at)?;
+        self.send_over(connect(at)?, at)
+    }
+
+    /// Sends it over a TLS connection of its own, and reads the answer.
+    pub(crate) fn send_tls(&self, at: SocketAddr, config: &Arc<ClientConfig>) -> Outcome<Reply> {
+        let session = ClientConnection::new(Arc::clone(config), name_of(at))?;
+        self.send_over(StreamOwned::new(session, connect(at)?), at)
+    }
+
+    /// Sends it over this connection, and reads the answer.
+    pub(crate) fn send_over(
+        &self,
+        mut stream: impl Read + Write,
+        at: SocketAddr,
+    ) -> Outcome<Reply> {
         stream.write_all(self.head(at, self.body.len() as u64).as_bytes())?;
         stream.write_all(self.body.as_bytes())?;
-        Reply::read(&stream)
+        stream.flush()?;
+        Reply::read(stream)
     }
 
     /// Sends it, and expects this status.
@@ -97,7 +115,7 @@ impl Request {
 
 impl Reply {
     /// Reads one answer from a connection.
-    pub(crate) fn read(stream: &TcpStream) -> Outcome<Self> {
+    pub(crate) fn read(stream: impl Read) -> Outcome<Self> {
         let mut reader = BufReader::new(stream);
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{IoSlice, Write as _};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -18,14 +18,14 @@ use super::process::{Core, Outcome, launcher};
 
 /// The word that makes this binary the floor.
 pub(crate) const FLOOR: &str = "--floor";
-/// Bodies up to this size are sent from memory, with the head, in one `writev`.
+/// Bodies up to this size are sent from memory, behind the head, in one `send`.
 const MEMORY_BYTES_MAX: u64 = 16 * 1024;
 /// The listener's own number among the connections.
 const LISTENER: u64 = 0;
-/// How many events are taken at once.
+/// The most events that are taken at once.
 const EVENTS: usize = 512;
 
-/// What every request is answered with.
+/// The answer to every request.
 pub(crate) struct Answer {
     /// The head, as one of ours is.
     pub(crate) head: PathBuf,
@@ -69,8 +69,8 @@ struct Floor {
     connections: HashMap<u64, Connection>,
     last: u64,
     head: Vec<u8>,
-    /// The body, where it is sent from memory.
-    body: Option<Vec<u8>>,
+    /// Head and body, where the body is sent from memory.
+    whole: Option<Vec<u8>>,
     file: File,
     length: u64,
     /// How far into the file a body may begin.
@@ -89,8 +89,13 @@ struct Connection {
 impl Floor {
     fn open(head: &str, file: &str, length: &str, scattered: bool) -> Outcome<Self> {
         let length: u64 = length.parse()?;
-        let whole = Path::new(file).metadata()?.len();
-        let body = (length <= MEMORY_BYTES_MAX && !scattered).then(|| std::fs::read(file));
+        let file_length = Path::new(file).metadata()?.len();
+        let head = std::fs::read(head)?;
+        let whole = if length <= MEMORY_BYTES_MAX && !scattered {
+            Some([head.clone(), std::fs::read(file)?].concat())
+        } else {
+            None
+        };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
@@ -105,11 +110,15 @@ impl Floor {
             epoll,
             connections: HashMap::new(),
             last: LISTENER,
-            head: std::fs::read(head)?,
-            body: body.transpose()?,
+            head,
+            whole,
             file: File::open(file)?,
             length,
-            span: if scattered { whole - length + 1 } else { 1 },
+            span: if scattered {
+                file_length - length + 1
+            } else {
+                1
+            },
             random: 0x9e37_79b9_7f4a_7c15,
             events: Vec::with_capacity(EVENTS),
         })
@@ -166,12 +175,10 @@ impl Floor {
             Err(Errno::AGAIN) => return Ok(()),
             Err(errno) => return Err(errno),
         }
-        if let Some(body) = &self.body {
-            let parts = [IoSlice::new(&self.head), IoSlice::new(body)];
-            let sent = rustix::io::writev(&connection.stream, &parts)?;
+        if let Some(whole) = &self.whole {
+            let sent = rustix::net::send(&connection.stream, whole, SendFlags::NOSIGNAL)?;
             // So little always fits, as the last answer was read before this request was sent.
-            let whole = self.head.len() + body.len();
-            return if sent == whole {
+            return if sent == whole.len() {
                 Ok(())
             } else {
                 Err(Errno::NOBUFS)

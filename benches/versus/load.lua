@@ -28,7 +28,7 @@ function done(summary, latency)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
   io.write(string.format(
-    "versus requests=%d bytes=%d micros=%d failed=%d p50=%d p99=%d max=%d\n",
+    "versus requests=%d bytes=%d micros=%d failed=%d p50=%d p99=%d p999=%d max=%d\n",
     summary.requests, summary.bytes, summary.duration, failed,
-    latency:percentile(50), latency:percentile(99), latency.max))
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9), latency.max))
 end

@@ -1,132 +1,251 @@
-//! Load by `wrk`, and what it and the kernel say of it.
+//! One turn of a server under load, by one of three clients, and what the clients and the kernel say of it.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+
 use super::client::Request;
-use super::process::{Core, Outcome, Running, launcher, program};
+use super::connection::Shape;
+use super::machine::{Conditions, Machine};
+use super::process::{Core, Outcome, Running, launcher, pin, program};
+use super::spin::{Latencies, Requests, Spin};
 
-/// How many connections `wrk` has, all in one thread.
-const CONNECTIONS: u32 = 32;
+/// The connections of a client that saturates, all in one thread.
+const CONNECTIONS: usize = 32;
+/// The connections of a client that keeps a rate.
+const PACED_CONNECTIONS: usize = 64;
+/// From this length on, an answer that is on its way when the time is up counts in part.
+const PARTS_COUNT_FROM: u64 = 256 * 1024;
 
-/// What is sent.
+/// A load generator. Figures compare under one of these only.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Client {
+    /// One that never sleeps, and sends again as soon as it has its answer.
+    Saturating,
+    /// One that never sleeps, and sends so many requests a second, whatever the server does.
+    OpenLoop {
+        /// Requests a second.
+        rate: u64,
+    },
+    /// `wrk`, which sleeps where the server is slower than it.
+    Wrk,
+}
+
+/// A kind of requests.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     /// One request, again and again.
     Same(Request),
     /// GETs of these, each time another one.
-    Any(Vec<String>),
+    Any(Arc<[String]>),
     /// GETs of `length` bytes at a random place among the first `span` of this.
     Ranges {
         /// The request target.
         target: String,
-        /// Where ranges end at the latest.
+        /// The end of the bytes that ranges are taken from.
         span: u64,
-        /// How long each is.
+        /// The length of each range.
         length: u64,
     },
 }
 
-/// The tool and where its scripts are.
+/// A turn: one server under one load for a time.
+pub(crate) struct Turn<'a> {
+    pub(crate) server: &'a Running,
+    pub(crate) at: SocketAddr,
+    /// The configuration of TLS, if any is spoken.
+    pub(crate) tls: Option<&'a Arc<ClientConfig>>,
+    pub(crate) target: &'a Target,
+    /// The status and the length that every answer must have.
+    pub(crate) shape: Shape,
+    /// The length of an answer, head and body.
+    pub(crate) answer_bytes: u64,
+    pub(crate) client: Client,
+    pub(crate) time: Duration,
+    /// The seed of the requests: equal seeds give equal requests.
+    pub(crate) seed: u64,
+}
+
+/// The clients, where their scripts are, and the machine that they run on.
 pub(crate) struct Load {
     wrk: PathBuf,
     directory: PathBuf,
+    pub(crate) machine: Machine,
 }
 
-/// What one round came to.
+/// The figures of one turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
-    /// Answers.
+    /// Answers; of long ones that were on their way at the end, the part that came.
     pub(crate) requests: f64,
-    /// How long it took, in seconds.
+    /// Bytes of them, heads included.
+    pub(crate) bytes: u64,
+    /// The length of an answer, head and body.
+    pub(crate) answer_bytes: u64,
+    /// The time it took, in seconds.
     pub(crate) seconds: f64,
-    /// The server's processor time, in nanoseconds.
-    pub(crate) cpu_nanos: u64,
-    /// Half of the answers came in this time, in microseconds.
-    pub(crate) p50_micros: u64,
-    /// All but one in a hundred came in this time.
-    pub(crate) p99_micros: u64,
-    /// All came in this time.
-    pub(crate) max_micros: u64,
+    pub(crate) latencies: Latencies,
+    pub(crate) conditions: Conditions,
+}
+
+impl Client {
+    /// Its name in the raw data.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Saturating => "saturating",
+            Self::OpenLoop { .. } => "open loop",
+            Self::Wrk => "wrk",
+        }
+    }
+
+    /// Returns the words above its figures.
+    pub(crate) fn heading(self) -> String {
+        match self {
+            Self::Saturating => "saturated by a client that never sleeps".into(),
+            Self::OpenLoop { rate } => {
+                format!("open loop, {rate} requests a second over {PACED_CONNECTIONS} connections")
+            }
+            Self::Wrk => "loaded by wrk".into(),
+        }
+    }
 }
 
 impl Measured {
     /// The server's processor time a request, in microseconds.
     pub(crate) fn cpu_micros(&self) -> f64 {
-        float(self.cpu_nanos) / 1e3 / self.requests
+        float(self.conditions.cpu_nanos) / 1e3 / self.requests
     }
 
     /// Requests a second.
     pub(crate) fn rate(&self) -> f64 {
         self.requests / self.seconds
     }
+
+    /// Context switches of the server's threads a request.
+    pub(crate) fn switches(&self) -> f64 {
+        float(self.conditions.switches) / self.requests
+    }
 }
 
 impl Load {
-    /// With scripts in this directory. An error if there is no `wrk`.
+    /// Prepares the load generators, with scripts in this directory. An error if there is no `wrk`.
     pub(crate) fn new(directory: &Path) -> Outcome<Self> {
         let directory = directory.to_owned();
         fs::write(directory.join("load.lua"), include_str!("load.lua"))?;
         let wrk = program("wrk", "wrk")?;
-        Ok(Self { wrk, directory })
+        Ok(Self {
+            wrk,
+            directory,
+            machine: Machine::new()?,
+        })
     }
 
-    /// What the tool says of itself.
+    /// Returns the version of `wrk`.
     pub(crate) fn version(&self) -> String {
         let said = super::process::said(&self.wrk, &["-v"]);
         said.lines().next().unwrap_or_default().to_owned()
     }
 
-    /// Loads a server for so long. Every answer must be good. They are counted by the bytes that came where
-    /// it is said how long an answer is, head and body, so that one that is on its way at the end counts
-    /// in part.
-    pub(crate) fn run(
-        &self,
-        server: &Running,
-        at: SocketAddr,
-        target: &Target,
-        answer_bytes: Option<u64>,
-        time: Duration,
-    ) -> Outcome<Measured> {
+    /// Loads a server for one turn. Every answer must be good.
+    pub(crate) fn run(&self, turn: &Turn<'_>) -> Outcome<Measured> {
+        match turn.client {
+            Client::Wrk => self.by_wrk(turn),
+            Client::Saturating | Client::OpenLoop { .. } => std::thread::scope(|scope| {
+                let spinning = scope.spawn(|| {
+                    pin(1)?;
+                    self.by_spin(turn)
+                });
+                spinning.join().map_err(|_| "the client panicked")?
+            }),
+        }
+    }
+
+    fn by_spin(&self, turn: &Turn<'_>) -> Outcome<Measured> {
+        let connections = match turn.client {
+            Client::OpenLoop { .. } => PACED_CONNECTIONS,
+            Client::Saturating | Client::Wrk => CONNECTIONS,
+        };
+        let requests = Requests::new(turn.target, turn.at, turn.seed);
+        let mut spin = Spin::open(turn.at, turn.tls, connections, requests, turn.shape)?;
+        let before = self.machine.sample(turn.server)?;
+        let tally = match turn.client {
+            Client::OpenLoop { rate } => spin.pace(rate, turn.time)?,
+            Client::Saturating | Client::Wrk => spin.saturate(turn.time)?,
+        };
+        let conditions = self.machine.sample(turn.server)?.since(&before);
+        if tally.bytes == 0 {
+            return Err("nothing was answered".into());
+        }
+        Ok(Measured {
+            requests: turn.requests(tally.answers, tally.bytes),
+            bytes: tally.bytes,
+            answer_bytes: turn.answer_bytes,
+            seconds: tally.seconds,
+            latencies: tally.latencies(),
+            conditions,
+        })
+    }
+
+    fn by_wrk(&self, turn: &Turn<'_>) -> Outcome<Measured> {
         let table = self.directory.join("target.lua");
-        fs::write(&table, target.table())?;
+        fs::write(&table, turn.target.table())?;
         let mut command = launcher(Core::Load, &self.wrk)?;
         command
             .env("VERSUS_TARGET", &table)
             .args(["-t1", &format!("-c{CONNECTIONS}"), "--timeout", "30s"])
-            .arg(format!("-d{}s", time.as_secs().max(1)))
+            .arg(format!("-d{}s", turn.time.as_secs().max(1)))
             .arg("-s")
             .arg(self.directory.join("load.lua"))
-            .arg(format!("http://{at}"))
+            .arg(format!("http://{}", turn.at))
             .stdout(Stdio::piped());
-        let before = server.cpu_time()?;
+        let before = self.machine.sample(turn.server)?;
         let said = Running::start(&mut command)?.output()?;
-        let cpu_nanos = server.cpu_time()?.since(&before);
+        let conditions = self.machine.sample(turn.server)?.since(&before);
         let value = |name: &str| -> Outcome<u64> {
             let words = said.lines().find_map(|line| line.strip_prefix("versus "));
             let mut pairs = words.into_iter().flat_map(|words| words.split(' '));
             let value = pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             Ok(value.ok_or_else(|| format!("wrk said: {said}"))?.parse()?)
         };
+        let micros = |name: &str| -> Outcome<f64> {
+            Ok(match value(name)? {
+                0 => f64::NAN, // The turn ended before any answer did.
+                micros => float(micros),
+            })
+        };
         if value("failed")? > 0 || value("bytes")? == 0 {
             return Err(format!("answers were missing or bad: {said}").into());
         }
-        let requests = match answer_bytes {
-            Some(bytes) => float(value("bytes")?) / float(bytes),
-            None => float(value("requests")?),
-        };
         Ok(Measured {
-            requests,
+            requests: turn.requests(value("requests")?, value("bytes")?),
+            bytes: value("bytes")?,
+            answer_bytes: turn.answer_bytes,
             seconds: float(value("micros")?) / 1e6,
-            cpu_nanos,
-            p50_micros: value("p50")?,
-            p99_micros: value("p99")?,
-            max_micros: value("max")?,
+            latencies: Latencies {
+                p50: micros("p50")?,
+                p99: micros("p99")?,
+                p999: micros("p999")?,
+                max: micros("max")?,
+            },
+            conditions,
         })
+    }
+}
+
+impl Turn<'_> {
+    /// Returns the number of answers; where one is so long that a part of it counts, by their bytes.
+    fn requests(&self, answers: u64, bytes: u64) -> f64 {
+        if self.answer_bytes < PARTS_COUNT_FROM {
+            float(answers)
+        } else {
+            float(bytes) / float(self.answer_bytes)
+        }
     }
 }
 
@@ -169,7 +288,7 @@ impl Target {
         match self {
             Self::Any(targets) => {
                 text += "paths = {\n";
-                for target in targets {
+                for target in targets.iter() {
                     let _ = writeln!(text, "{},", lua(target));
                 }
                 text += "},\n";

@@ -23,7 +23,7 @@ const OPEN_FILES: u64 = 20_000;
 /// How long a server may take to say that it listens.
 pub(crate) const START_TIME_MAX: Duration = Duration::from_secs(60);
 /// Nanoseconds in a clock tick of `/proc`, which is 10 ms to every program whatever the kernel's own is.
-const TICK_NANOS: u64 = 10_000_000;
+pub(crate) const TICK_NANOS: u64 = 10_000_000;
 
 /// Those that run now, so that Ctrl-C can end them; `None` once it did, and nothing may start any more.
 static RUNNING: Mutex<Option<BTreeSet<i32>>> = Mutex::new(Some(BTreeSet::new()));
@@ -51,6 +51,13 @@ pub(crate) struct CpuTime {
     threads: Vec<(String, u64)>,
     /// By the clock tick, of those that ended, too.
     whole: u64,
+}
+
+/// The cores that servers and clients are bound to, by their numbers in `/proc`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) client: usize,
 }
 
 /// How much memory a process has, in bytes.
@@ -120,13 +127,26 @@ pub(crate) fn raise_open_files() -> Outcome<()> {
     Ok(rustix::process::setrlimit(Resource::Nofile, new)?)
 }
 
-/// Binds the calling thread, and those it starts, to the nth of the cores it may run on.
-pub(crate) fn pin(nth: usize) -> Outcome<()> {
+impl Cores {
+    /// Returns the first two cores that the calling thread may run on.
+    pub(crate) fn of_this_thread() -> Outcome<Self> {
+        Ok(Self {
+            server: nth_core(0)?,
+            client: nth_core(1)?,
+        })
+    }
+}
+
+fn nth_core(nth: usize) -> Outcome<usize> {
     let allowed = rustix::thread::sched_getaffinity(None)?;
     let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
-    let core = cores
-        .nth(nth)
-        .ok_or("two cores are needed: one for the server, one for the load")?;
+    let core = cores.nth(nth);
+    Ok(core.ok_or("two cores are needed: one for the server, one for the load")?)
+}
+
+/// Binds the calling thread, and those it starts, to the nth of the cores it may run on.
+pub(crate) fn pin(nth: usize) -> Outcome<()> {
+    let core = nth_core(nth)?;
     let mut set = CpuSet::new();
     set.set(core);
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
@@ -224,6 +244,31 @@ impl Running {
             threads,
             whole: ticks * TICK_NANOS,
         })
+    }
+
+    /// Returns how often the kernel switched away from its threads so far, of their own will or not.
+    pub(crate) fn switches(&self) -> Outcome<u64> {
+        let mut switches = 0;
+        for task in fs::read_dir(self.proc("task"))? {
+            let Ok(text) = fs::read_to_string(task?.path().join("status")) else {
+                continue; // It ended just now.
+            };
+            let lines = text.lines().filter_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.ends_with("voluntary_ctxt_switches")
+                    .then(|| value.trim())
+            });
+            switches += lines.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        }
+        Ok(switches)
+    }
+
+    /// Asks it to end, and waits until it did.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).ok_or("no process id")?;
+        rustix::process::kill_process(pid, Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// How much memory it has now.

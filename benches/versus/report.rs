@@ -5,8 +5,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::load::{Measured, float};
-use super::process::{Outcome, said};
+use super::load::{Client, Measured};
+use super::machine::Machine;
+use super::process::Outcome;
+use super::spin::Latencies;
+pub(crate) use super::spread::Spread;
 
 /// The runs of one day at most.
 const RUNS_MAX: u32 = 100;
@@ -20,19 +23,22 @@ pub(crate) struct Report {
     goals: Vec<Goal>,
 }
 
-/// The middle of several figures, the least and the greatest.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
-}
-
 /// Which way a goal goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bound {
     AtMost(f64),
     AtLeast(f64),
+}
+
+/// One turn as it is noted.
+pub(crate) struct TurnNote<'a> {
+    pub(crate) case: &'a str,
+    pub(crate) round: usize,
+    pub(crate) client: Client,
+    pub(crate) label: &'a str,
+    /// True if it counts; else it was disturbed, and is repeated.
+    pub(crate) counts: bool,
+    pub(crate) measured: &'a Measured,
 }
 
 struct Goal {
@@ -42,59 +48,48 @@ struct Goal {
     spread: Spread,
 }
 
-/// What one server did in the rounds of one case.
+/// The figures of one contender in the rounds of one case.
 pub(crate) struct Rounds {
     pub(crate) server: &'static str,
+    /// The kind of its requests, where that differs inside the case.
+    pub(crate) what: &'static str,
     pub(crate) measured: Vec<Measured>,
 }
 
-impl Spread {
-    /// Of these figures, of which there must be one.
-    pub(crate) fn of(figures: impl IntoIterator<Item = f64>) -> Self {
-        let mut figures: Vec<f64> = figures.into_iter().collect();
-        figures.sort_by(f64::total_cmp);
-        let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);
-        Self {
-            median: at(figures.len() / 2),
-            min: at(0),
-            max: at(figures.len().saturating_sub(1)),
-        }
-    }
-
-    /// Of the ratios of figures that were taken in the same rounds.
-    pub(crate) fn of_ratios(ours: &[f64], theirs: &[f64]) -> Self {
-        Self::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
-    }
-
-    fn text(&self) -> String {
-        if self.max.is_nan() {
-            return "–".into();
-        }
-        let digits = if self.median >= 100.0 { 0 } else { 2 };
-        let Self { median, min, max } = self;
-        format!("{median:.digits$} ({min:.digits$} to {max:.digits$})")
-    }
-}
-
 impl Rounds {
+    /// A figure of each round.
+    pub(crate) fn each(&self, figure: impl Fn(&Measured) -> f64) -> Vec<f64> {
+        self.measured.iter().map(figure).collect()
+    }
+
     /// The server's processor time a request in each round, in microseconds.
     pub(crate) fn cpu(&self) -> Vec<f64> {
-        self.measured.iter().map(Measured::cpu_micros).collect()
+        self.each(Measured::cpu_micros)
     }
 
     /// Its requests a second in each round.
     pub(crate) fn rate(&self) -> Vec<f64> {
-        self.measured.iter().map(Measured::rate).collect()
+        self.each(Measured::rate)
     }
 
-    /// Its 99th percentile in each round, in milliseconds; not a number in one that ended before any
+    /// Its 99th percentile in each round, in microseconds; not a number in one that ended before any
     /// answer did.
     pub(crate) fn p99(&self) -> Vec<f64> {
-        let millis = |measured: &Measured| match measured.p99_micros {
-            0 => f64::NAN,
-            micros => float(micros) / 1e3,
-        };
-        self.measured.iter().map(millis).collect()
+        self.each(|measured| measured.latencies.p99)
+    }
+
+    /// Its name, and what was asked of it.
+    pub(crate) fn label(&self) -> String {
+        label(self.server, self.what)
+    }
+}
+
+/// A contender's name in tables and in the raw data.
+pub(crate) fn label(server: &str, what: &str) -> String {
+    if what.is_empty() {
+        server.to_owned()
+    } else {
+        format!("{server}: {what}")
     }
 }
 
@@ -115,8 +110,9 @@ impl Report {
         let mut figures = begin(&folder.join("figures.csv"))?;
         writeln!(
             rounds,
-            "case,round,server,requests,seconds,cpu_nanos,cpu_micros_per_request,\
-             requests_per_second,p50_micros,p99_micros,max_micros"
+            "case,round,client,server,counts,requests,bytes,answer_bytes,seconds,cpu_nanos,cpu_micros_per_request,\
+             requests_per_second,p50_micros,p99_micros,p999_micros,max_micros,switches_per_request,\
+             server_core_busy,client_core_busy,foreign_share,cpu_model,sha_ni,congestion_control"
         )?;
         writeln!(figures, "case,round,what,value,unit")?;
         Ok(Self {
@@ -133,24 +129,46 @@ impl Report {
         &self.folder
     }
 
-    /// Notes one round.
-    pub(crate) fn round(
-        &mut self,
-        case: &str,
-        round: usize,
-        server: &str,
-        of: &Measured,
-    ) -> Outcome<()> {
-        let line = format!(
-            "{case},{round},\"{server}\",{:.3},{:.6},{},{:.4},{:.2},{},{},{}",
+    /// Notes one turn, whether it counts or is repeated.
+    pub(crate) fn turn(&mut self, turn: &TurnNote<'_>, machine: &Machine) -> Outcome<()> {
+        let of = turn.measured;
+        let (latencies, conditions) = (of.latencies, of.conditions);
+        let mut line = format!(
+            "{},{},{},\"{}\",{}",
+            turn.case,
+            turn.round,
+            turn.client.name(),
+            turn.label,
+            turn.counts
+        );
+        let _ = write!(
+            line,
+            ",{:.3},{},{},{:.6},{},{:.4},{:.2}",
             of.requests,
+            of.bytes,
+            of.answer_bytes,
             of.seconds,
-            of.cpu_nanos,
+            conditions.cpu_nanos,
             of.cpu_micros(),
-            of.rate(),
-            of.p50_micros,
-            of.p99_micros,
-            of.max_micros
+            of.rate()
+        );
+        let Latencies {
+            p50,
+            p99,
+            p999,
+            max,
+        } = latencies;
+        let _ = write!(line, ",{p50:.1},{p99:.1},{p999:.1},{max:.1}");
+        let _ = write!(
+            line,
+            ",{:.4},{:.3},{:.3},{:.3},\"{}\",{},{}",
+            of.switches(),
+            conditions.server_core,
+            conditions.client_core,
+            conditions.foreign,
+            machine.model,
+            machine.has_sha_ni,
+            machine.congestion_control
         );
         Ok(writeln!(self.rounds, "{line}")?)
     }
@@ -171,13 +189,32 @@ impl Report {
     }
 
     /// Puts the rounds of a case into the summary, and prints them.
-    pub(crate) fn table(&mut self, case: &str, rounds: &[Rounds]) {
-        let mut text = format!("\n### {case}\n\n");
-        text += "| server | CPU a request, µs | requests a second | p99, ms |\n|---|---|---|---|\n";
+    pub(crate) fn table(&mut self, case: &str, client: Client, rounds: &[Rounds]) {
+        let mut text = format!("\n### {case}, {}\n\n", client.heading());
+        text += "| server | CPU a request, µs | requests a second | p50, µs | p99, µs | p99.9, µs | switches a request \
+                 | cores busy, server and client | foreign |\n|---|---|---|---|---|---|---|---|---|\n";
         for of in rounds {
-            let [cpu, rate, p99] =
-                [of.cpu(), of.rate(), of.p99()].map(|all| Spread::of(all).text());
-            let _ = writeln!(text, "| {} | {cpu} | {rate} | {p99} |", of.server);
+            let spread = |figure: fn(&Measured) -> f64| Spread::of(of.each(figure));
+            let columns = [
+                spread(Measured::cpu_micros),
+                spread(Measured::rate),
+                spread(|of| of.latencies.p50),
+                spread(|of| of.latencies.p99),
+                spread(|of| of.latencies.p999),
+            ];
+            let _ = write!(text, "| {}", of.label());
+            for column in columns {
+                let _ = write!(text, " | {}", column.text());
+            }
+            let median = |figure| spread(figure).median;
+            let _ = writeln!(
+                text,
+                " | {:.2} | {:.2}, {:.2} | {:.2} |",
+                median(Measured::switches),
+                median(|of| of.conditions.server_core),
+                median(|of| of.conditions.client_core),
+                median(|of| of.conditions.foreign)
+            );
         }
         self.say(&text);
     }
@@ -205,6 +242,8 @@ impl Report {
     pub(crate) fn finish(&self, machine: &str) -> Outcome<bool> {
         let mut text = String::from("# Hallpass beside nginx and the floor\n\n");
         text += machine;
+        text += "- cores: a round counts where others used at most 12 % of one core, or where three repetitions did not help; \
+                 the raw data has both cores' use, foreign load and context switches of every turn\n";
         text += "\nEvery figure is the median of the rounds, with the least and the greatest behind it; \
                  a ratio is taken inside each round.\n\n## Goals\n\n";
         text += "| what | goal | measured | |\n|---|---|---|---|\n";
@@ -236,72 +275,6 @@ impl Goal {
         let (what, unit, measured) = (&self.what, self.unit, self.spread.text());
         format!("| {what} | {words} {limit}{unit} | {measured} | {verdict} |")
     }
-}
-
-/// The machine and what ran on it, as lines of a list.
-pub(crate) fn machine(rounds: &str, nginx: &str, wrk: &str, load_before: &str) -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let line = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name));
-        let value = line.and_then(|line| line.split_once(':'));
-        value.map_or_else(String::new, |(_, value)| value.trim().to_owned())
-    };
-    let cpu = line(&read("/proc/cpuinfo"), "model name");
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let memory = line(&read("/proc/meminfo"), "MemTotal");
-    let kernel = read("/proc/sys/kernel/osrelease");
-    let load_after = load_average();
-    let hallpass = said(Path::new(super::site::HALLPASS), &["--version"]);
-    let git = |words: &[&str]| said(Path::new("git"), words);
-    let commit = git(&["rev-parse", "--short", "HEAD"]);
-    let changed = git(&[
-        "status",
-        "--porcelain",
-        "--",
-        "src",
-        "benches",
-        "Cargo.toml",
-        "Cargo.lock",
-    ]);
-    let changed = if changed.is_empty() {
-        ""
-    } else {
-        ", with changes"
-    };
-    let rustc = said(Path::new("rustc"), &["--version"]);
-    let mut text = String::new();
-    for (name, value) in [
-        (
-            "when",
-            jiff::Timestamp::now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string(),
-        ),
-        ("rounds", rounds.to_owned()),
-        (
-            "machine",
-            format!("{cpu}, {cores} cores, {memory} of memory"),
-        ),
-        ("kernel", format!("Linux {}", kernel.trim())),
-        (
-            "load average",
-            format!("{load_before} before, {load_after} after"),
-        ),
-        ("Hallpass", format!("{hallpass}, commit {commit}{changed}")),
-        ("compiler", rustc),
-        ("nginx", nginx.to_owned()),
-        ("wrk", wrk.to_owned()),
-    ] {
-        let _ = writeln!(text, "- {name}: {value}");
-    }
-    text
-}
-
-/// The load averages of now.
-pub(crate) fn load_average() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let fields: Vec<&str> = text.split(' ').take(3).collect();
-    fields.join(" ")
 }
 
 fn begin(path: &Path) -> Outcome<File> {

@@ -1,75 +1,43 @@
 //! The servers that stand beside each other: started, looked at, and loaded in turns.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::ClientConfig;
 
 use super::client::{Reply, Request};
-use super::load::Target;
-use super::process::{Core, Outcome, Running, launcher, program, said, wait_until};
-use super::report::Rounds;
+use super::connection::Shape;
+use super::load::{Client, Target, Turn};
+use super::nginx::{self, Nginx};
+use super::process::{Outcome, Running};
+use super::report::{Rounds, TurnNote, label};
 use super::site::Served;
 use super::{Bench, bare, floor};
 
-/// What nginx signs with. Nothing but this comparison ever knows it.
-const NGINX_SECRET: &str = "versus";
-/// When nginx's links end: 2100-01-01.
-const NGINX_EXPIRES: &str = "4102444800";
-/// From this size on, an answer that is on its way when the time is up counts in part.
-const PARTS_COUNT_FROM: u64 = 256 * 1024;
+/// The most repetitions of a turn that foreign load disturbed.
+const REPEATS_MAX: usize = 3;
+/// The length of the turns that warm up.
+const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Its name among the servers of a comparison.
-pub(crate) const HALLPASS: &str = "hallpass";
 /// The floor's.
 pub(crate) const FLOOR: &str = "floor";
 /// The library's.
 pub(crate) const BARE: &str = "hyper alone";
 
-/// The ways nginx is run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Nginx {
-    /// Its name among the servers of a comparison.
-    pub(crate) name: &'static str,
-    nopush: bool,
-    file_cache: bool,
-}
-
-impl Nginx {
-    /// All of them. A goal is held against the best: with files kept open, as Hallpass may keep them,
-    /// and as nginx is when nothing is said.
-    pub(crate) const ALL: [Self; 3] = [
-        Self {
-            name: "nginx, tcp_nopush on",
-            nopush: true,
-            file_cache: true,
-        },
-        Self {
-            name: "nginx, tcp_nopush off",
-            nopush: false,
-            file_cache: true,
-        },
-        Self {
-            name: "nginx, tcp_nopush on, no open_file_cache",
-            nopush: true,
-            file_cache: false,
-        },
-    ];
-}
-
 /// A server, and what is asked of it.
 pub(crate) struct Contender<'a> {
     pub(crate) name: &'static str,
+    /// The kind of requests, where that differs inside the case.
+    pub(crate) what: &'static str,
     pub(crate) running: &'a Running,
     pub(crate) at: SocketAddr,
     pub(crate) target: Target,
 }
 
-/// What an answer must be.
+/// A kind of answers that is expected.
 #[derive(Clone, Copy)]
 pub(crate) enum Expected<'a> {
     /// All of a file.
@@ -80,86 +48,116 @@ pub(crate) enum Expected<'a> {
     Good,
 }
 
-/// Starts nginx on the files of the site.
-pub(crate) fn start_nginx(bench: &Bench, how: Nginx) -> Outcome<(Running, SocketAddr)> {
-    let port = free_port()?;
-    let directory = bench.disk.join(format!("nginx-{port}"));
-    fs::create_dir_all(&directory)?;
-    let on_off = if how.nopush { "on" } else { "off" };
-    let file_cache = if how.file_cache {
-        "open_file_cache max=10000 inactive=1h; open_file_cache_valid 1h;"
-    } else {
-        ""
-    };
-    let config = include_str!("nginx.conf")
-        .replace("DIRECTORY", &directory.display().to_string())
-        .replace("FILES", &bench.site.www().display().to_string())
-        .replace("NOPUSH", on_off)
-        .replace("FILE_CACHE", file_cache)
-        .replace("PORT", &port.to_string())
-        .replace("SECRET", NGINX_SECRET);
-    let path = directory.join("nginx.conf");
-    fs::write(&path, config)?;
-    let mut command = launcher(Core::Server, &nginx()?)?;
-    command.arg("-p").arg(&directory).arg("-c").arg(&path);
-    let running = Running::start(&mut command)?;
-    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    wait_until("nginx", || TcpStream::connect(at).is_ok())?;
-    Ok((running, at))
+/// The rules of a comparison, which hold for all contenders.
+#[derive(Clone, Copy)]
+pub(crate) struct Match<'a> {
+    pub(crate) case: &'a str,
+    pub(crate) client: Client,
+    pub(crate) expected: Expected<'a>,
+    /// The configuration of TLS, if any is spoken.
+    pub(crate) tls: Option<&'a Arc<ClientConfig>>,
 }
 
-/// Where nginx is. An error if it is not there, or lacks what it is compared by.
-pub(crate) fn nginx() -> Outcome<PathBuf> {
-    let path = program("nginx", "nginx-light")?;
-    if said(&path, &["-V"]).contains("http_secure_link_module") {
-        Ok(path)
-    } else {
-        Err(
-            "this nginx has no secure_link: Debian's nginx-light, nginx-core and nginx-full do"
-                .into(),
-        )
+/// The servers that know nothing of Hallpass.
+pub(crate) struct Peers {
+    nginx: Vec<nginx::Started>,
+    plain: Vec<(&'static str, Running, SocketAddr)>,
+}
+
+impl Expected<'_> {
+    /// Returns the status and the length that clients hold every answer against.
+    pub(crate) fn shape(self) -> Shape {
+        match self {
+            Self::Whole(file) => Shape {
+                status: 200,
+                length: Some(file.size),
+            },
+            Self::Part(length) => Shape {
+                status: 206,
+                length: Some(length),
+            },
+            Self::Good => Shape {
+                status: 200,
+                length: None,
+            },
+        }
     }
 }
 
-/// A link of nginx's own for a file of the site; the request target.
-pub(crate) fn nginx_link(name: &str) -> Outcome<String> {
-    let text = format!("{NGINX_EXPIRES}/{name} {NGINX_SECRET}");
-    let mut command = Command::new(program("md5sum", "coreutils")?);
-    let said = String::from_utf8(piped(&mut command, text.as_bytes())?)?;
-    let hex = said.split(' ').next().unwrap_or_default();
-    let number = u128::from_str_radix(hex, 16)?;
-    let md5 = URL_SAFE_NO_PAD.encode(number.to_be_bytes());
-    Ok(format!("/{name}?md5={md5}&expires={NGINX_EXPIRES}"))
-}
+impl Peers {
+    /// None.
+    pub(crate) const fn none() -> Self {
+        Self {
+            nginx: Vec::new(),
+            plain: Vec::new(),
+        }
+    }
 
-/// Starts the floor, which answers as Hallpass just did.
-pub(crate) fn start_floor(
-    bench: &Bench,
-    like: &Reply,
-    file: &str,
-    scattered: bool,
-) -> Outcome<(Running, SocketAddr)> {
-    let head = bench.disk.join(format!("{file}-{scattered}.head"));
-    fs::write(&head, &like.head)?;
-    let answer = floor::Answer {
-        head,
-        file: bench.site.www().join(file),
-        length: like.length,
-        scattered,
-    };
-    start_and_find(&mut answer.command()?)
-}
+    /// Every nginx, with heads as long as that of `like`, the answer of a gateway to the same thing.
+    pub(crate) fn of_nginx(bench: &Bench, target: &Target, like: &Reply) -> Outcome<Self> {
+        if !bench.has_peers {
+            return Ok(Self::none());
+        }
+        let start = |how| nginx::start_alike(bench, how, &target.sample(), like.head.len());
+        Ok(Self {
+            nginx: Nginx::ALL.into_iter().map(start).collect::<Outcome<_>>()?,
+            plain: Vec::new(),
+        })
+    }
 
-/// Starts hyper alone, which answers as Hallpass just did.
-pub(crate) fn start_bare(
-    bench: &Bench,
-    like: &Reply,
-    file: &str,
-) -> Outcome<(Running, SocketAddr)> {
-    let head = bench.disk.join(format!("{file}-bare.head"));
-    fs::write(&head, &like.head)?;
-    let file = bench.site.www().join(file);
-    start_and_find(&mut bare::Answer { head, file }.command()?)
+    /// Adds the floor, which answers as Hallpass just did.
+    pub(crate) fn with_floor(mut self, bench: &Bench, like: &Reply, file: &str) -> Outcome<Self> {
+        if bench.has_peers {
+            let head = bench.disk.join(format!("{file}.head"));
+            fs::write(&head, &like.head)?;
+            let answer = floor::Answer {
+                head,
+                file: bench.sites.main.www().join(file),
+                length: like.length,
+                scattered: like.status == 206,
+            };
+            let (running, at) = start_and_find(&mut answer.command()?)?;
+            self.plain.push((FLOOR, running, at));
+        }
+        Ok(self)
+    }
+
+    /// Adds hyper alone, which answers as Hallpass just did.
+    pub(crate) fn with_bare(mut self, bench: &Bench, like: &Reply, file: &str) -> Outcome<Self> {
+        if bench.has_peers {
+            let head = bench.disk.join(format!("{file}-bare.head"));
+            fs::write(&head, &like.head)?;
+            let file = bench.sites.main.www().join(file);
+            let (running, at) = start_and_find(&mut bare::Answer { head, file }.command()?)?;
+            self.plain.push((BARE, running, at));
+        }
+        Ok(self)
+    }
+
+    /// Lines them up: nginx with a target of its own, the others with ours.
+    pub(crate) fn line_up(
+        &self,
+        theirs: &Target,
+        ours: &Target,
+        is_tls: bool,
+    ) -> Vec<Contender<'_>> {
+        let contender = |name, running, at, target: &Target| Contender {
+            name,
+            what: "",
+            running,
+            at,
+            target: target.clone(),
+        };
+        let nginx = self.nginx.iter().map(|nginx| {
+            let at = if is_tls { nginx.tls_at } else { nginx.at };
+            contender(nginx.how.name, &nginx.running, at, theirs)
+        });
+        let plain = self
+            .plain
+            .iter()
+            .map(|(name, running, at)| contender(name, running, *at, ours));
+        nginx.chain(plain).collect()
+    }
 }
 
 fn start_and_find(command: &mut Command) -> Outcome<(Running, SocketAddr)> {
@@ -168,14 +166,18 @@ fn start_and_find(command: &mut Command) -> Outcome<(Running, SocketAddr)> {
     Ok((running, at.ok_or("it said something else")?.parse()?))
 }
 
-/// Looks at an answer, and says how long such answers are, head and body.
+/// Looks at an answer.
 pub(crate) fn check(
     name: &str,
     at: SocketAddr,
     request: &Request,
     expected: Expected<'_>,
-) -> Outcome<(Reply, u64)> {
-    let reply = request.send(at)?;
+    tls: Option<&Arc<ClientConfig>>,
+) -> Outcome<Reply> {
+    let reply = match tls {
+        None => request.send(at)?,
+        Some(tls) => request.send_tls(at, tls)?,
+    };
     let is_good = match expected {
         Expected::Whole(file) => {
             reply.status == 200 && reply.length == file.size && reply.sha256 == file.sha256
@@ -187,61 +189,78 @@ pub(crate) fn check(
         let head = String::from_utf8_lossy(&reply.head);
         return Err(format!("{name} answers with other bytes: {head}").into());
     }
-    let bytes = reply.head.len() as u64 + reply.length;
-    Ok((reply, bytes))
+    Ok(reply)
 }
 
-/// Loads them in turns, round after round, and notes every round. The first, shorter one warms up.
+/// Loads them in turns, round after round, and notes every turn. The first, shorter one warms up.
 pub(crate) fn alternate(
     bench: &mut Bench,
-    case: &str,
+    of: Match<'_>,
     contenders: &[Contender<'_>],
-    expected: Expected<'_>,
 ) -> Outcome<Vec<Rounds>> {
     let mut rounds = Vec::new();
-    let mut bytes = Vec::new();
-    for of in contenders {
-        bytes.push(check(of.name, of.at, &of.target.sample(), expected)?.1);
+    let mut lengths = Vec::new();
+    for one in contenders {
+        let sample = one.target.sample();
+        let reply = check(one.name, one.at, &sample, of.expected, of.tls)?;
+        lengths.push(reply.head.len() as u64 + reply.length);
         rounds.push(Rounds {
-            server: of.name,
+            server: one.name,
+            what: one.what,
             measured: Vec::new(),
         });
     }
     for round in 0..=bench.rounds {
-        for ((of, bytes), rounds) in contenders.iter().zip(&bytes).zip(&mut rounds) {
-            let time = if round == 0 {
-                Duration::from_secs(1)
-            } else {
-                bench.time
+        for ((one, answer_bytes), rounds) in contenders.iter().zip(&lengths).zip(&mut rounds) {
+            let time = if round == 0 { WARM_UP } else { bench.time };
+            let turn = Turn {
+                server: one.running,
+                at: one.at,
+                tls: of.tls,
+                target: &one.target,
+                shape: of.expected.shape(),
+                answer_bytes: *answer_bytes,
+                client: of.client,
+                time,
+                seed: round as u64,
             };
-            let whole = *bytes < PARTS_COUNT_FROM;
-            let bytes = (!whole).then_some(*bytes);
-            let measured = bench.load.run(of.running, of.at, &of.target, bytes, time)?;
-            if round > 0 {
-                bench.report.round(case, round, of.name, &measured)?;
+            if round == 0 {
+                bench.load.run(&turn)?;
+            } else {
+                let measured = quiet_turn(bench, of.case, round, rounds, &turn)?;
                 rounds.measured.push(measured);
             }
         }
     }
-    bench.report.table(case, &rounds);
+    bench.report.table(of.case, of.client, &rounds);
     Ok(rounds)
 }
 
-fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
-}
-
-fn piped(command: &mut Command, input: &[u8]) -> Outcome<Vec<u8>> {
-    use std::io::Write as _;
-    use std::process::Stdio;
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input)?;
+/// A turn that others did not disturb, or the last of several that they all did.
+fn quiet_turn(
+    bench: &mut Bench,
+    case: &str,
+    round: usize,
+    rounds: &Rounds,
+    turn: &Turn<'_>,
+) -> Outcome<super::load::Measured> {
+    let repeats_max = if bench.is_quick { 0 } else { REPEATS_MAX };
+    let mut repeats = 0;
+    loop {
+        let measured = bench.load.run(turn)?;
+        let counts = !measured.conditions.is_disturbed() || repeats == repeats_max;
+        let note = TurnNote {
+            case,
+            round,
+            client: turn.client,
+            label: &label(rounds.server, rounds.what),
+            counts,
+            measured: &measured,
+        };
+        bench.report.turn(&note, &bench.load.machine)?;
+        if counts {
+            return Ok(measured);
+        }
+        repeats += 1;
     }
-    Ok(child.wait_with_output()?.stdout)
 }

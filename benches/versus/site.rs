@@ -1,10 +1,12 @@
 //! What is served: files with real bytes, the installation of Hallpass that holds them, and the same
-//! files, by hard links, for the others.
+//! files, by hard links, for the others. An installation belongs to one binary, which makes all of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,17 +16,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::client::Request;
 use super::process::{Core, Outcome, Running, launcher};
+use super::tls::Identity;
 
-/// The binary that is measured.
-pub(crate) const HALLPASS: &str = env!("CARGO_BIN_EXE_hallpass");
-/// How long the links of a comparison live.
-const LIFETIME_SECONDS: u32 = 6 * 24 * 3600;
-/// How many files [`Site::add_many`] makes.
-pub(crate) const MANY: usize = 1_000;
+/// The lifetime of the links of a comparison.
+pub(crate) const LIFETIME_SECONDS: u32 = 6 * 24 * 3600;
+/// The most files that one command stores.
+const STORED_AT_ONCE: usize = 25_000;
 
 /// A data directory with files in it.
 pub(crate) struct Site {
+    binary: PathBuf,
     directory: PathBuf,
+    www: PathBuf,
     /// By name.
     pub(crate) files: BTreeMap<String, Served>,
     api_key: String,
@@ -42,11 +45,19 @@ pub(crate) struct Served {
 }
 
 impl Site {
-    /// An installation in this directory, without files.
-    pub(crate) fn new(directory: &Path) -> Outcome<Self> {
-        fs::create_dir_all(directory.join("www"))?;
+    /// An installation of this binary in this directory, without files.
+    pub(crate) fn new(binary: &Path, directory: &Path) -> Outcome<Self> {
+        Self::sharing(binary, directory, directory.join("www"))
+    }
+
+    /// An installation that shares the bytes of its files with those of the same names in `www`.
+    pub(crate) fn sharing(binary: &Path, directory: &Path, www: PathBuf) -> Outcome<Self> {
+        fs::create_dir_all(directory)?;
+        fs::create_dir_all(&www)?;
         let mut site = Self {
+            binary: binary.to_owned(),
             directory: directory.to_owned(),
+            www,
             files: BTreeMap::new(),
             api_key: String::new(),
         };
@@ -56,9 +67,14 @@ impl Site {
         Ok(site)
     }
 
+    /// The binary that made it.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// Where the files are for servers that know nothing of a catalogue, by their names.
-    pub(crate) fn www(&self) -> PathBuf {
-        self.directory.join("www")
+    pub(crate) fn www(&self) -> &Path {
+        &self.www
     }
 
     /// Where Hallpass keeps all it has.
@@ -69,6 +85,11 @@ impl Site {
     /// The line that authenticates a call.
     pub(crate) fn key_header(&self) -> (&'static str, String) {
         ("X-API-Key", self.api_key.clone())
+    }
+
+    /// The line that authenticates a call of the other APIs.
+    pub(crate) fn bearer_header(&self) -> (&'static str, String) {
+        ("Authorization", format!("Bearer {}", self.api_key))
     }
 
     /// The file of this name.
@@ -84,14 +105,16 @@ impl Site {
         Ok(())
     }
 
-    /// Stores a thousand files of 1 KiB, and answers their names.
-    pub(crate) fn add_many(&mut self) -> Outcome<Vec<String>> {
-        let names: Vec<String> = (0..MANY)
-            .map(|number| format!("many-{number:04}"))
-            .collect();
-        if !self.files.contains_key("many-0000") {
-            let files: Vec<_> = names.iter().map(|name| (name.clone(), 1024)).collect();
-            self.store(&files)?;
+    /// Stores so many files of 1 KiB whose names begin with this, unless they are there, and answers their names.
+    pub(crate) fn add_many(&mut self, prefix: &str, count: usize) -> Outcome<Vec<String>> {
+        let names = (0..count).map(|number| format!("{prefix}-{number:07}"));
+        let names: Vec<String> = names.collect();
+        let missing = names.iter().filter(|name| !self.files.contains_key(*name));
+        let missing: Vec<(String, u64)> = missing.map(|name| (name.clone(), 1024)).collect();
+        for (done, files) in missing.chunks(STORED_AT_ONCE).enumerate() {
+            self.store(files)?;
+            let stored = done * STORED_AT_ONCE + files.len();
+            println!("{stored} of {} files stored", missing.len());
         }
         Ok(names)
     }
@@ -120,30 +143,39 @@ impl Site {
         self.link_blobs(&digests)
     }
 
-    /// Gives the stored bytes a name for the other servers: the very same pages are then served by all.
+    /// Gives the stored bytes a name for the other servers, or makes them those that have it already: the very same pages
+    /// are then served by all.
     fn link_blobs(&self, files: &BTreeMap<String, (u64, Sha256Digest)>) -> Outcome<()> {
+        let sizes: BTreeSet<u64> = files.values().map(|(size, _)| *size).collect();
+        let names = files
+            .iter()
+            .map(|(name, (_, sha256))| (*sha256.as_bytes(), name));
+        let mut names: BTreeMap<[u8; 32], &String> = names.collect();
         let mut folders = vec![self.data_dir().join("blobs")];
-        let mut linked = 0;
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
-                if path.is_dir() {
+                let metadata = path.metadata()?;
+                if metadata.is_dir() {
                     folders.push(path);
                     continue;
                 }
-                let size = path.metadata()?.len();
-                if !files.values().any(|(wanted, _)| *wanted == size) {
+                // One that is linked was looked at before.
+                if metadata.nlink() > 1 || !sizes.contains(&metadata.len()) {
                     continue;
                 }
-                let sha256 = hash(&path)?;
-                let found = files.iter().find(|(_, (_, wanted))| *wanted == sha256);
-                if let Some((name, _)) = found {
-                    fs::hard_link(&path, self.www().join(name))?;
-                    linked += 1;
+                if let Some(name) = names.remove(hash(&path)?.as_bytes()) {
+                    let shared = self.www().join(name);
+                    if shared.exists() {
+                        fs::remove_file(&path)?;
+                        fs::hard_link(&shared, &path)?;
+                    } else {
+                        fs::hard_link(&path, shared)?;
+                    }
                 }
             }
         }
-        if linked == files.len() {
+        if names.is_empty() {
             Ok(())
         } else {
             Err("not every file's bytes are where they should be".into())
@@ -176,11 +208,40 @@ impl Site {
     pub(crate) fn serve(&self, core: Core) -> Outcome<(Running, SocketAddr)> {
         let mut command = self.command(core)?;
         command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
-        let (running, line) = Running::start_and_listen(&mut command)?;
-        let json: Value = serde_json::from_str(&line)?;
-        let listener = json.pointer("/listeners/0").and_then(Value::as_str);
-        let address = listener.and_then(|url| url.strip_prefix("http://"));
-        Ok((running, address.ok_or("no listener was printed")?.parse()?))
+        let (running, listeners) = listening(&mut command)?;
+        Ok((running, listeners.first().copied().ok_or("no listener")?))
+    }
+
+    /// Starts the gateway with a TLS listener, too, and answers where that is behind where the plain one is.
+    pub(crate) fn serve_tls(
+        &self,
+        identity: &Identity,
+    ) -> Outcome<(Running, SocketAddr, SocketAddr)> {
+        let mut command = self.command(Core::Server)?;
+        command
+            .env("HALLPASS_SERVER_TLS_CERTIFICATE", &identity.certificate)
+            .env("HALLPASS_SERVER_TLS_KEY", &identity.key)
+            .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+            .args(["--listen", "tls:127.0.0.1:0"]);
+        let (running, listeners) = listening(&mut command)?;
+        match *listeners {
+            [plain, tls] => Ok((running, plain, tls)),
+            _ => Err("not two listeners were printed".into()),
+        }
+    }
+
+    /// Starts the gateway as another program runs it, with these words before its own.
+    pub(crate) fn serve_under(
+        &self,
+        program: &Path,
+        words: &[OsString],
+    ) -> Outcome<(Running, SocketAddr)> {
+        let mut command = launcher(Core::Server, program)?;
+        command.args(words).arg(&self.binary);
+        self.name_installation(&mut command);
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let (running, listeners) = listening(&mut command)?;
+        Ok((running, listeners.first().copied().ok_or("no listener")?))
     }
 
     /// Runs a command of Hallpass on the installation, and answers the JSON that it prints.
@@ -192,12 +253,29 @@ impl Site {
     }
 
     fn command(&self, core: Core) -> Outcome<Command> {
-        let mut command = launcher(core, Path::new(HALLPASS))?;
+        let mut command = launcher(core, &self.binary)?;
+        self.name_installation(&mut command);
+        Ok(command)
+    }
+
+    fn name_installation(&self, command: &mut Command) {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/versus/hallpass.toml");
         command.arg("--config").arg(config);
         command.arg("--data-dir").arg(self.data_dir());
-        Ok(command)
     }
+}
+
+/// Starts a gateway, and answers where it listens.
+fn listening(command: &mut Command) -> Outcome<(Running, Vec<SocketAddr>)> {
+    let (running, line) = Running::start_and_listen(command)?;
+    let json: Value = serde_json::from_str(&line)?;
+    let listeners = json.get("listeners").and_then(Value::as_array);
+    let addresses = listeners.into_iter().flatten().map(|listener| {
+        let url = listener.as_str().ok_or("a listener is no text")?;
+        let (_, address) = url.split_once("://").ok_or("a listener is no URL")?;
+        Ok(address.parse()?)
+    });
+    Ok((running, addresses.collect::<Outcome<_>>()?))
 }
 
 /// Writes a file of random bytes, no two alike, and answers their SHA-256.

@@ -1,200 +1,276 @@
-//! Signed GETs, beside nginx and the floor.
+//! Signed GETs, beside nginx, the floor, and hyper alone.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
 
 use super::{GIB, KIB, MIB};
 use crate::Bench;
-use crate::load::Target;
-use crate::process::{Core, Outcome, Running};
+use crate::beside;
+use crate::load::{Client, Target};
+use crate::nginx::{self, Nginx};
+use crate::process::Outcome;
 use crate::report::{Bound, Rounds, Spread};
-use crate::servers::{
-    self, BARE, Contender, Expected, FLOOR, HALLPASS, Nginx, alternate, nginx_link, start_bare,
-    start_floor, start_nginx,
-};
+use crate::servers::{self, BARE, Expected, FLOOR, Match, Peers, alternate};
+use crate::sites::HALLPASS;
 
 /// Up to this size Hallpass sends a file from memory, and hyper alone stands beside it.
 const FROM_MEMORY_MAX: u64 = 16 * KIB;
 
-/// The goals of one size.
-#[derive(Default)]
-struct Goals {
-    cpu_of_nginx: Option<f64>,
-    cpu_of_floor: Option<f64>,
-    rate_of_nginx: Option<f64>,
+/// The goals of one case under one client.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Goals {
+    pub(super) cpu_of_nginx: Option<f64>,
+    pub(super) cpu_of_usual_nginx: Option<f64>,
+    pub(super) cpu_of_floor: Option<f64>,
+    pub(super) cpu_of_bare: Option<f64>,
+    pub(super) rate_of_nginx: Option<f64>,
 }
 
 pub(super) fn kib_1(bench: &mut Bench) -> Outcome<()> {
-    let goals = Goals {
-        cpu_of_nginx: Some(0.55),
-        cpu_of_floor: Some(1.20),
+    let saturated = Goals {
+        cpu_of_nginx: Some(0.85),
+        cpu_of_bare: Some(1.45),
         ..Goals::default()
     };
-    whole(bench, "get-1k", KIB, &goals)
+    let by_wrk = Goals {
+        cpu_of_nginx: Some(0.75),
+        ..Goals::default()
+    };
+    let clients = [(Client::Saturating, saturated), (Client::Wrk, by_wrk)];
+    whole(bench, "get-1k", KIB, &clients)
 }
 
 pub(super) fn kib_16(bench: &mut Bench) -> Outcome<()> {
-    whole(bench, "get-16k", 16 * KIB, &Goals::default())
+    let goals = Goals {
+        cpu_of_nginx: Some(1.0),
+        ..Goals::default()
+    };
+    whole(bench, "get-16k", 16 * KIB, &[(Client::Saturating, goals)])
 }
 
 pub(super) fn kib_64(bench: &mut Bench) -> Outcome<()> {
     let goals = Goals {
-        cpu_of_nginx: Some(0.90),
-        cpu_of_floor: Some(1.08),
+        cpu_of_nginx: Some(0.95),
+        cpu_of_floor: Some(1.45),
         ..Goals::default()
     };
-    whole(bench, "get-64k", 64 * KIB, &goals)
+    whole(bench, "get-64k", 64 * KIB, &[(Client::Saturating, goals)])
 }
 
 pub(super) fn mib_1(bench: &mut Bench) -> Outcome<()> {
-    whole(bench, "get-1m", MIB, &Goals::large())
+    let goals = Goals {
+        rate_of_nginx: Some(1.0),
+        cpu_of_floor: Some(1.10),
+        ..Goals::default()
+    };
+    whole(bench, "get-1m", MIB, &[(Client::Saturating, goals)])
 }
 
 pub(super) fn mib_64(bench: &mut Bench) -> Outcome<()> {
-    whole(bench, "get-64m", 64 * MIB, &Goals::large())
+    let goals = Goals {
+        rate_of_nginx: Some(1.0),
+        cpu_of_floor: Some(1.0),
+        ..Goals::default()
+    };
+    whole(bench, "get-64m", 64 * MIB, &[(Client::Saturating, goals)])
 }
 
-impl Goals {
-    fn large() -> Self {
-        Self {
-            rate_of_nginx: Some(1.0),
-            cpu_of_floor: Some(1.08),
-            cpu_of_nginx: None,
-        }
-    }
-}
-
-/// GETs of one whole file.
-fn whole(bench: &mut Bench, case: &'static str, size: u64, goals: &Goals) -> Outcome<()> {
-    bench.site.add(case, size)?;
-    let (hallpass, at) = bench.site.serve(Core::Server)?;
-    let target = Target::get(&bench.site.mint(at, case)?);
-    let file = bench.site.file(case)?.clone();
-    let like = servers::check(HALLPASS, at, &target.sample(), Expected::Whole(&file))?.0;
-    let mut plain = vec![(FLOOR, start_floor(bench, &like, case, false)?)];
+/// GETs of one whole file, loaded by each of these clients.
+fn whole(
+    bench: &mut Bench,
+    case: &'static str,
+    size: u64,
+    clients: &[(Client, Goals)],
+) -> Outcome<()> {
+    bench.sites.add(case, size)?;
+    let gateways = bench.sites.start(&bench.identity)?;
+    let ours = bench.sites.line_up(&gateways, "", |site, at| {
+        Ok(Target::get(&site.mint(at, case)?))
+    })?;
+    let file = bench.sites.main.file(case)?.clone();
+    let expected = Expected::Whole(&file);
+    let [first, ..] = ours.as_slice() else {
+        return Err("no gateway".into());
+    };
+    let target = first.target.clone();
+    let like = servers::check(HALLPASS, first.at, &target.sample(), expected, None)?;
+    let theirs = Target::get(&nginx::link(case));
+    let mut peers = Peers::of_nginx(bench, &theirs, &like)?.with_floor(bench, &like, case)?;
     if size <= FROM_MEMORY_MAX {
-        plain.push((BARE, start_bare(bench, &like, case)?));
+        peers = peers.with_bare(bench, &like, case)?;
     }
-    let nginx = all_nginx(bench)?;
-    let link = Target::get(&nginx_link(case)?);
-    let contenders = line_up((&hallpass, at, target), &nginx, &link, &plain);
-    let rounds = alternate(bench, case, &contenders, Expected::Whole(&file))?;
-    judge(bench, case, &rounds, goals);
-    Ok(())
+    let counted = beside::counted(&ours);
+    let mut contenders = ours;
+    contenders.extend(peers.line_up(&theirs, &target, false));
+    for (client, goals) in clients {
+        let of = Match {
+            case,
+            client: *client,
+            expected,
+            tls: None,
+        };
+        let rounds = alternate(bench, of, &contenders)?;
+        let case = match client {
+            Client::Wrk => format!("{case}, wrk"),
+            Client::Saturating | Client::OpenLoop { .. } => case.to_owned(),
+        };
+        judge(bench, &case, &rounds, goals);
+        beside::judge(bench, &case, &rounds);
+    }
+    drop(contenders);
+    drop((gateways, peers));
+    beside::count(bench, None, case, &counted, expected.shape())
 }
 
 /// GETs of a part somewhere in a large file.
 pub(super) fn range(bench: &mut Bench) -> Outcome<()> {
-    let (case, span, length) = ("range", GIB, 64 * KIB);
-    bench.site.add(case, span)?;
-    let (hallpass, at) = bench.site.serve(Core::Server)?;
-    let ranges = |target| Target::Ranges {
+    let (case, length) = ("range", 64 * KIB);
+    let span = if bench.is_quick { 64 * MIB } else { GIB };
+    bench.sites.add(case, span)?;
+    let gateways = bench.sites.start(&bench.identity)?;
+    let ranges = |target: String| Target::Ranges {
         target,
         span,
         length,
     };
-    let target = ranges(bench.site.mint(at, case)?);
-    let file = bench.site.file(case)?.clone();
+    let ours = bench
+        .sites
+        .line_up(&gateways, "", |site, at| Ok(ranges(site.mint(at, case)?)))?;
+    let file = bench.sites.main.file(case)?.clone();
+    let [first, ..] = ours.as_slice() else {
+        return Err("no gateway".into());
+    };
     // All of it once, so that every byte was looked at and is in memory.
+    let all = Target::get(&bench.sites.main.mint(first.at, case)?);
     servers::check(
         HALLPASS,
-        at,
-        &Target::get(&bench.site.mint(at, case)?).sample(),
+        first.at,
+        &all.sample(),
         Expected::Whole(&file),
+        None,
     )?;
-    let like = servers::check(HALLPASS, at, &target.sample(), Expected::Part(length))?.0;
-    let plain = [(FLOOR, start_floor(bench, &like, case, true)?)];
-    let nginx = all_nginx(bench)?;
-    let link = ranges(nginx_link(case)?);
-    let contenders = line_up((&hallpass, at, target), &nginx, &link, &plain);
-    let rounds = alternate(bench, case, &contenders, Expected::Part(length))?;
+    let target = first.target.clone();
+    let expected = Expected::Part(length);
+    let like = servers::check(HALLPASS, first.at, &target.sample(), expected, None)?;
+    let theirs = ranges(nginx::link(case));
+    let peers = Peers::of_nginx(bench, &theirs, &like)?.with_floor(bench, &like, case)?;
+    let counted = beside::counted(&ours);
+    let mut contenders = ours;
+    contenders.extend(peers.line_up(&theirs, &target, false));
+    let of = Match {
+        case,
+        client: Client::Saturating,
+        expected,
+        tls: None,
+    };
+    let rounds = alternate(bench, of, &contenders)?;
+    for most in [1.05, 0.90] {
+        let goals = Goals {
+            cpu_of_nginx: Some(most),
+            ..Goals::default()
+        };
+        judge(bench, case, &rounds, &goals);
+    }
+    beside::judge(bench, case, &rounds);
+    drop(contenders);
+    drop((gateways, peers));
+    beside::count(bench, None, case, &counted, expected.shape())
+}
+
+/// GETs of whole files over TLS, one version and one cipher suite.
+pub(super) fn https(bench: &mut Bench) -> Outcome<()> {
+    for (case, size, most) in [
+        ("https-1k", KIB, 0.85),
+        ("https-64k", 64 * KIB, 0.70),
+        ("https-1m", MIB, 0.70),
+    ] {
+        https_of(bench, case, size, most)?;
+    }
+    Ok(())
+}
+
+fn https_of(bench: &mut Bench, case: &'static str, size: u64, most: f64) -> Outcome<()> {
+    bench.sites.add(case, size)?;
+    let tls: Arc<ClientConfig> = Arc::clone(&bench.identity.client);
+    let gateways = bench.sites.start(&bench.identity)?;
+    let mut ours = bench.sites.line_up(&gateways, "", |site, at| {
+        Ok(Target::get(&site.mint(at, case)?))
+    })?;
+    for (one, gateway) in ours.iter_mut().zip(&gateways) {
+        one.at = gateway.tls_at;
+    }
+    let file = bench.sites.main.file(case)?.clone();
+    let expected = Expected::Whole(&file);
+    let [first, ..] = ours.as_slice() else {
+        return Err("no gateway".into());
+    };
+    let target = first.target.clone();
+    let like = servers::check(HALLPASS, first.at, &target.sample(), expected, Some(&tls))?;
+    let theirs = Target::get(&nginx::link(case));
+    let peers = Peers::of_nginx(bench, &theirs, &like)?;
+    let mut contenders = ours;
+    contenders.extend(peers.line_up(&theirs, &target, true));
+    let of = Match {
+        case,
+        client: Client::Saturating,
+        expected,
+        tls: Some(&tls),
+    };
+    let rounds = alternate(bench, of, &contenders)?;
     let goals = Goals {
-        cpu_of_nginx: Some(0.90),
+        cpu_of_nginx: Some(most),
         ..Goals::default()
     };
     judge(bench, case, &rounds, &goals);
+    beside::judge(bench, case, &rounds);
     Ok(())
 }
 
-/// GETs of many small files, each by its own link.
-pub(super) fn many(bench: &mut Bench) -> Outcome<()> {
-    let names = bench.site.add_many()?;
-    let (hallpass, at) = bench.site.serve(Core::Server)?;
-    let ours: Vec<String> = names
-        .iter()
-        .map(|name| bench.site.mint(at, name))
-        .collect::<Outcome<_>>()?;
-    let theirs: Vec<String> = names
-        .iter()
-        .map(|name| nginx_link(name))
-        .collect::<Outcome<_>>()?;
-    let first = bench.site.file("many-0000")?.clone();
-    let nginx = all_nginx(bench)?;
-    let contenders = line_up(
-        (&hallpass, at, Target::Any(ours)),
-        &nginx,
-        &Target::Any(theirs),
-        &[],
-    );
-    alternate(bench, "many", &contenders, Expected::Whole(&first))?;
-    Ok(())
-}
-
-/// Every nginx there is to compare with.
-fn all_nginx(bench: &Bench) -> Outcome<Vec<(&'static str, Running, SocketAddr)>> {
-    let start = |how: Nginx| {
-        let (running, at) = start_nginx(bench, how)?;
-        Ok((how.name, running, at))
-    };
-    Nginx::ALL.into_iter().map(start).collect()
-}
-
-fn line_up<'a>(
-    (hallpass, at, target): (&'a Running, SocketAddr, Target),
-    nginx: &'a [(&'static str, Running, SocketAddr)],
-    link: &Target,
-    plain: &'a [(&'static str, (Running, SocketAddr))],
-) -> Vec<Contender<'a>> {
-    let contender = |name, running, at, target: &Target| Contender {
-        name,
-        running,
-        at,
-        target: target.clone(),
-    };
-    let ours = contender(HALLPASS, hallpass, at, &target);
-    let theirs = nginx
-        .iter()
-        .map(|(name, running, at)| contender(name, running, *at, link));
-    let plain = plain
-        .iter()
-        .map(|(name, (running, at))| contender(name, running, *at, &target));
-    std::iter::once(ours).chain(theirs).chain(plain).collect()
-}
-
-fn judge(bench: &mut Bench, case: &str, rounds: &[Rounds], goals: &Goals) {
+/// Holds the measured binary's rounds against those of its peers.
+pub(super) fn judge(bench: &mut Bench, case: &str, rounds: &[Rounds], goals: &Goals) {
     let of = |name: &str| rounds.iter().find(|rounds| rounds.server == name);
     let nginx = || Nginx::ALL.iter().filter_map(|how| of(how.name));
     let Some(ours) = of(HALLPASS) else { return };
-    let median = |figures: &[f64]| Spread::of(figures.iter().copied()).median;
-    let mut goal = |what: String, bound, ours: &[f64], theirs: &[f64]| {
+    let mut goal = |what: &str, bound: Bound, ours: &[f64], theirs: &[f64]| {
+        let what = format!("{case}: {what}");
         let ratio = Spread::of_ratios(ours, theirs);
         bench.report.goal(&what, bound, " ×", ratio);
     };
-    let better = nginx()
-        .map(Rounds::cpu)
-        .min_by(|a, b| median(a).total_cmp(&median(b)));
-    if let (Some(most), Some(theirs)) = (goals.cpu_of_nginx, better) {
-        let what = format!("{case}: CPU a request, of nginx's best setting");
-        goal(what, Bound::AtMost(most), &ours.cpu(), &theirs);
-    }
-    if let (Some(most), Some(floor)) = (goals.cpu_of_floor, of(FLOOR)) {
-        let what = format!("{case}: CPU a request, of the floor");
-        goal(what, Bound::AtMost(most), &ours.cpu(), &floor.cpu());
+    let cpu_goals = [
+        (
+            "nginx's best setting",
+            goals.cpu_of_nginx,
+            least(nginx().map(Rounds::cpu)),
+        ),
+        (
+            Nginx::USUAL.name,
+            goals.cpu_of_usual_nginx,
+            of(Nginx::USUAL.name).map(Rounds::cpu),
+        ),
+        ("the floor", goals.cpu_of_floor, of(FLOOR).map(Rounds::cpu)),
+        ("hyper alone", goals.cpu_of_bare, of(BARE).map(Rounds::cpu)),
+    ];
+    for (whose, most, theirs) in cpu_goals {
+        if let (Some(most), Some(theirs)) = (most, theirs) {
+            let what = format!("CPU a request, of {whose}");
+            goal(&what, Bound::AtMost(most), &ours.cpu(), &theirs);
+        }
     }
     let faster = nginx()
         .map(Rounds::rate)
         .max_by(|a, b| median(a).total_cmp(&median(b)));
     if let (Some(least), Some(theirs)) = (goals.rate_of_nginx, faster) {
-        let what = format!("{case}: requests a second, of nginx's best setting");
+        let what = "requests a second, of nginx's best setting";
         goal(what, Bound::AtLeast(least), &ours.rate(), &theirs);
     }
+}
+
+/// Returns the figures whose median is the least.
+pub(super) fn least(all: impl Iterator<Item = Vec<f64>>) -> Option<Vec<f64>> {
+    all.min_by(|a, b| median(a).total_cmp(&median(b)))
+}
+
+fn median(figures: &[f64]) -> f64 {
+    Spread::of(figures.iter().copied()).median
 }

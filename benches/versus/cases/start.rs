@@ -17,15 +17,16 @@ use crate::client::{Request, connect};
 use crate::million;
 use crate::process::{Core, Outcome};
 use crate::report::{Bound, Spread};
-use crate::servers::{Expected, HALLPASS, check};
+use crate::servers::{Expected, check};
 use crate::site::Site;
+use crate::sites::HALLPASS;
 
 const CASE: &str = "start";
 
 /// From the start of the process to the first byte of an answer.
 pub(super) fn run(bench: &mut Bench) -> Outcome<()> {
-    let files: u64 = if bench.quick { 20_000 } else { 1_000_000 };
-    let mut site = Site::new(&bench.disk.join("million"))?;
+    let files: u64 = if bench.is_quick { 20_000 } else { 1_000_000 };
+    let mut site = Site::new(&bench.binary, &bench.disk.join("million"))?;
     site.add("get-1k", KIB)?;
     let file = site.file("get-1k")?.clone();
     let data_dir = site.data_dir().display().to_string();
@@ -33,7 +34,7 @@ pub(super) fn run(bench: &mut Bench) -> Outcome<()> {
     let link = {
         let (_running, at) = site.serve(Core::Server)?;
         let link = Request::get(site.mint(at, "get-1k")?);
-        check(HALLPASS, at, &link, Expected::Whole(&file))?;
+        check(HALLPASS, at, &link, Expected::Whole(&file), None)?;
         link
     };
     let mut times = Vec::new();

@@ -27,7 +27,11 @@ const MEMORY_LEFT: u64 = 1024 * MIB;
 
 /// On tmpfs, in turns with `sha256sum`, and then on the disk.
 pub(super) fn run(bench: &mut Bench) -> Outcome<()> {
-    let wanted = if bench.quick { 256 * MIB } else { 4096 * MIB };
+    let wanted = if bench.is_quick {
+        256 * MIB
+    } else {
+        4096 * MIB
+    };
     let size = size_that_fits(&bench.memory, wanted)?;
     let source = bench.memory.join("source");
     let expected = write_random(&source, size)?;
@@ -38,7 +42,7 @@ pub(super) fn run(bench: &mut Bench) -> Outcome<()> {
         ("tmpfs", bench.memory.clone()),
         ("disk", bench.disk.clone()),
     ] {
-        let site = Site::new(&directory.join("upload"))?;
+        let site = Site::new(&bench.binary, &directory.join("upload"))?;
         let (running, at) = site.serve(Core::Any)?;
         let (mut speeds, mut pss_max) = (Vec::new(), 0);
         for round in 1..=bench.rounds.min(5) {
