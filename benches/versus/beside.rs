@@ -2,8 +2,8 @@
 //!
 //! By processor time, one binary against itself differs by several in a hundred on a machine that others share. So the
 //! measured one runs twice, and its ratio to the other one is held against the spread of its ratio to itself.
-//! By instructions, which repeat to a few in a thousand, the bound is 2 %. They are counted by valgrind, which offers programs no
-//! SHA extensions: SHA-256 counts as it costs in software.
+//! By instructions, which repeat to one or two in a hundred beside other work and better on a quiet machine, the bound is
+//! 2 %. They are counted by valgrind, which offers programs no SHA extensions: SHA-256 counts as it costs in software.
 
 use std::ffi::OsString;
 use std::fs;
