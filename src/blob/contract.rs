@@ -1,4 +1,4 @@
-//! The conformance suite: what the port promises, checked on any adapter.
+//! The conformance suite: it checks the port's contract on any adapter.
 
 use std::path::Path;
 use std::time::Duration;
@@ -55,7 +55,7 @@ pub(crate) async fn read(blob: &Blob) -> Bytes {
     blob.read_at(0, length).await.unwrap()
 }
 
-/// Asserts that the answer is `Damaged`, and gives what it says.
+/// Asserts that the answer is `Damaged`, and returns its text.
 #[track_caller]
 pub(crate) fn damage<T: std::fmt::Debug>(answer: Result<T, BlobError>) -> String {
     match answer {
@@ -64,7 +64,7 @@ pub(crate) fn damage<T: std::fmt::Debug>(answer: Result<T, BlobError>) -> String
     }
 }
 
-/// Asserts that the answer is `Refused`, and gives what it says.
+/// Asserts that the answer is `Refused`, and returns its text.
 #[track_caller]
 pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, BlobError>) -> &'static str {
     match answer {

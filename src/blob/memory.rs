@@ -1,4 +1,4 @@
-//! Blobs in memory: for tests, and for whoever wants nothing kept.
+//! Blobs in memory: for tests.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -169,7 +169,7 @@ impl Staged for MemoryStage {
 
 impl Shelf {
     fn blobs(&self) -> MutexGuard<'_, BTreeMap<BlobKey, (Bytes, UnixSeconds)>> {
-        // No code panics half-way through a change, so the map is whole whoever held it.
+        // No code panics half-way through a change, so the map of a poisoned lock is whole.
         self.blobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

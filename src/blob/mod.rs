@@ -1,4 +1,4 @@
-//! The blob store: where bytes live.
+//! The blob store: it keeps the bytes of files.
 //!
 //! This file is the port: its traits, their contract, and their errors. It names no adapter's type. Three adapters
 //! stand behind it, [`memory`], [`disk`] and [`s3`], and `contract.rs` is the one suite that all must pass.
@@ -29,10 +29,10 @@ pub mod s3;
 
 pub use read::Stamp;
 
-/// What every call answers with: a boxed future, so that the gateway can hold any adapter.
+/// The answer of every call: a boxed future, so that the gateway can hold any adapter.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
 
-/// Where bytes live.
+/// A store of bytes.
 ///
 /// # Contract
 ///
@@ -49,14 +49,15 @@ pub trait BlobStore: Send + Sync {
 
     /// Opens a blob that has `size` bytes. Bytes that are gone, of another length, or no longer what
     /// was registered in place are [`BlobError::Damaged`]. A file in place of which all but its size and its
-    /// modification time may have moved is [`BlobError::Moved`]: whoever hashed it opens it by what was found.
+    /// modification time may have moved is [`BlobError::Moved`]: a caller that hashed it opens it by the identity
+    /// that was found.
     fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob>;
 
-    /// Where a process that was given the store's directory finds a blob: its path below it. `None` of
-    /// bytes that lie nowhere below it. Nothing is looked at.
+    /// Returns the path of a blob below the store's directory, for a process that was given that. `None` of bytes that
+    /// lie nowhere below it. Nothing is looked at.
     fn path_below(&self, location: &BlobLocation) -> Option<PathBuf>;
 
-    /// Signs a URL at which the store itself gives the blob to whoever has it, for so long. `None` of bytes that
+    /// Signs a URL at which the store itself gives the blob to everybody who has it, for so long. `None` of bytes that
     /// only we can give. The URL is a credential.
     fn presign<'a>(
         &'a self,
@@ -64,10 +65,10 @@ pub trait BlobStore: Send + Sync {
         asked: &'a Presign<'a>,
     ) -> Answer<'a, Option<String>>;
 
-    /// Checks that these bytes are this installation's alone. A store that others can reach, too, is marked with the
-    /// id that it was opened with where it has no mark; one that is another's is [`BlobError::Foreign`], also
-    /// from `stage`. Whoever removes what no row names asks this first. A store that only one installation can
-    /// have says yes.
+    /// Checks that the store belongs to this installation alone. A store that others can reach, too, is marked with the
+    /// id that it was opened with, if it has no mark; one with another's mark is [`BlobError::Foreign`], also from
+    /// `stage`. The sweep calls this before it removes blobs without a row. A store that only one installation can have
+    /// is always good.
     fn claim(&self) -> Answer<'_, ()>;
 
     /// Checks what [`BlobStore::claim`] does, and changes nothing: a store without a mark is nobody's, which is no
@@ -79,8 +80,8 @@ pub trait BlobStore: Send + Sync {
     /// left behind.
     fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()>;
 
-    /// Removes a blob. One that is gone already is no error. Whoever has it open can read on, or is told that
-    /// it is damaged where the store cannot keep it for them.
+    /// Removes a blob. One that is gone already is no error. A reader that has it open can read on, or
+    /// learns that it is damaged where the store cannot keep it.
     fn remove(&self, key: BlobKey) -> Answer<'_, ()>;
 
     /// Looks at a file that lies on disk already and hashes it, without copying it. `Refused` if it is
@@ -91,7 +92,7 @@ pub trait BlobStore: Send + Sync {
     /// Removes up to `limit` stages that no living process writes any more. Answers how many.
     fn sweep_stages(&self, limit: usize) -> Answer<'_, usize>;
 
-    /// How many stages a sweep would find that no living process writes.
+    /// Returns the number of stages that no living process writes, which a sweep would remove.
     fn abandoned_stages(&self) -> Answer<'_, usize>;
 
     /// Up to `limit` blobs in key order, from the first one after `after` on, each with the time it was
@@ -107,7 +108,7 @@ pub trait Staged: Send {
     /// the one that brought the bytes.
     fn write(&mut self, chunk: Bytes) -> Answer<'_, ()>;
 
-    /// Makes the blob durable and visible under its key, and says what was written. After an error
+    /// Makes the blob durable and visible under its key, and returns its key, length and hash. After an error
     /// there is no blob. If the answer is dropped before it came, the blob is there or not, but whole.
     fn commit(self: Box<Self>) -> Answer<'static, Stored>;
 }
@@ -139,7 +140,7 @@ pub trait ObjectStream: Send {
     fn next(&mut self) -> Answer<'_, Option<Bytes>>;
 }
 
-/// What was written.
+/// A blob that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
     /// Its key.
@@ -148,20 +149,20 @@ pub struct Stored {
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
-    /// Whether the bytes are text.
+    /// The text detection's findings.
     pub text: DetectedText,
 }
 
-/// What was registered in place.
+/// A file that was registered in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// Where it is, and what it is held to.
+    /// The file and its identity: the blob is damaged if it changes.
     pub file: InPlace,
     /// Length in bytes.
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
-    /// Whether the bytes are text.
+    /// The text detection's findings.
     pub text: DetectedText,
 }
 
@@ -175,8 +176,8 @@ pub enum Blob {
         file: Arc<File>,
         /// Length in bytes.
         size: u64,
-        /// What a file that somebody else keeps was like when it was held against its row. `None` of one of ours,
-        /// which never changes.
+        /// The state of a file that somebody else keeps, at the check against its row. `None` of one of ours, which
+        /// never changes.
         opened: Option<Stamp>,
     },
     /// Bytes in memory.
@@ -185,10 +186,10 @@ pub enum Blob {
     Object(Arc<dyn ObjectReader>),
 }
 
-/// What a URL of the store is to be for. The store repeats the texts in its answer.
+/// The request of a presigned URL. The store repeats the texts in its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Presign<'a> {
-    /// Whether it is for HEAD; else it is for GET.
+    /// True if it is for HEAD; else it is for GET.
     pub is_head: bool,
     /// For how many seconds it opens.
     pub seconds: u64,
@@ -200,13 +201,13 @@ pub struct Presign<'a> {
     pub cache_control: &'a str,
 }
 
-/// Why a blob store did not do as asked.
+/// An error of a blob store.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// The bytes are not what the catalogue says they are.
     #[error("damaged blob: {what}")]
     Damaged {
-        /// What was expected and what was found. For the log, not for a client.
+        /// The bytes that were expected and found. For the log, not for a client.
         what: String,
     },
     /// The file in place has its size and its time, and another identity: other bytes may be in it.
@@ -220,7 +221,7 @@ pub enum BlobError {
     Refused {
         /// The file as named.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         why: &'static str,
     },
     /// The store's directory is not as it must be, which a person is to mend.
@@ -228,7 +229,7 @@ pub enum BlobError {
     Unfit {
         /// The directory.
         path: PathBuf,
-        /// Why it cannot be one of the store.
+        /// The reason why it cannot be one of the store.
         why: String,
     },
     /// The bytes are another installation's.
@@ -236,33 +237,33 @@ pub enum BlobError {
         "{mark} says that these bytes are of the installation {found}; the catalogue is of {ours}"
     )]
     Foreign {
-        /// Where the store says whose they are.
+        /// The place of the mark in the store.
         mark: String,
-        /// What it says there.
+        /// The mark that was found.
         found: String,
-        /// What it should say.
+        /// The mark that was expected.
         ours: InstallationId,
     },
     /// There is no room for more bytes.
     #[error("no space left while {doing}")]
     NoSpace {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
     },
     /// The store is out of reach or out of order. What it holds may be good, and it may answer later.
     #[error("the blob store is unavailable while {doing}: {why}")]
     Unavailable {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// What it said, if it said something.
+        /// The store's answer, if it gave one.
         why: String,
     },
     /// The operating system said no.
     #[error("{doing} failed")]
     Io {
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },

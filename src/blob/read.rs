@@ -16,28 +16,27 @@ use super::{Answer, Blob, BlobError, ObjectStream};
 const READING: &str = "reading a blob";
 const CHECKING: &str = "looking at an open blob";
 
-/// How many reads may wait for a disk at once, in the whole process. They wait on threads that others need,
-/// too.
+/// The most reads that wait for a disk at once, in the whole process. They wait on threads that others need, too.
 const WAITING_MAX: usize = 64;
 
 static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
 
-/// How far apart a part is looked at to tell whether it is in memory: what a kernel commonly reads ahead.
+/// The distance between probes of a part for whether it is in memory: as much as a kernel commonly reads ahead.
 const PROBE_BYTES: u64 = 256 * 1024;
 
-/// How much is read at once of what is only brought into memory.
+/// The bytes of one read that only brings bytes into memory.
 const FETCH_BYTES: usize = 128 * 1024;
 
 /// The file system that is memory, and does not say of a part that it is.
 const TMPFS: u64 = 0x0102_1994;
 
-/// What tells that an open file was changed: its times. Equal for bytes in memory, always.
+/// The state of an open file: its times, which change with it. Equal for bytes in memory, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
-    /// When its bytes were modified, in seconds since 1970 and nanoseconds.
+    /// Time of the last modification of its bytes, in seconds since 1970 and nanoseconds.
     modified: (i64, i64),
-    /// When anything of it was changed, which nobody can set back. Only of a file that somebody else keeps: the mode,
-    /// the group and the links of our own may change, and its bytes never do.
+    /// Time of the last change of any kind, which nobody can set back. Only of a file that somebody else keeps: the
+    /// mode, the group and the links of our own may change, and its bytes never do.
     changed: Option<(i64, i64)>,
 }
 
@@ -68,8 +67,8 @@ impl Blob {
         }
     }
 
-    /// Whether the bytes are still there, all of them: a file that was cut short or removed after it was
-    /// opened is `Damaged`, and so is an object that is another one now.
+    /// Checks that all bytes are still there: a file that was cut short or removed after it was opened is `Damaged`,
+    /// and so is an object that is another one now.
     pub fn check(&self) -> Answer<'static, ()> {
         let blob = self.clone();
         Box::pin(async move {
@@ -111,7 +110,7 @@ impl Blob {
                 Self::File { file, opened, .. } => (file, opened),
             };
             let mut bytes = vec![0; length];
-            // What is in memory is read here and now.
+            // Bytes in memory are read here and now.
             let at_hand = read_now(&file, &mut bytes, offset).unwrap_or(0);
             if at_hand == length {
                 expect_unchanged(&file, opened)?;
@@ -138,8 +137,7 @@ impl Blob {
         }
     }
 
-    /// Whether a part can be sent without waiting for a disk, as far as a look here and there tells. Never
-    /// waits itself.
+    /// Returns whether a part can be sent without waiting for a disk, as far as probes tell. Never waits itself.
     pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
         let Self::File { file, .. } = self else {
             return true;
@@ -179,7 +177,7 @@ impl Blob {
         })
     }
 
-    /// What the open file is like now. One that is longer or shorter than it was is `Damaged`, and so is one that
+    /// Returns the state of the open file. One that is longer or shorter than it was is `Damaged`, and so is one that
     /// somebody else keeps and that was changed since it was opened.
     pub fn stamp(&self) -> Result<Stamp, BlobError> {
         let Self::File { file, size, opened } = self else {

@@ -1,4 +1,4 @@
-//! Who may reach a blob: its mode and its group, and those of the directories on the way to it.
+//! The access rights of blobs: their mode and group, and those of the directories on the way to them.
 //!
 //! Each file and directory is given to the group of the data directory. The set-group-ID bit would do that, too, but
 //! a sandbox may forbid it (systemd's `RestrictSUIDSGID=`), and the kernel takes it away where somebody outside of

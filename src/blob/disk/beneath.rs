@@ -25,10 +25,10 @@ const RESOLVE: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS);
 
-/// Why a name could not be opened.
+/// The reason why a name could not be opened.
 #[derive(Debug)]
 pub(super) enum Unfit {
-    /// What is there is not what may be opened.
+    /// The file there is of a kind that must not be opened.
     Odd(&'static str),
     /// The operating system said no.
     Failed(io::Error),
@@ -109,7 +109,7 @@ pub(super) fn directory_beside(parent: &File, path: &Path) -> Result<File, Unfit
     }
 }
 
-/// Why there is no directory at a path that leads to something.
+/// Returns the reason why there is no directory at a path that leads to something.
 fn no_directory(directory: &File, path: &Path) -> Unfit {
     match statat(directory, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(seen) if FileType::from_raw_mode(seen.st_mode) == FileType::Symlink => {
@@ -120,7 +120,7 @@ fn no_directory(directory: &File, path: &Path) -> Unfit {
     }
 }
 
-/// Whether `name` in `directory` still is `file`.
+/// Returns whether `name` in `directory` still is `file`.
 pub(super) fn is_named(directory: &File, name: &str, file: &File) -> io::Result<bool> {
     let held = file.metadata()?;
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {

@@ -15,7 +15,7 @@ use crate::model::digest::Sha256Digest;
 use crate::model::file::InPlace;
 use crate::model::text::DetectedText;
 
-/// Bytes hashed in one go on the blocking pool; whoever drops the answer waits for no more than that.
+/// Bytes hashed in one go on the blocking pool; a dropped answer waits for no more than that.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Bytes read at once.
@@ -28,7 +28,7 @@ const CHANGED: &str = "it changed while it was read";
 pub(super) struct Roots(Vec<Root>);
 
 struct Root {
-    /// As the operator wrote it, made absolute.
+    /// The operator's path, made absolute.
     configured: PathBuf,
     /// Without symbolic links.
     canonical: PathBuf,
@@ -52,7 +52,7 @@ impl Roots {
         roots.collect::<io::Result<_>>().map(Self)
     }
 
-    /// Opens a file that has `size` bytes and still is what was registered. Of another size or modification time, or
+    /// Opens a file that has `size` bytes and still is the registered one. Of another size or modification time, or
     /// gone, it is `Damaged`; where anything else of its identity moved, or is not known, it is `Moved`.
     pub(super) fn open_registered(&self, file: &InPlace, size: u64) -> Result<Blob, BlobError> {
         let damaged = |what: String| BlobError::Damaged {
@@ -136,7 +136,7 @@ impl Root {
 }
 
 impl Candidate {
-    /// Hashes the file, and says what it will be held to. One that changes meanwhile is `Refused`.
+    /// Hashes the file, and returns the identity that it must keep. One that changes meanwhile is `Refused`.
     pub(super) async fn register(self) -> Result<Registered, BlobError> {
         let Self {
             file,

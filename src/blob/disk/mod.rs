@@ -6,7 +6,7 @@
 //! Linux 5.6 or later.
 //!
 //! A commit is: sync the file, rename it to its place, sync the directory. A rename is the one moment
-//! at which a blob comes to be, and what came before it was already on the disk.
+//! at which a blob comes to be, and its bytes were on the disk before.
 
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -40,7 +40,8 @@ const BLOBS: &str = "blobs";
 /// The directory of those being written, below that of the blobs: on the same file system, whatever is mounted.
 const STAGE: &str = "stage";
 
-/// Where earlier versions wrote, below the root. Nothing is written there any more, and what lies there is swept.
+/// The directory, below the root, in which earlier versions wrote. Nothing is written there any more, and its files are
+/// swept.
 const STAGE_BEFORE: &str = "stage";
 
 const OPENING: &str = "opening a store of blobs";
@@ -60,7 +61,7 @@ struct Directories {
     access: Access,
 }
 
-/// Who may read blobs besides us.
+/// The users who may read blobs besides us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Readers {
     /// Nobody: blobs are mode 0600.
@@ -77,7 +78,7 @@ impl Disk {
     /// symbolic link, which is followed now and never again.
     ///
     /// Blobs that `readers` may not read yet, by their mode or their group, are given to them when they are next
-    /// opened; what they may read already is not taken back.
+    /// opened; access that they have already is not taken back.
     ///
     /// Waits on the disk: it is for the start of a process.
     ///
@@ -224,7 +225,7 @@ impl Directories {
         here.into_iter().chain(before).sum()
     }
 
-    /// Where an earlier version may be writing now, or was. A link there is not followed.
+    /// Returns the directory in which an earlier version may be writing now, or was. A link there is not followed.
     fn stages_before(&self) -> Option<File> {
         beneath::directory(&self.root, Path::new(STAGE_BEFORE)).ok()
     }
@@ -251,7 +252,7 @@ fn make_durably(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Why a directory of the store could not be opened, or made.
+/// Returns the error of a directory of the store that could not be opened or made.
 fn unopened<E: Into<Unfit>>(path: &Path) -> impl Fn(E) -> BlobError {
     move |error| match error.into() {
         Unfit::Odd(why) => BlobError::Unfit {
@@ -267,7 +268,7 @@ fn named(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
-/// What an error of the operating system means while `doing` something.
+/// Returns the meaning of an operating system's error while `doing` something.
 fn failed<E: Into<io::Error>>(doing: &'static str) -> impl FnOnce(E) -> BlobError {
     move |error| {
         let source = error.into();

@@ -1,4 +1,4 @@
-//! Where blobs lie: `blobs/ab/cd/<32 hex>`, by the first four digits of the key.
+//! The on-disk layout of blobs: `blobs/ab/cd/<32 hex>`, by the first four digits of the key.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -58,7 +58,7 @@ impl Shelf {
         match beneath::regular(&self.blobs, &Place::of(key).path()) {
             Ok((file, metadata)) if metadata.len() == size => {
                 if self.access.is_shared() {
-                    // Where it fails, it is for the reader to say: for us the blob is open.
+                    // A failure shows at the reader: for us the blob is open.
                     let _ = self.let_group_in(key, &file);
                 }
                 Ok(Blob::File {
@@ -112,7 +112,7 @@ impl Shelf {
         let Place { outer, inner, name } = Place::of(key);
         let directory = match beneath::directory(&self.blobs, &Path::new(&outer).join(inner)) {
             Ok(directory) => directory,
-            // Where no directory of ours is, no blob of ours is.
+            // A directory that is none of ours holds no blob of ours.
             Err(Unfit::Odd(_)) => return Ok(()),
             Err(Unfit::Failed(error)) => return Err(failed(doing)(error)),
         };
@@ -190,7 +190,7 @@ impl Shelf {
     }
 }
 
-/// Where a blob lies below `blobs/`.
+/// Returns the path of a blob below `blobs/`.
 pub(super) fn path_of(key: BlobKey) -> PathBuf {
     Place::of(key).path()
 }

@@ -1,6 +1,6 @@
 //! Blobs being written: files in `blobs/stage/`, each locked by the process that writes it.
 //!
-//! The lock is what tells a stage from garbage: the kernel drops it when the process ends, however it
+//! The lock tells a stage from garbage: the kernel drops it when the process ends, however it
 //! ends. So any process may sweep while any other writes, and nobody's clock is asked.
 
 use std::fs::{File, TryLockError};
@@ -32,28 +32,28 @@ const WRITING: &str = "writing a blob";
 const PROBING: &str = "trying to write a blob";
 const SWEEPING: &str = "sweeping stages";
 
-/// The writing end that the port hands out. What was gathered is hashed by one thread and written by
-/// another, beside each other and beside what comes in meanwhile.
+/// The staged write that the port hands out. One thread hashes the gathered bytes and another one writes them, beside
+/// each other and beside the bytes that come in meanwhile.
 pub(super) struct Stage {
     gathered: BytesMut,
-    /// What was handed out last, to be filled again.
+    /// The buffer that was handed out last, to be filled again.
     handed_out: Bytes,
     pen: Hand<Pen>,
     hasher: Hand<ContentHasher>,
-    /// Whether every call so far ran to its end and was good.
+    /// True as long as every call ran to its end and was good.
     sound: bool,
 }
 
-/// Who has a thing that bytes go through in order.
+/// The holder of a thing that bytes go through in order.
 enum Hand<T> {
     Ours(T),
     /// A thread in the background, which gives it back.
     Away(JoinHandle<Result<T, BlobError>>),
-    /// Nobody: what it was needed for failed, or the stage was committed.
+    /// Nobody: an operation on it failed, or the stage was committed.
     Gone,
 }
 
-/// A locked file in `blobs/stage/`, and what was written to it. Dropped before it was published, it removes
+/// A locked file in `blobs/stage/`, and the state of its writing. Dropped before it was published, it removes
 /// its file. Every call waits on the disk.
 struct Pen {
     directories: Arc<Directories>,
@@ -94,7 +94,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Takes pen and hasher, after what they do in the background, if they do. Dropped while it waits,
+    /// Takes pen and hasher, once their work in the background is done. Dropped while it waits,
     /// it leaves both where they were.
     async fn take_both(&mut self) -> Result<(Pen, ContentHasher), BlobError> {
         self.hasher.come_back().await?;
@@ -102,8 +102,7 @@ impl Stage {
         Ok((self.pen.take()?, self.hasher.take()?))
     }
 
-    /// What was gathered. From now on it is gathered where the bytes before it were, if nobody reads
-    /// them any more.
+    /// Takes the gathered bytes. The next ones are gathered in the buffer before, if nobody reads that any more.
     fn swap_gathered(&mut self) -> Bytes {
         let mut next = std::mem::take(&mut self.handed_out)
             .try_into_mut()
@@ -281,7 +280,7 @@ pub(super) fn sweep(stages: &File, limit: usize) -> Result<usize, BlobError> {
     Ok(removed)
 }
 
-/// How many stages [`sweep`] would remove.
+/// Returns the number of stages that [`sweep`] would remove.
 pub(super) fn abandoned(stages: &File) -> Result<usize, BlobError> {
     let mut abandoned = 0;
     for key in beneath::names(stages, BlobKey::parse).map_err(failed(SWEEPING))? {

@@ -1,4 +1,4 @@
-//! How a store is connected to, and what we show it of ourselves.
+//! The connection to a store, and our credentials.
 
 use std::fmt;
 use std::fs::File;
@@ -30,13 +30,13 @@ const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 /// The most parts that a store makes one object of.
 const PARTS_MAX: u64 = 10_000;
 
-/// The region where none is named: what a store without regions expects.
+/// The region where none is named: stores without regions expect this one.
 const REGION: &str = "us-east-1";
 
-/// How long a connection may take to come about.
+/// The longest time that a connection may take to come about.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 
-/// How many connections to the store stay open unused. Each may hold a buffer of 408 KiB.
+/// The most connections to the store that stay open unused. Each may hold a buffer of 408 KiB.
 const IDLE_MAX: usize = 64;
 
 /// After how long the secret's file is read again.
@@ -45,7 +45,7 @@ const SECRET_AGE_MAX: Duration = Duration::from_secs(5);
 /// The longest secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 4096;
 
-/// What tells the store who we are, from a file that may be replaced.
+/// Our credentials, from a file that may be replaced.
 struct SecretFile {
     id: String,
     path: PathBuf,
@@ -119,8 +119,8 @@ impl Settings {
     }
 }
 
-/// How many bytes a part has, for the largest blob to fit into so many parts as there may be. The same for
-/// all parts of all blobs, which some stores want.
+/// Returns the size of a part, for the largest blob to fit into the most parts that there may be. The same for all
+/// parts of all blobs, which some stores want.
 fn part_bytes(size_max: u64) -> usize {
     let step = 1024 * 1024;
     let wanted = size_max

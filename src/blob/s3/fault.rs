@@ -1,4 +1,4 @@
-//! What an answer of the store means to us.
+//! The meaning of a store's answers.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use object_store::Error;
 
 use crate::blob::BlobError;
 
-/// What the client says of a store in another region.
+/// The client's error for a store in another region.
 const REDIRECTED: &str = "Received redirect without LOCATION";
 
-/// How much of an error's text is kept, in bytes. A store may say anything in it.
+/// The most bytes of an error's text that are kept. A store may say anything in it.
 const TEXT_BYTES_MAX: usize = 400;
 
 /// The error of a store that did not do as asked: it may do so later.
@@ -34,14 +34,14 @@ pub(super) fn late(doing: &'static str, within: Duration) -> BlobError {
     BlobError::Unavailable { doing, why }
 }
 
-/// Whether the store says that an object is not there. It says the same status of a bucket that is not, in
+/// Returns whether the store says that an object is not there. It says the same status of a bucket that is not, in
 /// which case nothing at all is known of the object.
 pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. })
         && code_of(&error.to_string()).is_none_or(|code| code != "NoSuchBucket")
 }
 
-/// Whether the store does not know the condition (501).
+/// Returns whether the store does not know the condition (501).
 pub(super) fn is_unknown(error: &Error) -> bool {
     matches!(error, Error::NotImplemented { .. }) || error.to_string().contains("NotImplemented")
 }
@@ -75,8 +75,8 @@ fn code_of(text: &str) -> Option<&str> {
     Some(rest.split_once("</Code>")?.0)
 }
 
-/// What a person needs of an error: all in front of the store's own document, and the code in that. The rest
-/// may hold what was signed.
+/// Returns the part of an error that a person needs: all in front of the store's own document, and the code in that.
+/// The rest may hold what was signed.
 fn brief(text: &str, code: Option<&str>) -> String {
     let own = text.split('<').next().unwrap_or_default();
     let mut end = own.len().min(TEXT_BYTES_MAX);

@@ -1,12 +1,12 @@
 //! Blobs as objects of an S3-compatible store: AWS S3, Ceph, MinIO, Garage and others.
 //!
-//! A blob is the object `PREFIX/blobs/<32 hex>`. Any number of processes may work on one prefix; nothing else
-//! may write below it, and an object beside the blobs says whose they are. A small blob is put in one request, a
-//! larger one in parts that are sent while more comes in, and is an object from the moment on that the store has
-//! completed them. Either way the store holds every request to a signed SHA-256 of what was sent.
+//! A blob is the object `PREFIX/blobs/<32 hex>`. Any number of processes may work on one prefix; nothing else may
+//! write below it, and an ownership marker beside the blobs names their installation. A small blob is put in one
+//! request, a larger one in parts that are sent while more comes in, and is an object from the moment on that the
+//! store has completed them. Either way the store holds every request to a signed SHA-256 of its bytes.
 //!
-//! A store that does not answer, or says no for a reason of its own, is [`BlobError::Unavailable`]: what it
-//! holds may be good. Idempotent requests are made again, a bounded number of times (`retry.rs`).
+//! A store that does not answer, or refuses for a reason of its own, is [`BlobError::Unavailable`]: the blobs in it
+//! may be good. Idempotent requests are made again, a bounded number of times (`retry.rs`).
 
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -51,23 +51,23 @@ use room::Room;
 use stage::Stage;
 use uploads::UPLOAD_SECONDS_MAX;
 
-/// How long the store may take to begin an answer to a request without a body.
+/// The longest time that the store may take to begin an answer to a request without a body.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// How many requests without a body may wait for their answers at once. A crowd is served in turns: all at once
-/// they would time out together.
+/// The most requests without a body that wait for their answers at once. A crowd is served in turns: all at once they
+/// would time out together.
 const ASKED_AT_ONCE_MAX: usize = 64;
 
-/// How long a request may wait for its turn.
+/// The longest wait of a request for its turn.
 const TURN_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long the store may send nothing in the middle of an answer.
+/// The longest silence of the store in the middle of an answer.
 const BYTES_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long the store may take for a request that has a part of a blob in it, sent and answered.
+/// The longest time that the store may take for a request that has a part of a blob in it, sent and answered.
 const SENT_WITHIN: Duration = Duration::from_secs(120);
 
-/// How many names one answer to a list has at most.
+/// The most names in one answer to a list.
 const PAGE: usize = 1000;
 
 /// A blob store in a bucket. Cloning is a reference count.
@@ -76,22 +76,22 @@ pub struct S3 {
     shared: Arc<Shared>,
 }
 
-/// What every blob being read or written needs of its store.
+/// The state of a store, which every blob being read or written shares.
 struct Shared {
     store: AmazonS3,
-    /// For what `store` has no call for.
+    /// The client for requests that `store` has no call for.
     http: HttpClient,
     bucket: String,
-    /// What the names of all our objects begin with.
+    /// The prefix of the names of all our objects.
     prefix: String,
-    /// Whose they are to be.
+    /// The installation that the objects must belong to.
     owner: Option<InstallationId>,
-    /// Whether they were, when it was last looked.
+    /// True if they belonged to it at the last check.
     is_claimed: AtomicBool,
-    /// Whether the last write was good.
+    /// True if the last write was good.
     is_writable: AtomicBool,
     room: Room,
-    /// How many bytes each part of a larger blob has, but for its last one.
+    /// The bytes of each part of a larger blob, but for its last one.
     part_bytes: usize,
     turns: Semaphore,
     now: Box<dyn Fn() -> UnixSeconds + Send + Sync>,
@@ -117,12 +117,12 @@ impl Shared {
         Path::from(format!("{}{key}", self.blobs()))
     }
 
-    /// What the names of all blobs begin with.
+    /// Returns the prefix of the names of all blobs.
     fn blobs(&self) -> String {
         format!("{}blobs/", self.prefix)
     }
 
-    /// What is asked for, if it is answered in time. It is asked when a permit is free.
+    /// Returns the answer to a request, if it comes in time. The request begins when a permit is free.
     async fn within<T>(
         &self,
         doing: &'static str,
@@ -185,7 +185,7 @@ impl Shared {
                 }
                 offset = Some(name);
             }
-            // What is none of ours is passed over.
+            // Objects that are none of ours are passed over.
             found.extend(objects.iter().filter_map(|object| {
                 let key = BlobKey::parse(object.location.as_ref().strip_prefix(&blobs)?)?;
                 Some((key, committed_at(object)))
@@ -332,8 +332,8 @@ fn stuck(doing: &'static str) -> BlobError {
     BlobError::Unavailable { doing, why }
 }
 
-/// When an object was committed, at the latest. Some stores say of one that was made of parts when that was
-/// begun; their tags have a dash in them.
+/// Returns the time at which an object was committed, at the latest. Some stores say of one that was made of parts when
+/// that was begun; their tags have a dash in them.
 fn committed_at(object: &ObjectMeta) -> UnixSeconds {
     let at = seconds(object.last_modified.timestamp());
     let is_of_parts = object.e_tag.as_ref().is_some_and(|tag| tag.contains('-'));

@@ -1,7 +1,7 @@
-//! Whose bytes they are: an object beside the blobs says it.
+//! The ownership marker: an object beside the blobs names the installation that they belong to.
 //!
-//! Whatever no row of a catalogue names is swept, so two catalogues on one prefix would sweep each other's
-//! blobs. The first one marks the prefix as its own, with a request that only one can succeed with.
+//! Blobs that no row of a catalogue names are swept, so two catalogues on one prefix would sweep each other's blobs.
+//! The first installation marks the prefix as its own, with a request that only one can succeed with.
 
 use std::sync::atomic::Ordering;
 
@@ -14,17 +14,17 @@ use super::fault::{fault, is_missing, is_unknown};
 use crate::blob::BlobError;
 use crate::model::id::InstallationId;
 
-/// What the object is called below the prefix.
+/// The name of the object below the prefix.
 const NAME: &str = "installation";
 
-/// The most bytes that such an object has. What has more is none of ours.
+/// The most bytes of such an object. A longer one is none of ours.
 const BYTES_MAX: u64 = 64;
 
 const CLAIMING: &str = "looking whose bytes they are";
 
 impl Shared {
-    /// Looks whether the prefix is ours, and marks it where nobody has. Where it is another's now, nothing more
-    /// is written until it is ours again.
+    /// Checks that the prefix is ours, and marks it if it has no marker. If it is another's now, nothing more is
+    /// written until it is ours again.
     pub(super) async fn claim(&self) -> Result<(), BlobError> {
         let Some(ours) = self.owner else {
             return Ok(());
@@ -40,7 +40,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks whether the prefix is ours or nobody's, and changes nothing there.
+    /// Checks that the prefix is ours or nobody's, and changes nothing there.
     pub(super) async fn expect_no_other(&self) -> Result<(), BlobError> {
         let Some(ours) = self.owner else {
             return Ok(());
@@ -64,7 +64,7 @@ impl Shared {
         })
     }
 
-    /// As [`Shared::claim`], where that was not yet good, or is not any more.
+    /// Checks the marker like [`Shared::claim`], unless the last check was good.
     pub(super) async fn expect_claimed(&self) -> Result<(), BlobError> {
         if self.is_claimed.load(Ordering::Relaxed) {
             return Ok(());
@@ -72,9 +72,9 @@ impl Shared {
         self.claim().await
     }
 
-    /// Whether we may read here and write. What was written last told the latter; where that failed, or
-    /// nothing was written yet, the mark is put once more: the store says that it is there, or that we may not.
-    /// Only where it is ours: a store that knows no condition would write over another's.
+    /// Checks that we may read here and write. The last write of a blob told the latter; if it failed, or there was
+    /// none yet, the marker is written once more: the store says that it is there, or that we may not. Only where it is
+    /// ours: a store that knows no condition would write over another's.
     pub(super) async fn look_around(&self) -> Result<(), BlobError> {
         let Some(ours) = self.owner else {
             return self.list(None, 1).await.map(drop);
@@ -87,7 +87,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes what a write of a blob told of all others.
+    /// Notes whether a blob could be written: others can be if it could.
     pub(super) fn note_write<T>(&self, outcome: &Result<T, BlobError>) {
         match outcome {
             Ok(_) => self.is_writable.store(true, Ordering::Relaxed),
@@ -100,7 +100,7 @@ impl Shared {
         Path::from(format!("{}{NAME}", self.prefix))
     }
 
-    /// What the mark says, if there is one.
+    /// Returns the text of the marker, if there is one.
     async fn marked(&self) -> Result<Option<String>, BlobError> {
         let path = self.mark_path();
         let get = || async {

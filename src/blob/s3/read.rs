@@ -22,8 +22,8 @@ use super::room::{PIECE_BYTES, Taken, held};
 use super::{BYTES_WITHIN, Shared};
 use crate::blob::{Answer, BlobError, ObjectReader, ObjectStream};
 
-/// What the bytes of one download take in memory at most: the piece in hand, and what the connection to the
-/// store reads ahead of it (hyper's buffer, at most 408 KiB each). No more is fetched before that is taken.
+/// The most memory that the bytes of one download take: the piece in hand, and the connection's read-ahead (hyper's
+/// buffer, at most 408 KiB each). No more is fetched before that is taken.
 pub const HELD_BYTES_MAX: usize = 1024 * 1024;
 
 /// The smallest and the largest window. The store answers once for each.
@@ -36,7 +36,7 @@ const QUICK: Duration = Duration::from_millis(500);
 /// One that took longer, by one half as large, unless there is plenty of room.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// How many bytes must have come for the tries to be counted anew.
+/// The bytes after which the tries are counted anew.
 const PROGRESS_BYTES: u64 = 64 * 1024;
 
 const READING: &str = "reading a blob";
@@ -53,9 +53,9 @@ pub(super) struct Object {
 struct Stream {
     object: Arc<Object>,
     open: Option<Open>,
-    /// How many bytes are asked for at once.
+    /// The bytes of one request.
     window: u64,
-    /// Where there is no room for a window, a piece is taken, and the next when that is gone.
+    /// A permit for one piece where no window fits: the next is read when that is gone.
     piece: Arc<Semaphore>,
     next: u64,
     end: u64,

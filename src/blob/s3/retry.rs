@@ -12,10 +12,10 @@ use super::Shared;
 use super::fault::{is_transient, late};
 use crate::blob::BlobError;
 
-/// How often a request is made at most.
+/// The most tries of a request.
 pub(super) const TRIES_MAX: u32 = 4;
 
-/// How long the second try waits; each further one twice as long. A random part of it, at least half, so that
+/// The pause before the second try; each further one is twice as long. A random part of it, at least half, so that
 /// those who failed together do not come back together.
 const PAUSE: Duration = Duration::from_millis(200);
 

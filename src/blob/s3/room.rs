@@ -1,10 +1,11 @@
-//! How many bytes of blobs one process holds, on their way in and out, however many clients there are.
+//! The memory budget of blobs: a bound on the bytes that one process holds, on their way in and out, however many
+//! clients there are.
 //!
 //! Of `blobs.memory_max` downloads have a half and uploads the other: a quarter of that is for the first bytes
 //! of uploads, most of which are small, the rest for whole parts. An upload that holds a part waits for nobody
-//! but the store and its client, and one whose client is very slow makes way for those that wait
-//! ([`is_too_slow`]), so whoever waits for room gets it in turn. A download never waits for others: without room
-//! it goes on in small pieces, one at a time, which are its own.
+//! but the store and its client, and one whose client is very slow is evicted for those that wait
+//! ([`is_too_slow`]), so every upload gets its share in turn. A download never waits for others: without a share it
+//! goes on in small pieces, one at a time, which are its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,57 +17,57 @@ use tokio::time::timeout;
 
 use crate::blob::BlobError;
 
-/// How many bytes an upload holds before it takes room for a part.
+/// The bytes that an upload holds before it takes the budget of a part.
 pub(super) const FIRST_BYTES: usize = 256 * 1024;
 
-/// How many bytes a download holds for which there is no room.
+/// The bytes that a download holds which got no budget.
 pub(super) const PIECE_BYTES: usize = 16 * 1024;
 
-/// The least that is taken of the room of downloads.
+/// The smallest window of a download.
 const WINDOW_BYTES_MIN: usize = 64 * 1024;
 
-/// What room is counted in.
+/// The unit of the budget.
 const UNIT_BYTES: usize = 16 * 1024;
 
-/// How long an upload waits for room.
+/// The longest wait of an upload for its budget.
 const ROOM_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long an upload may take to fill its room whoever waits for some.
+/// The time that an upload has to fill its budget though others wait.
 const FILLED_WITHIN: Duration = Duration::from_secs(60);
 
-/// How many bytes a second it must bring after that, for as long as others wait.
+/// The minimum rate after that, in bytes a second, for as long as others wait.
 const RATE_MIN: u64 = 32 * 1024;
 
-/// Room for so many bytes.
+/// The budget, and its shares.
 pub(super) struct Room {
     firsts: Queue,
     parts: Queue,
     windows: Arc<Semaphore>,
-    /// How much of that is plenty.
+    /// The part of it that counts as plenty.
     plenty: usize,
     part_bytes: usize,
 }
 
-/// Room of one kind, and how many wait for it.
+/// A share of the budget, and the number of uploads that wait for it.
 struct Queue {
     free: Arc<Semaphore>,
     waiting: AtomicUsize,
 }
 
-/// Somebody who waits.
+/// A guard that counts one upload as waiting.
 struct Waiting<'a>(&'a AtomicUsize);
 
-/// Room that is taken. Dropped, it is free again.
+/// A permit for bytes of the budget. Dropped, they are free again.
 pub(super) type Taken = Arc<OwnedSemaphorePermit>;
 
-/// Bytes with the room that they take.
+/// Bytes with the permit for their memory.
 struct Held {
     bytes: Bytes,
     _taken: Taken,
 }
 
 impl Room {
-    /// Of so many bytes, in which parts of `part_bytes` must fit.
+    /// Makes a budget of so many bytes, in which parts of `part_bytes` must fit.
     pub(super) fn new(bytes: u64, part_bytes: usize) -> Self {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let of = |bytes: usize| Arc::new(Semaphore::new(units(bytes).min(Semaphore::MAX_PERMITS)));
@@ -79,23 +80,24 @@ impl Room {
         }
     }
 
-    /// For the first bytes of an upload. Waits for them.
+    /// Waits for a permit for the first bytes of an upload.
     pub(super) async fn first(&self) -> Result<Taken, BlobError> {
         self.firsts.take(FIRST_BYTES).await
     }
 
-    /// For a whole part. Waits for it.
+    /// Waits for a permit for a whole part.
     pub(super) async fn part(&self) -> Result<Taken, BlobError> {
         self.parts.take(self.part_bytes).await
     }
 
-    /// Whether an upload that took its room so long ago and has so many bytes in it must make way.
+    /// Returns whether an upload must be evicted: it is slow, by the time since it took its budget and the bytes in it,
+    /// and others wait.
     pub(super) fn is_in_the_way(&self, is_first: bool, held: Duration, bytes: usize) -> bool {
         let queue = if is_first { &self.firsts } else { &self.parts };
         is_too_slow(held, bytes) && queue.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// For so much of a download, or for what there is of it; `None` where that is next to nothing.
+    /// Returns a permit for so much of a download, or for as much as is free; `None` where that is next to nothing.
     pub(super) fn window(&self, wanted: usize) -> Option<(usize, Taken)> {
         let mut bytes = wanted;
         loop {
@@ -110,7 +112,7 @@ impl Room {
         }
     }
 
-    /// Whether half of what downloads may take is free, so that none need be content with little.
+    /// Returns whether half of the budget of downloads is free, so that none need be content with little.
     pub(super) fn is_plentiful(&self) -> bool {
         self.windows.available_permits() >= self.plenty
     }
@@ -128,7 +130,7 @@ impl Queue {
             why: "as many uploads are under way as fit into blobs.memory_max".into(),
         };
         let many = u32::try_from(units(bytes)).map_err(|_| full())?;
-        // Nobody who waits is passed by: what is free is theirs.
+        // The semaphore is fair: free permits go to the uploads that wait.
         if let Ok(taken) = Arc::clone(&self.free).try_acquire_many_owned(many) {
             return Ok(Arc::new(taken));
         }
@@ -146,7 +148,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Bytes that keep their room until the last of them is dropped.
+/// Returns bytes that keep their permit until the last of them is dropped.
 pub(super) fn held(bytes: Bytes, taken: Taken) -> Bytes {
     Bytes::from_owner(Held {
         bytes,
@@ -164,7 +166,7 @@ const fn units(bytes: usize) -> usize {
     bytes.div_ceil(UNIT_BYTES)
 }
 
-/// Whether an upload that took its room so long ago has brought too little since.
+/// Returns whether an upload has brought too few bytes since it took its budget.
 fn is_too_slow(held: Duration, bytes: usize) -> bool {
     held > FILLED_WITHIN && (bytes as u64) < held.as_secs().saturating_mul(RATE_MIN)
 }
@@ -175,7 +177,7 @@ mod tests {
 
     const MIB: usize = 1024 * 1024;
 
-    /// Whether there is none now.
+    /// Returns whether there is none now.
     async fn is_full(waiting: impl Future<Output = Result<Taken, BlobError>>) -> bool {
         timeout(Duration::from_millis(50), waiting).await.is_err()
     }

@@ -1,4 +1,4 @@
-//! Where a store is, and by what it knows us.
+//! The settings of a store: its place, and our credentials.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -32,7 +32,7 @@ pub const VARIABLES: [&str; 13] = [
 /// Those of them that say where the store is, the more special one first.
 pub(super) const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
-/// A bucket, and what the names of our objects in it begin with.
+/// A bucket, and the prefix of the names of our objects in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
     /// The bucket's name.
@@ -41,26 +41,26 @@ pub struct Bucket {
     pub prefix: String,
 }
 
-/// How a store is reached.
+/// The settings of a store.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where in the store.
+    /// The bucket and the prefix.
     pub bucket: Bucket,
-    /// Its URL, without a slash at its end; what the environment says if `None`, else that of AWS.
+    /// Its URL, without a slash at its end; if `None`, that of the environment, else that of AWS.
     pub endpoint: Option<String>,
     /// Its region.
     pub region: Option<String>,
-    /// Whether the bucket is the first name of a URL's path; else it is the first of the host.
+    /// True if the bucket is the first name of a URL's path; else it is the first of the host.
     pub path_style: bool,
-    /// By which id the store knows us, and the file of the secret that belongs to it.
+    /// The id of our access key, and the file of the secret that belongs to it.
     pub key: Option<(String, PathBuf)>,
-    /// What the environment says of all that.
+    /// The values of the environment.
     pub ambient: Ambient,
     /// The most bytes in one blob.
     pub size_max: u64,
-    /// How many bytes of blobs this process holds at most.
+    /// The most bytes of blobs that this process holds.
     pub memory_max: u64,
-    /// Which installation the bytes must be of; any if `None`.
+    /// The installation that the bytes must belong to; any if `None`.
     pub owner: Option<InstallationId>,
 }
 
@@ -69,7 +69,7 @@ pub struct Settings {
 pub struct Ambient(BTreeMap<&'static str, Zeroizing<String>>);
 
 impl Settings {
-    /// Whether credentials and bytes go to another machine as anybody on the way can read them.
+    /// Returns whether credentials and bytes go to another machine unencrypted.
     pub fn is_in_the_clear(&self) -> bool {
         let url = self.store_url().and_then(|url| url.strip_prefix("http://"));
         url.is_some_and(|rest| {
@@ -80,7 +80,7 @@ impl Settings {
         })
     }
 
-    /// Says no to what contradicts itself, as a sentence that begins with a key.
+    /// Refuses settings that contradict each other. The error is a sentence that begins with a key.
     pub fn check(&self) -> Result<(), &'static str> {
         self.endpoint_url().map(drop)
     }
@@ -121,7 +121,7 @@ impl Settings {
     }
 }
 
-/// The host in what follows the scheme of a URL.
+/// Returns the host of a URL, from its text behind the scheme.
 fn host_of(rest: &str) -> &str {
     let authority = rest.split('/').next().unwrap_or_default();
     match authority.rsplit_once(':') {
@@ -133,7 +133,7 @@ fn host_of(rest: &str) -> &str {
 
 impl Bucket {
     /// Reads `s3://bucket` or `s3://bucket/prefix`, both of plain names. The error is the end of a sentence
-    /// that begins with what was read.
+    /// that begins with the text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const HINT: &str = "must be s3://BUCKET or s3://BUCKET/PREFIX, of a-z, A-Z, 0-9 and . _ -";
         let rest = text.strip_prefix("s3://").ok_or(HINT)?;

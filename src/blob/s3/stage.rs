@@ -1,5 +1,5 @@
-//! Blobs being written. What fits into one part is put in one request at the end; more is sent a part at a
-//! time, beside the hashing and beside what comes in meanwhile.
+//! Blobs being written. A blob that fits into one part is put in one request at the end; a larger one is sent a part at
+//! a time, beside the hashing and beside the bytes that come in meanwhile.
 
 use std::io;
 use std::sync::Arc;
@@ -30,18 +30,18 @@ pub(super) struct Stage {
     key: BlobKey,
     begun: UnixSeconds,
     gathered: BytesMut,
-    /// How many bytes may be gathered, and the room for them.
+    /// The bytes that may be gathered, and their share of the memory budget.
     room: (usize, Option<Taken>),
-    /// When that was taken.
+    /// Time at which that was taken.
     since: Instant,
     size: u64,
     hasher: Hasher,
     parts: Parts,
-    /// Whether every call so far ran to its end and was good.
+    /// True as long as every call ran to its end and was good.
     sound: bool,
 }
 
-/// Who has the hasher.
+/// The holder of the hasher.
 enum Hasher {
     Ours(ContentHasher),
     /// A thread in the background, which gives it back.
@@ -53,7 +53,7 @@ enum Hasher {
 struct Parts {
     shared: Arc<Shared>,
     path: Path,
-    /// What the object will say that it was written by.
+    /// The id of this stage in the object's metadata.
     writer: String,
     id: Id,
     sent: Vec<PartId>,
@@ -64,7 +64,7 @@ struct Parts {
 enum Id {
     /// It was not begun.
     None,
-    /// The store was asked; it may have begun whoever hears of it.
+    /// The store was asked; it may have begun the upload, also if nobody hears the answer.
     Asked(JoinHandle<Result<String, BlobError>>),
     Known(String),
 }
@@ -138,7 +138,7 @@ impl Stage {
         })
     }
 
-    /// What was gathered, with its room.
+    /// Takes the gathered bytes, with their share of the budget.
     fn take_gathered(&mut self) -> Bytes {
         let bytes = std::mem::take(&mut self.gathered).freeze();
         match std::mem::take(&mut self.room).1 {
@@ -251,8 +251,8 @@ impl Hasher {
 }
 
 impl Parts {
-    /// Has the store begin the upload, if it has not. The asking goes on when the answer is dropped, so that
-    /// what it began can be aborted.
+    /// Has the store begin the upload, if it has not. The request goes on when the answer is dropped, so that
+    /// an upload that it began can be aborted.
     async fn begin(&mut self) -> Result<(), BlobError> {
         if matches!(self.id, Id::None) {
             let (shared, path) = (Arc::clone(&self.shared), self.path.clone());
@@ -352,7 +352,7 @@ async fn give_up(
 ) {
     if let Some(sending) = sending {
         sending.abort();
-        // Whether it was taken, failed or was stopped.
+        // The result does not matter here.
         let _ = sending.await;
     }
     let id = match id {

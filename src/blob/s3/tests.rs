@@ -11,7 +11,7 @@ use crate::blob::contract;
 
 mod owner;
 
-/// What tests wait for at most.
+/// The longest wait of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An empty place in the store, or `None` where there is no store to test with.
@@ -46,7 +46,7 @@ fn open(settings: &Settings) -> S3 {
     open_at(settings, 0)
 }
 
-/// How many uploads there are that nobody finished: to somebody whose clock is years ahead, all are old.
+/// Returns the number of uploads that nobody finished: by a clock years ahead, all are old.
 async fn uploads(settings: &Settings) -> usize {
     let later = open_at(settings, 4_000_000_000);
     later.abandoned_stages().await.unwrap()

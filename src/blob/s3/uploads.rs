@@ -19,22 +19,22 @@ use super::fault::{fault, is_missing};
 use crate::blob::BlobError;
 use crate::model::time::UnixSeconds;
 
-/// How long an upload may take: it writes no part later.
+/// The longest time that an upload may take: it writes no part later.
 pub(super) const UPLOAD_SECONDS_MAX: u64 = 86_400;
 
-/// How old an upload must be to be swept. Clocks that differ by less than a day do no harm.
+/// The age at which an upload is swept. Clocks that differ by less than a day do no harm.
 const SWEEP_SECONDS: u64 = 2 * UPLOAD_SECONDS_MAX;
 
-/// How long the URL of a list of uploads is good, in seconds.
+/// The lifetime of the URL of a list of uploads, in seconds.
 const URL_SECONDS: u64 = 60;
 
-/// How many uploads one answer names at most.
+/// The most uploads in one answer.
 const PAGE: usize = 1000;
 
-/// How many bytes such an answer has at most: an upload in it takes one or two thousand.
+/// The most bytes of such an answer: an upload in it takes one or two thousand.
 const LIST_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// How many such answers are read: ten million uploads.
+/// The most answers that are read: ten million uploads.
 const PAGES_MAX: usize = 10_000;
 
 const LISTING: &str = "listing uploads";
@@ -78,7 +78,7 @@ impl Shared {
         Err(unreadable(ENDLESS))
     }
 
-    /// How many uploads a sweep would find.
+    /// Returns the number of uploads that a sweep would find.
     pub(super) async fn abandoned_uploads(&self) -> Result<usize, BlobError> {
         let mut abandoned = 0;
         let mut from = None;
@@ -106,7 +106,7 @@ impl Shared {
         }
     }
 
-    /// When the only unfinished upload began, in seconds since 1970.
+    /// Returns the time at which the only unfinished upload began, in seconds since 1970.
     #[cfg(test)]
     pub(super) async fn unfinished_since(&self) -> u64 {
         self.unfinished(None).await.unwrap().uploads[0].since.get()
@@ -149,7 +149,7 @@ impl Shared {
         Ok(page)
     }
 
-    /// What a URL of the store answers with. The URL is a credential, and in no error.
+    /// Returns the store's answer to a GET of the URL. The URL is a credential, and in no error.
     async fn get(&self, url: &str) -> Result<String, BlobError> {
         let request = HttpRequest::new(HttpRequestBody::empty());
         let (mut parts, body) = request.into_parts();

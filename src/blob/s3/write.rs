@@ -13,7 +13,7 @@ use super::retry::Retry;
 use super::{ANSWER_WITHIN, SENT_WITHIN, Shared};
 use crate::blob::BlobError;
 
-/// Where an object says by which stage it was written, so that one whose answer was lost knows its own.
+/// The metadata of an object in which its stage names itself, so that one whose answer was lost knows its own.
 const WRITTEN_BY: &str = "written-by";
 
 pub(super) const WRITING: &str = "writing a blob";
@@ -102,7 +102,7 @@ impl Shared {
         }
     }
 
-    /// Whether an object is of this size and says that this stage wrote it; `None` where there is none.
+    /// Returns whether an object is of this size and says that this stage wrote it; `None` where there is none.
     pub(super) async fn is_written(
         &self,
         path: &Path,

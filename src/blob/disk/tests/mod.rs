@@ -1,4 +1,4 @@
-//! What is true of blobs on disk besides the contract.
+//! Tests of blobs on disk, beyond the contract.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink};

@@ -1,4 +1,4 @@
-//! What happens between processes, and between a process and the kernel.
+//! Tests between processes, and between a process and the kernel.
 //!
 //! A child is this very binary, running one test named `child_…` in a directory that holds the file
 //! [`CHILD`]; anywhere else such a test has nothing to do.

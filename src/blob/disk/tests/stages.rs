@@ -136,7 +136,7 @@ async fn what_an_earlier_version_left_where_it_wrote_is_swept_and_what_it_holds_
     drop(held);
     assert_eq!(fixture.disk.sweep_stages(2).await.unwrap(), 1);
     assert_eq!(fs::read_dir(&before).unwrap().count(), 0);
-    // What a link there leads to is nobody's business.
+    // A link there is not followed.
     fs::remove_dir(&before).unwrap();
     let elsewhere = TempDir::new().unwrap();
     fs::write(elsewhere.path().join(key(1, 5).to_string()), "foreign").unwrap();

@@ -1,4 +1,4 @@
-//! Whose the bytes below a prefix are.
+//! Tests of the ownership marker.
 
 use super::*;
 
