@@ -98,7 +98,7 @@ impl BulkImport {
                 tell(outcome)?;
             }
         }
-        // What came behind a file that was given up.
+        // The results behind a file that was given up.
         for outcome in done.into_values() {
             tell(outcome)?;
         }
@@ -219,7 +219,7 @@ impl ImportQueue {
 
     fn tell(&mut self, number: usize, outcome: Result<FileRecord, Failure>) {
         self.is_whole &= !matches!(outcome, Err(Failure::Interrupted(..)));
-        // Where nobody hears it any more, the command has ended.
+        // If nobody hears it any more, the command has ended.
         let _ = self.taken.send((number, outcome));
     }
 }

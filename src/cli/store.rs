@@ -108,7 +108,7 @@ impl Progress {
 
     /// Does what may print, with the bar out of the way.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
-        // Who moves the bar waits until the work is done: it must not wait for a reader of our output.
+        // The thread that moves the bar waits until the work is done: it must not wait for a reader of our output.
         if self.0.is_hidden() {
             return work();
         }

@@ -18,7 +18,7 @@ use crate::config::Config;
 const SETUP_LOCK: &str = "setup.lock";
 const GITIGNORE: &str = ".gitignore";
 
-/// How often a lock that another process holds is asked for.
+/// The interval of tries at a lock that another process holds.
 const LOCKED_EVERY: Duration = Duration::from_millis(20);
 
 /// The permission to set up an empty data directory.

@@ -64,8 +64,8 @@ impl Decimal {
     }
 }
 
-/// What a name or value of a query stands for, decoded once. `None` for a `%` without two hex digits
-/// behind it, and for what is then no UTF-8.
+/// Decodes a name or value of a query, once. `None` for a `%` without two hex digits behind it, and for what is then no
+/// UTF-8.
 pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     if !is_encoded(text) {
         return Some(Cow::Borrowed(text));
@@ -82,7 +82,7 @@ pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// Whether there is anything in it to decode.
+/// Returns whether there is anything in the text to decode.
 pub(super) fn is_encoded(text: &str) -> bool {
     memchr2(b'%', b'+', text.as_bytes()).is_some()
 }
@@ -101,7 +101,7 @@ pub(super) fn base64url(bytes: &[u8; 32]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// As [`base64url()`], behind what the text holds already.
+/// Appends what [`base64url()`] returns to the text.
 pub(super) fn push_base64url(bytes: &[u8; 32], text: &mut String) {
     BASE64_URL_SAFE_NO_PAD.encode_string(bytes, text);
 }
