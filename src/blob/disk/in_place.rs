@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::beneath::{self, Unfit};
+use super::beneath_root::{self, Unfit};
 use super::{failed, named};
 use crate::blob::blocking::blocking;
 use crate::blob::content::ContentHasher;
@@ -111,7 +111,7 @@ impl Roots {
         }
         // Doubled and single dots go with the components.
         let rest: PathBuf = rest.components().collect();
-        let (file, metadata) = beneath::regular(&root.directory, &rest)?;
+        let (file, metadata) = beneath_root::regular(&root.directory, &rest)?;
         Ok(Candidate {
             file,
             metadata,

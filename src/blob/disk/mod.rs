@@ -21,17 +21,17 @@ use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
 mod access;
-mod beneath;
+mod beneath_root;
 mod in_place;
-mod shelf;
+mod layout;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 use access::Access;
-use beneath::Unfit;
+use beneath_root::Unfit;
 use in_place::Roots;
-use shelf::Shelf;
+use layout::Shelf;
 use stage::Stage;
 
 /// The directory of the blobs, below the root.
@@ -130,7 +130,7 @@ impl BlobStore for Disk {
 
     fn path_below(&self, location: &BlobLocation) -> Option<PathBuf> {
         match location {
-            BlobLocation::Stored(key) => Some(Path::new(BLOBS).join(shelf::path_of(*key))),
+            BlobLocation::Stored(key) => Some(Path::new(BLOBS).join(layout::path_of(*key))),
             BlobLocation::InPlace(_) => None,
         }
     }
@@ -192,13 +192,14 @@ impl Directories {
         let (blobs_path, stage_path) = (path.join(BLOBS), path.join(BLOBS).join(STAGE));
         make_durably(&blobs_path).map_err(unopened(&blobs_path))?;
         let root = File::open(&path).map_err(unopened(&path))?;
-        let blobs = beneath::directory(&root, Path::new(BLOBS)).map_err(unopened(&blobs_path))?;
+        let blobs =
+            beneath_root::directory(&root, Path::new(BLOBS)).map_err(unopened(&blobs_path))?;
         let access = Access::of(readers, &root, &path)?;
         for (directory, path) in [(&root, &path), (&blobs, &blobs_path)] {
             access.open_directory(directory).map_err(unopened(path))?;
         }
         make_durably(&stage_path).map_err(unopened(&stage_path))?;
-        let stages = beneath::directory_beside(&blobs, Path::new(STAGE));
+        let stages = beneath_root::directory_beside(&blobs, Path::new(STAGE));
         let stages = stages.map_err(unopened(&stage_path))?;
         Ok(Self {
             root,
@@ -227,7 +228,7 @@ impl Directories {
 
     /// Returns the directory in which an earlier version may be writing now, or was. A link there is not followed.
     fn stages_before(&self) -> Option<File> {
-        beneath::directory(&self.root, Path::new(STAGE_BEFORE)).ok()
+        beneath_root::directory(&self.root, Path::new(STAGE_BEFORE)).ok()
     }
 }
 

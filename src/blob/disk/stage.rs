@@ -14,7 +14,7 @@ use rustix::fs::{futimens, openat, renameat_with, unlinkat};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::beneath::{self, Unfit};
+use super::beneath_root::{self, Unfit};
 use super::{Directories, failed};
 use crate::blob::blocking::blocking;
 use crate::blob::content::ContentHasher;
@@ -202,7 +202,7 @@ impl Pen {
             // A sweeper that sees the file before it is locked takes it for abandoned. It then holds
             // the lock until the file is gone, and a new one must be made.
             file.lock().map_err(failed(doing))?;
-            if beneath::is_named(&directories.stages, &name, &file).map_err(failed(doing))? {
+            if beneath_root::is_named(&directories.stages, &name, &file).map_err(failed(doing))? {
                 return Ok(Self {
                     directories: Arc::clone(directories),
                     key,
@@ -269,7 +269,7 @@ pub(super) fn probe(directories: &Arc<Directories>, key: BlobKey) -> Result<(), 
 
 /// Removes up to `limit` unlocked stages. Files whose names are no keys are left alone.
 pub(super) fn sweep(stages: &File, limit: usize) -> Result<usize, BlobError> {
-    let keys = beneath::names(stages, BlobKey::parse).map_err(failed(SWEEPING))?;
+    let keys = beneath_root::names(stages, BlobKey::parse).map_err(failed(SWEEPING))?;
     let mut removed = 0;
     for key in keys {
         if removed == limit {
@@ -283,7 +283,7 @@ pub(super) fn sweep(stages: &File, limit: usize) -> Result<usize, BlobError> {
 /// Returns the number of stages that [`sweep`] would remove.
 pub(super) fn abandoned(stages: &File) -> Result<usize, BlobError> {
     let mut abandoned = 0;
-    for key in beneath::names(stages, BlobKey::parse).map_err(failed(SWEEPING))? {
+    for key in beneath_root::names(stages, BlobKey::parse).map_err(failed(SWEEPING))? {
         abandoned += usize::from(held(stages, &key.to_string())?.is_some());
     }
     Ok(abandoned)
@@ -301,7 +301,7 @@ pub(super) fn sweep_one(stages: &File, name: &str) -> Result<bool, BlobError> {
 /// Takes the lock of one stage, if nobody has it. Whether the name still is the file is asked under the
 /// lock: before, it may have been committed, or swept and made anew.
 fn held(stages: &File, name: &str) -> Result<Option<File>, BlobError> {
-    let file = match beneath::regular(stages, Path::new(name)) {
+    let file = match beneath_root::regular(stages, Path::new(name)) {
         Ok((file, _)) => file,
         Err(Unfit::Odd(_)) => return Ok(None),
         Err(Unfit::Failed(error)) => return Err(failed(SWEEPING)(error)),
@@ -311,7 +311,7 @@ fn held(stages: &File, name: &str) -> Result<Option<File>, BlobError> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(failed(SWEEPING)(error)),
     }
-    let is_named = beneath::is_named(stages, name, &file).map_err(failed(SWEEPING))?;
+    let is_named = beneath_root::is_named(stages, name, &file).map_err(failed(SWEEPING))?;
     Ok(is_named.then_some(file))
 }
 

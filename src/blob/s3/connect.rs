@@ -16,7 +16,7 @@ use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 use tokio::sync::Semaphore;
 
 use super::fault::fault;
-use super::room::Room;
+use super::memory_budget::Room;
 use super::settings::ENDPOINTS;
 use super::{ASKED_AT_ONCE_MAX, SENT_WITHIN, Settings, Shared};
 use crate::blob::BlobError;

@@ -30,10 +30,10 @@ use crate::model::time::UnixSeconds;
 
 mod connect;
 mod fault;
-mod owner;
+mod memory_budget;
+mod ownership_marker;
 mod read;
 mod retry;
-mod room;
 mod settings;
 mod stage;
 #[cfg(test)]
@@ -45,9 +45,9 @@ pub use read::HELD_BYTES_MAX;
 pub use settings::{Ambient, Bucket, Settings, VARIABLES};
 
 use fault::{fault, is_missing, late};
+use memory_budget::Room;
 use read::Object;
 use retry::retried;
-use room::Room;
 use stage::Stage;
 use uploads::UPLOAD_SECONDS_MAX;
 

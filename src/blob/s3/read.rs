@@ -17,8 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fault::{fault, is_missing, late};
+use super::memory_budget::{PIECE_BYTES, Taken, held};
 use super::retry::Retry;
-use super::room::{PIECE_BYTES, Taken, held};
 use super::{BYTES_WITHIN, Shared};
 use crate::blob::{Answer, BlobError, ObjectReader, ObjectStream};
 

@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::fault::fault;
+use super::memory_budget::{FIRST_BYTES, Taken, held};
 use super::retry::Retry;
-use super::room::{FIRST_BYTES, Taken, held};
 use super::uploads::UPLOAD_SECONDS_MAX;
 use super::write::{COMMITTING, WRITING, taken};
 use super::{SENT_WITHIN, Shared};

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::*;
 use crate::blob::contract;
 
-mod owner;
+mod ownership_marker;
 
 /// The longest wait of a test.
 const PATIENCE: Duration = Duration::from_secs(20);

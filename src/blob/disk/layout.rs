@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, FileType, RenameFlags, mkdirat, renameat_with, statat,
 use rustix::io::Errno;
 
 use super::access::Access;
-use super::beneath::{self, Unfit};
+use super::beneath_root::{self, Unfit};
 use super::failed;
 use crate::blob::{Blob, BlobError};
 use crate::model::id::BlobKey;
@@ -55,7 +55,7 @@ impl Shelf {
         let damaged = |what: String| BlobError::Damaged {
             what: format!("blob {key}: {what}"),
         };
-        match beneath::regular(&self.blobs, &Place::of(key).path()) {
+        match beneath_root::regular(&self.blobs, &Place::of(key).path()) {
             Ok((file, metadata)) if metadata.len() == size => {
                 if self.access.is_shared() {
                     // A failure shows at the reader: for us the blob is open.
@@ -110,7 +110,7 @@ impl Shelf {
     pub(super) fn remove(&self, key: BlobKey) -> Result<(), BlobError> {
         let doing = "removing a blob";
         let Place { outer, inner, name } = Place::of(key);
-        let directory = match beneath::directory(&self.blobs, &Path::new(&outer).join(inner)) {
+        let directory = match beneath_root::directory(&self.blobs, &Path::new(&outer).join(inner)) {
             Ok(directory) => directory,
             // A directory that is none of ours holds no blob of ours.
             Err(Unfit::Odd(_)) => return Ok(()),
@@ -159,7 +159,8 @@ impl Shelf {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(failed(PLACING)(errno)),
         }
-        let directory = beneath::directory(parent, Path::new(name)).map_err(failed(PLACING))?;
+        let directory =
+            beneath_root::directory(parent, Path::new(name)).map_err(failed(PLACING))?;
         let opened = self.access.open_directory(&directory);
         opened.map_err(failed(PLACING))?;
         Ok(directory)
@@ -169,7 +170,7 @@ impl Shelf {
     fn let_group_in(&self, key: BlobKey, file: &File) -> io::Result<()> {
         let Place { outer, inner, .. } = Place::of(key);
         for path in [PathBuf::from(&outer), Path::new(&outer).join(inner)] {
-            let directory = beneath::directory(&self.blobs, &path);
+            let directory = beneath_root::directory(&self.blobs, &path);
             let directory = directory.map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
             self.access.open_directory(&directory)?;
         }
@@ -221,14 +222,14 @@ fn fan_out(directory: &File, prefix: &str, start: &str) -> Result<Vec<String>, B
             .get(..whole.len())
             .is_none_or(|start| *whole >= *start)
     };
-    beneath::names(directory, |name| {
+    beneath_root::names(directory, |name| {
         (name.len() == 2 && name.bytes().all(digit) && reached(name)).then(|| name.to_owned())
     })
     .map_err(failed(LISTING))
 }
 
 fn enter(parent: &File, name: &str) -> Result<Option<File>, BlobError> {
-    match beneath::directory(parent, Path::new(name)) {
+    match beneath_root::directory(parent, Path::new(name)) {
         Ok(directory) => Ok(Some(directory)),
         Err(Unfit::Odd(_)) => Ok(None),
         Err(Unfit::Failed(error)) => Err(failed(LISTING)(error)),
@@ -247,7 +248,7 @@ fn append(
         let key = BlobKey::parse(name)?;
         (name.starts_with(prefix) && Some(key) > after).then_some(key)
     };
-    for key in beneath::names(directory, following).map_err(failed(LISTING))? {
+    for key in beneath_root::names(directory, following).map_err(failed(LISTING))? {
         if found.len() >= limit {
             break;
         }
