@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{Blob, BlobError, BlobStore, Stored};
+use super::{Blob, BlobError, BlobStore, StoredBlob};
 use crate::model::file::{BlobLocation, InPlace};
 use crate::model::id::BlobKey;
 
@@ -41,7 +41,7 @@ pub(crate) fn sample(length: usize) -> Vec<u8> {
 }
 
 /// Writes the chunks and commits.
-pub(crate) async fn put(store: &dyn BlobStore, key: BlobKey, chunks: &[&[u8]]) -> Stored {
+pub(crate) async fn put(store: &dyn BlobStore, key: BlobKey, chunks: &[&[u8]]) -> StoredBlob {
     let mut staged = store.stage(key).await.unwrap();
     for chunk in chunks {
         staged.write(Bytes::copy_from_slice(chunk)).await.unwrap();

@@ -30,7 +30,7 @@ pub mod s3;
 pub use read::Stamp;
 
 /// The answer of every call: a boxed future, so that the gateway can hold any adapter.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
+pub type BlobFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Send + 'a>>;
 
 /// A store of bytes.
 ///
@@ -45,13 +45,13 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> + Sen
 pub trait BlobStore: Send + Sync {
     /// Begins to write the blob `key`, which must be new: one that is there already is an error, at
     /// `commit` at the latest, and stays what it was.
-    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>>;
+    fn stage(&self, key: BlobKey) -> BlobFuture<'_, Box<dyn Staged>>;
 
     /// Opens a blob that has `size` bytes. Bytes that are gone, of another length, or no longer what
     /// was registered in place are [`BlobError::Damaged`]. A file in place of which all but its size and its
     /// modification time may have moved is [`BlobError::Moved`]: a caller that hashed it opens it by the identity
     /// that was found.
-    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob>;
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> BlobFuture<'a, Blob>;
 
     /// Returns the path of a blob below the store's directory, for a process that was given that. `None` of bytes that
     /// lie nowhere below it. Nothing is looked at.
@@ -63,42 +63,45 @@ pub trait BlobStore: Send + Sync {
         &'a self,
         location: &'a BlobLocation,
         asked: &'a Presign<'a>,
-    ) -> Answer<'a, Option<String>>;
+    ) -> BlobFuture<'a, Option<String>>;
 
     /// Checks that the store belongs to this installation alone. A store that others can reach, too, is marked with the
     /// id that it was opened with, if it has no mark; one with another's mark is [`BlobError::Foreign`], also from
     /// `stage`. The sweep calls this before it removes blobs without a row. A store that only one installation can have
     /// is always good.
-    fn claim(&self) -> Answer<'_, ()>;
+    fn take_ownership(&self) -> BlobFuture<'_, ()>;
 
-    /// Checks what [`BlobStore::claim`] does, and changes nothing: a store without a mark is nobody's, which is no
-    /// error.
-    fn expect_no_other(&self) -> Answer<'_, ()>;
+    /// Checks what [`BlobStore::take_ownership`] does, and changes nothing: a store without a mark is nobody's, which
+    /// is no error.
+    fn expect_no_other(&self) -> BlobFuture<'_, ()>;
 
     /// Checks that the store can be read and takes new blobs now, as far as it costs little to find out. A store on a
     /// disk does all that it does for an upload, with a few bytes. `probe` is a fresh key, under which nothing is
     /// left behind.
-    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()>;
+    fn is_reachable(&self, probe: BlobKey) -> BlobFuture<'_, ()>;
 
     /// Removes a blob. One that is gone already is no error. A reader that has it open can read on, or
     /// learns that it is damaged where the store cannot keep it.
-    fn remove(&self, key: BlobKey) -> Answer<'_, ()>;
+    fn remove(&self, key: BlobKey) -> BlobFuture<'_, ()>;
 
     /// Looks at a file that lies on disk already and hashes it, without copying it. `Refused` if it is
     /// no regular file below one of the configured roots, if a link lies on the way to it, if it
     /// changed while it was read, or by a store without a disk. Dropping the answer stops the reading.
-    fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered>;
+    fn register<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Registered>;
 
     /// Removes up to `limit` stages that no living process writes any more. Answers how many.
-    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize>;
+    fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize>;
 
     /// Returns the number of stages that no living process writes, which a sweep would remove.
-    fn abandoned_stages(&self) -> Answer<'_, usize>;
+    fn abandoned_stages(&self) -> BlobFuture<'_, usize>;
 
     /// Up to `limit` blobs in key order, from the first one after `after` on, each with the time it was
     /// committed at.
-    fn list(&self, after: Option<BlobKey>, limit: usize)
-    -> Answer<'_, Vec<(BlobKey, UnixSeconds)>>;
+    fn list(
+        &self,
+        after: Option<BlobKey>,
+        limit: usize,
+    ) -> BlobFuture<'_, Vec<(BlobKey, UnixSeconds)>>;
 }
 
 /// A blob being written. Dropping it without `commit` leaves nothing behind.
@@ -106,11 +109,11 @@ pub trait Staged: Send {
     /// Appends bytes. After an error, and after an answer that was dropped before it came, the stage
     /// can only be dropped: `write` and `commit` then fail. An error can come with a later call than
     /// the one that brought the bytes.
-    fn write(&mut self, chunk: Bytes) -> Answer<'_, ()>;
+    fn write(&mut self, chunk: Bytes) -> BlobFuture<'_, ()>;
 
     /// Makes the blob durable and visible under its key, and returns its key, length and hash. After an error
     /// there is no blob. If the answer is dropped before it came, the blob is there or not, but whole.
-    fn commit(self: Box<Self>) -> Answer<'static, Stored>;
+    fn commit(self: Box<Self>) -> BlobFuture<'static, StoredBlob>;
 }
 
 /// An object of a store that is read by requests, as it was when it was opened.
@@ -119,11 +122,11 @@ pub trait ObjectReader: fmt::Debug + Send + Sync {
     fn size(&self) -> u64;
 
     /// Checks that the object is still what it was. Another one, or none, is [`BlobError::Damaged`].
-    fn check(&self) -> Answer<'_, ()>;
+    fn check(&self) -> BlobFuture<'_, ()>;
 
     /// Reads the part from `start` up to `end`, which lies inside, into memory of its own: it may be kept for as
     /// long as one likes, and counts for no memory budget of downloads.
-    fn read(self: Arc<Self>, start: u64, end: u64) -> Answer<'static, Bytes>;
+    fn read(self: Arc<Self>, start: u64, end: u64) -> BlobFuture<'static, Bytes>;
 
     /// Streams the part from `start` up to `end`, which lies inside. Nothing is asked for yet. Where memory is scarce
     /// the first request is for `first` bytes at most.
@@ -137,12 +140,12 @@ pub trait ObjectStream: Send {
     /// dropped: a caller that keeps them may wait for ever for the next ones. Where the store breaks off, the rest is
     /// asked for again a bounded number of times. Bytes of another object are [`BlobError::Damaged`], never sent.
     /// Dropping the answer loses no bytes.
-    fn next(&mut self) -> Answer<'_, Option<Bytes>>;
+    fn next(&mut self) -> BlobFuture<'_, Option<Bytes>>;
 }
 
 /// A blob that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredBlob {
     /// Its key.
     pub key: BlobKey,
     /// Length in bytes.

@@ -11,7 +11,7 @@ use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
 use super::blocking::blocking;
-use super::{Answer, Blob, BlobError, ObjectStream};
+use super::{Blob, BlobError, BlobFuture, ObjectStream};
 
 const READING: &str = "reading a blob";
 const CHECKING: &str = "looking at an open blob";
@@ -69,7 +69,7 @@ impl Blob {
 
     /// Checks that all bytes are still there: a file that was cut short or removed after it was opened is `Damaged`,
     /// and so is an object that is another one now.
-    pub fn check(&self) -> Answer<'static, ()> {
+    pub fn check(&self) -> BlobFuture<'static, ()> {
         let blob = self.clone();
         Box::pin(async move {
             let (file, size) = match blob {
@@ -96,7 +96,7 @@ impl Blob {
     /// `InvalidInput`. A file that was cut short after it was opened is `Damaged`, and so is one that somebody else
     /// keeps and that was changed. There are never fewer bytes than asked for. Dropping the answer lets a read that
     /// has begun run to its end unseen.
-    pub fn read_at(&self, offset: u64, length: usize) -> Answer<'static, Bytes> {
+    pub fn read_at(&self, offset: u64, length: usize) -> BlobFuture<'static, Bytes> {
         let blob = self.clone();
         Box::pin(async move {
             check_inside(blob.size(), offset, length)?;
@@ -154,7 +154,7 @@ impl Blob {
 
     /// Brings a part that lies inside the blob into memory. A file that was cut short after it was opened
     /// is `Damaged`. Dropping the answer lets a read that has begun run to its end.
-    pub fn fetch(&self, offset: u64, length: usize) -> Answer<'static, ()> {
+    pub fn fetch(&self, offset: u64, length: usize) -> BlobFuture<'static, ()> {
         let blob = self.clone();
         Box::pin(async move {
             let Self::File { file, .. } = blob else {

@@ -286,7 +286,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::blob::memory::Memory as MemoryBlobs;
+    use crate::blob::memory::MemoryBlobs;
     use crate::catalog::Catalog;
     use crate::catalog::checkup::Checkup;
     use crate::catalog::contract::{file, organization};

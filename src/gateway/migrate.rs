@@ -348,7 +348,7 @@ impl Ends {
         let Some(blobs) = &self.to_blobs else {
             return Ok(());
         };
-        blobs.claim().await.map_err(|error| match error {
+        blobs.take_ownership().await.map_err(|error| match error {
             BlobError::Foreign { .. } => {
                 MigrateError::Refused(format!("{error}: name a prefix of its own"))
             }

@@ -103,7 +103,7 @@ impl Gateway {
     pub async fn sweep_up_to(&self, orphans_max: u64) -> Result<Swept, Refusal> {
         let mut failures = Failures::default();
         let mut swept = Swept::default();
-        match self.blobs.claim().await {
+        match self.blobs.take_ownership().await {
             Ok(()) => {
                 swept.stages = self.sweep_stages(&mut failures).await;
                 swept.files = self.empty_recycle_bin(&mut failures).await;
@@ -246,7 +246,7 @@ mod tests {
 
     use super::*;
     use crate::blob::BlobStore;
-    use crate::blob::memory::Memory as MemoryBlobs;
+    use crate::blob::memory::MemoryBlobs;
     use crate::catalog::contract::{file, organization};
     use crate::catalog::memory::Memory;
     use crate::catalog::{Catalog, FILES_ADDED_MAX};

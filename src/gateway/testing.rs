@@ -38,7 +38,7 @@ pub(crate) fn keyring(kid: &str) -> Keyring {
 }
 
 pub(crate) fn memory_blobs() -> Arc<dyn BlobStore> {
-    Arc::new(crate::blob::memory::Memory::new(|| {
+    Arc::new(crate::blob::memory::MemoryBlobs::new(|| {
         UnixSeconds::new(NOW).unwrap()
     }))
 }

@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::blob::BlobStore;
-    use crate::blob::memory::Memory as MemoryBlobs;
+    use crate::blob::memory::MemoryBlobs;
     use crate::catalog::Catalog as _;
     use crate::catalog::contract::{file, organization};
     use crate::catalog::memory::Memory;

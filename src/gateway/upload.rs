@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal, with_causes};
-use crate::blob::{BlobError, BlobStore, Staged, Stored};
+use crate::blob::{BlobError, BlobStore, Staged, StoredBlob};
 use crate::catalog::CatalogError;
 use crate::catalog::quota::{BYTES_KEPT, Quota};
 use crate::model::digest::Sha256Digest;
@@ -68,7 +68,7 @@ pub struct Room {
 /// the background; what a crash leaves of them the sweeper removes.
 #[must_use]
 pub struct StoredBytes {
-    stored: Option<Stored>,
+    stored: Option<StoredBlob>,
     blobs: Arc<dyn BlobStore>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::StartError;
 use crate::blob::disk::Disk;
-use crate::blob::s3::{S3, Settings};
+use crate::blob::s3::{S3, StoreSettings};
 use crate::blob::{BlobError, BlobStore};
 use crate::config::Config;
 use crate::gateway::clock::Clock;
@@ -77,7 +77,7 @@ pub(super) async fn check(blobs: &dyn BlobStore, config: &Config) -> Result<(), 
             settings.bucket
         );
     }
-    match claim(blobs, config).await {
+    match take_ownership(blobs, config).await {
         Err(error @ StartError::Setup(_)) => Err(error),
         Err(error) => {
             tracing::warn!(%error, "the store cannot be looked at yet");
@@ -88,8 +88,11 @@ pub(super) async fn check(blobs: &dyn BlobStore, config: &Config) -> Result<(), 
 }
 
 /// Checks that the store belongs to this installation, and marks it if it has no mark.
-pub(super) async fn claim(blobs: &dyn BlobStore, config: &Config) -> Result<(), StartError> {
-    let Err(error) = blobs.claim().await else {
+pub(super) async fn take_ownership(
+    blobs: &dyn BlobStore,
+    config: &Config,
+) -> Result<(), StartError> {
+    let Err(error) = blobs.take_ownership().await else {
         return Ok(());
     };
     let BlobError::Foreign { mark, .. } = &error else {
@@ -104,10 +107,10 @@ pub(super) async fn claim(blobs: &dyn BlobStore, config: &Config) -> Result<(), 
 }
 
 /// Returns the settings of the store of `blobs.url`, if there is one.
-fn settings(config: &Config, owner: InstallationId) -> Option<Settings> {
+fn settings(config: &Config, owner: InstallationId) -> Option<StoreSettings> {
     let blobs = &config.blobs;
     let (id, secret) = (&blobs.access_key_id, &blobs.secret_access_key_file);
-    Some(Settings {
+    Some(StoreSettings {
         bucket: blobs.url.clone()?,
         endpoint: blobs.endpoint.as_ref().map(|url| url.as_str().to_owned()),
         region: blobs.region.clone(),

@@ -140,7 +140,7 @@ impl Installation {
                 blobs
             )));
         }
-        blob_store::claim(self.blobs.as_ref(), config).await?;
+        blob_store::take_ownership(self.blobs.as_ref(), config).await?;
         crate::gateway::tenants::create_default_organization(
             self.catalog.as_ref(),
             self.clock.now(),

@@ -42,7 +42,7 @@ fn gateway() -> Gateway {
         limits: limits::Settings::default(),
         quota: Quota::default(),
     };
-    let blobs = blob::memory::Memory::new(|| at(NOW));
+    let blobs = blob::memory::MemoryBlobs::new(|| at(NOW));
     let clock = Arc::new(ManualClock::at(NOW * 1_000));
     Gateway::new(
         Arc::new(Memory::new()),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hallpass::blob::BlobStore as _;
-use hallpass::blob::s3::{Ambient, Bucket, S3, Settings};
+use hallpass::blob::s3::{Ambient, Bucket, S3, StoreSettings};
 use hallpass::model::time::UnixSeconds;
 
 /// A running store.
@@ -52,7 +52,7 @@ impl Store {
     /// upload is old there.
     pub(crate) fn behind(&self, prefix: &str) -> S3 {
         let id = fs::read_to_string(self.directory.join("access_key_id")).unwrap();
-        let settings = Settings {
+        let settings = StoreSettings {
             bucket: Bucket::parse(&format!("s3://{}/{prefix}", self.bucket)).unwrap(),
             endpoint: Some(self.endpoint.clone()),
             region: None,

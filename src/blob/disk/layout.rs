@@ -20,7 +20,7 @@ const LISTING: &str = "listing blobs";
 const PLACING: &str = "putting a blob into its place";
 
 /// The directory `blobs/`.
-pub(super) struct Shelf {
+pub(super) struct Layout {
     blobs: File,
     access: Access,
     /// The directories, as `ab` and `abcd`, whose own entries are known to survive a crash. At most
@@ -29,14 +29,14 @@ pub(super) struct Shelf {
 }
 
 /// The three names that lead to a blob.
-struct Place {
+struct BlobPath {
     outer: String,
     inner: String,
     name: String,
 }
 
-impl Shelf {
-    /// The shelf in an open directory.
+impl Layout {
+    /// The layout in an open directory.
     pub(super) fn new(blobs: File, access: Access) -> Self {
         Self {
             blobs,
@@ -55,7 +55,7 @@ impl Shelf {
         let damaged = |what: String| BlobError::Damaged {
             what: format!("blob {key}: {what}"),
         };
-        match beneath_root::regular(&self.blobs, &Place::of(key).path()) {
+        match beneath_root::regular(&self.blobs, &BlobPath::of(key).path()) {
             Ok((file, metadata)) if metadata.len() == size => {
                 if self.access.is_shared() {
                     // A failure shows at the reader: for us the blob is open.
@@ -80,7 +80,7 @@ impl Shelf {
     /// it would be found there after a power loss. A blob that is there already is an error. After an
     /// error nothing is at that place that was not there before.
     pub(super) fn place(&self, stages: &File, key: BlobKey) -> Result<(), BlobError> {
-        let Place { outer, inner, name } = Place::of(key);
+        let BlobPath { outer, inner, name } = BlobPath::of(key);
         let path = format!("{outer}{inner}");
         let outer_directory = self.make(&self.blobs, &outer, &outer)?;
         let inner_directory = self.make(&outer_directory, &inner, &path)?;
@@ -109,7 +109,7 @@ impl Shelf {
     /// Removes a blob; one that is gone is no error. After a power loss it can be there again.
     pub(super) fn remove(&self, key: BlobKey) -> Result<(), BlobError> {
         let doing = "removing a blob";
-        let Place { outer, inner, name } = Place::of(key);
+        let BlobPath { outer, inner, name } = BlobPath::of(key);
         let directory = match beneath_root::directory(&self.blobs, &Path::new(&outer).join(inner)) {
             Ok(directory) => directory,
             // A directory that is none of ours holds no blob of ours.
@@ -168,7 +168,7 @@ impl Shelf {
 
     /// Opens a blob to the group that was stored when it was for its owner alone, or for another group.
     fn let_group_in(&self, key: BlobKey, file: &File) -> io::Result<()> {
-        let Place { outer, inner, .. } = Place::of(key);
+        let BlobPath { outer, inner, .. } = BlobPath::of(key);
         for path in [PathBuf::from(&outer), Path::new(&outer).join(inner)] {
             let directory = beneath_root::directory(&self.blobs, &path);
             let directory = directory.map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
@@ -193,10 +193,10 @@ impl Shelf {
 
 /// Returns the path of a blob below `blobs/`.
 pub(super) fn path_of(key: BlobKey) -> PathBuf {
-    Place::of(key).path()
+    BlobPath::of(key).path()
 }
 
-impl Place {
+impl BlobPath {
     fn of(key: BlobKey) -> Self {
         let name = key.to_string();
         let (outer, rest) = name.split_at(2);

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::blocking::blocking;
-use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged};
+use super::{Blob, BlobError, BlobFuture, BlobStore, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -31,8 +31,8 @@ mod tests;
 use access::Access;
 use beneath_root::Unfit;
 use in_place::Roots;
-use layout::Shelf;
-use stage::Stage;
+use layout::Layout;
+use stage::DiskStage;
 
 /// The directory of the blobs, below the root.
 const BLOBS: &str = "blobs";
@@ -56,7 +56,7 @@ pub struct Disk {
 /// The directories of one root, open.
 struct Directories {
     root: File,
-    shelf: Shelf,
+    layout: Layout,
     stages: File,
     access: Access,
 }
@@ -109,16 +109,16 @@ impl Disk {
 }
 
 impl BlobStore for Disk {
-    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
+    fn stage(&self, key: BlobKey) -> BlobFuture<'_, Box<dyn Staged>> {
         Box::pin(self.with("making a stage", move |directories| {
-            Ok(Box::new(Stage::create(directories, key)?) as Box<dyn Staged>)
+            Ok(Box::new(DiskStage::create(directories, key)?) as Box<dyn Staged>)
         }))
     }
 
-    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob> {
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> BlobFuture<'a, Blob> {
         match location.clone() {
             BlobLocation::Stored(key) => {
-                Box::pin(self.with("opening a blob", move |to| to.shelf.open(key, size)))
+                Box::pin(self.with("opening a blob", move |to| to.layout.open(key, size)))
             }
             BlobLocation::InPlace(file) => {
                 let roots = Arc::clone(&self.roots);
@@ -139,40 +139,40 @@ impl BlobStore for Disk {
         &'a self,
         _location: &'a BlobLocation,
         _asked: &'a Presign<'a>,
-    ) -> Answer<'a, Option<String>> {
+    ) -> BlobFuture<'a, Option<String>> {
         Box::pin(async { Ok(None) })
     }
 
-    fn claim(&self) -> Answer<'_, ()> {
+    fn take_ownership(&self) -> BlobFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn expect_no_other(&self) -> Answer<'_, ()> {
+    fn expect_no_other(&self) -> BlobFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
+    fn is_reachable(&self, probe: BlobKey) -> BlobFuture<'_, ()> {
         Box::pin(self.with("trying to write a blob", move |to| {
-            to.shelf.list(None, 1)?;
+            to.layout.list(None, 1)?;
             stage::probe(to, probe)
         }))
     }
 
-    fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
-        Box::pin(self.with("removing a blob", move |to| to.shelf.remove(key)))
+    fn remove(&self, key: BlobKey) -> BlobFuture<'_, ()> {
+        Box::pin(self.with("removing a blob", move |to| to.layout.remove(key)))
     }
 
-    fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered> {
+    fn register<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Registered> {
         let (roots, path) = (Arc::clone(&self.roots), path.to_owned());
         let find = move || roots.candidate(&path);
         Box::pin(async { blocking("opening a file", find).await?.register().await })
     }
 
-    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
+    fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize> {
         Box::pin(self.with("sweeping stages", move |to| to.sweep(limit)))
     }
 
-    fn abandoned_stages(&self) -> Answer<'_, usize> {
+    fn abandoned_stages(&self) -> BlobFuture<'_, usize> {
         Box::pin(self.with("counting stages", |to| to.abandoned()))
     }
 
@@ -180,8 +180,8 @@ impl BlobStore for Disk {
         &self,
         after: Option<BlobKey>,
         limit: usize,
-    ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
-        Box::pin(self.with("listing blobs", move |to| to.shelf.list(after, limit)))
+    ) -> BlobFuture<'_, Vec<(BlobKey, UnixSeconds)>> {
+        Box::pin(self.with("listing blobs", move |to| to.layout.list(after, limit)))
     }
 }
 
@@ -203,7 +203,7 @@ impl Directories {
         let stages = stages.map_err(unopened(&stage_path))?;
         Ok(Self {
             root,
-            shelf: Shelf::new(blobs, access),
+            layout: Layout::new(blobs, access),
             stages,
             access,
         })
@@ -212,7 +212,7 @@ impl Directories {
     /// Removes up to `limit` abandoned stages, and probes whose process died.
     fn sweep(&self, limit: usize) -> Result<usize, BlobError> {
         let mut removed = stage::sweep(&self.stages, limit)?;
-        removed += stage::sweep(self.shelf.directory(), limit - removed)?;
+        removed += stage::sweep(self.layout.directory(), limit - removed)?;
         if let Some(before) = self.stages_before() {
             removed += stage::sweep(&before, limit - removed)?;
         }
@@ -222,7 +222,7 @@ impl Directories {
     /// Returns how many stages [`Self::sweep`] would find.
     fn abandoned(&self) -> Result<usize, BlobError> {
         let before = self.stages_before().map(|before| stage::abandoned(&before));
-        let here = [&self.stages, self.shelf.directory()].map(stage::abandoned);
+        let here = [&self.stages, self.layout.directory()].map(stage::abandoned);
         here.into_iter().chain(before).sum()
     }
 

@@ -18,7 +18,7 @@ use super::beneath_root::{self, Unfit};
 use super::{Directories, failed};
 use crate::blob::blocking::blocking;
 use crate::blob::content::ContentHasher;
-use crate::blob::{Answer, BlobError, Staged, Stored};
+use crate::blob::{BlobError, BlobFuture, Staged, StoredBlob};
 use crate::model::digest::Sha256Digest;
 use crate::model::id::BlobKey;
 use crate::model::text::DetectedText;
@@ -34,7 +34,7 @@ const SWEEPING: &str = "sweeping stages";
 
 /// The staged write that the port hands out. One thread hashes the gathered bytes and another one writes them, beside
 /// each other and beside the bytes that come in meanwhile.
-pub(super) struct Stage {
+pub(super) struct DiskStage {
     gathered: BytesMut,
     /// The buffer that was handed out last, to be filled again.
     handed_out: Bytes,
@@ -63,7 +63,7 @@ struct Pen {
     published: bool,
 }
 
-impl Stage {
+impl DiskStage {
     /// Makes the stage's file. Waits on the disk.
     pub(super) fn create(directories: &Arc<Directories>, key: BlobKey) -> Result<Self, BlobError> {
         Ok(Self {
@@ -148,8 +148,8 @@ impl<T> Hand<T> {
     }
 }
 
-impl Staged for Stage {
-    fn write(&mut self, chunk: Bytes) -> Answer<'_, ()> {
+impl Staged for DiskStage {
+    fn write(&mut self, chunk: Bytes) -> BlobFuture<'_, ()> {
         Box::pin(async move {
             self.begin()?;
             self.gather(chunk).await?;
@@ -158,7 +158,7 @@ impl Staged for Stage {
         })
     }
 
-    fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
+    fn commit(mut self: Box<Self>) -> BlobFuture<'static, StoredBlob> {
         Box::pin(async move {
             self.begin()?;
             let (pen, mut hasher) = self.take_both().await?;
@@ -173,7 +173,7 @@ impl Staged for Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for DiskStage {
     fn drop(&mut self) {
         // Removing a file waits on the disk, so it happens where the writing does. A write that is
         // still running drops the pen, and so removes the file, when it ends.
@@ -222,7 +222,11 @@ impl Pen {
 
     /// Syncs the file, then gives it its place. A sync that failed is not tried again, as the kernel
     /// reports lost pages only once: the stage is lost with them.
-    fn publish(mut self, sha256: Sha256Digest, text: DetectedText) -> Result<Stored, BlobError> {
+    fn publish(
+        mut self,
+        sha256: Sha256Digest,
+        text: DetectedText,
+    ) -> Result<StoredBlob, BlobError> {
         // The file's time is the time of the commit, also where the last byte came long before.
         let now = Timestamps {
             last_access: time(UTIME_OMIT),
@@ -231,10 +235,10 @@ impl Pen {
         futimens(&self.file, &now).map_err(failed(WRITING))?;
         self.file.sync_all().map_err(failed("syncing a blob"))?;
         self.directories
-            .shelf
+            .layout
             .place(&self.directories.stages, self.key)?;
         self.published = true;
-        Ok(Stored {
+        Ok(StoredBlob {
             key: self.key,
             size: self.size,
             sha256,
@@ -256,7 +260,7 @@ impl Drop for Pen {
 /// Does once all that an upload does: writes a file, syncs it, renames it to where blobs are, syncs that
 /// directory; and removes the file. What a process that died left there is swept as a stage is.
 pub(super) fn probe(directories: &Arc<Directories>, key: BlobKey) -> Result<(), BlobError> {
-    let (blobs, name) = (directories.shelf.directory(), key.to_string());
+    let (blobs, name) = (directories.layout.directory(), key.to_string());
     let mut pen = Pen::create(directories, key)?.write(b"probe")?;
     pen.file.sync_all().map_err(failed(PROBING))?;
     let no_replace = RenameFlags::NOREPLACE;

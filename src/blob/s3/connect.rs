@@ -16,9 +16,9 @@ use object_store::{ClientOptions, CredentialProvider, RetryConfig};
 use tokio::sync::Semaphore;
 
 use super::fault::fault;
-use super::memory_budget::Room;
+use super::memory_budget::MemoryBudget;
 use super::settings::ENDPOINTS;
-use super::{ASKED_AT_ONCE_MAX, SENT_WITHIN, Settings, Shared};
+use super::{ASKED_AT_ONCE_MAX, SENT_WITHIN, Shared, StoreSettings};
 use crate::blob::BlobError;
 use crate::model::time::UnixSeconds;
 
@@ -53,7 +53,7 @@ struct SecretFile {
 }
 
 pub(super) fn connect(
-    settings: &Settings,
+    settings: &StoreSettings,
     now: Box<dyn Fn() -> UnixSeconds + Send + Sync>,
 ) -> Result<Shared, BlobError> {
     let failed = |error: object_store::Error| fault(OPENING, &error);
@@ -66,7 +66,7 @@ pub(super) fn connect(
         .with_read_timeout(SENT_WITHIN);
     let mut builder = AmazonS3Builder::new();
     let ambient = settings.ambient.pairs();
-    // Those are in `Settings::endpoint_url`.
+    // Those are in `StoreSettings::endpoint_url`.
     for (name, value) in ambient.filter(|(name, _)| !ENDPOINTS.contains(name)) {
         let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().map_err(failed)?;
         builder = builder.with_config(key, value);
@@ -102,16 +102,16 @@ pub(super) fn connect(
         bucket: settings.bucket.name.clone(),
         prefix: settings.bucket.prefix.clone(),
         owner: settings.owner,
-        is_claimed: AtomicBool::new(false),
+        is_owned: AtomicBool::new(false),
         is_writable: AtomicBool::new(false),
-        room: Room::new(settings.memory_max, part_bytes),
+        memory: MemoryBudget::new(settings.memory_max, part_bytes),
         part_bytes,
         turns: Semaphore::new(ASKED_AT_ONCE_MAX),
         now,
     })
 }
 
-impl Settings {
+impl StoreSettings {
     /// The most bytes that one blob can have in as many parts as there may be.
     pub fn blob_bytes_max(&self) -> u64 {
         let part_bytes = u64::try_from(part_bytes(self.size_max)).unwrap_or(u64::MAX);

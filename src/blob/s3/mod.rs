@@ -23,7 +23,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore as _, ObjectSto
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::{Answer, Blob, BlobError, BlobStore, Presign, Registered, Staged};
+use super::{Blob, BlobError, BlobFuture, BlobStore, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::{BlobKey, InstallationId};
 use crate::model::time::UnixSeconds;
@@ -42,13 +42,13 @@ mod uploads;
 mod write;
 
 pub use read::HELD_BYTES_MAX;
-pub use settings::{Ambient, Bucket, Settings, VARIABLES};
+pub use settings::{Ambient, Bucket, StoreSettings, VARIABLES};
 
 use fault::{fault, is_missing, late};
-use memory_budget::Room;
+use memory_budget::MemoryBudget;
 use read::Object;
 use retry::retried;
-use stage::Stage;
+use stage::S3Stage;
 use uploads::UPLOAD_SECONDS_MAX;
 
 /// The longest time that the store may take to begin an answer to a request without a body.
@@ -87,10 +87,10 @@ struct Shared {
     /// The installation that the objects must belong to.
     owner: Option<InstallationId>,
     /// True if they belonged to it at the last check.
-    is_claimed: AtomicBool,
+    is_owned: AtomicBool,
     /// True if the last write was good.
     is_writable: AtomicBool,
-    room: Room,
+    memory: MemoryBudget,
     /// The bytes of each part of a larger blob, but for its last one.
     part_bytes: usize,
     turns: Semaphore,
@@ -102,7 +102,7 @@ impl S3 {
     /// be for its owner alone; it is read again while the process runs. `now` tells the time by which uploads
     /// that nobody finished are told from those under way.
     pub fn open(
-        settings: &Settings,
+        settings: &StoreSettings,
         now: impl Fn() -> UnixSeconds + Send + Sync + 'static,
     ) -> Result<Self, BlobError> {
         let shared = connect::connect(settings, Box::new(now))?;
@@ -235,15 +235,15 @@ impl Shared {
 }
 
 impl BlobStore for S3 {
-    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
+    fn stage(&self, key: BlobKey) -> BlobFuture<'_, Box<dyn Staged>> {
         Box::pin(async move {
-            self.shared.expect_claimed().await?;
-            let stage = Stage::new(Arc::clone(&self.shared), key)?;
+            self.shared.expect_owned().await?;
+            let stage = S3Stage::new(Arc::clone(&self.shared), key)?;
             Ok(Box::new(stage) as Box<dyn Staged>)
         })
     }
 
-    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob> {
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> BlobFuture<'a, Blob> {
         Box::pin(async move {
             let damaged = |what| Err(BlobError::Damaged { what });
             let BlobLocation::Stored(key) = location else {
@@ -274,7 +274,7 @@ impl BlobStore for S3 {
         &'a self,
         location: &'a BlobLocation,
         asked: &'a Presign<'a>,
-    ) -> Answer<'a, Option<String>> {
+    ) -> BlobFuture<'a, Option<String>> {
         Box::pin(async move {
             let BlobLocation::Stored(key) = location else {
                 return Ok(None);
@@ -284,23 +284,23 @@ impl BlobStore for S3 {
         })
     }
 
-    fn claim(&self) -> Answer<'_, ()> {
-        Box::pin(self.shared.claim())
+    fn take_ownership(&self) -> BlobFuture<'_, ()> {
+        Box::pin(self.shared.take_ownership())
     }
 
-    fn expect_no_other(&self) -> Answer<'_, ()> {
+    fn expect_no_other(&self) -> BlobFuture<'_, ()> {
         Box::pin(self.shared.expect_no_other())
     }
 
-    fn is_reachable(&self, _probe: BlobKey) -> Answer<'_, ()> {
+    fn is_reachable(&self, _probe: BlobKey) -> BlobFuture<'_, ()> {
         Box::pin(self.shared.look_around())
     }
 
-    fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
+    fn remove(&self, key: BlobKey) -> BlobFuture<'_, ()> {
         Box::pin(self.shared.remove(key))
     }
 
-    fn register<'a>(&'a self, path: &'a FilePath) -> Answer<'a, Registered> {
+    fn register<'a>(&'a self, path: &'a FilePath) -> BlobFuture<'a, Registered> {
         Box::pin(async move {
             Err(BlobError::Refused {
                 path: path.to_owned(),
@@ -309,11 +309,11 @@ impl BlobStore for S3 {
         })
     }
 
-    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
+    fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize> {
         Box::pin(self.shared.sweep_uploads(limit))
     }
 
-    fn abandoned_stages(&self) -> Answer<'_, usize> {
+    fn abandoned_stages(&self) -> BlobFuture<'_, usize> {
         Box::pin(self.shared.abandoned_uploads())
     }
 
@@ -321,7 +321,7 @@ impl BlobStore for S3 {
         &self,
         after: Option<BlobKey>,
         limit: usize,
-    ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+    ) -> BlobFuture<'_, Vec<(BlobKey, UnixSeconds)>> {
         Box::pin(self.shared.list(after, limit))
     }
 }

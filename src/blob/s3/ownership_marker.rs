@@ -20,12 +20,12 @@ const NAME: &str = "installation";
 /// The most bytes of such an object. A longer one is none of ours.
 const BYTES_MAX: u64 = 64;
 
-const CLAIMING: &str = "looking whose bytes they are";
+const CHECKING_OWNER: &str = "looking whose bytes they are";
 
 impl Shared {
     /// Checks that the prefix is ours, and marks it if it has no marker. If it is another's now, nothing more is
     /// written until it is ours again.
-    pub(super) async fn claim(&self) -> Result<(), BlobError> {
+    pub(super) async fn take_ownership(&self) -> Result<(), BlobError> {
         let Some(ours) = self.owner else {
             return Ok(());
         };
@@ -36,7 +36,7 @@ impl Shared {
             found = self.marked().await?;
         }
         self.expect_ours(ours, found.as_deref())?;
-        self.is_claimed.store(true, Ordering::Relaxed);
+        self.is_owned.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -56,7 +56,7 @@ impl Shared {
         if found == Some(ours) {
             return Ok(());
         }
-        self.is_claimed.store(false, Ordering::Relaxed);
+        self.is_owned.store(false, Ordering::Relaxed);
         Err(BlobError::Foreign {
             mark: format!("s3://{}/{}", self.bucket, self.mark_path()),
             found: found.map_or_else(|| "?".into(), |id| id.to_string()),
@@ -64,12 +64,12 @@ impl Shared {
         })
     }
 
-    /// Checks the marker like [`Shared::claim`], unless the last check was good.
-    pub(super) async fn expect_claimed(&self) -> Result<(), BlobError> {
-        if self.is_claimed.load(Ordering::Relaxed) {
+    /// Checks the marker like [`Shared::take_ownership`], unless the last check was good.
+    pub(super) async fn expect_owned(&self) -> Result<(), BlobError> {
+        if self.is_owned.load(Ordering::Relaxed) {
             return Ok(());
         }
-        self.claim().await
+        self.take_ownership().await
     }
 
     /// Checks that we may read here and write. The last write of a blob told the latter; if it failed, or there was
@@ -79,7 +79,7 @@ impl Shared {
         let Some(ours) = self.owner else {
             return self.list(None, 1).await.map(drop);
         };
-        self.claim().await?;
+        self.take_ownership().await?;
         if !self.is_writable.load(Ordering::Relaxed) {
             self.mark(ours).await?;
             self.is_writable.store(true, Ordering::Relaxed);
@@ -110,10 +110,10 @@ impl Shared {
             }
             found.bytes().await
         };
-        match self.ask(CLAIMING, get).await? {
+        match self.ask(CHECKING_OWNER, get).await? {
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),
             Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(fault(CLAIMING, &error)),
+            Err(error) => Err(fault(CHECKING_OWNER, &error)),
         }
     }
 

@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::fault::{fault, is_missing, late};
-use super::memory_budget::{PIECE_BYTES, Taken, held};
+use super::memory_budget::{MemoryPermit, PIECE_BYTES, held};
 use super::retry::Retry;
 use super::{BYTES_WITHIN, Shared};
-use crate::blob::{Answer, BlobError, ObjectReader, ObjectStream};
+use crate::blob::{BlobError, BlobFuture, ObjectReader, ObjectStream};
 
 /// The most memory that the bytes of one download take: the piece in hand, and the connection's read-ahead (hyper's
 /// buffer, at most 408 KiB each). No more is fetched before that is taken.
@@ -50,7 +50,7 @@ pub(super) struct Object {
 }
 
 /// A part of an object on its way here.
-struct Stream {
+struct WindowedStream {
     object: Arc<Object>,
     open: Option<Open>,
     /// The bytes of one request.
@@ -69,7 +69,7 @@ struct Open {
     stream: BoxStream<'static, object_store::Result<Bytes>>,
     end: u64,
     is_small: bool,
-    taken: Taken,
+    taken: MemoryPermit,
     begun: Instant,
 }
 
@@ -85,7 +85,7 @@ impl ObjectReader for Object {
         self.size
     }
 
-    fn check(&self) -> Answer<'_, ()> {
+    fn check(&self) -> BlobFuture<'_, ()> {
         Box::pin(async {
             let now = self.shared.look(&self.path).await?;
             match now {
@@ -98,9 +98,9 @@ impl ObjectReader for Object {
         })
     }
 
-    fn read(self: Arc<Self>, start: u64, end: u64) -> Answer<'static, Bytes> {
+    fn read(self: Arc<Self>, start: u64, end: u64) -> BlobFuture<'static, Bytes> {
         Box::pin(async move {
-            let mut stream = Stream::new(self, start, end);
+            let mut stream = WindowedStream::new(self, start, end);
             let length = usize::try_from(end - start).unwrap_or(HELD_BYTES_MAX);
             let mut all = BytesMut::with_capacity(length.min(HELD_BYTES_MAX));
             while let Some(bytes) = stream.next_bytes().await? {
@@ -111,8 +111,8 @@ impl ObjectReader for Object {
     }
 
     fn stream(self: Arc<Self>, start: u64, end: u64, first: usize) -> Box<dyn ObjectStream> {
-        let is_plentiful = self.shared.room.is_plentiful();
-        let mut stream = Stream::new(self, start, end);
+        let is_plentiful = self.shared.memory.is_plentiful();
+        let mut stream = WindowedStream::new(self, start, end);
         if !is_plentiful {
             stream.window = stream.window.min(first as u64);
         }
@@ -127,13 +127,13 @@ impl fmt::Debug for Object {
     }
 }
 
-impl ObjectStream for Stream {
-    fn next(&mut self) -> Answer<'_, Option<Bytes>> {
+impl ObjectStream for WindowedStream {
+    fn next(&mut self) -> BlobFuture<'_, Option<Bytes>> {
         Box::pin(self.next_bytes())
     }
 }
 
-impl Stream {
+impl WindowedStream {
     /// Of the part from `start` up to `end`, which must lie inside. Nothing is asked for yet.
     fn new(object: Arc<Object>, start: u64, end: u64) -> Self {
         Self {
@@ -179,7 +179,7 @@ impl Stream {
         if let Some(done) = self.open.take_if(|open| open.end == self.next) {
             self.window = match done.begun.elapsed() {
                 took if took < QUICK => (self.window * 2).min(WINDOW_BYTES_MAX),
-                took if took > SLOW && !self.object.shared.room.is_plentiful() => {
+                took if took > SLOW && !self.object.shared.memory.is_plentiful() => {
                     (self.window / 2).max(WINDOW_BYTES_MIN)
                 }
                 _ => self.window,
@@ -225,7 +225,7 @@ impl Stream {
         // Of a larger one no more is ever in memory.
         let most =
             usize::try_from(window).map_or(HELD_BYTES_MAX, |window| window.min(HELD_BYTES_MAX));
-        let (bytes, taken) = match self.object.shared.room.window(most) {
+        let (bytes, taken) = match self.object.shared.memory.window(most) {
             Some((bytes, taken)) if bytes == most => (window, taken),
             Some((bytes, taken)) => (bytes as u64, taken),
             None => {

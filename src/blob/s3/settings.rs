@@ -43,7 +43,7 @@ pub struct Bucket {
 
 /// The settings of a store.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct StoreSettings {
     /// The bucket and the prefix.
     pub bucket: Bucket,
     /// Its URL, without a slash at its end; if `None`, that of the environment, else that of AWS.
@@ -68,7 +68,7 @@ pub struct Settings {
 #[derive(Clone, Default)]
 pub struct Ambient(BTreeMap<&'static str, Zeroizing<String>>);
 
-impl Settings {
+impl StoreSettings {
     /// Returns whether credentials and bytes go to another machine unencrypted.
     pub fn is_in_the_clear(&self) -> bool {
         let url = self.store_url().and_then(|url| url.strip_prefix("http://"));
@@ -230,12 +230,16 @@ mod tests {
         }
     }
 
-    fn reached(endpoint: Option<&str>, ambient: &[(&str, &str)], path_style: bool) -> Settings {
+    fn reached(
+        endpoint: Option<&str>,
+        ambient: &[(&str, &str)],
+        path_style: bool,
+    ) -> StoreSettings {
         let mut kept = Ambient::default();
         for (name, value) in ambient {
             kept.keep(name, value);
         }
-        Settings {
+        StoreSettings {
             bucket: Bucket::parse("s3://files/a").unwrap(),
             endpoint: endpoint.map(str::to_owned),
             region: None,

@@ -12,31 +12,31 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::fault::fault;
-use super::memory_budget::{FIRST_BYTES, Taken, held};
+use super::memory_budget::{FIRST_BYTES, MemoryPermit, held};
 use super::retry::Retry;
 use super::uploads::UPLOAD_SECONDS_MAX;
 use super::write::{COMMITTING, WRITING, taken};
 use super::{SENT_WITHIN, Shared};
 use crate::blob::content::ContentHasher;
-use crate::blob::{Answer, BlobError, Staged, Stored};
+use crate::blob::{BlobError, BlobFuture, Staged, StoredBlob};
 use crate::model::digest::hex;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
 /// The writing end that the port hands out. It holds two parts in memory at most, one being filled and one
 /// being hashed and sent, each in room of its own.
-pub(super) struct Stage {
+pub(super) struct S3Stage {
     shared: Arc<Shared>,
     key: BlobKey,
     begun: UnixSeconds,
     gathered: BytesMut,
     /// The bytes that may be gathered, and their share of the memory budget.
-    room: (usize, Option<Taken>),
+    budget: (usize, Option<MemoryPermit>),
     /// Time at which that was taken.
     since: Instant,
     size: u64,
     hasher: Hasher,
-    parts: Parts,
+    parts: UploadParts,
     /// True as long as every call ran to its end and was good.
     sound: bool,
 }
@@ -50,7 +50,7 @@ enum Hasher {
 }
 
 /// An upload in parts, from the first full one on. Dropped before it was completed, it is aborted.
-struct Parts {
+struct UploadParts {
     shared: Arc<Shared>,
     path: Path,
     /// The id of this stage in the object's metadata.
@@ -69,7 +69,7 @@ enum Id {
     Known(String),
 }
 
-impl Stage {
+impl S3Stage {
     pub(super) fn new(shared: Arc<Shared>, key: BlobKey) -> Result<Self, BlobError> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|error| failed(error.into()))?;
@@ -77,11 +77,11 @@ impl Stage {
             key,
             begun: (shared.now)(),
             gathered: BytesMut::new(),
-            room: (0, None),
+            budget: (0, None),
             since: Instant::now(),
             size: 0,
             hasher: Hasher::Ours(ContentHasher::default()),
-            parts: Parts {
+            parts: UploadParts {
                 shared: Arc::clone(&shared),
                 path: shared.path(key),
                 writer: hex(&random),
@@ -100,11 +100,11 @@ impl Stage {
             if self.gathered.len() == self.shared.part_bytes {
                 self.send_gathered().await?;
             }
-            if self.gathered.len() == self.room.0 {
+            if self.gathered.len() == self.budget.0 {
                 self.make_room().await?;
             }
-            let room = self.room.0 - self.gathered.len();
-            let some = chunk.split_to(room.min(chunk.len()));
+            let free = self.budget.0 - self.gathered.len();
+            let some = chunk.split_to(free.min(chunk.len()));
             self.gathered.extend_from_slice(&some);
             self.size += some.len() as u64;
         }
@@ -113,23 +113,23 @@ impl Stage {
 
     /// Takes room for more bytes: at first for a small blob, then for a whole part, exactly.
     async fn make_room(&mut self) -> Result<(), BlobError> {
-        let (room, is_small) = (&self.shared.room, self.size == 0);
+        let (memory, is_small) = (&self.shared.memory, self.size == 0);
         let (bytes, taken) = match is_small {
-            true => (FIRST_BYTES, room.first().await?),
-            false => (self.shared.part_bytes, room.part().await?),
+            true => (FIRST_BYTES, memory.first().await?),
+            false => (self.shared.part_bytes, memory.part().await?),
         };
         let mut larger = BytesMut::with_capacity(bytes);
         larger.extend_from_slice(&self.gathered);
-        (self.gathered, self.room) = (larger, (bytes, Some(taken)));
+        (self.gathered, self.budget) = (larger, (bytes, Some(taken)));
         self.since = Instant::now();
         Ok(())
     }
 
     /// Gives up an upload that comes so slowly that others wait for its room in vain.
     fn expect_in_time(&self) -> Result<(), BlobError> {
-        let (is_first, held) = (self.room.0 == FIRST_BYTES, self.since.elapsed());
-        let room = &self.shared.room;
-        if self.room.1.is_none() || !room.is_in_the_way(is_first, held, self.gathered.len()) {
+        let (is_first, held) = (self.budget.0 == FIRST_BYTES, self.since.elapsed());
+        let memory = &self.shared.memory;
+        if self.budget.1.is_none() || !memory.must_be_evicted(is_first, held, self.gathered.len()) {
             return Ok(());
         }
         Err(BlobError::Unavailable {
@@ -141,7 +141,7 @@ impl Stage {
     /// Takes the gathered bytes, with their share of the budget.
     fn take_gathered(&mut self) -> Bytes {
         let bytes = std::mem::take(&mut self.gathered).freeze();
-        match std::mem::take(&mut self.room).1 {
+        match std::mem::take(&mut self.budget).1 {
             Some(taken) => held(bytes, taken),
             None => bytes,
         }
@@ -202,8 +202,8 @@ impl Stage {
     }
 }
 
-impl Staged for Stage {
-    fn write(&mut self, chunk: Bytes) -> Answer<'_, ()> {
+impl Staged for S3Stage {
+    fn write(&mut self, chunk: Bytes) -> BlobFuture<'_, ()> {
         Box::pin(async move {
             self.begin()?;
             let gathered = self.gather(chunk).await;
@@ -215,18 +215,18 @@ impl Staged for Stage {
         })
     }
 
-    fn commit(mut self: Box<Self>) -> Answer<'static, Stored> {
+    fn commit(mut self: Box<Self>) -> BlobFuture<'static, StoredBlob> {
         Box::pin(async move {
             self.begin()?;
             // The prefix may be another's by now, who would sweep this.
-            self.shared.expect_claimed().await?;
+            self.shared.expect_owned().await?;
             let written = match self.parts.id {
                 Id::None => self.put().await,
                 Id::Asked(_) | Id::Known(_) => self.complete().await,
             };
             self.shared.note_write(&written);
             let (sha256, text) = written?.finish();
-            Ok(Stored {
+            Ok(StoredBlob {
                 key: self.key,
                 size: self.size,
                 sha256,
@@ -250,7 +250,7 @@ impl Hasher {
     }
 }
 
-impl Parts {
+impl UploadParts {
     /// Has the store begin the upload, if it has not. The request goes on when the answer is dropped, so that
     /// an upload that it began can be aborted.
     async fn begin(&mut self) -> Result<(), BlobError> {
@@ -332,7 +332,7 @@ impl Parts {
     }
 }
 
-impl Drop for Parts {
+impl Drop for UploadParts {
     fn drop(&mut self) {
         let id = std::mem::replace(&mut self.id, Id::None);
         // Without a runtime, as at the end of the process, it is left to a sweep.

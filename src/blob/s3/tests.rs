@@ -15,7 +15,7 @@ mod ownership_marker;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An empty place in the store, or `None` where there is no store to test with.
-fn place(name: &str) -> Option<Settings> {
+fn place(name: &str) -> Option<StoreSettings> {
     let Some(directory) = std::env::var_os("HALLPASS_TEST_BLOBS").map(PathBuf::from) else {
         println!("NOT TESTED: HALLPASS_TEST_BLOBS names no store");
         return None;
@@ -24,7 +24,7 @@ fn place(name: &str) -> Option<Settings> {
     let mut random = [0; 8];
     getrandom::fill(&mut random).unwrap();
     let prefix = format!("{name}-{}", u64::from_le_bytes(random));
-    Some(Settings {
+    Some(StoreSettings {
         bucket: Bucket::parse(&format!("s3://{}/{prefix}", said("bucket"))).unwrap(),
         endpoint: Some(said("endpoint")),
         region: None,
@@ -38,21 +38,21 @@ fn place(name: &str) -> Option<Settings> {
 }
 
 /// A store whose time is this.
-fn open_at(settings: &Settings, now: u64) -> S3 {
+fn open_at(settings: &StoreSettings, now: u64) -> S3 {
     S3::open(settings, move || UnixSeconds::EPOCH.plus(now)).unwrap()
 }
 
-fn open(settings: &Settings) -> S3 {
+fn open(settings: &StoreSettings) -> S3 {
     open_at(settings, 0)
 }
 
 /// Returns the number of uploads that nobody finished: by a clock years ahead, all are old.
-async fn uploads(settings: &Settings) -> usize {
+async fn uploads(settings: &StoreSettings) -> usize {
     let later = open_at(settings, 4_000_000_000);
     later.abandoned_stages().await.unwrap()
 }
 
-async fn until_no_uploads(settings: &Settings) {
+async fn until_no_uploads(settings: &StoreSettings) {
     let none = async {
         while uploads(settings).await > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -229,7 +229,7 @@ async fn bytes_that_are_kept_take_no_room_of_downloads() {
         return;
     };
     let memory_max = 4 << 20;
-    let store = open(&Settings {
+    let store = open(&StoreSettings {
         memory_max,
         ..settings
     });
@@ -242,7 +242,7 @@ async fn bytes_that_are_kept_take_no_room_of_downloads() {
         kept.push(blob.read_at(0, 5).await.unwrap());
     }
     assert!(kept.iter().all(|bytes| bytes == "small"));
-    assert_eq!(store.shared.room.window(1 << 20).unwrap().0, 1 << 20);
+    assert_eq!(store.shared.memory.window(1 << 20).unwrap().0, 1 << 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +281,7 @@ impl Drop for Always {
 }
 
 /// Answers every request with this, for what no real store says.
-async fn always(status: &'static str, answer: &'static str) -> (Settings, Always) {
+async fn always(status: &'static str, answer: &'static str) -> (StoreSettings, Always) {
     use tokio::io::AsyncWriteExt as _;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -305,7 +305,7 @@ async fn always(status: &'static str, answer: &'static str) -> (Settings, Always
     let mut ambient = Ambient::default();
     ambient.keep("AWS_ACCESS_KEY_ID", "id");
     ambient.keep("AWS_SECRET_ACCESS_KEY", "secret");
-    let settings = Settings {
+    let settings = StoreSettings {
         bucket: Bucket::parse("s3://files").unwrap(),
         endpoint: Some(endpoint),
         region: None,

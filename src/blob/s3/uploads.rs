@@ -50,7 +50,7 @@ struct Unfinished {
 
 /// One answer to a list of uploads, and where the next one begins.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Page {
+struct UploadsPage {
     uploads: Vec<Unfinished>,
     next: Option<(String, String)>,
 }
@@ -117,7 +117,7 @@ impl Shared {
     }
 
     /// One page of the unfinished uploads below our prefix.
-    async fn unfinished(&self, from: Option<(String, String)>) -> Result<Page, BlobError> {
+    async fn unfinished(&self, from: Option<(String, String)>) -> Result<UploadsPage, BlobError> {
         let (name, id) = from.clone().unwrap_or_default();
         let mut query = vec![
             ("max-uploads", PAGE.to_string()),
@@ -185,9 +185,9 @@ fn unreadable(why: &str) -> BlobError {
 }
 
 /// Reads a `ListMultipartUploadsResult`.
-fn page_of(text: &str) -> Option<Page> {
+fn page_of(text: &str) -> Option<UploadsPage> {
     let mut reader = Reader::from_str(text);
-    let (mut page, mut path, mut more) = (Page::default(), Vec::new(), false);
+    let (mut page, mut path, mut more) = (UploadsPage::default(), Vec::new(), false);
     let (mut next, mut upload) = <((String, String), [String; 3])>::default();
     loop {
         match reader.read_event().ok()? {
@@ -245,7 +245,7 @@ mod tests {
             id: "2~Vj".into(),
             since: UnixSeconds::EPOCH.plus(86_401),
         };
-        let wanted = Page {
+        let wanted = UploadsPage {
             uploads: vec![upload],
             next: Some(("p/blobs/m".into(), "2~Vj".into())),
         };

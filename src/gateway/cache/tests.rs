@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::blob::BlobStore;
-use crate::blob::memory::Memory as MemoryBlobs;
+use crate::blob::memory::MemoryBlobs;
 use crate::catalog::Catalog;
 use crate::catalog::contract::organization;
 use crate::gateway::Gateway;

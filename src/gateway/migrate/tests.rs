@@ -6,7 +6,7 @@ use ::bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::blob::memory::Memory as MemoryBlobs;
+use crate::blob::memory::MemoryBlobs;
 use crate::catalog::Catalog;
 use crate::catalog::contract::original::original;
 use crate::catalog::contract::transfer::rows_of;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::blob::memory::Memory;
+use crate::blob::memory::MemoryBlobs;
 use crate::blob::{self, Blob, BlobError, BlobStore, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
@@ -11,7 +11,7 @@ use crate::model::time::UnixSeconds;
 
 /// Blobs in memory, some of which the disk does not let go of, nor gives.
 pub(crate) struct Stubborn {
-    pub(crate) inner: Memory,
+    pub(crate) inner: MemoryBlobs,
     /// Those that can be neither removed nor read.
     pub(crate) fails: BTreeSet<BlobKey>,
     /// True if the store says of these that it is out of reach.
@@ -21,7 +21,7 @@ pub(crate) struct Stubborn {
 }
 
 impl Stubborn {
-    fn failure<T: Send + 'static>(&self) -> blob::Answer<'static, T> {
+    fn failure<T: Send + 'static>(&self) -> blob::BlobFuture<'static, T> {
         let error = if self.is_unavailable {
             BlobError::Unavailable {
                 doing: "testing",
@@ -38,11 +38,11 @@ impl Stubborn {
 }
 
 impl BlobStore for Stubborn {
-    fn stage(&self, key: BlobKey) -> blob::Answer<'_, Box<dyn Staged>> {
+    fn stage(&self, key: BlobKey) -> blob::BlobFuture<'_, Box<dyn Staged>> {
         self.inner.stage(key)
     }
 
-    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> blob::Answer<'a, Blob> {
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> blob::BlobFuture<'a, Blob> {
         if matches!(location, BlobLocation::Stored(key) if self.fails.contains(key)) {
             return self.failure();
         }
@@ -57,41 +57,41 @@ impl BlobStore for Stubborn {
         &'a self,
         location: &'a BlobLocation,
         asked: &'a Presign<'a>,
-    ) -> blob::Answer<'a, Option<String>> {
+    ) -> blob::BlobFuture<'a, Option<String>> {
         self.inner.presign(location, asked)
     }
 
-    fn claim(&self) -> blob::Answer<'_, ()> {
-        self.inner.claim()
+    fn take_ownership(&self) -> blob::BlobFuture<'_, ()> {
+        self.inner.take_ownership()
     }
 
-    fn expect_no_other(&self) -> blob::Answer<'_, ()> {
+    fn expect_no_other(&self) -> blob::BlobFuture<'_, ()> {
         self.inner.expect_no_other()
     }
 
-    fn is_reachable(&self, probe: BlobKey) -> blob::Answer<'_, ()> {
+    fn is_reachable(&self, probe: BlobKey) -> blob::BlobFuture<'_, ()> {
         self.inner.is_reachable(probe)
     }
 
-    fn remove(&self, key: BlobKey) -> blob::Answer<'_, ()> {
+    fn remove(&self, key: BlobKey) -> blob::BlobFuture<'_, ()> {
         if self.fails.contains(&key) {
             return self.failure();
         }
         self.inner.remove(key)
     }
 
-    fn register<'a>(&'a self, path: &'a Path) -> blob::Answer<'a, Registered> {
+    fn register<'a>(&'a self, path: &'a Path) -> blob::BlobFuture<'a, Registered> {
         self.inner.register(path)
     }
 
-    fn sweep_stages(&self, limit: usize) -> blob::Answer<'_, usize> {
+    fn sweep_stages(&self, limit: usize) -> blob::BlobFuture<'_, usize> {
         if self.stages {
             return self.failure();
         }
         self.inner.sweep_stages(limit)
     }
 
-    fn abandoned_stages(&self) -> blob::Answer<'_, usize> {
+    fn abandoned_stages(&self) -> blob::BlobFuture<'_, usize> {
         self.inner.abandoned_stages()
     }
 
@@ -99,7 +99,7 @@ impl BlobStore for Stubborn {
         &self,
         after: Option<BlobKey>,
         limit: usize,
-    ) -> blob::Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+    ) -> blob::BlobFuture<'_, Vec<(BlobKey, UnixSeconds)>> {
         self.inner.list(after, limit)
     }
 }

@@ -7,9 +7,9 @@ fn installation(number: u8) -> InstallationId {
 }
 
 /// The store of that installation.
-fn owned(settings: &Settings, number: u8) -> S3 {
+fn owned(settings: &StoreSettings, number: u8) -> S3 {
     let owner = Some(installation(number));
-    let settings = Settings {
+    let settings = StoreSettings {
         owner,
         ..settings.clone()
     };
@@ -23,7 +23,7 @@ async fn a_prefix_is_of_whoever_claims_it_first() {
     };
     let of = |number| owned(&settings, number);
     let stores: Vec<S3> = (0..8).map(of).collect();
-    let claims = stores.iter().map(|store| store.claim());
+    let claims = stores.iter().map(|store| store.take_ownership());
     let claims = futures_util::future::join_all(claims).await;
     let first = claims.iter().position(Result::is_ok).unwrap();
     let key = contract::key(9, 0);
@@ -37,7 +37,7 @@ async fn a_prefix_is_of_whoever_claims_it_first() {
         let ours = installation(u8::try_from(first).unwrap()).to_string();
         for refused in [
             claim,
-            store.claim().await,
+            store.take_ownership().await,
             store.stage(key).await.map(drop),
             store.is_reachable(key).await,
         ] {
@@ -49,7 +49,7 @@ async fn a_prefix_is_of_whoever_claims_it_first() {
     }
     // Another process of the same installation.
     let again = of(u8::try_from(first).unwrap());
-    again.claim().await.unwrap();
+    again.take_ownership().await.unwrap();
     // A mark that is none of ours is nobody's to write over.
     let (path, text) = (stores[0].shared.mark_path(), "something else".to_owned());
     stores[0]
@@ -59,7 +59,7 @@ async fn a_prefix_is_of_whoever_claims_it_first() {
         .await
         .unwrap();
     assert!(matches!(
-        again.claim().await,
+        again.take_ownership().await,
         Err(BlobError::Foreign { .. })
     ));
     // One that was removed is made again.
@@ -68,7 +68,7 @@ async fn a_prefix_is_of_whoever_claims_it_first() {
     let missing = stores[0].shared.look(&path).await.unwrap();
     assert!(missing.is_none(), "only a claim makes it");
     again.is_reachable(key).await.unwrap();
-    assert!(stores[(first + 1) % 8].claim().await.is_err());
+    assert!(stores[(first + 1) % 8].take_ownership().await.is_err());
     assert!(stores[(first + 1) % 8].expect_no_other().await.is_err());
 }
 
@@ -85,7 +85,7 @@ async fn who_finds_that_the_prefix_was_taken_over_writes_no_more() {
     begun.write(Bytes::from_static(b"late")).await.unwrap();
     let path = first.shared.mark_path();
     first.shared.store.delete(&path).await.unwrap();
-    second.claim().await.unwrap();
+    second.take_ownership().await.unwrap();
     assert!(first.is_reachable(after).await.is_err());
     for refused in [
         begun.commit().await.map(drop),
@@ -99,7 +99,7 @@ async fn who_finds_that_the_prefix_was_taken_over_writes_no_more() {
     assert_eq!(first.list(None, 9).await.unwrap().len(), 1);
     // It is given back.
     first.shared.store.delete(&path).await.unwrap();
-    first.claim().await.unwrap();
+    first.take_ownership().await.unwrap();
     contract::put(&first, after, &[b"ours"]).await;
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::blob::{Answer, Blob, Presign, Registered, Staged};
+use crate::blob::{Blob, BlobFuture, Presign, Registered, Staged};
 use crate::model::id::InstallationId;
 use crate::model::time::UnixSeconds;
 
@@ -31,11 +31,11 @@ impl Odd {
 }
 
 impl BlobStore for Odd {
-    fn stage(&self, key: BlobKey) -> Answer<'_, Box<dyn Staged>> {
+    fn stage(&self, key: BlobKey) -> BlobFuture<'_, Box<dyn Staged>> {
         self.inner.stage(key)
     }
 
-    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> Answer<'a, Blob> {
+    fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> BlobFuture<'a, Blob> {
         Box::pin(async move {
             let blob = self.inner.open(location, size).await?;
             match blob {
@@ -52,7 +52,7 @@ impl BlobStore for Odd {
         self.inner.path_below(location)
     }
 
-    fn claim(&self) -> Answer<'_, ()> {
+    fn take_ownership(&self) -> BlobFuture<'_, ()> {
         Box::pin(async {
             if self.is_foreign {
                 return Err(BlobError::Foreign {
@@ -70,31 +70,31 @@ impl BlobStore for Odd {
         &'a self,
         location: &'a BlobLocation,
         asked: &'a Presign<'a>,
-    ) -> Answer<'a, Option<String>> {
+    ) -> BlobFuture<'a, Option<String>> {
         self.inner.presign(location, asked)
     }
 
-    fn expect_no_other(&self) -> Answer<'_, ()> {
+    fn expect_no_other(&self) -> BlobFuture<'_, ()> {
         self.inner.expect_no_other()
     }
 
-    fn is_reachable(&self, probe: BlobKey) -> Answer<'_, ()> {
+    fn is_reachable(&self, probe: BlobKey) -> BlobFuture<'_, ()> {
         self.inner.is_reachable(probe)
     }
 
-    fn remove(&self, key: BlobKey) -> Answer<'_, ()> {
+    fn remove(&self, key: BlobKey) -> BlobFuture<'_, ()> {
         self.inner.remove(key)
     }
 
-    fn register<'a>(&'a self, path: &'a Path) -> Answer<'a, Registered> {
+    fn register<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Registered> {
         self.inner.register(path)
     }
 
-    fn sweep_stages(&self, limit: usize) -> Answer<'_, usize> {
+    fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize> {
         self.inner.sweep_stages(limit)
     }
 
-    fn abandoned_stages(&self) -> Answer<'_, usize> {
+    fn abandoned_stages(&self) -> BlobFuture<'_, usize> {
         self.inner.abandoned_stages()
     }
 
@@ -102,7 +102,7 @@ impl BlobStore for Odd {
         &self,
         after: Option<BlobKey>,
         limit: usize,
-    ) -> Answer<'_, Vec<(BlobKey, UnixSeconds)>> {
+    ) -> BlobFuture<'_, Vec<(BlobKey, UnixSeconds)>> {
         self.inner.list(after, limit)
     }
 }
