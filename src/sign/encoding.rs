@@ -36,6 +36,7 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
+    #[expect(clippy::expect_used, reason = "a digit is below ten")]
     pub(super) fn new(number: u64) -> Self {
         let mut decimal = Self {
             digits: [b'0'; DECIMAL_DIGITS_MAX],
@@ -43,8 +44,7 @@ impl Decimal {
         };
         let mut left = number;
         for (place, digit) in decimal.digits.iter_mut().enumerate().rev() {
-            // Below ten, so it fits.
-            *digit += u8::try_from(left % 10).unwrap_or_default();
+            *digit += u8::try_from(left % 10).expect("a digit");
             left /= 10;
             if left == 0 {
                 decimal.first = place;
@@ -54,13 +54,14 @@ impl Decimal {
         decimal
     }
 
+    #[expect(clippy::expect_used, reason = "the digits are ASCII")]
     pub(super) fn as_str(&self) -> &str {
-        let digits = self.digits.get(self.first..).unwrap_or_default();
-        str::from_utf8(digits).unwrap_or_default()
+        str::from_utf8(self.as_bytes()).expect("ASCII")
     }
 
+    #[expect(clippy::expect_used, reason = "`first` is the place of a digit")]
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.first..).unwrap_or_default()
+        self.digits.get(self.first..).expect("the last digits")
     }
 }
 

@@ -59,9 +59,13 @@ impl Kid {
     }
 
     /// The kid's text.
+    #[expect(
+        clippy::expect_used,
+        reason = "a kid is ASCII, and no longer than its buffer"
+    )]
     pub fn as_str(&self) -> &str {
-        let text = self.text.get(..self.length).unwrap_or_default();
-        str::from_utf8(text).unwrap_or_default()
+        let text = self.text.get(..self.length).expect("the kid's length");
+        str::from_utf8(text).expect("ASCII")
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn write(kid: &Kid, mac: &[u8; 32]) -> (String, LinkId) {
     token.push_str(kid);
     token.push('.');
     push_base64url(mac, &mut token);
-    let mac_text = token.get(kid.len() + 1..).unwrap_or_default();
+    let mac_text = token.get(kid.len() + 1..).expect("the MAC behind the dot");
     let link_id = link_id(mac_text).expect("base64url is the alphabet of link ids");
     (token, link_id)
 }
