@@ -10,7 +10,7 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::sign::url;
-use crate::sign::verify::{Attempt, Recognized};
+use crate::sign::verify::{Attempt, RecognizedLink};
 
 /// A link that opens nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Gateway {
             };
             self.keyring().recognize(&attempt, &revocations).ok()
         });
-        let ours = |link: &Recognized| organization.is_none_or(|own| *own == link.organization);
+        let ours = |link: &RecognizedLink| organization.is_none_or(|own| *own == link.organization);
         let link = recognized.filter(ours).ok_or_else(|| {
             let why =
                 "must be a signed URL of this organization that no other revocation ended yet";

@@ -97,7 +97,7 @@ impl<'a> Verified<'a> {
 /// A link whose MAC is good, whatever else may keep it from opening. It opens nothing: it says which link
 /// somebody means who wants it revoked.
 #[derive(Debug)]
-pub struct Recognized {
+pub struct RecognizedLink {
     /// The organization of the link's file.
     pub organization: OrganizationId,
     /// Names the link.
@@ -188,11 +188,11 @@ impl Keyring {
         &self,
         attempt: &Attempt<'_>,
         revocations: &Revocations,
-    ) -> Result<Recognized, Rejection> {
+    ) -> Result<RecognizedLink, Rejection> {
         let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
         let (epoch, revision) = link.in_force(revocations);
         self.check_mac(&link, epoch, revision)?;
-        Ok(Recognized {
+        Ok(RecognizedLink {
             organization: link.file.to_address().organization,
             link_id: link.token.link_id,
             expires: link.expires,
