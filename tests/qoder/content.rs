@@ -218,7 +218,7 @@ async fn c11_the_purpose_is_looked_at_before_a_link_is_made() {
     let app = fixture().await;
     // Without this table no link can be made.
     app.sql("ALTER TABLE revocation_version RENAME TO revocation_version_that_was");
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while !matches!(mint(&app).await.status, 500 | 503) {
         assert!(
             begun.elapsed().as_secs() < 10,
