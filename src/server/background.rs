@@ -25,7 +25,7 @@ const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 const TEXT_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The pause between a notification and the look at the change: a burst of changes costs one look.
-const TOLD_PAUSE: Duration = Duration::from_millis(5);
+const NOTIFIED_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts the background tasks.
 pub(super) fn start_tasks(
@@ -34,32 +34,32 @@ pub(super) fn start_tasks(
     keyring_watch: Option<KeyringWatch>,
     configuration: Option<ConfigurationCheck>,
 ) {
-    tasks.spawn(keep_current(Arc::clone(gateway)));
-    tasks.spawn(keep_keyring(
+    tasks.spawn(refresh_revocations(Arc::clone(gateway)));
+    tasks.spawn(reload_keyring(
         Arc::clone(gateway),
         keyring_watch,
         configuration,
     ));
-    tasks.spawn(keep_swept(Arc::clone(gateway)));
-    tasks.spawn(keep_text_known(Arc::clone(gateway)));
-    tasks.spawn(keep_expired(Arc::clone(gateway)));
+    tasks.spawn(sweep(Arc::clone(gateway)));
+    tasks.spawn(detect_text(Arc::clone(gateway)));
+    tasks.spawn(expire_files(Arc::clone(gateway)));
 }
 
 /// Refreshes the snapshot of revocations when others revoke. Ends with its task.
-async fn keep_current(gateway: Arc<Gateway>) {
+async fn refresh_revocations(gateway: Arc<Gateway>) {
     let mut tick = interval(REFRESH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut could_look = true;
+    let mut could_refresh = true;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            () = gateway.notified() => sleep(TOLD_PAUSE).await,
+            () = gateway.notified() => sleep(NOTIFIED_PAUSE).await,
         }
         match gateway.refresh_in_time().await {
-            Ok(_) => could_look = true,
+            Ok(_) => could_refresh = true,
             // Said once, not four times a second.
-            Err(refusal) if could_look => {
-                could_look = false;
+            Err(refusal) if could_refresh => {
+                could_refresh = false;
                 tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
             }
             Err(_) => {}
@@ -67,9 +67,8 @@ async fn keep_current(gateway: Arc<Gateway>) {
     }
 }
 
-/// Takes up a changed keyring file, and reads it again when asked to. A task of its own, so that it waits
-/// for no catalogue.
-async fn keep_keyring(
+/// Reloads a changed keyring file, and any on SIGHUP. A task of its own, so that it waits for no catalogue.
+async fn reload_keyring(
     gateway: Arc<Gateway>,
     mut keyring_watch: Option<KeyringWatch>,
     configuration: Option<ConfigurationCheck>,
@@ -82,7 +81,7 @@ async fn keep_keyring(
         tokio::select! {
             _ = tick.tick() => {
                 if let Some(watch) = &mut keyring_watch {
-                    watch.look(&gateway);
+                    watch.check(&gateway);
                 }
             }
             () = hang_up.next() => {
@@ -98,8 +97,8 @@ async fn keep_keyring(
     }
 }
 
-/// Takes up a changed certificate, and reads it again when asked to. Ends with its task.
-pub(super) async fn keep_certificate(watch: Option<TlsWatch>) {
+/// Reloads a changed certificate, and any on SIGHUP. Ends with its task.
+pub(super) async fn reload_certificate(watch: Option<TlsWatch>) {
     let Some(mut watch) = watch else {
         return;
     };
@@ -108,14 +107,14 @@ pub(super) async fn keep_certificate(watch: Option<TlsWatch>) {
     let mut hang_up = shutdown::HangUp::listen();
     loop {
         tokio::select! {
-            _ = tick.tick() => watch.look(),
+            _ = tick.tick() => watch.check(),
             () = hang_up.next() => watch.reload(),
         }
     }
 }
 
-/// Has the audit file opened again when asked to. Ends with its task.
-pub(super) async fn keep_audit(audit: Option<Audit>) {
+/// Opens the audit file again on SIGHUP. Ends with its task.
+pub(super) async fn reopen_audit(audit: Option<Audit>) {
     let Some(audit) = audit else {
         return;
     };
@@ -127,7 +126,7 @@ pub(super) async fn keep_audit(audit: Option<Audit>) {
 }
 
 /// Moves files that are expired into the recycle bin.
-async fn keep_expired(gateway: Arc<Gateway>) {
+async fn expire_files(gateway: Arc<Gateway>) {
     let mut tick = interval(EXPIRE_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut could_mark = true;
@@ -146,7 +145,7 @@ async fn keep_expired(gateway: Arc<Gateway>) {
 }
 
 /// Sweeps at the start and then every hour.
-async fn keep_swept(gateway: Arc<Gateway>) {
+async fn sweep(gateway: Arc<Gateway>) {
     let mut tick = interval(SWEEP_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -164,8 +163,8 @@ async fn keep_swept(gateway: Arc<Gateway>) {
     }
 }
 
-/// Finds out which files from before are text, at the start and then every hour.
-async fn keep_text_known(gateway: Arc<Gateway>) {
+/// Detects text in files of older versions, at the start and then every hour.
+async fn detect_text(gateway: Arc<Gateway>) {
     let mut tick = interval(TEXT_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

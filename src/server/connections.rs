@@ -15,7 +15,7 @@ use super::connection_state::ConnectionState;
 use crate::telemetry::metrics::{Listener, Metrics, Refused};
 
 /// The interval at which the connections are checked, and so the most by which one ends after its deadline.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +129,7 @@ impl Connections {
             tokio::select! {
                 () = ended => {}
                 // One that was busy may be idle by now.
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(CHECK_EVERY) => {}
             }
         }
     }
@@ -181,7 +181,7 @@ impl Connections {
     /// Ends each connection whose deadline has passed. Runs until its task ends.
     pub(super) async fn watch(&self) {
         let started = Instant::now();
-        let mut tick = interval(LOOK_EVERY);
+        let mut tick = interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;

@@ -29,7 +29,7 @@ impl KeyringWatch {
     }
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
-    pub(super) fn look(&mut self, gateway: &Gateway) {
+    pub(super) fn check(&mut self, gateway: &Gateway) {
         let fingerprint = FileFingerprint::of(&self.path);
         // A file that is missing is said once, too.
         if self.started && fingerprint == self.seen {
@@ -115,16 +115,16 @@ mod tests {
         let gateway = testing::gateway(Arc::new(Memory::new()), testing::memory_blobs());
         let mut watch = KeyringWatch::new(path.clone());
 
-        watch.look(&gateway);
+        watch.check(&gateway);
         let said = log.take();
         assert!(
             said.len() == 1 && said[0].contains("the old one stays"),
             "{said:?}"
         );
-        watch.look(&gateway);
+        watch.check(&gateway);
         assert_eq!(log.take(), [""; 0]);
         put(&path, "b");
-        watch.look(&gateway);
+        watch.check(&gateway);
         let said = log.take();
         assert!(
             said.len() == 1 && said[0].contains("was read again"),
@@ -133,14 +133,14 @@ mod tests {
         assert_eq!(gateway.keyring().active().as_str(), "b");
 
         fs::remove_file(&path).unwrap();
-        watch.look(&gateway);
-        watch.look(&gateway);
+        watch.check(&gateway);
+        watch.check(&gateway);
         assert_eq!(log.take().len(), 1);
         watch.reload(&gateway);
-        watch.look(&gateway);
+        watch.check(&gateway);
         assert_eq!(log.take().len(), 1, "who asks is told");
         put(&path, "c");
-        watch.look(&gateway);
+        watch.check(&gateway);
         let said = log.take();
         assert!(
             said.len() == 1 && said[0].contains("was read again"),
@@ -161,7 +161,7 @@ mod tests {
         let path = directory.path().join("keyring.toml");
         put(&path, "b");
         let gateway = testing::gateway(Arc::new(Memory::new()), testing::memory_blobs());
-        KeyringWatch::new(path).look(&gateway);
+        KeyringWatch::new(path).check(&gateway);
         assert_eq!(log.take(), [""; 0]);
         assert_eq!(gateway.keyring().active().as_str(), "b");
     }

@@ -22,7 +22,7 @@ use crate::web::handover::{Handover, HandoverMode};
 use crate::web::ops::Ops;
 use crate::web::{self, Web};
 
-use background::{keep_audit, keep_certificate, start_tasks};
+use background::{reload_certificate, reopen_audit, start_tasks};
 use coarse_clock::Deadlines;
 use connection::Public;
 use connections::{ConnectionLimits, Connections};
@@ -230,8 +230,8 @@ impl HttpServer {
             self.configuration,
         );
         let watch = self.tls.clone().map(TlsWatch::new);
-        tasks.spawn(keep_certificate(watch));
-        tasks.spawn(keep_audit(audit));
+        tasks.spawn(reload_certificate(watch));
+        tasks.spawn(reopen_audit(audit));
         // Dropped, it ends the accepting.
         let (accepting, ending) = watch::channel(());
         let mut acceptors = JoinSet::new();

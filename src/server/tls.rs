@@ -151,7 +151,7 @@ impl TlsWatch {
 
     /// Reads the pair again if it changed, once it has stayed the same from one look to the next: the two
     /// files are not replaced in one moment.
-    pub(super) fn look(&mut self) {
+    pub(super) fn check(&mut self) {
         let found = self.tls.files.fingerprints();
         if found != self.seen {
             self.seen = found;

@@ -7,7 +7,7 @@
 //! Lines are whole, also where several processes append to one file, and where the disk is full: a batch is one
 //! write to a file that is open for appending, and the writer cuts off a part of a line. Where a process died in
 //! the midst of one, the next line begins on its own. A full pipe counts as failed after [`PIPE_WAIT`]. A file that
-//! was renamed away is made anew before the next line, and within [`LOOK_EVERY`] where there is none.
+//! was renamed away is made anew before the next line, and within [`CHECK_EVERY`] where there is none.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub use wire::{Event, LINE_BYTES_MAX};
 /// The most bytes of lines that wait for the file. As many again may be on their way into it.
 pub const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// The interval at which the file is checked where nothing is written, and tried again after a failure.
-pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// The longest wait, at the end of the process, for the last lines to be written.
 pub const FLUSH_WAIT: Duration = Duration::from_secs(2);
 
@@ -196,7 +196,7 @@ impl Writer {
         }
     }
 
-    /// Waits for something to do, at most [`LOOK_EVERY`]; where the file fails, that long.
+    /// Waits for something to do, at most [`CHECK_EVERY`]; where the file fails, that long.
     fn wait(&mut self) -> (bool, bool) {
         let (shared, is_failing) = (&self.shared, self.is_failing);
         let idle = |state: &mut AuditBuffer| {
@@ -205,7 +205,7 @@ impl Writer {
         };
         let waited = shared
             .changed
-            .wait_timeout_while(shared.lock(), LOOK_EVERY, idle);
+            .wait_timeout_while(shared.lock(), CHECK_EVERY, idle);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut state.is_to_reopen), state.has_ended)
     }
@@ -297,7 +297,7 @@ mod tests {
     fn until(what: &str, is_so: impl Fn() -> bool) {
         let begun = Instant::now();
         while !is_so() {
-            assert!(begun.elapsed() < LOOK_EVERY * 20, "{what}");
+            assert!(begun.elapsed() < CHECK_EVERY * 20, "{what}");
             thread::yield_now();
         }
         println!("{what}: after {:?}", begun.elapsed());
@@ -318,7 +318,7 @@ mod tests {
                 ..event("refused")
             });
         }
-        assert!(begun.elapsed() < LOOK_EVERY * 20, "nobody waits");
+        assert!(begun.elapsed() < CHECK_EVERY * 20, "nobody waits");
         let dropped = audit.dropped();
         assert!((500..3_000).contains(&dropped), "{dropped}");
         fs::remove_file(&path).unwrap();
@@ -350,9 +350,9 @@ mod tests {
         for _ in 0..count {
             audit.record(&event("refused"));
         }
-        assert!(begun.elapsed() < LOOK_EVERY * 20, "nobody waits");
+        assert!(begun.elapsed() < CHECK_EVERY * 20, "nobody waits");
         // Several times as long as it takes to see that the pipe is full.
-        until("a while", || begun.elapsed() > LOOK_EVERY * 3);
+        until("a while", || begun.elapsed() > CHECK_EVERY * 3);
         assert_eq!((audit.failures(), audit.dropped()), (0, 0));
         let reader = io::BufReader::new(fs::File::open(&path).unwrap());
         let mut lines = io::BufRead::lines(reader);
