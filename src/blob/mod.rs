@@ -95,7 +95,7 @@ pub trait BlobStore: Send + Sync {
     /// Returns the number of stages that no living process writes, which a sweep would remove.
     fn abandoned_stages(&self) -> BlobFuture<'_, usize>;
 
-    /// Up to `limit` blobs in key order, from the first one after `after` on, each with the time it was
+    /// Returns up to `limit` blobs in key order, from the first one after `after` on, each with the time it was
     /// committed at.
     fn list(
         &self,
@@ -194,7 +194,7 @@ pub enum Blob {
 pub struct Presign<'a> {
     /// True if it is for HEAD; else it is for GET.
     pub is_head: bool,
-    /// For how many seconds it opens.
+    /// The seconds for which it opens.
     pub seconds: u64,
     /// `Content-Type`.
     pub content_type: &'a str,

@@ -41,7 +41,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of a file that somebody else keeps.
+    /// Returns the stamp of a file that somebody else keeps.
     pub(super) fn of_foreign(found: &Metadata) -> Self {
         Self {
             modified: (found.mtime(), found.mtime_nsec()),
@@ -90,7 +90,7 @@ impl Blob {
         })
     }
 
-    /// Exactly the `length` bytes from `offset` on, held in memory: ask for a part that may be.
+    /// Reads exactly the `length` bytes from `offset` on, held in memory: ask for a part that may be.
     ///
     /// The part must lie inside the blob; one that does not is an `Io` error of the kind
     /// `InvalidInput`. A file that was cut short after it was opened is `Damaged`, and so is one that somebody else
@@ -179,6 +179,9 @@ impl Blob {
 
     /// Returns the state of the open file. One that is longer or shorter than it was is `Damaged`, and so is one that
     /// somebody else keeps and that was changed since it was opened.
+    ///
+    /// # Errors
+    /// [`BlobError::Damaged`] if it was changed, and an `Io` error.
     pub fn stamp(&self) -> Result<Stamp, BlobError> {
         let Self::File { file, size, opened } = self else {
             return Ok(Stamp::default());

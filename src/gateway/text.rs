@@ -31,7 +31,7 @@ impl Gateway {
     /// the findings with the rows. Returns how many it judged. A binary file costs one read of its first
     /// bytes; a file in place whose identity moved, or is not known in full, is hashed, and its row takes the identity if
     /// the hash is its own. A file whose bytes cannot be had is left for the next call. Dropping the future stops
-    /// between two pieces. At most [`BYTES_PER_SECOND`] are read.
+    /// between two pieces. At most `BYTES_PER_SECOND` are read.
     ///
     /// # Errors
     /// The refusal of the catalogue, or of the store where it gives several files in a row to nobody. The

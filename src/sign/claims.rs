@@ -86,13 +86,13 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// No claims.
+    /// Returns a set of no claims.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These claims and one more, in place of an earlier one of the same name. Refuses a text that
-    /// the verifier would refuse.
+    /// Returns these claims and one more, in place of an earlier one of the same name. Refuses a text that the verifier
+    /// would refuse.
     ///
     /// # Errors
     /// [`InvalidClaim`] if the verifier would refuse the text.

@@ -168,7 +168,7 @@ pub enum KeyringError {
 #[derive(Debug)]
 pub struct Keyring {
     keys: Vec<SigningKey>,
-    /// Of the active key.
+    /// The log's key, derived from the active key.
     log_key: LogKey,
     pub(super) derived: DerivedKeys,
 }

@@ -122,8 +122,8 @@ impl Layout {
         }
     }
 
-    /// Up to `limit` blobs after `after`, in key order, with the times of their commits. What is no
-    /// blob is passed over. Reads one directory at a time, and none that lies wholly before `after`.
+    /// Returns up to `limit` blobs after `after`, in key order, with the times of their commits. What is no blob is
+    /// passed over. Reads one directory at a time, and none that lies wholly before `after`.
     pub(super) fn list(
         &self,
         after: Option<BlobKey>,

@@ -101,6 +101,9 @@ impl S3 {
     /// A store that is reached like this. Nothing is asked of it yet. The secret's file must be there, and
     /// be for its owner alone; it is read again while the process runs. `now` tells the time by which uploads
     /// that nobody finished are told from those under way.
+    ///
+    /// # Errors
+    /// [`BlobError`] if the file of the secret cannot be used.
     pub fn open(
         settings: &StoreSettings,
         now: impl Fn() -> UnixSeconds + Send + Sync + 'static,

@@ -1,8 +1,8 @@
 //! Reading an object, from wherever on and however often the store drops us.
 //!
-//! It is asked for a window at a time, and for the next one only when that was taken: a client that is quick is
-//! given larger ones, and a slow one smaller ones where room is scarce. What waits for a client has its room in
-//! memory ([`super::room`]).
+//! A download asks for a window at a time, and for the next one only when that was taken (backpressure): a quick client
+//! gets larger windows, and a slow one smaller ones where memory is scarce. Bytes that wait for a client hold a permit
+//! of the memory budget ([`super::memory_budget`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ const WINDOW_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// A window that was taken in less is followed by one twice as large.
 const QUICK: Duration = Duration::from_millis(500);
 
-/// One that took longer, by one half as large, unless there is plenty of room.
+/// One that took longer, by one half as large, unless there is plenty of memory.
 const SLOW: Duration = Duration::from_secs(2);
 
 /// The bytes after which the tries are counted anew.
@@ -134,7 +134,7 @@ impl ObjectStream for WindowedStream {
 }
 
 impl WindowedStream {
-    /// Of the part from `start` up to `end`, which must lie inside. Nothing is asked for yet.
+    /// Returns a stream of the part from `start` up to `end`, which must lie inside. Nothing is asked for yet.
     fn new(object: Arc<Object>, start: u64, end: u64) -> Self {
         Self {
             object,

@@ -29,7 +29,7 @@ pub const VARIABLES: [&str; 13] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
 ];
 
-/// Those of them that say where the store is, the more special one first.
+/// The variables among them that name the store's URL, the more special one first.
 pub(super) const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 
 /// A bucket, and the prefix of the names of our objects in it.
@@ -81,6 +81,9 @@ impl StoreSettings {
     }
 
     /// Refuses settings that contradict each other. The error is a sentence that begins with a key.
+    ///
+    /// # Errors
+    /// The contradiction.
     pub fn check(&self) -> Result<(), &'static str> {
         self.endpoint_url().map(drop)
     }
@@ -134,6 +137,9 @@ fn host_of(rest: &str) -> &str {
 impl Bucket {
     /// Reads `s3://bucket` or `s3://bucket/prefix`, both of plain names. The error is the end of a sentence
     /// that begins with the text.
+    ///
+    /// # Errors
+    /// The form that it must have.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const HINT: &str = "must be s3://BUCKET or s3://BUCKET/PREFIX, of a-z, A-Z, 0-9 and . _ -";
         let rest = text.strip_prefix("s3://").ok_or(HINT)?;

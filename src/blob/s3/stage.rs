@@ -24,7 +24,7 @@ use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
 
 /// The writing end that the port hands out. It holds two parts in memory at most, one being filled and one
-/// being hashed and sent, each in room of its own.
+/// being hashed and sent, each with a permit of its own.
 pub(super) struct S3Stage {
     shared: Arc<Shared>,
     key: BlobKey,
@@ -125,7 +125,7 @@ impl S3Stage {
         Ok(())
     }
 
-    /// Gives up an upload that comes so slowly that others wait for its room in vain.
+    /// Evicts an upload that comes so slowly that others wait for its memory in vain.
     fn expect_in_time(&self) -> Result<(), BlobError> {
         let (is_first, held) = (self.budget.0 == FIRST_BYTES, self.since.elapsed());
         let memory = &self.shared.memory;

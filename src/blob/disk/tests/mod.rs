@@ -333,7 +333,7 @@ fn a_blob_store_behind_a_link_is_not_opened_and_the_link_is_named() {
     );
 }
 
-/// That a store is not opened, and that its error names this path and says this.
+/// Asserts that a store is not opened, and that its error names this path and says this.
 fn refused_at(root: &Path, path: &Path, what: &str) {
     match Disk::open(root, &[], Readers::Owner) {
         Err(unfit @ BlobError::Unfit { .. }) => {
