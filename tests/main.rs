@@ -57,6 +57,8 @@ mod config;
 mod docs;
 /// Moving an installation to another catalogue and another store.
 mod migrate;
+/// Installations that an older version made.
+mod upgrade;
 
 /// What the others share: a running gateway, and a client that sees every byte.
 mod support;
