@@ -369,7 +369,7 @@ fn a_crate_named_on_a_floor_that_is_not_its_own_is_caught() {
             serialisation,
             text,
             &["src/catalog/sqlite.rs"],
-            &["src/catalog/rows.rs"],
+            &["src/catalog/sql/rows.rs"],
         );
     }
     check(

@@ -1,11 +1,11 @@
-//! The chapter of the port about apps: who signs requests for an API key.
+//! The sub-trait for apps, which sign requests for an API key.
 
 use super::Answer;
 use crate::model::app::App;
 use crate::model::id::{ApiKeyId, AppId, OrganizationId};
 use crate::model::key::ApiKey;
 
-/// Where apps are kept, under the contract of [`Catalog`](super::Catalog).
+/// Keeps apps, under the contract of [`Catalog`](super::Catalog).
 pub trait Apps: Send + Sync {
     /// Adds an API key as [`Catalog::create_api_key`](super::Catalog::create_api_key) does, and the app
     /// that acts as it: both or neither. `Conflict` also if the app's id is there already, `NotFound`

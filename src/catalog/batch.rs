@@ -1,4 +1,4 @@
-//! The chapter of the port about many files at once, for calls that name a batch of them.
+//! The sub-trait for many files at once, for calls that name a batch of them.
 
 use super::Answer;
 use crate::model::file::FileRecord;
@@ -7,7 +7,7 @@ use crate::model::id::{FileId, FolderId, OrganizationId};
 /// Looks for many files at once, under the contract of [`Catalog`](super::Catalog).
 pub trait Batch: Send + Sync {
     /// Those of these files that the organization has, in whatever state: each once, in any order. One
-    /// look, however many they are.
+    /// read, however many they are.
     fn files<'a>(
         &'a self,
         organization: &'a OrganizationId,

@@ -18,10 +18,10 @@ use crate::model::time::UnixSeconds;
 
 mod apps;
 mod batch;
-mod checkup;
 mod counters;
 mod files;
 mod idempotency;
+mod integrity;
 mod keys;
 mod lists;
 mod maintenance;
@@ -44,7 +44,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     batch::all(catalog).await;
     apps::all(catalog).await;
     versions::all(catalog, catalog).await;
-    checkup::all(catalog).await;
+    integrity::all(catalog).await;
     quota::all(catalog).await;
     counters::all(catalog).await;
     maintenance::all(catalog).await;

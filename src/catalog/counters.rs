@@ -1,4 +1,4 @@
-//! The chapter of the port about downloads that were counted.
+//! The sub-trait for counters of downloads.
 
 use super::Answer;
 use crate::model::count::{Count, Counted, Counts};
@@ -20,7 +20,7 @@ pub trait Counters: Send + Sync {
     /// any more is passed over. `Limit` for more than [`COUNTS_ADDED_MAX`].
     ///
     /// After [`CatalogError::Unavailable`](super::CatalogError::Unavailable) nobody knows whether they were
-    /// added: whoever tries again may count them twice.
+    /// added: a caller that tries again may count them twice.
     fn add_counts<'a>(&'a self, counts: &'a [Count]) -> Answer<'a, ()>;
 
     /// What was counted of a file, in whatever state, or of a link; nothing of one that was never

@@ -1,4 +1,4 @@
-//! The part of the port for idempotency keys: a request that is sent again is answered again, not done again.
+//! The sub-trait for idempotency keys: a request that is sent again is answered again, not done again.
 //!
 //! A request claims its key before it is worked on, and completes it in the transaction that adds its files
 //! ([`Quotas::add_files_within`](super::quota::Quotas::add_files_within)). In between the claim is a lease: a

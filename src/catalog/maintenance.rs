@@ -1,4 +1,4 @@
-//! The part of the port for background tasks that look after file rows.
+//! The sub-trait for background tasks that maintain file rows.
 
 use super::Answer;
 use crate::model::file::{FileRecord, InPlace};
@@ -8,7 +8,7 @@ use crate::model::time::UnixSeconds;
 /// The most files whose kind of text is set at once: few enough that nobody waits long behind them.
 pub const TEXTS_SET_MAX: usize = 500;
 
-/// Looks after file rows, under the contract of [`Catalog`](super::Catalog).
+/// Maintains file rows, under the contract of [`Catalog`](super::Catalog).
 pub trait Maintenance: Send + Sync {
     /// Lists up to `limit` `Ready` files of all organizations whose [`FileRecord::is_text`] is unknown, by
     /// organization and id, from the first one after `after` on. Costs the same at every place.
@@ -33,9 +33,11 @@ pub trait Maintenance: Send + Sync {
         found: &'a InPlace,
     ) -> Answer<'a, ()>;
 
-    /// Lists up to `limit` `Ready` files of all organizations that are expired at `now`, by the time of it,
-    /// then by organization and id.
-    fn expired_files(&self, now: UnixSeconds, limit: u32) -> Answer<'_, Vec<FileRecord>>;
+    /// Marks up to `limit` `Ready` files of all organizations that are expired at `now` deleted, since the time that
+    /// they expired, those that did so first. Returns how many.
+    ///
+    /// Moves neither version: a row says itself when it expires, and is judged by that wherever it is kept.
+    fn expire_files(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 }
 
 /// The answer to whether a file is text.

@@ -1,10 +1,9 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Eight of its parts have files of their
-//! own, [`batch`], [`apps`], [`checkup`], [`quota`], [`counters`], [`maintenance`], [`idempotency`] and
-//! [`transfer`]. Three adapters stand behind it:
-//! [`sqlite`] for one machine, [`postgres`] for several gateways, and [`memory`]; `contract.rs` is the one
-//! suite that all must pass.
+//! This file is the port: one trait, its contract, and its errors. Eight sub-traits have files of their own,
+//! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`] and [`transfer`].
+//! One adapter, [`sql`], makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
+//! gateways. `contract.rs` is the one suite that both must pass.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,23 +19,18 @@ use crate::model::time::UnixSeconds;
 
 pub mod apps;
 pub mod batch;
-mod cells;
-pub mod checkup;
 #[cfg(test)]
 pub mod contract;
 pub mod counters;
-mod fault;
 pub mod idempotency;
-mod idempotency_sql;
+pub mod integrity;
 pub mod maintenance;
-mod maintenance_sql;
-pub mod memory;
-mod moving;
 pub mod postgres;
 pub mod quota;
-mod rows;
+mod sql;
 pub mod sqlite;
-mod statements;
+#[cfg(test)]
+pub mod testing;
 pub mod transfer;
 
 /// What every call answers with: a boxed future, so that the gateway can hold any adapter.
@@ -49,18 +43,18 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 /// - Every call is one transaction: all of it happened and is durable when it answers `Ok`, none of
 ///   it when it answers an error other than [`CatalogError::Unavailable`], which may mean either.
 /// - Dropping the future before it answers leaves the call done or not done, never half done. It may
-///   still be done a moment later, but not after the same catalogue has answered for a change that began
+///   still be done a moment later, but not after the same catalogue has answered for a write that began
 ///   after the drop.
 /// - What a call changed is seen by the next call, of this process and, for a catalogue that several
 ///   processes share, of any other.
-/// - A thing that does not exist is `None` from the calls that look, [`CatalogError::NotFound`] from
-///   those that change. A thing that exists already is [`CatalogError::Conflict`].
+/// - A thing that does not exist is `None` from the calls that read, [`CatalogError::NotFound`] from
+///   those that write. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
 pub trait Catalog:
     batch::Batch
     + apps::Apps
-    + checkup::Checkup
+    + integrity::Integrity
     + quota::Quotas
     + counters::Counters
     + maintenance::Maintenance
@@ -248,14 +242,14 @@ pub trait Catalog:
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// Two numbers that tell whoever keeps something of the catalogue in memory whether it may be old,
-    /// both of one moment. They mean the same on every handle to one catalogue, whoever changed it. Costs
+    /// Two version stamps that tell a process that keeps something of the catalogue in memory whether it may be old,
+    /// both of one moment. They mean the same on every handle to one catalogue, whichever changed it. Costs
     /// the same however much there is.
     fn versions(&self) -> Answer<'_, Versions>;
 
     /// Answers once somebody may have changed what [`Catalog::versions`] says, so that it is asked sooner
-    /// than at its next turn. It may answer for nothing, and it need never answer: whoever must know asks.
-    /// The only wait of a catalogue that is not bounded. Of several callers one hears.
+    /// than at its next turn. It may answer for nothing, and it need never answer: a process that must know reads them.
+    /// The only wait of a catalogue that is not bounded. Of several callers one is answered.
     fn changed(&self) -> Answer<'_, ()>;
 }
 
@@ -267,8 +261,9 @@ pub struct Versions {
     pub revocations: u64,
     /// Differs whenever a file that was `Ready`, or an API key or an app, may be answered otherwise than
     /// before, but for the link revision in a file's record, which is for `revocations`. What only adds
-    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; whoever
-    /// keeps that something is not there cannot go by it.
+    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; nor does the mark on
+    /// an expired file, which says itself when it expires. A process that remembers that something is not there
+    /// cannot go by it.
     pub rows: u64,
 }
 
@@ -349,12 +344,6 @@ pub const FOLDER: &str = "the folder";
 /// What `NotFound` calls a file that is not deleted, or is swept, where a deleted one was meant.
 pub const DELETED_FILE: &str = "the deleted file";
 
-/// What [`CatalogError::Limit`] counts where too many files are added at once.
-const FILES_AT_ONCE: &str = "files added at once";
-
-/// What it counts where too many counts are added at once.
-const COUNTS_AT_ONCE: &str = "counts added at once";
-
 /// What it counts where too many links are denied.
 const DENIED_LINKS: &str = "revoked links";
 
@@ -413,14 +402,4 @@ const fn missing(what: &'static str) -> CatalogError {
 /// `what` is to be made and is there.
 const fn taken(what: &'static str) -> CatalogError {
     CatalogError::Conflict { what }
-}
-
-/// The space that comes with an organization.
-fn default_space(organization: &Organization) -> Space {
-    Space {
-        organization: organization.id.clone(),
-        id: SpaceId::default_space(),
-        name: String::new(),
-        created_at: organization.created_at,
-    }
 }

@@ -2,65 +2,53 @@
 //!
 //! 1. `open` makes the tables in an empty database, or checks those that are there; of several processes
 //!    that do so at once, one does.
-//! 2. Every change is one transaction (`calls`). It locks the rows that it counts in before it looks at
-//!    them, always in one order: `revocation_version`, `organization`, the rows themselves, `row_version`.
-//!    So of two changes to one organization the second waits for the first, and none waits in a circle.
-//! 3. Every look is one statement, or one transaction that sees the rows of one moment.
-//! 4. What the server did not do, because the connection broke or two were in each other's way, is tried
-//!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the server is
-//!    asked on another one what became of the change (`settling`): nothing is done twice, and nothing that was
-//!    done is called undone.
-//! 5. One connection of its own tells whether anything was revoked or taken away (`versions`), so that
-//!    looks that wait for a connection never keep that waiting; another one listens (`ears`) and makes it be
-//!    asked at once. Who does not hear it finds out by asking.
-//!
-//! The calls are in `port`, their statements in `tenancy`, `folders`, `files`, `keys` and `revocation`.
+//! 2. A read is one statement, or one transaction that sees the rows of one moment; a write is one transaction.
+//!    The statements are those of [`sql`](super::sql), on a connection that `lease` hands out.
+//! 3. What the server did not do, because the connection broke or two were in each other's way, is tried
+//!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the commit marker
+//!    tells on another connection what became of the write (`commit`): nothing is done twice, and nothing that
+//!    was done is called undone.
+//! 4. One connection of its own reads the versions, so that reads that wait for a connection never keep that
+//!    waiting; another one subscribes to notifications (`notify`) and makes the versions be read at once. A
+//!    process that misses one finds out by reading.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres as Driver};
+use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres as Driver, query_as};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
-use self::ears::Ears;
-use self::settling::Settling;
-use super::{Answer, CatalogError, fault, rows};
+use self::commit::Commits;
+use self::lease::{CommitState, answer, tries_again};
+use self::notify::Subscriber;
+use super::sql::fault::Fault;
+use super::sql::open::Missing;
+use super::sql::session::{Connection, Session, SessionKind};
+use super::sql::{Database, Working, versions};
+use super::{Answer, CatalogError, Versions};
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
+pub(super) use self::commit::forget_markers;
+pub(super) use self::lease::Lease;
 pub use self::open::SetupLock;
 
 mod address;
-mod apps;
-mod batch;
-mod calls;
-mod checkup;
-mod counters;
-mod ears;
-mod files;
-mod folders;
-mod idempotency;
-mod keys;
-mod maintenance;
+mod commit;
+mod lease;
+mod notify;
 mod open;
-mod port;
-mod quota;
-mod revocation;
-mod settling;
-mod tenancy;
 #[cfg(test)]
 mod tests;
-mod transfer;
-mod versions;
 
 /// How long a call takes at most, whatever it waits for: a connection, another's lock, a server that
 /// begins or hangs. Then it is [`CatalogError::Unavailable`]. Only what is being committed takes longer:
 /// [`COMMIT_ANSWER_TIME_MAX`].
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a change waits beyond that, where its `COMMIT` is on its way: to hear what became of it. A disk
+/// How long a write waits beyond that, where its `COMMIT` is on its way: for its outcome. A disk
 /// that is slow or a standby that is waited for holds a `COMMIT` up that is done in the end.
 pub const COMMIT_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
@@ -84,15 +72,15 @@ const WATCH_TIME_MAX: Duration = Duration::from_millis(500);
 pub struct Postgres {
     pool: PgPool,
     /// As many as the pool has connections.
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     options: PgConnectOptions,
-    /// The connection that is asked for the versions.
+    /// The connection that reads the versions.
     watcher: Mutex<Watcher>,
-    ears: Ears,
-    settling: Settling,
+    subscriber: Subscriber,
+    commits: Commits,
 }
 
-/// The connection that is asked for the versions: made when it is first needed, and again when it broke.
+/// The connection that reads the versions: made when it is first needed, and again when it broke.
 #[derive(Default)]
 struct Watcher {
     connection: Option<PgConnection>,
@@ -110,33 +98,42 @@ impl Postgres {
     /// Opens the catalogue at `address`; in an empty database, makes an empty one. At most
     /// `connections_max` connections work for its calls; two more watch.
     ///
-    /// Brings an older schema up to date. Several processes may do this at the same moment. A newer schema
-    /// is [`CatalogError::Corrupt`] and left as it is. `Unavailable` if the server cannot be reached, does not
-    /// let us in, is too old, only reads, or keeps texts otherwise than in UTF-8.
+    /// Brings an older schema up to date. Several processes may do this at the same moment. Dropping the future
+    /// leaves the catalogue made or not made.
     ///
-    /// Dropping the future leaves the catalogue made or not made.
+    /// # Errors
+    ///
+    /// A newer schema is [`CatalogError::Corrupt`] and left as it is. `Unavailable` if the server cannot be
+    /// reached, does not let us in, is too old, only reads, or keeps texts otherwise than in UTF-8.
     pub async fn open(address: &Address, connections_max: u32) -> Result<Self, CatalogError> {
-        open::open(address, open::Missing::Make, connections_max).await
+        open::open(address, Missing::Make, connections_max).await
     }
 
-    /// As [`Postgres::open`], but an older schema stays as it is: [`CatalogError::Conflict`].
+    /// Opens a catalogue as [`Postgres::open`] does, but changes no older schema.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Postgres::open`], and [`CatalogError::Conflict`] for an older schema.
     pub async fn open_new(address: &Address, connections_max: u32) -> Result<Self, CatalogError> {
-        open::open(address, open::Missing::MakeAndChangeNone, connections_max).await
+        open::open(address, Missing::MakeAndChangeNone, connections_max).await
     }
 
-    /// As [`Postgres::open`], but in a database without our tables, nothing is made:
-    /// [`CatalogError::NotFound`].
+    /// Opens a catalogue as [`Postgres::open`] does, but makes none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Postgres::open`], and [`CatalogError::NotFound`] for a database without our tables.
     pub async fn open_existing(
         address: &Address,
         connections_max: u32,
     ) -> Result<Self, CatalogError> {
-        open::open(address, open::Missing::Refuse, connections_max).await
+        open::open(address, Missing::Refuse, connections_max).await
     }
 
     /// Waits for the calls that are under way, and closes all connections. Calls after this are
     /// `Unavailable`. Nothing is lost without it.
     pub async fn close(&self) {
-        self.ears.close();
+        self.subscriber.close();
         let mut watcher = self.watcher.lock().await;
         watcher.is_closed = true;
         watcher.connection = None;
@@ -144,25 +141,68 @@ impl Postgres {
         self.pool.close().await;
     }
 
-    /// The versions, asked on the connection that does nothing else. Where it broke since the last time, a
-    /// new one is asked.
-    async fn watch(&self) -> Result<super::Versions, fault::Fault> {
+    /// Reads the versions on the connection that does nothing else. Where it broke since the last time, a new
+    /// one is made.
+    async fn watch(&self) -> Result<Versions, Fault> {
         let mut watcher = self.watcher.lock().await;
         if watcher.is_closed {
             return Err(sqlx::Error::PoolClosed.into());
         }
         // Taken, so that one whose answer was not waited for is not asked again.
         if let Some(mut connection) = watcher.connection.take() {
-            let asked = timeout(WATCH_TIME_MAX, versions::now(&mut connection));
-            if let Ok(Ok(versions)) = asked.await {
+            let read = timeout(WATCH_TIME_MAX, read_versions(&mut connection));
+            if let Ok(Ok(versions)) = read.await {
                 watcher.connection = Some(connection);
                 return Ok(versions);
             }
         }
         let mut connection = self.options.connect().await?;
         open::prepare(&mut connection).await?;
-        let versions = versions::now(&mut connection).await?;
+        let versions = read_versions(&mut connection).await?;
         watcher.connection = Some(connection);
         Ok(versions)
+    }
+}
+
+async fn read_versions(connection: &mut PgConnection) -> Result<Versions, Fault> {
+    let read = query_as(versions::READ).fetch_one(connection);
+    Ok(versions::versions(read.await?))
+}
+
+impl Database for Postgres {
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        access: SessionKind,
+        doing: &'static str,
+        work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
+    ) -> Answer<'a, T> {
+        let commit = CommitState::default();
+        answer(doing, commit.clone(), async move {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let attempt = async {
+                    let lease = self.begin(access).await?;
+                    let mut session = Session::new(Connection::Postgres(lease));
+                    let outcome = work(&mut session).await;
+                    self.end(session.into_connection(), outcome, &commit).await
+                };
+                match attempt.await {
+                    Err(fault) if tries_again(tries, &fault).await => {}
+                    outcome => break outcome,
+                }
+            }
+        })
+    }
+
+    fn read_versions(&self) -> Answer<'_, Versions> {
+        answer("looking for changes", CommitState::default(), self.watch())
+    }
+
+    fn heard(&self) -> Answer<'_, ()> {
+        Box::pin(async {
+            self.subscriber.notified().await;
+            Ok(())
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The chapter of the port about how much an organization may keep.
+//! The sub-trait for quotas: how much an organization may keep.
 
 use super::Answer;
 use super::idempotency::Completion;

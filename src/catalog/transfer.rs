@@ -1,6 +1,6 @@
-//! The chapter of the port about moving everything to another catalogue.
+//! The sub-trait for transfer: everything, to another catalogue.
 //!
-//! Whoever moves reads both catalogues kind by kind, in the order of the keys, and puts into one what it
+//! A migration reads both catalogues kind by kind, in the order of the keys, and puts into one what it
 //! lacks of the other. What is kept is exactly what [`Kind`] lists; a test asks both databases whether a
 //! table or a column is missing here.
 

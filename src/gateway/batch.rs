@@ -221,7 +221,7 @@ impl Place {
 mod tests {
     use super::*;
     use crate::catalog::Catalog as _;
-    use crate::gateway::testing::counting::Counting;
+    use crate::catalog::testing::TestCatalog;
     use crate::gateway::testing::{NOW, gateway, memory_blobs};
     use crate::model::digest::Sha256Digest;
     use crate::model::file::{BlobLocation, Purpose};
@@ -244,8 +244,8 @@ mod tests {
     }
 
     /// Files `f0` to `f99` of `owner`, all in a folder that is shared with `friend`.
-    async fn filled() -> (Arc<Counting>, Vec<String>) {
-        let catalog = Arc::new(Counting::default());
+    async fn filled() -> (Arc<TestCatalog>, Vec<String>) {
+        let catalog = Arc::new(TestCatalog::new().await);
         let now = UnixSeconds::new(NOW).unwrap();
         for id in ["owner", "friend"] {
             let made = Organization {

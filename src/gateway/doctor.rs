@@ -288,9 +288,9 @@ mod tests {
     use super::*;
     use crate::blob::memory::MemoryBlobs;
     use crate::catalog::Catalog;
-    use crate::catalog::checkup::Checkup;
     use crate::catalog::contract::{file, organization};
-    use crate::catalog::memory::Memory;
+    use crate::catalog::integrity::Integrity;
+    use crate::catalog::testing::TestCatalog;
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
     use crate::model::id::BlobKey;
@@ -301,14 +301,14 @@ mod tests {
     }
 
     /// So many files with bytes of their own, of which those with these numbers cannot be read.
-    async fn place(count: u8, fails: &[u8]) -> (Arc<Memory>, Gateway) {
+    async fn place(count: u8, fails: &[u8]) -> (Arc<TestCatalog>, Gateway) {
         let blobs = Stubborn {
             inner: MemoryBlobs::new(|| UnixSeconds::EPOCH.plus(NOW)),
             fails: fails.iter().map(|number| key(*number)).collect(),
             stages: false,
             is_unavailable: false,
         };
-        let catalog = Arc::new(Memory::new());
+        let catalog = Arc::new(TestCatalog::new().await);
         let owner = organization(catalog.as_ref(), "a").await;
         for number in 0..count {
             let mut stage = blobs.stage(key(number)).await.unwrap();

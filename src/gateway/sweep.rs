@@ -4,7 +4,6 @@ use tokio::task::yield_now;
 
 use super::Gateway;
 use super::refusal::Refusal;
-use crate::catalog::CatalogError;
 use crate::catalog::idempotency::KEY_SECONDS;
 use orphans::{Found, ORPHANS};
 
@@ -66,19 +65,10 @@ impl Gateway {
     pub async fn expire_files(&self) -> Result<usize, Refusal> {
         let mut marked = 0;
         loop {
-            let now = self.clock.now();
-            let expired = self.ask(self.catalog.expired_files(now, STEP_MAX)).await?;
-            let is_last = expired.len() < STEP_MAX as usize;
-            for file in expired {
-                let change = self.catalog.delete_file(&file.organization, &file.id, now);
-                match self.changing(change).await {
-                    Ok(_) => marked += 1,
-                    // Somebody else marked it first.
-                    Err(CatalogError::NotFound { .. }) => {}
-                    Err(error) => return Err(self.refusal(error)),
-                }
-            }
-            if is_last {
+            let mark = self.catalog.expire_files(self.clock.now(), STEP_MAX);
+            let some = self.ask(mark).await?;
+            marked += usize::try_from(some).unwrap_or(usize::MAX);
+            if some < u64::from(STEP_MAX) {
                 return Ok(marked);
             }
             yield_now().await;
@@ -248,7 +238,7 @@ mod tests {
     use crate::blob::BlobStore;
     use crate::blob::memory::MemoryBlobs;
     use crate::catalog::contract::{file, organization};
-    use crate::catalog::memory::Memory;
+    use crate::catalog::testing::TestCatalog;
     use crate::catalog::{Catalog, FILES_ADDED_MAX};
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
@@ -279,21 +269,22 @@ mod tests {
         blobs: &dyn BlobStore,
         count: u16,
         when: u64,
-    ) -> (Arc<Memory>, OrganizationId) {
+    ) -> (Arc<TestCatalog>, OrganizationId) {
         assert!(usize::from(count) <= FILES_ADDED_MAX);
-        let catalog = Arc::new(Memory::new());
+        let catalog = Arc::new(TestCatalog::new().await);
         let owner = organization(catalog.as_ref(), "a").await;
+        let mut files = Vec::new();
         for number in 0..count {
             store(blobs, key(number)).await;
-            let made = FileRecord {
+            files.push(FileRecord {
                 location: BlobLocation::Stored(key(number)),
                 ..file(&owner, &format!("f{number}"), 1)
-            };
-            catalog.add_file(&made).await.unwrap();
-            catalog
-                .delete_file(&owner, &made.id, at(when))
-                .await
-                .unwrap();
+            });
+        }
+        catalog.add_files(&files).await.unwrap();
+        for file in files {
+            let deleted = catalog.delete_file(&owner, &file.id, at(when));
+            deleted.await.unwrap();
         }
         (catalog, owner)
     }

@@ -12,7 +12,6 @@ use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
 
-pub(crate) mod counting;
 pub(crate) mod stubborn;
 
 /// When every test is.

@@ -144,7 +144,7 @@ mod tests {
     use crate::blob::memory::MemoryBlobs;
     use crate::catalog::Catalog as _;
     use crate::catalog::contract::{file, organization};
-    use crate::catalog::memory::Memory;
+    use crate::catalog::testing::TestCatalog;
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
     use crate::model::file::BlobLocation;
@@ -177,7 +177,7 @@ mod tests {
             stages: false,
             is_unavailable,
         };
-        let catalog = Arc::new(Memory::new());
+        let catalog = Arc::new(TestCatalog::new().await);
         let owner = organization(catalog.as_ref(), "a").await;
         let is_text = |number: u8| !number.is_multiple_of(3);
         for number in 0..COUNT {

@@ -180,7 +180,7 @@ async fn detect_text(gateway: Arc<Gateway>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::memory::Memory;
+    use crate::catalog::testing::TestCatalog;
     use crate::config::keyring_file;
     use crate::gateway::testing;
 
@@ -189,7 +189,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keyring.toml");
         keyring_file::write(&path, &testing::keyring("b")).unwrap();
-        let catalog = Arc::new(Memory::new());
+        let catalog = Arc::new(TestCatalog::new().await);
         let gateway = Arc::new(testing::gateway(catalog, testing::memory_blobs()));
         let _stalled = gateway.stall_refreshes().await;
         let mut tasks = JoinSet::new();

@@ -71,7 +71,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::catalog::memory::Memory;
+    use crate::catalog::testing::TestCatalog;
     use crate::gateway::testing;
 
     /// A writer that keeps the logged lines.
@@ -101,8 +101,8 @@ mod tests {
         keyring_file::write(path, &testing::keyring(kid)).unwrap();
     }
 
-    #[test]
-    fn a_file_that_was_gone_is_said_once_and_said_again_when_it_is_back() {
+    #[tokio::test]
+    async fn a_file_that_was_gone_is_said_once_and_said_again_when_it_is_back() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -112,7 +112,7 @@ mod tests {
         let _logged = tracing::subscriber::set_default(subscriber);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keyring.toml");
-        let gateway = testing::gateway(Arc::new(Memory::new()), testing::memory_blobs());
+        let gateway = testing::gateway(Arc::new(TestCatalog::new().await), testing::memory_blobs());
         let mut watch = KeyringWatch::new(path.clone());
 
         watch.check(&gateway);
@@ -149,8 +149,8 @@ mod tests {
         assert_eq!(gateway.keyring().active().as_str(), "c");
     }
 
-    #[test]
-    fn the_first_look_at_a_good_file_says_nothing() {
+    #[tokio::test]
+    async fn the_first_look_at_a_good_file_says_nothing() {
         let log = Log::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -160,7 +160,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keyring.toml");
         put(&path, "b");
-        let gateway = testing::gateway(Arc::new(Memory::new()), testing::memory_blobs());
+        let gateway = testing::gateway(Arc::new(TestCatalog::new().await), testing::memory_blobs());
         KeyringWatch::new(path).check(&gateway);
         assert_eq!(log.take(), [""; 0]);
         assert_eq!(gateway.keyring().active().as_str(), "b");

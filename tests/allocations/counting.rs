@@ -1,13 +1,14 @@
 //! What counting allocates: nothing, once a link is known.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use allocation_counter::measure;
 
 use hallpass::blob;
-use hallpass::catalog::memory::Memory;
 use hallpass::catalog::quota::Quota;
+use hallpass::catalog::sqlite::Sqlite;
 use hallpass::gateway::clock::ManualClock;
 use hallpass::gateway::{Gateway, Settings, cache::Limits, limits};
 use hallpass::model::count::Counts;
@@ -22,7 +23,7 @@ use hallpass::telemetry::metrics::{Metrics, Outcome, Route};
 
 use super::{NOW, at, keyring};
 
-fn gateway() -> Gateway {
+async fn gateway(directory: &Path) -> Gateway {
     let settings = Settings {
         public_base_url: "http://localhost".into(),
         lifetime: 3_600,
@@ -44,8 +45,9 @@ fn gateway() -> Gateway {
     };
     let blobs = blob::memory::MemoryBlobs::new(|| at(NOW));
     let clock = Arc::new(ManualClock::at(NOW * 1_000));
+    let catalog = Sqlite::open(&directory.join("catalogue.sqlite3")).await;
     Gateway::new(
-        Arc::new(Memory::new()),
+        Arc::new(catalog.unwrap()),
         Arc::new(blobs),
         clock,
         keyring(),
@@ -53,9 +55,10 @@ fn gateway() -> Gateway {
     )
 }
 
-#[test]
-fn a_download_by_a_known_link_is_counted_without_allocating() {
-    let gateway = gateway();
+#[tokio::test]
+async fn a_download_by_a_known_link_is_counted_without_allocating() {
+    let directory = tempfile::tempdir().unwrap();
+    let gateway = gateway(directory.path()).await;
     let file = Arc::new(FileRecord {
         organization: OrganizationId::parse("o").unwrap(),
         id: FileId::parse("f").unwrap(),

@@ -51,7 +51,7 @@ const TODO_CLASSES: [&str; 3] = ["TODO-hardening", "TODO-correctness", "TODO-cle
 
 /// Where something may be serialised besides the edges, and why.
 const SERIALISATION_EXCEPTIONS: &[(&str, &str)] = &[(
-    "src/catalog/rows.rs",
+    "src/catalog/sql/rows.rs",
     "a file's metadata is one column of JSON, written and read back by the catalogue alone",
 )];
 

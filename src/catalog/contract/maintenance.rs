@@ -9,7 +9,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     so_many_texts_at_once_and_no_more(catalog).await;
     an_identity_is_replaced_while_it_is_as_it_was_seen(catalog).await;
     an_expired_file_is_in_no_list(catalog).await;
-    expired_files_come_until_they_are_marked(catalog).await;
+    expired_files_are_marked_the_first_ones_first(catalog).await;
     lists_keep_to_a_name_and_to_the_recycle_bin(catalog).await;
 }
 
@@ -214,33 +214,55 @@ async fn an_expired_file_is_in_no_list(catalog: &dyn Catalog) {
     assert_eq!(page.total, 1);
 }
 
-async fn expired_files_come_until_they_are_marked(catalog: &dyn Catalog) {
+async fn expired_files_are_marked_the_first_ones_first(catalog: &dyn Catalog) {
+    // What other checks left.
+    catalog.expire_files(at(99), 1_000).await.unwrap();
     let owner = organization(catalog, "expiry_due").await;
+    let other = organization(catalog, "expiry_other").await;
     for made in [
         file(&owner, "never", 1),
         expiring(&owner, "late", 1, 30),
         expiring(&owner, "early", 1, 10),
         expiring(&owner, "b", 1, 20),
         expiring(&owner, "a", 1, 20),
+        expiring(&other, "a", 1, 15),
     ] {
         catalog.add_file(&made).await.unwrap();
     }
-    let due = async |now, limit| {
-        let files = catalog.expired_files(at(now), limit).await.unwrap();
-        let ours = files.iter().filter(|file| file.organization == owner);
-        ours.map(|file| file.id.to_string()).collect::<Vec<_>>()
+    let before = catalog.versions().await.unwrap();
+    let deleted = async |of: &OrganizationId| {
+        let page = catalog.page(of, Filter::Deleted, Place::Newest, 9, at(0));
+        let marked = page.await.unwrap().into_iter().map(|file| {
+            let FileState::Deleted { at } = file.state else {
+                panic!("{file:?}")
+            };
+            (file.id.to_string(), at.get())
+        });
+        marked.collect::<Vec<_>>()
     };
-    assert_eq!(due(9, 100).await, [""; 0]);
-    assert_eq!(due(20, 100).await, ["early", "a", "b"]);
-    assert_eq!(due(20, 2).await, ["early", "a"]);
-    let marked = catalog.delete_file(&owner, &file_id("a"), at(25)).await;
-    assert_eq!(marked.unwrap().state, FileState::Deleted { at: at(20) });
-    assert_eq!(due(30, 100).await, ["early", "b", "late"]);
-    for id in ["early", "b", "late", "never"] {
-        let deleted = catalog.delete_file(&owner, &file_id(id), at(40)).await;
-        deleted.unwrap();
+    let marked = |id: &str, at: u64| (id.to_owned(), at);
+    assert_eq!(catalog.expire_files(at(9), 100).await.unwrap(), 0);
+    assert_eq!(catalog.expire_files(at(20), 3).await.unwrap(), 3);
+    assert_eq!(
+        deleted(&owner).await,
+        [marked("early", 10), marked("a", 20)]
+    );
+    assert_eq!(deleted(&other).await, [marked("a", 15)]);
+    assert_eq!(catalog.expire_files(at(20), 3).await.unwrap(), 1);
+    assert_eq!(catalog.expire_files(at(20), 3).await.unwrap(), 0);
+    let all = [marked("early", 10), marked("b", 20), marked("a", 20)];
+    assert_eq!(deleted(&owner).await, all);
+    let page = catalog.numbered_page(&owner, 0, 9, at(20)).await.unwrap();
+    assert_eq!((page.files.len(), page.total), (2, 2));
+    for of in [&owner, &other] {
+        let recount = catalog.recount(of, false).await.unwrap();
+        assert_eq!(recount.counted, recount.found);
     }
-    assert_eq!(due(99, 100).await, [""; 0]);
+    assert_eq!(catalog.versions().await.unwrap(), before);
+    // One that nobody has marked says when it expired, too.
+    let late = catalog.delete_file(&owner, &file_id("late"), at(40)).await;
+    assert_eq!(late.unwrap().state, FileState::Deleted { at: at(30) });
+    assert_eq!(catalog.expire_files(at(99), 100).await.unwrap(), 0);
 }
 
 async fn lists_keep_to_a_name_and_to_the_recycle_bin(catalog: &dyn Catalog) {

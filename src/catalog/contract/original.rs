@@ -2,17 +2,17 @@
 
 use super::*;
 use crate::catalog::apps::Apps as _;
-use crate::catalog::checkup::Checkup as _;
 use crate::catalog::counters::Counters as _;
-use crate::catalog::memory::Memory;
+use crate::catalog::integrity::Integrity as _;
+use crate::catalog::testing::TestCatalog;
 use crate::model::app::{App, AppSecret};
 use crate::model::count::{Count, Counts};
 use crate::model::id::AppId;
 use crate::model::revocation::LinkId;
 
 /// An installation in memory with rows of every kind, in every state.
-pub(crate) async fn original(prefix: &str) -> Memory {
-    let original = Memory::new();
+pub(crate) async fn original(prefix: &str) -> TestCatalog {
+    let original = TestCatalog::new().await;
     let [a, b] = ["a", "b"].map(|name| format!("{prefix}_{name}"));
     let a = organization(&original, &a).await;
     let b = organization(&original, &b).await;
@@ -60,7 +60,7 @@ pub(crate) async fn original(prefix: &str) -> Memory {
 
 /// Adds a key that expires and a paused one with an app. Returns the id of the first.
 async fn two_api_keys(
-    original: &Memory,
+    original: &TestCatalog,
     a: &OrganizationId,
     b: &OrganizationId,
     prefix: &str,

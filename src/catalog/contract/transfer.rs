@@ -342,7 +342,7 @@ const STAYS: [(&str, &str); 9] = [
 /// Says no to a table or a column, `table.column`, that nobody moves, and to one that is not there.
 #[track_caller]
 pub(crate) fn assert_all_is_moved(kept: impl IntoIterator<Item = String>) {
-    use crate::catalog::statements::Table;
+    use crate::catalog::sql::tables::Table;
     use std::collections::BTreeSet;
     let stays = |column: &String| {
         let (table, _) = column.split_once('.').unwrap();
@@ -353,10 +353,8 @@ pub(crate) fn assert_all_is_moved(kept: impl IntoIterator<Item = String>) {
     let kept: BTreeSet<String> = kept.into_iter().filter(|column| !stays(column)).collect();
     let columns = |kind| {
         let table = Table::of(kind);
-        table
-            .columns
-            .iter()
-            .map(|column| format!("{}.{column}", table.name))
+        let columns = table.columns().into_iter();
+        columns.map(move |column| format!("{}.{column}", table.name))
     };
     let moved: BTreeSet<String> = Kind::ALL.into_iter().flat_map(columns).collect();
     assert_eq!(

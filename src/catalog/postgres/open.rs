@@ -4,27 +4,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{
-    ConnectOptions as _, Connection as _, PgConnection, SqlStr, query, query_as, query_scalar,
-};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, query, query_as, query_scalar};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
-use super::ears::Ears;
-use super::fault::Fault;
-use super::settling::Settling;
+use super::commit::Commits;
+use super::notify::Subscriber;
 use super::{
     Address, CONNECT_TIME_MAX, Driver, LOCK_TIME_MAX, Postgres, SILENCE_TIME_MAX,
     STATEMENT_TIME_MAX,
 };
+use crate::catalog::sql::bounded;
+use crate::catalog::sql::fault::Fault;
+use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
 use crate::catalog::{CatalogError, OLDER, missing, taken};
-
-/// How long opening takes at most, the wait for another process that opens it too included. Changing the
-/// schema of a large catalogue takes its time.
-const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A connection that lay idle for longer is asked whether it is well before it is used.
 const IDLE_TRUSTED_FOR: Duration = Duration::from_secs(1);
@@ -32,28 +28,20 @@ const IDLE_TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// The oldest server that draws UUIDs by itself, and that its makers still mended when this was written: 13.
 const SERVER_VERSION_MIN: i32 = 13_00_00;
 
-/// The lock of whoever sets an empty catalogue up (`Hall` and a `1`), beside the driver's own for the schema.
+/// The lock of a process that sets an empty catalogue up (`Hall` and a `1`), beside the driver's own for the schema.
 const SETUP_LOCK: i64 = 0x4861_6c6c_0001;
-
-const OPENING: &str = "opening the catalogue";
-
-/// What to do where no catalogue is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// Make an empty one.
-    Make,
-    /// The same, and answer [`CatalogError::Conflict`] where there is one with an older schema.
-    MakeAndChangeNone,
-    /// Answer [`CatalogError::NotFound`].
-    Refuse,
-}
 
 pub(super) async fn open(
     address: &Address,
     missing: Missing,
     connections_max: u32,
 ) -> Result<Postgres, CatalogError> {
-    bounded(open_unbounded(address, missing, connections_max)).await
+    bounded(
+        OPEN_TIME_MAX,
+        OPENING,
+        open_unbounded(address, missing, connections_max),
+    )
+    .await
 }
 
 /// Keeps other processes that would set the same catalogue up waiting while it lives.
@@ -66,7 +54,7 @@ impl SetupLock {
     /// Waits for the lock: at most as long as opening a catalogue may take, then `Unavailable`. The server
     /// gives it back when this process ends, however it does.
     pub async fn take(address: &Address) -> Result<Self, CatalogError> {
-        bounded(async {
+        bounded(OPEN_TIME_MAX, OPENING, async {
             let mut connection = connect(&address.options()?).await?;
             query("SELECT pg_advisory_lock($1)")
                 .bind(SETUP_LOCK)
@@ -77,16 +65,6 @@ impl SetupLock {
             })
         })
         .await
-    }
-}
-
-async fn bounded<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, CatalogError> {
-    match timeout(OPEN_TIME_MAX, work).await {
-        Ok(outcome) => outcome.map_err(|fault| fault.while_doing(OPENING)),
-        Err(late) => Err(CatalogError::Unavailable {
-            doing: OPENING,
-            source: late.into(),
-        }),
     }
 }
 
@@ -116,11 +94,11 @@ async fn open_unbounded(
         .after_connect(|connection, _| Box::pin(prepare(connection)));
     Ok(Postgres {
         pool: pool.connect_lazy_with(options.clone()),
-        turns: Arc::new(Semaphore::new(connections_max as usize)),
-        ears: Ears::new(options.clone()),
+        permits: Arc::new(Semaphore::new(connections_max as usize)),
+        subscriber: Subscriber::new(options.clone()),
         options,
         watcher: Mutex::default(),
-        settling: Settling::default(),
+        commits: Commits::default(),
     })
 }
 
@@ -177,7 +155,7 @@ fn refused(why: &str) -> sqlx::Error {
 /// Makes the tables, or changes those of an older version. Does nothing where there is nothing to do, so that
 /// a user who may not change the schema can work with it.
 async fn bring_up_to_date(connection: &mut PgConnection, policy: Missing) -> Result<(), Fault> {
-    let migrator = migrator();
+    let schema = schema();
     let is_there: bool = query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
         .await?;
@@ -192,37 +170,32 @@ async fn bring_up_to_date(connection: &mut PgConnection, policy: Missing) -> Res
     if done.is_empty() && policy == Missing::Refuse {
         return Err(missing("the catalogue").into());
     }
-    let is_older = !done.is_empty() && done.len() < migrator.iter().count();
+    let is_older = !done.is_empty() && done.len() < schema.iter().count();
     if is_older && policy == Missing::MakeAndChangeNone {
         return Err(taken(OLDER).into());
     }
-    let wanted = migrator.iter();
+    let wanted = schema.iter();
     let is_current = wanted
         .map(|step| (step.version, step.checksum.to_vec()))
         .eq(done);
     if !is_current {
-        migrator.run(connection).await?;
+        schema.run(connection).await?;
     }
     Ok(())
 }
 
-fn migrator() -> Migrator {
-    let step = |version, name: &'static str, sql| {
-        let sql = SqlStr::from_static(sql);
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    };
-    let first = include_str!("../schema/postgres/0001_first.sql");
-    let kept = include_str!("../schema/postgres/0002_kept.sql");
-    let counts = include_str!("../schema/postgres/0003_counts.sql");
-    let installation = include_str!("../schema/postgres/0004_installation.sql");
-    let copy_note = include_str!("../schema/postgres/0005_copy_note.sql");
-    let text_identity_expiry = include_str!("../schema/postgres/0006_text_identity_expiry.sql");
-    Migrator::with_migrations(vec![
-        step(1, "first", first),
-        step(2, "kept", kept),
-        step(3, "counts", counts),
-        step(4, "installation", installation),
-        step(5, "copy note", copy_note),
-        step(6, "text, identity and expiry", text_identity_expiry),
+fn schema() -> Migrator {
+    macro_rules! step {
+        ($name:literal, $file:literal) => {
+            ($name, include_str!(concat!("../schema/postgres/", $file)))
+        };
+    }
+    migrator(&[
+        step!("first", "0001_first.sql"),
+        step!("kept", "0002_kept.sql"),
+        step!("counts", "0003_counts.sql"),
+        step!("installation", "0004_installation.sql"),
+        step!("copy note", "0005_copy_note.sql"),
+        step!("text, identity and expiry", "0006_text_identity_expiry.sql"),
     ])
 }

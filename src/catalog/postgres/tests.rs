@@ -11,7 +11,9 @@ use crate::model::file::FileRecord;
 use crate::model::id::FileId;
 use server::Server;
 
-mod moving;
+mod address;
+mod plans;
+mod transfer;
 
 #[allow(dead_code, reason = "the tests over a socket use the rest")]
 #[path = "../../../tests/support/postgres.rs"]
@@ -313,97 +315,6 @@ async fn a_place_with_a_nul_lies_where_it_should() {
     assert_eq!(ids(Place::Above("\0")).await, ["b", "a-", "a"]);
 }
 
-/// Rows enough that the planner has a choice.
-const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
-         INSERT INTO space SELECT id, 'space_default', '', 0 FROM organization; \
-         INSERT INTO file SELECT 'org' || n % 20 + 1, 'file_' || md5(n::text), 'space_default', 'a' || n % 3, 'a/b', 1, \
-         sha256('a'), 'user_upload', CASE n % 50 WHEN 0 THEN 'deleted' ELSE 'ready' END, \
-         CASE n % 50 WHEN 0 THEN n END, '{}', n, n, NULL, NULL, 0, 'blob' || n, NULL, NULL, NULL, \
-         CASE n % 100 WHEN 1 THEN NULL ELSE 1 END, CASE n % 100 WHEN 2 THEN n END \
-         FROM generate_series(1, 100000) n; ANALYZE";
-
-/// The statements of lists and background tasks, each with values for it and the index that its plan must name.
-fn plans() -> Vec<(&'static str, String, &'static str)> {
-    let of = |place: &str| format!("'org1', 20, 'file_5', 500, 1000{place}");
-    let amid = |place: &str| format!("'org1', 20, 'file_5', 50000, 1000{place}");
-    vec![
-        (files::PAGES.after, of(""), "file_ready "),
-        (files::PAGES.before, of(""), "file_ready "),
-        (files::PAGES.below, of(""), "file_ready_by_id "),
-        (files::PAGES.above, of(""), "file_ready_by_id "),
-        (
-            files::PAGES_OF_PURPOSE.after,
-            of(", 'user_upload'"),
-            "file_ready",
-        ),
-        (
-            files::PAGES_OF_PURPOSE.below,
-            of(", 'user_upload'"),
-            "by_id ",
-        ),
-        (
-            files::NUMBERED_PAGE,
-            "'org1', 20, 100, 1000".into(),
-            "file_ready ",
-        ),
-        (files::PAGES_OF_NAME.after, amid(", 'a1'"), "file_of_name "),
-        (files::PAGES_OF_NAME.before, amid(", 'a1'"), "file_of_name "),
-        (files::PAGES_OF_NAME.below, amid(", 'a1'"), "file_of_name"),
-        (files::PAGES_OF_NAME.above, amid(", 'a1'"), "file_of_name"),
-        (files::PAGES_IN_BIN.after, amid(""), "file_in_bin "),
-        (files::PAGES_IN_BIN.before, amid(""), "file_in_bin "),
-        (files::PAGES_IN_BIN.below, amid(""), "file_in_bin_by_id "),
-        (
-            files::PAGES_IN_BIN_OF_NAME.after,
-            "'org1', 5, 'file_5', 90000, 1000, 'a1'".into(),
-            "file_of_name",
-        ),
-        (
-            files::UNKNOWN_TEXT,
-            "'org1', 'file_5', 20".into(),
-            "file_text_unknown ",
-        ),
-        (files::EXPIRED, "1000, 20".into(), "file_expiring "),
-        (files::LISTED, "'org1', 1000".into(), "file_expiring "),
-        (files::DELETED, "100000, 20".into(), "file_deleted "),
-        (
-            files::WITH_BYTES,
-            "'org1', 'file_5', 20".into(),
-            "file_pkey ",
-        ),
-        (files::BLOBS_IN_USE, "'{blob1,blob2}'".into(), "file_blob"),
-    ]
-}
-
-/// Asks the server how it would answer: by which index, and whether it would have to sort.
-#[tokio::test]
-async fn lists_come_straight_from_an_index() {
-    let _catalog = catalog("plans").await;
-    Server::shared().sql("plans", FILL);
-    let mut connection = stranger("plans").await;
-    for (sql, values, index) in plans() {
-        for mode in ["force_generic_plan", "force_custom_plan"] {
-            let script = format!(
-                "SET plan_cache_mode = {mode}; DEALLOCATE ALL; PREPARE look AS {sql}; EXPLAIN EXECUTE look({values})"
-            );
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(script))
-                .fetch_all(&mut connection)
-                .await
-                .unwrap();
-            let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-            let plan = plan.join("\n");
-            assert!(plan.contains(index), "{mode} {sql}\n{plan}");
-            let costly = ["Seq Scan on file", "Sort"]
-                .iter()
-                .any(|step| plan.contains(step));
-            assert!(
-                !costly || sql == files::BLOBS_IN_USE,
-                "{mode} {sql}\n{plan}"
-            );
-        }
-    }
-}
-
 /// What a connection is held to, and that nobody's own setting makes a change less durable.
 #[tokio::test]
 async fn every_connection_is_durable_and_bounded() {
@@ -414,7 +325,7 @@ async fn every_connection_is_durable_and_bounded() {
         "ALTER DATABASE settings SET synchronous_commit = off",
     );
     let catalog = catalog("settings").await;
-    let mut lease = catalog.look().await.unwrap();
+    let mut lease = catalog.begin(SessionKind::Read).await.unwrap();
     for (setting, wanted) in [
         ("synchronous_commit", "on"),
         ("statement_timeout", "8s"),

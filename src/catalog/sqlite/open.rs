@@ -11,22 +11,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqlStr, SqliteConnection, query, query_scalar};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, query, query_scalar};
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::fault::Fault;
 use super::{Driver, READERS_MAX, Sqlite};
+use crate::catalog::sql::bounded;
+use crate::catalog::sql::fault::Fault;
+use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
+use crate::catalog::sql::{rows, session};
 use crate::catalog::{CatalogError, OLDER, missing, taken};
-
-/// How long opening takes at most, the wait for another process that opens the same file included.
-/// Changing the schema of a large catalogue takes its time.
-const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// How long to wait before trying again for the lock file, which the system does not announce.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -45,32 +44,14 @@ const HEADER_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// "WAL-reset").
 const SQLITE_VERSION_MIN: [u32; 3] = [3, 51, 3];
 
-const OPENING: &str = "opening the catalogue";
-
-/// What to do where no catalogue is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// Make an empty one.
-    Make,
-    /// The same, and answer [`CatalogError::Conflict`] where there is one with an older schema.
-    MakeAndChangeNone,
-    /// Answer [`CatalogError::NotFound`].
-    Refuse,
-}
-
 /// Opens the catalogue at `path`. `busy` bounds the wait for a connection and for the write lock.
 pub(super) async fn open(
     path: &Path,
     missing: Missing,
     busy: Duration,
 ) -> Result<Sqlite, CatalogError> {
-    match timeout(OPEN_TIME_MAX, open_unbounded(path, missing, busy)).await {
-        Ok(opened) => opened.map_err(|fault| name_the_file(fault.while_doing(OPENING), path)),
-        Err(late) => Err(CatalogError::Unavailable {
-            doing: OPENING,
-            source: late.into(),
-        }),
-    }
+    let opened = bounded(OPEN_TIME_MAX, OPENING, open_unbounded(path, missing, busy)).await;
+    opened.map_err(|error| name_the_file(error, path))
 }
 
 async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<Sqlite, Fault> {
@@ -97,7 +78,7 @@ async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<
     if policy == Missing::MakeAndChangeNone && is_older(&mut watcher).await? {
         return Err(taken(OLDER).into());
     }
-    migrator().run(&mut watcher).await?;
+    schema().run(&mut watcher).await?;
     turn_log_on(&mut watcher).await?;
     drop(lock);
 
@@ -138,37 +119,27 @@ async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Fault> {
     let done: i64 = query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success")
         .fetch_one(connection)
         .await?;
-    Ok(usize::try_from(done).unwrap_or_default() < migrator().iter().count())
+    Ok(done.cast_unsigned() < schema().iter().count() as u64)
 }
 
-fn migrator() -> Migrator {
-    let step = |version, name: &'static str, sql| {
-        let sql = SqlStr::from_static(sql);
-        Migration::new(version, name.into(), MigrationType::Simple, sql, false)
-    };
-    let first = include_str!("../schema/sqlite/0001_first.sql");
-    let lists_by_id = include_str!("../schema/sqlite/0002_lists_by_id.sql");
-    let apps = include_str!("../schema/sqlite/0003_apps.sql");
-    let revocation_version = include_str!("../schema/sqlite/0004_revocation_version.sql");
-    let row_version = include_str!("../schema/sqlite/0005_row_version.sql");
-    let damaged = include_str!("../schema/sqlite/0006_damaged.sql");
-    let kept = include_str!("../schema/sqlite/0007_kept.sql");
-    let counts = include_str!("../schema/sqlite/0008_counts.sql");
-    let installation = include_str!("../schema/sqlite/0009_installation.sql");
-    let copy_note = include_str!("../schema/sqlite/0010_copy_note.sql");
-    let text_identity_expiry = include_str!("../schema/sqlite/0011_text_identity_expiry.sql");
-    Migrator::with_migrations(vec![
-        step(1, "first", first),
-        step(2, "lists by id", lists_by_id),
-        step(3, "apps", apps),
-        step(4, "revocation version", revocation_version),
-        step(5, "row version", row_version),
-        step(6, "damaged", damaged),
-        step(7, "kept", kept),
-        step(8, "counts", counts),
-        step(9, "installation", installation),
-        step(10, "copy note", copy_note),
-        step(11, "text, identity and expiry", text_identity_expiry),
+fn schema() -> Migrator {
+    macro_rules! step {
+        ($name:literal, $file:literal) => {
+            ($name, include_str!(concat!("../schema/sqlite/", $file)))
+        };
+    }
+    migrator(&[
+        step!("first", "0001_first.sql"),
+        step!("lists by id", "0002_lists_by_id.sql"),
+        step!("apps", "0003_apps.sql"),
+        step!("revocation version", "0004_revocation_version.sql"),
+        step!("row version", "0005_row_version.sql"),
+        step!("damaged", "0006_damaged.sql"),
+        step!("kept", "0007_kept.sql"),
+        step!("counts", "0008_counts.sql"),
+        step!("installation", "0009_installation.sql"),
+        step!("copy note", "0010_copy_note.sql"),
+        step!("text, identity and expiry", "0011_text_identity_expiry.sql"),
     ])
 }
 
@@ -196,7 +167,7 @@ async fn make(path: &Path) -> Result<(), Fault> {
     let options = options(&new, Duration::ZERO).journal_mode(SqliteJournalMode::Memory);
     let options = options.pragma("application_id", APPLICATION_ID.to_string());
     let mut connection = options.connect().await?;
-    migrator().run(&mut connection).await?;
+    schema().run(&mut connection).await?;
     connection.close().await?;
     file.sync_all().await?;
     fs::rename(&new, path).await?;
@@ -225,7 +196,7 @@ async fn check_header(path: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_version(version: &str) -> Result<(), Fault> {
+pub(super) fn check_version(version: &str) -> Result<(), Fault> {
     let numbers: Vec<u32> = version
         .split('.')
         .map_while(|part| part.parse().ok())
@@ -246,7 +217,8 @@ async fn turn_log_on(connection: &mut SqliteConnection) -> Result<(), Fault> {
     let row = query("PRAGMA journal_mode = WAL")
         .fetch_one(connection)
         .await?;
-    super::rows::value(&row, "journal_mode", |mode: &str| Some(mode == "wal"))?
+    let row = session::Row::Sqlite(&row);
+    rows::value(row, "journal_mode", |mode: &str| Some(mode == "wal"))?
         .then_some(())
         .ok_or_else(|| {
             let source = "this file system cannot share memory, which the write-ahead log needs";
@@ -290,20 +262,5 @@ fn name_the_file(error: CatalogError, path: &Path) -> CatalogError {
             what: format!("{}: {what}", path.display()),
         },
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_sqlite_that_damages_files_is_refused() {
-        for good in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
-            assert!(check_version(good).is_ok(), "{good}");
-        }
-        for bad in ["3.51.2", "3.46.0", "3.9.99", "", "none"] {
-            assert!(check_version(bad).is_err(), "{bad}");
-        }
     }
 }

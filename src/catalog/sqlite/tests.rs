@@ -8,15 +8,17 @@ use std::time::Instant;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row, query};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use super::*;
 use crate::catalog::Catalog as _;
 use crate::catalog::contract::{assert_missing, at, file, organization};
+use crate::catalog::sql::files;
 use crate::model::id::FileId;
 
 mod damage;
-mod moving;
 mod schema;
+mod transfer;
 
 struct Place {
     _directory: TempDir,
@@ -45,7 +47,7 @@ async fn sqlite_keeps_the_contract() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
     crate::catalog::contract::all(&catalog).await;
-    let mut connection = catalog.look().await.unwrap();
+    let mut connection = catalog.readers.acquire().await.unwrap();
     let checks = ["PRAGMA integrity_check", "PRAGMA foreign_key_check"];
     let ok = query(checks[0]).fetch_one(&mut *connection).await.unwrap();
     assert_eq!(ok.get::<&str, _>(0), "ok");
@@ -62,8 +64,8 @@ async fn sqlite_keeps_the_contract() {
 async fn every_connection_is_durable_and_strict() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
-    let mut writer = catalog.change().await.unwrap();
-    let mut reader = catalog.look().await.unwrap();
+    let mut writer = catalog.writer.begin().await.unwrap();
+    let mut reader = catalog.readers.acquire().await.unwrap();
     for connection in [&mut *writer, &mut *reader] {
         let settings = [
             ("PRAGMA journal_mode", "wal"),
@@ -162,9 +164,7 @@ async fn two_handles_see_each_others_changes() {
 async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
     let place = place();
     let busy = Duration::from_millis(200);
-    let catalog = open::open(&place.path, open::Missing::Make, busy)
-        .await
-        .unwrap();
+    let catalog = open::open(&place.path, Missing::Make, busy).await.unwrap();
     let owner = organization(&catalog, "a").await;
     let mut other = stranger(&place.path).await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
@@ -296,68 +296,71 @@ fn runtime() -> tokio::runtime::Runtime {
 /// The statements of lists and background tasks, each with the step of its plan that must be there.
 const PLANS: &[(&str, &str)] = &[
     (
-        files::PAGES.after,
+        files::PAGES.after.sqlite,
         "INDEX file_ready (organization=? AND (created_at,id)<(?,?))",
     ),
     (
-        files::PAGES.before,
+        files::PAGES.before.sqlite,
         "INDEX file_ready (organization=? AND (created_at,id)>(?,?))",
     ),
     (
-        files::PAGES.below,
+        files::PAGES.below.sqlite,
         "INDEX file_ready_by_id (organization=? AND id<?)",
     ),
     (
-        files::PAGES.above,
+        files::PAGES.above.sqlite,
         "INDEX file_ready_by_id (organization=? AND id>?)",
     ),
     (
-        files::PAGES_OF_PURPOSE.after,
+        files::PAGES_OF_PURPOSE.after.sqlite,
         "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)<(?,?))",
     ),
     (
-        files::PAGES_OF_PURPOSE.before,
+        files::PAGES_OF_PURPOSE.before.sqlite,
         "INDEX file_ready_of_purpose (organization=? AND purpose=? AND (created_at,id)>(?,?))",
     ),
     (
-        files::PAGES_OF_PURPOSE.below,
+        files::PAGES_OF_PURPOSE.below.sqlite,
         "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id<?)",
     ),
     (
-        files::PAGES_OF_PURPOSE.above,
+        files::PAGES_OF_PURPOSE.above.sqlite,
         "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id>?)",
     ),
-    (files::NUMBERED_PAGE, "INDEX file_ready (organization=?)"),
     (
-        files::PAGES_OF_NAME.after,
+        files::NUMBERED_PAGE.sqlite,
+        "INDEX file_ready (organization=?)",
+    ),
+    (
+        files::PAGES_OF_NAME.after.sqlite,
         "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)<(?,?))",
     ),
     (
-        files::PAGES_OF_NAME.before,
+        files::PAGES_OF_NAME.before.sqlite,
         "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
     ),
     (
-        files::PAGES_OF_NAME.below,
+        files::PAGES_OF_NAME.below.sqlite,
         "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
     ),
     (
-        files::PAGES_OF_NAME.above,
+        files::PAGES_OF_NAME.above.sqlite,
         "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id>?)",
     ),
     (
-        files::PAGES_IN_BIN.after,
+        files::PAGES_IN_BIN.after.sqlite,
         "INDEX file_in_bin (organization=? AND (created_at,id)<(?,?))",
     ),
     (
-        files::PAGES_IN_BIN.above,
+        files::PAGES_IN_BIN.above.sqlite,
         "INDEX file_in_bin_by_id (organization=? AND id>?)",
     ),
     (
-        files::PAGES_IN_BIN_OF_NAME.before,
+        files::PAGES_IN_BIN_OF_NAME.before.sqlite,
         "INDEX file_of_name (organization=? AND name=? AND state=? AND (created_at,id)>(?,?))",
     ),
     (
-        files::PAGES_IN_BIN_OF_NAME.below,
+        files::PAGES_IN_BIN_OF_NAME.below.sqlite,
         "INDEX file_of_name_by_id (organization=? AND name=? AND state=? AND id<?)",
     ),
     (
@@ -367,7 +370,7 @@ const PLANS: &[(&str, &str)] = &[
     (files::EXPIRED, "INDEX file_expiring (expires_at<?)"),
     (files::LISTED, "INDEX file_expiring (expires_at<?)"),
     (files::DELETED, "INDEX file_deleted (deleted_at<?)"),
-    (files::BLOBS_IN_USE, "INDEX file_blob (blob=?)"),
+    (files::BLOBS_IN_USE.sqlite, "INDEX file_blob (blob=?)"),
 ];
 
 /// Asks SQLite how it would answer: by which index, and whether it would have to sort.
@@ -375,7 +378,7 @@ const PLANS: &[(&str, &str)] = &[
 async fn lists_come_straight_from_an_index() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
-    let mut connection = catalog.look().await.unwrap();
+    let mut connection = catalog.readers.acquire().await.unwrap();
     for (sql, wanted) in PLANS {
         let rows = query(sqlx::AssertSqlSafe(plan_of(sql)))
             .fetch_all(&mut *connection)

@@ -9,6 +9,7 @@ use crate::blob::BlobStore;
 use crate::blob::memory::MemoryBlobs;
 use crate::catalog::Catalog;
 use crate::catalog::contract::organization;
+use crate::catalog::testing::TestCatalog;
 use crate::gateway::Gateway;
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::download::LinkRequest;
@@ -16,7 +17,7 @@ use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::gateway::tenants::NewApiKey;
-use crate::gateway::testing::{self, NOW, counting::Counting};
+use crate::gateway::testing::{self, NOW};
 use crate::gateway::upload::NewFile;
 use crate::model::file::{BlobLocation, Purpose};
 use crate::model::id::FileId;
@@ -31,7 +32,7 @@ mod herd;
 
 /// A gateway with the organization `a`, and an API key of it.
 struct Place {
-    catalog: Arc<Counting>,
+    catalog: Arc<TestCatalog>,
     blobs: Arc<dyn BlobStore>,
     gateway: Arc<Gateway>,
     key: (ApiKey, String),
@@ -43,8 +44,8 @@ async fn place() -> Place {
 }
 
 async fn place_with(blobs: Arc<dyn BlobStore>, limits: Limits) -> Place {
-    let catalog = Arc::new(Counting::default());
-    let owner = organization(&catalog.kept, "a").await;
+    let catalog = Arc::new(TestCatalog::new().await);
+    let owner = organization(&catalog.other, "a").await;
     let shared: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
     let gateway = testing::gateway_with(shared, Arc::clone(&blobs), limits);
     let new = NewApiKey {
@@ -125,7 +126,7 @@ impl Place {
     /// What another process does to a file.
     async fn delete_elsewhere(&self, id: &str) {
         let (id, now) = (FileId::parse(id).unwrap(), self.gateway.clock().now());
-        let deleted = self.catalog.kept.delete_file(self.owner(), &id, now);
+        let deleted = self.catalog.other.delete_file(self.owner(), &id, now);
         deleted.await.unwrap();
     }
 }
@@ -245,7 +246,7 @@ async fn what_another_process_changed_is_seen_once_somebody_looked() {
     let id = place.key.0.id.clone();
     let paused = place
         .catalog
-        .kept
+        .other
         .set_api_key_state(&id, ApiKeyState::Paused);
     paused.await.unwrap();
     place.gateway.refresh().await.unwrap();

@@ -11,7 +11,7 @@ use crate::catalog::Catalog;
 use crate::catalog::contract::original::original;
 use crate::catalog::contract::transfer::rows_of;
 use crate::catalog::contract::{at, file, file_id, organization};
-use crate::catalog::memory::Memory;
+use crate::catalog::testing::TestCatalog;
 use crate::catalog::transfer::{Kind, Transfer as _};
 use crate::gateway::clock::ManualClock;
 use crate::gateway::testing::NOW;
@@ -23,9 +23,9 @@ use crate::model::id::{BlobKey, OrganizationId};
 mod promises;
 
 struct Move {
-    catalog: Arc<Memory>,
+    catalog: Arc<TestCatalog>,
     blobs: Arc<Stubborn>,
-    to_catalog: Arc<Memory>,
+    to_catalog: Arc<TestCatalog>,
     to_blobs: Arc<MemoryBlobs>,
     owner: OrganizationId,
 }
@@ -51,7 +51,7 @@ fn bytes_of(number: u8) -> Vec<u8> {
 impl Move {
     /// So many files with bytes of their own, of which those with these numbers cannot be read.
     async fn of(count: u8, fails: &[u8]) -> Self {
-        let catalog = Memory::new();
+        let catalog = TestCatalog::new().await;
         let owner = organization(&catalog, "a").await;
         let blobs = Stubborn {
             inner: memory_blobs(),
@@ -73,7 +73,7 @@ impl Move {
         Self {
             catalog: Arc::new(catalog),
             blobs: Arc::new(blobs),
-            to_catalog: Arc::default(),
+            to_catalog: Arc::new(TestCatalog::new().await),
             to_blobs: Arc::new(memory_blobs()),
             owner,
         }
@@ -159,7 +159,7 @@ async fn every_row_and_every_byte_is_moved_once() {
 #[tokio::test]
 async fn rows_of_every_kind_are_moved_and_follow_what_changes() {
     let catalog = Arc::new(original("migrate").await);
-    let copy = Arc::new(Memory::new());
+    let copy = Arc::new(TestCatalog::new().await);
     let ends = Ends {
         catalog: Arc::clone(&catalog) as _,
         blobs: Arc::new(memory_blobs()),
@@ -298,13 +298,13 @@ async fn bytes_alone_are_moved_and_rows_alone() {
 async fn what_is_not_ours_is_refused_and_stays_as_it_is() {
     let place = Move::of(3, &[]).await;
     let why = refusal(&Ends {
-        catalog: Arc::new(Memory::new()),
+        catalog: Arc::new(TestCatalog::new().await),
         ..place.ends()
     })
     .await;
     assert!(why.contains("nothing to move"), "{why}");
 
-    let used = Arc::new(Memory::new());
+    let used = Arc::new(TestCatalog::new().await);
     organization(used.as_ref(), "b").await;
     let why = refusal(&Ends {
         to_catalog: Some(Arc::clone(&used) as _),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::catalog::Catalog as _;
-use crate::gateway::testing::counting::Counting;
+use crate::catalog::testing::TestCatalog;
 use crate::gateway::testing::{gateway, memory_blobs};
 
-async fn place() -> (Arc<Counting>, Arc<Gateway>) {
-    let catalog = Arc::new(Counting::default());
+async fn place() -> (Arc<TestCatalog>, Arc<Gateway>) {
+    let catalog = Arc::new(TestCatalog::new().await);
     let gateway = Arc::new(gateway(Arc::clone(&catalog) as _, memory_blobs()));
     let id = OrganizationId::default_organization();
     let made = gateway.create_organization(Some(id), String::new());

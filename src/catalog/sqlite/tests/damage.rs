@@ -165,3 +165,13 @@ async fn damaged_values_are_damage_and_no_panic() {
         );
     }
 }
+
+#[test]
+fn an_sqlite_that_damages_files_is_refused() {
+    for good in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+        assert!(open::check_version(good).is_ok(), "{good}");
+    }
+    for bad in ["3.51.2", "3.46.0", "3.9.99", "", "none"] {
+        assert!(open::check_version(bad).is_err(), "{bad}");
+    }
+}

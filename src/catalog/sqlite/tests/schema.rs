@@ -3,10 +3,11 @@
 use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
-use crate::catalog::checkup::Checkup as _;
 use crate::catalog::contract::{assert_taken, at, file_id, organization_id, rich_file};
+use crate::catalog::integrity::Integrity as _;
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::quota::{Quota, Quotas as _};
+use crate::catalog::sql::OWNER;
 use crate::model::file::BlobLocation;
 use crate::model::id::AppId;
 
@@ -96,23 +97,17 @@ async fn an_older_schema_is_no_place_to_move_to() {
 async fn batches_are_found_by_their_ids() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
-    let mut connection = catalog.look().await.unwrap();
+    let mut connection = catalog.readers.acquire().await.unwrap();
     let cases = [
-        (files::OF_IDS, "(organization=? AND id=?)"),
-        (files::IN_FOLDER, "(organization=? AND id=?)"),
+        (files::OF_IDS.sqlite, "(organization=? AND id=?)"),
+        (files::IN_FOLDER.sqlite, "(organization=? AND id=?)"),
         (
-            files::IN_FOLDER,
+            files::IN_FOLDER.sqlite,
             "INDEX folder_file_file (organization=? AND file=? AND folder=?)",
         ),
         (files::WITH_BYTES, "((organization,id)>(?,?))"),
-        (
-            batch::OWNER,
-            "folder USING PRIMARY KEY (organization=? AND id=?)",
-        ),
-        (
-            batch::OWNER,
-            "INDEX folder_member_member (member=? AND folder=?)",
-        ),
+        (OWNER, "folder USING PRIMARY KEY (organization=? AND id=?)"),
+        (OWNER, "INDEX folder_member_member (member=? AND folder=?)"),
     ];
     for (sql, wanted) in cases {
         let rows = query(sqlx::AssertSqlSafe(plan_of(sql)))

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
 use super::*;
 use crate::blob::{Blob, BlobFuture, Presign, Registered, Staged};
@@ -142,7 +143,7 @@ async fn what_reads_otherwise_than_it_was_written_is_not_copied() {
 #[tokio::test]
 async fn a_store_is_marked_once_nothing_speaks_against_it() {
     let place = Move::of(2, &[]).await;
-    let used = Arc::new(Memory::new());
+    let used = Arc::new(TestCatalog::new().await);
     organization(used.as_ref(), "b").await;
     let blobs = Arc::new(Odd::new());
     let into_used = Ends {
@@ -186,15 +187,15 @@ async fn nothing_is_removed_for_bytes_that_the_source_has_not() {
     assert_eq!(keys_in(place.blobs.as_ref()).await, before);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_that_is_behind_opens_for_nobody() {
     let place = Move::of(1, &[]).await;
     let clock = ManualClock::at(NOW * 1_000);
     let ends = place.ends();
     let revoke = |told: Told<'_>| {
         if matches!(told, Told::Begun(..)) {
-            let raised = place.catalog.raise_epoch(&place.owner).now_or_never();
-            raised.unwrap().unwrap();
+            let raise = || Handle::current().block_on(place.catalog.raise_epoch(&place.owner));
+            block_in_place(raise).unwrap();
         }
     };
     let outcome = migrate(&ends, &clock, &Arc::default(), revoke).await;

@@ -1,0 +1,195 @@
+//! Leases: a connection of the pool for one call, in a transaction where it needs one; and the bounds of a call.
+//!
+//! A call is tried again where its error says nothing of what was asked, and never takes longer than
+//! [`ANSWER_TIME_MAX`], unless its `COMMIT` is on its way by then.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, raw_sql};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+
+use super::commit::Marker;
+use super::{ANSWER_TIME_MAX, Answer, COMMIT_ANSWER_TIME_MAX, CatalogError, Driver, Postgres};
+use crate::catalog::sql::bounded;
+use crate::catalog::sql::fault::Fault;
+use crate::catalog::sql::session::{Connection, SessionKind};
+
+/// How often a call is tried. After a restart of the server every connection of the pool is found to be
+/// dead, one after the other.
+const TRIES_MAX: u32 = 20;
+
+/// How long to wait before the next try, times how many there were.
+const TRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// How long a call waits for its permit where more are made than there are connections.
+const PERMIT_TIME_MAX: Duration = Duration::from_secs(8);
+
+/// How long a connection that is given back may take to say that it is well.
+const RETURN_TIME_MAX: Duration = Duration::from_secs(1);
+
+const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// True while a call waits for the outcome of its `COMMIT`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CommitState(Arc<AtomicBool>);
+
+/// A connection while a call has it. Dropped before it was given back, it is closed, and the server undoes
+/// what it was in the midst of: nobody knows what was still to come on it.
+pub(in crate::catalog) struct Lease {
+    connection: Option<PoolConnection<Driver>>,
+    kind: LeaseKind,
+    /// One of as many as there are connections. A call in a long queue waits for this, and so not only as long
+    /// as for a server that is away.
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+enum LeaseKind {
+    Read,
+    ReadTransaction,
+    Write(Marker),
+}
+
+/// Returns whether to try again after this fault, which is of that try; waits a moment first.
+pub(super) async fn tries_again(tries: u32, fault: &Fault) -> bool {
+    let again = tries < TRIES_MAX && fault.is_passing();
+    if again {
+        sleep(TRY_PAUSE * tries).await;
+    }
+    again
+}
+
+impl Lease {
+    /// Takes a connection for a question beside the calls, which waits for no permit.
+    pub(super) async fn beside(pool: &PgPool) -> Result<Self, Fault> {
+        Ok(Self {
+            connection: Some(pool.acquire().await?),
+            kind: LeaseKind::Read,
+            permit: None,
+        })
+    }
+
+    pub(in crate::catalog) fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
+        let connection = self.connection.as_deref_mut();
+        connection.ok_or_else(|| sqlx::Error::WorkerCrashed.into())
+    }
+
+    /// Gives the connection back to the pool, which asks it first whether it is well.
+    pub(super) fn give_back(mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            // The pool itself would wait for that without end, and have one connection fewer meanwhile.
+            let permit = self.permit.take();
+            tokio::spawn(async move {
+                let _ = timeout(RETURN_TIME_MAX, connection.return_to_pool()).await;
+                drop(permit);
+            });
+        }
+    }
+
+    async fn roll_back(mut self) {
+        let Ok(connection) = self.connection() else {
+            return;
+        };
+        if raw_sql("ROLLBACK").execute(connection).await.is_ok() {
+            self.give_back();
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // Closing the socket is all that goes without waiting.
+            drop(connection.detach());
+        }
+    }
+}
+
+impl Postgres {
+    /// Takes a connection, and begins the transaction that is asked for. Each statement of a write sees what was
+    /// committed before it began.
+    pub(super) async fn begin(&self, access: SessionKind) -> Result<Lease, Fault> {
+        let mut lease = self.lease().await?;
+        match access {
+            SessionKind::Read => {}
+            SessionKind::ReadTransaction => {
+                raw_sql(BEGIN_READ).execute(lease.connection()?).await?;
+                lease.kind = LeaseKind::ReadTransaction;
+            }
+            SessionKind::Write => {
+                let marker = self.commits.begin(lease.connection()?).await?;
+                lease.kind = LeaseKind::Write(marker);
+            }
+        }
+        Ok(lease)
+    }
+
+    /// Ends what was begun: a write that went well is committed.
+    pub(super) async fn end<T>(
+        &self,
+        connection: Connection,
+        outcome: Result<T, Fault>,
+        commit: &CommitState,
+    ) -> Result<T, Fault> {
+        let Connection::Postgres(mut lease) = connection else {
+            return outcome;
+        };
+        let is_well = match &outcome {
+            Ok(_) => true,
+            Err(fault) => fault.leaves_the_connection(),
+        };
+        let is_done = outcome.is_ok();
+        match std::mem::replace(&mut lease.kind, LeaseKind::Read) {
+            LeaseKind::Write(marker) if is_done => {
+                commit.0.store(true, Ordering::Relaxed);
+                let committed = self.commits.commit(&self.pool, lease, marker).await;
+                commit.0.store(false, Ordering::Relaxed);
+                committed?;
+            }
+            LeaseKind::Read if is_well => lease.give_back(),
+            LeaseKind::ReadTransaction if is_well => lease.roll_back().await,
+            LeaseKind::Write(marker) if is_well => {
+                lease.roll_back().await;
+                self.commits.put_back(marker);
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    async fn lease(&self) -> Result<Lease, Fault> {
+        let permit = timeout(PERMIT_TIME_MAX, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok(Lease {
+            connection: Some(self.pool.acquire().await?),
+            kind: LeaseKind::Read,
+            permit: Some(permit),
+        })
+    }
+}
+
+/// Bounds the work and says, in an error, what was being done. Where the time is over and a write may be done
+/// already, it waits on for the outcome.
+pub(super) fn answer<'a, T: Send + 'a>(
+    doing: &'static str,
+    commit: CommitState,
+    work: impl Future<Output = Result<T, Fault>> + Send + 'a,
+) -> Answer<'a, T> {
+    Box::pin(async move {
+        let mut work = pin!(work);
+        let late = match timeout(ANSWER_TIME_MAX, work.as_mut()).await {
+            Ok(outcome) => return outcome.map_err(|fault| fault.while_doing(doing)),
+            Err(late) => late,
+        };
+        if commit.0.load(Ordering::Relaxed) {
+            return bounded(COMMIT_ANSWER_TIME_MAX, doing, work).await;
+        }
+        let source = late.into();
+        Err(CatalogError::Unavailable { doing, source })
+    })
+}

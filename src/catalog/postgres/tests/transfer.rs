@@ -1,0 +1,40 @@
+//! Moving rows: what the contract leaves to each database.
+
+use super::*;
+use crate::catalog::contract::assert_taken;
+use crate::catalog::contract::transfer::{assert_all_is_moved, notes};
+
+#[tokio::test]
+async fn an_empty_database_becomes_a_copy() {
+    notes(&catalog("notes").await).await;
+}
+
+#[tokio::test]
+async fn an_older_schema_is_no_place_to_move_to() {
+    let (server, address) = (Server::shared(), place("older"));
+    for _ in 0..2 {
+        let catalog = Postgres::open_new(&address, CONNECTIONS).await.unwrap();
+        catalog.close().await;
+    }
+    let older = "DROP TABLE copy_note; DROP TABLE idempotency_key; \
+         DROP INDEX file_of_name, file_of_name_by_id, file_in_bin, file_in_bin_by_id; \
+         ALTER TABLE file DROP COLUMN is_text, DROP COLUMN expires_at, DROP COLUMN device, \
+         DROP COLUMN changed_nanos; DELETE FROM _sqlx_migrations WHERE version >= 5";
+    server.sql("older", older);
+    assert_taken(Postgres::open_new(&address, CONNECTIONS).await);
+    let newest = "SELECT max(version) FROM _sqlx_migrations";
+    assert_eq!(server.sql("older", newest), "4", "it is as it was");
+    Postgres::open_existing(&address, CONNECTIONS)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn every_table_and_column_is_moved() {
+    let catalog = catalog("columns").await;
+    let columns = "SELECT table_name || '.' || column_name AS name FROM information_schema.columns \
+         WHERE table_schema = 'public'";
+    let mut lease = catalog.begin(SessionKind::Read).await.unwrap();
+    let found = query(columns).fetch_all(lease.connection().unwrap()).await;
+    assert_all_is_moved(found.unwrap().iter().map(|row| row.get("name")));
+}

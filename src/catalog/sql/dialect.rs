@@ -1,0 +1,86 @@
+//! The pieces that the two dialects write differently: lists, locks of rows, and one comparison of times.
+
+/// The text of a statement in both dialects.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::catalog) struct SqlText {
+    /// For SQLite.
+    pub(in crate::catalog) sqlite: &'static str,
+    /// For PostgreSQL.
+    pub(in crate::catalog) postgres: &'static str,
+}
+
+impl From<&'static str> for SqlText {
+    fn from(both: &'static str) -> Self {
+        Self {
+            sqlite: both,
+            postgres: both,
+        }
+    }
+}
+
+/// Joins pieces to a [`SqlText`]. One in brackets is written otherwise by each dialect.
+macro_rules! text {
+    ($($piece:tt),+ $(,)?) => {
+        $crate::catalog::sql::dialect::SqlText {
+            sqlite: concat!($($crate::catalog::sql::dialect::piece!(sqlite $piece)),+),
+            postgres: concat!($($crate::catalog::sql::dialect::piece!(postgres $piece)),+),
+        }
+    };
+}
+pub(super) use text;
+
+/// One piece of a [`text!`]:
+///
+/// - a literal;
+/// - `[files]`, a `SELECT` of whole files without conditions;
+/// - `[in "$1"]`, membership of a list of texts that is one value;
+/// - `[lock "…"]`, the clause that locks rows: SQLite has locked everything already;
+/// - `[unexpired "$1"]`, whether a file has not expired, so that either planner stays with the index of a list:
+///   SQLite's takes an `OR` for a reason to leave it, PostgreSQL's a `coalesce` for few rows.
+macro_rules! piece {
+    ($dialect:ident $literal:literal) => {
+        $literal
+    };
+    (sqlite [in $list:literal]) => {
+        concat!("IN (SELECT value FROM json_each(", $list, "))")
+    };
+    (postgres [in $list:literal]) => {
+        concat!("= ANY(", $list, ")")
+    };
+    (sqlite [lock $lock:literal]) => {
+        ""
+    };
+    (postgres [lock $lock:literal]) => {
+        concat!(" FOR ", $lock)
+    };
+    (sqlite [unexpired $now:literal]) => {
+        concat!("coalesce(expires_at, 99999999999) > ", $now)
+    };
+    (postgres [unexpired $now:literal]) => {
+        concat!("(expires_at IS NULL OR expires_at > ", $now, ")")
+    };
+    ($dialect:ident [files]) => {
+        $crate::catalog::sql::dialect::files!()
+    };
+}
+pub(super) use piece;
+
+/// A `SELECT` of whole files, with what follows the table's name.
+macro_rules! files {
+    ($($rest:literal),*) => {
+        concat!(
+            "SELECT ", $crate::catalog::sql::dialect::file_columns!(), " FROM file ", $($rest),*
+        )
+    };
+}
+pub(super) use files;
+
+/// The columns of a whole file.
+macro_rules! file_columns {
+    () => {
+        "organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, metadata, \
+         created_at, updated_at, uploaded_by, damaged_at, link_revision, blob, path, inode, modified_nanos, \
+         device, changed_nanos, is_text, expires_at"
+    };
+}
+pub(super) use file_columns;

@@ -1,0 +1,360 @@
+//! File rows, their lists, and the counter of ready ones.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::dialect::{SqlText, file_columns, files, text};
+use super::fault::Fault;
+use super::session::{Session, Value, made, query};
+use super::tables::Table;
+use super::{quota, rows, tenancy, values, versions};
+use crate::catalog::quota::Quota;
+use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
+use crate::catalog::{CatalogError, Filter, NumberedPage, Place, Position, missing, taken};
+use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE};
+use crate::model::file::{FileRecord, FileState};
+use crate::model::id::{BlobKey, FileId, OrganizationId};
+use crate::model::time::UnixSeconds;
+
+/// The pages of one set of files. They compare the whole place at once, so that they begin in an index
+/// right beside it and read no row that they do not answer with. Tests ask both databases whether they do.
+pub(in crate::catalog) struct Pages {
+    pub(in crate::catalog) after: SqlText,
+    pub(in crate::catalog) before: SqlText,
+    pub(in crate::catalog) below: SqlText,
+    pub(in crate::catalog) above: SqlText,
+}
+
+macro_rules! pages {
+    ($of:literal) => {
+        Pages {
+            after: text!(
+                [files], "WHERE ", $of, " AND (created_at, id) < ($4, $3) AND ", [unexpired "$5"],
+                " ORDER BY created_at DESC, id DESC LIMIT $2"
+            ),
+            before: text!(
+                [files], "WHERE ", $of, " AND (created_at, id) > ($4, $3) AND ", [unexpired "$5"],
+                " ORDER BY created_at, id LIMIT $2"
+            ),
+            // The time is not looked at, but is there, so that every page is asked for the same way.
+            below: text!(
+                [files], "WHERE ", $of, " AND id < $3 AND CAST($4 AS bigint) IS NOT NULL AND ",
+                [unexpired "$5"], " ORDER BY id DESC LIMIT $2"
+            ),
+            above: text!(
+                [files], "WHERE ", $of, " AND id > $3 AND CAST($4 AS bigint) IS NOT NULL AND ",
+                [unexpired "$5"], " ORDER BY id LIMIT $2"
+            ),
+        }
+    };
+}
+
+pub(in crate::catalog) const PAGES: Pages = pages!("organization = $1 AND state = 'ready'");
+pub(in crate::catalog) const PAGES_OF_PURPOSE: Pages =
+    pages!("organization = $1 AND purpose = $6 AND state = 'ready'");
+pub(in crate::catalog) const PAGES_OF_NAME: Pages =
+    pages!("organization = $1 AND name = $6 AND state = 'ready'");
+pub(in crate::catalog) const PAGES_IN_BIN: Pages =
+    pages!("organization = $1 AND state = 'deleted'");
+pub(in crate::catalog) const PAGES_IN_BIN_OF_NAME: Pages =
+    pages!("organization = $1 AND name = $6 AND state = 'deleted'");
+/// Reads a page by its number.
+pub(in crate::catalog) const NUMBERED_PAGE: SqlText = text!(
+    [files], "WHERE organization = $1 AND state = 'ready' AND ", [unexpired "$4"],
+    " ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
+);
+/// Finds deleted files for the sweeper of the recycle bin.
+pub(in crate::catalog) const DELETED: &str = files!(
+    "WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY deleted_at, organization, id LIMIT $2"
+);
+/// Reads the next files that have bytes.
+pub(in crate::catalog) const WITH_BYTES: &str = files!(
+    "WHERE (organization, id) > ($1, $2) AND state <> 'swept' ORDER BY organization, id LIMIT $3"
+);
+/// Reads the next files that nobody has read for text.
+pub(in crate::catalog) const UNKNOWN_TEXT: &str = files!(
+    "WHERE (organization, id) > ($1, $2) AND state = 'ready' AND is_text IS NULL \
+     ORDER BY organization, id LIMIT $3"
+);
+/// Finds expired files, to mark them deleted.
+pub(in crate::catalog) const EXPIRED: &str = "SELECT organization, id FROM file \
+     WHERE state = 'ready' AND expires_at <= $1 ORDER BY expires_at, organization, id LIMIT $2";
+/// Counts the files that lists have. The cast keeps SQLite from going through all files of the organization.
+pub(in crate::catalog) const LISTED: &str = "SELECT ready_files - (SELECT count(*) FROM file \
+     WHERE CAST(file.organization AS text) = organization.id AND state = 'ready' AND expires_at <= $2) \
+     AS ready_files FROM organization WHERE id = $1";
+pub(in crate::catalog) const OF_IDS: SqlText = text!(
+    [files], "WHERE organization = $1 AND id ", [in "$2"]
+);
+/// Reads those of [`OF_IDS`] that lie in a folder.
+pub(in crate::catalog) const IN_FOLDER: SqlText = text!(
+    [files], "WHERE organization = $1 AND id IN (SELECT file FROM folder_file \
+     WHERE organization = $1 AND folder = $2 AND file ", [in "$3"], ")"
+);
+pub(in crate::catalog) const BLOBS_IN_USE: SqlText = text!(
+    "SELECT DISTINCT blob FROM file WHERE state <> 'swept' AND blob ", [in "$1"]
+);
+
+/// Marks a file deleted, now or when it expired.
+const DELETE: &str = concat!(
+    "UPDATE file SET state = 'deleted', \
+     deleted_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END \
+     WHERE organization = $1 AND id = $2 AND state = 'ready' RETURNING ",
+    file_columns!()
+);
+
+const FORGET_SWEPT: SqlText = text!(
+    "WITH old AS (SELECT organization, id FROM file WHERE state = 'swept' AND deleted_at <= $1 LIMIT $2",
+    [lock "UPDATE"],
+    ") DELETE FROM file WHERE (organization, id) IN (SELECT organization, id FROM old) \
+     RETURNING link_revision"
+);
+
+pub(super) async fn add_one(session: &mut Session<'_>, file: &FileRecord) -> Result<(), Fault> {
+    add(session, Quota::NONE, std::slice::from_ref(file)).await
+}
+
+/// Adds files within a quota. Locks the organizations first, so that of two calls with one id, or that count in one organization, the
+/// second waits for the first.
+pub(super) async fn add(
+    session: &mut Session<'_>,
+    quota: Quota,
+    files: &[FileRecord],
+) -> Result<(), Fault> {
+    if files.len() > FILES_ADDED_MAX {
+        let (what, limit) = ("files added at once", FILES_ADDED_MAX as u64);
+        return Err(CatalogError::Limit { what, limit }.into());
+    }
+    let revoked = files.iter().any(|file| file.link_revision > 0);
+    if revoked {
+        versions::lock_revocations(session).await?;
+    }
+    let organizations: BTreeSet<&OrganizationId> =
+        files.iter().map(|file| &file.organization).collect();
+    for organization in organizations {
+        let of = |file: &&FileRecord| &file.organization == organization;
+        let of: Vec<&FileRecord> = files.iter().filter(of).collect();
+        quota::count_added(session, organization, &of, quota).await?;
+    }
+    let spaces: BTreeSet<_> = files
+        .iter()
+        .map(|file| (&file.organization, &file.space))
+        .collect();
+    for (organization, space) in spaces {
+        let found = tenancy::space(session, organization, space).await?;
+        found.ok_or(missing(SPACE))?;
+    }
+    for some in files.chunks(ROWS_AT_ONCE_MAX) {
+        let mut all = Vec::new();
+        for file in some {
+            // Whatever its record says, it is ready and whole.
+            all.extend(values::file(file, FileState::Ready, None)?);
+        }
+        let mut insert = made(Table::of(Kind::File).insert(some.len()), all);
+        // One comes with every upload.
+        insert.is_kept = some.len() == 1;
+        if session.execute(insert).await? < some.len() as u64 {
+            return Err(taken("the file id").into());
+        }
+    }
+    if revoked {
+        versions::raise_revocations(session).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn file(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    id: &FileId,
+) -> Result<Option<FileRecord>, Fault> {
+    let select = query(files!("WHERE organization = $1 AND id = $2"));
+    let select = select.bind(organization).bind(id);
+    session.optional(select, rows::file).await
+}
+
+/// Reads the next files after one, by one of the texts that go through all organizations.
+pub(super) async fn next(
+    session: &mut Session<'_>,
+    text: &'static str,
+    after: Option<&(OrganizationId, FileId)>,
+    limit: u32,
+) -> Result<Vec<FileRecord>, Fault> {
+    // Every id comes after the empty text.
+    let (organization, id) = after.map_or(("", ""), |(organization, id)| {
+        (organization.as_str(), id.as_str())
+    });
+    let select = query(text).bind(organization).bind(id).bind(limit);
+    session.all(select, rows::file).await
+}
+
+pub(super) async fn page(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    filter: Filter<'_>,
+    place: Place<'_>,
+    limit: u32,
+    now: UnixSeconds,
+) -> Result<Vec<FileRecord>, Fault> {
+    let (pages, of) = match filter {
+        Filter::Ready => (PAGES, None),
+        Filter::OfPurpose(purpose) => (PAGES_OF_PURPOSE, Some(purpose.as_str())),
+        Filter::OfName(name) => (PAGES_OF_NAME, Some(name.as_str())),
+        Filter::Deleted => (PAGES_IN_BIN, None),
+        Filter::DeletedOfName(name) => (PAGES_IN_BIN_OF_NAME, Some(name.as_str())),
+    };
+    let time = |position: &Position| rows::stored_time(position.created_at);
+    let (page, created_at, id) = match place {
+        // No row is as new as this, so "after it" is from the newest on.
+        Place::Newest => (pages.after, i64::MAX, ""),
+        Place::After(position) => (pages.after, time(position), position.id.as_str()),
+        Place::Before(position) => (pages.before, time(position), position.id.as_str()),
+        Place::Below(id) => (pages.below, 0, id),
+        Place::Above(id) => (pages.above, 0, id),
+    };
+    let mut page = query(page)
+        .bind(organization)
+        .bind(limit)
+        .bind(Value::Text(Some(comparable(id))))
+        .bind(created_at)
+        .bind(shown_at(filter, now));
+    if let Some(of) = of {
+        page = page.bind(of);
+    }
+    let mut files = session.all(page, rows::file).await?;
+    if matches!(place, Place::Before(_) | Place::Above(_)) {
+        files.reverse();
+    }
+    Ok(files)
+}
+
+/// Returns the time that a list is held against. A file in the recycle bin may have expired.
+const fn shown_at(filter: Filter<'_>, now: UnixSeconds) -> i64 {
+    match filter {
+        Filter::Deleted | Filter::DeletedOfName(_) => -1,
+        Filter::Ready | Filter::OfPurpose(_) | Filter::OfName(_) => rows::stored_time(now),
+    }
+}
+
+/// Replaces a NUL: PostgreSQL has no text with one in it. No id has one either, so that a text that begins
+/// with the same and goes on with the next byte lies in the same place between them.
+fn comparable(id: &str) -> Cow<'_, str> {
+    match id.split_once('\0') {
+        None => id.into(),
+        Some((before, _)) => format!("{before}\u{1}").into(),
+    }
+}
+
+pub(super) async fn numbered_page(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    offset: u64,
+    limit: u32,
+    now: UnixSeconds,
+) -> Result<NumberedPage, Fault> {
+    let listed = query(LISTED).bind(organization).bind(now);
+    let total = session.optional(listed, |row| rows::number(row, "ready_files"));
+    let total = total.await?.unwrap_or(0);
+    if offset >= total {
+        let files = Vec::new();
+        return Ok(NumberedPage { files, total });
+    }
+    let page = query(NUMBERED_PAGE)
+        .bind(organization)
+        .bind(limit)
+        .bind(rows::stored(offset)?)
+        .bind(now);
+    let files = session.all(page, rows::file).await?;
+    Ok(NumberedPage { files, total })
+}
+
+pub(super) async fn delete(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    id: &FileId,
+    now: UnixSeconds,
+) -> Result<FileRecord, Fault> {
+    // Locks the organization. Where the file is not there, this is undone.
+    let count = query(
+        "UPDATE organization SET ready_files = CASE WHEN ready_files > 0 THEN ready_files - 1 ELSE 0 END \
+         WHERE id = $1",
+    );
+    session.execute(count.bind(organization)).await?;
+    let delete = query(DELETE).bind(organization).bind(id).bind(now);
+    let deleted = session.optional(delete, rows::file).await?;
+    let file = deleted.ok_or(missing(FILE))?;
+    versions::raise_rows(session).await?;
+    Ok(file)
+}
+
+/// Marks expired files deleted, organization by organization. The rows say themselves when they expire, so
+/// that nobody who keeps one in memory need read it again.
+pub(super) async fn expire(
+    session: &mut Session<'_>,
+    now: UnixSeconds,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let find = query(EXPIRED).bind(now).bind(limit);
+    let found = session.all(find, |row| {
+        Ok((
+            rows::organization_id(row, "organization")?,
+            rows::file_id(row, "id")?,
+        ))
+    });
+    let found: BTreeSet<(OrganizationId, FileId)> = found.await?.into_iter().collect();
+    let found: Vec<_> = found.into_iter().collect();
+    let mut marked = 0;
+    for of_one in found.chunk_by(|(one, _), (other, _)| one == other) {
+        let Some((organization, _)) = of_one.first() else {
+            continue;
+        };
+        quota::lock(session, organization).await?;
+        let ids: Value<'_> = of_one.iter().map(|(_, id)| id.as_str()).collect();
+        let mark = query(MARK_EXPIRED).bind(organization).bind(ids).bind(now);
+        let done = session.execute(mark).await?;
+        let count = query("UPDATE organization SET ready_files = ready_files - $1 WHERE id = $2");
+        let count = count.bind(rows::stored(done)?).bind(organization);
+        session.execute(count).await?;
+        marked += done;
+    }
+    Ok(marked)
+}
+
+const MARK_EXPIRED: SqlText = text!(
+    "UPDATE file SET state = 'deleted', deleted_at = expires_at \
+     WHERE organization = $1 AND state = 'ready' AND expires_at <= $3 AND id ", [in "$2"]
+);
+
+pub(super) async fn deleted(
+    session: &mut Session<'_>,
+    before: UnixSeconds,
+    limit: u32,
+) -> Result<Vec<FileRecord>, Fault> {
+    let select = query(DELETED).bind(before).bind(limit);
+    session.all(select, rows::file).await
+}
+
+pub(super) async fn forget_swept(
+    session: &mut Session<'_>,
+    before: UnixSeconds,
+    limit: u32,
+) -> Result<u64, Fault> {
+    versions::lock_revocations(session).await?;
+    let forget = query(FORGET_SWEPT).bind(before).bind(limit);
+    let revisions = session.all(forget, |row| rows::number(row, "link_revision"));
+    let revisions = revisions.await?;
+    if revisions.iter().any(|revision| *revision > 0) {
+        versions::raise_revocations(session).await?;
+    }
+    Ok(revisions.len() as u64)
+}
+
+pub(super) async fn blobs_in_use(
+    session: &mut Session<'_>,
+    keys: &[BlobKey],
+) -> Result<Vec<BlobKey>, Fault> {
+    let keys: Vec<String> = keys.iter().map(BlobKey::to_string).collect();
+    let keys: Value<'_> = keys.iter().map(String::as_str).collect();
+    let select = query(BLOBS_IN_USE).bind(keys);
+    session.all(select, rows::blob_key).await
+}

@@ -1,0 +1,122 @@
+//! The calls of background tasks, and those of the integrity check.
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::fault::Fault;
+use super::port::calls;
+use super::session::{Session, query};
+use super::{Database, files, rows, versions};
+use crate::catalog::integrity::Integrity;
+use crate::catalog::maintenance::{Maintenance, TEXTS_SET_MAX, Text};
+use crate::catalog::{CatalogError, FILE, missing, taken};
+use crate::model::file::{FileRecord, InPlace};
+use crate::model::id::{FileId, InstallationId, OrganizationId};
+use crate::model::time::UnixSeconds;
+
+const REPLACE_IDENTITY: &str = "UPDATE file SET inode = $1, modified_nanos = $2, device = $3, \
+     changed_nanos = $4 WHERE organization = $5 AND id = $6 AND state <> 'swept' AND path = $7 \
+     AND inode = $8 AND modified_nanos = $9 AND device IS NOT DISTINCT FROM $10 \
+     AND changed_nanos IS NOT DISTINCT FROM $11";
+
+impl<D: Database> Maintenance for D {
+    calls! {
+        fn files_of_unknown_text(
+            after: Option<&'a (OrganizationId, FileId)>, limit: u32
+        ) -> Vec<FileRecord>
+            => Read, "looking for files that nobody has read", files::next, files::UNKNOWN_TEXT;
+        fn set_text(texts: &'a [Text]) -> ()
+            => Write, "noting which files are text", set_text;
+        fn replace_identity(
+            organization: &'a OrganizationId, id: &'a FileId, seen: &'a InPlace, found: &'a InPlace
+        ) -> ()
+            => Write, "noting the identity of a file in place", replace_identity;
+        fn expire_files(now: UnixSeconds, limit: u32) -> u64
+            => Write, "marking expired files deleted", files::expire;
+    }
+}
+
+async fn set_text(session: &mut Session<'_>, texts: &[Text]) -> Result<(), Fault> {
+    if texts.len() > TEXTS_SET_MAX {
+        let (what, limit) = ("files read at once", TEXTS_SET_MAX as u64);
+        return Err(CatalogError::Limit { what, limit }.into());
+    }
+    for text in texts {
+        let set = query("UPDATE file SET is_text = $1 WHERE organization = $2 AND id = $3")
+            .bind(i64::from(text.is_text))
+            .bind(&text.organization)
+            .bind(&text.file);
+        session.execute(set).await?;
+    }
+    if texts.is_empty() {
+        return Ok(());
+    }
+    versions::raise_rows(session).await
+}
+
+async fn replace_identity(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    id: &FileId,
+    seen: &InPlace,
+    found: &InPlace,
+) -> Result<(), Fault> {
+    let replace = query(REPLACE_IDENTITY)
+        .bind(found.inode.cast_signed())
+        .bind(found.modified_nanos)
+        .bind(found.device.map(u64::cast_signed))
+        .bind(found.changed_nanos)
+        .bind(organization)
+        .bind(id)
+        .bind(seen.path.as_os_str().as_bytes())
+        .bind(seen.inode.cast_signed())
+        .bind(seen.modified_nanos)
+        .bind(seen.device.map(u64::cast_signed))
+        .bind(seen.changed_nanos);
+    if session.execute(replace).await? == 1 {
+        return versions::raise_rows(session).await;
+    }
+    let known =
+        query("SELECT 1 FROM file WHERE organization = $1 AND id = $2 AND state <> 'swept'");
+    let is_there = session.is_any(known.bind(organization).bind(id)).await?;
+    Err(match is_there {
+        true => taken("another identity of the file").into(),
+        false => missing(FILE).into(),
+    })
+}
+
+impl<D: Database> Integrity for D {
+    calls! {
+        fn files_with_bytes(
+            after: Option<&'a (OrganizationId, FileId)>, limit: u32
+        ) -> Vec<FileRecord>
+            => Read, "going through the files", files::next, files::WITH_BYTES;
+        fn mark_damaged(
+            organization: &'a OrganizationId, id: &'a FileId, since: Option<UnixSeconds>
+        ) -> ()
+            => Write, "marking a damaged file", mark_damaged;
+        fn installation() -> InstallationId
+            => Read, "looking whose catalogue it is", installation;
+    }
+}
+
+async fn installation(session: &mut Session<'_>) -> Result<InstallationId, Fault> {
+    let select = query("SELECT id FROM installation");
+    let id = session.one(select, |row| rows::value(row, "id", InstallationId::parse));
+    id.await
+}
+
+async fn mark_damaged(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    id: &FileId,
+    since: Option<UnixSeconds>,
+) -> Result<(), Fault> {
+    let mark = query(
+        "UPDATE file SET damaged_at = $1 WHERE organization = $2 AND id = $3 AND state <> 'swept'",
+    );
+    let mark = mark.bind(since).bind(organization).bind(id);
+    if session.execute(mark).await? == 0 {
+        return Err(missing(FILE).into());
+    }
+    versions::raise_rows(session).await
+}

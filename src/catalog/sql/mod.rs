@@ -1,0 +1,83 @@
+//! The SQL adapter: every call of the port once, for SQLite and for PostgreSQL.
+//!
+//! 1. A [`Database`] opens a [`Session`] for a call: a connection to read on, a read transaction, or a write
+//!    transaction. It commits, and tries again what may be tried again ([`sqlite`](super::sqlite),
+//!    [`postgres`](super::postgres)).
+//! 2. The call runs its statements on the session. One text serves both databases: both number their
+//!    placeholders, `$1`. What the dialects write differently is in `dialect`.
+//! 3. Each write takes its locks in one order: `revocation_version`, `organization`, the rows themselves,
+//!    `row_version`. So of two writes to one organization the second waits for the first, and none waits in a
+//!    circle. SQLite has one write transaction at a time, and no such locks.
+//!
+//! `port` and the modules of the sub-traits name the calls, `rows` maps rows to values of the model, `values`
+//! maps those to bind values, and `fault` says what an error of a database means.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use self::fault::Fault;
+use self::session::{Session, SessionKind};
+use super::{Answer, CatalogError, Versions};
+
+mod counters;
+pub(super) mod dialect;
+pub(super) mod fault;
+pub(super) mod files;
+mod idempotency;
+mod keys;
+mod maintenance;
+pub(super) mod open;
+mod port;
+mod quota;
+mod revocation;
+pub(super) mod rows;
+pub(super) mod session;
+pub(super) mod tables;
+mod tenancy;
+mod transfer;
+mod values;
+pub(super) mod versions;
+
+#[cfg(test)]
+pub(super) use tenancy::OWNER;
+
+/// The statements of one call, at work on a session.
+pub(super) type Working<'s, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 's>>;
+
+/// A database that keeps a catalogue. Everything that has sessions is a [`Catalog`](super::Catalog).
+pub trait Database: Send + Sync {
+    /// Runs the statements of one call on a session of this kind. A write is committed where they went well,
+    /// and undone where one failed.
+    ///
+    /// `doing` says in an error what was being done. The wait is bounded, whatever it is for. The statements
+    /// may be run again on another session, where the first attempt did nothing.
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        access: SessionKind,
+        doing: &'static str,
+        work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
+    ) -> Answer<'a, T>;
+
+    /// Answers [`Catalog::versions`](super::Catalog::versions), on a connection that waits for no other call.
+    fn read_versions(&self) -> Answer<'_, Versions>;
+
+    /// Answers [`Catalog::changed`](super::Catalog::changed).
+    fn heard(&self) -> Answer<'_, ()>;
+}
+
+/// Bounds the work and says, in an error, what was being done.
+pub(super) async fn bounded<T>(
+    time_max: Duration,
+    doing: &'static str,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, CatalogError> {
+    match timeout(time_max, work).await {
+        Ok(outcome) => outcome.map_err(|fault| fault.while_doing(doing)),
+        Err(late) => {
+            let source = late.into();
+            Err(CatalogError::Unavailable { doing, source })
+        }
+    }
+}

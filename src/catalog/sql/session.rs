@@ -1,0 +1,280 @@
+//! A session: one connection of either database while one call has it, and the statements that run on it.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{
+    AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _, Sqlite, SqliteConnection, Transaction,
+};
+
+use super::dialect::SqlText;
+use super::fault::Fault;
+use super::rows;
+use crate::catalog::postgres::{self, Lease};
+use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::time::UnixSeconds;
+
+/// The kind of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A connection for one statement that reads.
+    Read,
+    /// A transaction of several statements that read the rows of one moment.
+    ReadTransaction,
+    /// A transaction that writes.
+    Write,
+}
+
+/// A connection while one call has it. Dropped before its end, a transaction is undone.
+pub struct Session<'a> {
+    connection: Connection,
+    /// Everything that the call's statements borrow outlives the session.
+    _call: PhantomData<&'a ()>,
+}
+
+/// The connection of a session.
+pub(in crate::catalog) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    SqliteTransaction(Transaction<'static, Sqlite>),
+    Postgres(Lease),
+}
+
+enum Executor<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
+}
+
+/// A row of either database.
+#[derive(Clone, Copy)]
+pub(in crate::catalog) enum Row<'r> {
+    /// Of SQLite.
+    Sqlite(&'r SqliteRow),
+    /// Of PostgreSQL.
+    Postgres(&'r PgRow),
+}
+
+impl Session<'_> {
+    pub(in crate::catalog) const fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            _call: PhantomData,
+        }
+    }
+
+    pub(in crate::catalog) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    /// Returns what `map` makes of each row of a query.
+    pub(super) async fn all<T>(
+        &mut self,
+        query: Query<'_>,
+        map: impl Fn(Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        match self.executor()? {
+            Executor::Sqlite(connection) => {
+                let found = query.for_sqlite().fetch_all(connection).await?;
+                found.iter().map(|row| map(Row::Sqlite(row))).collect()
+            }
+            Executor::Postgres(connection) => {
+                let found = query.for_postgres().fetch_all(connection).await?;
+                found.iter().map(|row| map(Row::Postgres(row))).collect()
+            }
+        }
+    }
+
+    /// Returns what `map` makes of the row of a query, if it has one.
+    pub(super) async fn optional<T>(
+        &mut self,
+        query: Query<'_>,
+        map: impl Fn(Row<'_>) -> Result<T, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        Ok(self.all(query, map).await?.pop())
+    }
+
+    /// Returns what `map` makes of the row of a query that always has one.
+    pub(super) async fn one<T>(
+        &mut self,
+        query: Query<'_>,
+        map: impl Fn(Row<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let found = self.optional(query, map).await?;
+        found.ok_or_else(|| sqlx::Error::RowNotFound.into())
+    }
+
+    /// Returns whether a query has a row.
+    pub(super) async fn is_any(&mut self, query: Query<'_>) -> Result<bool, Fault> {
+        Ok(self.optional(query, |_| Ok(())).await?.is_some())
+    }
+
+    /// Runs a statement that writes. Returns how many rows it wrote.
+    pub(super) async fn execute(&mut self, query: Query<'_>) -> Result<u64, Fault> {
+        Ok(match self.executor()? {
+            Executor::Sqlite(connection) => {
+                let done = query.for_sqlite().execute(connection).await?;
+                done.rows_affected()
+            }
+            Executor::Postgres(connection) => {
+                let done = query.for_postgres().execute(connection).await?;
+                done.rows_affected()
+            }
+        })
+    }
+
+    /// Forgets the commit markers of gateways that are gone. SQLite has none.
+    pub(super) async fn forget_commit_markers(&mut self) -> Result<(), Fault> {
+        match self.executor()? {
+            Executor::Sqlite(_) => Ok(()),
+            Executor::Postgres(connection) => postgres::forget_markers(connection).await,
+        }
+    }
+
+    fn executor(&mut self) -> Result<Executor<'_>, Fault> {
+        Ok(match &mut self.connection {
+            Connection::Sqlite(connection) => Executor::Sqlite(connection),
+            Connection::SqliteTransaction(transaction) => Executor::Sqlite(transaction),
+            Connection::Postgres(lease) => Executor::Postgres(lease.connection()?),
+        })
+    }
+}
+
+/// A statement with its bind values.
+pub(super) struct Query<'q> {
+    text: Statement,
+    values: Vec<Value<'q>>,
+    /// The clause that locks the rows of a text that was made, in PostgreSQL.
+    pub(super) lock: &'static str,
+    /// True if each connection keeps the text prepared.
+    pub(super) is_kept: bool,
+}
+
+enum Statement {
+    /// One of the adapter's own texts.
+    Fixed(SqlText),
+    /// A text that was made for the rows that it is given.
+    Made(String),
+}
+
+/// A bind value.
+pub(super) enum Value<'q> {
+    Text(Option<Cow<'q, str>>),
+    Integer(Option<i64>),
+    Bytes(Option<&'q [u8]>),
+    /// A list of texts: an array, or where there are none a JSON array.
+    Texts(Vec<&'q str>),
+}
+
+/// Returns a statement without bind values yet.
+pub(super) fn query<'q>(text: impl Into<SqlText>) -> Query<'q> {
+    Query {
+        text: Statement::Fixed(text.into()),
+        values: Vec::new(),
+        lock: "",
+        is_kept: true,
+    }
+}
+
+/// Returns a statement whose text was made for the rows that it is given. There are as many such texts as there
+/// are numbers of rows: none is kept prepared.
+pub(super) fn made(text: String, values: Vec<Value<'_>>) -> Query<'_> {
+    Query {
+        text: Statement::Made(text),
+        values,
+        lock: "",
+        is_kept: false,
+    }
+}
+
+/// Prepares a statement for one driver.
+macro_rules! prepared {
+    ($Driver:ty, $text:expr, $query:expr, $texts:expr) => {{
+        let mut query = sqlx::query::<$Driver>($text).persistent($query.is_kept);
+        for value in $query.values {
+            query = match value {
+                Value::Text(text) => query.bind(text.as_deref()),
+                Value::Integer(number) => query.bind(number),
+                Value::Bytes(bytes) => query.bind(bytes),
+                Value::Texts(texts) => query.bind($texts(&texts)),
+            };
+        }
+        query
+    }};
+}
+
+impl<'q> Query<'q> {
+    /// Adds the value of the next placeholder.
+    pub(super) fn bind(mut self, value: impl Into<Value<'q>>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    fn for_sqlite(
+        self,
+    ) -> sqlx::query::Query<'static, Sqlite, <Sqlite as sqlx::Database>::Arguments> {
+        let text = match self.text {
+            Statement::Fixed(text) => text.sqlite.into_sql_str(),
+            Statement::Made(text) => AssertSqlSafe(unnumbered(&text)).into_sql_str(),
+        };
+        prepared!(Sqlite, text, self, rows::json_array)
+    }
+
+    fn for_postgres(
+        self,
+    ) -> sqlx::query::Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
+        let text = match self.text {
+            Statement::Fixed(text) => text.postgres.into_sql_str(),
+            Statement::Made(text) => AssertSqlSafe(text + self.lock).into_sql_str(),
+        };
+        prepared!(Postgres, text, self, <[&str]>::to_vec)
+    }
+}
+
+/// Returns a text with `?` for its placeholders, which were in order. SQLite would find each number one by one.
+fn unnumbered(text: &str) -> String {
+    let mut unnumbered = String::with_capacity(text.len());
+    for (number, piece) in text.split('$').enumerate() {
+        if number == 0 {
+            unnumbered.push_str(piece);
+        } else {
+            unnumbered.push('?');
+            unnumbered.push_str(piece.trim_start_matches(|digit: char| digit.is_ascii_digit()));
+        }
+    }
+    unnumbered
+}
+
+/// Makes bind values of other types.
+macro_rules! bound {
+    ($($Type:ty: |$value:ident| $bound:expr;)+) => {$(
+        impl<'q> From<$Type> for Value<'q> {
+            fn from($value: $Type) -> Self {
+                $bound
+            }
+        }
+    )+};
+}
+bound! {
+    &'q str: |text| Self::Text(Some(text.into()));
+    String: |text| Self::Text(Some(text.into()));
+    &'q ApiKeyId: |id| id.as_str().into();
+    &'q AppId: |id| id.as_str().into();
+    &'q FileId: |id| id.as_str().into();
+    &'q FolderId: |id| id.as_str().into();
+    &'q OrganizationId: |id| id.as_str().into();
+    &'q SpaceId: |id| id.as_str().into();
+    &'q [u8]: |bytes| Self::Bytes(Some(bytes));
+    i64: |number| Self::Integer(Some(number));
+    u32: |number| Self::Integer(Some(number.into()));
+    Option<i64>: |number| Self::Integer(number);
+    UnixSeconds: |time| Self::Integer(Some(rows::stored_time(time)));
+    Option<UnixSeconds>: |time| Self::Integer(time.map(rows::stored_time));
+}
+
+impl<'q> FromIterator<&'q str> for Value<'q> {
+    fn from_iter<I: IntoIterator<Item = &'q str>>(texts: I) -> Self {
+        Self::Texts(texts.into_iter().collect())
+    }
+}

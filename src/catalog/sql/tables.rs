@@ -1,0 +1,215 @@
+//! The tables, and the statements that read and write whole rows of them.
+
+use super::dialect::file_columns;
+use crate::catalog::transfer::Kind;
+
+/// The table of a kind.
+pub(in crate::catalog) struct Table {
+    pub(in crate::catalog) name: &'static str,
+    /// All columns as a statement lists them, those of the key first.
+    columns: &'static str,
+    /// The number of the key's columns.
+    pub(super) key: usize,
+    /// The conditions that a row `new` belongs to something that is there.
+    belongs: &'static [&'static str],
+}
+
+const OF_ORGANIZATION: &str =
+    "EXISTS (SELECT 1 FROM organization WHERE organization.id = new.organization)";
+const OF_FILE: &str =
+    "EXISTS (SELECT 1 FROM file WHERE file.organization = new.organization AND file.id = new.file)";
+
+const OF_FOLDER: &str = "EXISTS (SELECT 1 FROM folder \
+     WHERE folder.organization = new.organization AND folder.id = new.folder)";
+
+const OF_MEMBER: &str = "EXISTS (SELECT 1 FROM organization WHERE organization.id = new.member)";
+const OF_API_KEY: &str = "EXISTS (SELECT 1 FROM api_key WHERE api_key.id = new.api_key)";
+const OF_SPACE: &str = "EXISTS (SELECT 1 FROM space \
+     WHERE space.organization = new.organization AND space.id = new.space)";
+
+impl Table {
+    /// Returns the table of a kind.
+    pub(in crate::catalog) const fn of(kind: Kind) -> Self {
+        let (name, columns) = match kind {
+            Kind::Organization => ("organization", "id, name, epoch, created_at"),
+            Kind::Space => ("space", "organization, id, name, created_at"),
+            Kind::ApiKey => (
+                "api_key",
+                "id, organization, name, digest, scopes, state, created_at, expires_at",
+            ),
+            Kind::App => ("app", "id, api_key, secret, created_at"),
+            Kind::Folder => ("folder", "organization, id, name, created_at"),
+            Kind::FolderMember => ("folder_member", "organization, folder, member"),
+            Kind::File => ("file", file_columns!()),
+            Kind::FolderFile => ("folder_file", "organization, folder, file"),
+            Kind::DeniedLink => ("denied_link", "organization, link, expires"),
+            Kind::FileCount => (
+                "file_count",
+                "organization, file, downloads, whole, bytes_sent, last_at",
+            ),
+            Kind::LinkCount => (
+                "link_count",
+                "organization, link, expires, downloads, whole, bytes_sent, last_at",
+            ),
+            Kind::IdempotencyKey => (
+                "idempotency_key",
+                "organization, api_key, key, created_at, owner, held_until, fingerprint, outcome",
+            ),
+        };
+        let (key, belongs): (_, &[&str]) = match kind {
+            Kind::Organization => (1, &[]),
+            Kind::ApiKey => (1, &[OF_ORGANIZATION]),
+            Kind::App => (1, &[OF_API_KEY]),
+            Kind::Space | Kind::Folder | Kind::DeniedLink | Kind::LinkCount => {
+                (2, &[OF_ORGANIZATION])
+            }
+            Kind::File => (2, &[OF_SPACE]),
+            Kind::FileCount => (2, &[OF_FILE]),
+            Kind::FolderMember => (3, &[OF_FOLDER, OF_MEMBER]),
+            Kind::FolderFile => (3, &[OF_FOLDER, OF_FILE]),
+            Kind::IdempotencyKey => (3, &[OF_ORGANIZATION]),
+        };
+        Self {
+            name,
+            columns,
+            key,
+            belongs,
+        }
+    }
+
+    /// Returns all columns, those of the key first.
+    pub(in crate::catalog) fn columns(&self) -> Vec<&'static str> {
+        self.columns.split(", ").collect()
+    }
+
+    fn keys(&self) -> String {
+        self.key_columns().collect::<Vec<_>>().join(", ")
+    }
+
+    fn key_columns(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.split(", ").take(self.key)
+    }
+
+    /// Reads the next rows after a key; every key comes after empty texts.
+    pub(in crate::catalog) fn select(&self) -> String {
+        let (keys, limit) = (self.keys(), self.key + 1);
+        format!(
+            "SELECT {columns} FROM {name} WHERE ({keys}) > ({places}) ORDER BY {keys} LIMIT ${limit}",
+            columns = self.columns,
+            name = self.name,
+            places = places(0, self.key),
+        )
+    }
+
+    /// Inserts so many rows, but for those whose keys are taken.
+    pub(super) fn insert(&self, rows: usize) -> String {
+        format!(
+            "INSERT INTO {name} ({columns}) VALUES {values} ON CONFLICT ({keys}) DO NOTHING",
+            name = self.name,
+            columns = self.columns,
+            values = tuples(rows, self.columns().len()),
+            keys = self.keys(),
+        )
+    }
+
+    /// Puts so many rows in the place of those that have their keys.
+    pub(super) fn put(&self, rows: usize) -> String {
+        let set = |column| format!("{column} = excluded.{column}");
+        let set: Vec<String> = self.columns.split(", ").map(set).collect();
+        self.upsert(rows, &set.join(", "))
+    }
+
+    /// Adds so many counts to those that are there, and keeps the later of two times.
+    pub(super) fn add(&self, rows: usize) -> String {
+        let set = |column| match column {
+            "downloads" | "whole" | "bytes_sent" => sum(self.name, column),
+            _ => later(self.name, column),
+        };
+        let rest = self.columns.split(", ").skip(self.key);
+        let set: Vec<String> = rest.map(set).collect();
+        self.upsert(rows, &set.join(", "))
+    }
+
+    /// Inserts so many rows that belong to something, or updates those that have their keys. In the order of the
+    /// keys, so that two that write the same ones wait in no circle.
+    fn upsert(&self, rows: usize, set: &str) -> String {
+        format!(
+            "WITH new ({columns}) AS (VALUES {values}) INSERT INTO {name} ({columns}) \
+             SELECT {columns} FROM new WHERE {belongs} ORDER BY {keys} \
+             ON CONFLICT ({keys}) DO UPDATE SET {set}",
+            columns = self.columns,
+            values = tuples(rows, self.columns().len()),
+            name = self.name,
+            belongs = [&["true"], self.belongs].concat().join(" AND "),
+            keys = self.keys(),
+        )
+    }
+
+    /// Removes the rows of so many keys. Each key is written out: a list of pairs SQLite would compare with
+    /// every row.
+    pub(super) fn remove(&self, rows: usize) -> String {
+        let key = |row: usize| {
+            let columns = self.key_columns().enumerate();
+            let same =
+                columns.map(|(at, column)| format!("{column} = ${}", row * self.key + at + 1));
+            format!("({})", same.collect::<Vec<_>>().join(" AND "))
+        };
+        let keys: Vec<String> = (0..rows).map(key).collect();
+        format!("DELETE FROM {} WHERE {}", self.name, keys.join(" OR "))
+    }
+}
+
+/// The sum of a column and what is added to it. A number that would be too large stays at the largest.
+fn sum(table: &str, column: &str) -> String {
+    let max = i64::MAX;
+    format!(
+        "{column} = CASE WHEN {table}.{column} > {max} - excluded.{column} THEN {max} \
+         ELSE {table}.{column} + excluded.{column} END"
+    )
+}
+
+/// The later of a column's time and another one.
+fn later(table: &str, column: &str) -> String {
+    format!(
+        "{column} = CASE WHEN excluded.{column} IS NULL OR {table}.{column} > excluded.{column} \
+         THEN {table}.{column} ELSE excluded.{column} END"
+    )
+}
+
+/// Finds those of so many files that are there, in the order of their keys.
+pub(super) fn known_files(files: usize) -> String {
+    format!(
+        "WITH wanted (organization, id) AS (VALUES {}) SELECT file.organization, file.id FROM wanted \
+         JOIN file ON file.organization = wanted.organization AND file.id = wanted.id",
+        tuples(files, 2),
+    )
+}
+
+/// Sums what so many files count for their organizations.
+pub(super) fn file_sums(files: usize) -> String {
+    format!(
+        "WITH wanted (organization, id) AS (VALUES {values}) SELECT file.organization, \
+         CAST(sum(CASE WHEN state = 'ready' THEN 1 ELSE 0 END) AS bigint) AS ready_files, \
+         CAST(sum(CASE WHEN state <> 'swept' THEN 1 ELSE 0 END) AS bigint) AS kept_files, \
+         CAST(sum(CASE WHEN state <> 'swept' THEN size ELSE 0 END) AS bigint) AS kept_bytes \
+         FROM wanted JOIN file ON file.organization = wanted.organization AND file.id = wanted.id \
+         GROUP BY file.organization",
+        values = tuples(files, 2),
+    )
+}
+
+/// Returns so many placeholders, after the first ones.
+fn places(after: usize, count: usize) -> String {
+    let places: Vec<String> = (after + 1..=after + count)
+        .map(|place| format!("${place}"))
+        .collect();
+    places.join(", ")
+}
+
+/// Returns so many rows of placeholders.
+fn tuples(rows: usize, columns: usize) -> String {
+    let tuples: Vec<String> = (0..rows)
+        .map(|row| format!("({})", places(row * columns, columns)))
+        .collect();
+    tuples.join(", ")
+}

@@ -1,0 +1,151 @@
+//! Bind values: the columns of a row, from a value of the model.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::fault::Fault;
+use super::rows;
+use super::session::Value;
+use super::tables::Table;
+use crate::catalog::idempotency::KeyRow;
+use crate::catalog::transfer::{Kind, Row};
+use crate::model::count::Counts;
+use crate::model::file::{BlobLocation, FileRecord, FileState};
+use crate::model::time::UnixSeconds;
+
+/// Returns the key's values; empty texts come before every key.
+pub(super) fn key(kind: Kind, row: Option<&Row>) -> Vec<Value<'_>> {
+    let key = row.map_or([""; 3], Row::key);
+    let columns = Table::of(kind).key;
+    key.into_iter().take(columns).map(Value::from).collect()
+}
+
+/// Returns all values, in the order of the table's columns.
+pub(super) fn all(row: &Row) -> Result<Vec<Value<'_>>, Fault> {
+    Ok(match row {
+        Row::Organization(of) => vec![
+            (&of.id).into(),
+            of.name.as_str().into(),
+            rows::stored(of.epoch)?.into(),
+            of.created_at.into(),
+        ],
+        Row::Space(of) => vec![
+            (&of.organization).into(),
+            (&of.id).into(),
+            of.name.as_str().into(),
+            of.created_at.into(),
+        ],
+        Row::ApiKey(of) => vec![
+            (&of.id).into(),
+            (&of.organization).into(),
+            of.name.as_str().into(),
+            of.digest.as_bytes().as_slice().into(),
+            of.scopes.names().join(" ").into(),
+            of.state.as_str().into(),
+            of.created_at.into(),
+            of.expires_at.into(),
+        ],
+        Row::App(of) => vec![
+            (&of.id).into(),
+            (&of.key).into(),
+            of.secret.reveal().into(),
+            of.created_at.into(),
+        ],
+        Row::Folder(of) => vec![
+            (&of.organization).into(),
+            (&of.id).into(),
+            of.name.as_str().into(),
+            of.created_at.into(),
+        ],
+        Row::File(of) => file(of, of.state, of.damaged_at)?,
+        Row::FolderMember { .. } | Row::FolderFile { .. } => row.key().map(Value::from).into(),
+        Row::DeniedLink {
+            organization,
+            link,
+            expires,
+        } => vec![organization.into(), link.as_str().into(), (*expires).into()],
+        Row::IdempotencyKey(of) => idempotency_key(of),
+        Row::FileCount {
+            organization,
+            file,
+            counts,
+        } => with_counts(vec![organization.into(), file.into()], counts),
+        Row::LinkCount {
+            organization,
+            link,
+            expires,
+            counts,
+        } => {
+            let link = link.as_str().into();
+            let key = vec![organization.into(), link, (*expires).into()];
+            with_counts(key, counts)
+        }
+    })
+}
+
+/// Returns the values of a file in this state.
+pub(super) fn file(
+    of: &FileRecord,
+    state: FileState,
+    damaged_at: Option<UnixSeconds>,
+) -> Result<Vec<Value<'_>>, Fault> {
+    let (state, deleted_at) = match state {
+        FileState::Ready => ("ready", None),
+        FileState::Deleted { at } => ("deleted", Some(at)),
+        FileState::Swept { at } => ("swept", Some(at)),
+    };
+    let (blob, place) = match &of.location {
+        BlobLocation::Stored(key) => (Some(key.to_string().into()), None),
+        BlobLocation::InPlace(place) => (None, Some(place)),
+    };
+    Ok(vec![
+        (&of.organization).into(),
+        (&of.id).into(),
+        (&of.space).into(),
+        of.name.as_str().into(),
+        of.media_type.as_str().into(),
+        rows::stored(of.size)?.into(),
+        of.sha256.as_bytes().as_slice().into(),
+        of.purpose.as_str().into(),
+        state.into(),
+        deleted_at.into(),
+        rows::metadata_text(&of.metadata).into(),
+        of.created_at.into(),
+        of.updated_at.into(),
+        Value::Text(of.uploaded_by.as_ref().map(|key| key.as_str().into())),
+        damaged_at.into(),
+        rows::stored(of.link_revision)?.into(),
+        Value::Text(blob),
+        Value::Bytes(place.map(|place| place.path.as_os_str().as_bytes())),
+        place.map(|place| place.inode.cast_signed()).into(),
+        place.map(|place| place.modified_nanos).into(),
+        place
+            .and_then(|place| place.device.map(u64::cast_signed))
+            .into(),
+        place.and_then(|place| place.changed_nanos).into(),
+        of.is_text.map(i64::from).into(),
+        of.expires_at.into(),
+    ])
+}
+
+fn idempotency_key(of: &KeyRow) -> Vec<Value<'_>> {
+    let completed = of.completed.as_ref();
+    vec![
+        (&of.claim.organization).into(),
+        (&of.claim.api_key).into(),
+        of.claim.key.as_str().into(),
+        of.created_at.into(),
+        of.claim.owner.as_slice().into(),
+        of.held_until.into(),
+        Value::Bytes(completed.map(|of| of.fingerprint.as_bytes().as_slice())),
+        Value::Text(completed.map(|of| of.outcome.as_str().into())),
+    ]
+}
+
+/// Adds counts as they are kept: a number that does not fit is the largest that does.
+fn with_counts<'q>(mut values: Vec<Value<'q>>, counts: &Counts) -> Vec<Value<'q>> {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX).into();
+    let numbers = [counts.downloads, counts.whole, counts.bytes_sent];
+    values.extend(numbers.map(number));
+    values.push(counts.last_at.into());
+    values
+}

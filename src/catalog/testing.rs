@@ -1,0 +1,100 @@
+//! The catalogue that unit tests use: SQLite in a temporary directory, which counts its calls and can hesitate.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use super::sql::session::{Session, SessionKind};
+use super::sql::{Database, Working};
+use super::sqlite::Sqlite;
+use super::{Answer, CatalogError, Versions};
+
+/// An empty catalogue of its own, and how many calls of its port there were.
+pub(crate) struct TestCatalog {
+    /// The same catalogue as another process has it: its calls are not counted.
+    pub(crate) other: Sqlite,
+    _directory: TempDir,
+    calls: AtomicU64,
+    hesitation: Mutex<Option<Hesitation>>,
+    /// True if files that are added together are added, and nobody is told.
+    is_silent: AtomicBool,
+}
+
+/// What the next look for a file does when it has read the row: says so, and waits before it answers.
+struct Hesitation {
+    seen: oneshot::Sender<()>,
+    go_on: oneshot::Receiver<()>,
+}
+
+impl TestCatalog {
+    /// Makes an empty catalogue.
+    pub(crate) async fn new() -> Self {
+        // In memory, where it is to be had: what a power cut leaves is not asked here.
+        let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let directory = directory.unwrap();
+        let path = directory.path().join("catalogue.sqlite3");
+        Self {
+            other: Sqlite::open(&path).await.unwrap(),
+            _directory: directory,
+            calls: AtomicU64::default(),
+            hesitation: Mutex::default(),
+            is_silent: AtomicBool::default(),
+        }
+    }
+
+    /// Returns how many calls there were since the last time.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// Has the next look for a file hesitate. Answers when it has read the row, and lets it answer.
+    pub(crate) fn hesitate(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let (seen, is_seen) = oneshot::channel();
+        let (let_go, go_on) = oneshot::channel();
+        *self.hesitation.lock().unwrap() = Some(Hesitation { seen, go_on });
+        (is_seen, let_go)
+    }
+
+    /// From now on files that are added together are added, and the answer is that nobody knows.
+    pub(crate) fn fall_silent(&self) {
+        self.is_silent.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Database for TestCatalog {
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        access: SessionKind,
+        doing: &'static str,
+        work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
+    ) -> Answer<'a, T> {
+        let hesitation = match doing {
+            "looking for a file" => self.hesitation.lock().unwrap().take(),
+            _ => None,
+        };
+        Box::pin(async move {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            let done = self.other.run(access, doing, work).await;
+            if let Some(Hesitation { seen, go_on }) = hesitation {
+                seen.send(()).unwrap();
+                go_on.await.unwrap();
+            }
+            if doing.starts_with("adding files") && self.is_silent.load(Ordering::Relaxed) {
+                let source = "it fell silent".into();
+                return Err(CatalogError::Unavailable { doing, source });
+            }
+            done
+        })
+    }
+
+    fn read_versions(&self) -> Answer<'_, Versions> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.other.read_versions()
+    }
+
+    fn heard(&self) -> Answer<'_, ()> {
+        self.other.heard()
+    }
+}
