@@ -25,7 +25,7 @@ pub trait Batch: Send + Sync {
     ) -> Answer<'a, Option<SharedFiles>>;
 }
 
-/// What an organization found in a folder that it owns or that is shared with it.
+/// The files that an organization found in a folder that it owns or that is shared with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedFiles {
     /// The organization that the folder and its files belong to.

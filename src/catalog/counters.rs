@@ -23,7 +23,7 @@ pub trait Counters: Send + Sync {
     /// added: a caller that tries again may count them twice.
     fn add_counts<'a>(&'a self, counts: &'a [Count]) -> Answer<'a, ()>;
 
-    /// What was counted of a file, in whatever state, or of a link; nothing of one that was never
+    /// Returns the counts of a file, in whatever state, or of a link; none of one that was never
     /// downloaded, is not there, or was forgotten.
     fn counts<'a>(
         &'a self,

@@ -13,7 +13,7 @@ use crate::model::time::UnixSeconds;
 /// The most keys of one organization; those claimed longest ago go first.
 pub const KEYS_MAX: u32 = 10_000;
 
-/// How long a key means its first request, from the claim on.
+/// The time that a key means its first request, from the claim on.
 pub const KEY_SECONDS: u64 = 86_400;
 
 /// Keeps idempotency keys, under the contract of [`Catalog`](super::Catalog). Neither of
@@ -68,7 +68,7 @@ pub enum Claimed {
 pub struct Completed {
     /// A digest of what was asked.
     pub fingerprint: Sha256Digest,
-    /// What came of it, in the gateway's own words.
+    /// The outcome, in the gateway's own words.
     pub outcome: String,
 }
 
@@ -77,7 +77,7 @@ pub struct Completed {
 pub struct Completion {
     /// The claim. It must still hold the key: `Conflict` otherwise, and nothing is added.
     pub claim: Claim,
-    /// What is kept under the key.
+    /// The outcome that is kept under the key.
     pub completed: Completed,
 }
 
@@ -86,10 +86,10 @@ pub struct Completion {
 pub struct KeyRow {
     /// The last claim.
     pub claim: Claim,
-    /// When it was claimed.
+    /// The time of the claim.
     pub created_at: UnixSeconds,
     /// Until when it is held.
     pub held_until: UnixSeconds,
-    /// What came of it, once it was completed.
+    /// The outcome, once it was completed.
     pub completed: Option<Completed>,
 }

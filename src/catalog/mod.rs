@@ -33,10 +33,10 @@ pub mod sqlite;
 pub mod testing;
 pub mod transfer;
 
-/// What every call answers with: a boxed future, so that the gateway can hold any adapter.
+/// The answer of every call: a boxed future, so that the gateway can hold any adapter.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
 
-/// Where rows live.
+/// A catalogue: the rows, and all calls that read and write them.
 ///
 /// # Contract
 ///
@@ -195,7 +195,7 @@ pub trait Catalog:
     /// ids and takes them out of every folder. Answers how many.
     fn forget_swept(&self, before: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 
-    /// Which of these blobs belong to a file that is `Ready` or `Deleted`, in any order.
+    /// Returns which of these blobs belong to a file that is `Ready` or `Deleted`, in any order.
     fn blobs_in_use<'a>(&'a self, keys: &'a [BlobKey]) -> Answer<'a, Vec<BlobKey>>;
 
     /// Adds an API key to an existing organization. `Conflict` if its id or its digest is there already.
@@ -242,18 +242,18 @@ pub trait Catalog:
     /// Forgets denied links that are dead at `now` anyway. Answers how many.
     fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
 
-    /// Two version stamps that tell a process that keeps something of the catalogue in memory whether it may be old,
-    /// both of one moment. They mean the same on every handle to one catalogue, whichever changed it. Costs
-    /// the same however much there is.
+    /// Returns two version stamps of one moment, which tell a process that keeps something of the catalogue
+    /// in memory whether it may be old. They mean the same on every handle to one catalogue, whichever
+    /// changed it. Costs the same however much there is.
     fn versions(&self) -> Answer<'_, Versions>;
 
-    /// Answers once somebody may have changed what [`Catalog::versions`] says, so that it is asked sooner
-    /// than at its next turn. It may answer for nothing, and it need never answer: a process that must know reads them.
+    /// Answers once somebody may have changed what [`Catalog::versions`] says, so that it is read sooner
+    /// than at its next turn. It may answer for nothing, and it need never answer: who must know reads it.
     /// The only wait of a catalogue that is not bounded. Of several callers one is answered.
     fn changed(&self) -> Answer<'_, ()>;
 }
 
-/// Where a catalogue stands. What the numbers are says nothing, nor which of two is larger.
+/// The version stamps of a catalogue. Only whether two are equal says anything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Versions {
     /// Differs whenever what [`Catalog::revocations`] answers for one moment may differ. No other change
@@ -261,9 +261,9 @@ pub struct Versions {
     pub revocations: u64,
     /// Differs whenever a file that was `Ready`, or an API key or an app, may be answered otherwise than
     /// before, but for the link revision in a file's record, which is for `revocations`. What only adds
-    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; nor does the mark on
-    /// an expired file, which says itself when it expires. A process that remembers that something is not there
-    /// cannot go by it.
+    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; nor does
+    /// the mark on an expired file, which says itself when it expires. A process that remembers that
+    /// something is not there cannot go by it.
     pub rows: u64,
 }
 
@@ -275,7 +275,7 @@ pub const FILES_ADDED_MAX: usize = 10_000;
 /// a file or of an organization.
 pub const DENIED_LINKS_MAX: u64 = 100_000;
 
-/// Which of an organization's files a list has.
+/// The choice of an organization's files that a list has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter<'a> {
     /// The `Ready` ones.
@@ -297,7 +297,7 @@ impl Filter<'_> {
     }
 }
 
-/// Where a page of a list of files begins, and which way it goes. Two lists have places: the one that
+/// The begin of a page of a list of files, and its direction. Two lists have places: the one that
 /// is newest first, and the one by id alone, highest first, for texts that say nothing of a time.
 /// A place need not be a file's, and the file at it, if there is one, is not in the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,35 +328,35 @@ pub struct Position {
 pub struct NumberedPage {
     /// The files of the page.
     pub files: Vec<FileRecord>,
-    /// How many `Ready` files the organization has.
+    /// The number of `Ready` files that the organization has.
     pub total: u64,
 }
 
-/// What [`CatalogError::Conflict`] calls a catalogue with an older schema, where an empty one was asked for.
+/// The name of a catalogue with an older schema in [`CatalogError::Conflict`], where an empty one was asked for.
 const OLDER: &str = "an older catalogue";
 
-/// What [`CatalogError::NotFound`] calls a file that is not there, or is deleted.
+/// The name of a file in [`CatalogError::NotFound`], one that is not there or is deleted.
 pub const FILE: &str = "the file";
-/// What it calls a space that is not there, and [`CatalogError::Conflict`] one that is.
+/// The name of a space, there and in [`CatalogError::Conflict`].
 pub const SPACE: &str = "the space";
-/// What they call a folder.
+/// The name of a folder.
 pub const FOLDER: &str = "the folder";
-/// What `NotFound` calls a file that is not deleted, or is swept, where a deleted one was meant.
+/// The name of a file that is not deleted, or is swept, where a deleted one was meant.
 pub const DELETED_FILE: &str = "the deleted file";
 
-/// What it counts where too many links are denied.
+/// The things that [`CatalogError::Limit`] counts where too many links are denied.
 const DENIED_LINKS: &str = "revoked links";
 
-/// Why a catalogue did not do as asked.
+/// The reason why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// What was to be changed does not exist.
+    /// The thing that was to be changed does not exist.
     #[error("{what} does not exist")]
     NotFound {
         /// The kind of thing, in our own words.
         what: &'static str,
     },
-    /// What was to be made exists, or the change contradicts what is there.
+    /// The thing that was to be made exists, or the change contradicts what is there.
     #[error("{what} exists already")]
     Conflict {
         /// The kind of thing, in our own words.
@@ -365,31 +365,31 @@ pub enum CatalogError {
     /// A named limit was reached.
     #[error("the limit of {limit} {what} is reached")]
     Limit {
-        /// What is counted.
+        /// The things that are counted.
         what: &'static str,
-        /// How many there may be.
+        /// The most that there may be.
         limit: u64,
     },
     /// The catalogue could not be reached, was too busy, or is out of space. Trying again may help.
     #[error("the catalogue is unavailable while {doing}")]
     Unavailable {
-        /// What was being done.
+        /// The work that was being done.
         doing: &'static str,
-        /// Why it failed.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// There is no room for the change.
     #[error("the catalogue has no room left while {doing}")]
     NoSpace {
-        /// What was being done.
+        /// The work that was being done.
         doing: &'static str,
     },
     /// The catalogue holds something that this binary cannot read: damage, another program's file, or
     /// a newer schema.
     #[error("the catalogue cannot be read: {what}")]
     Corrupt {
-        /// What was found, where.
+        /// The fault, and its place.
         what: String,
     },
 }

@@ -43,29 +43,29 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-/// How long a call takes at most, whatever it waits for: a connection, another's lock, a server that
+/// The longest that a call takes, whatever it waits for: a connection, another's lock, a server that
 /// begins or hangs. Then it is [`CatalogError::Unavailable`]. Only what is being committed takes longer:
 /// [`COMMIT_ANSWER_TIME_MAX`].
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a write waits beyond that, where its `COMMIT` is on its way: for its outcome. A disk
+/// The longest that a write waits beyond that, where its `COMMIT` is on its way: for its outcome. A disk
 /// that is slow or a standby that is waited for holds a `COMMIT` up that is done in the end.
 pub const COMMIT_ANSWER_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// How long a call whose turn it is waits for a connection that works, a new one if need be.
+/// The longest that a call with a permit waits for a connection that works, a new one if need be.
 pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long the server waits for another transaction's lock (`lock_timeout`).
+/// The longest that the server waits for another transaction's lock (`lock_timeout`).
 const LOCK_TIME_MAX: Duration = Duration::from_secs(6);
 
-/// How long the server works on one statement (`statement_timeout`).
+/// The longest that the server works on one statement (`statement_timeout`).
 const STATEMENT_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// How long it keeps a transaction whose client is silent (`idle_in_transaction_session_timeout`): less
+/// The longest that it keeps a transaction whose client is silent (`idle_in_transaction_session_timeout`): less
 /// than others wait for what that one has locked.
 const SILENCE_TIME_MAX: Duration = Duration::from_secs(4);
 
-/// How long one question for the versions may take on a connection that has answered before.
+/// The longest that one read of the versions may take on a connection that has answered before.
 const WATCH_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A catalogue in a PostgreSQL database, version 13 or later. Needs a Tokio runtime with timers.

@@ -23,7 +23,7 @@ pub trait Quotas: Send + Sync {
         key: Option<&'a Completion>,
     ) -> Answer<'a, ()>;
 
-    /// What an organization keeps now, by the counters that quotas are held to. `NotFound` for an unknown
+    /// Returns what an organization keeps now, by the counters that quotas are held to. `NotFound` for an unknown
     /// organization. Costs the same however much that is.
     fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept>;
 
@@ -32,18 +32,18 @@ pub trait Quotas: Send + Sync {
     fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount>;
 }
 
-/// How much an organization has.
+/// The files of an organization, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
     /// Its `Ready` files, as lists count them.
     pub ready: u64,
     /// Its `Ready` and `Deleted` files, which quotas count.
     pub files: u64,
-    /// How many bytes these have together.
+    /// Their bytes together.
     pub bytes: u64,
 }
 
-/// What an organization's counters said, and what its rows are.
+/// An organization's counters, and its rows, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recount {
     /// By the counters.
@@ -52,12 +52,12 @@ pub struct Recount {
     pub found: Kept,
 }
 
-/// What [`CatalogError::Limit`](super::CatalogError::Limit) counts where an organization has too many files.
+/// The things that [`Limit`](super::CatalogError::Limit) counts where an organization has too many files.
 pub const FILES_KEPT: &str = "files of an organization";
-/// What it counts where they are too large together.
+/// The things that it counts where they are too large together.
 pub const BYTES_KEPT: &str = "bytes of an organization's files";
 
-/// How much one organization may keep. Without a number: any.
+/// The most that one organization may keep. Without a number: any amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quota {
     /// The most files.

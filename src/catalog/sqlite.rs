@@ -25,14 +25,14 @@ mod open;
 #[cfg(test)]
 mod tests;
 
-/// How long a call waits for a connection, and again for another process's write lock. Long enough for
+/// The longest that a call waits for a connection, and again for another process's write lock. Long enough for
 /// a queue of commits on a slow disk, short enough for a client that waits.
 pub const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// How long a call takes at most, whatever it waits for: both waits above, and a disk that hangs.
+/// The longest that a call takes, whatever it waits for: both waits above, and a disk that hangs.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// How many connections read.
+/// The number of connections that read.
 pub const READERS_MAX: u32 = 4;
 
 /// A catalogue in an SQLite file. Needs a Tokio runtime with timers.

@@ -36,10 +36,10 @@ pub trait Transfer: Send + Sync {
     /// not removed belongs to one of them.
     fn remove_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64>;
 
-    /// How many files all organizations keep, and how many bytes those have: the kept counters.
+    /// Returns the files that all organizations keep and their bytes: the kept counters.
     fn totals(&self) -> Answer<'_, Totals>;
 
-    /// What is noted of a catalogue that is a copy which nobody uses yet; `None` of any other.
+    /// Returns the note of a catalogue that is a copy which nobody uses yet; `None` of any other.
     fn copy_note(&self) -> Answer<'_, Option<CopyNote>>;
 
     /// Notes that the catalogue is a copy, and has the id of its original; or with `None` that it is one of its
@@ -61,17 +61,17 @@ pub enum Kind {
     App,
     /// Shared folders, without members and files.
     Folder,
-    /// Who may use a folder.
+    /// Members of folders.
     FolderMember,
     /// Files, in whatever state.
     File,
-    /// Which files lie in a folder.
+    /// Files in folders.
     FolderFile,
     /// Links that were revoked one by one.
     DeniedLink,
-    /// How often files were downloaded.
+    /// Counts of files' downloads.
     FileCount,
-    /// How often links were downloaded.
+    /// Counts of links' downloads.
     LinkCount,
     /// Idempotency keys of uploads.
     IdempotencyKey,
@@ -94,7 +94,7 @@ impl Kind {
         Self::IdempotencyKey,
     ];
 
-    /// Whether rows of this kind are ever taken away again. A copy that has another one was not made here.
+    /// Returns whether rows of this kind are ever taken away again. A copy that has another one was not made here.
     pub const fn is_forgotten(self) -> bool {
         match self {
             Self::Organization | Self::Space | Self::ApiKey | Self::App | Self::Folder => false,
@@ -108,7 +108,7 @@ impl Kind {
         }
     }
 
-    /// What a person calls one of them.
+    /// Returns a person's word for one of them.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::Organization => "organization",
@@ -142,27 +142,27 @@ pub enum Row {
     Folder(Folder),
     /// Of [`Kind::FolderMember`].
     FolderMember {
-        /// Whose folder.
+        /// The owner of the folder.
         organization: OrganizationId,
         /// The folder.
         folder: FolderId,
-        /// Who may use it.
+        /// The member.
         member: OrganizationId,
     },
     /// Of [`Kind::File`].
     File(Box<FileRecord>),
     /// Of [`Kind::FolderFile`].
     FolderFile {
-        /// Whose folder.
+        /// The owner of the folder.
         organization: OrganizationId,
         /// The folder.
         folder: FolderId,
-        /// What lies in it.
+        /// The file in it.
         file: FileId,
     },
     /// Of [`Kind::DeniedLink`].
     DeniedLink {
-        /// Whose link.
+        /// The owner of the link.
         organization: OrganizationId,
         /// The link.
         link: LinkId,
@@ -171,22 +171,22 @@ pub enum Row {
     },
     /// Of [`Kind::FileCount`].
     FileCount {
-        /// Whose file.
+        /// The owner of the file.
         organization: OrganizationId,
         /// The file.
         file: FileId,
-        /// What was counted.
+        /// The counts.
         counts: Counts,
     },
     /// Of [`Kind::LinkCount`].
     LinkCount {
-        /// Whose link.
+        /// The owner of the link.
         organization: OrganizationId,
         /// The link.
         link: LinkId,
         /// From when on it is dead.
         expires: UnixSeconds,
-        /// What was counted.
+        /// The counts.
         counts: Counts,
     },
     /// Of [`Kind::IdempotencyKey`].
@@ -212,7 +212,7 @@ impl Row {
         }
     }
 
-    /// What no other row of its kind has. Ordered byte by byte; empty where there is nothing more.
+    /// Returns the key, which no other row of its kind has. Ordered byte by byte; empty where there is nothing more.
     pub fn key(&self) -> [&str; 3] {
         match self {
             Self::Organization(organization) => [organization.id.as_str(), "", ""],
@@ -249,7 +249,7 @@ impl Row {
     }
 }
 
-/// How much all organizations keep together. Numbers stay at the largest that there is.
+/// The files and bytes of all organizations together. Numbers stay at the largest that there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Files that are `Ready` or `Deleted`.
@@ -265,13 +265,13 @@ impl Totals {
     }
 }
 
-/// What is noted of a copy that nobody uses yet.
+/// The note of a copy that nobody uses yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyNote {
     /// Of which installation it is a copy.
     pub installation: InstallationId,
-    /// Where its bytes are copied to, in words that tell one place from another; empty where they are not.
+    /// The place that its bytes are copied to, in words that tell one place from another; empty where they are not.
     pub blobs: String,
-    /// Whether it was whole when it was last brought up to date. Until then nothing may be served by it.
+    /// True if it was whole when it was last brought up to date. Until then nothing may be served by it.
     pub is_whole: bool,
 }

@@ -1,4 +1,4 @@
-//! Where a PostgreSQL database is.
+//! The address of a PostgreSQL database.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// The longest URL: as long as a host, a user, a password and a few paths could be.
 pub const ADDRESS_BYTES_MAX: usize = 4096;
 
-/// What may stand in the URL's query (libpq's names). The driver would log any other one with its value.
+/// The parameters that the URL's query may have (libpq's names). The driver would log any other one with its value.
 const PARAMETERS: [&str; 12] = [
     "sslmode",
     "sslrootcert",
@@ -27,7 +27,7 @@ const PARAMETERS: [&str; 12] = [
     "options",
 ];
 
-/// What a connection calls itself, so that the server's administrator knows whose it is.
+/// The name of every connection, so that the server's administrator knows whose it is.
 const APPLICATION_NAME: &str = "hallpass";
 
 /// The URL of a PostgreSQL database, `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`
@@ -93,7 +93,7 @@ impl Address {
         shown
     }
 
-    /// Which `sslmode` there is, where it lets others read or change what goes to the server and back:
+    /// Returns the `sslmode` where it lets others read or change what goes to the server and back:
     /// `None` for a server on this machine, and where its certificate is checked.
     pub fn exposed_by(&self) -> Option<&'static str> {
         let options = PgConnectOptions::from_str(&self.0).ok()?;
@@ -113,7 +113,7 @@ impl Address {
         }
     }
 
-    /// How to connect. Fails for what only the surroundings say, such as a variable that is wrong.
+    /// Returns how to connect. Fails for what only the surroundings say, such as a variable that is wrong.
     pub(super) fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
         let options = PgConnectOptions::from_str(&self.0)?.disable_statement_logging();
         Ok(match options.get_application_name() {

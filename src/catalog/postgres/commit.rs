@@ -19,12 +19,12 @@ use super::lease::Lease;
 use crate::catalog::CatalogError;
 use crate::catalog::sql::fault::Fault;
 
-/// How long the answer to `COMMIT` is waited for, and then the commit outcome: together
+/// The waits for the answer to `COMMIT`, and then for the commit outcome: together
 /// [`COMMIT_ANSWER_TIME_MAX`](super::COMMIT_ANSWER_TIME_MAX).
 const COMMIT_TIME_MAX: Duration = Duration::from_secs(2);
 const OUTCOME_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// How long to wait before asking again.
+/// The pause before asking again.
 const OUTCOME_PAUSE: Duration = Duration::from_millis(20);
 
 /// Waits for the transaction that writes the marker, and reads the number that was committed last; 0 if none was.

@@ -19,17 +19,17 @@ use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::session::{Connection, SessionKind};
 
-/// How often a call is tried. After a restart of the server every connection of the pool is found to be
+/// The most tries of a call. After a restart of the server every connection of the pool is found to be
 /// dead, one after the other.
 const TRIES_MAX: u32 = 20;
 
-/// How long to wait before the next try, times how many there were.
+/// The pause before the next try, times the number of tries so far.
 const TRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// How long a call waits for its permit where more are made than there are connections.
+/// The longest wait of a call for its permit where more are made than there are connections.
 const PERMIT_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// How long a connection that is given back may take to say that it is well.
+/// The time in which a connection that is given back must say that it is well.
 const RETURN_TIME_MAX: Duration = Duration::from_secs(1);
 
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

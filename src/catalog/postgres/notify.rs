@@ -23,7 +23,7 @@ const CHANNEL: &str = "hallpass";
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const PROOF_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long to wait before listening again where that failed.
+/// The pause before listening again where that failed.
 const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// A connection that listens, from the first time that somebody waits for a notification.
@@ -93,7 +93,7 @@ async fn listen(pool: &PgPool, heard: &Notify) -> Result<(), sqlx::Error> {
     let mut listener = timeout(CONNECT_TIME_MAX, listener(pool))
         .await
         .map_err(|_| sqlx::Error::PoolTimedOut)??;
-    // What was said before it listened.
+    // Notifications from before it listened were missed.
     heard.notify_one();
     loop {
         match timeout(SILENCE_MAX, listener.try_recv()).await {

@@ -18,7 +18,7 @@ mod code {
     pub(super) const IOERR_SHMSIZE: i32 = 4874;
 }
 
-/// What PostgreSQL says (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+/// Codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 mod sqlstate {
     /// The server has no room left.
     pub(super) const FULL: [&str; 1] = ["53100"];
@@ -99,7 +99,7 @@ impl Fault {
         match self {
             Self::Known(_) => true,
             Self::Driver(sqlx::Error::Database(refusal)) => {
-                // What stands between us and the server may say so in its own words.
+                // A pooler between us and the server may say so in its own words.
                 let is_its_end = |refusal: &PgDatabaseError| {
                     let code = refusal.code();
                     matches!(refusal.severity(), PgSeverity::Fatal | PgSeverity::Panic)
@@ -150,7 +150,7 @@ impl Fault {
     }
 }
 
-/// What a refusal of the database itself means.
+/// The meaning of a refusal by the database itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
     Damaged,

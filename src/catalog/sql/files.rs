@@ -114,8 +114,8 @@ pub(super) async fn add_one(session: &mut Session<'_>, file: &FileRecord) -> Res
     add(session, Quota::NONE, std::slice::from_ref(file)).await
 }
 
-/// Adds files within a quota. Locks the organizations first, so that of two calls with one id, or that count in one organization, the
-/// second waits for the first.
+/// Adds files within a quota. Locks the organizations first, so that of two calls with one id, or that count in
+/// one organization, the second waits for the first.
 pub(super) async fn add(
     session: &mut Session<'_>,
     quota: Quota,
@@ -147,7 +147,7 @@ pub(super) async fn add(
     for some in files.chunks(ROWS_AT_ONCE_MAX) {
         let mut all = Vec::new();
         for file in some {
-            // Whatever its record says, it is ready and whole.
+            // It is ready and whole, whatever its record says.
             all.extend(values::file(file, FileState::Ready, None)?);
         }
         let mut insert = made(Table::of(Kind::File).insert(some.len()), all);

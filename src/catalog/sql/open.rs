@@ -5,18 +5,18 @@ use std::time::Duration;
 use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// How long opening takes at most, the wait for another process that opens the same catalogue included. Changing
+/// The longest that opening takes, the wait for another process that opens the same catalogue included. Changing
 /// the schema of a large catalogue takes its time.
 pub(in crate::catalog) const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 
 pub(in crate::catalog) const OPENING: &str = "opening the catalogue";
 
-/// What to do where no catalogue is.
+/// The policy where no catalogue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::catalog) enum Missing {
     /// Make an empty one.
     Make,
-    /// The same, and answer [`Conflict`](crate::catalog::CatalogError::Conflict) where there is one with an older schema.
+    /// The same, and answer [`Conflict`](crate::catalog::CatalogError::Conflict) where there is an older schema.
     MakeAndChangeNone,
     /// Answer [`NotFound`](crate::catalog::CatalogError::NotFound).
     Refuse,

@@ -1,4 +1,4 @@
-//! How much organizations keep, and how much they may.
+//! Quotas: the counters of what organizations keep.
 
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
@@ -35,7 +35,7 @@ impl<D: Database> Quotas for D {
     }
 
     fn recount<'a>(&'a self, organization: &'a OrganizationId, mend: bool) -> Answer<'a, Recount> {
-        // Where nothing is changed, nobody who writes waits for it.
+        // No writer waits for it where nothing is changed.
         let access = if mend { Write } else { ReadTransaction };
         self.run(access, "counting what is kept", move |session| {
             Box::pin(recount(session, organization, mend))

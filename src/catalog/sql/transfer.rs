@@ -100,7 +100,7 @@ fn row_of(kind: Kind, row: session::Row<'_>) -> Result<Row, Fault> {
     })
 }
 
-/// What is done with whole rows.
+/// The ways to write whole rows.
 #[derive(Clone, Copy)]
 pub(super) enum Writing {
     /// They are put in the place of those that have their keys.

@@ -27,7 +27,7 @@ use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
 use crate::catalog::sql::{rows, session};
 use crate::catalog::{CatalogError, OLDER, missing, taken};
 
-/// How long to wait before trying again for the lock file, which the system does not announce.
+/// The pause before trying again for the lock file, which the system does not announce.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The write-ahead log is cut back to this many bytes once it was written into the file.
@@ -95,7 +95,7 @@ async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<
     })
 }
 
-/// How every connection to a catalogue is set up.
+/// Returns the settings of every connection to a catalogue.
 fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
@@ -114,7 +114,7 @@ async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Er
     Ok(!connection.is_in_transaction())
 }
 
-/// Whether steps of the schema are still to be done.
+/// Returns whether steps of the schema are still to be done.
 async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Fault> {
     let done: i64 = query_scalar("SELECT count(*) FROM _sqlx_migrations WHERE success")
         .fetch_one(connection)
@@ -152,7 +152,7 @@ async fn make(path: &Path) -> Result<(), Fault> {
         ));
     }
     let new = beside(path, "-new");
-    // What a process left behind that died right here. Nobody else is here: we hold the lock.
+    // A process that died right here left this behind. Nobody else is here: we hold the lock.
     match fs::remove_file(&new).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
