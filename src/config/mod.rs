@@ -30,7 +30,7 @@ use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 use crate::web::dialects::qoder::generation::{ContentStatus, Generation, GenerationServed};
 use crate::web::handover::HandoverMode;
-use crate::web::verify::VerifyHeader;
+use crate::web::original_link::VerifyHeader;
 
 use parse::{
     absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,

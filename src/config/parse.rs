@@ -13,7 +13,7 @@ use crate::catalog::postgres::Address;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
-use crate::web::verify::VerifyHeader;
+use crate::web::original_link::VerifyHeader;
 
 /// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
 pub const LIST_ITEMS_MAX: usize = 64;

@@ -4,6 +4,7 @@ use tokio::task::yield_now;
 
 use super::Gateway;
 use super::refusal::Refusal;
+use crate::catalog::Answer;
 use crate::catalog::idempotency::KEY_SECONDS;
 use orphans::{Found, ORPHANS};
 
@@ -180,44 +181,33 @@ impl Gateway {
     async fn forget(&self, failures: &mut Failures) {
         let now = self.clock.now();
         let id_free_before = now.minus(self.recycle_seconds().max(self.settings.lifetime_max));
-        loop {
-            match self
-                .ask(self.catalog.forget_swept(id_free_before, STEP_MAX))
-                .await
-            {
-                Ok(some) if some < u64::from(STEP_MAX) => break,
-                Ok(_) => yield_now().await,
-                Err(refusal) => {
-                    failures.note("forgetting swept files", refusal);
-                    break;
-                }
-            }
-        }
+        let forget = || self.catalog.forget_swept(id_free_before, STEP_MAX);
+        self.forget_all("forgetting swept files", forget, failures)
+            .await;
         if let Err(refusal) = self.ask(self.catalog.forget_denied(now)).await {
             failures.note("forgetting dead links", refusal);
         }
         let keys_before = now.minus(KEY_SECONDS);
+        let forget = || self.catalog.forget_keys(keys_before, STEP_MAX);
+        self.forget_all("forgetting idempotency keys", forget, failures)
+            .await;
+        let forget = || self.catalog.forget_counts(now, STEP_MAX);
+        let doing = "forgetting what was counted of dead links";
+        self.forget_all(doing, forget, failures).await;
+    }
+
+    /// Forgets up to [`STEP_MAX`] rows at a time, until there are no more.
+    async fn forget_all<'a>(
+        &self,
+        doing: &'static str,
+        forget: impl Fn() -> Answer<'a, u64>,
+        failures: &mut Failures,
+    ) {
         loop {
-            match self
-                .ask(self.catalog.forget_keys(keys_before, STEP_MAX))
-                .await
-            {
-                Ok(some) if some < u64::from(STEP_MAX) => break,
+            match self.ask(forget()).await {
+                Ok(some) if some < u64::from(STEP_MAX) => return,
                 Ok(_) => yield_now().await,
-                Err(refusal) => {
-                    failures.note("forgetting idempotency keys", refusal);
-                    break;
-                }
-            }
-        }
-        loop {
-            match self.ask(self.catalog.forget_counts(now, STEP_MAX)).await {
-                Ok(some) if some < u64::from(STEP_MAX) => break,
-                Ok(_) => yield_now().await,
-                Err(refusal) => {
-                    failures.note("forgetting what was counted of dead links", refusal);
-                    break;
-                }
+                Err(refusal) => return failures.note(doing, refusal),
             }
         }
     }

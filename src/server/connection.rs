@@ -17,8 +17,7 @@ use hyper_util::rt::TokioIo;
 
 use super::connection_state::{ConnectionState, TrackedStream};
 use super::connections::{ConnectionLease, Stopping};
-use super::ending::Ending;
-use super::http2::{self, Streams};
+use super::http2::{self, HEAD_BYTES_MAX, Streams};
 use super::listen::Accepted;
 use super::proxy_protocol;
 use super::tls::Tls;
@@ -28,9 +27,7 @@ use crate::telemetry::metrics::{Metrics, Refused};
 use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
-
-/// The largest head of a request, in bytes.
-pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+use crate::web::tracked::{ResponseWatcher, Tracked};
 
 /// The server of a public listener's connections.
 #[derive(Clone)]
@@ -129,7 +126,11 @@ pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: ConnectionL
     let wire = Wire::new(socket, Bytes::new(), Regions::new());
     let answer = move |request: Request<Incoming>| {
         let ops = ops.clone();
-        async move { ops.handle(&request).await }
+        async move {
+            ops.handle(&request)
+                .await
+                .map(|body| Tracked::new(body, ()))
+        }
     };
     let stream = TrackedStream::new(wire, Arc::clone(&lease.state));
     serve_http1(stream, lease, answer).await;
@@ -137,13 +138,18 @@ pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: ConnectionL
 
 /// Speaks HTTP/1 until the connection ends. Its future is boxed here, before anything waits: a future that
 /// takes another in as it is has room for it twice, as long as the connection lives.
-fn serve_http1<S, A, F, B>(stream: S, lease: ConnectionLease, answer: A) -> impl Future<Output = ()>
+fn serve_http1<S, A, F, B, W>(
+    stream: S,
+    lease: ConnectionLease,
+    answer: A,
+) -> impl Future<Output = ()>
 where
     S: Read + Write + Unpin,
     A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<B>>,
+    F: Future<Output = Response<Tracked<B, W>>>,
     B: HttpBody + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
+    W: ResponseWatcher + Unpin + 'static,
 {
     let ConnectionLease {
         state,
@@ -163,7 +169,7 @@ where
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }
-            Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
+            Ok::<_, Infallible>(response.map(|body| body.watched_by(open)))
         })
     });
     let mut connection = Box::pin(builder().serve_connection(stream, service));
@@ -183,12 +189,13 @@ where
 }
 
 /// Speaks HTTP/2 until the connection ends.
-async fn serve_http2<A, F, B>(stream: Box<dyn IoStream>, lease: ConnectionLease, answer: A)
+async fn serve_http2<A, F, B, W>(stream: Box<dyn IoStream>, lease: ConnectionLease, answer: A)
 where
     A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<B>> + Send + 'static,
+    F: Future<Output = Response<Tracked<B, W>>> + Send + 'static,
     B: HttpBody<Data: Send> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
+    W: ResponseWatcher + Unpin + Send + 'static,
 {
     let ConnectionLease {
         state,
@@ -199,7 +206,7 @@ where
         let (open, answering) = (state.begin(), answer(request));
         async move {
             let response = answering.await;
-            Ok::<_, Infallible>(response.map(|body| Ending::new(body, open)))
+            Ok::<_, Infallible>(response.map(|body| body.watched_by(open)))
         }
     });
     let streams = Streams::default();

@@ -16,6 +16,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use super::coarse_clock::{CoarseClock, Deadlines};
 use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
+use crate::web::tracked::ResponseWatcher;
 
 /// The bytes of one read of a body that nobody wants.
 const DRAIN_BYTES: usize = 16 * 1024;
@@ -100,10 +101,18 @@ impl ConnectionState {
 
     /// Notes that a request has come in whole, but for its body.
     pub(super) fn begin(self: &Arc<Self>) -> OpenRequest {
-        self.open.fetch_add(1, Relaxed);
+        let open = self.begin_part();
         self.has_begun.store(true, Relaxed);
         self.enter(Phase::Busy);
-        OpenRequest(Arc::clone(self))
+        open
+    }
+
+    fn begin_part(self: &Arc<Self>) -> OpenRequest {
+        self.open.fetch_add(1, Relaxed);
+        OpenRequest {
+            state: Arc::clone(self),
+            is_of_piece: false,
+        }
     }
 
     /// Returns whether there was a request already.
@@ -232,68 +241,61 @@ impl ConnectionState {
     }
 }
 
-/// A request that is being answered, until this and all its clones are dropped.
+/// A request that is being answered, until this and the watchers of all pieces of its answer are dropped.
 #[derive(Debug)]
-pub(super) struct OpenRequest(Arc<ConnectionState>);
-
-/// A piece of an answer that is with the HTTP library, until this is dropped.
-#[derive(Debug)]
-pub(super) struct QueuedPiece(OpenRequest);
+pub(super) struct OpenRequest {
+    state: Arc<ConnectionState>,
+    /// Whether it is that of a piece, which is with the HTTP library until it is dropped.
+    is_of_piece: bool,
+}
 
 impl OpenRequest {
     /// Notes the answer. `has_unread_body`: the client may still be sending the request.
     pub(super) fn note_answer(&self, has_unread_body: bool) {
-        if !self.0.is_multiplexed.load(Relaxed) {
-            self.0.unread.store(has_unread_body, Relaxed);
+        if !self.state.is_multiplexed.load(Relaxed) {
+            self.state.unread.store(has_unread_body, Relaxed);
         }
-    }
-
-    /// Notes whether the answer has its next bytes, or waits for them.
-    pub(super) fn note_waiting(&self, waits: bool) {
-        let waiting = &self.0.waiting;
-        let waited = waiting.load(Relaxed) > 0;
-        if waits != waited {
-            waiting.store(if waits { self.0.clock.now() + 1 } else { 0 }, Relaxed);
-        }
-    }
-
-    /// Notes that a piece of the answer is handed to the HTTP library.
-    pub(super) fn piece(&self) -> QueuedPiece {
-        self.0.note_queued();
-        QueuedPiece(self.clone())
     }
 }
 
-impl Clone for OpenRequest {
-    fn clone(&self) -> Self {
-        self.0.open.fetch_add(1, Relaxed);
-        Self(Arc::clone(&self.0))
+impl ResponseWatcher for OpenRequest {
+    fn note_polled(&self, is_waiting: bool) {
+        let waiting = &self.state.waiting;
+        if is_waiting != (waiting.load(Relaxed) > 0) {
+            let now = || self.state.clock.now() + 1;
+            waiting.store(if is_waiting { now() } else { 0 }, Relaxed);
+        }
+    }
+
+    fn piece(&self) -> Self {
+        self.state.begin_part().last_piece()
+    }
+
+    fn last_piece(mut self) -> Self {
+        self.state.note_queued();
+        self.is_of_piece = true;
+        self
+    }
+
+    fn note_taken(&self, bytes: usize) {
+        self.state.note_taken(bytes);
     }
 }
 
 impl Drop for OpenRequest {
     fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Relaxed) == 1 {
-            let is_over = self.0.is_last() && self.0.is_multiplexed.load(Relaxed);
-            self.0.enter(if is_over {
+        // It is idle only once no piece of it is queued.
+        if self.is_of_piece {
+            self.state.queued.fetch_sub(1, Relaxed);
+        }
+        if self.state.open.fetch_sub(1, Relaxed) == 1 {
+            let is_over = self.state.is_last() && self.state.is_multiplexed.load(Relaxed);
+            self.state.enter(if is_over {
                 Phase::Lingering
             } else {
                 Phase::Idle
             });
         }
-    }
-}
-
-impl QueuedPiece {
-    /// Notes that so many bytes of the piece were sent.
-    pub(super) fn note_taken(&self, bytes: usize) {
-        self.0.0.note_taken(bytes);
-    }
-}
-
-impl Drop for QueuedPiece {
-    fn drop(&mut self) {
-        self.0.0.queued.fetch_sub(1, Relaxed);
     }
 }
 

@@ -10,8 +10,6 @@ use hyper::server::conn::http2;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::task::JoinSet;
 
-use super::connection::HEAD_BYTES_MAX;
-
 /// The first bytes of a client that speaks HTTP/2 by prior knowledge (RFC 9113, §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -28,6 +26,9 @@ const SEND_BYTES_MAX: usize = 16 * 1024;
 /// The most bytes of a request's body that come before it is read: of one stream, and of all.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// The largest head of a request in any version of HTTP, in bytes.
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// The bytes of the first read of a connection: the first line of nearly every request.
 const BEGIN_BYTES: usize = 1024;

@@ -48,7 +48,6 @@ mod connection_state;
 mod connections;
 mod counter_flush;
 pub mod disk;
-mod ending;
 mod fingerprint;
 mod http2;
 pub mod installation;
@@ -283,7 +282,7 @@ impl HttpServer {
 
 /// Builds the handlers of the public and the private listeners, and all metrics, from zero on.
 fn sides(gateway: &Arc<Gateway>, settings: web::Settings, audit: Option<Audit>) -> (Arc<Web>, Ops) {
-    let metrics = Arc::new(web::report::metrics(gateway.clock().now()));
+    let metrics = Arc::new(web::recorder::metrics(gateway.clock().now()));
     let ops = Ops {
         gateway: Arc::clone(gateway),
         metrics: Arc::clone(&metrics),

@@ -13,7 +13,7 @@ use bytes::{Buf as _, Bytes};
 use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::limited::{Limited, Paced};
+use super::throttled::{Throttle, ThrottledBytes};
 use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp, Stream};
 use crate::gateway::limits::{Admitted, Pace};
@@ -39,7 +39,7 @@ pub enum Body {
     /// Bytes made here.
     Full(Bytes),
     /// Bytes that may only go out so fast.
-    Limited(Limited),
+    Throttled(ThrottledBytes),
     /// A region of a file, read as the client takes it. Boxed, as connections keep room for a body.
     Region(Box<Region>),
     /// One after the other.
@@ -54,7 +54,7 @@ pub enum Body {
 /// they are read a piece at a time.
 pub struct Region {
     content: Content,
-    reader: Option<Arc<Reader>>,
+    identity: Option<Arc<DownloadIdentity>>,
     /// The connection's own queue, if it can send files.
     regions: Option<Regions>,
     start: u64,
@@ -68,12 +68,12 @@ pub struct Region {
     rest: Bytes,
     waiting: Option<Waiting>,
     /// Where its bytes may only go out so fast.
-    paced: Option<Box<Paced>>,
+    throttle: Option<Box<Throttle>>,
 }
 
-/// Who reads a file, as the log names them.
+/// The identity of a download: the request and the link that the log names where reading the file fails.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct DownloadIdentity {
     /// How much is read at once where the kernel does not send the file.
     read_bytes: usize,
     /// The request.
@@ -82,8 +82,8 @@ pub(super) struct Reader {
     link_id: LinkId,
 }
 
-impl Reader {
-    /// The reader of a request of this version.
+impl DownloadIdentity {
+    /// Returns the identity of a request of this version.
     pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
         let read_bytes = if version <= Version::HTTP_11 {
             READ_BYTES
@@ -103,7 +103,7 @@ impl Reader {
     }
 }
 
-impl Owner for Reader {
+impl Owner for DownloadIdentity {
     fn note_fault(&self, fault: &io::Error) {
         self.note_aborted(fault);
     }
@@ -122,7 +122,7 @@ impl Body {
         }
         Self::Region(Box::new(Region {
             content,
-            reader: None,
+            identity: None,
             regions: None,
             start,
             next: start,
@@ -131,29 +131,29 @@ impl Body {
             stream: None,
             rest: Bytes::new(),
             waiting: None,
-            paced: None,
+            throttle: None,
         }))
     }
 
-    /// Says who reads the files in this body, for the log to name them where that fails, and by which
+    /// Says for which download this body sends its files, for the log to name it where that fails, and by which
     /// queue the connection sends files, if it can; each at its own pace, where there is one.
-    pub(super) fn read_by(
+    pub(super) fn send_for(
         &mut self,
-        reader: &Arc<Reader>,
+        identity: &Arc<DownloadIdentity>,
         regions: Option<&Regions>,
         admitted: Option<&Admitted>,
     ) {
         match self {
-            Self::Empty | Self::Full(_) | Self::Limited(_) => {}
+            Self::Empty | Self::Full(_) | Self::Throttled(_) => {}
             Self::Region(region) => {
-                region.reader = Some(Arc::clone(reader));
+                region.identity = Some(Arc::clone(identity));
                 region.regions = regions.cloned();
                 let pace = admitted.and_then(Admitted::pace);
-                region.paced = pace.map(|pace| Box::new(Paced::new(pace)));
+                region.throttle = pace.map(|pace| Box::new(Throttle::new(pace)));
             }
             Self::Sequence(bodies) => {
                 for body in bodies {
-                    body.read_by(reader, regions, admitted);
+                    body.send_for(identity, regions, admitted);
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Body {
 
 impl Body {
     /// Holds bytes in memory to what they may have.
-    pub(super) fn limit(&mut self, pace: Pace) {
+    pub(super) fn throttle(&mut self, pace: Pace) {
         let bytes = match std::mem::replace(self, Self::Empty) {
             Self::Full(bytes) => bytes,
             Self::Sequence(bodies) => {
@@ -172,7 +172,7 @@ impl Body {
                 });
                 Bytes::from(pieces.collect::<Vec<_>>().concat())
             }
-            // Nothing is sent, or a file is, whose reader is held to it.
+            // Nothing is sent, or a file is, whose region is held to it.
             other => {
                 *self = other;
                 return;
@@ -181,7 +181,7 @@ impl Body {
         *self = if pace.spend_at_once(bytes.len() as u64) {
             Self::Full(bytes)
         } else {
-            Self::Limited(Limited::new(bytes, pace))
+            Self::Throttled(ThrottledBytes::new(bytes, pace))
         };
     }
 }
@@ -202,9 +202,9 @@ impl HttpBody for Body {
                 *this = Self::Empty;
                 Ok(Piece::from(bytes))
             }
-            Self::Limited(limited) => {
-                let bytes = ready!(limited.poll_bytes(context));
-                if limited.left() == 0 {
+            Self::Throttled(throttled) => {
+                let bytes = ready!(throttled.poll_bytes(context));
+                if throttled.left() == 0 {
                     *this = Self::Empty;
                 }
                 Ok(Piece::from(bytes))
@@ -241,7 +241,7 @@ impl Body {
         match self {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,
-            Self::Limited(limited) => limited.left(),
+            Self::Throttled(throttled) => throttled.left(),
             Self::Region(region) => region.end.saturating_sub(region.next),
             Self::Sequence(bodies) => bodies.iter().map(Self::length).sum(),
         }
@@ -253,21 +253,21 @@ impl Region {
         if self.next >= self.end {
             return Poll::Ready(None);
         }
-        if let Some(paced) = &mut self.paced {
-            ready!(paced.poll_grant(context, self.end - self.next));
+        if let Some(throttle) = &mut self.throttle {
+            ready!(throttle.poll_grant(context, self.end - self.next));
         }
         let piece = ready!(self.poll_next(context));
         match &piece {
             Ok(piece) => {
                 let length = piece.remaining() as u64;
                 self.next += length;
-                if let Some(paced) = &mut self.paced {
-                    paced.spend(length);
+                if let Some(throttle) = &mut self.throttle {
+                    throttle.spend(length);
                 }
             }
             Err(refusal) => {
-                if let Some(reader) = &self.reader {
-                    reader.note_aborted(refusal);
+                if let Some(identity) = &self.identity {
+                    identity.note_aborted(refusal);
                 }
                 self.next = self.end;
             }
@@ -308,9 +308,9 @@ impl Region {
         }
         let (content, start) = (self.content.clone(), self.next);
         let is_sent_by_the_kernel = self.queue().is_some();
-        let length = self.length(match &self.reader {
+        let length = self.length(match &self.identity {
             _ if is_sent_by_the_kernel => REGION_BYTES_MAX,
-            Some(reader) => reader.read_bytes,
+            Some(identity) => identity.read_bytes,
             None => READ_BYTES,
         });
         // A file that was changed while it is sent must not go out as half the one and half the other.
@@ -337,9 +337,9 @@ impl Region {
     fn stream(&mut self) -> Option<Stream> {
         if self.stream.is_none() {
             let at_once = self
-                .reader
+                .identity
                 .as_ref()
-                .map_or(READ_BYTES, |reader| reader.read_bytes);
+                .map_or(READ_BYTES, |identity| identity.read_bytes);
             let first = at_once * STORE_READS;
             self.stream = self.content.stream(self.next, self.end, first);
         }
@@ -347,16 +347,16 @@ impl Region {
     }
 
     /// The queue of a connection that can send this file itself, and the file.
-    fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<Reader>)> {
-        let (regions, reader) = (self.regions.as_ref()?, self.reader.as_ref()?);
-        Some((regions, self.content.file()?, reader))
+    fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<DownloadIdentity>)> {
+        let (regions, identity) = (self.regions.as_ref()?, self.identity.as_ref()?);
+        Some((regions, self.content.file()?, identity))
     }
 
     fn hand_over(&self) -> Piece {
         let length = self.length(REGION_BYTES_MAX);
         match self.queue() {
-            Some((regions, file, reader)) => {
-                let owner = Arc::clone(reader) as Arc<dyn Owner>;
+            Some((regions, file, identity)) => {
+                let owner = Arc::clone(identity) as Arc<dyn Owner>;
                 regions.hand_over(Arc::clone(file), self.next, length, owner)
             }
             // Only what has a queue is ever handed over. An empty piece sends nothing, and is passed over.
@@ -366,7 +366,7 @@ impl Region {
 
     /// How much of what is left goes into the next piece.
     fn length(&self, max: usize) -> usize {
-        let granted = self.paced.as_ref().map(|paced| paced.granted());
+        let granted = self.throttle.as_ref().map(|throttle| throttle.granted());
         let left = (self.end - self.next).min(granted.unwrap_or(u64::MAX));
         usize::try_from(left).map_or(max, |left| left.min(max))
     }

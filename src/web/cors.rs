@@ -7,7 +7,6 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Response};
 
-use super::Settings;
 use super::body::Body;
 use super::reply::set;
 
@@ -41,11 +40,17 @@ pub enum Origins {
     These(Vec<String>),
 }
 
-/// Adds what the browser needs to see, to whatever answer.
-pub(super) fn decorate(settings: &Settings, request: &HeaderMap, response: &mut Response<Body>) {
+/// Adds what the browser needs to see, to any answer. `allows_credentials`: whether scripts may send credentials
+/// along.
+pub(super) fn decorate(
+    origins: &Origins,
+    allows_credentials: bool,
+    request: &HeaderMap,
+    response: &mut Response<Body>,
+) {
     let headers = response.headers_mut();
-    let origins = match &settings.origins {
-        Origins::Any => return allow_all(&settings.origins, headers),
+    let origins = match origins {
+        Origins::Any => return allow_all(origins, headers),
         Origins::These(origins) => origins,
     };
     // The answer to a preflight says so already.
@@ -58,7 +63,7 @@ pub(super) fn decorate(settings: &Settings, request: &HeaderMap, response: &mut 
     };
     if let Some(origin) = request.get(ORIGIN).filter(is_known) {
         allow(headers, origin.clone());
-        if settings.allows_credentials {
+        if allows_credentials {
             let yes = HeaderValue::from_static("true");
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
         }

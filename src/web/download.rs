@@ -1,72 +1,153 @@
 //! The byte route: `GET|HEAD /v1/organizations/{organization}/files/{file}/download?expires&token`.
 //!
-//! One route opens every signed URL, whoever minted it. The gateway has verified the link and opened the
-//! file before anything here happens; then, in this order (RFC 9110, §13.2.2):
+//! One route opens every signed URL, whoever minted it. [`answer`] takes these steps:
 //!
-//! 1. the conditions are evaluated: 412, 304, or on;
-//! 2. a `Range` is read on GET, and set aside where `If-Range` says that the client has other bytes;
-//! 3. the headers are written, the same for HEAD;
-//! 4. the bytes, one part or several parts of them are streamed as the client takes them.
+//! 1. a preflight is answered, for which browsers send no link along;
+//! 2. a request without a link's parameters that sends a key wants a link minted: that is the Aitronos dialect's;
+//! 3. the link is verified, in memory (`gateway/download.rs`);
+//! 4. the limits admit its link and its organization (`gateway/limits`);
+//! 5. its file is opened, or left with a store that gives the bytes itself (`redirect.rs`);
+//! 6. the conditions are evaluated (`conditional.rs`; RFC 9110, §13.2.2): 412, 304, or on;
+//! 7. a `Range` is read on GET, and set aside where `If-Range` says that the client has other bytes;
+//! 8. the head is written, the same for HEAD (`response_head.rs`), or one for the proxy that sends the file
+//!    (`handover.rs`);
+//! 9. the bytes, one part or several parts of them are the body (`body.rs`), which the kernel sends or which is read
+//!    as the client takes it, perhaps throttled;
+//! 10. the response tracker is told of the download (`response_tracker.rs`).
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::header::{
-    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-};
-use hyper::{HeaderMap, Method, Response, StatusCode};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Response, StatusCode, Version};
 
-use super::body::Body;
+use super::body::{Body, DownloadIdentity};
+use super::context::RequestContext;
+use super::dialects::aitronos;
 use super::digest::REPR_DIGEST;
+use super::file_path::FilePath;
 use super::problem::Problem;
-use super::reply::set;
-use super::{Exchange, handover, redirect};
-use crate::gateway::download::Download;
-use crate::model::condition::{Conditions, EntityTags, Outcome, Validators, http_date};
-use crate::model::range::{RangeSet, Selection};
+use super::recorder::TrackedDownload;
+use super::reply::{self, set};
+use super::{conditional, cors, credential, handover, redirect};
+use crate::gateway::download::{Download, LinkRequest};
+use crate::gateway::limits::Admitted;
+use crate::handover::Regions;
+use crate::model::condition::Outcome;
+use crate::model::range::Selection;
 
-/// An answer of the byte route.
-pub(super) struct Answer {
-    pub(super) response: Response<Body>,
-    /// What its head says besides the response's own headers, line by line.
-    pub(super) lines: Option<Bytes>,
-    /// True if the body is the whole file: all of it, or one range that is all of it. Several ranges never
-    /// are, since those that touch are joined to one.
-    pub(super) is_whole_file: bool,
-}
-
-/// An answer without bytes of the file.
-impl From<Response<Body>> for Answer {
-    fn from(response: Response<Body>) -> Self {
-        Self {
-            response,
-            lines: None,
-            is_whole_file: false,
-        }
+/// Answers a request for the bytes of a file. A request that has a link's parameters is a link, whatever key it
+/// sends along. `regions`: the connection can send files itself.
+pub(super) async fn answer(
+    context: &mut RequestContext<'_>,
+    at: FilePath<'_>,
+    regions: Option<&Regions>,
+) -> Result<Response<Body>, Problem> {
+    let (gateway, request, query) = (context.gateway(), context.request, context.query());
+    // 1.
+    if request.method == Method::OPTIONS {
+        return Ok(preflight(context));
     }
+    // 2.
+    if credential::names_a_key(&request.headers) && !gateway.names_a_link(query) {
+        return Box::pin(aitronos::mint(context, at)).await;
+    }
+    // 3.
+    let link = LinkRequest {
+        organization: at.organization,
+        file: at.file,
+        query,
+        client: context.client,
+    };
+    let verified = gateway.verify_link(&link).await?;
+    let link_id = verified.link_id();
+    context.link_id = Some(link_id);
+    // 4.
+    gateway.limits().admit_link(&verified)?;
+    let admitted = match request.method {
+        Method::GET => gateway
+            .limits()
+            .admit_download(&verified, context.counted)?,
+        _ => None,
+    };
+    // 5. Boxed, so that where bytes are streamed nobody needs room for it.
+    let sent_on = match context.settings().redirects {
+        true => Box::pin(redirect::url(context, &link, &verified)).await?,
+        false => None,
+    };
+    let (opened, url) = match sent_on {
+        Some((left, url)) => (left, Some(url)),
+        None => (gateway.open_verified(verified).await?, None),
+    };
+    let is_read = opened.content.bytes().is_none();
+    let (file, expires) = (Arc::clone(&opened.file), opened.expires);
+    // What HTTP/2 sends is framed, so the kernel cannot send it.
+    let is_http1 = request.version <= Version::HTTP_11;
+    let regions = regions.filter(|_| is_http1);
+    // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
+    let takes_block =
+        regions.is_some() && request.method == Method::GET && !context.body.is_unread();
+    // 6 to 9.
+    let (mut response, is_whole_file) = respond(context, opened, url, takes_block)?;
+    let handover = context.settings().handover.as_ref();
+    let is_handed_over = response.status() == StatusCode::FOUND
+        || handover.is_some_and(|handover| handover.is_in(response.headers()));
+    let trace_id = context.trace.trace_id;
+    if is_read {
+        let identity = Arc::new(DownloadIdentity::new(request.version, trace_id, link_id));
+        let body = response.body_mut();
+        body.send_for(&identity, regions, admitted.as_ref());
+    } else if let Some(pace) = admitted.as_ref().and_then(Admitted::pace) {
+        response.body_mut().throttle(pace);
+    }
+    // 10.
+    context.download = Some(TrackedDownload {
+        file,
+        link: link_id,
+        expires,
+        client: context.client,
+        trace_id,
+        is_head: request.method == Method::HEAD,
+        status: response.status().as_u16(),
+        is_handed_over,
+        is_whole_file,
+        counted: None,
+        _admitted: admitted.map(Box::new),
+    });
+    Ok(response)
 }
 
-/// Answers with an opened file, or with the part of it that the headers ask for; where the store itself gives
-/// the bytes at a URL, with that. `takes_lines`: the connection can add ready lines to a head.
-pub(super) fn answer(
-    exchange: &Exchange<'_>,
-    download: Download,
+fn preflight(context: &RequestContext<'_>) -> Response<Body> {
+    let mut response = reply::empty(StatusCode::NO_CONTENT, &context.trace);
+    set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
+    cors::answer_preflight(&context.request.headers, &mut response);
+    response
+}
+
+/// Responds with an opened file, or with the part of it that the headers ask for; where the store itself gives
+/// the bytes at a URL, with that. `takes_block`: the connection can add a header block to a head.
+///
+/// Returns true beside the response if its body is the whole file: all of it, or one range that is all of it. Several
+/// ranges never are, since those that touch are joined to one.
+fn respond(
+    context: &mut RequestContext<'_>,
+    opened: Download,
     url_of_store: Option<HeaderValue>,
-    takes_lines: bool,
-) -> Result<Answer, Problem> {
-    let (method, headers) = (&exchange.request.method, &exchange.request.headers);
-    let settings = exchange.settings;
-    let now = || exchange.gateway.clock().now();
-    let head = exchange.heads.of(&download, settings);
+    takes_block: bool,
+) -> Result<(Response<Body>, bool), Problem> {
+    let (method, headers) = (&context.request.method, &context.request.headers);
+    let (settings, size) = (context.settings(), opened.file.size);
+    let head = context.shared.heads.of(&opened, settings);
     let lives = settings
         .cap_cache_to_expiry
-        .then(|| download.ends().since(now()));
+        .then(|| opened.ends().since(context.gateway().clock().now()));
     let mut response = Response::new(Body::Empty);
-    let asks_more = asks_more(headers);
-    let outcome = match asks_more {
-        true => conditions(headers).evaluate(&head.validators),
+    let is_conditional = conditional::is_there(headers);
+    // 6.
+    let outcome = match is_conditional {
+        true => conditional::conditions(headers).evaluate(&head.validators),
         false => Outcome::Send,
     };
     match outcome {
@@ -74,141 +155,80 @@ pub(super) fn answer(
         Outcome::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = head.of_not_modified(lives);
-            return Ok(response.into());
+            return Ok((response, false));
         }
         Outcome::Send => {}
     }
     if let Some(url) = url_of_store {
         *response.headers_mut() = head.of_not_modified(lives);
         redirect::send_on(&mut response, url);
-        return Ok(response.into());
+        return Ok((response, false));
     }
-    // On HEAD a Range means nothing (RFC 9110, §14.2).
-    let selection = if method == Method::HEAD || !asks_more {
+    // 7. On HEAD a Range means nothing (RFC 9110, §14.2).
+    let selection = if method == Method::HEAD || !is_conditional {
         Selection::Whole
     } else {
-        selected(headers, &head.validators, download.file.size)
+        conditional::selected(headers, &head.validators, size)
     };
-    let handover = settings.handover.as_ref();
-    let handed_over = handover
-        .filter(|_| handover::is_possible(exchange.request))
+    // 8.
+    let handed_over = settings
+        .handover
+        .as_ref()
+        .filter(|_| handover::is_possible(context.request))
         .and_then(|handover| {
-            let path = exchange.gateway.path_below_data_dir(&download.file)?;
+            let path = context.gateway().path_below_data_dir(&opened.file)?;
             handover.header(&path)
         });
-    // A head with nothing behind it is not one that lines can be added to, and several parts have a type
+    // A head with nothing behind it is not one that a block can be added to, and several parts have a type
     // of their own.
     let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
-    let is_sent = handed_over.is_none() && is_one_part && download.file.size > 0;
+    let takes_block = takes_block && handed_over.is_none() && is_one_part && size > 0;
     let digest = head.digest_asked_for(headers);
-    let lines = match takes_lines && is_sent && digest.is_none() {
-        true => head.lines(lives),
-        false => None,
-    };
-    if lines.is_none() {
+    if takes_block && digest.is_none() {
+        context.header_block = head.header_block(lives);
+    }
+    if context.header_block.is_none() {
         *response.headers_mut() = head.whole(lives);
     }
     if let Some(digest) = digest {
         response.headers_mut().insert(REPR_DIGEST, digest.clone());
     }
-    let is_whole_file = method != Method::HEAD && selection.is_all_of(download.file.size);
+    let is_whole_file = method != Method::HEAD && selection.is_all_of(size);
+    // 9.
     match handed_over {
         // Which part is sent, if any can be, is for the proxy to say.
         Some((name, file)) if selection != Selection::Unsatisfiable => {
             response.headers_mut().insert(name, file);
         }
-        _ => send(
-            &mut response,
-            selection,
-            download,
-            exchange.trace.trace_id.as_str(),
-        )?,
+        _ => {
+            let boundary = context.trace.trace_id.as_str();
+            send(&mut response, selection, opened, boundary)?;
+        }
     }
-    Ok(Answer {
-        response,
-        lines,
-        is_whole_file,
-    })
+    Ok((response, is_whole_file))
 }
 
-/// Whether there is a condition or a `Range`: most requests have none, and are looked through once.
-fn asks_more(headers: &HeaderMap) -> bool {
-    let asks = [
-        IF_MATCH,
-        IF_MODIFIED_SINCE,
-        IF_NONE_MATCH,
-        IF_UNMODIFIED_SINCE,
-        RANGE,
-    ];
-    headers.keys().any(|name| asks.contains(name))
-}
-
-/// The request's conditions. Several lines of one header count as one list; a date that is there twice,
-/// or is none, is ignored.
-fn conditions(headers: &HeaderMap) -> Conditions {
-    let date = |name: HeaderName| {
-        let mut lines = headers.get_all(name).iter();
-        let only = lines.next().filter(|_| lines.next().is_none());
-        only.and_then(|line| line.to_str().ok()).and_then(http_date)
-    };
-    let tags = |name: HeaderName| {
-        let lines = headers.get_all(name).iter();
-        let texts: Vec<_> = lines
-            .map(|line| String::from_utf8_lossy(line.as_bytes()))
-            .collect();
-        (!texts.is_empty()).then(|| EntityTags::parse(&texts.join(",")))
-    };
-    Conditions {
-        if_match: tags(IF_MATCH),
-        if_unmodified_since: date(IF_UNMODIFIED_SINCE),
-        if_none_match: tags(IF_NONE_MATCH),
-        if_modified_since: date(IF_MODIFIED_SINCE),
-    }
-}
-
-/// What the request's `Range` selects. A header that is there twice or is malformed is ignored, as
-/// RFC 9110 §14.2 allows.
-fn selected(headers: &HeaderMap, validators: &Validators, size: u64) -> Selection {
-    let mut lines = headers.get_all(RANGE).iter();
-    let only = lines.next().filter(|_| lines.next().is_none());
-    let ranges = only
-        .and_then(|line| line.to_str().ok())
-        .and_then(RangeSet::parse);
-    let Some(ranges) = ranges else {
-        return Selection::Whole;
-    };
-    let same_bytes = headers.get(IF_RANGE).is_none_or(|condition| {
-        condition
-            .to_str()
-            .is_ok_and(|condition| validators.let_range_through(condition))
-    });
-    if same_bytes {
-        ranges.resolve(size)
-    } else {
-        Selection::Whole
-    }
-}
-
+/// Makes the selected bytes the body, with the headers that say which they are.
 fn send(
     response: &mut Response<Body>,
     selection: Selection,
-    download: Download,
+    opened: Download,
     boundary: &str,
 ) -> Result<(), Problem> {
-    let size = download.file.size;
+    let size = opened.file.size;
     let body = match selection {
         Selection::Whole => {
             if size == 0 {
                 // hyper leaves a length of 0 out of its answer to HEAD.
                 set(response, CONTENT_LENGTH, "0");
             }
-            Body::region(download.content, 0, size)
+            Body::region(opened.content, 0, size)
         }
         Selection::Unsatisfiable => return Err(Problem::RangeNotSatisfiable { size }),
         Selection::Part(range) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             set(response, CONTENT_RANGE, &content_range(&range, size));
-            Body::region(download.content, range.start, range.end)
+            Body::region(opened.content, range.start, range.end)
         }
         Selection::Parts(ranges) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -217,7 +237,7 @@ fn send(
                 CONTENT_TYPE,
                 &format!("multipart/byteranges; boundary={boundary}"),
             );
-            parts(&ranges, &download, boundary)
+            parts(&ranges, &opened, boundary)
         }
     };
     *response.body_mut() = body;
@@ -226,21 +246,17 @@ fn send(
 
 /// Several parts as `multipart/byteranges` (RFC 9110, §14.6). The boundary is drawn anew for every
 /// answer, so no file can hold it on purpose.
-fn parts(ranges: &[Range<u64>], download: &Download, boundary: &str) -> Body {
+fn parts(ranges: &[Range<u64>], opened: &Download, boundary: &str) -> Body {
     let mut bodies = VecDeque::new();
     for range in ranges {
         let (kind, place) = (
-            download.content_type(),
-            content_range(range, download.file.size),
+            opened.content_type(),
+            content_range(range, opened.file.size),
         );
         let head =
             format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: {place}\r\n\r\n");
         bodies.push_back(Body::Full(Bytes::from(head)));
-        bodies.push_back(Body::region(
-            download.content.clone(),
-            range.start,
-            range.end,
-        ));
+        bodies.push_back(Body::region(opened.content.clone(), range.start, range.end));
     }
     bodies.push_back(Body::Full(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
     Body::Sequence(bodies)

@@ -4,7 +4,7 @@
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 
-use super::Exchange;
+use super::context::RequestContext;
 use super::multipart::Splitter;
 use super::part::{self, PartHead};
 use super::problem::Problem;
@@ -128,11 +128,11 @@ impl Form {
     /// A file that its organization has no room for is refused before the body is read, as far as it says how
     /// long it is, and else at the first byte too many. Without an organization no quota holds.
     pub(super) async fn read(
-        exchange: &mut Exchange<'_>,
+        context: &mut RequestContext<'_>,
         organization: Option<&OrganizationId>,
         fields: &Fields,
     ) -> Result<Self, Problem> {
-        let (gateway, headers) = (exchange.gateway, &exchange.request.headers);
+        let (gateway, headers) = (context.gateway(), &context.request.headers);
         let files_max = match fields.batch {
             [] => 1,
             _ => BATCH_FILES_MAX as u64,
@@ -141,7 +141,7 @@ impl Form {
         let body_max = files_bytes.saturating_add(OVERHEAD_BYTES_MAX);
         check_length(gateway, headers, body_max)?;
         let boundary = boundary(headers)?;
-        let body_min = exchange.body.length_min();
+        let body_min = context.body.length_min();
         let destination = Destination {
             gateway,
             organization,
@@ -153,7 +153,7 @@ impl Form {
             _ => destination.room(0).await?,
         };
         let mut parts = Parts {
-            body: exchange.body,
+            body: context.body,
             splitter: Splitter::new(&boundary),
             begun: 0,
             left: body_max,

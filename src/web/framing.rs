@@ -12,13 +12,21 @@ use hyper::{Method, Version};
 
 use super::problem::Problem;
 
+/// The longest request target, in bytes. The longest link, its name encoded twice over, is under half of it.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
 /// Refuses a head with a `Host` that is missing, doubled or malformed, with any `Transfer-Encoding`
-/// other than `chunked` alone, or whose target is no path, or a URL of a malformed authority. In HTTP/2 the
+/// other than `chunked` alone, or whose target is too long or no path, or a URL of a malformed authority. In HTTP/2 the
 /// `:authority` takes the place of the `Host`; one that is there beside it must be the same.
 pub(super) fn check(request: &Parts) -> Result<(), Problem> {
     check_coding(&request.headers)?;
     check_host(request)?;
-    check_target(request)
+    check_target(request)?;
+    let target = request.uri.path_and_query();
+    match target.map_or(0, |target| target.as_str().len()) {
+        0..=TARGET_BYTES_MAX => Ok(()),
+        _ => Err(Problem::TargetTooLong),
+    }
 }
 
 /// `*` is for OPTIONS and a host alone for CONNECT, which is no method of ours (RFC 9112, §3.2).

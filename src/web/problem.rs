@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::gateway::refusal::{FieldFault, Refusal};
 
-/// Why a request was not answered as asked. Each API style maps these to its own envelope.
+/// Why a request was not answered as asked. Each API dialect maps these to its own envelope.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The gateway's own no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The style does not let files of this purpose be downloaded.
+    /// The API dialect does not let files of this purpose be downloaded.
     #[error("files of this purpose cannot be downloaded")]
     PurposeDenied,
     /// No call has this path.
@@ -25,7 +25,7 @@ pub enum Problem {
     /// No call has this method.
     #[error("the method is not implemented")]
     UnknownMethod,
-    /// The request target is longer than [`super::TARGET_BYTES_MAX`].
+    /// The request target is longer than [`super::framing::TARGET_BYTES_MAX`].
     #[error("the request target is too long")]
     TargetTooLong,
     /// The head says what no head may say, or says in two ways what it must say once.

@@ -11,8 +11,8 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use super::Exchange;
 use super::body::Body;
+use super::context::RequestContext;
 use super::problem::Problem;
 use crate::gateway::download::{Download, LinkRequest, Presign, Verified};
 use crate::gateway::refusal::Refusal;
@@ -30,14 +30,14 @@ const SIGNED_MAX: u32 = 5;
 /// What was waited for on the way, the row or our own credentials, took time in which the link may have died:
 /// it is verified again, and what was signed earlier than in this second is signed again.
 pub(super) async fn url(
-    exchange: &Exchange<'_>,
+    context: &RequestContext<'_>,
     link: &LinkRequest<'_>,
     verified: &Verified<'_>,
 ) -> Result<Option<(Download, HeaderValue)>, Problem> {
     if verified.claims().ip().is_some() {
         return Ok(None);
     }
-    let gateway = exchange.gateway;
+    let gateway = context.gateway();
     let download = gateway.leave_with_store(verified).await?;
     for _ in 0..SIGNED_MAX {
         let lives = download.ends().since(gateway.clock().now());
@@ -46,7 +46,7 @@ pub(super) async fn url(
             gateway.verify_link(link).await?;
             return Err(Refusal::FileNotFound.into());
         }
-        let Some(url) = signed(exchange, &download, lives).await? else {
+        let Some(url) = signed(context, &download, lives).await? else {
             return Ok(None);
         };
         gateway.verify_link(link).await?;
@@ -60,16 +60,16 @@ pub(super) async fn url(
 
 /// A URL for a link that lives so many seconds.
 async fn signed(
-    exchange: &Exchange<'_>,
+    context: &RequestContext<'_>,
     download: &Download,
     lives: u64,
 ) -> Result<Option<HeaderValue>, Problem> {
-    let head = exchange.heads.of(download, exchange.settings);
-    let capped = exchange.settings.cap_cache_to_expiry.then_some(lives);
+    let head = context.shared.heads.of(download, context.settings());
+    let capped = context.settings().cap_cache_to_expiry.then_some(lives);
     let headers = head.whole(capped);
     let cache_control = headers.get(CACHE_CONTROL);
     let asked = Presign {
-        is_head: exchange.request.method == Method::HEAD,
+        is_head: context.request.method == Method::HEAD,
         seconds: lives.clamp(1, URL_SECONDS_MAX),
         content_type: &download.content_type(),
         disposition: &disposition(download),
@@ -77,8 +77,8 @@ async fn signed(
             .and_then(|value| value.to_str().ok())
             .unwrap_or("no-store"),
     };
-    let url = exchange
-        .gateway
+    let url = context
+        .gateway()
         .url_of_store(&download.file, &asked)
         .await?;
     // A URL is a header value.

@@ -1,4 +1,4 @@
-//! Response builders that every API style shares.
+//! Response builders that all API dialects share.
 
 use bytes::Bytes;
 use hyper::body::Body as HttpBody;
@@ -8,10 +8,10 @@ use hyper::header::{
 use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
-use super::trace::Trace;
+use super::trace::{Trace, X_REQUEST_ID};
 
-/// The header that answers which request this was.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How many seconds to wait before trying again what is unavailable now.
+pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// An answer in JSON that nobody may keep: it may hold a link, which is a credential, or an error, which
 /// may be gone in a second.

@@ -1,17 +1,22 @@
-//! Which call a path names, and which methods it has. 404, 405 and 501 are decided here, before any
-//! credential is looked at.
+//! A table of all calls: which one a path names, and which methods it has. 404, 405 and 501 are decided here,
+//! before any credential is looked at.
 //!
-//! Paths are matched as they were sent: nothing is decoded, folded or normalised, so one file has one
-//! path and a proxy cannot be made to disagree with us about it.
+//! A request's path is matched once, in [`RouteMatch::parse`], as it was sent: nothing is decoded, folded or
+//! normalised, so one file has one path and a proxy cannot be made to disagree with us about it.
 
 use hyper::Method;
-use memchr::memchr;
 
-use super::dialects::{aitronos, koodrive, qoder};
+use super::dialects::ApiDialect;
+use super::dialects::aitronos::call::Call as AitronosCall;
+use super::dialects::koodrive::call::Call as KooDriveCall;
+use super::dialects::qoder::call::Call as QoderCall;
+use super::file_path::{FilePath, organization_of};
 use super::problem::Problem;
-use super::verify;
 use crate::model::address::is_name_in_path;
 use crate::telemetry::metrics::Route as Kind;
+
+/// The path of [`Route::Verify`].
+const VERIFY: &str = "/verify";
 
 /// A call. Borrowed parts are path segments as sent: not empty, not decoded, not yet ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,54 +27,92 @@ pub enum Route<'a> {
     /// `/verify`: whether the link in a header opens.
     Verify,
     /// A call of the Aitronos API.
-    Aitronos(aitronos::Call<'a>),
+    Aitronos(AitronosCall<'a>),
     /// A call of the Qoder API.
-    Qoder(qoder::Call<'a>),
+    Qoder(QoderCall<'a>),
     /// A call of the KooDrive API.
-    KooDrive(koodrive::Call),
+    KooDrive(KooDriveCall),
 }
 
-/// The two segments that name a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FilePath<'a> {
-    /// The organization's segment.
-    pub organization: &'a str,
-    /// The file's segment.
-    pub file: &'a str,
+/// The match of a request's path, whatever its method.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteMatch<'a> {
+    /// The call that the path names, if it names one.
+    pub call: Option<Route<'a>>,
+    /// The API dialect among whose paths it is.
+    pub dialect: ApiDialect,
 }
 
-impl<'a> Route<'a> {
-    /// The call that `method` and `path` name.
-    pub fn parse(method: &Method, path: &'a str) -> Result<Self, Problem> {
+impl<'a> RouteMatch<'a> {
+    /// Matches the path as sent, else what follows the mount in it: a proxy in front may strip that or leave it.
+    /// Where neither names a call, whichever is among some API's own paths, so that its envelope tells the caller
+    /// so. `mount` is empty for none.
+    pub fn parse(mount: &str, sent: &'a str) -> Self {
+        let whole = Self::of_path(sent);
+        if mount.is_empty() || whole.call.is_some() {
+            return whole;
+        }
+        let below = sent.strip_prefix(mount);
+        let Some(below) = below.filter(|rest| rest.starts_with('/')) else {
+            return whole;
+        };
+        let below = Self::of_path(below);
+        if whole.dialect == ApiDialect::Aitronos || below.call.is_some() {
+            below
+        } else {
+            whole
+        }
+    }
+
+    fn of_path(path: &'a str) -> Self {
+        let call = Route::of_path(path);
+        let dialect = match call {
+            Some(call) => call.dialect(),
+            None => ApiDialect::of_path(path),
+        };
+        Self { call, dialect }
+    }
+
+    /// Returns the call, if it has this method.
+    ///
+    /// # Errors
+    /// `UnknownMethod`, `NoRoute` and `MethodNotAllowed`, the first of them that is true.
+    pub fn for_method(&self, method: &Method) -> Result<Route<'a>, Problem> {
         if !is_known(method) {
             return Err(Problem::UnknownMethod);
         }
-        let route = Self::of_path(path).ok_or(Problem::NoRoute)?;
-        let allowed = route.methods();
+        let call = self.call.ok_or(Problem::NoRoute)?;
+        let allowed = call.methods();
         if allowed.contains(&method.as_str()) {
-            Ok(route)
+            Ok(call)
         } else {
             Err(Problem::MethodNotAllowed { allowed })
         }
     }
+}
 
-    /// Whether the path names a call.
-    pub fn is_path(path: &str) -> bool {
-        Route::of_path(path).is_some()
-    }
-
+impl<'a> Route<'a> {
     fn of_path(path: &'a str) -> Option<Self> {
-        if path == verify::PATH {
+        if let Some((organization, rest)) = organization_of(path) {
+            return match FilePath::split(organization, rest) {
+                Some((at, Some(tail))) if is_byte_route(tail) => Some(Self::Download(at)),
+                Some((at, tail)) => AitronosCall::of_file(at, tail).map(Self::Aitronos),
+                None => AitronosCall::of_organization(organization, rest).map(Self::Aitronos),
+            };
+        }
+        if path == VERIFY {
             return Some(Self::Verify);
         }
-        let download = || FilePath::of_bytes(path).map(Self::Download);
-        let aitronos = || aitronos::Call::of_path(path).map(Self::Aitronos);
-        let qoder = || qoder::Call::of_path(path).map(Self::Qoder);
-        let koodrive = || koodrive::Call::of_path(path).map(Self::KooDrive);
-        download()
-            .or_else(aitronos)
-            .or_else(qoder)
-            .or_else(koodrive)
+        let qoder = QoderCall::of_path(path).map(Self::Qoder);
+        qoder.or_else(|| KooDriveCall::of_path(path).map(Self::KooDrive))
+    }
+
+    const fn dialect(&self) -> ApiDialect {
+        match self {
+            Self::Download(_) | Self::Verify | Self::Aitronos(_) => ApiDialect::Aitronos,
+            Self::Qoder(_) => ApiDialect::Qoder,
+            Self::KooDrive(_) => ApiDialect::KooDrive,
+        }
     }
 
     /// The methods of the call, as `Allow` lists them.
@@ -83,7 +126,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// What kind of call it is, in logs and numbers.
+    /// The kind of the call, for logs and metrics.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Download(_) => Kind::Download,
@@ -105,42 +148,17 @@ impl<'a> Route<'a> {
     }
 }
 
-impl<'a> FilePath<'a> {
-    /// Reads `/v1/organizations/{organization}/files/{file}/{last}`.
-    pub(super) fn before(path: &'a str, last: &str) -> Option<Self> {
-        let (at, tail) = Self::and_tail(path)?;
-        (tail == last).then_some(at)
-    }
-
-    /// Reads the path of the byte route: `…/{file}/download`, or `…/{file}/download/{name}`. The name is
-    /// for the programs that save a file under the last segment of its URL, and says nothing here.
-    pub(super) fn of_bytes(path: &'a str) -> Option<Self> {
-        const DOWNLOAD: &str = "download";
-        let (at, tail) = Self::and_tail(path)?;
-        if tail == DOWNLOAD {
-            return Some(at);
-        }
-        let name = tail.strip_prefix(DOWNLOAD)?.strip_prefix('/')?;
-        is_name_in_path(name).then_some(at)
-    }
-
-    /// Reads `/v1/organizations/{organization}/files/{file}/`, and what follows.
-    fn and_tail(path: &'a str) -> Option<(Self, &'a str)> {
-        let rest = path.strip_prefix("/v1/organizations/")?;
-        let (organization, rest) = cut(rest)?;
-        let (file, tail) = cut(rest.strip_prefix("files/")?)?;
-        let has_both = !organization.is_empty() && !file.is_empty();
-        has_both.then_some((Self { organization, file }, tail))
+/// Returns whether this follows the file in the path of the byte route: `download`, or `download/{name}`. The name
+/// is for the programs that save a file under the last segment of its URL, and says nothing here.
+fn is_byte_route(tail: &str) -> bool {
+    match tail.strip_prefix("download") {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix('/').is_some_and(is_name_in_path),
+        None => false,
     }
 }
 
-/// What stands before and behind the first `/`. Every request comes by here.
-fn cut(path: &str) -> Option<(&str, &str)> {
-    let at = memchr(b'/', path.as_bytes())?;
-    Some((path.get(..at)?, path.get(at + 1..)?))
-}
-
-/// The methods of RFC 9110 §9 and RFC 5789; any other is not implemented.
+/// Returns whether the method is one of RFC 9110 §9 or RFC 5789; any other is not implemented.
 pub(super) fn is_known(method: &Method) -> bool {
     let known = [
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
@@ -151,10 +169,10 @@ pub(super) fn is_known(method: &Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::web::dialects::aitronos::Call;
 
     fn parse(method: &str, path: &'static str) -> Result<Route<'static>, Problem> {
-        Route::parse(&Method::from_bytes(method.as_bytes()).unwrap(), path)
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        RouteMatch::parse("", path).for_method(&method)
     }
 
     #[test]
@@ -178,43 +196,39 @@ mod tests {
             (
                 "HEAD",
                 "/v1/organizations/o/files/f/content",
-                Route::Aitronos(Call::Content(at)),
+                Route::Aitronos(AitronosCall::Content(at)),
             ),
             (
                 "DELETE",
                 "/v1/organizations/o/files/f",
-                Route::Aitronos(Call::File(at)),
+                Route::Aitronos(AitronosCall::File(at)),
             ),
             (
                 "GET",
                 "/v1/organizations/o/files",
-                Route::Aitronos(Call::Files { organization: "o" }),
+                Route::Aitronos(AitronosCall::Files { organization: "o" }),
             ),
             (
                 "POST",
                 "/v1/organizations/o/files/upload",
-                Route::Aitronos(Call::Upload { organization: "o" }),
+                Route::Aitronos(AitronosCall::Upload { organization: "o" }),
             ),
             (
                 "POST",
                 "/koodrive/ose/v1/files/download",
-                Route::KooDrive(koodrive::Call::Links),
+                Route::KooDrive(KooDriveCall::Links),
             ),
-            ("POST", "/v1/files", Route::Qoder(qoder::Call::Files)),
-            (
-                "GET",
-                "/api/v1/cloud/files",
-                Route::Qoder(qoder::Call::Files),
-            ),
+            ("POST", "/v1/files", Route::Qoder(QoderCall::Files)),
+            ("GET", "/api/v1/cloud/files", Route::Qoder(QoderCall::Files)),
             (
                 "DELETE",
                 "/v1/files/f",
-                Route::Qoder(qoder::Call::File { file: "f" }),
+                Route::Qoder(QoderCall::File { file: "f" }),
             ),
             (
                 "HEAD",
                 "/api/v1/cloud/files/f/content",
-                Route::Qoder(qoder::Call::Content { file: "f" }),
+                Route::Qoder(QoderCall::Content { file: "f" }),
             ),
         ];
         for (method, path, route) in cases {
@@ -298,5 +312,36 @@ mod tests {
             parse("get", "/nowhere"),
             Err(Problem::UnknownMethod)
         ));
+    }
+
+    /// A proxy in front strips the path of `public_base_url` or leaves it.
+    #[test]
+    fn a_path_is_matched_with_the_mount_and_without_it() {
+        let at = FilePath {
+            organization: "o",
+            file: "f",
+        };
+        for (path, call, dialect) in [
+            (
+                "/m/v1/organizations/o/files/f/download",
+                Some(Route::Download(at)),
+                ApiDialect::Aitronos,
+            ),
+            (
+                "/v1/organizations/o/files/f/download",
+                Some(Route::Download(at)),
+                ApiDialect::Aitronos,
+            ),
+            ("/m/v1/files/f/x", None, ApiDialect::Qoder),
+            ("/mv1/files", None, ApiDialect::Aitronos),
+            ("/v1/files/m/x", None, ApiDialect::Qoder),
+        ] {
+            let matched = RouteMatch::parse("/m", path);
+            assert_eq!((matched.call, matched.dialect), (call, dialect), "{path}");
+        }
+        // The mount is among an API's own paths: what is below it counts only where it is a call.
+        let below = |path| RouteMatch::parse("/koodrive", path).dialect;
+        assert_eq!(below("/koodrive/nothing"), ApiDialect::KooDrive);
+        assert_eq!(below("/koodrive/v1/files"), ApiDialect::Qoder);
     }
 }

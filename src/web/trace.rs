@@ -7,8 +7,10 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
-use super::reply;
-use super::style::Style;
+use super::dialects::ApiDialect;
+
+/// The header that names the request in its answer.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest request id that a caller may choose, in characters.
 const REQUEST_ID_CHARS_MAX: usize = 128;
@@ -22,24 +24,24 @@ pub(super) const TRACEID_CHARS: usize = 58;
 /// How long a UUID is, in characters.
 const UUID_CHARS: usize = 36;
 
-/// Names one request in answers and in the log.
+/// The ids of one request, in answers and in the log.
 #[derive(Clone, Debug)]
 pub struct Trace {
     /// A fresh UUIDv4, whatever the caller sent.
     pub trace_id: TraceId,
-    /// The `X-Request-Id` that came with it.
-    request_id: Option<Sent>,
+    /// The client-supplied request id: the `X-Request-Id` that came with it.
+    request_id: Option<ClientSupplied>,
     /// The `X-Traceid` that did, where the API has that header.
-    traceid: Option<Sent>,
-    /// Whose API it is a request of.
-    style: Style,
+    traceid: Option<ClientSupplied>,
+    /// The API dialect that it is a request of.
+    dialect: ApiDialect,
     /// True if a trusted proxy sent it.
     is_from_proxy: bool,
 }
 
-/// An id that came with a request.
+/// A client-supplied id.
 #[derive(Clone, Debug)]
-struct Sent {
+struct ClientSupplied {
     /// The first line of the header.
     value: HeaderValue,
     /// True if answers may repeat it.
@@ -79,24 +81,24 @@ impl fmt::Debug for TraceId {
 }
 
 impl Trace {
-    /// The ids of a request with these headers, in this API style. `X-Traceid` is KooDrive's alone.
+    /// The ids of a request with these headers, in this API dialect. `X-Traceid` is KooDrive's alone.
     /// `is_from_proxy`: whether the peer is a trusted proxy, whose word counts.
-    pub fn of(headers: &HeaderMap, style: Style, is_from_proxy: bool) -> Self {
+    pub fn of(headers: &HeaderMap, dialect: ApiDialect, is_from_proxy: bool) -> Self {
         let sent = |name: &HeaderName, is_good: fn(&[u8]) -> bool| {
             let mut lines = headers.get_all(name).iter();
             let value = lines.next()?.clone();
-            Some(Sent {
+            Some(ClientSupplied {
                 is_repeatable: is_good(value.as_bytes()),
                 is_only: lines.next().is_none(),
                 value,
             })
         };
-        let is_koodrive = style == Style::KooDrive;
+        let is_koodrive = dialect == ApiDialect::KooDrive;
         Self {
             trace_id: TraceId::random(),
-            request_id: sent(&reply::X_REQUEST_ID, is_request_id),
+            request_id: sent(&X_REQUEST_ID, is_request_id),
             traceid: is_koodrive.then(|| sent(&X_TRACEID, is_traceid)).flatten(),
-            style,
+            dialect,
             is_from_proxy,
         }
     }
@@ -104,14 +106,14 @@ impl Trace {
     /// What an answer calls the request: the caller's own id if it can be repeated, else the trace id. Not for
     /// the log, which is [`Trace::logged_request_id`]'s.
     pub fn request_id(&self) -> &str {
-        let own = self.request_id.as_ref().and_then(Sent::repeated);
+        let own = self.request_id.as_ref().and_then(ClientSupplied::repeated);
         own.and_then(|own| own.to_str().ok())
             .unwrap_or(self.trace_id.as_str())
     }
 
     /// The same as the header `X-Request-Id`.
     pub fn request_id_header(&self) -> HeaderValue {
-        let own = self.request_id.as_ref().and_then(Sent::repeated);
+        let own = self.request_id.as_ref().and_then(ClientSupplied::repeated);
         own.cloned()
             .unwrap_or_else(|| header(self.trace_id.as_str()))
     }
@@ -119,22 +121,22 @@ impl Trace {
     /// What `X-Traceid` answers: the caller's own if it is one, else one made of the trace id, its 32
     /// digits and then zeros.
     pub fn traceid(&self) -> HeaderValue {
-        let own = self.own_traceid().cloned();
+        let own = self.client_traceid().cloned();
         own.unwrap_or_else(|| {
             let hex = self.trace_id.as_str().replace('-', "");
             header(&format!("{hex:0<TRACEID_CHARS$}"))
         })
     }
 
-    /// Whether that is the caller's own.
-    pub fn is_own_traceid(&self) -> bool {
-        self.own_traceid().is_some()
+    /// Returns whether that is the client-supplied one.
+    pub fn has_client_traceid(&self) -> bool {
+        self.client_traceid().is_some()
     }
 
     /// The one `X-Traceid` that came with the request, if it is one.
-    fn own_traceid(&self) -> Option<&HeaderValue> {
+    fn client_traceid(&self) -> Option<&HeaderValue> {
         let sent = self.traceid.as_ref().filter(|sent| sent.is_only);
-        sent.and_then(Sent::repeated)
+        sent.and_then(ClientSupplied::repeated)
     }
 
     /// The request's id for the log: the trace id, unless one was sent. Of that the log has what `hash` makes
@@ -150,7 +152,7 @@ impl Trace {
     /// the one that is answered.
     pub fn logged_traceid(&self, hash: impl FnOnce(&[u8]) -> String) -> Option<Cow<'_, str>> {
         match &self.traceid {
-            _ if self.style != Style::KooDrive => None,
+            _ if self.dialect != ApiDialect::KooDrive => None,
             None => self
                 .traceid()
                 .to_str()
@@ -161,7 +163,7 @@ impl Trace {
     }
 }
 
-impl Sent {
+impl ClientSupplied {
     /// The id, if answers may repeat it.
     fn repeated(&self) -> Option<&HeaderValue> {
         self.is_repeatable.then_some(&self.value)
@@ -197,7 +199,7 @@ mod tests {
     fn request_id(sent: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", HeaderValue::from_str(sent).unwrap());
-        let trace = Trace::of(&headers, Style::Aitronos, false);
+        let trace = Trace::of(&headers, ApiDialect::Aitronos, false);
         trace.request_id_header().to_str().unwrap().to_owned()
     }
 
@@ -207,7 +209,7 @@ mod tests {
         for sent in ["", "a b", "a/b", "<x>", &"x".repeat(129)] {
             assert!(Uuid::parse_str(&request_id(sent)).is_ok(), "{sent}");
         }
-        let drawn = || Trace::of(&HeaderMap::new(), Style::Aitronos, false).trace_id;
+        let drawn = || Trace::of(&HeaderMap::new(), ApiDialect::Aitronos, false).trace_id;
         assert_ne!(drawn(), drawn());
     }
 
@@ -216,11 +218,11 @@ mod tests {
         let own = "a_".repeat(TRACEID_CHARS / 2);
         let mut headers = HeaderMap::new();
         headers.insert(X_TRACEID, HeaderValue::from_str(&own).unwrap());
-        let trace = Trace::of(&headers, Style::KooDrive, false);
-        assert!(trace.is_own_traceid() && trace.traceid() == own);
-        let trace = Trace::of(&headers, Style::Aitronos, false);
+        let trace = Trace::of(&headers, ApiDialect::KooDrive, false);
+        assert!(trace.has_client_traceid() && trace.traceid() == own);
+        let trace = Trace::of(&headers, ApiDialect::Aitronos, false);
         let made = trace.traceid();
-        assert!(!trace.is_own_traceid());
+        assert!(!trace.has_client_traceid());
         let digits = trace.trace_id.as_str().replace('-', "");
         assert_eq!(made.to_str().unwrap(), digits + &"0".repeat(26));
     }
@@ -233,7 +235,7 @@ mod tests {
             for (name, value) in lines {
                 headers.append(*name, HeaderValue::from_str(value).unwrap());
             }
-            let trace = Trace::of(&headers, Style::KooDrive, is_from_proxy);
+            let trace = Trace::of(&headers, ApiDialect::KooDrive, is_from_proxy);
             let hash = |text: &[u8]| format!("{} bytes", text.len());
             let ids = [
                 trace.logged_request_id(hash),

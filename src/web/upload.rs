@@ -6,12 +6,13 @@ use hyper::header::{HeaderName, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::body::Body;
-use super::deed::Teller;
+use super::context::RequestContext;
 use super::form::{BatchFile, Fields, Form, Texts};
 use super::problem::Problem;
-use super::style::RETRY_AFTER_SECONDS;
+use super::recorder::EventRecorder;
+use super::reply::RETRY_AFTER_SECONDS;
 use super::trace::Trace;
-use super::{Exchange, form, header, reply};
+use super::{form, header, reply};
 use crate::gateway::idempotency::{Completed, Fingerprint, HeldKey, KEY_CHARS_MAX, UnderKey};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
@@ -49,7 +50,7 @@ pub(super) enum Uploaded<'a> {
 }
 
 /// How an API dialect takes uploads.
-pub(super) struct Dialect {
+pub(super) struct UploadDialect {
     /// Its name. Requests of two dialects are never the same.
     pub(super) name: &'static str,
     /// What it calls the parts.
@@ -82,31 +83,31 @@ struct Given {
 /// part's. Nothing is stored of a form that is refused as a whole, nor of one whose idempotency key was
 /// completed before: that is answered again.
 pub(super) async fn take_in(
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
     caller: Principal,
-    dialect: &'static Dialect,
+    dialect: &'static UploadDialect,
 ) -> Result<Response<Body>, Problem> {
-    let under_key = match idempotency_key(&exchange.request.headers)? {
-        Some(key) => Some(exchange.gateway.claim_key(&caller, key).await?),
+    let under_key = match idempotency_key(&context.request.headers)? {
+        Some(key) => Some(context.gateway().claim_key(&caller, key).await?),
         None => None,
     };
     let (status, text) = match under_key {
         Some(UnderKey::Completed(completed)) => {
-            return again(exchange, &caller, dialect, completed).await;
+            return again(context, &caller, dialect, completed).await;
         }
-        Some(UnderKey::Nothing(held)) => match read(exchange, &caller, dialect, None).await {
-            Ok(described) => complete(exchange, dialect, described, held).await?,
+        Some(UnderKey::Nothing(held)) => match read(context, &caller, dialect, None).await {
+            Ok(described) => add(context, dialect, described, Some(held)).await?,
             Err(problem) => {
                 held.release().await;
                 return Err(problem);
             }
         },
         None => {
-            let described = read(exchange, &caller, dialect, None).await?;
-            add(exchange, dialect, described).await?
+            let described = read(context, &caller, dialect, None).await?;
+            add(context, dialect, described, None).await?
         }
     };
-    Ok(answered(status, exchange.trace, text))
+    Ok(answered(status, &context.trace, text))
 }
 
 /// The answer to an upload. A batch has a body of its own also where nothing of it was stored, for now perhaps.
@@ -133,14 +134,14 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 
 /// Reads the form and describes its files; as they were taken before, if they were.
 async fn read(
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
     caller: &Principal,
-    dialect: &Dialect,
+    dialect: &UploadDialect,
     given: Option<&Given>,
 ) -> Result<Described, Problem> {
     // What is only compared is not to stay, and needs no room.
     let organization = given.is_none().then_some(&caller.organization);
-    let mut form = Form::read(exchange, organization, &dialect.fields).await?;
+    let mut form = Form::read(context, organization, &dialect.fields).await?;
     let batch = std::mem::take(&mut form.files);
     let is_batch = !batch.is_empty();
     let mut described = Described {
@@ -158,7 +159,7 @@ async fn read(
             name,
             declared_type: file.declared_type,
         };
-        let taken = described.take(exchange, caller, &form.texts, String::new(), Ok(one));
+        let taken = described.take(context, caller, &form.texts, String::new(), Ok(one));
         taken.await?;
         return Ok(described);
     }
@@ -167,7 +168,7 @@ async fn read(
             described.fingerprint.add_refused(&part.filename);
             continue;
         }
-        let taken = described.take(exchange, caller, &form.texts, part.filename, part.taken);
+        let taken = described.take(context, caller, &form.texts, part.filename, part.taken);
         taken.await?;
     }
     Ok(described)
@@ -177,7 +178,7 @@ impl Described {
     /// Makes a file durable and describes it. One that is refused by itself refuses no other of a batch.
     async fn take(
         &mut self,
-        exchange: &Exchange<'_>,
+        context: &RequestContext<'_>,
         caller: &Principal,
         texts: &Texts,
         filename: String,
@@ -186,7 +187,7 @@ impl Described {
         let stored = match taken {
             Ok(file) => {
                 let new = new_file(caller, texts, file.name, file.declared_type);
-                let stored = exchange.gateway.store(file.upload).await;
+                let stored = context.gateway().store(file.upload).await;
                 stored.map(|bytes| (bytes, new))
             }
             Err(refusal) => Err(refusal),
@@ -194,7 +195,7 @@ impl Described {
         let refused = match stored {
             Ok((bytes, new)) => {
                 self.fingerprint.add(&new, bytes.sha256());
-                self.kept.push(exchange.gateway.describe(bytes, new)?);
+                self.kept.push(context.gateway().describe(bytes, new)?);
                 None
             }
             Err(refusal) if self.is_batch && form::is_of_one_file(&refusal) => {
@@ -253,35 +254,12 @@ fn new_file(
     }
 }
 
-/// Adds the rows, and answers.
+/// Adds the rows, completes the key with the answer, if there is one, and answers.
 async fn add(
-    exchange: &Exchange<'_>,
-    dialect: &Dialect,
+    context: &RequestContext<'_>,
+    dialect: &UploadDialect,
     described: Described,
-) -> Result<(StatusCode, Vec<u8>), Problem> {
-    let Described {
-        is_batch,
-        files,
-        kept,
-        ..
-    } = described;
-    let gateway = Arc::clone(exchange.gateway);
-    let store = async move { Ok(gateway.add_kept(kept).await) };
-    let added = exchange
-        .carry_out(store, |teller, added| tell(teller, added))
-        .await?;
-    let added = expect_one(is_batch, added)?;
-    let uploaded = uploaded(is_batch, &files, &added)?;
-    log_refused(exchange, &uploaded);
-    Ok((dialect.answer)(&uploaded))
-}
-
-/// As [`add`], and completes the key with the answer.
-async fn complete(
-    exchange: &Exchange<'_>,
-    dialect: &Dialect,
-    described: Described,
-    held: HeldKey,
+    held: Option<HeldKey>,
 ) -> Result<(StatusCode, Vec<u8>), Problem> {
     let Described {
         is_batch,
@@ -289,8 +267,11 @@ async fn complete(
         kept,
         fingerprint,
     } = described;
-    let (gateway, answer) = (Arc::clone(exchange.gateway), dialect.answer);
+    let (gateway, answer) = (Arc::clone(context.gateway()), dialect.answer);
     let store = async move {
+        let Some(held) = held else {
+            return Ok((gateway.add_kept(kept).await, files));
+        };
         let write = |added: &[Result<FileRecord, Refusal>]| {
             let (status, text) = answer(&uploaded(is_batch, &files, added)?);
             let text = String::from_utf8(text);
@@ -300,20 +281,20 @@ async fn complete(
         let added = gateway.complete_key(held, kept, fingerprint.finish(), write);
         Ok((added.await?, files))
     };
-    let completed = exchange.carry_out(store, |teller, (added, _)| tell(teller, added));
-    let (added, files) = completed.await?;
+    let added = context.carry_out(store, |recorder, (added, _)| record(recorder, added));
+    let (added, files) = added.await?;
     let added = expect_one(is_batch, added)?;
     let uploaded = uploaded(is_batch, &files, &added)?;
-    log_refused(exchange, &uploaded);
+    log_refused(context, &uploaded);
     Ok(answer(&uploaded))
 }
 
 /// Logs why files of a batch were not stored, with the request's trace id: the request itself is answered.
-fn log_refused(exchange: &Exchange<'_>, uploaded: &Uploaded<'_>) {
+fn log_refused(context: &RequestContext<'_>, uploaded: &Uploaded<'_>) {
     let Uploaded::Batch(files) = uploaded else {
         return;
     };
-    let trace_id = exchange.trace.trace_id.as_str();
+    let trace_id = context.trace.trace_id.as_str();
     for (number, file) in files.iter().enumerate() {
         match file.stored {
             Ok(_) => {}
@@ -333,25 +314,25 @@ fn log_refused(exchange: &Exchange<'_>, uploaded: &Uploaded<'_>) {
 
 /// Answers what was answered before, if the same was asked.
 async fn again(
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
     caller: &Principal,
-    dialect: &Dialect,
+    dialect: &UploadDialect,
     completed: Completed,
 ) -> Result<Response<Body>, Problem> {
     let given = Given::read(completed)?;
-    let described = read(exchange, caller, dialect, Some(&given)).await?;
-    exchange.gateway.discard(described.kept).await?;
+    let described = read(context, caller, dialect, Some(&given)).await?;
+    context.gateway().discard(described.kept).await?;
     if described.fingerprint.finish() != given.fingerprint {
         return Err(Refusal::KeyOfAnother.into());
     }
-    let mut response = answered(given.status, exchange.trace, given.text.into_bytes());
+    let mut response = answered(given.status, &context.trace, given.text.into_bytes());
     reply::set(&mut response, IDEMPOTENT_REPLAYED, "true");
     Ok(response)
 }
 
-fn tell(teller: &Teller, added: &[Result<FileRecord, Refusal>]) {
-    for record in added.iter().flatten() {
-        teller.uploaded(record);
+fn record(recorder: EventRecorder<'_>, added: &[Result<FileRecord, Refusal>]) {
+    for file in added.iter().flatten() {
+        recorder.uploaded(file);
     }
 }
 

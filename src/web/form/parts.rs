@@ -7,11 +7,11 @@ use super::{OVERHEAD_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::gateway::refusal::FieldFault;
 use crate::web::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter, Unreadable};
 use crate::web::problem::Problem;
-use crate::web::received::Received;
+use crate::web::request_body::RequestBody;
 
 /// The parts of the form, while they come in.
 pub(super) struct Parts<'a> {
-    pub(super) body: &'a mut Received,
+    pub(super) body: &'a mut RequestBody,
     pub(super) splitter: Splitter,
     /// How many parts have begun, for the log.
     pub(super) begun: usize,
@@ -107,7 +107,7 @@ impl Parts<'_> {
 
 /// Reads what follows the form's last line. It means nothing (RFC 2046, §5.1.1), but a body that breaks
 /// off even there was not sent whole, and is not answered with a yes.
-pub(super) async fn read_to_end(body: &mut Received) -> Result<(), Problem> {
+pub(super) async fn read_to_end(body: &mut RequestBody) -> Result<(), Problem> {
     let limit = OVERHEAD_BYTES_MAX;
     let mut left = limit;
     while let Some(chunk) = body.chunk().await? {

@@ -8,16 +8,19 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
-use crate::telemetry::metrics::{Route, Style};
 use crate::web::body::Body;
+use crate::web::context::RequestContext;
+use crate::web::dialects::ApiDialect;
+use crate::web::file_path::FilePath;
 use crate::web::form::{Fields, TextField};
 use crate::web::problem::Problem;
-use crate::web::route::FilePath;
-use crate::web::upload::{Dialect, Uploaded};
-use crate::web::{Exchange, credential, query, reply, upload};
+use crate::web::upload::{UploadDialect, Uploaded};
+use crate::web::{credential, query, reply, upload};
 
+use call::Call;
 pub use wire::{LinkNamed, link_named};
 
+pub mod call;
 pub(in crate::web) mod refusal;
 mod revoke;
 mod wire;
@@ -37,123 +40,26 @@ const UPLOAD_FIELDS: Fields = Fields {
 };
 
 /// Uploads of this API.
-const UPLOAD: Dialect = Dialect {
+const UPLOAD: UploadDialect = UploadDialect {
     name: "aitronos",
     fields: UPLOAD_FIELDS,
     answer: uploaded,
 };
 
-/// A call of this API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call<'a> {
-    /// `…/files/{file}/content`: mint.
-    Content(FilePath<'a>),
-    /// `…/files/{file}`: retrieve and delete.
-    File(FilePath<'a>),
-    /// `…/files`: list.
-    Files {
-        /// The organization's segment.
-        organization: &'a str,
-    },
-    /// `…/files/upload`.
-    Upload {
-        /// The organization's segment.
-        organization: &'a str,
-    },
-    /// `/v1/organizations/{organization}/links/revoke`.
-    RevokeLink {
-        /// The organization's segment.
-        organization: &'a str,
-    },
-    /// `…/files/{file}/revoke`.
-    RevokeFile(FilePath<'a>),
-    /// `/v1/organizations/{organization}/revoke`.
-    RevokeOrganization {
-        /// The organization's segment.
-        organization: &'a str,
-    },
-}
-
-impl<'a> Call<'a> {
-    /// The call that the path names.
-    pub fn of_path(path: &'a str) -> Option<Self> {
-        if let Some(at) = FilePath::before(path, "content") {
-            return Some(Self::Content(at));
-        }
-        if let Some(at) = FilePath::before(path, "revoke") {
-            return Some(Self::RevokeFile(at));
-        }
-        let rest = path.strip_prefix("/v1/organizations/")?;
-        let (organization, rest) = rest.split_once('/')?;
-        if organization.is_empty() {
-            return None;
-        }
-        match rest {
-            "files" => Some(Self::Files { organization }),
-            "files/upload" => Some(Self::Upload { organization }),
-            "links/revoke" => Some(Self::RevokeLink { organization }),
-            "revoke" => Some(Self::RevokeOrganization { organization }),
-            rest => {
-                let file = rest.strip_prefix("files/")?;
-                let whole = !file.is_empty() && !file.contains('/');
-                whole.then_some(Self::File(FilePath { organization, file }))
-            }
-        }
-    }
-
-    /// The methods of the call, as `Allow` lists them.
-    pub const fn methods(&self) -> &'static [&'static str] {
-        match self {
-            Self::Content(_) | Self::Files { .. } => &["GET", "HEAD"],
-            Self::File(_) => &["GET", "HEAD", "DELETE"],
-            Self::Upload { .. }
-            | Self::RevokeLink { .. }
-            | Self::RevokeFile(_)
-            | Self::RevokeOrganization { .. } => &["POST"],
-        }
-    }
-
-    /// What kind of call it is, in logs and numbers.
-    pub const fn kind(&self) -> Route {
-        match self {
-            Self::Content(_) => Route::AitronosContent,
-            Self::File(_) => Route::AitronosFile,
-            Self::Files { .. } => Route::AitronosFiles,
-            Self::Upload { .. } => Route::AitronosUpload,
-            Self::RevokeLink { .. } => Route::RevokeLink,
-            Self::RevokeFile(_) => Route::RevokeFile,
-            Self::RevokeOrganization { .. } => Route::RevokeOrganization,
-        }
-    }
-
-    /// The organization and the file in the path, as they were sent.
-    pub const fn names(&self) -> (Option<&'a str>, Option<&'a str>) {
-        match self {
-            Self::Content(at) | Self::File(at) | Self::RevokeFile(at) => {
-                (Some(at.organization), Some(at.file))
-            }
-            Self::Files { organization }
-            | Self::Upload { organization }
-            | Self::RevokeLink { organization }
-            | Self::RevokeOrganization { organization } => (Some(organization), None),
-        }
-    }
-}
-
 /// Answers a call.
 pub(in crate::web) async fn answer(
     call: Call<'_>,
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
 ) -> Result<Response<Body>, Problem> {
     match call {
-        Call::Content(at) => mint(exchange, at).await,
-        Call::File(at) => file(exchange, at).await,
-        Call::Files { organization } => list(exchange, organization).await,
-        Call::Upload { organization } => take_in(exchange, organization).await,
-        Call::RevokeLink { organization } => revoke::link(exchange, organization).await,
-        Call::RevokeFile(at) => revoke::links_of_file(exchange, at).await,
+        Call::Content(at) => mint(context, at).await,
+        Call::File(at) => file(context, at).await,
+        Call::Files { organization } => list(context, organization).await,
+        Call::Upload { organization } => take_in(context, organization).await,
+        Call::RevokeLink { organization } => revoke::link(context, organization).await,
+        Call::RevokeFile(at) => revoke::links_of_file(context, at).await,
         Call::RevokeOrganization { organization } => {
-            revoke::links_of_organization(exchange, organization).await
+            revoke::links_of_organization(context, organization).await
         }
     }
 }
@@ -161,31 +67,27 @@ pub(in crate::web) async fn answer(
 /// `GET …/files/{file}/content`, and `GET …/files/{file}/download` without a link's parameters: mints
 /// a signed URL. Unless asked for, no claim is signed.
 pub(in crate::web) async fn mint(
-    exchange: &Exchange<'_>,
+    context: &RequestContext<'_>,
     at: FilePath<'_>,
 ) -> Result<Response<Body>, Problem> {
-    let caller = caller(exchange, at.organization, Scope::Mint).await?;
-    let options = query::mint_options(exchange.query())?;
-    let minted = exchange
-        .gateway
+    let caller = caller(context, at.organization, Scope::Mint).await?;
+    let options = query::mint_options(context.query())?;
+    let minted = context
+        .gateway()
         .mint(&caller, at.file, &options, None)
         .await?;
-    exchange.log_minted(Style::Aitronos, &caller, &minted);
-    Ok(reply::json(
-        StatusCode::OK,
-        exchange.trace,
-        wire::content(&minted),
-    ))
+    context.log_minted(ApiDialect::Aitronos, &caller, &minted);
+    Ok(context.json(wire::content(&minted)))
 }
 
 /// `POST …/files/upload`: takes one file in, or a batch of some. A batch of which no file was stored has the
 /// status of what is wrong with the first.
 async fn take_in(
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
     organization: &str,
 ) -> Result<Response<Body>, Problem> {
-    let caller = caller(exchange, organization, Scope::Write).await?;
-    upload::take_in(exchange, caller, &UPLOAD).await
+    let caller = caller(context, organization, Scope::Write).await?;
+    upload::take_in(context, caller, &UPLOAD).await
 }
 
 /// The answer to an upload.
@@ -199,51 +101,54 @@ fn uploaded(uploaded: &Uploaded<'_>) -> (StatusCode, Vec<u8>) {
         Some(fault) if files.iter().all(|file| file.stored.is_err()) => refusal::status(fault),
         _ => StatusCode::CREATED,
     };
-    (status, wire::batch(files))
+    let stored = files.iter().filter_map(|file| file.stored.ok());
+    let failed = files.iter().filter_map(|file| {
+        Some(wire::FailedFile {
+            error: refusal::sentence(file.stored.err()?),
+            filename: refusal::cut(file.filename),
+        })
+    });
+    (status, wire::batch(stored, failed.collect()))
 }
 
 /// `GET …/files?page&limit`: a numbered page, newest first.
-async fn list(exchange: &Exchange<'_>, organization: &str) -> Result<Response<Body>, Problem> {
-    let caller = caller(exchange, organization, Scope::Read).await?;
-    let wanted = query::page_wanted(exchange.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
+async fn list(context: &RequestContext<'_>, organization: &str) -> Result<Response<Body>, Problem> {
+    let caller = caller(context, organization, Scope::Read).await?;
+    let wanted = query::page_wanted(context.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let (page, limit) = (wanted.page, wanted.limit);
-    let found = exchange
-        .gateway
+    let found = context
+        .gateway()
         .numbered_page(&caller.organization, page, limit)
         .await?;
     let text = wire::page(&found.files, found.total, page, limit);
-    Ok(reply::json(StatusCode::OK, exchange.trace, text))
+    Ok(context.json(text))
 }
 
 /// `GET …/files/{file}`: one file object. `DELETE` there deletes it, 204.
-async fn file(exchange: &Exchange<'_>, at: FilePath<'_>) -> Result<Response<Body>, Problem> {
-    let delete = exchange.request.method == Method::DELETE;
+async fn file(context: &RequestContext<'_>, at: FilePath<'_>) -> Result<Response<Body>, Problem> {
+    let delete = context.request.method == Method::DELETE;
     let scope = if delete { Scope::Write } else { Scope::Read };
-    let caller = caller(exchange, at.organization, scope).await?;
+    let caller = caller(context, at.organization, scope).await?;
     let id = FileId::parse(at.file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
-        exchange.delete(caller, id).await?;
-        return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
+        context.delete(caller, id).await?;
+        return Ok(reply::empty(StatusCode::NO_CONTENT, &context.trace));
     }
-    let record = exchange
-        .gateway
+    let record = context
+        .gateway()
         .ready_file(&caller.organization, &id)
         .await?;
-    Ok(reply::json(
-        StatusCode::OK,
-        exchange.trace,
-        wire::file(&record),
-    ))
+    Ok(context.json(wire::file(&record)))
 }
 
 /// Who calls, and may: first the key, then the organization in the path, then the scope.
 async fn caller(
-    exchange: &Exchange<'_>,
+    context: &RequestContext<'_>,
     organization: &str,
     scope: Scope,
 ) -> Result<Principal, Refusal> {
-    let key = credential::api_key_or_bearer(&exchange.request.headers)?;
-    let caller = exchange.authenticate(key).await?;
+    let key = credential::api_key_or_bearer(&context.request.headers)?;
+    let caller = context.authenticate(key).await?;
     caller.may(scope, organization)?;
     Ok(caller)
 }

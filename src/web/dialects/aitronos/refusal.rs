@@ -2,7 +2,7 @@
 
 use hyper::{Response, StatusCode};
 
-use super::wire;
+use super::wire::{self, Fault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::time::UnixSeconds;
 use crate::web::body::Body;
@@ -12,18 +12,6 @@ use crate::web::trace::Trace;
 
 /// How much of a wrong value is repeated, in characters.
 const VALUE_CHARS_MAX: usize = 128;
-
-/// A problem in Aitronos' words.
-pub(super) struct Fault<'a> {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    /// For a person.
-    pub(super) message: &'static str,
-    /// For a developer.
-    pub(super) system_message: String,
-    pub(super) field: Option<&'a str>,
-    pub(super) value: Option<&'a str>,
-}
 
 /// The answer to a problem.
 pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {

@@ -1,17 +1,16 @@
 //! Aitronos' JSON, field by field in the vendor's order (its pages "Get file content URL", "File
 //! object", "List files" and "Error handling"), and that of the calls that revoke, in the same manner.
 
+use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refusal::{self, Fault};
 use crate::gateway::mint::Minted;
 use crate::gateway::refusal::FieldFault;
 use crate::gateway::revoke::RevokedLink;
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use crate::web::problem::Problem;
-use crate::web::upload::OneOfBatch;
 
 /// What a mint answers.
 #[derive(Serialize)]
@@ -55,9 +54,11 @@ struct Batch<'a> {
 
 /// A file of a batch that was not stored.
 #[derive(Serialize)]
-struct FailedFile<'a> {
-    filename: &'a str,
-    error: String,
+pub(super) struct FailedFile<'a> {
+    /// Its name, cut where it is long.
+    pub(super) filename: &'a str,
+    /// What is wrong with it, in a sentence.
+    pub(super) error: String,
 }
 
 /// A numbered page of files.
@@ -110,6 +111,18 @@ struct OrganizationRevoked<'a> {
     organization_epoch: u64,
 }
 
+/// A problem in Aitronos' words.
+pub(super) struct Fault<'a> {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    /// For a person.
+    pub(super) message: &'static str,
+    /// For a developer.
+    pub(super) system_message: String,
+    pub(super) field: Option<&'a str>,
+    pub(super) value: Option<&'a str>,
+}
+
 /// The envelope of every error.
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -157,22 +170,19 @@ pub(super) fn file(record: &FileRecord) -> Vec<u8> {
     bytes(&object(record))
 }
 
-/// The answer to a batch: the files that were stored, and what is wrong with the others.
-pub(super) fn batch(all: &[OneOfBatch<'_>]) -> Vec<u8> {
-    let stored = all.iter().filter_map(|one| one.stored.ok());
+/// The answer to a batch: the files that were stored, and those that were not.
+pub(super) fn batch<'a>(
+    stored: impl Iterator<Item = &'a FileRecord>,
+    errors: Vec<FailedFile<'_>>,
+) -> Vec<u8> {
     let files: Vec<File<'_>> = stored.map(object).collect();
-    let errors: Vec<FailedFile<'_>> = all
-        .iter()
-        .filter_map(|one| {
-            let error = refusal::sentence(one.stored.err()?);
-            let filename = refusal::cut(one.filename);
-            Some(FailedFile { filename, error })
-        })
-        .collect();
     let (total_uploaded, total_failed) = (files.len(), errors.len());
     bytes(&Batch {
         success: total_uploaded > 0,
-        message: format!("{total_uploaded} of {} files uploaded", all.len()),
+        message: format!(
+            "{total_uploaded} of {} files uploaded",
+            total_uploaded + total_failed
+        ),
         files,
         total_uploaded,
         total_failed: (total_failed > 0).then_some(total_failed),

@@ -5,8 +5,8 @@ use hyper::{HeaderMap, Response};
 
 use crate::gateway::refusal::FieldFault;
 use crate::model::time::UnixSeconds;
-use crate::web::Exchange;
 use crate::web::body::Body;
+use crate::web::context::RequestContext;
 use crate::web::header::{optional, takes_json};
 use crate::web::problem::Problem;
 use crate::web::trace::{TRACEID_CHARS, Trace, X_TRACEID};
@@ -33,22 +33,22 @@ pub(super) struct Headers<'a> {
 
 impl<'a> Headers<'a> {
     /// Checks them all.
-    pub(super) fn read(exchange: &Exchange<'a>) -> Result<Self, Problem> {
-        let headers = &exchange.request.headers;
+    pub(super) fn read(context: &RequestContext<'a>) -> Result<Self, Problem> {
+        let headers = &context.request.headers;
         let user = required(headers, X_USER_ID)?;
         if !is_user(user) {
             return Err(fault(X_USER_ID, user, "1 to 64 visible ASCII characters"));
         }
         let date = required(headers, X_DATE)?;
-        let now = exchange.gateway.clock().now();
-        let skew = exchange.settings.koodrive_date_skew;
+        let now = context.gateway().clock().now();
+        let skew = context.settings().koodrive_date_skew;
         let sent = date_of(date).ok_or_else(|| fault(X_DATE, date, "yyyyMMdd'T'HHmmss'Z'"))?;
         if sent > now.plus(skew) || sent < now.minus(AGE_MAX).minus(skew) {
             return Err(fault(X_DATE, date, "within the last 15 minutes"));
         }
         // One that can be echoed is one that is good.
         if let Some(traceid) = optional(headers, X_TRACEID.as_str())?
-            && !exchange.trace.is_own_traceid()
+            && !context.trace.has_client_traceid()
         {
             let why = format!("{TRACEID_CHARS} letters, digits and underscores");
             return Err(FieldFault::new(X_TRACEID.as_str(), traceid, why).into());

@@ -2,8 +2,8 @@
 //! batch of files. Keys come as `Bearer+key` or `Bearer key`; or the request is signed by an app.
 
 use bytes::Bytes;
+use hyper::Response;
 use hyper::header::AUTHORIZATION;
-use hyper::{Response, StatusCode};
 
 use crate::gateway::batch::{BatchRequest, Outcome};
 use crate::gateway::mint::Minted;
@@ -11,66 +11,45 @@ use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
 use crate::model::key::Scope;
-use crate::telemetry::metrics::{Route, Style};
 use crate::web::body::Body;
+use crate::web::context::RequestContext;
+use crate::web::credential;
+use crate::web::dialects::ApiDialect;
 use crate::web::problem::Problem;
-use crate::web::{Exchange, credential, reply};
 
 use app_auth::AppSignature;
+use call::Call;
 use headers::Headers;
 pub use wire::{Wanted, wanted};
 
 mod app_auth;
 pub(in crate::web) mod budget;
+pub mod call;
+mod codes;
 mod headers;
 pub(in crate::web) mod refusal;
 mod wire;
 
+/// The target of this module's log lines.
+const TARGET: &str = "hallpass::web::koodrive";
+
 /// The largest request body, in bytes. A hundred ids of 128 characters are an eightieth of it.
 const BODY_BYTES_MAX: u64 = 1024 * 1024;
-
-/// A call of this API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `/koodrive/ose/v1/files/download`: mint for a batch of files.
-    Links,
-}
-
-impl Call {
-    /// The call that the path names.
-    pub fn of_path(path: &str) -> Option<Self> {
-        (path == "/koodrive/ose/v1/files/download").then_some(Self::Links)
-    }
-
-    /// The methods of the call, as `Allow` lists them.
-    pub const fn methods(self) -> &'static [&'static str] {
-        match self {
-            Self::Links => &["POST"],
-        }
-    }
-
-    /// What kind of call it is, in logs and numbers.
-    pub const fn kind(self) -> Route {
-        match self {
-            Self::Links => Route::KoodriveLinks,
-        }
-    }
-}
 
 /// Answers a call.
 pub(in crate::web) async fn answer(
     call: Call,
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
 ) -> Result<Response<Body>, Problem> {
     match call {
-        Call::Links => links(exchange).await,
+        Call::Links => links(context).await,
     }
 }
 
 /// `POST …/files/download`: mints a signed URL for each file, to save it under its own name unless told
 /// otherwise. The call succeeds also where single files fail; each has a code of its own.
-async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let (caller, headers, text) = called(exchange).await?;
+async fn links(context: &mut RequestContext<'_>) -> Result<Response<Body>, Problem> {
+    let (caller, headers, text) = called(context).await?;
     let wanted = wanted(&text)?;
     let batch = BatchRequest {
         folder: headers.folder,
@@ -79,35 +58,35 @@ async fn links(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
         options: &wanted.options,
         habit: Some(Disposition::Attachment),
     };
-    let outcomes = exchange.gateway.mint_batch(&caller, &batch).await;
+    let outcomes = context.gateway().mint_batch(&caller, &batch).await;
     let outcomes_seen = outcomes.as_ref().map(Vec::as_slice);
-    log_call(exchange, &caller, &batch, outcomes_seen);
+    log_call(context, &caller, &batch, outcomes_seen);
     let outcomes = outcomes?;
     for outcome in &outcomes {
         if let Outcome::Minted(minted) = outcome {
-            log_minted(exchange, &caller, headers.user, minted);
+            log_minted(context, &caller, headers.user, minted);
         }
     }
     let text = wire::links(&wanted, &outcomes);
-    let mut response = reply::json(StatusCode::OK, exchange.trace, text);
-    headers::put_trace(&mut response, exchange.trace);
+    let mut response = context.json(text);
+    headers::put_trace(&mut response, &context.trace);
     Ok(response)
 }
 
 /// Who calls, with which headers and which body. A key counts before the headers do, and they before
 /// the body.
 async fn called<'a>(
-    exchange: &mut Exchange<'a>,
+    context: &mut RequestContext<'a>,
 ) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
-    let line = credential::only_line(&exchange.request.headers, AUTHORIZATION.as_str())?;
+    let line = credential::only_line(&context.request.headers, AUTHORIZATION.as_str())?;
     if let Some(signature) = AppSignature::of_line(line)? {
-        return signed(exchange, &signature).await;
+        return signed(context, &signature).await;
     }
     let key = credential::bearer_or_plus(line)?;
-    let caller = exchange.authenticate(key).await?;
+    let caller = context.authenticate(key).await?;
     caller.allows(Scope::Mint)?;
-    let headers = Headers::read(exchange)?;
-    let text = exchange.body.whole(BODY_BYTES_MAX).await?;
+    let headers = Headers::read(context)?;
+    let text = context.body.whole(BODY_BYTES_MAX).await?;
     Ok((caller, headers, text))
 }
 
@@ -115,18 +94,18 @@ async fn called<'a>(
 /// good. It is hashed as it comes in, of an app that is none as of any other, so that the time of a refusal
 /// does not tell which apps there are.
 async fn signed<'a>(
-    exchange: &mut Exchange<'a>,
+    context: &mut RequestContext<'a>,
     signature: &AppSignature<'_>,
 ) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
-    signature.expect_headers(exchange.request)?;
-    let headers = Headers::read(exchange)?;
-    let gateway = exchange.gateway;
-    let length_max = exchange.body.length_max().min(BODY_BYTES_MAX);
-    let _permit = exchange.signed_bodies.take(length_max)?;
-    let (text, hash) = exchange.body.whole_hashed(BODY_BYTES_MAX).await?;
-    let message = signature.string_to_sign(exchange.request, &hash)?;
+    signature.expect_headers(context.request)?;
+    let headers = Headers::read(context)?;
+    let gateway = context.gateway();
+    let length_max = context.body.length_max().min(BODY_BYTES_MAX);
+    let _permit = context.shared.signed_bodies.take(length_max)?;
+    let (text, hash) = context.body.whole_hashed(BODY_BYTES_MAX).await?;
+    let message = signature.string_to_sign(context.request, &hash)?;
     let signed = gateway.recognize_app(signature.app, &message, &signature.mac);
-    let caller = exchange.admit(signed.await?)?;
+    let caller = context.admit(signed.await?)?;
     caller.allows(Scope::Mint)?;
     Ok((caller, headers, text))
 }
@@ -135,21 +114,22 @@ async fn signed<'a>(
 /// line says why. A place that was found is named; of any other there are the length and a keyed hash. The
 /// vendor's user goes to the audit stream alone.
 fn log_call(
-    exchange: &Exchange<'_>,
+    context: &RequestContext<'_>,
     caller: &Principal,
     batch: &BatchRequest<'_>,
     outcomes: Result<&[Outcome], &Refusal>,
 ) {
-    let gateway = exchange.gateway;
+    let gateway = context.gateway();
     let hash = |text: &[u8]| gateway.log_hash(text);
     let logged = |text: &str| match outcomes {
         Ok(_) => text.to_owned(),
         Err(_) => hash(text.as_bytes()),
     };
     tracing::info!(
-        trace_id = exchange.trace.trace_id.as_str(),
-        request_id = &*exchange.trace.logged_request_id(hash),
-        x_traceid = exchange.trace.logged_traceid(hash).as_deref(),
+        target: TARGET,
+        trace_id = context.trace.trace_id.as_str(),
+        request_id = &*context.trace.logged_request_id(hash),
+        x_traceid = context.trace.logged_traceid(hash).as_deref(),
         api_key_id = %caller.key,
         organization_id = %caller.organization,
         folder = batch.folder.map(logged),
@@ -160,14 +140,16 @@ fn log_call(
     );
 }
 
-/// As [`Exchange::log_minted`], of a file that may be another organization's than the caller.
-fn log_minted(exchange: &Exchange<'_>, caller: &Principal, user: &str, minted: &Minted) {
-    exchange.tell_minted(Style::Koodrive, caller, minted, Some(user));
-    let hash = |text: &[u8]| exchange.gateway.log_hash(text);
+/// As [`RequestContext::log_minted`], of a file that may be another organization's than the caller.
+fn log_minted(context: &RequestContext<'_>, caller: &Principal, user: &str, minted: &Minted) {
+    let recorder = context.recorder();
+    recorder.minted(ApiDialect::KooDrive, caller, minted, Some(user));
+    let hash = |text: &[u8]| context.gateway().log_hash(text);
     tracing::info!(
-        trace_id = exchange.trace.trace_id.as_str(),
-        request_id = &*exchange.trace.logged_request_id(hash),
-        x_traceid = exchange.trace.logged_traceid(hash).as_deref(),
+        target: TARGET,
+        trace_id = context.trace.trace_id.as_str(),
+        request_id = &*context.trace.logged_request_id(hash),
+        x_traceid = context.trace.logged_traceid(hash).as_deref(),
         link_id = %minted.link_id,
         kid = %minted.kid,
         api_key_id = %caller.key,

@@ -1,36 +1,16 @@
-//! Problems as KooDrive tells them: one envelope, one function; and the codes of single files.
+//! Problems as KooDrive tells them: one envelope, one function.
 
 use hyper::{Response, StatusCode};
 
+use super::codes::{
+    BAD_REQUEST, Code, INTERNAL, NO_PERMISSION, NOT_FOUND, SPACE_NOT_FOUND, VERIFY_FAILED,
+};
 use super::{headers, wire};
-use crate::gateway::batch::Outcome;
 use crate::gateway::refusal::{FOLDER, Refusal, SPACE};
 use crate::web::body::Body;
 use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
-
-/// A code and its message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Code(pub(super) u32, pub(super) &'static str);
-
-// The vendor's page "Error codes", in its own words.
-const BAD_REQUEST: Code = Code(13_000_101, "Bad Request");
-const VERIFY_FAILED: Code = Code(13_000_102, "Verify parameters failed.");
-const INTERNAL: Code = Code(13_000_201, "INNER_INVOKE_FAILURE");
-const SPACE_NOT_FOUND: Code = Code(13_000_301, "Space not found.");
-const NOT_IN_SPACE: Code = Code(13_000_302, "File is not in the specified space.");
-const IN_RECYCLE_BIN: Code = Code(13_000_306, "File is in the recycle bin.");
-const NOT_FOUND: Code = Code(13_000_309, "Resource not found.");
-// That page has these in Chinese only.
-const DOWNLOAD_FAILED: Code = Code(13_000_408, "File download failed.");
-const NO_PERMISSION: Code = Code(
-    13_000_410,
-    "The current user has no permission on this space.",
-);
-
-/// What a single file that succeeded says.
-const SUCCESS: Code = Code(0, "success");
 
 /// The answer to a problem.
 pub(in crate::web) fn answer(problem: &Problem, trace: &Trace) -> Response<Body> {
@@ -38,17 +18,6 @@ pub(in crate::web) fn answer(problem: &Problem, trace: &Trace) -> Response<Body>
     let mut response = reply::json(status, trace, wire::error(code));
     headers::put_trace(&mut response, trace);
     response
-}
-
-/// What became of a single file.
-pub(super) const fn of_outcome(outcome: &Outcome) -> Code {
-    match outcome {
-        Outcome::Minted(_) => SUCCESS,
-        Outcome::Exhausted(_) => DOWNLOAD_FAILED,
-        Outcome::Deleted(_) => IN_RECYCLE_BIN,
-        Outcome::Elsewhere => NOT_IN_SPACE,
-        Outcome::Unknown => NOT_FOUND,
-    }
 }
 
 fn fault(problem: &Problem) -> (StatusCode, Code) {

@@ -6,7 +6,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-use super::refusal::{self, Code};
+use super::codes::{self, Code};
 use crate::gateway::batch::Outcome;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
@@ -142,7 +142,7 @@ fn download<'a>(
     own_name: Option<&'a FileName>,
     outcome: &'a Outcome,
 ) -> Download<'a> {
-    let Code(code, msg) = refusal::of_outcome(outcome);
+    let Code(code, msg) = codes::of_outcome(outcome);
     let (url, file_name) = match outcome {
         Outcome::Minted(minted) => {
             let name = own_name.unwrap_or(&minted.file.name);

@@ -12,22 +12,22 @@ use crate::model::disposition::Disposition;
 use crate::model::file::Purpose;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
-use crate::telemetry::metrics::{Route, Style};
 use crate::web::body::Body;
+use crate::web::context::RequestContext;
+use crate::web::dialects::ApiDialect;
 use crate::web::form::{Fields, TextField};
 use crate::web::problem::Problem;
-use crate::web::upload::{Dialect, Uploaded};
-use crate::web::{Exchange, credential, query, reply, upload};
+use crate::web::upload::{UploadDialect, Uploaded};
+use crate::web::{credential, query, reply, upload};
 
+use call::Call;
 use generation::{ContentStatus, Generation};
 
+pub mod call;
 pub mod generation;
 mod list;
 pub(in crate::web) mod refusal;
 mod wire;
-
-/// Where the vendor's prose and where its samples have the API.
-const ROOTS: [&str; 2] = ["/v1/files", "/api/v1/cloud/files"];
 
 /// How many files a page has unless the caller says.
 const LIMIT_DEFAULT: u32 = 20;
@@ -61,7 +61,7 @@ const UPLOAD_FIELDS_THIRD: Fields = Fields {
 };
 
 /// Uploads of the first generation.
-const UPLOAD: Dialect = Dialect {
+const UPLOAD: UploadDialect = UploadDialect {
     name: "qoder 1",
     fields: UPLOAD_FIELDS,
     answer: |uploaded| match uploaded {
@@ -72,7 +72,7 @@ const UPLOAD: Dialect = Dialect {
 };
 
 /// Uploads of the third generation.
-const UPLOAD_THIRD: Dialect = Dialect {
+const UPLOAD_THIRD: UploadDialect = UploadDialect {
     name: "qoder 3",
     fields: UPLOAD_FIELDS_THIRD,
     answer: |uploaded| match uploaded {
@@ -81,170 +81,101 @@ const UPLOAD_THIRD: Dialect = Dialect {
     },
 };
 
-/// A call of this API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call<'a> {
-    /// `…/files/{file}/content`: mint and redirect.
-    Content {
-        /// The file's segment.
-        file: &'a str,
-    },
-    /// `…/files/{file}`: retrieve and delete.
-    File {
-        /// The file's segment.
-        file: &'a str,
-    },
-    /// `…/files`: list and upload.
-    Files,
-}
-
-impl<'a> Call<'a> {
-    /// The call that the path names.
-    pub fn of_path(path: &'a str) -> Option<Self> {
-        let rest = ROOTS.iter().find_map(|root| path.strip_prefix(root))?;
-        if rest.is_empty() {
-            return Some(Self::Files);
-        }
-        let rest = rest.strip_prefix('/')?;
-        let (file, tail) = rest.split_once('/').unwrap_or((rest, ""));
-        match tail {
-            _ if file.is_empty() => None,
-            "content" => Some(Self::Content { file }),
-            "" if file == rest => Some(Self::File { file }),
-            _ => None,
-        }
-    }
-
-    /// The methods of the call, as `Allow` lists them.
-    pub const fn methods(&self) -> &'static [&'static str] {
-        match self {
-            Self::Content { .. } => &["GET", "HEAD"],
-            Self::File { .. } => &["GET", "HEAD", "DELETE"],
-            Self::Files => &["GET", "HEAD", "POST"],
-        }
-    }
-
-    /// What kind of call it is, in logs and numbers.
-    pub const fn kind(&self) -> Route {
-        match self {
-            Self::Content { .. } => Route::QoderContent,
-            Self::File { .. } => Route::QoderFile,
-            Self::Files => Route::QoderFiles,
-        }
-    }
-
-    /// The file in the path, as it was sent.
-    pub const fn file(&self) -> Option<&'a str> {
-        match self {
-            Self::Content { file } | Self::File { file } => Some(file),
-            Self::Files => None,
-        }
-    }
-}
-
 /// Answers a call.
 pub(in crate::web) async fn answer(
     call: Call<'_>,
-    exchange: &mut Exchange<'_>,
+    context: &mut RequestContext<'_>,
 ) -> Result<Response<Body>, Problem> {
     match call {
-        Call::Content { file } => mint(exchange, file).await,
-        Call::File { file } => one_file(exchange, file).await,
-        Call::Files if exchange.request.method == Method::POST => take_in(exchange).await,
-        Call::Files => list(exchange).await,
+        Call::Content { file } => mint(context, file).await,
+        Call::File { file } => one_file(context, file).await,
+        Call::Files if context.request.method == Method::POST => take_in(context).await,
+        Call::Files => list(context).await,
     }
 }
 
 /// `GET …/files/{file}/content`: mints a signed URL and redirects to it, or in the third generation only
 /// names it; the body says the same URL and when it ends. Unless asked for otherwise, browsers save the file under its name.
-async fn mint(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Problem> {
-    let caller = caller(exchange, Scope::Mint).await?;
-    let options = query::mint_options(exchange.query())?;
+async fn mint(context: &RequestContext<'_>, file: &str) -> Result<Response<Body>, Problem> {
+    let caller = caller(context, Scope::Mint).await?;
+    let options = query::mint_options(context.query())?;
     let habit = Some(Disposition::Attachment);
-    let asked = exchange.gateway.mintable(&caller, file, &options).await?;
+    let asked = context.gateway().mintable(&caller, file, &options).await?;
     if !is_downloadable(asked.file.purpose) {
         return Err(Problem::PurposeDenied);
     }
-    let minted = exchange.gateway.mint_asked(asked, habit).await?;
-    exchange.log_minted(Style::Qoder, &caller, &minted);
+    let minted = context.gateway().mint_asked(asked, habit).await?;
+    context.log_minted(ApiDialect::Qoder, &caller, &minted);
     let text = wire::content(&minted);
-    let is_plain = exchange.settings.qoder_content_status == ContentStatus::Plain;
-    if is_plain || generation(exchange) == Generation::Third {
-        return Ok(reply::json(StatusCode::OK, exchange.trace, text));
+    let is_plain = context.settings().qoder_content_status == ContentStatus::Plain;
+    if is_plain || generation(context) == Generation::Third {
+        return Ok(context.json(text));
     }
-    let mut response = reply::json(StatusCode::FOUND, exchange.trace, text);
+    let mut response = reply::json(StatusCode::FOUND, &context.trace, text);
     reply::set(&mut response, LOCATION, &minted.download_url);
     Ok(response)
 }
 
 /// `POST …/files`: takes exactly one file in.
-async fn take_in(exchange: &mut Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let caller = caller(exchange, Scope::Write).await?;
-    let dialect = match generation(exchange) {
+async fn take_in(context: &mut RequestContext<'_>) -> Result<Response<Body>, Problem> {
+    let caller = caller(context, Scope::Write).await?;
+    let dialect = match generation(context) {
         Generation::First => &UPLOAD,
         Generation::Third => &UPLOAD_THIRD,
     };
-    upload::take_in(exchange, caller, dialect).await
+    upload::take_in(context, caller, dialect).await
 }
 
 /// `GET …/files`: a page, newest first.
-async fn list(exchange: &Exchange<'_>) -> Result<Response<Body>, Problem> {
-    let caller = caller(exchange, Scope::Read).await?;
-    if generation(exchange) == Generation::Third {
-        let wanted = list::wanted(exchange.query())?;
-        let page = list::page(exchange.gateway, &caller.organization, &wanted).await?;
+async fn list(context: &RequestContext<'_>) -> Result<Response<Body>, Problem> {
+    let caller = caller(context, Scope::Read).await?;
+    if generation(context) == Generation::Third {
+        let wanted = list::wanted(context.query())?;
+        let page = list::page(context.gateway(), &caller.organization, &wanted).await?;
         let text = wire::page_of_third(&page, wanted.is_backward());
-        return Ok(reply::json(StatusCode::OK, exchange.trace, text));
+        return Ok(context.json(text));
     }
-    let wanted = query::list_wanted(exchange.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
+    let wanted = query::list_wanted(context.query(), LIMIT_DEFAULT, LIMIT_MAX)?;
     let cursor = wanted.cursor.as_ref();
     let filter = Filter::of_purpose(wanted.purpose);
-    let page = exchange
-        .gateway
+    let page = context
+        .gateway()
         .cursor_page(&caller.organization, filter, cursor, wanted.limit)
         .await?;
-    Ok(reply::json(
-        StatusCode::OK,
-        exchange.trace,
-        wire::page(&page),
-    ))
+    Ok(context.json(wire::page(&page)))
 }
 
 /// `GET …/files/{file}`: one file object. `DELETE` there deletes it: 204, or in the third generation an object.
-async fn one_file(exchange: &Exchange<'_>, file: &str) -> Result<Response<Body>, Problem> {
-    let delete = exchange.request.method == Method::DELETE;
+async fn one_file(context: &RequestContext<'_>, file: &str) -> Result<Response<Body>, Problem> {
+    let delete = context.request.method == Method::DELETE;
     let scope = if delete { Scope::Write } else { Scope::Read };
-    let caller = caller(exchange, scope).await?;
+    let caller = caller(context, scope).await?;
     let id = FileId::parse(file).map_err(|_| Refusal::FileNotFound)?;
     if delete {
-        exchange.delete(caller, id.clone()).await?;
-        if generation(exchange) == Generation::Third {
+        context.delete(caller, id.clone()).await?;
+        if generation(context) == Generation::Third {
             let text = wire::deleted(&id);
-            return Ok(reply::json(StatusCode::OK, exchange.trace, text));
+            return Ok(context.json(text));
         }
-        return Ok(reply::empty(StatusCode::NO_CONTENT, exchange.trace));
+        return Ok(reply::empty(StatusCode::NO_CONTENT, &context.trace));
     }
-    let record = exchange
-        .gateway
+    let record = context
+        .gateway()
         .ready_file(&caller.organization, &id)
         .await?;
-    Ok(reply::json(
-        StatusCode::OK,
-        exchange.trace,
-        wire::file(&record, generation(exchange)),
-    ))
+    Ok(context.json(wire::file(&record, generation(context))))
 }
 
 /// The generation that the request is answered in.
-fn generation(exchange: &Exchange<'_>) -> Generation {
-    let served = exchange.settings.qoder_generation;
-    served.of(&exchange.request.headers)
+fn generation(context: &RequestContext<'_>) -> Generation {
+    let served = context.settings().qoder_generation;
+    served.of(&context.request.headers)
 }
 
 /// Who calls, and may.
-async fn caller(exchange: &Exchange<'_>, scope: Scope) -> Result<Principal, Refusal> {
-    let key = credential::bearer(&exchange.request.headers)?;
-    let caller = exchange.authenticate(key).await?;
+async fn caller(context: &RequestContext<'_>, scope: Scope) -> Result<Principal, Refusal> {
+    let key = credential::bearer(&context.request.headers)?;
+    let caller = context.authenticate(key).await?;
     caller.allows(scope)?;
     Ok(caller)
 }

@@ -3,7 +3,7 @@
 use hyper::{Response, StatusCode};
 
 use super::generation::Generation;
-use super::{Call, wire};
+use super::wire::{self, Fault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::web::body::Body;
 use crate::web::problem::Problem;
@@ -21,23 +21,14 @@ const CONFLICT: &str = "conflict_error";
 const RATE_LIMIT: &str = "rate_limit_error";
 const API: &str = "api_error";
 
-/// A problem in Qoder's words.
-pub(super) struct Fault<'a> {
-    pub(super) status: StatusCode,
-    pub(super) kind: &'static str,
-    pub(super) message: String,
-    /// The parameter that is wrong, if one is.
-    pub(super) param: Option<&'a str>,
-}
-
-/// The answer to a problem with a call on `path`.
+/// Returns the answer to a problem. `file` is the file that the path names, if it names one.
 pub(in crate::web) fn answer(
     problem: &Problem,
-    path: &str,
+    file: &str,
     trace: &Trace,
     generation: Generation,
 ) -> Response<Body> {
-    let fault = fault(problem, path);
+    let fault = fault(problem, file);
     let request_id = match generation {
         Generation::First => None,
         Generation::Third => Some(trace.request_id()),
@@ -45,9 +36,9 @@ pub(in crate::web) fn answer(
     reply::json(fault.status, trace, wire::error(&fault, request_id))
 }
 
-fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
+fn fault<'a>(problem: &'a Problem, file: &str) -> Fault<'a> {
     let (status, kind, message) = match problem {
-        Problem::Refused(refusal) => return refused(refusal, path),
+        Problem::Refused(refusal) => return refused(refusal, file),
         Problem::PurposeDenied => (
             403,
             PERMISSION,
@@ -86,7 +77,7 @@ fn fault<'a>(problem: &'a Problem, path: &str) -> Fault<'a> {
     of(status, kind, message)
 }
 
-fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
+fn refused<'a>(refusal: &'a Refusal, file: &str) -> Fault<'a> {
     match refusal {
         Refusal::KeyMissing
         | Refusal::KeyUnknown
@@ -99,7 +90,10 @@ fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
             "This API key does not have the required scope.",
         ),
         Refusal::Field(fault) => field_fault(fault),
-        Refusal::FileNotFound => not_found(path),
+        Refusal::FileNotFound => {
+            let message = format!("File '{}' was not found.", cut(file));
+            of(404, NOT_FOUND, message)
+        }
         Refusal::Missing { .. } => of(404, NOT_FOUND, "There is nothing here."),
         Refusal::Exists { .. } | Refusal::Limit { .. } | Refusal::RevocationsFull { .. } => {
             of(409, CONFLICT, "This contradicts what is there already.")
@@ -127,20 +121,11 @@ fn refused<'a>(refusal: &'a Refusal, path: &str) -> Fault<'a> {
         ),
         Refusal::NoSpace => of(507, API, "There is no room for the file."),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
-        // What went wrong inside is for the log alone. No call of this style opens a link.
+        // What went wrong inside is for the log alone. No call of this dialect opens a link.
         Refusal::Internal(_) | Refusal::Link(_) => {
             of(500, API, "Something went wrong on our side.")
         }
     }
-}
-
-/// Names the file as the path did.
-fn not_found(path: &str) -> Fault<'static> {
-    let file = match Call::of_path(path) {
-        Some(Call::Content { file } | Call::File { file }) => cut(file),
-        Some(Call::Files) | None => "",
-    };
-    of(404, NOT_FOUND, format!("File '{file}' was not found."))
 }
 
 fn field_fault(fault: &FieldFault) -> Fault<'_> {
@@ -152,7 +137,7 @@ fn field_fault(fault: &FieldFault) -> Fault<'_> {
     }
 }
 
-/// This style has no status of its own for what is too large.
+/// This dialect has no status of its own for what is too large.
 fn too_large(limit: u64) -> Fault<'static> {
     let message = format!("The request is too large: the limit is {limit} bytes.");
     of(400, INVALID_REQUEST, message)

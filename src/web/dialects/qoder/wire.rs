@@ -1,12 +1,12 @@
 //! Qoder's JSON, field by field in the vendor's order, which is alphabetical but for the envelope (its pages
 //! "Download a file", "List files", "Upload a file" and "Errors").
 
+use hyper::StatusCode;
 use serde::{Serialize, Serializer};
 
 use super::generation::Generation;
 use super::is_downloadable;
 use super::list::PAGE_PREFIX;
-use super::refusal::Fault;
 use crate::gateway::files::CursorPage;
 use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
@@ -79,6 +79,15 @@ struct Deleted<'a> {
     id: &'a str,
     #[serde(rename = "type")]
     kind: &'a str,
+}
+
+/// A problem in Qoder's words.
+pub(super) struct Fault<'a> {
+    pub(super) status: StatusCode,
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+    /// The parameter that is wrong, if one is.
+    pub(super) param: Option<&'a str>,
 }
 
 /// The envelope of every error.

@@ -1,5 +1,4 @@
-//! Bytes that go out no faster than they may: the waiting, as a body does it. When it is whose turn is for
-//! [`crate::gateway::limits`] to say.
+//! A throttled body: bytes that go out no faster than they may. [`crate::gateway::limits`] says whose turn it is.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -11,13 +10,13 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::gateway::limits::Pace;
 
-/// A pace, and the wait for the next piece.
-pub(super) struct Paced {
+/// A throttle of one body: its pace, and the wait for the next piece.
+pub(super) struct Throttle {
     pace: Pace,
     waiting: Option<Waiting>,
 }
 
-/// A wait for a turn, in parts: at the end of each the connection is looked at, as whoever waits neither reads
+/// A wait for a turn, in parts: at the end of each the connection is looked at, since one that waits neither reads
 /// nor writes, and would not learn that the client is gone.
 struct Waiting {
     turn: Instant,
@@ -25,12 +24,12 @@ struct Waiting {
 }
 
 /// Bytes in memory that may not all go out at once.
-pub struct Limited {
+pub struct ThrottledBytes {
     bytes: Bytes,
-    paced: Box<Paced>,
+    throttle: Box<Throttle>,
 }
 
-/// How long whoever waits for a turn is not looked at.
+/// How long a connection that waits for its turn is not looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Waiting {
@@ -44,7 +43,7 @@ impl Waiting {
     }
 }
 
-impl Paced {
+impl Throttle {
     pub(super) const fn new(pace: Pace) -> Self {
         Self {
             pace,
@@ -76,11 +75,11 @@ impl Paced {
     }
 }
 
-impl Limited {
+impl ThrottledBytes {
     pub(super) fn new(bytes: Bytes, pace: Pace) -> Self {
         Self {
             bytes,
-            paced: Box::new(Paced::new(pace)),
+            throttle: Box::new(Throttle::new(pace)),
         }
     }
 
@@ -92,10 +91,10 @@ impl Limited {
     /// The next of them, when their turn has come.
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         let left = self.left();
-        ready!(self.paced.poll_grant(context, left));
-        let length = usize::try_from(self.paced.granted()).unwrap_or(usize::MAX);
+        ready!(self.throttle.poll_grant(context, left));
+        let length = usize::try_from(self.throttle.granted()).unwrap_or(usize::MAX);
         let piece = self.bytes.split_to(length.min(self.bytes.len()));
-        self.paced.spend(piece.len() as u64);
+        self.throttle.spend(piece.len() as u64);
         Poll::Ready(piece)
     }
 }

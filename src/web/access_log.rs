@@ -1,63 +1,53 @@
-//! What was seen of a request, for the line that the log has of it.
+//! The access-log record: the one line that the log has of a request.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::{Method, StatusCode};
 
 use super::problem::Problem;
-use super::report::{Caller, Download, Known};
-use super::route;
+use super::route::{self, RouteMatch};
 use super::trace::Trace;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
+use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::telemetry::metrics::Route;
 
-/// What the log line says of a request besides its outcome.
-#[derive(Default)]
-pub(super) struct Seen {
-    pub(super) route: Route,
-    pub(super) link_id: Option<LinkId>,
-    pub(super) client: Option<IpAddr>,
-    /// As which address it counts against limits.
-    pub(super) counted: Option<IpAddr>,
-    pub(super) caller: Option<Caller>,
-    pub(super) download: Option<Download>,
-    /// What is to be added to the head of the answer.
-    pub(super) lines: Option<Bytes>,
+/// The caller, once an API key or an app's signature says so.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) key: ApiKeyId,
+    pub(super) organization: OrganizationId,
 }
 
-impl Seen {
-    /// What is known of who asked.
-    pub(super) fn known(&self) -> Known {
-        Known {
-            client: self.client,
-            caller: self.caller.clone(),
-            link_id: self.link_id,
-        }
-    }
+/// The record of a request that has its answer.
+pub(super) struct AccessRecord<'a> {
+    pub(super) method: &'a Method,
+    pub(super) matched: RouteMatch<'a>,
+    /// The call's kind, where the request came so far.
+    pub(super) route: Route,
+    pub(super) trace: &'a Trace,
+    pub(super) client: Option<IpAddr>,
+    pub(super) caller: Option<&'a Caller>,
+    pub(super) link_id: Option<LinkId>,
+    pub(super) status: StatusCode,
+    /// Why it was refused, if it was.
+    pub(super) problem: Option<&'a Problem>,
+}
 
+impl AccessRecord<'_> {
     /// Writes the one line about a request. What is broken on our side is an error; a plain no is not.
     /// Where lines of a level are not written, nothing is made for them. Of a caller's own text there are the
     /// length and a keyed hash at most, unless a trusted proxy sent it.
-    pub(super) fn log(
-        &self,
-        gateway: &Gateway,
-        method: &Method,
-        trace: &Trace,
-        status: StatusCode,
-        took: impl Fn() -> Duration,
-        problem: Option<&Problem>,
-    ) {
+    pub(super) fn log(&self, gateway: &Gateway, took: impl Fn() -> Duration) {
         // A method that nobody knows may be of any length.
-        let method = if route::is_known(method) {
-            method.as_str()
+        let method = if route::is_known(self.method) {
+            self.method.as_str()
         } else {
             "unknown"
         };
-        let (route, status) = (self.route.as_str(), status.as_u16());
+        let (route, status, trace) = (self.route.as_str(), self.status.as_u16(), self.trace);
         // Where no line is written, nobody looks at the clock.
         let took_micros = || u64::try_from(took().as_micros()).unwrap_or(u64::MAX);
         let link_id = self.link_id.as_ref().map(LinkId::as_str);
@@ -74,7 +64,7 @@ impl Seen {
                 )
             };
         }
-        match problem {
+        match self.problem {
             None => line!(info, "answered"),
             Some(Problem::Refused(
                 refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),

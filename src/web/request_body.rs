@@ -1,4 +1,4 @@
-//! The body of a request, as far as somebody wants it.
+//! A reader of request bodies, as far as somebody wants them.
 //!
 //! A client may take as long as it needs for a large body, but not stop: it has to send
 //! [`PACE_BYTES_MIN`] in every [`PACE_TIME`] that we wait for it.
@@ -23,7 +23,7 @@ const PACE_BYTES_MIN: usize = 1024;
 const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A request body that is being read.
-pub(super) struct Received<B = Incoming> {
+pub(super) struct RequestBody<B = Incoming> {
     body: B,
     pace_time: Duration,
     /// How long we have waited for what is not yet [`PACE_BYTES_MIN`].
@@ -32,7 +32,7 @@ pub(super) struct Received<B = Incoming> {
     came: usize,
 }
 
-impl<B> Received<B>
+impl<B> RequestBody<B>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -100,7 +100,7 @@ where
         Ok(whole.freeze())
     }
 
-    /// Reads as [`Received::whole`] does, and hashes the body with SHA-256 while it comes in.
+    /// Reads as [`RequestBody::whole`] does, and hashes the body with SHA-256 while it comes in.
     pub(super) async fn whole_hashed(&mut self, limit: u64) -> Result<(Bytes, [u8; 32]), Problem> {
         let (mut whole, mut hash) = (BytesMut::new(), Sha256::new());
         self.each(limit, WHOLE_TIME_MAX, |bytes| {
@@ -168,8 +168,8 @@ mod tests {
         }
     }
 
-    fn dripping(every: Duration) -> Received<Dripping> {
-        Received::new(Dripping(Box::pin(tokio::time::sleep(every)), every))
+    fn dripping(every: Duration) -> RequestBody<Dripping> {
+        RequestBody::new(Dripping(Box::pin(tokio::time::sleep(every)), every))
     }
 
     /// Any wait between its bytes is short, and there is always a next one.

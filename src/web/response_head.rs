@@ -1,5 +1,5 @@
-//! The headers of answers with a file: made once for each file, and copied for each answer or, where the
-//! connection can do that, sent as they are.
+//! A cache of response heads: the headers of answers with a file are made once for each file, and copied for each
+//! answer or, where the connection can do that, sent as a header block that is serialised already.
 
 use std::sync::Arc;
 
@@ -11,13 +11,14 @@ use hyper::header::{
 };
 use quick_cache::sync::Cache;
 
+use super::cors;
 use super::digest::{self, REPR_DIGEST};
-use super::{Settings, cors};
+use super::settings::Settings;
 use crate::gateway::download::Download;
 use crate::model::condition::Validators;
 use crate::model::file::FileRecord;
 
-/// How many files' headers are kept, about three kilobytes each. Those used least make room.
+/// How many files' heads are cached, about three kilobytes each. The least recently used are evicted.
 const HEADS_MAX: usize = 2_048;
 
 /// How long a browser may keep the bytes, in seconds.
@@ -41,44 +42,44 @@ const DESCRIPTION: [HeaderName; 4] = [
     ACCEPT_RANGES,
 ];
 
-/// The heads of hot files, each under the address in memory of the record that it is made of and holds: as
-/// long as it is kept, no other record can be there.
-pub(super) struct Heads(Cache<usize, Arc<Head>>);
+/// A cache of the heads of hot files, each under the address in memory of the record that it is made of and holds: as
+/// long as it is cached, no other record can be there.
+pub(super) struct ResponseHeads(Cache<usize, Arc<ResponseHead>>);
 
 /// What every answer with a file says, as long as nothing of the file changes.
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     /// The record that it is made of, held so that its address stays its own.
     _file: Arc<FileRecord>,
     pub(super) validators: Validators,
     headers: HeaderMap,
-    /// The same as they go out.
-    lines: Bytes,
+    /// The same, serialised.
+    header_block: Bytes,
     /// The digest, where only a client that asks for it has it.
     digest: Option<HeaderValue>,
 }
 
-impl Heads {
+impl ResponseHeads {
     pub(super) fn new() -> Self {
         Self(Cache::new(HEADS_MAX))
     }
 
     /// The head of an opened file. One whose link says otherwise than the file is made anew.
-    pub(super) fn of(&self, download: &Download, settings: &Settings) -> Arc<Head> {
+    pub(super) fn of(&self, download: &Download, settings: &Settings) -> Arc<ResponseHead> {
         let (file, claims) = (&download.file, &download.claims);
         if claims.content_type().is_some() || claims.content_disposition().is_some() {
-            return Arc::new(Head::new(download, settings));
+            return Arc::new(ResponseHead::new(download, settings));
         }
         let place = Arc::as_ptr(file).addr();
-        if let Some(kept) = self.0.get(&place) {
-            return kept;
+        if let Some(cached) = self.0.get(&place) {
+            return cached;
         }
-        let made = Arc::new(Head::new(download, settings));
+        let made = Arc::new(ResponseHead::new(download, settings));
         self.0.insert(place, Arc::clone(&made));
         made
     }
 }
 
-impl Head {
+impl ResponseHead {
     fn new(download: &Download, settings: &Settings) -> Self {
         let file = &download.file;
         let validators = Validators {
@@ -108,7 +109,7 @@ impl Head {
         Self {
             _file: Arc::clone(file),
             validators,
-            lines: lines(&headers),
+            header_block: serialised(&headers),
             headers,
             digest: if is_said_unasked {
                 None
@@ -124,11 +125,11 @@ impl Head {
         digest.filter(|_| digest::is_asked_for(request))
     }
 
-    /// The headers of a whole answer as they go out, for [`crate::handover::Regions::add_to_head`]. `None`
-    /// where they are others than most answers': then they are those of [`Head::whole`].
-    pub(super) fn lines(&self, lives: Option<u64>) -> Option<Bytes> {
+    /// Returns the headers of a whole answer as a header block, for [`crate::handover::Regions::add_to_head`]. `None`
+    /// where they are others than most answers': then they are those of [`ResponseHead::whole`].
+    pub(super) fn header_block(&self, lives: Option<u64>) -> Option<Bytes> {
         let is_usual = lives.is_none_or(|lives| lives >= MAX_AGE_SECONDS);
-        is_usual.then(|| self.lines.clone())
+        is_usual.then(|| self.header_block.clone())
     }
 
     /// The headers of a whole answer. `lives` is for how many seconds the link does, where browsers must
@@ -151,19 +152,19 @@ impl Head {
     }
 }
 
-/// Each header on a line of its own, its name in the case that the HTTP library writes names in, but for the
+/// Serialises headers, each on a line of its own, its name in the case that the HTTP library writes names in, but for the
 /// one that its registration spells otherwise (RFC 9110, §18.4).
-fn lines(headers: &HeaderMap) -> Bytes {
-    let mut lines = Vec::new();
+fn serialised(headers: &HeaderMap) -> Bytes {
+    let mut block = Vec::new();
     for (name, value) in headers {
         if name == ETAG {
             for part in [b"ETag: ", value.as_bytes(), b"\r\n"] {
-                lines.extend_from_slice(part);
+                block.extend_from_slice(part);
             }
             continue;
         }
         let mut begins = true;
-        lines.extend(name.as_str().bytes().map(|byte| {
+        block.extend(name.as_str().bytes().map(|byte| {
             let cased = if begins {
                 byte.to_ascii_uppercase()
             } else {
@@ -172,11 +173,11 @@ fn lines(headers: &HeaderMap) -> Bytes {
             begins = byte == b'-';
             cased
         }));
-        lines.extend_from_slice(b": ");
-        lines.extend_from_slice(value.as_bytes());
-        lines.extend_from_slice(b"\r\n");
+        block.extend_from_slice(b": ");
+        block.extend_from_slice(value.as_bytes());
+        block.extend_from_slice(b"\r\n");
     }
-    lines.into()
+    block.into()
 }
 
 fn cache_control(max_age: u64) -> HeaderValue {

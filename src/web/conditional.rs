@@ -1,0 +1,67 @@
+//! The conditions and the range of a request, as its headers have them (RFC 9110, §13 and §14).
+
+use hyper::HeaderMap;
+use hyper::header::{
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
+};
+
+use crate::model::condition::{Conditions, EntityTags, Validators, http_date};
+use crate::model::range::{RangeSet, Selection};
+
+/// Returns whether there is a condition or a `Range`: most requests have none, and are looked through once.
+pub(super) fn is_there(headers: &HeaderMap) -> bool {
+    let asks = [
+        IF_MATCH,
+        IF_MODIFIED_SINCE,
+        IF_NONE_MATCH,
+        IF_UNMODIFIED_SINCE,
+        RANGE,
+    ];
+    headers.keys().any(|name| asks.contains(name))
+}
+
+/// Returns the request's conditions. Several lines of one header count as one list; a date that is there twice,
+/// or is none, is ignored.
+pub(super) fn conditions(headers: &HeaderMap) -> Conditions {
+    let date = |name: HeaderName| {
+        let mut lines = headers.get_all(name).iter();
+        let only = lines.next().filter(|_| lines.next().is_none());
+        only.and_then(|line| line.to_str().ok()).and_then(http_date)
+    };
+    let tags = |name: HeaderName| {
+        let lines = headers.get_all(name).iter();
+        let texts: Vec<_> = lines
+            .map(|line| String::from_utf8_lossy(line.as_bytes()))
+            .collect();
+        (!texts.is_empty()).then(|| EntityTags::parse(&texts.join(",")))
+    };
+    Conditions {
+        if_match: tags(IF_MATCH),
+        if_unmodified_since: date(IF_UNMODIFIED_SINCE),
+        if_none_match: tags(IF_NONE_MATCH),
+        if_modified_since: date(IF_MODIFIED_SINCE),
+    }
+}
+
+/// Returns what the request's `Range` selects. A header that is there twice or is malformed is ignored, as
+/// RFC 9110 §14.2 allows.
+pub(super) fn selected(headers: &HeaderMap, validators: &Validators, size: u64) -> Selection {
+    let mut lines = headers.get_all(RANGE).iter();
+    let only = lines.next().filter(|_| lines.next().is_none());
+    let ranges = only
+        .and_then(|line| line.to_str().ok())
+        .and_then(RangeSet::parse);
+    let Some(ranges) = ranges else {
+        return Selection::Whole;
+    };
+    let same_bytes = headers.get(IF_RANGE).is_none_or(|condition| {
+        condition
+            .to_str()
+            .is_ok_and(|condition| validators.let_range_through(condition))
+    });
+    if same_bytes {
+        ranges.resolve(size)
+    } else {
+        Selection::Whole
+    }
+}

@@ -1,0 +1,98 @@
+//! The calls of the Aitronos API, by their paths.
+
+use crate::telemetry::metrics::Route;
+use crate::web::file_path::FilePath;
+
+/// A call of this API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call<'a> {
+    /// `…/files/{file}/content`: mint.
+    Content(FilePath<'a>),
+    /// `…/files/{file}`: retrieve and delete.
+    File(FilePath<'a>),
+    /// `…/files`: list.
+    Files {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+    /// `…/files/upload`.
+    Upload {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+    /// `/v1/organizations/{organization}/links/revoke`.
+    RevokeLink {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+    /// `…/files/{file}/revoke`.
+    RevokeFile(FilePath<'a>),
+    /// `/v1/organizations/{organization}/revoke`.
+    RevokeOrganization {
+        /// The organization's segment.
+        organization: &'a str,
+    },
+}
+
+impl<'a> Call<'a> {
+    /// The call on a file, with what follows the file in the path.
+    pub(in crate::web) fn of_file(at: FilePath<'a>, tail: Option<&str>) -> Option<Self> {
+        match tail {
+            None if at.file == "upload" => Some(Self::Upload {
+                organization: at.organization,
+            }),
+            None => Some(Self::File(at)),
+            Some("content") => Some(Self::Content(at)),
+            Some("revoke") => Some(Self::RevokeFile(at)),
+            Some(_) => None,
+        }
+    }
+
+    /// The call on an organization, with what follows it in the path.
+    pub(in crate::web) fn of_organization(organization: &'a str, rest: &str) -> Option<Self> {
+        match rest {
+            "files" => Some(Self::Files { organization }),
+            "links/revoke" => Some(Self::RevokeLink { organization }),
+            "revoke" => Some(Self::RevokeOrganization { organization }),
+            _ => None,
+        }
+    }
+
+    /// The methods of the call, as `Allow` lists them.
+    pub const fn methods(&self) -> &'static [&'static str] {
+        match self {
+            Self::Content(_) | Self::Files { .. } => &["GET", "HEAD"],
+            Self::File(_) => &["GET", "HEAD", "DELETE"],
+            Self::Upload { .. }
+            | Self::RevokeLink { .. }
+            | Self::RevokeFile(_)
+            | Self::RevokeOrganization { .. } => &["POST"],
+        }
+    }
+
+    /// The kind of the call, for logs and metrics.
+    pub const fn kind(&self) -> Route {
+        match self {
+            Self::Content(_) => Route::AitronosContent,
+            Self::File(_) => Route::AitronosFile,
+            Self::Files { .. } => Route::AitronosFiles,
+            Self::Upload { .. } => Route::AitronosUpload,
+            Self::RevokeLink { .. } => Route::RevokeLink,
+            Self::RevokeFile(_) => Route::RevokeFile,
+            Self::RevokeOrganization { .. } => Route::RevokeOrganization,
+        }
+    }
+
+    /// The organization and the file in the path, as they were sent.
+    pub const fn names(&self) -> (Option<&'a str>, Option<&'a str>) {
+        match self {
+            Self::Content(at) | Self::File(at) | Self::RevokeFile(at) => {
+                (Some(at.organization), Some(at.file))
+            }
+            Self::Files { organization }
+            | Self::Upload { organization }
+            | Self::RevokeLink { organization }
+            | Self::RevokeOrganization { organization } => (Some(organization), None),
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The recorder of requests: the access log, the metrics, the audit stream, and the counts of links and files. All
+//! of them are told here and nowhere else.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access_log::AccessRecord;
+use super::dialects::ApiDialect;
+use super::problem::Problem;
+use super::route::Route;
+use super::trace::TraceId;
+use crate::gateway::Gateway;
+use crate::gateway::limits::Admitted;
+use crate::gateway::mint::Minted;
+use crate::gateway::observe::{rejection_labels, rejection_place};
+use crate::gateway::principal::Principal;
+use crate::gateway::refusal::Refusal;
+use crate::model::count::Counts;
+use crate::model::file::FileRecord;
+use crate::model::id::{ApiKeyId, FileId};
+use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
+use crate::telemetry::audit::{Audit, Event};
+use crate::telemetry::metrics::{Deadline, Metrics, Outcome, Style};
+
+/// Returns the metrics of a gateway that begins now.
+pub fn metrics(now: UnixSeconds) -> Metrics {
+    Metrics::new(now.get(), rejection_labels())
+}
+
+/// The recorder of all requests of a gateway.
+pub(super) struct RequestRecorder {
+    gateway: Arc<Gateway>,
+    pub(super) metrics: Arc<Metrics>,
+    audit: Option<Audit>,
+}
+
+/// The recorder of one request's events: each names the request and its client.
+#[derive(Clone, Copy)]
+pub(super) struct EventRecorder<'a> {
+    recorder: &'a RequestRecorder,
+    pub(super) trace_id: TraceId,
+    client: Option<IpAddr>,
+}
+
+/// A download that is on its way.
+#[derive(Debug)]
+pub(super) struct TrackedDownload {
+    pub(super) file: Arc<FileRecord>,
+    pub(super) link: LinkId,
+    pub(super) expires: UnixSeconds,
+    pub(super) client: Option<IpAddr>,
+    pub(super) trace_id: TraceId,
+    /// HEAD, and not GET.
+    pub(super) is_head: bool,
+    pub(super) status: u16,
+    /// True if the bytes are left to the proxy, or to the store.
+    pub(super) is_handed_over: bool,
+    /// True if the answer's body is the whole file, and not a range of it, or nothing.
+    pub(super) is_whole_file: bool,
+    /// How much of it was counted already; `None` before its beginning was.
+    pub(super) counted: Option<u64>,
+    /// Its permit among the downloads that there may be, until all of it is out. Boxed, as most need none.
+    pub(super) _admitted: Option<Box<Admitted>>,
+}
+
+impl TrackedDownload {
+    /// Returns whether a link and a file count it: HEAD and 304 carry no bytes. A client that is sent on to the
+    /// store has begun one.
+    const fn is_counted(&self) -> bool {
+        !self.is_head && matches!(self.status, 200 | 206 | 302)
+    }
+}
+
+impl std::fmt::Debug for RequestRecorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestRecorder(..)")
+    }
+}
+
+impl RequestRecorder {
+    pub(super) const fn new(
+        gateway: Arc<Gateway>,
+        metrics: Arc<Metrics>,
+        audit: Option<Audit>,
+    ) -> Self {
+        Self {
+            gateway,
+            metrics,
+            audit,
+        }
+    }
+
+    /// Returns the time by the gateway's own clock.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.gateway.clock().elapsed()
+    }
+
+    /// Returns the recorder of a request's events.
+    pub(super) const fn of(&self, trace_id: TraceId, client: Option<IpAddr>) -> EventRecorder<'_> {
+        EventRecorder {
+            recorder: self,
+            trace_id,
+            client,
+        }
+    }
+
+    /// Records a request that has its answer. It came in at `begun`.
+    pub(super) fn answered(&self, record: &AccessRecord<'_>, begun: Duration) {
+        let took = || self.elapsed().saturating_sub(begun);
+        record.log(&self.gateway, took);
+        let status = record.status.as_u16();
+        self.metrics.note_answered(record.route, status);
+        if let Some(problem) = record.problem {
+            self.refused(record, problem);
+        }
+    }
+
+    fn refused(&self, record: &AccessRecord<'_>, problem: &Problem) {
+        match problem {
+            Problem::Refused(Refusal::Link(why)) => {
+                self.metrics.note_rejected(rejection_place(*why));
+            }
+            Problem::BodyTooSlow { .. } => self.metrics.note_deadline(Deadline::Body),
+            _ => {}
+        }
+        let Some(audit) = &self.audit else {
+            return;
+        };
+        let route = record.matched.for_method(record.method).ok();
+        let (organization, file) = self.logged_names(route, problem, record);
+        audit.record(&Event {
+            time: self.gateway.clock().unix_millis(),
+            event: "refused",
+            trace_id: Some(record.trace.trace_id.as_str()),
+            client: record.client,
+            api_key_id: record.caller.map(|caller| caller.key.as_str()),
+            organization_id: organization.as_deref(),
+            file_id: file.as_deref(),
+            link_id: record.link_id.as_ref().map(LinkId::as_str),
+            route: route.map(|route| route.kind().as_str()),
+            method: route.map(|_| record.method.as_str()),
+            status: Some(record.status.as_u16()),
+            reason: Some(problem.label()),
+            ..Event::default()
+        });
+    }
+
+    /// Returns the organization and the file that a refused request's path names. A client that sends a key in
+    /// place of an id must not find it in the audit stream: a name is there as it was sent only where it is one of
+    /// a good link, the organization of the caller's key, or a file that was found there. Of any other there are
+    /// the length and a keyed hash.
+    fn logged_names<'a>(
+        &self,
+        route: Option<Route<'a>>,
+        problem: &Problem,
+        record: &AccessRecord<'_>,
+    ) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+        let (organization, file) = route.map_or((None, None), |route| route.names());
+        let is_of_a_link = record.link_id.is_some();
+        let is_the_callers = |text: &str| {
+            let caller = record.caller;
+            caller.is_some_and(|caller| caller.organization.as_str() == text)
+        };
+        // The purpose is looked at once the file is found.
+        let is_found = matches!(problem, Problem::PurposeDenied);
+        let logged = |text: &'a str, is_known: bool| match is_known {
+            true => Cow::Borrowed(text),
+            false => self.gateway.log_hash(text.as_bytes()).into(),
+        };
+        (
+            organization.map(|text| logged(text, is_of_a_link || is_the_callers(text))),
+            file.map(|text| logged(text, is_of_a_link || is_found)),
+        )
+    }
+
+    /// Counts what was sent of a download since that was done last.
+    pub(super) fn count(&self, download: &mut TrackedDownload, sent: u64, is_whole: bool) {
+        if !download.is_counted() {
+            return;
+        }
+        let begins = download.counted.is_none();
+        let bytes_sent = sent - download.counted.replace(sent).unwrap_or(0);
+        if begins || bytes_sent > 0 || is_whole {
+            let counts = Counts {
+                downloads: u64::from(begins),
+                whole: u64::from(is_whole),
+                bytes_sent,
+                last_at: Some(self.gateway.clock().now()),
+            };
+            let (link, expires) = (download.link, download.expires);
+            self.gateway
+                .count_download(&download.file, link, expires, counts);
+        }
+    }
+
+    /// Records a download that ended: every one that was begun comes by here. Of the `due` bytes of its body
+    /// `sent` were.
+    pub(super) fn downloaded(
+        &self,
+        mut download: TrackedDownload,
+        sent: u64,
+        due: u64,
+        took: Duration,
+    ) {
+        let outcome = if download.is_handed_over {
+            Outcome::HandedOver
+        } else if sent < due {
+            Outcome::Aborted
+        } else if download.is_whole_file {
+            Outcome::Whole
+        } else {
+            Outcome::Part
+        };
+        self.metrics.note_download(outcome);
+        self.count(&mut download, sent, outcome == Outcome::Whole);
+        self.audit(|| Event {
+            event: "download",
+            trace_id: Some(download.trace_id.as_str()),
+            client: download.client,
+            organization_id: Some(download.file.organization.as_str()),
+            file_id: Some(download.file.id.as_str()),
+            link_id: Some(download.link.as_str()),
+            expires: Some(download.expires.get()),
+            method: Some(if download.is_head { "HEAD" } else { "GET" }),
+            status: Some(download.status),
+            outcome: Some(outcome.as_str()),
+            bytes_sent: Some(sent),
+            bytes_due: Some(due),
+            took_millis: Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            ..Event::default()
+        });
+    }
+
+    /// Records an event, if there is a stream; its time is now.
+    fn audit<'a>(&self, event: impl FnOnce() -> Event<'a>) {
+        if let Some(audit) = &self.audit {
+            let time = self.gateway.clock().unix_millis();
+            audit.record(&Event { time, ..event() });
+        }
+    }
+}
+
+impl EventRecorder<'_> {
+    /// Records a signed URL that was minted in this dialect. `koodrive_user`: for whom, as a KooDrive caller says,
+    /// whose users nobody here knows: the audit stream has the length and a keyed hash.
+    pub(super) fn minted(
+        &self,
+        dialect: ApiDialect,
+        caller: &Principal,
+        minted: &Minted,
+        koodrive_user: Option<&str>,
+    ) {
+        self.recorder.metrics.note_minted(match dialect {
+            ApiDialect::Aitronos => Style::Aitronos,
+            ApiDialect::Qoder => Style::Qoder,
+            ApiDialect::KooDrive => Style::Koodrive,
+        });
+        let user = koodrive_user.map(|user| self.recorder.gateway.log_hash(user.as_bytes()));
+        self.record(|| Event {
+            event: "mint",
+            koodrive_user_id: user.as_deref(),
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(minted.file.organization.as_str()),
+            file_id: Some(minted.file.id.as_str()),
+            link_id: Some(minted.link_id.as_str()),
+            kid: Some(minted.kid.as_str()),
+            expires: Some(minted.expires.get()),
+            ..Event::default()
+        });
+    }
+
+    /// Records that a proxy was told that a link opens a file.
+    pub(super) fn verified(&self, file: &FileRecord, link: LinkId) {
+        self.record(|| Event {
+            event: "verify",
+            organization_id: Some(file.organization.as_str()),
+            file_id: Some(file.id.as_str()),
+            link_id: Some(link.as_str()),
+            ..Event::default()
+        });
+    }
+
+    /// Records a file that was stored.
+    pub(super) fn uploaded(&self, file: &FileRecord) {
+        self.recorder.metrics.note_uploaded(file.size);
+        self.record(|| Event {
+            event: "upload",
+            api_key_id: file.uploaded_by.as_ref().map(ApiKeyId::as_str),
+            organization_id: Some(file.organization.as_str()),
+            file_id: Some(file.id.as_str()),
+            size_bytes: Some(file.size),
+            ..Event::default()
+        });
+    }
+
+    /// Records that links were revoked; the event says which.
+    pub(super) fn revoked(&self, caller: &Principal, which: Event<'_>) {
+        self.record(|| Event {
+            event: "revoke",
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(caller.organization.as_str()),
+            ..which
+        });
+    }
+
+    /// Records that a file was deleted.
+    pub(super) fn deleted(&self, caller: &Principal, file: &FileId) {
+        self.record(|| Event {
+            event: "delete",
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(caller.organization.as_str()),
+            file_id: Some(file.as_str()),
+            ..Event::default()
+        });
+    }
+
+    fn record<'a>(&'a self, event: impl FnOnce() -> Event<'a>) {
+        self.recorder.audit(|| Event {
+            trace_id: Some(self.trace_id.as_str()),
+            client: self.client,
+            ..event()
+        });
+    }
+}

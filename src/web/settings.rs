@@ -1,0 +1,36 @@
+//! The settings of the public side: what a deployment may want otherwise, checked.
+
+use hyper::header::HeaderValue;
+
+use super::client::TrustedProxies;
+use super::cors::Origins;
+use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
+use super::handover::Handover;
+use super::original_link::VerifyHeader;
+
+/// The settings of the public side.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `cors.origins`.
+    pub origins: Origins,
+    /// `cors.credentials`: whether those scripts may send credentials along. `origins` are named then.
+    pub allows_credentials: bool,
+    /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
+    pub resource_policy: HeaderValue,
+    /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
+    pub cap_cache_to_expiry: bool,
+    /// `server.trusted_proxies`: whose word on a client's address counts.
+    pub trusted_proxies: TrustedProxies,
+    /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it, no such call is.
+    pub verify_header: Option<VerifyHeader>,
+    /// How bytes are handed over to a proxy; without it they are streamed.
+    pub handover: Option<Handover>,
+    /// Whether clients are sent on to the store that keeps the bytes, where it is one that serves them.
+    pub redirects: bool,
+    /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
+    pub koodrive_date_skew: u64,
+    /// `qoder.content_status`.
+    pub qoder_content_status: ContentStatus,
+    /// `qoder.generation`.
+    pub qoder_generation: GenerationServed,
+}
