@@ -2,11 +2,13 @@
 //! Each law is a function from a [`Tree`] to its violations; a test runs it on this repository, and another
 //! plants a violation in a tree of its own and sees it caught.
 
+mod cycles;
 mod laws;
 mod source;
 
 use std::path::Path;
 
+use cycles::cycles;
 use laws::*;
 use source::Tree;
 
@@ -26,6 +28,11 @@ fn calls_go_down() {
 #[test]
 fn no_adapter_is_named_above_its_port() {
     hold(adapters);
+}
+
+#[test]
+fn the_files_of_a_layer_import_each_other_in_no_cycle() {
+    hold(cycles);
 }
 
 #[test]
@@ -265,6 +272,66 @@ fn tests_may_import_anything_but_do_not_hide_what_follows_them() {
     );
     assert_eq!(split.len(), 1);
     assert!(split[0].starts_with("src/catalog/memory.rs:2: "));
+}
+
+#[test]
+fn an_import_cycle_is_caught_in_every_spelling() {
+    let violations = |first: &str, second: &str| {
+        let files = [
+            (
+                "src/web/mod.rs",
+                "//! Web.\nuse a::A;\nmod a;\nmod b;\n".to_owned(),
+            ),
+            ("src/web/a.rs", format!("//! A.\n{first}\n")),
+            ("src/web/b.rs", format!("//! B.\n{second}\n")),
+            ("src/web/b/c.rs", "//! C.\nuse super::X;\n".to_owned()),
+        ];
+        planted(
+            cycles,
+            &files.each_ref().map(|(path, text)| (*path, text.as_str())),
+        )
+    };
+    for back in [
+        "use super::a::A;",
+        "use super::{self, a};",
+        "use super::{b, a::{A, B}};",
+        "use crate::web::a as other;",
+        "fn f() { super::a::f() }",
+        // Its parent hands the name on.
+        "use super::A;",
+        "use super::{io, A};",
+        "use std::io; use super as parent; fn f() { parent::A::f() }",
+    ] {
+        let found = violations("use super::b::B;", back);
+        assert_eq!(
+            found,
+            ["src/web/a.rs:2: import cycle: web/a → web/b → web/a"],
+            "{back}"
+        );
+    }
+    for other in [
+        "use super::Web;",
+        "use super::super::gateway::a;",
+        "use crate::gateway::a;",
+        "fn a() {} fn f() { a::f() }",
+        "fn f() -> impl Iterator<Item = &'a u8> + use<'a> { a() }",
+        "#[cfg(test)] mod tests { use super::super::a; }",
+        "use c::C; mod c;",
+    ] {
+        assert_eq!(violations("use super::b::B;", other), [""; 0], "{other}");
+    }
+    let three = planted(
+        cycles,
+        &[
+            ("src/blob/x.rs", "//! X.\nuse super::y;\n"),
+            ("src/blob/y.rs", "//! Y.\n\n\nuse super::z::{Z, W};\n"),
+            ("src/blob/z.rs", "//! Z.\nfn f() -> super::x::X { f() }\n"),
+        ],
+    );
+    assert_eq!(
+        three,
+        ["src/blob/x.rs:2: import cycle: blob/x → blob/y → blob/z → blob/x"]
+    );
 }
 
 #[test]
