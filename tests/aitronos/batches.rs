@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::uploads::UPLOAD;
-use crate::support::app::TestApp;
+use crate::cli::support::Writer;
+use crate::support::app::{TestApp, is_on_postgres};
 use crate::support::client::Reply;
 use crate::support::form::{FORM, Form};
 use crate::support::store::{Store, kept};
@@ -261,4 +262,28 @@ async fn no_file_of_a_batch_is_durable_before_the_form_is_read() {
     assert_eq!(reply.status, 201, "{}", reply.json());
     assert_eq!(names(&reply.json()["files"]), ["a.txt", "b.txt"]);
     has_blobs(&app, before + 2).await;
+}
+
+/// Another process writes to the catalogue for longer than a request waits for that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_cannot_be_stored_for_now_says_when_to_send_it_again() {
+    if is_on_postgres() {
+        println!("on SQLite only, which one process writes to at a time");
+        return;
+    }
+    let app = start(&[]).await;
+    let before = total(&app).await;
+    let writer = Writer::to(&app.directory.path().join("data/catalogue.sqlite3"));
+    let reply = send(&app, batch(&[("a.txt", b"a"), ("b.txt", b"b")])).await;
+    writer.end();
+    let json = reply.json();
+    assert_eq!(
+        (reply.status, reply.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert_eq!(
+        (&json["success"], &json["total_failed"]),
+        (&json!(false), &json!(2))
+    );
+    assert_eq!(total(&app).await, before);
 }

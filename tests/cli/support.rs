@@ -238,14 +238,19 @@ impl Drop for Serving {
 }
 
 /// Another process that is writing to the catalogue: nobody else can meanwhile.
-pub(super) struct Writer(Child);
+pub(crate) struct Writer(Child);
 
 impl Writer {
     /// Begins to write, as soon as nobody else does.
     pub(super) fn begin(place: &Place) -> Self {
+        Self::to(&place.data("catalogue.sqlite3"))
+    }
+
+    /// The same, to this SQLite file.
+    pub(crate) fn to(catalogue: &Path) -> Self {
         let mut sqlite = Command::new("sqlite3")
             .args(["-cmd", ".timeout 5000"])
-            .arg(place.data("catalogue.sqlite3"))
+            .arg(catalogue)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -260,7 +265,7 @@ impl Writer {
     }
 
     /// Lets others write.
-    pub(super) fn end(mut self) {
+    pub(crate) fn end(mut self) {
         drop(self.0.stdin.take());
         assert!(self.0.wait().unwrap().success());
     }

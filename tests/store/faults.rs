@@ -70,19 +70,6 @@ impl Place {
             .await
     }
 
-    /// Two files in one request.
-    async fn upload_two(&self, bytes: &[u8]) -> Reply {
-        let form = Form::default();
-        let file =
-            |name| format!("Content-Disposition: form-data; name=\"files\"; filename=\"{name}\"");
-        let form = form.part(&file("a.bin"), bytes).part(&file("b.bin"), bytes);
-        let headers = [("X-API-Key", "k1"), FORM];
-        self.app
-            .client
-            .request("POST", UPLOAD, &headers, &form.close())
-            .await
-    }
-
     /// What comes of a download that cannot be whole: fewer bytes than were announced.
     async fn aborted(&self) -> usize {
         let request = format!(
@@ -237,8 +224,6 @@ async fn a_store_that_says_no_is_a_503_with_a_retry_after_and_never_a_500() {
             reply.refused(503, "SERVICE_UNAVAILABLE");
             assert!(reply.header("retry-after").is_some());
         }
-        let both = place.upload_two(b"small").await;
-        assert_eq!((both.status, both.header("retry-after")), (503, Some("1")));
         let head = place
             .app
             .client
