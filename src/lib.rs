@@ -13,7 +13,7 @@
 //!           gateway/             the rules: mint, download, upload, files, revoke, tenants, limits; no HTTP, SQL, disk
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification
-//!           handover/            zero-copy (`sendfile`) from the page cache to the socket, under hyper
+//!           zero_copy/           zero-copy (`sendfile`) from the page cache to the socket, under hyper
 //!           model/               ids, times, ranges, names, file records: pure values
 //! ```
 //!
@@ -40,7 +40,7 @@ pub mod sign;
 
 pub mod blob;
 pub mod catalog;
-pub mod handover;
+pub mod zero_copy;
 
 pub mod gateway;
 

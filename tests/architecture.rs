@@ -210,7 +210,7 @@ fn an_import_that_the_table_allows_passes() {
     }
     check(
         imports,
-        "use crate::handover::Frame;",
+        "use crate::zero_copy::Frame;",
         &["src/gateway/mod.rs"],
         &["src/web/body.rs"],
     );
@@ -223,7 +223,7 @@ fn an_import_that_the_table_allows_passes() {
     check(
         imports,
         "use crate::model::id;",
-        &["src/handover/mod.rs"],
+        &["src/zero_copy/mod.rs"],
         &["src/cli/mod.rs"],
     );
     check(imports, "use hallpass::server;", &["src/main.rs"], &[]);
@@ -407,7 +407,7 @@ fn a_crate_named_on_a_floor_that_is_not_its_own_is_caught() {
         let passed = [
             "src/web/mod.rs",
             "src/server/connection.rs",
-            "src/handover/mod.rs",
+            "src/zero_copy/mod.rs",
         ];
         check(
             http,

@@ -22,12 +22,12 @@ use super::listen::Accepted;
 use super::proxy_protocol;
 use super::tls::Tls;
 use crate::config::Http2;
-use crate::handover::{Regions, Socket, Wire};
 use crate::telemetry::metrics::{Metrics, Refused};
 use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
 use crate::web::tracked::{ResponseWatcher, Tracked};
+use crate::zero_copy::{Regions, Socket, Wire};
 
 /// The server of a public listener's connections.
 #[derive(Clone)]

@@ -14,9 +14,9 @@ use std::time::Duration;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 
 use super::coarse_clock::{CoarseClock, Deadlines};
-use crate::handover::Wire;
 use crate::telemetry::metrics::Deadline;
 use crate::web::tracked::ResponseWatcher;
+use crate::zero_copy::Wire;
 
 /// The bytes of one read of a body that nobody wants.
 const DRAIN_BYTES: usize = 16 * 1024;

@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, Un
 
 use super::StartError;
 use crate::config::Listen;
-use crate::handover::Socket;
 use crate::web::client::{Peer, TrustedProxies};
+use crate::zero_copy::Socket;
 
 /// The pause of accepting when the machine is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);

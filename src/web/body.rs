@@ -18,8 +18,8 @@ use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp, Stream};
 use crate::gateway::limits::{Admitted, Pace};
 use crate::gateway::refusal::Refusal;
-use crate::handover::{Owner, Piece, REGION_BYTES_MAX, Regions};
 use crate::model::revocation::LinkId;
+use crate::zero_copy::{Owner, Piece, REGION_BYTES_MAX, Regions};
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;

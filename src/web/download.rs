@@ -34,9 +34,9 @@ use super::reply::{self, set};
 use super::{conditional, cors, credential, handover, redirect};
 use crate::gateway::download::{Download, LinkRequest};
 use crate::gateway::limits::Admitted;
-use crate::handover::Regions;
 use crate::model::condition::Outcome;
 use crate::model::range::Selection;
+use crate::zero_copy::Regions;
 
 /// Answers a request for the bytes of a file. A request that has a link's parameters is a link, whatever key it
 /// sends along. `regions`: the connection can send files itself.

@@ -24,10 +24,10 @@ use hyper::{Request, Response, Version};
 
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::handover::Regions;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::panics;
+use crate::zero_copy::Regions;
 
 use body::Body;
 use client::Peer;

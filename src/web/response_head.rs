@@ -125,7 +125,7 @@ impl ResponseHead {
         digest.filter(|_| digest::is_asked_for(request))
     }
 
-    /// Returns the headers of a whole answer as a header block, for [`crate::handover::Regions::add_to_head`]. `None`
+    /// Returns the headers of a whole answer as a header block, for [`crate::zero_copy::Regions::add_to_head`]. `None`
     /// where they are others than most answers': then they are those of [`ResponseHead::whole`].
     pub(super) fn header_block(&self, lives: Option<u64>) -> Option<Bytes> {
         let is_usual = lives.is_none_or(|lives| lives >= MAX_AGE_SECONDS);

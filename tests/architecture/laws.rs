@@ -8,13 +8,13 @@ pub(super) const LINES_MAX: usize = 450;
 /// The floors, and which others each may import. Calls only go down.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("handover", &[]),
+    ("zero_copy", &[]),
     ("telemetry", &[]),
     ("sign", &["model"]),
     ("catalog", &["model"]),
     ("blob", &["model"]),
     ("gateway", &["model", "sign", "catalog", "blob"]),
-    ("web", &["model", "gateway", "telemetry", "handover"]),
+    ("web", &["model", "gateway", "telemetry", "zero_copy"]),
     (
         "config",
         &["model", "sign", "catalog", "blob", "gateway", "web"],
@@ -30,7 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "web",
             "config",
             "telemetry",
-            "handover",
+            "zero_copy",
         ],
     ),
     (
@@ -150,8 +150,8 @@ pub(super) fn clock(tree: &Tree) -> Vec<String> {
 
 pub(super) fn http(tree: &Tree) -> Vec<String> {
     let names: [&[&str]; 3] = [&["hyper"], &["hyper_util"], &["http_body_util"]];
-    let is_subject = |file: &SourceFile| !file.is_below(&["web", "server", "handover"]);
-    let what = "hyper and its companions belong to web/, server/ and handover/";
+    let is_subject = |file: &SourceFile| !file.is_below(&["web", "server", "zero_copy"]);
+    let what = "hyper and its companions belong to web/, server/ and zero_copy/";
     everywhere(tree, is_subject, &names, what)
 }
 
