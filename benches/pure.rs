@@ -14,7 +14,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hallpass::gateway::clock::SystemClock;
 use hallpass::gateway::limits::{Limits, Rule, Settings};
-use hallpass::model::condition::{Conditions as Preconditions, EntityTags, Validators, http_date};
+use hallpass::model::condition::{EntityTags, Preconditions, Validators, http_date};
 use hallpass::model::disposition::Disposition;
 use hallpass::model::id::{FileId, OrganizationId};
 use hallpass::model::name::FileName;

@@ -15,7 +15,7 @@ pub struct Validators {
 
 /// The conditions of one request, as its headers say them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Conditions {
+pub struct Preconditions {
     /// `If-Match`.
     pub if_match: Option<EntityTags>,
     /// `If-Unmodified-Since`, where it is a date.
@@ -28,7 +28,7 @@ pub struct Conditions {
 
 /// The result of evaluating the conditions of a GET or HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PreconditionOutcome {
     /// The file is to be sent.
     Send,
     /// The client has it: 304.
@@ -80,17 +80,17 @@ impl EntityTags {
     }
 }
 
-impl Conditions {
+impl Preconditions {
     /// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, §13.2.2. A date in the future
     /// is one like any other (§13.1.3): what was not changed since then was not changed.
-    pub fn evaluate(&self, file: &Validators) -> Outcome {
+    pub fn evaluate(&self, file: &Validators) -> PreconditionOutcome {
         let failed = match (&self.if_match, self.if_unmodified_since) {
             (Some(tags), _) => !tags.match_strongly(&file.etag),
             (None, Some(date)) => file.last_modified > date,
             (None, None) => false,
         };
         if failed {
-            return Outcome::Failed;
+            return PreconditionOutcome::Failed;
         }
         let client_has_it = match (&self.if_none_match, self.if_modified_since) {
             (Some(tags), _) => tags.match_weakly(&file.etag),
@@ -98,9 +98,9 @@ impl Conditions {
             (None, None) => false,
         };
         if client_has_it {
-            Outcome::NotModified
+            PreconditionOutcome::NotModified
         } else {
-            Outcome::Send
+            PreconditionOutcome::Send
         }
     }
 }
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    fn outcome(conditions: &Conditions) -> Outcome {
+    fn outcome(conditions: &Preconditions) -> PreconditionOutcome {
         conditions.evaluate(&file())
     }
 
@@ -158,70 +158,81 @@ mod tests {
             "\"zz\", W/\"0123\"",
             " \"a,b\" ,\"0123\"",
         ] {
-            let conditions = Conditions {
+            let conditions = Preconditions {
                 if_none_match: tags(has_it),
-                ..Conditions::default()
+                ..Preconditions::default()
             };
-            assert_eq!(outcome(&conditions), Outcome::NotModified, "{has_it}");
+            assert_eq!(
+                outcome(&conditions),
+                PreconditionOutcome::NotModified,
+                "{has_it}"
+            );
         }
         for other in ["\"zz\"", "0123", "", "garbage", "\"0123", "w/\"0123\""] {
-            let conditions = Conditions {
+            let conditions = Preconditions {
                 if_none_match: tags(other),
-                ..Conditions::default()
+                ..Preconditions::default()
             };
-            assert_eq!(outcome(&conditions), Outcome::Send, "{other}");
+            assert_eq!(outcome(&conditions), PreconditionOutcome::Send, "{other}");
         }
     }
 
     #[test]
     fn if_match_compares_strongly() {
         for ours in ["*", OURS, "\"zz\",\"0123\""] {
-            let conditions = Conditions {
+            let conditions = Preconditions {
                 if_match: tags(ours),
-                ..Conditions::default()
+                ..Preconditions::default()
             };
-            assert_eq!(outcome(&conditions), Outcome::Send, "{ours}");
+            assert_eq!(outcome(&conditions), PreconditionOutcome::Send, "{ours}");
         }
         for other in ["W/\"0123\"", "\"zz\"", "garbage", ""] {
-            let conditions = Conditions {
+            let conditions = Preconditions {
                 if_match: tags(other),
-                ..Conditions::default()
+                ..Preconditions::default()
             };
-            assert_eq!(outcome(&conditions), Outcome::Failed, "{other}");
+            assert_eq!(outcome(&conditions), PreconditionOutcome::Failed, "{other}");
         }
     }
 
     #[test]
     fn dates_compare_to_the_second_and_tags_come_first() {
-        let since = |date| Conditions {
+        let since = |date| Preconditions {
             if_modified_since: seconds(date),
-            ..Conditions::default()
+            ..Preconditions::default()
         };
-        assert_eq!(outcome(&since(999)), Outcome::Send);
-        assert_eq!(outcome(&since(1_000)), Outcome::NotModified);
-        assert_eq!(outcome(&since(99_999_999_999)), Outcome::NotModified);
-        let other_tag = Conditions {
+        assert_eq!(outcome(&since(999)), PreconditionOutcome::Send);
+        assert_eq!(outcome(&since(1_000)), PreconditionOutcome::NotModified);
+        assert_eq!(
+            outcome(&since(99_999_999_999)),
+            PreconditionOutcome::NotModified
+        );
+        let other_tag = Preconditions {
             if_none_match: tags("\"zz\""),
             ..since(1_000)
         };
-        assert_eq!(outcome(&other_tag), Outcome::Send);
-        let unmodified = |date| Conditions {
+        assert_eq!(outcome(&other_tag), PreconditionOutcome::Send);
+        let unmodified = |date| Preconditions {
             if_unmodified_since: seconds(date),
-            ..Conditions::default()
+            ..Preconditions::default()
         };
-        assert_eq!(outcome(&unmodified(999)), Outcome::Failed);
-        assert_eq!(outcome(&unmodified(1_000)), Outcome::Send);
-        let our_tag = Conditions {
+        assert_eq!(outcome(&unmodified(999)), PreconditionOutcome::Failed);
+        assert_eq!(outcome(&unmodified(1_000)), PreconditionOutcome::Send);
+        let our_tag = Preconditions {
             if_match: tags(OURS),
             ..unmodified(0)
         };
-        assert_eq!(outcome(&our_tag), Outcome::Send);
-        let both = Conditions {
+        assert_eq!(outcome(&our_tag), PreconditionOutcome::Send);
+        let both = Preconditions {
             if_match: tags("\"zz\""),
             if_none_match: tags("*"),
-            ..Conditions::default()
+            ..Preconditions::default()
         };
-        assert_eq!(outcome(&both), Outcome::Failed, "412 comes before 304");
+        assert_eq!(
+            outcome(&both),
+            PreconditionOutcome::Failed,
+            "412 comes before 304"
+        );
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::gateway::download::{Content, Stamp, Stream};
 use crate::gateway::limits::{Admitted, Pace};
 use crate::gateway::refusal::Refusal;
 use crate::model::revocation::LinkId;
-use crate::zero_copy::{Owner, Piece, REGION_BYTES_MAX, Regions};
+use crate::zero_copy::{BodyPiece, Owner, REGION_BYTES_MAX, Regions};
 
 /// How much of a file is read at once: what one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;
@@ -187,27 +187,27 @@ impl Body {
 }
 
 impl HttpBody for Body {
-    type Data = Piece;
+    type Data = BodyPiece;
     type Error = Refusal;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Refusal>>> {
+    ) -> Poll<Option<Result<Frame<BodyPiece>, Refusal>>> {
         let this = self.get_mut();
         let piece = match this {
             Self::Empty => return Poll::Ready(None),
             Self::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 *this = Self::Empty;
-                Ok(Piece::from(bytes))
+                Ok(BodyPiece::from(bytes))
             }
             Self::Throttled(throttled) => {
                 let bytes = ready!(throttled.poll_bytes(context));
                 if throttled.left() == 0 {
                     *this = Self::Empty;
                 }
-                Ok(Piece::from(bytes))
+                Ok(BodyPiece::from(bytes))
             }
             Self::Region(region) => match ready!(region.poll_piece(context)) {
                 Some(piece) => piece,
@@ -249,7 +249,10 @@ impl Body {
 }
 
 impl Region {
-    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Piece, Refusal>>> {
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyPiece, Refusal>>> {
         if self.next >= self.end {
             return Poll::Ready(None);
         }
@@ -275,7 +278,7 @@ impl Region {
         Poll::Ready(Some(piece))
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<Piece, Refusal>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<BodyPiece, Refusal>> {
         if !self.rest.is_empty() {
             let rest = std::mem::take(&mut self.rest);
             return Poll::Ready(Ok(self.cut(rest)));
@@ -296,9 +299,9 @@ impl Region {
     }
 
     /// A piece of these bytes, as long as it may be. A store sends what it likes at once.
-    fn cut(&mut self, mut bytes: Bytes) -> Piece {
+    fn cut(&mut self, mut bytes: Bytes) -> BodyPiece {
         self.rest = bytes.split_off(self.length(bytes.len()));
-        Piece::from(bytes)
+        BodyPiece::from(bytes)
     }
 
     /// What must be waited for before the next piece is there; nothing, if it can be handed over at once.
@@ -352,7 +355,7 @@ impl Region {
         Some((regions, self.content.file()?, identity))
     }
 
-    fn hand_over(&self) -> Piece {
+    fn hand_over(&self) -> BodyPiece {
         let length = self.length(REGION_BYTES_MAX);
         match self.queue() {
             Some((regions, file, identity)) => {
@@ -360,7 +363,7 @@ impl Region {
                 regions.hand_over(Arc::clone(file), self.next, length, owner)
             }
             // Only what has a queue is ever handed over. An empty piece sends nothing, and is passed over.
-            None => Piece::from(Bytes::new()),
+            None => BodyPiece::from(Bytes::new()),
         }
     }
 

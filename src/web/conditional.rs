@@ -5,7 +5,7 @@ use hyper::header::{
     HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 
-use crate::model::condition::{Conditions, EntityTags, Validators, http_date};
+use crate::model::condition::{EntityTags, Preconditions, Validators, http_date};
 use crate::model::range::{RangeSet, Selection};
 
 /// Returns whether there is a condition or a `Range`: most requests have none, and are looked through once.
@@ -22,7 +22,7 @@ pub(super) fn is_there(headers: &HeaderMap) -> bool {
 
 /// Returns the request's conditions. Several lines of one header count as one list; a date that is there twice,
 /// or is none, is ignored.
-pub(super) fn conditions(headers: &HeaderMap) -> Conditions {
+pub(super) fn conditions(headers: &HeaderMap) -> Preconditions {
     let date = |name: HeaderName| {
         let mut lines = headers.get_all(name).iter();
         let only = lines.next().filter(|_| lines.next().is_none());
@@ -35,7 +35,7 @@ pub(super) fn conditions(headers: &HeaderMap) -> Conditions {
             .collect();
         (!texts.is_empty()).then(|| EntityTags::parse(&texts.join(",")))
     };
-    Conditions {
+    Preconditions {
         if_match: tags(IF_MATCH),
         if_unmodified_since: date(IF_UNMODIFIED_SINCE),
         if_none_match: tags(IF_NONE_MATCH),

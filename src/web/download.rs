@@ -34,7 +34,7 @@ use super::reply::{self, set};
 use super::{conditional, cors, credential, handover, redirect};
 use crate::gateway::download::{Download, LinkRequest};
 use crate::gateway::limits::Admitted;
-use crate::model::condition::Outcome;
+use crate::model::condition::PreconditionOutcome;
 use crate::model::range::Selection;
 use crate::zero_copy::Regions;
 
@@ -148,16 +148,16 @@ fn respond(
     // 6.
     let outcome = match is_conditional {
         true => conditional::conditions(headers).evaluate(&head.validators),
-        false => Outcome::Send,
+        false => PreconditionOutcome::Send,
     };
     match outcome {
-        Outcome::Failed => return Err(Problem::PreconditionFailed),
-        Outcome::NotModified => {
+        PreconditionOutcome::Failed => return Err(Problem::PreconditionFailed),
+        PreconditionOutcome::NotModified => {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = head.of_not_modified(lives);
             return Ok((response, false));
         }
-        Outcome::Send => {}
+        PreconditionOutcome::Send => {}
     }
     if let Some(url) = url_of_store {
         *response.headers_mut() = head.of_not_modified(lives);

@@ -6,7 +6,7 @@
 //! hyper takes a body as a row of buffers, and hands slices of them to the connection's own writer. It never
 //! looks at the bytes. So the buffer of a region of a file need not hold them:
 //!
-//! 1. The body asks [`Regions::hand_over`] for a [`Piece`] that stands for, say, bytes 0 to 1 MiB of a file.
+//! 1. The body asks [`Regions::hand_over`] for a [`BodyPiece`] that stands for, say, bytes 0 to 1 MiB of a file.
 //!    The piece reports that length, and its slice lies in `BLOCK`, a static block of zeros that nobody
 //!    reads. Its file, offset and length wait in the connection's queue.
 //! 2. hyper puts the piece behind the head of the response and calls
@@ -63,7 +63,7 @@ mod wire;
 
 pub use wire::{Socket, Wire};
 
-/// The longest region that one [`Piece`] stands for, in bytes.
+/// The longest region that one [`BodyPiece`] stands for, in bytes.
 pub const REGION_BYTES_MAX: usize = 1024 * 1024;
 
 /// The smallest page of a file that Linux has, in bytes.
@@ -123,7 +123,7 @@ struct QueuedRegion {
 
 /// A piece of a response body: bytes, or a region of a file that the connection's [`Wire`] sends.
 #[derive(Debug)]
-pub struct Piece(PieceKind);
+pub struct BodyPiece(PieceKind);
 
 #[derive(Debug)]
 enum PieceKind {
@@ -147,10 +147,10 @@ impl Regions {
         offset: u64,
         length: usize,
         owner: Arc<dyn Owner>,
-    ) -> Piece {
+    ) -> BodyPiece {
         let left = length.min(REGION_BYTES_MAX);
         if left == 0 {
-            return Piece::from(Bytes::new());
+            return BodyPiece::from(Bytes::new());
         }
         let mut queue = self.lock();
         let place = queue.next_place;
@@ -162,7 +162,7 @@ impl Regions {
             place,
             owner,
         });
-        Piece(PieceKind::Region { place, left })
+        BodyPiece(PieceKind::Region { place, left })
     }
 
     /// Adds lines to the head that this connection writes next: each with its `\r\n`, and none that hyper writes
@@ -268,13 +268,13 @@ fn unclaimed() -> io::Error {
     )
 }
 
-impl From<Bytes> for Piece {
+impl From<Bytes> for BodyPiece {
     fn from(bytes: Bytes) -> Self {
         Self(PieceKind::Bytes(bytes))
     }
 }
 
-impl Buf for Piece {
+impl Buf for BodyPiece {
     fn remaining(&self) -> usize {
         match &self.0 {
             PieceKind::Bytes(bytes) => bytes.len(),

@@ -84,7 +84,7 @@ async fn serve(
         }
         let frames = parts.into_iter().map(move |part| {
             let piece = match part {
-                Part::Text(text) => Piece::from(Bytes::from_static(text.as_bytes())),
+                Part::Text(text) => BodyPiece::from(Bytes::from_static(text.as_bytes())),
                 Part::Region(offset, length) => {
                     regions.hand_over(Arc::clone(&file), offset as u64, length, Arc::new(Nobody))
                 }
@@ -329,7 +329,7 @@ async fn a_file_that_is_too_short_ends_the_connection() {
 fn only_what_was_handed_over_is_let_through() {
     let (file, _) = file(10);
     let regions = Regions::new();
-    let own = |count: usize| -> Vec<Piece> {
+    let own = |count: usize| -> Vec<BodyPiece> {
         (0..count)
             .map(|_| regions.hand_over(Arc::clone(&file), 0, 5, Arc::new(Nobody)))
             .collect()

@@ -29,7 +29,7 @@ pub enum Socket {
     Unix(UnixStream),
 }
 
-/// The two ends of a plain connection, as hyper wants them. It sends the [`super::Piece`]s of its own
+/// The two ends of a plain connection, as hyper wants them. It sends the [`super::BodyPiece`]s of its own
 /// [`Regions`], adds their lines to heads, and ends with an error rather than write one in any other way.
 ///
 /// hyper must hand the buffers of bodies through as they are: `http1::Builder` with `writev(true)` and
