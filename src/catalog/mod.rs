@@ -2,7 +2,7 @@
 //!
 //! This file is the port: one trait, its contract, and its errors. Eight sub-traits have files of their own,
 //! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`] and [`transfer`].
-//! One adapter, [`sql`], makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
+//! One adapter, `sql`, makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
 //! gateways. `contract.rs` is the one suite that both must pass.
 
 use std::future::Future;

@@ -3,7 +3,7 @@
 //! 1. `open` makes the tables in an empty database, or checks those that are there; of several processes
 //!    that do so at once, one does.
 //! 2. A read is one statement, or one transaction that sees the rows of one moment; a write is one transaction.
-//!    The statements are those of [`sql`](super::sql), on a connection that `lease` hands out.
+//!    The statements are those of `sql`, on a connection that `lease` hands out.
 //! 3. What the server did not do, because the connection broke or two were in each other's way, is tried
 //!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the commit marker
 //!    tells on another connection what became of the write (`commit`): nothing is done twice, and nothing that

@@ -7,7 +7,7 @@
 //!    that only read. The write-ahead log lets them go on beside a writer.
 //! 4. One more connection reads the versions and nothing else, so that no long read keeps them waiting.
 //!
-//! The statements are those of [`sql`](super::sql).
+//! The statements are those of `sql`.
 
 use std::path::Path;
 use std::time::Duration;

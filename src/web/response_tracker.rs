@@ -5,7 +5,7 @@
 //! the layer that encrypts or frames, which holds back some tens of kilobytes at most. Whether the client
 //! read it nobody can know. Heads, chunks and frames are not counted, the heads of parts are.
 //!
-//! A connection has one [`ResponseTracker`], made with it and used by its requests one after the other; only
+//! A connection has one `ResponseTracker`, made with it and used by its requests one after the other; only
 //! those that come beside one another need more. So a request on a connection that is open allocates nothing for
 //! it.
 
