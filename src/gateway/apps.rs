@@ -126,7 +126,7 @@ impl Gateway {
             (true, _) => AppId::from_random(random()?),
             (false, Some(some)) => some.clone(),
             (false, None) => {
-                // Where there are no apps, there is nothing to tell.
+                // An installation without apps has nothing to reveal.
                 let apps = self.ask(self.catalog.apps(None)).await?;
                 let first = apps.into_iter().next().map(|(first, _)| first);
                 first.map_or_else(

@@ -16,7 +16,7 @@ use crate::model::id::{FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
 
-/// What a call wants minted. Texts are as they were sent; one that is no id names nothing.
+/// The files and options of one batch mint. Texts are as they were sent; one that is no id names nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchRequest<'a> {
     /// The shared folder to look into instead of the space.
@@ -25,13 +25,13 @@ pub struct BatchRequest<'a> {
     pub space: &'a str,
     /// The files, in the order of the outcomes. One that is there twice is minted twice.
     pub files: &'a [String],
-    /// What is asked of every link.
+    /// The options of every link.
     pub options: &'a MintOptions,
     /// The disposition that the caller's API style signs unless told otherwise.
     pub habit: Option<Disposition>,
 }
 
-/// What became of one file of a batch.
+/// The result of minting a link for one file of a batch.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Here is its signed URL.
@@ -46,7 +46,7 @@ pub enum Outcome {
     Unknown,
 }
 
-/// Where a batch looks, and what it found there.
+/// The space or folder that a batch looks into, with the rows that were found.
 enum Place {
     Space(SpaceId, Vec<Arc<FileRecord>>),
     Folder(Vec<Arc<FileRecord>>),
@@ -189,7 +189,7 @@ impl Gateway {
     }
 }
 
-/// What is to be done about one file of a batch.
+/// The lookup result of one file of a batch.
 enum Fate<'a> {
     Ready(&'a Arc<FileRecord>),
     Deleted(&'a FileRecord),
@@ -203,8 +203,8 @@ impl Place {
         files.iter().map(|file| (file.id.as_str(), file)).collect()
     }
 
-    /// What is outside a folder is elsewhere, whether it exists or not: a member of the folder may not
-    /// learn what else its owner has.
+    /// Returns the lookup result of a file. A file outside a folder is elsewhere, whether it exists or not: a
+    /// member of the folder may not learn what else its owner has.
     fn fate<'a>(&self, found: Option<&'a Arc<FileRecord>>, now: UnixSeconds) -> Fate<'a> {
         match (self, found) {
             (Self::Space(..), None) => Fate::Unknown,

@@ -1,5 +1,4 @@
-//! What is kept in memory of rows and bytes, so that a request for a hot file asks neither the catalogue
-//! nor the disk.
+//! The cache of rows and bytes: a request for a hot file asks neither the catalogue nor the disk.
 //!
 //! Every entry knows between which changes of rows it was read (`RowsAt`, taken before the reading
 //! began), and is answered with only while no row was changed since: by this process or, as far as a look
@@ -32,10 +31,10 @@ use crate::model::key::ApiKey;
 
 mod flights;
 
-/// What a row costs besides its texts, in bytes: its fields, its key, and its place in a cache.
+/// The bytes that a row costs besides its texts: its fields, its key, and its place in a cache.
 const ROW_BYTES: u64 = 1_024;
 
-/// How much is kept. Nothing, where it says 0.
+/// The memory budgets of the caches. A budget of 0 keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `cache.rows_bytes`: of rows of files; and as much again at most of API keys, apps and spaces.
@@ -129,7 +128,7 @@ impl Cache {
         self.small.clear();
     }
 
-    /// Whether the bytes of a file of this size are kept themselves.
+    /// Returns whether the bytes of a file of this size are kept themselves.
     pub(super) const fn is_small(&self, size: u64) -> bool {
         self.small.bounded.is_some() && size <= self.small_file_max
     }
@@ -152,8 +151,8 @@ impl Cache {
         }
     }
 
-    /// What `open` opens, or what somebody opened who began to between the same two changes; small or not.
-    /// `open` keeps it before it answers.
+    /// Returns the file that `open` opens, small or not, single-flight: callers with the same version stamp share
+    /// one opening. `open` puts the file into the cache before it answers.
     pub(super) async fn open_once<F>(
         &self,
         file: FileAddress,
@@ -166,8 +165,7 @@ impl Cache {
         self.open.read(file, at, open).await
     }
 
-    /// Whether an open file is whole, as `check` finds, or somebody who began to look between the same two
-    /// changes.
+    /// Returns whether an open file is whole, single-flight: callers with the same version stamp share one `check`.
     pub(super) async fn check_once<F>(
         &self,
         file: FileAddress,
@@ -254,8 +252,8 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         }
     }
 
-    /// What `read` finds, which keeps it: for a value that is not here. Of many who do this for one key
-    /// between the same two changes one reads, and all are answered with what it found.
+    /// Reads a value that is not in the cache with `read`, which puts it there. Of many callers with the same key
+    /// and version stamp one reads, and all get its result.
     pub(super) async fn read<F>(
         &self,
         key: K,

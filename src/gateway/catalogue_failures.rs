@@ -10,7 +10,7 @@ use crate::catalog::CatalogError;
 /// The words of the metric, each for the counter at its place.
 const KINDS: [&str; 3] = ["unavailable", "no_space", "corrupt"];
 
-/// How often the catalogue failed one gateway: unavailable, out of space, unreadable.
+/// The counters of the catalogue's failures in one gateway: unavailable, out of space, unreadable.
 #[derive(Debug, Default)]
 pub(super) struct CatalogueFailures([AtomicU64; KINDS.len()]);
 

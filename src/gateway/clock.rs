@@ -5,12 +5,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::model::time::UnixSeconds;
 
-/// Where the gateway learns the time.
+/// The gateway's source of time.
 pub trait Clock: Send + Sync {
     /// Milliseconds since 1970, by the wall clock: it may jump.
     fn unix_millis(&self) -> u64;
 
-    /// How long this clock has run. It never jumps, so deadlines are measured with it.
+    /// Returns the time that this clock has run. It never jumps, so deadlines are measured with it.
     fn elapsed(&self) -> Duration;
 }
 

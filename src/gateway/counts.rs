@@ -23,22 +23,23 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
-/// How often what was counted is put into the catalogue: what a process that is killed may lose.
+/// The interval between two flushes of the pending counters into the catalogue: a process that is killed may lose
+/// as much.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
 
-/// How many links are counted at most between two times that the catalogue takes their counts.
+/// The most links that are counted between two flushes that the catalogue takes.
 pub const LINKS_COUNTED_MAX: usize = 65_536;
 
-/// How many maps there are.
+/// The number of maps that the pending counters are spread over.
 const SHARDS: usize = 16;
 
-/// What was counted and is not in the catalogue yet.
+/// The pending counters: downloads that are not in the catalogue yet.
 #[derive(Default)]
 pub(super) struct Waiting {
     shards: [Mutex<HashMap<Key, Added>>; SHARDS],
     /// Downloads that were not counted, since there was no room.
     lost: AtomicU64,
-    /// Whether that was said in the log.
+    /// True if the log already reports those.
     is_said: AtomicBool,
     /// One flush at a time, so that what one gives back is not taken by another before.
     flushing: tokio::sync::Mutex<()>,
@@ -152,12 +153,13 @@ impl Gateway {
         Ok(done)
     }
 
-    /// How many downloads were never counted, since the catalogue did not take counts for too long.
+    /// Returns the number of downloads that were never counted, since the catalogue did not take counts for too
+    /// long.
     pub fn uncounted_downloads(&self) -> u64 {
         self.waiting.lost.load(Relaxed)
     }
 
-    /// What was counted of a file, by all gateways, as of their last flushes.
+    /// Returns the counts of a file, by all gateways, as of their last flushes.
     pub async fn counts_of_file(
         &self,
         organization: &OrganizationId,

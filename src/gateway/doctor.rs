@@ -18,17 +18,17 @@ use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace};
 use crate::model::id::OrganizationId;
 use crate::model::tenancy::Organization;
 
-/// How many rows are looked at in one go.
+/// The number of rows that are read in one go.
 const ROWS: u32 = 100;
 
-/// How far a check has come, for whoever shows it.
+/// The progress of a check, for display.
 #[derive(Debug, Default)]
 pub struct Tally {
     files: AtomicU64,
     bytes: AtomicU64,
 }
 
-/// What is the matter with a file.
+/// The kind of a finding about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Complaint {
     /// Its bytes are gone, of another length, or not those that its row says.
@@ -57,22 +57,23 @@ struct Checked {
 pub struct Finding {
     /// Its row, as the check left it.
     pub file: FileRecord,
-    /// What it is.
+    /// The kind of the finding.
     pub complaint: Complaint,
 }
 
 /// An organization whose counters are not what its rows are: of its files, and of what quotas are held to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Miscount {
-    /// Which one.
+    /// The organization that was miscounted.
     pub organization: OrganizationId,
-    /// What its counters said.
+    /// The totals by its counters.
     pub counted: Kept,
-    /// What its rows are.
+    /// The totals by its rows.
     pub found: Kept,
 }
 
-/// What no row names and no living process writes. Every running gateway sweeps it within an hour.
+/// Stages and blobs that no row names and no living process writes. Every running gateway sweeps them within an
+/// hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
     /// Uploads that broke off with their process.
@@ -97,7 +98,8 @@ impl Gateway {
     /// Reads the bytes of every file that has any, deleted or not, `at_once` files at a time with a
     /// megabyte of each in memory, and hands each finding to `report`. With `mend`, damaged files are marked,
     /// after which no gateway serves them, the mark is taken from those that are whole again, and rows of files in
-    /// place take the identity that the files have now; nothing else changes. Dropping the future stops between two chunks.
+    /// place take the identity that the files have now; nothing else changes. Dropping the future stops between two
+    /// chunks.
     pub async fn check_files(
         &self,
         mend: bool,
@@ -169,7 +171,7 @@ impl Gateway {
         })
     }
 
-    /// What is to be said of a checked file, and with `mend` done. Its row is read again: bytes of a file
+    /// Returns the finding about a checked file, and with `mend` mends it. Its row is read again: bytes of a file
     /// that was deleted and swept meanwhile may well be gone.
     async fn settle(
         &self,
@@ -247,8 +249,8 @@ async fn check(blobs: Arc<dyn BlobStore>, file: FileRecord, tally: Arc<Tally>) -
     }
 }
 
-/// What is to be said of a file whose bytes are its own. That a row from before did not know some of its identity
-/// is nothing.
+/// Returns the finding about a file whose bytes are its own. A row from before that lacks some of its identity is
+/// no finding.
 fn whole(file: &FileRecord, moved: Option<&InPlace>) -> Option<Complaint> {
     if file.damaged_at.is_some() {
         return Some(Complaint::Healed);

@@ -45,7 +45,7 @@ pub struct LinkRequest<'a> {
 pub struct Download {
     /// The file: the same `Arc` as long as it is kept in memory and nothing of it changed.
     pub file: Arc<FileRecord>,
-    /// What the link says of the answer.
+    /// The link's claims about the answer.
     pub claims: Claims,
     /// From when on the link no longer opens.
     pub expires: UnixSeconds,
@@ -60,7 +60,7 @@ impl Download {
         expired.min(self.expires)
     }
 
-    /// What to serve it as: the link's own claim, else the file's type.
+    /// Returns the type to serve it as: the link's own claim, else the file's type.
     pub fn media_type(&self) -> &MediaType {
         self.claims.content_type().unwrap_or(&self.file.media_type)
     }
@@ -103,7 +103,7 @@ impl Stream {
 #[derive(Clone, Debug)]
 pub struct Content {
     blob: Blob,
-    /// Whether all of it was in memory when it was looked at last.
+    /// True if all of it was in memory at the last check.
     is_warm: Arc<AtomicBool>,
 }
 
@@ -144,9 +144,9 @@ impl Content {
         Some(Stream(Arc::new(Mutex::new(stream))))
     }
 
-    /// Whether this part can be sent without waiting for a disk, as far as can be told at once. A file that
-    /// was found to be in memory from its beginning to its end is believed to stay there until it is opened
-    /// or checked again, at most [`STALENESS_MAX`].
+    /// Returns whether this part can be sent without waiting for a disk, as far as can be told at once. A file that
+    /// was found to be in memory from its beginning to its end is believed to stay there until it is opened or
+    /// checked again, at most [`STALENESS_MAX`].
     pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
         if self.is_warm.load(Ordering::Relaxed) {
             return true;
@@ -162,8 +162,8 @@ impl Content {
         Ok(self.blob.fetch(offset, length).await?)
     }
 
-    /// What tells that the bytes have changed under us. An error where they are fewer, or more, than
-    /// they were when they were opened.
+    /// Returns a stamp that differs once the bytes have changed under us. An error where they are fewer, or more,
+    /// than they were when they were opened.
     pub fn stamp(&self) -> Result<Stamp, Refusal> {
         Ok(self.blob.stamp()?)
     }
@@ -174,20 +174,21 @@ impl Content {
 pub(super) struct OpenFile {
     pub(super) record: Arc<FileRecord>,
     pub(super) content: Content,
-    /// When the store last said that it is whole, in milliseconds of the gateway's clock.
+    /// The time when the store last said that it is whole, in milliseconds of the gateway's clock.
     checked: AtomicU64,
 }
 
 impl Gateway {
-    /// Where a file's bytes lie below the data directory, for a proxy that sends them itself. `None` of
+    /// Returns the path of a file's bytes below the data directory, for a proxy that sends them itself. `None` of
     /// bytes that lie elsewhere.
     pub fn path_below_data_dir(&self, file: &FileRecord) -> Option<PathBuf> {
         self.blobs.path_below(&file.location)
     }
 
-    /// Where the store itself gives a file's bytes to whoever has this URL, for as long as asked from the moment
-    /// that it is signed. That may come later than the call: whoever gives us credentials may be slow. So the
-    /// link is to be verified again. `None` of bytes that only the gateway can give. The URL is a credential.
+    /// Returns a URL at which the store itself gives a file's bytes to its holder, for as long as asked from the
+    /// moment that it is signed. That may come later than the call, since the source of our credentials may be
+    /// slow: so the link is to be verified again. `None` of bytes that only the gateway can give. The URL is a
+    /// credential.
     pub async fn url_of_store(
         &self,
         file: &FileRecord,
@@ -196,7 +197,7 @@ impl Gateway {
         Ok(self.blobs.presign(&file.location, asked).await?)
     }
 
-    /// Whether a query has a parameter that only a signed URL has, `token` or `expires`.
+    /// Returns whether a query has a parameter that only a signed URL has, `token` or `expires`.
     pub fn names_a_link(&self, query: &str) -> bool {
         crate::sign::query::names_a_link(query)
     }
@@ -334,7 +335,7 @@ impl Gateway {
         Ok(opened)
     }
 
-    /// Whether an open file was still what it was in the last [`STALENESS_MAX`]. Bytes in memory always are.
+    /// Returns whether an open file was seen whole within the last [`STALENESS_MAX`]. Bytes in memory always are.
     fn is_seen_whole(&self, opened: &OpenFile) -> bool {
         if let Blob::Memory(_) = &opened.content.blob {
             return true;
@@ -343,8 +344,8 @@ impl Gateway {
         u128::from(self.millis().saturating_sub(last)) < STALENESS_MAX.as_millis()
     }
 
-    /// Whether an open file is still what it was. Looks at the disk, or at the store. That counts from its
-    /// answer on: a store that takes a second for one would else be asked by everybody for ever.
+    /// Checks at the disk, or at the store, whether an open file is still whole. The staleness bound runs from the
+    /// answer on: a store that takes a second for one would else be asked by every request for ever.
     async fn is_whole(&self, opened: &OpenFile) -> bool {
         let is_whole = opened.content.blob.check().await.is_ok();
         opened.content.is_warm.store(false, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What an operator may know and a client may not: why a link does not open, and what became of a file.
+//! Explanations for an operator that a client may not see: why a link does not open, and what became of a file.
 
 use super::Gateway;
 use super::download::LinkRequest;
@@ -10,7 +10,7 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::sign::keyring::Keyring;
 use crate::sign::verify::Rejection;
 
-/// What is to be said of a link.
+/// The explanation of a link: it opens, or the reason why it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It opens now.

@@ -13,7 +13,7 @@ use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::name::FileName;
 
-/// Where a page begins, as a caller names it. The text is usually a file's id, but may be any.
+/// The beginning of a page, as a caller names it. The text is usually a file's id, but may be any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
     /// After this one: the next older files.
@@ -27,11 +27,11 @@ pub enum Cursor {
 pub struct CursorPage {
     /// The files, newest first.
     pub files: Vec<FileRecord>,
-    /// Whether there are more of them in the direction of the cursor.
+    /// True if there are more of them in the direction of the cursor.
     pub has_more: bool,
 }
 
-/// Which files a list has, among those of an organization. All that is given must hold.
+/// The filters of a list of an organization's files. All that are given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// The name, exactly: composed, as it is kept, or decomposed, as a row from before may have it.

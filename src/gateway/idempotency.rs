@@ -31,10 +31,10 @@ pub use crate::catalog::idempotency::Completed;
 /// The longest key, in characters.
 pub const KEY_CHARS_MAX: usize = 255;
 
-/// How long a claim holds that is not renewed: longer than a catalogue that is busy takes to renew it.
+/// The seconds that a claim holds without renewal: longer than a catalogue that is busy takes to renew it.
 pub const LEASE_SECONDS: u64 = 20;
 
-/// How often a claim is renewed.
+/// The interval between two renewals of a claim.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 /// The key of a request that is being worked on. Dropped before it is completed, it is given up.
@@ -93,11 +93,11 @@ impl Fingerprint {
     }
 }
 
-/// What a request finds under its key.
+/// The result of looking up an idempotency key.
 pub enum UnderKey {
     /// Nothing: it is to be worked on.
     Nothing(HeldKey),
-    /// What came of a request before.
+    /// The result of an earlier request.
     Completed(Completed),
 }
 
@@ -108,7 +108,7 @@ impl Drop for HeldKey {
             return;
         }
         let (gateway, claim) = (Arc::clone(&self.gateway), self.claim.clone());
-        // Where no runtime is any more, the lease ends by itself.
+        // The lease ends by itself where no runtime is any more.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { gateway.release_key(&claim).await });
         }

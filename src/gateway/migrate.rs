@@ -30,19 +30,18 @@ mod tests;
 
 use merge::{Merge, Step};
 
-/// How many passes one run makes at most: what is changed faster than that, the last run brings, when
-/// nothing is changed any more.
+/// The most passes of one run: changes that come faster are left to the last run, when nothing is changed any more.
 pub const PASSES_MAX: u32 = 3;
 
-/// How many files' bytes are on their way at once. Each holds a megabyte, and as much more as the store does
-/// of a blob that is being written: two parts of S3's.
+/// The most files whose bytes are copied at once. Each holds a megabyte, and as much more as the store does of a
+/// blob that is being written: two parts of S3's.
 pub const COPIES_AT_ONCE_MAX: usize = 8;
 
-/// How many blobs of a store are looked at to tell whether they are ours, and how many broken uploads are swept in
-/// one go.
+/// The most blobs of a store that are listed to tell whether they are ours, and the most broken uploads that are
+/// swept in one go.
 const BLOBS_LOOKED_AT: usize = 1_000;
 
-/// Where from and where to.
+/// The source and the destination of a migration.
 #[derive(Clone)]
 pub struct Ends {
     /// The catalogue that is read.
@@ -53,15 +52,15 @@ pub struct Ends {
     pub to_catalog: Option<Arc<dyn Catalog>>,
     /// The store that is written; `None` where the bytes stay.
     pub to_blobs: Option<Arc<dyn BlobStore>>,
-    /// What tells that store from any other; empty where the bytes stay.
+    /// A text that tells that store from any other; empty where the bytes stay.
     pub blobs_place: String,
     /// The most bytes that one blob can have there: a file served in place may have more.
     pub blob_bytes_max: u64,
-    /// Whether the blobs that an earlier run saw there are read once more.
+    /// True if the blobs that an earlier run saw there are read once more.
     pub verify: bool,
 }
 
-/// How far a pass has come, for whoever shows it.
+/// The progress of a pass, for display.
 #[derive(Debug, Default)]
 pub struct Tally {
     rows: AtomicU64,
@@ -104,7 +103,7 @@ impl Tally {
     }
 }
 
-/// What a pass did, or several together.
+/// The work of a pass, or of several together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
     /// Rows that were put.
@@ -126,7 +125,7 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// Whether there was nothing left to do.
+    /// Returns whether there was nothing left to do.
     pub const fn is_nothing(&self) -> bool {
         self.rows_copied == 0
             && self.rows_removed == 0
@@ -134,7 +133,7 @@ impl Moved {
             && self.unsettled == 0
     }
 
-    /// What was done adds up; what was found is what it is now.
+    /// Adds up the work that was done, and takes over the findings of the `next` pass.
     const fn and_then(self, next: Self) -> Self {
         Self {
             rows_copied: self.rows_copied + next.rows_copied,
@@ -146,18 +145,18 @@ impl Moved {
     }
 }
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What all passes did.
+    /// The work of all passes together.
     pub moved: Moved,
-    /// How many there were.
+    /// The number of passes.
     pub passes: u32,
-    /// Whether the last one found nothing to do.
+    /// True if the last one found nothing to do.
     pub is_in_step: bool,
 }
 
-/// What is told on the way.
+/// An event of a run, reported on the way.
 #[derive(Debug)]
 pub enum Told<'a> {
     /// A pass begins, over so much.
@@ -168,7 +167,7 @@ pub enum Told<'a> {
     Passed(u32, &'a Moved),
 }
 
-/// Why an installation was not moved.
+/// The reason why an installation was not moved.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// It cannot be moved there; nothing was changed.
@@ -177,18 +176,18 @@ pub enum MigrateError {
     /// One of the two catalogues did not do as asked.
     #[error("{end}")]
     Catalog {
-        /// Which of the two.
+        /// The catalogue that failed.
         end: End,
-        /// What it said.
+        /// Its error.
         #[source]
         source: CatalogError,
     },
     /// One of the two stores did not do as asked.
     #[error("{end}")]
     Blobs {
-        /// Which of the two.
+        /// The store that failed.
         end: End,
-        /// What it said.
+        /// Its error.
         #[source]
         source: BlobError,
     },
@@ -200,12 +199,12 @@ pub enum MigrateError {
     Broke(#[from] tokio::task::JoinError),
 }
 
-/// Where something went wrong.
+/// The side of a migration at which something went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// What is read.
+    /// The side that is read.
     Source,
-    /// What is written.
+    /// The side that is written.
     Destination,
 }
 
@@ -253,7 +252,7 @@ pub async fn migrate(
         let kept = ends.catalog.totals().await.map_err(End::Source.catalog())?;
         tally.begin();
         tell(Told::Begun(outcome.passes + 1, kept));
-        // What was read once in a run need not be read again.
+        // A run reads the blobs that were there only once, in its first pass.
         ends.verify &= outcome.passes == 0;
         let moved = pass::pass(&ends, clock.now(), tally, &mut tell).await?;
         outcome.passes += 1;
@@ -261,12 +260,12 @@ pub async fn migrate(
         outcome.moved = outcome.moved.and_then(moved);
         tell(Told::Passed(outcome.passes, &moved));
     }
-    // What is behind the source may lack what was revoked there since: nobody opens it.
+    // A copy behind the source may lack what was revoked there since: no gateway opens it.
     ends.note(&note, outcome.is_in_step).await?;
     Ok(outcome)
 }
 
-/// What is said of a row that the copy alone has, of a kind that is never taken away.
+/// Returns the message about a row that the copy alone has, of a kind that is never taken away.
 fn stray(row: &Row) -> String {
     format!(
         "the destination has the {noun} {key}, which the source has not: it was made there, or the source was put \

@@ -42,7 +42,7 @@ pub struct Mintable<'a> {
     terms: Terms,
 }
 
-/// What links that are minted now have in common, whatever their file.
+/// The terms that all links minted now have in common, whatever their file.
 pub(super) struct Terms {
     now: UnixSeconds,
     expires: UnixSeconds,
@@ -50,7 +50,7 @@ pub(super) struct Terms {
     last_segment: LastSegment,
 }
 
-/// How the path of a minted URL ends.
+/// The end of a minted URL's path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LastSegment {
     /// With the name of the byte route, as in the vendors' own samples.
@@ -59,13 +59,13 @@ pub(super) enum LastSegment {
     Name,
 }
 
-/// What a caller may ask of a link. Each option at most once.
+/// The options that a caller may ask of a link, each at most once.
 #[derive(Clone, Debug, Default)]
 pub struct MintOptions {
     /// Lifetime in seconds, 1 to `links.lifetime_max`; else `links.lifetime`.
     pub expires_in: Option<u64>,
-    /// When the link shall end, in place of a lifetime; it is not rounded. An operator's option, which
-    /// no call over the network takes.
+    /// The end of the link, in place of a lifetime; it is not rounded. An operator's option, which no call over the
+    /// network takes.
     pub expires_at: Option<UnixSeconds>,
     /// Round the end up to a multiple of so many seconds; else `links.expiry_window`.
     pub expiry_window: Option<u64>,
@@ -261,7 +261,7 @@ impl Gateway {
         make(claims.map_err(|error| Refusal::Internal(error.to_string()))?)
     }
 
-    /// When a link that is minted now shall end.
+    /// Returns the end of a link that is minted now.
     fn expiry(&self, now: UnixSeconds, options: &MintOptions) -> Result<UnixSeconds, FieldFault> {
         let max = self.settings.lifetime_max;
         if let Some(end) = options.expires_at {

@@ -58,7 +58,7 @@ pub mod upload;
 /// The gateway's own settings, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What every minted URL begins with, without a trailing slash.
+    /// The beginning of every minted URL, without a trailing slash.
     pub public_base_url: String,
     /// `links.lifetime`, seconds.
     pub lifetime: u64,
@@ -156,7 +156,7 @@ impl Gateway {
         self.clock.as_ref()
     }
 
-    /// Who may have how much.
+    /// Returns the limits on requests, downloads and bytes.
     pub fn limits(&self) -> &limits::Limits {
         &self.limits
     }

@@ -22,25 +22,26 @@ use crate::catalog::{Catalog, CatalogError};
 use crate::model::address::FileAddress;
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
-/// How many files are hashed at once.
+/// The most files that are hashed at once.
 const READERS_MAX: usize = 2;
 
-/// How many files may be waiting to be hashed, in all.
+/// The most files that wait to be hashed, in all.
 const WAITING_MAX: usize = 1_000;
 
-/// How many files' hashes are remembered.
+/// The most files whose hashes are remembered.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// How long a request waits. The reading goes on, for the next one.
+/// The most time that a request waits. The reading goes on, for the next one.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
-/// How long a file that could not be read is not read again.
+/// The pause before a file that could not be read is read again.
 const FAILED_FOR: Duration = Duration::from_secs(10);
 
-/// How long a row that did not take its file's identity is left alone. Another gateway may be giving it one.
+/// The pause before a row that did not take its file's identity is tried again. Another gateway may be giving it
+/// one.
 const NOTED_EVERY: Duration = Duration::from_secs(10);
 
-/// How often a row is given an identity at once, where others change it meanwhile.
+/// The most tries in a row to give a row an identity, where others change it meanwhile.
 const NOTING_TRIES: usize = 3;
 
 const READING: &str = "reading a file in place again";
@@ -48,11 +49,11 @@ const READING: &str = "reading a file in place again";
 /// A file that was hashed again.
 pub(super) struct Reread {
     pub(super) registered: Registered,
-    /// When its row was last given the identity, whatever came of that, by the gateway's own clock.
+    /// The time when its row was last given the identity, successfully or not, by the gateway's own clock.
     noted: Mutex<Option<Duration>>,
 }
 
-/// What a reading found, or why it failed. Cloning is a reference count.
+/// The result of a reading, or the reason why it failed. Cloning is a reference count.
 type Outcome = Result<Arc<Reread>, Arc<str>>;
 
 /// An outcome, and when it came, by the gateway's own clock.
@@ -98,7 +99,7 @@ impl Rereads {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is known of a file whose identity is `found` now, if that still counts.
+    /// Returns the known outcome of a file whose identity is `found` now, if that still counts.
     fn known(&self, file: &FileAddress, found: &InPlace, now: Duration) -> Option<Outcome> {
         let Known { outcome, since } = self.known.get(file)?;
         let counts = match &outcome {
@@ -155,7 +156,7 @@ impl Rereads {
 }
 
 impl Reread {
-    /// Whether the bytes are those of the file's row, where its identity was `found`.
+    /// Checks that the bytes are those of the file's row, where its identity was `found`.
     ///
     /// # Errors
     /// [`BlobError::Damaged`] where they are others.
@@ -238,8 +239,8 @@ impl Gateway {
         Ok(blob)
     }
 
-    /// What a file whose identity is `found` now was found to be. Where that is not known, it is hashed, or the hashing
-    /// that is under way is waited for, `wait` at most. The hashing goes on, for the next request.
+    /// Returns the result of reading a file whose identity is `found` now. A file without one is hashed, or the
+    /// hashing that is under way is waited for, `wait` at most. The hashing goes on, for the next request.
     ///
     /// # Errors
     /// [`BlobError::Unavailable`] where it is not known in time, or the reading failed in the last [`FAILED_FOR`].
@@ -286,7 +287,7 @@ impl Gateway {
         }
         let (catalog, file) = (Arc::clone(&self.catalog), file.clone());
         let reread = Arc::clone(reread);
-        // What is in memory of the row is as good as the new one until the next look at the catalogue.
+        // The row in memory is as good as the new one until the next refresh of the snapshot.
         tokio::spawn(async move {
             if let Err(error) = note(catalog.as_ref(), &file, &reread.registered).await {
                 tracing::warn!(%error, "the new identity of a file in place is not in its row yet");
@@ -324,7 +325,7 @@ async fn note(
         };
         let noting = catalog.replace_identity(owner, id, row, &found.file);
         match noting.await {
-            // What was in memory of the row was old.
+            // The row in memory was old.
             Err(CatalogError::Conflict { .. }) => match catalog.file(owner, id).await? {
                 Some(now) => seen = now.location,
                 None => return Ok(()),

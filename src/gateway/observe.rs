@@ -1,4 +1,4 @@
-//! What an operator may want to see of a gateway's inside: numbers, and nobody's names.
+//! Numbers about a gateway's inside for an operator, and nobody's names.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::revocations::REFRESH_WAIT_MAX;
 use crate::sign::keyring::KeyState;
 use crate::sign::verify::Rejection;
 
-/// How often a number is there that every request moves, so that no two processors fight for it.
+/// The number of shards of a counter that every request moves, so that no two processors fight for it.
 const SHARDS: usize = 8;
 
 /// A number that only grows. Adding to it is one relaxed addition.
@@ -25,19 +25,19 @@ struct OwnLine(AtomicU64);
 /// One cache, as it is now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheState {
-    /// What it keeps.
+    /// The kind of values that it keeps.
     pub name: &'static str,
-    /// How often what was asked for was there, and still true.
+    /// Lookups that found a value, still true.
     pub hits: u64,
-    /// How often it was not.
+    /// Lookups that did not.
     pub misses: u64,
-    /// How many values it keeps.
+    /// Values that it keeps.
     pub entries: u64,
-    /// What they weigh: bytes, as far as they are known; open files weigh 1 each.
+    /// The weight of those: bytes, as far as they are known; open files weigh 1 each.
     pub weight: u64,
 }
 
-/// What this process holds of what was revoked.
+/// The revocations in this process's snapshot, counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RevocationState {
     /// Organizations whose links were all revoked at some time.
@@ -48,7 +48,7 @@ pub struct RevocationState {
     pub denied: u64,
 }
 
-/// Why a link opens nothing, each reason at its own place.
+/// The reasons why a link opens nothing, each at its own place.
 const REASONS: [Rejection; 11] = [
     Rejection::Malformed,
     Rejection::KidUnknown,
@@ -90,7 +90,7 @@ impl ShardedCounter {
         }
     }
 
-    /// How many there were.
+    /// Returns the sum of all shards.
     pub(super) fn sum(&self) -> u64 {
         self.0
             .iter()
@@ -134,7 +134,7 @@ impl Gateway {
         self.cache.states()
     }
 
-    /// How many signing keys there are in each state.
+    /// Returns the number of signing keys in each state.
     pub fn signing_keys(&self) -> [(&'static str, u64); 3] {
         let keyring = self.keyring();
         [KeyState::Active, KeyState::VerifyOnly, KeyState::Retired].map(|state| {
@@ -143,7 +143,7 @@ impl Gateway {
         })
     }
 
-    /// What was revoked, as this process knows it.
+    /// Returns the numbers of revocations in this process's snapshot.
     pub fn revocation_state(&self) -> RevocationState {
         let known = self.snapshot.revocations();
         let revisions = known.revisions.values().map(|of| of.len() as u64);

@@ -7,7 +7,7 @@ use crate::blob::{Blob, BlobError, BlobStore, ObjectStream};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
-/// How much of a file is in memory at once, in bytes.
+/// The most bytes of a file in memory at once.
 const PIECE_BYTES: u64 = 1024 * 1024;
 
 /// Reads one blob.

@@ -1,4 +1,4 @@
-//! Who is calling.
+//! The caller of a request, as its API key names it.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Principal {
     pub key: ApiKeyId,
     /// The organization it acts for.
     pub organization: OrganizationId,
-    /// What it may do.
+    /// The scopes of its key.
     pub scopes: Scopes,
 }
 
@@ -61,14 +61,14 @@ impl Principal {
     }
 }
 
-/// Whether the text can be an API key: 1 to 256 visible ASCII characters.
+/// Returns whether the text can be an API key: 1 to 256 visible ASCII characters.
 pub fn is_api_key(text: &str) -> bool {
     (1..=API_KEY_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// What the catalogue keeps of an API key. The key is 32 random bytes or what an operator imported, so
-/// one SHA-256 is enough, and looking it up by digest leaks nothing of it through time.
+/// Returns the digest that the catalogue keeps of an API key. The key is 32 random bytes or what an operator
+/// imported, so one SHA-256 is enough, and looking it up by digest leaks nothing of it through time.
 pub fn api_key_digest(text: &str) -> Sha256Digest {
     Sha256Digest::new(Sha256::digest(text).into())
 }
@@ -104,7 +104,7 @@ impl Gateway {
         self.working(&key).map(Recognized)
     }
 
-    /// Whom the key stands for, if it works now.
+    /// Returns the principal that the key stands for, if the key works now.
     pub(super) fn working(&self, key: &ApiKey) -> Result<Principal, Refusal> {
         match key.state {
             ApiKeyState::Deactivated => return Err(Refusal::KeyDeactivated),

@@ -9,11 +9,11 @@ use crate::catalog::{self, CatalogError};
 use crate::model::key::Scope;
 use crate::sign::verify::Rejection;
 
-/// What [`Refusal::Missing`] calls a space, and a folder, that the caller cannot see.
+/// The names that [`Refusal::Missing`] has for a space, and a folder, that the caller cannot see.
 pub use crate::catalog::{FOLDER, SPACE};
 
-/// Why the gateway did not do as asked. `Display` is for the log and the command line; what a client
-/// may see is each style's own decision.
+/// The reason why the gateway did not do as asked. `Display` is for the log and the command line; what a client may
+/// see is each style's own decision.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The link opens nothing. A client is never told why.
@@ -46,13 +46,13 @@ pub enum Refusal {
     /// One field or parameter of the call is wrong.
     #[error(transparent)]
     Field(#[from] FieldFault),
-    /// What was to be made exists already.
+    /// The thing to be made exists already.
     #[error("{what} exists already")]
     Exists {
         /// The kind of thing.
         what: &'static str,
     },
-    /// What was named, other than a file, does not exist.
+    /// The named thing, other than a file, does not exist.
     #[error("{what} does not exist")]
     Missing {
         /// The kind of thing.
@@ -61,9 +61,9 @@ pub enum Refusal {
     /// A named limit is reached.
     #[error("the limit of {limit} {what} is reached")]
     Limit {
-        /// What is counted.
+        /// The kind of thing that is counted.
         what: &'static str,
-        /// How many there may be.
+        /// The most that there may be.
         limit: u64,
     },
     /// So much was revoked one by one that no more fits into every gateway's memory.
@@ -71,9 +71,9 @@ pub enum Refusal {
         "the limit of {limit} {what} is reached: revoke all links of an organization, which makes room"
     )]
     RevocationsFull {
-        /// What is counted.
+        /// The kind of thing that is counted.
         what: &'static str,
-        /// How many there may be.
+        /// The most that there may be.
         limit: u64,
     },
     /// The file is larger than it may be: than `uploads.size_max` where it came over the network.
@@ -85,17 +85,17 @@ pub enum Refusal {
     /// Somebody has had as much as there may be, and may have more later.
     #[error("too many {what}: again in {} s", whole_seconds(*.wait))]
     TooMany {
-        /// What is counted, and of whom.
+        /// The thing that is counted, and its owner.
         what: &'static str,
-        /// When it may be tried again.
+        /// The time until it may be tried again.
         wait: Duration,
     },
     /// The organization keeps as much as it may.
     #[error("the quota of {limit} {what} is reached")]
     Quota {
-        /// What is counted.
+        /// The thing that is counted.
         what: &'static str,
-        /// How much there may be.
+        /// The most that there may be.
         limit: u64,
     },
     /// A request with the same idempotency key is being worked on.
@@ -115,7 +115,7 @@ pub enum Refusal {
     Internal(String),
 }
 
-/// What is wrong with one field or parameter.
+/// An error in one field or parameter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} {why}")]
 pub struct FieldFault {
@@ -123,7 +123,7 @@ pub struct FieldFault {
     pub field: String,
     /// The value as the caller wrote it, if there was one.
     pub value: Option<String>,
-    /// What is wrong, as the end of a sentence that begins with the field: `must be 1 to 100`.
+    /// The error, as the end of a sentence that begins with the field: `must be 1 to 100`.
     pub why: String,
 }
 
@@ -192,12 +192,12 @@ pub fn whole_seconds(wait: Duration) -> u64 {
 }
 
 impl Refusal {
-    /// What is no link at all.
+    /// Returns the refusal of a text that is no link at all.
     pub const fn no_link() -> Self {
         Self::Link(Rejection::Malformed)
     }
 
-    /// Whether the caller's API key is the reason: there is none, or it does not work.
+    /// Returns whether the caller's API key is the reason: there is none, or it does not work.
     pub const fn is_of_the_key(&self) -> bool {
         matches!(
             self,

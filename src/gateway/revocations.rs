@@ -21,13 +21,13 @@ use super::refusal::Refusal;
 use crate::catalog::{Answer, CatalogError, Versions};
 use crate::model::revocation::Revocations;
 
-/// How often a running gateway compares its snapshot with the catalogue.
+/// The interval at which a running gateway compares its snapshot with the catalogue.
 pub const REFRESH_EVERY: Duration = Duration::from_millis(250);
 
 /// The staleness bound of a snapshot since it was last compared. What others changed is seen within this.
 pub const STALENESS_MAX: Duration = Duration::from_secs(1);
 
-/// How long a request that finds the snapshot too old waits for its own refresh.
+/// The most time that a request that finds the snapshot too old waits for its own refresh.
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The snapshot of one gateway, and what refreshes it. It is read for every request, so nobody ever waits for
@@ -40,7 +40,8 @@ pub(super) struct SnapshotCell {
     /// Notifies all who wait at once when a refresh is over: a lock that is handed on from one to the next would
     /// cost the last of hundreds as many turns, each behind everybody else's work.
     refreshed: Notify,
-    /// How often this process changed what may be in memory. A snapshot of before is not answered from.
+    /// The number of changes that this process made to rows that may be in memory. A snapshot from before the last
+    /// of them answers nothing.
     own_changes: AtomicU64,
 }
 
@@ -52,7 +53,7 @@ pub(super) struct Snapshot {
     versions: Versions,
     /// On the gateway's own clock: when the refresh that confirmed this began. Never, at the start.
     confirmed: Option<Duration>,
-    /// How often this process had changed something by then.
+    /// The number of this process's own changes by then.
     own_changes: u64,
 }
 
@@ -159,9 +160,9 @@ impl Gateway {
         }
     }
 
-    /// Which rows in memory may be answered with now, if any may: to be asked before a row is looked for,
-    /// so that a change while it is read makes what was read old. Where a refresh is due, none may, and
-    /// whoever needs a row asks the catalogue.
+    /// Returns the version stamp that rows in memory must bear to be answered with now. A caller takes it before it
+    /// looks for a row, so that a change while the row is read makes it old. While a refresh is due there is none,
+    /// and a caller that needs a row asks the catalogue.
     pub(super) fn rows_at(&self) -> Option<RowsAt> {
         self.fresh().map(|snapshot| RowsAt {
             version: snapshot.versions.rows,

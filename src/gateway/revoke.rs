@@ -15,7 +15,7 @@ use crate::sign::verify::{Attempt, RecognizedLink};
 /// A link that opens nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokedLink {
-    /// Whose file it was for.
+    /// The organization that the link's file belongs to.
     pub organization: OrganizationId,
     /// Names it.
     pub link_id: LinkId,

@@ -10,10 +10,10 @@ use orphans::{Found, ORPHANS};
 
 mod orphans;
 
-/// How many of each kind one round looks at or removes at most.
+/// The most of each kind that one round lists or removes.
 const STEP_MAX: u32 = 500;
 
-/// How many blobs without a row a sweep removes whatever their share is of all blobs.
+/// The most blobs without a row that a sweep removes whatever their share is of all blobs.
 pub const ORPHANS_MAX: u64 = 1_000;
 
 /// The share of all blobs, one in so many, that a sweep removes however many they are. More without a row are
@@ -22,7 +22,7 @@ const ORPHANS_SHARE: u64 = 10;
 
 const DAY_SECONDS: u64 = 86_400;
 
-/// What one sweep removed.
+/// The result of one sweep: the number of things removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Stages that no living process writes.
@@ -31,7 +31,7 @@ pub struct Swept {
     pub files: usize,
     /// Blobs without a row.
     pub orphans: usize,
-    /// Why those were left alone, if they were.
+    /// The reason why those were left alone, if they were.
     pub held_back: Option<HeldBack>,
 }
 
@@ -48,7 +48,7 @@ pub struct HeldBack {
     pub blobs: u64,
 }
 
-/// What went wrong in a sweep: all of it is logged, and the first is its answer.
+/// The failures of a sweep: all of them are logged, and the first is its answer.
 #[derive(Default)]
 struct Failures(Option<Refusal>);
 
@@ -169,7 +169,7 @@ impl Gateway {
                     }
                 }
             }
-            // What failed may be listed again: where nothing else is, the next round would be the same.
+            // Failed files may be listed again: where nothing else is, the next round would be the same.
             if files.len() < STEP_MAX as usize || removed == removed_before {
                 return removed;
             }

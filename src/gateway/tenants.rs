@@ -20,9 +20,9 @@ pub struct NewApiKey {
     pub organization: OrganizationId,
     /// A person's word for it.
     pub name: String,
-    /// What it may do.
+    /// The scopes of the key.
     pub scopes: Scopes,
-    /// How many seconds it works for; `None` for ever.
+    /// The seconds that it works for; `None` for ever.
     pub expires_in: Option<u64>,
     /// The key's text where an operator brings one: 1 to 256 visible ASCII characters. Else one is drawn.
     pub text: Option<String>,

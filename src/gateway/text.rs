@@ -13,12 +13,12 @@ use crate::catalog::maintenance::Text;
 use crate::model::file::{FileRecord, InPlace};
 use crate::model::text::TextDetector;
 
-/// How many files are read between two writes of what was found: each write makes every gateway look at
-/// its rows again.
+/// The most files that are read between two writes of the results: each write makes every gateway read its rows
+/// again.
 const FILES_READ: u32 = 100;
 
-/// How long is paused after each file, so that no more than two hundred are opened in a second, and how many bytes are
-/// read in a second. Downloads need the disk, or the store, more.
+/// The pause after each file, so that no more than two hundred are opened in a second, and the bytes that are read
+/// in a second. Downloads need the disk, or the store, more.
 const FILE_PAUSE: Duration = Duration::from_millis(5);
 const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 
@@ -29,8 +29,8 @@ const REFUSED_IN_A_ROW_MAX: u32 = 3;
 impl Gateway {
     /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps
     /// the findings with the rows. Returns how many it judged. A binary file costs one read of its first
-    /// bytes; a file in place whose identity moved, or is not known in full, is hashed, and its row takes the identity if
-    /// the hash is its own. A file whose bytes cannot be had is left for the next call. Dropping the future stops
+    /// bytes; a file in place whose identity moved, or is not known in full, is hashed, and its row takes the
+    /// identity if the hash is its own. A file whose bytes cannot be had is left for the next call. Dropping the future stops
     /// between two pieces. At most `BYTES_PER_SECOND` are read.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl Gateway {
     }
 }
 
-/// How long so many bytes take at [`BYTES_PER_SECOND`].
+/// Returns the time that so many bytes take at [`BYTES_PER_SECOND`].
 fn time_for(bytes: u64) -> Duration {
     Duration::from_micros(bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND)
 }

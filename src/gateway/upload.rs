@@ -23,12 +23,12 @@ use crate::model::name::FileName;
 use crate::model::text::DetectedText;
 use crate::model::time::UnixSeconds;
 
-/// What is said of a file besides its bytes.
+/// The description of a new file, without its bytes.
 #[derive(Clone, Debug)]
 pub struct NewFile {
-    /// Whose it is.
+    /// The organization that it belongs to.
     pub organization: OrganizationId,
-    /// Where it lies.
+    /// The space that it lies in.
     pub space: SpaceId,
     /// Its id; drawn if `None`.
     pub id: Option<FileId>,
@@ -37,11 +37,11 @@ pub struct NewFile {
     /// The type that was declared, if one was. A placeholder counts as none; then the name and the first
     /// bytes decide.
     pub media_type: Option<MediaType>,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// The uploader's own words.
     pub metadata: Metadata,
-    /// When it was made; the drawn id's own time, or now, if `None`.
+    /// The time of its making; the drawn id's own time, or now, if `None`.
     pub created_at: Option<UnixSeconds>,
     /// The API key it came with; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
@@ -57,7 +57,7 @@ pub struct Upload {
     room: Option<Room>,
 }
 
-/// How many bytes more an organization might keep when it was looked.
+/// The remaining quota of an organization, in bytes, as of the last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     left: u64,
@@ -170,9 +170,9 @@ impl Gateway {
         })
     }
 
-    /// How many bytes more an organization may keep; `None` where any number. `Quota` where it may keep no file
-    /// more, or not so many bytes as it is to be given at least. This is only a look, so that nobody sends
-    /// what there is no room for: what is added is held to the quota when it is.
+    /// Returns the remaining quota of an organization, in bytes; `None` where it may keep any number. `Quota` where
+    /// it may keep no file more, or not `at_least` bytes more. This is only a look, so that nobody sends what there
+    /// is no room for: the quota is enforced when the file is added.
     pub async fn room(
         &self,
         organization: &OrganizationId,

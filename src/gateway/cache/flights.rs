@@ -17,11 +17,11 @@ use tokio::time::timeout;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::RowsAt;
 
-/// How long anybody waits for a read, also where those who began it gave up one after the other. A
+/// The most time that a caller waits for a read, also where those that began it gave up one after the other. A
 /// catalogue or a store answers, or says that it cannot, in less.
 const READ_TIME_MAX: Duration = Duration::from_secs(15);
 
-/// What one read found: shared by all who wait for it.
+/// The result of one read, shared by all callers that wait for it.
 type Flight<V> = OnceCell<Result<Option<V>, Refusal>>;
 
 /// The reads of one kind of thing.
@@ -64,9 +64,9 @@ impl<K: Eq + Hash, V> Default for Flights<K, V> {
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
-    /// What `read` finds, or what somebody found who began to read the same between the same two changes.
-    /// `read` keeps what it finds before it answers. Where nobody knows between which changes this is, it
-    /// is simply read. Dropping the future leaves the reading to the next one who waits for it.
+    /// Returns the result of `read`, single-flight: callers with the same key and the same version stamp share one
+    /// read. `read` puts the value into the cache before it answers. Without a version stamp every caller reads for
+    /// itself. Dropping the future leaves the reading to the next caller that waits for it.
     pub(super) async fn read<F>(
         &self,
         key: K,
@@ -117,7 +117,7 @@ impl<K: Eq + Hash, V> Flights<K, V> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many reads are under way.
+    /// Returns the number of reads under way.
     #[cfg(test)]
     pub(super) fn count(&self) -> usize {
         self.under_way().len()

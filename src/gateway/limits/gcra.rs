@@ -21,12 +21,12 @@ impl Rate {
         (amount > 0).then_some(Self { amount, nanos })
     }
 
-    /// How long `count` takes at this rate, rounded up: never faster than the rate.
+    /// Returns the nanoseconds that `count` takes at this rate, rounded up: never faster than the rate.
     pub(super) const fn time_of(self, count: u64) -> u64 {
         count.saturating_mul(self.nanos).div_ceil(self.amount)
     }
 
-    /// How much there is in a second's time.
+    /// Returns the amount per period of the rate: for bytes, per second.
     pub(super) const fn amount(self) -> u64 {
         self.amount
     }
@@ -76,7 +76,7 @@ impl Meter {
         let _ = self.0.fetch_update(Relaxed, Relaxed, less);
     }
 
-    /// Whether it says no more than a new one.
+    /// Returns whether the meter says no more than a new one.
     pub(super) fn is_like_new(&self, now: u64) -> bool {
         self.0.load(Relaxed) <= now
     }

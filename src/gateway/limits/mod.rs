@@ -1,14 +1,15 @@
-//! How much one API key, client address, link and organization may have: requests a minute, downloads at
-//! once, bytes a second. Everything is off unless configured, and what is off costs nothing.
+//! Rate limits of one API key, client address, link and organization: requests a minute, downloads at once, bytes a
+//! second. Everything is off unless configured, and what is off costs nothing.
 //!
 //! - **Requests** are counted by the generic cell rate algorithm (`gcra`): a minute's worth goes at once, and
-//!   from then on one each time that it is due. A refused request is not counted, and is told how long to
-//!   wait: whoever waits as long gets through, unless another of the same key, address or link took the turn.
+//!   from then on one each time that it is due. A refused request is not counted, and its refusal says
+//!   how long to wait: a client that waits as long gets through, unless another of the same key, address or link
+//!   came first.
 //! - **Downloads** count from the moment that the link is known to be good until the connection has taken the
-//!   last byte, or the client is gone. How long to wait for a place nobody knows: one second is said.
+//!   last byte, or the client is gone. Nobody knows when a download ends: the refusal says one second.
 //! - **Bytes** are not refused but paced: a second's worth goes at once, then a piece at a time, each when
 //!   its turn has come. The turns of all connections are one queue, and each piece is a small part of a second,
-//!   so that all get on. Who waits holds no lock and no thread, and who goes away gives its turn back.
+//!   so that all get on. A waiting connection holds no lock and no thread, and one that goes away gives its turn back.
 //!
 //! An IPv6 address counts by its first 64 bits, which is what one customer has. An unknown address, such as
 //! a Unix socket's, is not limited. A link names no API key, so what its bytes are counted for besides itself
@@ -59,13 +60,13 @@ pub use table::ENTRIES_MAX;
 /// The smallest piece that goes out at once however low the rate is, in bytes, and the largest.
 const PIECE_BYTES: (u64, u64) = (1024, 1024 * 1024);
 
-/// How many pieces a second's bytes are.
+/// The number of pieces that a second's bytes are cut into.
 const PIECES_A_SECOND: u64 = 32;
 
-/// What to wait for a download to end.
+/// The least wait that a refused download answers with: nobody knows when another one ends.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
 
-/// How many kinds of things limit a download: address, link, organization.
+/// The number of entries that limit a download: address, link, organization.
 const KINDS: usize = 3;
 
 /// The limits of one kind of thing. 0 is none.
@@ -149,7 +150,7 @@ impl Limits {
         )
     }
 
-    /// How long this address has to wait for its next request, whatever else may keep it waiting.
+    /// Returns the wait of this address for its next request, whatever else may keep it waiting.
     pub fn address_wait(&self, client: Option<IpAddr>) -> Duration {
         let table = self.addresses.as_ref();
         let wait = table
@@ -305,7 +306,7 @@ impl Pace {
         is_at_once
     }
 
-    /// How much of what was granted is left.
+    /// Returns the bytes that are left of what was granted.
     pub const fn granted(&self) -> u64 {
         self.granted
     }
@@ -368,7 +369,7 @@ fn nanos(clock: &dyn Clock) -> u64 {
     u64::try_from(clock.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// What an address counts as: itself, or the network of 64 bits that it is in.
+/// Returns the key that an address counts under: itself, or the network of 64 bits that it is in.
 fn block(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),

@@ -1,4 +1,4 @@
-//! Who is limited, a bounded number of them.
+//! A bounded table of rate-limited keys, addresses, links and organizations.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Rule;
 use super::gcra::{Meter, Rate};
 
-/// How many parts a table has, each with a lock of its own.
+/// The number of parts of a table, each with a lock of its own.
 const SHARDS: usize = 64;
 
 /// The most entries of one part.
@@ -18,13 +18,13 @@ const SHARD_ENTRIES_MAX: usize = 1_024;
 /// The most entries of one table, in all 64 parts: at most some 12 MiB, and the texts of ids besides.
 pub const ENTRIES_MAX: usize = SHARDS * SHARD_ENTRIES_MAX;
 
-/// How long a part that is full of entries in use is not searched again, in nanoseconds.
+/// The pause before a part that is full of entries in use is searched again, in nanoseconds.
 const SEARCH_PAUSE: u64 = 1_000_000_000;
 
 const MINUTE: u64 = 60_000_000_000;
 pub(super) const SECOND: u64 = 1_000_000_000;
 
-/// What one key, address, link or organization has had.
+/// The usage of one key, address, link or organization.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) bounds: Bounds,
@@ -52,7 +52,7 @@ pub(super) struct Table<K> {
 #[derive(Debug)]
 struct Shard<K> {
     entries: HashMap<K, Arc<Entry>>,
-    /// What those have together for whom there is no room.
+    /// The one entry that newcomers share while the part is full.
     others: Arc<Entry>,
     searched_until: u64,
 }
@@ -94,7 +94,7 @@ impl Entry {
         self.downloads.fetch_sub(1, Relaxed);
     }
 
-    /// Whether forgetting it changes nothing for anybody. Nobody else may hold it.
+    /// Returns whether removing the entry changes nothing for any client. Nobody else may hold it.
     fn is_like_new(&self, now: u64) -> bool {
         self.downloads.load(Relaxed) == 0
             && self.requests.is_like_new(now)
@@ -212,7 +212,7 @@ impl<K: Eq + Hash> Shard<K> {
     /// Makes room among the entries that say no more than new ones would, where there is none.
     fn has_room(&mut self, now: u64) -> bool {
         if self.entries.len() >= SHARD_ENTRIES_MAX && now >= self.searched_until {
-            // Whoever holds one besides the map is in the middle of something.
+            // An entry with a second holder, besides the map, is in use.
             let is_used =
                 |entry: &Arc<Entry>| Arc::strong_count(entry) > 1 || !entry.is_like_new(now);
             self.entries.retain(|_, entry| is_used(entry));

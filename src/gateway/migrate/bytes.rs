@@ -13,7 +13,7 @@ use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord};
 use crate::model::id::BlobKey;
 
-/// What became of the bytes.
+/// The outcome of copying one file's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bytes {
     /// They were there.
@@ -31,12 +31,12 @@ pub(super) struct Carrier {
     pub(super) key: BlobKey,
     /// The most bytes that the destination takes.
     pub(super) bytes_max: u64,
-    /// Whether what is there, and is as long, is read; else its length is believed.
+    /// True if bytes that are there, and as many, are read; else their length is believed.
     pub(super) reads_there: bool,
     pub(super) tally: Arc<Tally>,
 }
 
-/// What the destination has under a key.
+/// The bytes that the destination has under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Them,
@@ -46,7 +46,7 @@ enum Found {
     Nothing,
 }
 
-/// Why bytes were not written.
+/// The reason why bytes were not written.
 enum Stopped {
     By(MigrateError),
     LeftOut(String),
@@ -60,7 +60,7 @@ impl From<MigrateError> for Stopped {
     }
 }
 
-/// What an error of the source means for its one file.
+/// Maps an error of the source to its meaning for the one file.
 fn unread(error: BlobError) -> Stopped {
     match error {
         BlobError::Damaged { what } => Stopped::LeftOut(what),

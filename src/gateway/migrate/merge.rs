@@ -8,10 +8,10 @@ use super::{End, MigrateError};
 use crate::catalog::Catalog;
 use crate::catalog::transfer::{Kind, Row};
 
-/// How many rows are read in one go.
+/// The number of rows that are read in one go.
 const PAGE: u32 = 500;
 
-/// What one key means.
+/// One step of the merge: a key, with its row on either side.
 #[derive(Debug)]
 pub(super) enum Step {
     /// The source has this row, and the copy perhaps another one of its key.

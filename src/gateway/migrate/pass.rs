@@ -190,7 +190,7 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    /// Whether the source says otherwise by now.
+    /// Returns whether the source has swept, moved or lost the file by now.
     async fn has_changed(&self, file: &FileRecord) -> Result<bool, MigrateError> {
         let now = self.ends.catalog.file(&file.organization, &file.id).await;
         let now = now.map_err(End::Source.catalog())?;
@@ -240,7 +240,7 @@ impl Pass<'_> {
                 .await
                 .map_err(End::Destination.catalog())?;
             self.moved.rows_copied += copied;
-            // What they belong to came to be after it was looked for.
+            // The rows left over belong to something that was made after the pass looked for it.
             self.moved.unsettled += (put.len() as u64).saturating_sub(copied);
         }
         Ok(())
@@ -256,7 +256,7 @@ async fn removed(to: &dyn Catalog, gone: &[Row]) -> Result<u64, MigrateError> {
         .map_err(End::Destination.catalog())
 }
 
-/// Whether a row of the copy says that these bytes were seen there.
+/// Returns whether a row of the copy says that these bytes were seen there.
 fn has_bytes(before: &FileRecord, wanted: &FileRecord) -> bool {
     !is_swept(before)
         && before.damaged_at.is_none()

@@ -7,18 +7,18 @@ use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::model::id::BlobKey;
 
-/// How old a blob without a row must be before it counts as an orphan: an upload whose bytes are
-/// durable gets its row within seconds.
+/// The least age of a blob without a row that counts as an orphan, in seconds: an upload whose bytes are durable
+/// gets its row within seconds.
 const ORPHAN_AGE_SECONDS: u64 = 3_600;
 
 pub(super) const ORPHANS: &str = "sweeping blobs without a row";
 
-/// What a look at all blobs found.
+/// The result of a scan of all blobs.
 #[derive(Default)]
 pub(in crate::gateway) struct Found {
-    /// How many there are.
+    /// The number of blobs.
     pub(in crate::gateway) blobs: u64,
-    /// How many of them have no row.
+    /// The number of those without a row.
     pub(in crate::gateway) orphans: u64,
     /// The first of those, [`ORPHANS_MAX`] at most.
     pub(super) first: Vec<BlobKey>,
@@ -28,7 +28,7 @@ pub(in crate::gateway) struct Found {
 struct Page {
     /// The last of them.
     last: BlobKey,
-    /// How many they are.
+    /// The number of blobs.
     blobs: usize,
     /// Those without a row.
     orphans: Vec<BlobKey>,
@@ -84,7 +84,7 @@ impl Gateway {
         removed
     }
 
-    /// How many blobs there are, and how many of them have no row.
+    /// Counts all blobs, and those without a row, and returns the first of these.
     pub(in crate::gateway) async fn find_orphans(&self) -> Result<Found, Refusal> {
         let (mut found, mut after) = (Found::default(), None);
         let most = usize::try_from(ORPHANS_MAX).unwrap_or(usize::MAX);
