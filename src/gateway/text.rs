@@ -27,11 +27,11 @@ const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 const REFUSED_IN_A_ROW_MAX: u32 = 3;
 
 impl Gateway {
-    /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps
-    /// the findings with the rows. Returns how many it judged. A binary file costs one read of its first
-    /// bytes; a file in place whose identity moved, or is not known in full, is hashed, and its row takes the
-    /// identity if the hash is its own. A file whose bytes cannot be had is left for the next call. Dropping the future stops
-    /// between two pieces. At most `BYTES_PER_SECOND` are read.
+    /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps the findings
+    /// with the rows. Returns how many it judged. A binary file costs one read of its first bytes; a file in place
+    /// whose identity moved, or is not known in full, is hashed, and its row takes the identity if the hash is its
+    /// own. A file whose bytes cannot be had is left for the next call. Dropping the future stops between two
+    /// pieces. At most `BYTES_PER_SECOND` are read.
     ///
     /// # Errors
     /// The refusal of the catalogue, or of the store where it gives several files in a row to nobody. The
