@@ -31,8 +31,6 @@ use super::sql::{Database, Working, versions};
 use super::{Answer, CatalogError, Versions};
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
-pub(super) use self::commit::forget_markers;
-pub(super) use self::lease::Lease;
 pub use self::open::SetupLock;
 
 mod address;
@@ -182,10 +180,14 @@ impl Database for Postgres {
             loop {
                 tries += 1;
                 let attempt = async {
-                    let lease = self.begin(access).await?;
-                    let mut session = Session::new(Connection::Postgres(lease));
+                    let mut lease = self.begin(access).await?;
+                    let connection = std::mem::take(&mut lease.connection);
+                    let mut session = Session::new(Connection::Postgres(connection));
                     let outcome = work(&mut session).await;
-                    self.end(session.into_connection(), outcome, &commit).await
+                    if let Connection::Postgres(connection) = session.into_connection() {
+                        lease.connection = connection;
+                    }
+                    self.end(lease, outcome, &commit).await
                 };
                 match attempt.await {
                     Err(fault) if tries_again(tries, &fault).await => {}

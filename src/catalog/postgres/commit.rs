@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, query, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar, raw_sql};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::lease::Lease;
+use super::lease::{Lease, Marker};
 use crate::catalog::CatalogError;
 use crate::catalog::sql::fault::Fault;
 
@@ -31,18 +31,6 @@ const OUTCOME_PAUSE: Duration = Duration::from_millis(20);
 const OUTCOME: &str = "INSERT INTO change_mark (slot, number, at) \
      VALUES ($1, 0, extract(epoch FROM now())::bigint) \
      ON CONFLICT (slot) DO UPDATE SET at = excluded.at RETURNING number";
-
-/// Deletes the markers that no gateway has used for a day: it is gone, or writes them anew.
-const FORGET: &str = "DELETE FROM change_mark WHERE slot IN (SELECT slot FROM change_mark \
-     WHERE at < extract(epoch FROM now())::bigint - 86400 FOR UPDATE SKIP LOCKED)";
-
-/// A commit marker: a slot, and the number of the transaction that writes it.
-#[derive(Debug)]
-pub(super) struct Marker {
-    /// Drawn by the server: hexadecimal digits and hyphens.
-    slot: String,
-    number: u64,
-}
 
 /// Begins write transactions and commits them.
 #[derive(Clone, Debug, Default)]
@@ -183,12 +171,6 @@ impl Commits {
         }
         Err(unknown(fault).into())
     }
-}
-
-/// Forgets the markers of gateways that are gone.
-pub(in crate::catalog) async fn forget_markers(connection: &mut PgConnection) -> Result<(), Fault> {
-    query(FORGET).execute(connection).await?;
-    Ok(())
 }
 
 /// It may be done or not, and so is not tried again.

@@ -8,16 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, raw_sql};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
-use super::commit::Marker;
-use super::{ANSWER_TIME_MAX, Answer, COMMIT_ANSWER_TIME_MAX, CatalogError, Driver, Postgres};
+use super::{ANSWER_TIME_MAX, Answer, COMMIT_ANSWER_TIME_MAX, CatalogError, Postgres};
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
-use crate::catalog::sql::session::{Connection, SessionKind};
+use crate::catalog::sql::session::{PooledConnection, SessionKind};
 
 /// The most tries of a call. After a restart of the server every connection of the pool is found to be
 /// dead, one after the other.
@@ -38,14 +36,21 @@ const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 #[derive(Clone, Debug, Default)]
 pub(super) struct CommitState(Arc<AtomicBool>);
 
-/// A connection while a call has it. Dropped before it was given back, it is closed, and the server undoes
-/// what it was in the midst of: nobody knows what was still to come on it.
-pub(in crate::catalog) struct Lease {
-    connection: Option<PoolConnection<Driver>>,
+/// A connection while a call has it.
+pub(super) struct Lease {
+    pub(super) connection: PooledConnection,
     kind: LeaseKind,
     /// One of as many as there are connections. A call in a long queue waits for this, and so not only as long
     /// as for a server that is away.
     permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A commit marker: a slot, and the number of the transaction that writes it.
+#[derive(Debug)]
+pub(super) struct Marker {
+    /// Drawn by the server: hexadecimal digits and hyphens.
+    pub(super) slot: String,
+    pub(super) number: u64,
 }
 
 enum LeaseKind {
@@ -67,20 +72,19 @@ impl Lease {
     /// Takes a connection for a question beside the calls, which waits for no permit.
     pub(super) async fn beside(pool: &PgPool) -> Result<Self, Fault> {
         Ok(Self {
-            connection: Some(pool.acquire().await?),
+            connection: PooledConnection(Some(pool.acquire().await?)),
             kind: LeaseKind::Read,
             permit: None,
         })
     }
 
-    pub(in crate::catalog) fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
-        let connection = self.connection.as_deref_mut();
-        connection.ok_or_else(|| sqlx::Error::WorkerCrashed.into())
+    pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
+        self.connection.connection()
     }
 
     /// Gives the connection back to the pool, which asks it first whether it is well.
     pub(super) fn give_back(mut self) {
-        if let Some(mut connection) = self.connection.take() {
+        if let Some(mut connection) = self.connection.0.take() {
             // The pool itself would wait for that without end, and have one connection fewer meanwhile.
             let permit = self.permit.take();
             tokio::spawn(async move {
@@ -96,15 +100,6 @@ impl Lease {
         };
         if raw_sql("ROLLBACK").execute(connection).await.is_ok() {
             self.give_back();
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            // Closing the socket is all that goes without waiting.
-            drop(connection.detach());
         }
     }
 }
@@ -131,13 +126,10 @@ impl Postgres {
     /// Ends what was begun: a write that went well is committed.
     pub(super) async fn end<T>(
         &self,
-        connection: Connection,
+        mut lease: Lease,
         outcome: Result<T, Fault>,
         commit: &CommitState,
     ) -> Result<T, Fault> {
-        let Connection::Postgres(mut lease) = connection else {
-            return outcome;
-        };
         let is_well = match &outcome {
             Ok(_) => true,
             Err(fault) => fault.leaves_the_connection(),
@@ -166,7 +158,7 @@ impl Postgres {
         let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         Ok(Lease {
-            connection: Some(self.pool.acquire().await?),
+            connection: PooledConnection(Some(self.pool.acquire().await?)),
             kind: LeaseKind::Read,
             permit: Some(permit),
         })

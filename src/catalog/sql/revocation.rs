@@ -13,6 +13,10 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 
+/// Deletes the commit markers that no gateway has used for a day: it is gone, or writes them anew.
+const FORGET_MARKERS: &str = "DELETE FROM change_mark WHERE slot IN (SELECT slot FROM change_mark \
+     WHERE at < extract(epoch FROM now())::bigint - 86400 FOR UPDATE SKIP LOCKED)";
+
 const LOCK_REVISION: SqlText = text!(
     "SELECT link_revision FROM file WHERE organization = $1 AND id = $2 AND state <> 'swept'",
     [lock "UPDATE"]
@@ -147,7 +151,7 @@ pub(super) async fn forget_denied(
     session: &mut Session<'_>,
     now: UnixSeconds,
 ) -> Result<u64, Fault> {
-    session.forget_commit_markers().await?;
+    session.execute_if_postgres(query(FORGET_MARKERS)).await?;
     versions::lock_revocations(session).await?;
     let forget = query("DELETE FROM denied_link WHERE expires <= $1").bind(now);
     let forgotten = session.execute(forget).await?;

@@ -13,7 +13,6 @@ use sqlx::{
 use super::dialect::SqlText;
 use super::fault::Fault;
 use super::rows;
-use crate::catalog::postgres::{self, Lease};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::time::UnixSeconds;
 
@@ -39,7 +38,28 @@ pub struct Session<'a> {
 pub(in crate::catalog) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
     SqliteTransaction(Transaction<'static, Sqlite>),
-    Postgres(Lease),
+    Postgres(PooledConnection),
+}
+
+/// A connection of PostgreSQL's pool. Dropped before it was given back, it is closed, and the server undoes what
+/// it was in the midst of: nobody knows what was still to come on it.
+#[derive(Default)]
+pub(in crate::catalog) struct PooledConnection(
+    pub(in crate::catalog) Option<PoolConnection<Postgres>>,
+);
+
+impl PooledConnection {
+    pub(in crate::catalog) fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
+        let connection = self.0.as_deref_mut();
+        connection.ok_or_else(|| sqlx::Error::WorkerCrashed.into())
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        // Closing the socket is all that goes without waiting.
+        drop(self.0.take().map(PoolConnection::detach));
+    }
 }
 
 enum Executor<'c> {
@@ -124,19 +144,19 @@ impl Session<'_> {
         })
     }
 
-    /// Forgets the commit markers of gateways that are gone. SQLite has none.
-    pub(super) async fn forget_commit_markers(&mut self) -> Result<(), Fault> {
-        match self.executor()? {
-            Executor::Sqlite(_) => Ok(()),
-            Executor::Postgres(connection) => postgres::forget_markers(connection).await,
+    /// Runs a statement on a table that only PostgreSQL has.
+    pub(super) async fn execute_if_postgres(&mut self, query: Query<'_>) -> Result<(), Fault> {
+        if matches!(self.connection, Connection::Postgres(_)) {
+            self.execute(query).await?;
         }
+        Ok(())
     }
 
     fn executor(&mut self) -> Result<Executor<'_>, Fault> {
         Ok(match &mut self.connection {
             Connection::Sqlite(connection) => Executor::Sqlite(connection),
             Connection::SqliteTransaction(transaction) => Executor::Sqlite(transaction),
-            Connection::Postgres(lease) => Executor::Postgres(lease.connection()?),
+            Connection::Postgres(pooled) => Executor::Postgres(pooled.connection()?),
         })
     }
 }
