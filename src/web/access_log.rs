@@ -32,7 +32,7 @@ pub(super) struct AccessRecord<'a> {
     pub(super) caller: Option<&'a Caller>,
     pub(super) link_id: Option<LinkId>,
     pub(super) status: StatusCode,
-    /// Why it was refused, if it was.
+    /// The problem that it was refused for, if it was.
     pub(super) problem: Option<&'a Problem>,
 }
 
@@ -48,7 +48,7 @@ impl AccessRecord<'_> {
             "unknown"
         };
         let (route, status, trace) = (self.route.as_str(), self.status.as_u16(), self.trace);
-        // Where no line is written, nobody looks at the clock.
+        // The clock is read only where the line is written.
         let took_micros = || u64::try_from(took().as_micros()).unwrap_or(u64::MAX);
         let link_id = self.link_id.as_ref().map(LinkId::as_str);
         let hash = |text: &[u8]| gateway.log_hash(text);

@@ -21,16 +21,16 @@ use crate::gateway::refusal::Refusal;
 use crate::model::revocation::LinkId;
 use crate::zero_copy::{BodyPiece, Owner, REGION_BYTES_MAX, Regions};
 
-/// How much of a file is read at once: what one slow reader can hold in memory.
+/// The bytes of a file that one read takes: as much as one slow reader can hold in memory.
 const READ_BYTES: usize = 128 * 1024;
 
 /// The same of HTTP/2, where one client may read a hundred files slowly at once: its largest frame.
 const READ_BYTES_OF_MANY: usize = 16 * 1024;
 
-/// How many such reads a store is asked for at first, where room is scarce: an answer of it takes longer.
+/// The reads that the first request to a store covers at most where memory is scarce: its answers take longer.
 const STORE_READS: usize = 8;
 
-/// What a response carries.
+/// The body of a response.
 #[derive(Default)]
 pub enum Body {
     /// Nothing.
@@ -60,21 +60,21 @@ pub struct Region {
     start: u64,
     next: u64,
     end: u64,
-    /// What the file was like when its first piece went out, where there are more.
+    /// The file's stamp when its first piece went out, where there are more.
     stamp: Option<Stamp>,
     /// The bytes on their way here, where they come from a store piece by piece.
     stream: Option<Stream>,
-    /// What came of them and has to wait for its turn.
+    /// The bytes that came from it and wait for their turn.
     rest: Bytes,
     waiting: Option<Waiting>,
-    /// Where its bytes may only go out so fast.
+    /// The throttle of a region whose bytes may only go out so fast.
     throttle: Option<Box<Throttle>>,
 }
 
 /// The identity of a download: the request and the link that the log names where reading the file fails.
 #[derive(Debug)]
 pub(super) struct DownloadIdentity {
-    /// How much is read at once where the kernel does not send the file.
+    /// The bytes that one read takes where the kernel does not send the file.
     read_bytes: usize,
     /// The request.
     trace_id: TraceId,
@@ -109,7 +109,7 @@ impl Owner for DownloadIdentity {
     }
 }
 
-/// What a region waits for: its next bytes, or (`None`) that so many of them are in memory.
+/// The wait of a region: for its next bytes, or (`None`) until so many of them are in memory.
 type Waiting = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refusal>> + Send>>;
 
 impl Body {
@@ -236,7 +236,7 @@ impl HttpBody for Body {
 }
 
 impl Body {
-    /// How many bytes are left of it.
+    /// Returns the number of bytes that are left of it.
     pub(super) fn length(&self) -> u64 {
         match self {
             Self::Empty => 0,
@@ -304,7 +304,7 @@ impl Region {
         BodyPiece::from(bytes)
     }
 
-    /// What must be waited for before the next piece is there; nothing, if it can be handed over at once.
+    /// Returns the wait for the next piece; `None` if it can be handed over at once.
     fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
         if let Some(stream) = self.stream() {
             return Ok(Some(Box::pin(async move { stream.next().await.map(Some) })));
@@ -367,7 +367,7 @@ impl Region {
         }
     }
 
-    /// How much of what is left goes into the next piece.
+    /// Returns the number of bytes that go into the next piece, at most `max`.
     fn length(&self, max: usize) -> usize {
         let granted = self.throttle.as_ref().map(|throttle| throttle.granted());
         let left = (self.end - self.next).min(granted.unwrap_or(u64::MAX));

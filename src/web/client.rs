@@ -1,9 +1,9 @@
-//! Who asks, where proxies stand between. Only an `ip` claim is held against the answer.
+//! The client's address, where proxies stand between. Only an `ip` claim is checked against it.
 //!
-//! Whoever can reach a listener can write any header. So `X-Forwarded-For` and `Forwarded` (RFC 7239) are
+//! Every peer that reaches a listener can write any header. So `X-Forwarded-For` and `Forwarded` (RFC 7239) are
 //! read only where the peer itself is trusted, and from the right, where the nearest proxy wrote: the
-//! first address that is not a trusted proxy's own is the client. What stands left of it is the client's
-//! own word. Whatever could be read in two ways makes the client unknown, and no `ip` claim lets an
+//! first address that is not a trusted proxy's own is the client. The text left of it is the client's
+//! own word. A header that could be read in two ways makes the client unknown, and no `ip` claim lets an
 //! unknown client through.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -15,7 +15,7 @@ use crate::model::network::Network;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED: &str = "forwarded";
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// A machine.
@@ -31,17 +31,17 @@ pub enum Peer {
 pub struct TrustedProxies {
     /// Machines.
     pub networks: Vec<Network>,
-    /// Whoever connects to a Unix socket.
+    /// True if every peer on a Unix socket is trusted.
     pub unix_sockets: bool,
 }
 
 impl TrustedProxies {
-    /// Whether nobody is trusted.
+    /// Returns whether no peer is trusted.
     pub const fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix_sockets
     }
 
-    /// Whether this peer's word counts.
+    /// Returns whether this peer's word on a client's address counts.
     pub fn trusts(&self, peer: Peer) -> bool {
         match peer {
             Peer::Address(address) => self.trusts_address(address),

@@ -28,7 +28,7 @@ use crate::model::id::FileId;
 use crate::model::revocation::LinkId;
 use crate::telemetry::metrics::Route as Kind;
 
-/// What all requests of a gateway share.
+/// The state that all requests of a gateway share.
 pub(super) struct SharedState {
     pub(super) gateway: Arc<Gateway>,
     pub(super) settings: Settings,

@@ -12,25 +12,25 @@ use super::reply::set;
 
 const TIMING_ALLOW_ORIGIN: HeaderName = HeaderName::from_static("timing-allow-origin");
 
-/// What a script may read of an answer beyond what it may always read.
+/// The response headers that a script may read beyond those that it may always read.
 const EXPOSED: &str = "Accept-Ranges, Content-Disposition, Content-Encoding, Content-Length, \
                        Content-Range, ETag, Last-Modified, Repr-Digest, Retry-After, X-Request-Id";
 
-/// What a script may send, as a preflight is told that asks for nothing.
+/// The request headers that a script may send, for the answer to a preflight that asks for none.
 const ACCEPTED: &str =
     "Range, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since";
 
-/// How many headers that a preflight asks for are named in its answer.
+/// The most headers that the answer to a preflight names, of those that it asks for.
 const ASKED_HEADERS_MAX: usize = 20;
 
-/// What the answer to a preflight depends on.
+/// The request headers that the answer to a preflight depends on.
 const PREFLIGHT_VARIES: &str = "Origin, Access-Control-Request-Headers";
 
-/// How long a browser may remember the answer to a preflight, in seconds: a day.
+/// The time that a browser may remember the answer to a preflight, in seconds: a day.
 const REMEMBERED_SECONDS: &str = "86400";
 
-/// Which origins' scripts may read the bytes. Nobody's credentials are ever looked at, so the default lets
-/// everybody who has the link.
+/// The origins whose scripts may read the bytes. No credentials are ever looked at, so the default lets every
+/// script that has the link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
     /// Every origin.

@@ -14,7 +14,7 @@ pub fn api_key_or_bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
 }
 
-/// Whether the request names a key in a way that [`api_key_or_bearer`] would look at.
+/// Returns whether the request names a key in a way that [`api_key_or_bearer`] would look at.
 pub fn names_a_key(headers: &HeaderMap) -> bool {
     !matches!(api_key_or_bearer(headers), Err(Refusal::KeyMissing))
 }

@@ -19,7 +19,7 @@ use crate::telemetry::panics;
 /// The most operations at once, which nothing comes near.
 const OPERATIONS_MAX: u32 = 1 << 24;
 
-/// How long the end of a gateway waits for operations whose clients are gone.
+/// The longest that a graceful shutdown waits for operations whose clients are gone.
 const FINISH_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The operations that are under way.

@@ -83,7 +83,7 @@ pub(super) async fn answer(
     };
     let is_read = opened.content.bytes().is_none();
     let (file, expires) = (Arc::clone(&opened.file), opened.expires);
-    // What HTTP/2 sends is framed, so the kernel cannot send it.
+    // HTTP/2 frames its bytes, so the kernel cannot send them.
     let is_http1 = request.version <= Version::HTTP_11;
     let regions = regions.filter(|_| is_http1);
     // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
@@ -196,7 +196,7 @@ fn respond(
     let is_whole_file = method != Method::HEAD && selection.is_all_of(size);
     // 9.
     match handed_over {
-        // Which part is sent, if any can be, is for the proxy to say.
+        // The proxy says which part is sent, if any can be.
         Some((name, file)) if selection != Selection::Unsatisfiable => {
             response.headers_mut().insert(name, file);
         }

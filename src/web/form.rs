@@ -41,13 +41,13 @@ const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-t
 
 /// A form that was read to its end.
 pub(super) struct Form {
-    /// How many bytes the file may have by its organization's quota.
+    /// The bytes that the organization's quota leaves for the file.
     room: Option<Room>,
     /// The file, its bytes staged.
     pub(super) file: Option<FilePart>,
     /// The files of a batch, in their order.
     pub(super) files: Vec<BatchPart>,
-    /// How many bytes these have.
+    /// The bytes of these files together.
     batch_bytes: u64,
     /// Its text fields.
     pub(super) texts: Texts,
@@ -57,7 +57,7 @@ pub(super) struct Form {
 /// read further.
 #[derive(Default)]
 pub(super) struct Texts {
-    /// What the file is for.
+    /// The purpose of the file.
     pub(super) purpose: Option<Purpose>,
     /// The caller's own pairs.
     pub(super) metadata: Option<Metadata>,
@@ -111,7 +111,7 @@ pub(super) enum TextField {
     ExpiresIn,
 }
 
-/// What a style calls the parts. Parts under other names are read past.
+/// The names that an API dialect gives the parts. Parts under other names are read past.
 pub(super) struct Fields {
     /// Names of the one file part.
     pub(super) file: &'static [&'static str],
@@ -149,7 +149,7 @@ impl Form {
         };
         let room = match fields.batch {
             [] => destination.room_for_one().await?,
-            // Whether it is one file or a batch is not known before the first of them.
+            // The first part tells one file from a batch, and is not read yet.
             _ => destination.room(0).await?,
         };
         let mut parts = Parts {

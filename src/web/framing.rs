@@ -1,5 +1,5 @@
-//! What HTTP demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1; RFC 9113,
-//! §8.3.1).
+//! The checks that HTTP demands of a request's head before anything in it is believed (RFC 9112, §3.2 and §6.1;
+//! RFC 9113, §8.3.1).
 //! A proxy may read what is wrong here in another way than we do, and then we would answer a request that
 //! it never saw.
 
@@ -79,7 +79,7 @@ fn check_host(request: &Parts) -> Result<(), Problem> {
     if line.is_some_and(|line| !line.to_str().is_ok_and(is_host)) {
         return Err(Problem::BadHead("its Host is malformed"));
     }
-    // Where the target is a whole URL, its authority counts instead of the Host (RFC 9112, §3.2.2).
+    // The authority of a target that is a whole URL counts instead of the Host (RFC 9112, §3.2.2).
     match request.uri.authority() {
         Some(authority) if !is_host(authority.as_str()) => {
             Err(Problem::BadHead("the authority of its target is malformed"))

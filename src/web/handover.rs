@@ -19,8 +19,8 @@ const X_SENDFILE: HeaderName = HeaderName::from_static("x-sendfile");
 /// The internal location of nginx, where none is configured.
 const LOCATION: &str = "/hallpass-internal";
 
-/// What is escaped in a file's name: all but RFC 3986's unreserved characters and the slash. nginx, Apache
-/// and lighttpd decode it.
+/// The characters that are escaped in a file's name: all but RFC 3986's unreserved ones and the slash. nginx,
+/// Apache and lighttpd decode them.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -52,11 +52,11 @@ impl HandoverMode {
     ];
 }
 
-/// How a file is named to the proxy.
+/// The proxy offload: the header that names a file to the proxy, and the beginning of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handover {
     header: HeaderName,
-    /// What stands before the path below the data directory, escaped, without a final slash.
+    /// The text before the path below the data directory, escaped, without a final slash.
     prefix: String,
 }
 
@@ -75,7 +75,7 @@ impl Handover {
         })
     }
 
-    /// Whether these are the headers of an answer that leaves the bytes to the proxy.
+    /// Returns whether these are the headers of an answer that leaves the bytes to the proxy.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         headers.contains_key(&self.header)
     }
@@ -88,7 +88,7 @@ impl Handover {
     }
 }
 
-/// Whether a proxy would answer this request as Hallpass does. HEAD has no bytes to hand over, and nginx
+/// Returns whether a proxy would answer this request as Hallpass does. HEAD has no bytes to hand over, and nginx
 /// would hold the conditions that must be met against a file whose tag and time it does not know.
 pub(super) fn is_possible(request: &Parts) -> bool {
     let conditions = [IF_MATCH, IF_UNMODIFIED_SINCE];

@@ -41,8 +41,8 @@ pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a `Content-Type` is JSON, in UTF-8 if it says in what (RFC 8259, §8.1). Other parameters say
-/// nothing about JSON.
+/// Returns whether a `Content-Type` is JSON, in UTF-8 if it names a charset (RFC 8259, §8.1). Other parameters
+/// say nothing about JSON.
 fn is_json(line: &str) -> bool {
     let mut parts = line.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default();

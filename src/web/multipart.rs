@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use memchr::{memchr, memmem, memrchr};
 
-/// How long the rest of a boundary's line and the head behind it may be together.
+/// The most bytes of the rest of a boundary's line and the head behind it together.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// The most lines in a part's head.
 const HEAD_LINES_MAX: usize = 32;
@@ -18,14 +18,14 @@ const HEAD_END: &[u8] = b"\r\n\r\n";
 /// head, then its bytes. It holds no more than a head, or what was last pushed and a boundary.
 pub struct Splitter {
     held: Bytes,
-    /// How much of a head that is not complete was searched for its end.
+    /// The bytes of an incomplete head that were searched for its end.
     searched: usize,
-    /// What ends a part's bytes: CR LF, two hyphens and the boundary.
+    /// The delimiter that ends a part's bytes: CR LF, two hyphens and the boundary.
     delimiter: Vec<u8>,
     in_bytes: bool,
 }
 
-/// What stands behind a boundary.
+/// The result of reading on behind a boundary.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Head {
     /// Not all of it came in.
@@ -36,7 +36,7 @@ pub enum Head {
     End,
 }
 
-/// What comes next of a part's bytes.
+/// The result of reading on in a part's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {
     /// Nothing for now.
@@ -47,7 +47,7 @@ pub enum Piece {
     End,
 }
 
-/// Why a form cannot be read, in words of our own: nothing the client sent is in them.
+/// The reason that a form cannot be read, in words of our own: nothing the client sent is in them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(&'static str);
@@ -99,8 +99,7 @@ impl Splitter {
         Piece::End
     }
 
-    /// What stands behind the boundary that ended the bytes before; `Incomplete` while these have not
-    /// ended.
+    /// Returns the head behind the boundary that ended the bytes before; `Incomplete` while these have not ended.
     pub fn head(&mut self) -> Result<Head, Unreadable> {
         if self.in_bytes {
             return Ok(Head::Incomplete);
@@ -124,8 +123,8 @@ impl Splitter {
         head_lines(&head).map(Head::Part)
     }
 
-    /// How many of the held bytes are before what may be the beginning of a delimiter. A CR begins one and
-    /// is nowhere else in it, so only the last one counts.
+    /// Returns the number of held bytes before a possible beginning of a delimiter. A CR begins one and is nowhere
+    /// else in it, so only the last one counts.
     fn before_half_delimiter(&self) -> usize {
         memrchr(b'\r', &self.held)
             .filter(|start| {

@@ -14,7 +14,7 @@ use crate::gateway::observe::CacheState;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::{Family, Metrics, text};
 
-/// What operators ask about.
+/// The handler of the private listener, which answers operators.
 #[derive(Clone)]
 pub struct Ops {
     /// The gateway.

@@ -32,7 +32,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
 });
 
-/// Whether the client asks for a page: `Accept` names `text/html` with a weight above 0.
+/// Returns whether the client asks for a page: `Accept` names `text/html` with a weight above 0.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
     let lines = headers
         .get_all(ACCEPT)

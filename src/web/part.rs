@@ -13,7 +13,7 @@ pub struct PartHead {
     pub filename: Option<String>,
 }
 
-/// Why a part's head cannot be read.
+/// The reason that a part's head cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a part's Content-Disposition cannot be read: {0}")]
 pub struct UnreadableHead(&'static str);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::gateway::refusal::{FieldFault, Refusal};
 
-/// Why a request was not answered as asked. Each API dialect maps these to its own envelope.
+/// The reason that a request was not answered as asked. Each API dialect maps these to its own envelope.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The gateway's own no.
@@ -37,9 +37,9 @@ pub enum Problem {
     /// The body is not framed as it says it is, or broke off.
     #[error("bad request: {why}")]
     BadBody {
-        /// What a client is told, in our own words.
+        /// The message for the client, in our own words.
         why: String,
-        /// Where and how it cannot be read, for the log alone: our own words and numbers, never a library's,
+        /// The place and the kind of the fault, for the log alone: our own words and numbers, never a library's,
         /// which may repeat the body.
         cause: Option<String>,
     },
@@ -55,7 +55,7 @@ pub enum Problem {
     /// The body did not come, or did not end, in time.
     #[error("too little of the body came in {seconds} seconds")]
     BodyTooSlow {
-        /// How long it might have taken.
+        /// The time limit in seconds.
         seconds: u64,
     },
     /// The file is not the one that the request's conditions name.
@@ -95,7 +95,7 @@ impl Problem {
         }
     }
 
-    /// What the log says besides the label.
+    /// Returns the cause that the log names besides the label, if there is one.
     pub(super) fn cause(&self) -> Option<&str> {
         match self {
             Self::BadBody { cause, .. } => cause.as_deref(),

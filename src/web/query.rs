@@ -65,7 +65,7 @@ pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
             ));
         }
         let Some(text) = decoded(value) else {
-            // Whatever comes of taking nothing: there is such an option, and its text is wrong.
+            // A known option takes the empty text or refuses it. Either way the text that was sent is wrong.
             match options.take(&name, "") {
                 Ok(false) => continue,
                 Ok(true) | Err(_) => return Err(not_utf8(&name, value)),
@@ -76,7 +76,7 @@ pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
     Ok(options)
 }
 
-/// Which page of a list is wanted.
+/// The page of a list that a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageWanted {
     /// From 1.
@@ -133,14 +133,14 @@ pub fn purpose(text: &str) -> Result<Purpose, FieldFault> {
     Purpose::parse(text).ok_or_else(fault)
 }
 
-/// Which part of a list is wanted that is walked with cursors.
+/// The part that a caller wants of a list that is walked with cursors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListWanted {
     /// Files of this purpose only.
     pub purpose: Option<Purpose>,
     /// At least 1, and never more than the style's maximum.
     pub limit: u32,
-    /// Where it begins; the newest file if `None`.
+    /// The cursor that it begins at; the newest file if `None`.
     pub cursor: Option<Cursor>,
 }
 

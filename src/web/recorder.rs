@@ -60,7 +60,7 @@ pub(super) struct TrackedDownload {
     pub(super) is_handed_over: bool,
     /// True if the answer's body is the whole file, and not a range of it, or nothing.
     pub(super) is_whole_file: bool,
-    /// How much of it was counted already; `None` before its beginning was.
+    /// The bytes of it that were counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,
     /// Its permit among the downloads that there may be, until all of it is out. Boxed, as most need none.
     pub(super) _admitted: Option<Box<Admitted>>,

@@ -21,7 +21,7 @@ use crate::model::disposition::Disposition;
 /// For how many seconds the store's URL opens at most.
 const URL_SECONDS_MAX: u64 = 60;
 
-/// How often a URL is signed anew because the clock went on meanwhile.
+/// The most times that a URL is signed because the clock went on meanwhile.
 const SIGNED_MAX: u32 = 5;
 
 /// The file and where the store gives its bytes, if it does. A link's last second is its URL's. A link that is

@@ -68,7 +68,7 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
         }
         Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),
         Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),
-        // Where such a request ends is a guess, so nothing behind it is read as one.
+        // The end of such a request is a guess, so nothing behind it is read as one.
         // Nor is one read where we stopped reading.
         Problem::BadHead(_) | Problem::UnknownCoding | Problem::BodyTooSlow { .. } => {
             (CONNECTION, "close".to_owned())

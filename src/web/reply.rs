@@ -10,7 +10,7 @@ use hyper::{Method, Response, StatusCode};
 use super::body::Body;
 use super::trace::{Trace, X_REQUEST_ID};
 
-/// How many seconds to wait before trying again what is unavailable now.
+/// The seconds to wait before a retry of what is unavailable now.
 pub(super) const RETRY_AFTER_SECONDS: &str = "1";
 
 /// An answer in JSON that nobody may keep: it may hold a link, which is a credential, or an error, which

@@ -13,22 +13,22 @@ use tokio::time::{Instant, timeout};
 
 use super::problem::Problem;
 
-/// How long we wait for so much of a body.
+/// The time that we wait for [`PACE_BYTES_MIN`] of a body.
 const PACE_TIME: Duration = Duration::from_secs(30);
 
-/// What a client has to send in that time, in bytes.
+/// The fewest bytes that a client has to send in [`PACE_TIME`].
 const PACE_BYTES_MIN: usize = 1024;
 
-/// How long a body may take that is read as a whole, from the first look at it to its end.
+/// The longest that a body may take that is read as a whole, from the first look at it to its end.
 const WHOLE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// A request body that is being read.
 pub(super) struct RequestBody<B = Incoming> {
     body: B,
     pace_time: Duration,
-    /// How long we have waited for what is not yet [`PACE_BYTES_MIN`].
+    /// The time that we have waited for bytes that are not yet [`PACE_BYTES_MIN`].
     waited: Duration,
-    /// How much of that has come.
+    /// The bytes that came in that time.
     came: usize,
 }
 
@@ -45,12 +45,13 @@ where
         }
     }
 
-    /// Whether there is more, or may be.
+    /// Returns whether there is more, or may be.
     pub(super) fn is_unread(&self) -> bool {
         !self.body.is_end_stream()
     }
 
-    /// How long the body is at least: all of it, where its head says how long, and nothing was read.
+    /// Returns the least bytes that are left of the body: all of it, where its head says how long, and nothing was
+    /// read.
     pub(super) fn length_min(&self) -> u64 {
         self.body.size_hint().lower()
     }

@@ -18,13 +18,13 @@ use crate::gateway::download::Download;
 use crate::model::condition::Validators;
 use crate::model::file::FileRecord;
 
-/// How many files' heads are cached, about three kilobytes each. The least recently used are evicted.
+/// The most files whose heads are cached, about three kilobytes each. The least recently used are evicted.
 const HEADS_MAX: usize = 2_048;
 
-/// How long a browser may keep the bytes, in seconds.
+/// The longest that a browser may keep the bytes, in seconds.
 const MAX_AGE_SECONDS: u64 = 3_600;
 
-/// What a file that could run in a browser is served under: it may show itself, and do nothing else.
+/// The policy of a file that could run in a browser: it may show itself, and do nothing else.
 /// Passive types have none, since a sandbox breaks the PDF viewer.
 /// A drawing has its styles, pictures, fonts and sounds inside.
 const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
@@ -34,7 +34,7 @@ const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 
-/// What a 304 does not repeat: what describes the bytes that it does not have.
+/// The headers that a 304 does not repeat: they describe the bytes that it does not have.
 const DESCRIPTION: [HeaderName; 4] = [
     CONTENT_TYPE,
     CONTENT_DISPOSITION,
@@ -46,7 +46,7 @@ const DESCRIPTION: [HeaderName; 4] = [
 /// long as it is cached, no other record can be there.
 pub(super) struct ResponseHeads(Cache<usize, Arc<ResponseHead>>);
 
-/// What every answer with a file says, as long as nothing of the file changes.
+/// The head of every answer with a file, as long as nothing of the file changes.
 pub(super) struct ResponseHead {
     /// The record that it is made of, held so that its address stays its own.
     _file: Arc<FileRecord>,
@@ -142,7 +142,7 @@ impl ResponseHead {
         headers
     }
 
-    /// What a 304 has of them, too: what the bytes are recognised by, and who may keep them for how long.
+    /// Returns those that a 304 has, too: they identify the bytes, and say who may keep them for how long.
     pub(super) fn of_not_modified(&self, lives: Option<u64>) -> HeaderMap {
         let mut headers = self.whole(lives);
         for name in &DESCRIPTION {
@@ -185,7 +185,7 @@ fn cache_control(max_age: u64) -> HeaderValue {
     value.unwrap_or_else(|_| HeaderValue::from_static("no-store"))
 }
 
-/// What keeps strangers' bytes from doing harm, and the link from leaking.
+/// Adds the headers that keep strangers' bytes from doing harm, and the link from leaking.
 fn protect(headers: &mut HeaderMap, settings: &Settings, download: &Download) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -197,7 +197,7 @@ fn protect(headers: &mut HeaderMap, settings: &Settings, download: &Download) {
         CROSS_ORIGIN_RESOURCE_POLICY,
         settings.resource_policy.clone(),
     );
-    // Whatever the link's own claim calls the bytes, both types must be harmless to go without.
+    // Both types, the file's own and the one that the link claims, must be harmless to go without.
     if !(download.media_type().is_passive() && download.file.media_type.is_passive()) {
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
     }

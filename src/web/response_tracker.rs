@@ -37,16 +37,16 @@ pub struct ConnectionTracker(Arc<ResponseTracker>);
 pub(super) struct ResponseTracker {
     recorder: Arc<RequestRecorder>,
     long_downloads: Arc<LongDownloads>,
-    /// Whether it tracks a response.
+    /// True while it tracks a response.
     is_taken: AtomicBool,
-    /// How many in-flight guards of it there are: the body, and pieces that are not out.
+    /// The number of its in-flight guards: the body, and pieces that are not out.
     in_flight: AtomicU32,
     /// Bytes of its body that were taken.
     sent: AtomicU64,
-    /// After how many microseconds all of them were, where they went out in one go.
+    /// The microseconds after which all of them were, where they went out in one go.
     done_after: AtomicU64,
     progress: Mutex<Option<ResponseProgress>>,
-    /// Whether it is among the long downloads, and looked at between flushes.
+    /// True if it is among the long downloads, and looked at between flushes.
     is_long: AtomicBool,
 }
 
@@ -54,11 +54,11 @@ pub(super) struct ResponseTracker {
 #[derive(Debug)]
 struct ResponseProgress {
     route: Route,
-    /// When its request came in.
+    /// The time at which its request came in, by the gateway's clock.
     begun: Duration,
-    /// How many bytes its body has.
+    /// The length of its body in bytes.
     due: u64,
-    /// How much of what was sent the metrics have already.
+    /// The bytes of those sent that the metrics have already.
     metered: u64,
     download: Option<TrackedDownload>,
 }
@@ -132,7 +132,7 @@ impl ConnectionTracker {
             metered: 0,
             download,
         });
-        // What goes out at once is counted when it is out, which is at once.
+        // A response that goes out in one go is counted when it is out, which is at once.
         let is_long = is_download && due > ONE_GO_BYTES_MAX;
         if is_long && !tracker.is_long.swap(true, Ordering::Relaxed) {
             tracker.long_downloads.add(&tracker);
@@ -197,7 +197,7 @@ impl ResponseTracker {
         let done_after = self.done_after.swap(NOT_YET, Ordering::Relaxed);
         if let Some(mut progress) = progress {
             self.meter(&mut progress, sent);
-            // What went out in one go needs no second look at the clock.
+            // A response that went out in one go needs no second look at the clock.
             let took = if done_after != NOT_YET {
                 Duration::from_micros(done_after)
             } else {

@@ -23,9 +23,9 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it, no such call is.
     pub verify_header: Option<VerifyHeader>,
-    /// How bytes are handed over to a proxy; without it they are streamed.
+    /// The proxy offload that bytes are handed over by; without it they are streamed.
     pub handover: Option<Handover>,
-    /// Whether clients are sent on to the store that keeps the bytes, where it is one that serves them.
+    /// True if clients are sent on to the store that keeps the bytes, where it is one that serves them.
     pub redirects: bool,
     /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
     pub koodrive_date_skew: u64,

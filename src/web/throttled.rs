@@ -29,7 +29,7 @@ pub struct ThrottledBytes {
     throttle: Box<Throttle>,
 }
 
-/// How long a connection that waits for its turn is not looked at.
+/// The longest time between two looks at a connection that waits for its turn.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 impl Waiting {
@@ -64,7 +64,7 @@ impl Throttle {
         Poll::Ready(())
     }
 
-    /// How much may go out now.
+    /// Returns the number of bytes that may go out now.
     pub(super) const fn granted(&self) -> u64 {
         self.pace.granted()
     }
@@ -83,7 +83,7 @@ impl ThrottledBytes {
         }
     }
 
-    /// How many bytes are yet to go out.
+    /// Returns the number of bytes that are yet to go out.
     pub(super) const fn left(&self) -> u64 {
         self.bytes.len() as u64
     }

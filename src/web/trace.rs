@@ -18,10 +18,10 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 /// KooDrive's own header for the same purpose.
 pub(super) const X_TRACEID: HeaderName = HeaderName::from_static("x-traceid");
 
-/// How long its value is, in characters.
+/// The length of its value, in characters.
 pub(super) const TRACEID_CHARS: usize = 58;
 
-/// How long a UUID is, in characters.
+/// The length of a UUID, in characters.
 const UUID_CHARS: usize = 36;
 
 /// The ids of one request, in answers and in the log.
@@ -103,8 +103,8 @@ impl Trace {
         }
     }
 
-    /// What an answer calls the request: the caller's own id if it can be repeated, else the trace id. Not for
-    /// the log, which is [`Trace::logged_request_id`]'s.
+    /// Returns the request id for an answer: the caller's own if it can be repeated, else the trace id. The log has
+    /// [`Trace::logged_request_id`] instead.
     pub fn request_id(&self) -> &str {
         let own = self.request_id.as_ref().and_then(ClientSupplied::repeated);
         own.and_then(|own| own.to_str().ok())
@@ -118,7 +118,7 @@ impl Trace {
             .unwrap_or_else(|| header(self.trace_id.as_str()))
     }
 
-    /// What `X-Traceid` answers: the caller's own if it is one, else one made of the trace id, its 32
+    /// Returns the `X-Traceid` for an answer: the caller's own if it is one, else one made of the trace id, its 32
     /// digits and then zeros.
     pub fn traceid(&self) -> HeaderValue {
         let own = self.client_traceid().cloned();

@@ -41,7 +41,7 @@ pub(super) struct OneOfBatch<'a> {
     pub(super) stored: Result<&'a FileRecord, &'a Refusal>,
 }
 
-/// What an upload came to.
+/// The outcome of an upload.
 pub(super) enum Uploaded<'a> {
     /// The one file of a form.
     One(&'a FileRecord),
@@ -49,13 +49,13 @@ pub(super) enum Uploaded<'a> {
     Batch(Vec<OneOfBatch<'a>>),
 }
 
-/// How an API dialect takes uploads.
+/// The upload call of an API dialect.
 pub(super) struct UploadDialect {
     /// Its name. Requests of two dialects are never the same.
     pub(super) name: &'static str,
-    /// What it calls the parts.
+    /// The names of its parts.
     pub(super) fields: Fields,
-    /// What it answers.
+    /// The function that makes its answer.
     pub(super) answer: fn(&Uploaded<'_>) -> (StatusCode, Vec<u8>),
 }
 
@@ -72,7 +72,7 @@ struct Described {
 /// An answer that was given before.
 struct Given {
     status: StatusCode,
-    /// Which of the files were refused while they came in, in their order.
+    /// True for each file that was refused while it came in, in their order.
     refused: Vec<bool>,
     text: String,
     fingerprint: Sha256Digest,
@@ -139,7 +139,7 @@ async fn read(
     dialect: &UploadDialect,
     given: Option<&Given>,
 ) -> Result<Described, Problem> {
-    // What is only compared is not to stay, and needs no room.
+    // A form that is only compared is not stored, and needs no quota.
     let organization = given.is_none().then_some(&caller.organization);
     let mut form = Form::read(context, organization, &dialect.fields).await?;
     let batch = std::mem::take(&mut form.files);
@@ -336,7 +336,7 @@ fn record(recorder: EventRecorder<'_>, added: &[Result<FileRecord, Refusal>]) {
     }
 }
 
-/// What is wrong with the only file is wrong with the request.
+/// Makes the refusal of a form's only file that of the request. A batch passes as it is.
 fn expect_one(
     is_batch: bool,
     mut added: Vec<Result<FileRecord, Refusal>>,
@@ -349,7 +349,7 @@ fn expect_one(
     Ok(vec![Ok(record)])
 }
 
-/// What the files came to, each with its own outcome.
+/// Returns the outcome of an upload, each file of a batch with its own.
 fn uploaded<'a>(
     is_batch: bool,
     files: &'a [(String, Option<Refusal>)],

@@ -10,7 +10,7 @@ pub(super) struct Destination<'a> {
     pub(super) gateway: &'a Gateway,
     /// The organization whose quota holds; `None` where the files are not to stay.
     pub(super) organization: Option<&'a OrganizationId>,
-    /// How long the file is at least, by the length of the body.
+    /// The least size of the file in bytes, by the length of the body.
     pub(super) file_min: u64,
 }
 

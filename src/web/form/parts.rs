@@ -13,9 +13,9 @@ use crate::web::request_body::RequestBody;
 pub(super) struct Parts<'a> {
     pub(super) body: &'a mut RequestBody,
     pub(super) splitter: Splitter,
-    /// How many parts have begun, for the log.
+    /// The number of parts that have begun, for the log.
     pub(super) begun: usize,
-    /// What may still come in.
+    /// The bytes that may still come in.
     pub(super) left: u64,
     pub(super) body_max: u64,
 }

@@ -25,13 +25,13 @@ pub(in crate::web) mod refusal;
 mod revoke;
 mod wire;
 
-/// How many files a page has unless the caller says.
+/// The number of files on a page unless the caller says.
 const LIMIT_DEFAULT: u32 = 50;
-/// How many it may have.
+/// The most files on a page.
 const LIMIT_MAX: u32 = 100;
 
-/// What the parts of an upload are called. The older page of the vendor says `file`, which is answered with the
-/// file object; the newest, and its own client, say `files`, which is answered with an object of all of them.
+/// The names of an upload's parts. The older page of the vendor says `file`, which is answered with the file
+/// object; the newest, and its own client, say `files`, which is answered with an object of all of them.
 const UPLOAD_FIELDS: Fields = Fields {
     file: &["file"],
     batch: &["files"],
@@ -141,7 +141,7 @@ async fn file(context: &RequestContext<'_>, at: FilePath<'_>) -> Result<Response
     Ok(context.json(wire::file(&record)))
 }
 
-/// Who calls, and may: first the key, then the organization in the path, then the scope.
+/// Authorizes the caller: checks first the key, then the organization in the path, then the scope.
 async fn caller(
     context: &RequestContext<'_>,
     organization: &str,

@@ -10,7 +10,7 @@ use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
 
-/// How much of a wrong value is repeated, in characters.
+/// The most characters of a wrong value that an answer repeats.
 const VALUE_CHARS_MAX: usize = 128;
 
 /// The answer to a problem.
@@ -25,7 +25,7 @@ pub(super) fn status(refusal: &Refusal) -> StatusCode {
     refused(refusal).status
 }
 
-/// What is wrong with one file of several, in a sentence.
+/// Returns the fault of one file of several, in a sentence.
 pub(super) fn sentence(refusal: &Refusal) -> String {
     match refusal {
         Refusal::Field(fault) => format!("{} {}.", cut(&fault.field), fault.why),
@@ -138,7 +138,7 @@ fn refused(refusal: &Refusal) -> Fault<'_> {
     of(status, code, message, system_message(refusal))
 }
 
-/// What a developer may read. What went wrong inside is for the log alone.
+/// Returns the message that a developer may read. The cause of an internal error is for the log alone.
 fn system_message(refusal: &Refusal) -> String {
     match refusal {
         Refusal::FileNotFound => "File not found".into(),

@@ -112,8 +112,8 @@ pub(super) async fn links_of_organization(
     Ok(context.json(text))
 }
 
-/// Who calls, with an empty body, or with the empty object that some clients always send: whoever names
-/// one link there must not have all of them revoked.
+/// Authorizes a caller whose body is empty, or is the empty object that some clients always send: a caller that
+/// names one link there must not have all of them revoked.
 async fn caller_without_body(
     context: &mut RequestContext<'_>,
     organization: &str,

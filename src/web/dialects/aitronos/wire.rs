@@ -12,7 +12,7 @@ use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use crate::web::problem::Problem;
 
-/// What a mint answers.
+/// The fields of the answer to a mint.
 #[derive(Serialize)]
 struct Content<'a> {
     file_id: &'a str,
@@ -57,7 +57,7 @@ struct Batch<'a> {
 pub(super) struct FailedFile<'a> {
     /// Its name, cut where it is long.
     pub(super) filename: &'a str,
-    /// What is wrong with it, in a sentence.
+    /// Its fault, in a sentence.
     pub(super) error: String,
 }
 
@@ -71,7 +71,7 @@ struct Page<'a> {
     has_more: bool,
 }
 
-/// Which link a call wants revoked: exactly one of the two.
+/// The link that a call wants revoked, named in exactly one of two ways.
 #[derive(Debug)]
 pub enum LinkNamed {
     /// By itself.
@@ -88,7 +88,7 @@ struct LinkBody {
     link_id: Option<Value>,
 }
 
-/// What revoking a link answers.
+/// The fields of the answer when a link was revoked.
 #[derive(Serialize)]
 struct Revoked<'a> {
     organization_id: &'a str,
@@ -96,7 +96,7 @@ struct Revoked<'a> {
     expires: u64,
 }
 
-/// What revoking all links of a file answers.
+/// The fields of the answer when all links of a file were revoked.
 #[derive(Serialize)]
 struct FileRevoked<'a> {
     organization_id: &'a str,
@@ -104,7 +104,7 @@ struct FileRevoked<'a> {
     link_revision: u64,
 }
 
-/// What revoking all links of an organization answers.
+/// The fields of the answer when all links of an organization were revoked.
 #[derive(Serialize)]
 struct OrganizationRevoked<'a> {
     organization_id: &'a str,
@@ -143,7 +143,7 @@ struct Error<'a> {
     timestamp: String,
 }
 
-/// Which field was wrong, if one was.
+/// The field that was wrong, if one was.
 #[derive(Serialize)]
 struct Details<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

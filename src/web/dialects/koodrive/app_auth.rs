@@ -90,7 +90,8 @@ impl<'a> AppSignature<'a> {
         names.try_for_each(|name| signed_header(request, name).map(drop))
     }
 
-    /// What the app must have signed; `body` is the SHA-256 of the body. Its query is text, or nobody signed it.
+    /// Returns the text that the app must have signed; `body` is the SHA-256 of the body. A query that is not text is
+    /// refused: nobody signed it.
     pub(super) fn string_to_sign(
         &self,
         request: &Parts,

@@ -21,7 +21,7 @@ pub(super) const NO_PERMISSION: Code = Code(
     "The current user has no permission on this space.",
 );
 
-/// What a single file that succeeded says.
+/// The code of a single file that succeeded.
 const SUCCESS: Code = Code(0, "success");
 
 /// Returns the code that says what became of a single file.

@@ -16,14 +16,14 @@ pub(super) const X_DATE: &str = "x-date";
 const LANGUAGE: &str = "language";
 const SHARE_FOLDER: &str = "x-hw-share-folder-id";
 
-/// How old a request may be, in seconds.
+/// The greatest age of a request, in seconds.
 const AGE_MAX: u64 = 15 * 60;
 /// The longest user id, in characters.
 const USER_CHARS_MAX: usize = 64;
 /// The longest language code, in characters (RFC 5646, §4.4.1).
 const LANGUAGE_CHARS_MAX: usize = 35;
 
-/// What the headers say, checked.
+/// The values of the call's own headers, checked.
 pub(super) struct Headers<'a> {
     /// The vendor's user, whom only the audit stream is told.
     pub(super) user: &'a str,

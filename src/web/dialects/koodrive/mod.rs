@@ -73,7 +73,7 @@ async fn links(context: &mut RequestContext<'_>) -> Result<Response<Body>, Probl
     Ok(response)
 }
 
-/// Who calls, with which headers and which body. A key counts before the headers do, and they before
+/// Authorizes the caller and reads the headers and the body. A key is checked before the headers, and they before
 /// the body.
 async fn called<'a>(
     context: &mut RequestContext<'a>,

@@ -20,18 +20,18 @@ const ROOM_OF_A_FILE: usize = 100;
 /// The longest id, in characters.
 const ID_CHARS_MAX: usize = 128;
 
-/// What a call asks for. Ids are texts of the right length, not yet ids.
+/// The body of a call, parsed. Ids are texts of the right length, not yet ids.
 #[derive(Debug)]
 pub struct Wanted {
     /// The space that the files lie in.
     pub container: String,
     /// The files, 1 to 100, in the order they were named in.
     pub files: Vec<String>,
-    /// What each link shall be like.
+    /// The options of each link.
     pub options: MintOptions,
 }
 
-/// What a call answers, whatever became of its files.
+/// The fields of the answer to a call, for every outcome of its files.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Links<'a> {
@@ -97,7 +97,7 @@ pub fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
     })
 }
 
-/// What the vendor's `batchCode` says of all files together: 1 if each has a link, 2 if none does, else 0.
+/// Returns the vendor's `batchCode` of all files together: 1 if each has a link, 2 if none does, else 0.
 pub(super) fn batch_code(outcomes: &[Outcome]) -> u8 {
     let minted = |outcome: &&Outcome| matches!(outcome, Outcome::Minted(_));
     match outcomes.iter().filter(minted).count() {

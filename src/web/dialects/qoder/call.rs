@@ -2,7 +2,7 @@
 
 use crate::telemetry::metrics::Route;
 
-/// Where the vendor's prose and where its samples have the API.
+/// The roots of the API: the one in the vendor's prose, and the one in its samples.
 const ROOTS: [&str; 2] = ["/v1/files", "/api/v1/cloud/files"];
 
 /// A call of this API.

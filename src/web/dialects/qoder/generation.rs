@@ -1,13 +1,13 @@
-//! Which generation of the vendor's API a request speaks. They differ in the names of fields, in statuses and in
-//! the filters of lists (the vendor's pages "Files" under `/cli/cloud-agents/` for the first, "Files API" of July
-//! 2026 for the third). Its own clients name themselves in every request.
+//! The generation of the vendor's API that a request speaks. Generations differ in the names of fields, in statuses
+//! and in the filters of lists (the vendor's pages "Files" under `/cli/cloud-agents/` for the first, "Files API" of
+//! July 2026 for the third). Its own clients name themselves in every request.
 
 use hyper::HeaderMap;
 
 /// Headers that the clients of the third generation send, and nobody else.
 const HEADERS: [&str; 2] = ["x-qoder-package-version", "x-qoder-lang"];
 
-/// How a client of the first generation is given its link.
+/// The status of the answer that gives a client of the first generation its link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContentStatus {
     /// 302 with a `Location`: a client that follows redirects has the bytes at once.
@@ -26,7 +26,7 @@ pub enum Generation {
     Third,
 }
 
-/// Which generation is served.
+/// The generation that the gateway serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GenerationServed {
     /// The third to requests of its clients, the first to all others.

@@ -8,11 +8,11 @@ use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::id::OrganizationId;
 use crate::web::query::pairs;
 
-/// How many files a page has unless the caller says.
+/// The number of files on a page unless the caller says.
 const LIMIT_DEFAULT: u32 = 20;
-/// How many it may have.
+/// The most files on a page.
 const LIMIT_MAX: u32 = 1_000;
-/// How many ids one list may name.
+/// The most ids that one list may name.
 const IDS_MAX: usize = 100;
 /// The beginning of the text that names the next page.
 pub(super) const PAGE_PREFIX: &str = "page_";
@@ -22,7 +22,7 @@ const IDS: &str = "ids[]";
 /// The words of `status`. No file is ever seen in the states of the first two.
 const STATUSES: [&str; 4] = ["uploading", "error", "ready", "deleted"];
 
-/// Which page of a list is wanted.
+/// The page of a list that a caller wants.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     filters: Filters,

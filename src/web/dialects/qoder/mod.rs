@@ -29,12 +29,12 @@ mod list;
 pub(in crate::web) mod refusal;
 mod wire;
 
-/// How many files a page has unless the caller says.
+/// The number of files on a page unless the caller says.
 const LIMIT_DEFAULT: u32 = 20;
-/// How many it has at most, whatever the caller says.
+/// The most files on a page, for any limit that the caller names.
 const LIMIT_MAX: u32 = 100;
 
-/// What the parts of an upload are called.
+/// The names of an upload's parts.
 const UPLOAD_FIELDS: Fields = Fields {
     file: &["file"],
     batch: &[],
@@ -172,7 +172,7 @@ fn generation(context: &RequestContext<'_>) -> Generation {
     served.of(&context.request.headers)
 }
 
-/// Who calls, and may.
+/// Authorizes the caller: checks first the key, then the scope.
 async fn caller(context: &RequestContext<'_>, scope: Scope) -> Result<Principal, Refusal> {
     let key = credential::bearer(&context.request.headers)?;
     let caller = context.authenticate(key).await?;

@@ -10,7 +10,7 @@ use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
 
-/// How much of a file's id, or of a field's name, is repeated, in characters.
+/// The most characters of a file's id, or of a field's name, that an answer repeats.
 const REPEATED_CHARS_MAX: usize = 128;
 
 const INVALID_REQUEST: &str = "invalid_request_error";
@@ -121,7 +121,7 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> Fault<'a> {
         ),
         Refusal::NoSpace => of(507, API, "There is no room for the file."),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
-        // What went wrong inside is for the log alone. No call of this dialect opens a link.
+        // The cause of an internal error is for the log alone. No call of this dialect opens a link.
         Refusal::Internal(_) | Refusal::Link(_) => {
             of(500, API, "Something went wrong on our side.")
         }

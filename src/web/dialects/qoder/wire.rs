@@ -13,7 +13,7 @@ use crate::model::file::FileRecord;
 use crate::model::id::FileId;
 use crate::model::metadata::Metadata;
 
-/// What a mint answers.
+/// The fields of the answer to a mint.
 #[derive(Serialize)]
 struct Content<'a> {
     expires_at: String,
@@ -73,7 +73,7 @@ struct PageOfThird<'a> {
     next_page: Option<String>,
 }
 
-/// What a deletion answers in the third generation.
+/// The fields of the answer to a deletion in the third generation.
 #[derive(Serialize)]
 struct Deleted<'a> {
     id: &'a str,
