@@ -33,10 +33,9 @@ pub trait Maintenance: Send + Sync {
         found: &'a InPlace,
     ) -> Answer<'a, ()>;
 
-    /// Marks up to `limit` `Ready` files of all organizations that are expired at `now` deleted, since the time that
-    /// they expired, those that did so first. Returns how many.
-    ///
-    /// Moves neither version: a row says itself when it expires, and is judged by that wherever it is kept.
+    /// Marks up to `limit` `Ready` files that are expired at `now` deleted, since the time that they expired: of those
+    /// that did so first, the ones of a bounded number of organizations. Returns how many: none once there is no more.
+    /// Moves the version of the rows once, if it marks any.
     fn expire_files(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 }
 

@@ -69,7 +69,7 @@ impl Gateway {
             let mark = self.catalog.expire_files(self.clock.now(), STEP_MAX);
             let some = self.ask(mark).await?;
             marked += usize::try_from(some).unwrap_or(usize::MAX);
-            if some < u64::from(STEP_MAX) {
+            if some == 0 {
                 return Ok(marked);
             }
             yield_now().await;
