@@ -9,6 +9,18 @@ use crate::blob::BlobError;
 /// The client's error for a store in another region.
 const REDIRECTED: &str = "Received redirect without LOCATION";
 
+/// The error codes of S3 that ask for the request once more, whatever status they come with: 400, 403 and 409 too.
+const TRANSIENT_CODES: [&str; 8] = [
+    "ExpiredToken",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "RequestTimeTooSkewed",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+];
+
 /// The most bytes of an error's text that are kept. A store may say anything in it.
 const TEXT_BYTES_MAX: usize = 400;
 
@@ -47,13 +59,16 @@ pub(super) fn is_unknown(error: &Error) -> bool {
 }
 
 /// Returns whether the same request may be answered otherwise a moment later: the store was not reached, broke off, or
-/// says that it is out of order or too busy.
+/// says that it is out of order or too busy. The store's error code decides, or else the status.
 pub(super) fn is_transient(error: &Error) -> bool {
+    let text = error.to_string();
+    if code_of(&text).is_some_and(|code| TRANSIENT_CODES.contains(&code)) {
+        return true;
+    }
     // The client has a kind for each other status that it knows.
     let Error::Generic { .. } = error else {
         return false;
     };
-    let text = error.to_string();
     let is_final = match status_of(&text) {
         Some(408 | 429) => false,
         Some(status) => (300..500).contains(&status),
@@ -153,11 +168,38 @@ mod tests {
         ] {
             assert_eq!(is_transient(&generic(&text)), is_passing, "{text}");
         }
-        let denied = Error::PermissionDenied {
-            path: "a".into(),
-            source: said("403 Forbidden").into(),
+    }
+
+    #[test]
+    fn an_error_code_decides_before_the_kind_and_the_status() {
+        let said = |status: &str, code: &str| {
+            let text = format!(
+                "Server returned non-2xx status code: {status}: <Error><Code>{code}</Code></Error>"
+            );
+            let (path, source) = ("a".to_owned(), text.into());
+            match &status[..3] {
+                "403" => Error::PermissionDenied { path, source },
+                "409" => Error::AlreadyExists { path, source },
+                _ => Error::Generic {
+                    store: "S3",
+                    source,
+                },
+            }
         };
-        assert!(!is_transient(&denied));
+        for code in TRANSIENT_CODES {
+            for status in ["400 Bad Request", "403 Forbidden", "409 Conflict"] {
+                assert!(is_transient(&said(status, code)), "{status} {code}");
+            }
+        }
+        for (status, code) in [
+            ("400 Bad Request", "BadDigest"),
+            ("403 Forbidden", "AccessDenied"),
+            ("403 Forbidden", ""),
+            ("409 Conflict", "BucketAlreadyExists"),
+            ("503 Service Unavailable", "QuotaExceeded"),
+        ] {
+            assert!(!is_transient(&said(status, code)), "{status} {code}");
+        }
     }
 
     #[test]
