@@ -47,7 +47,7 @@ pub use settings::{Ambient, Bucket, StoreSettings, VARIABLES};
 use fault::{fault, is_missing, late};
 use memory_budget::MemoryBudget;
 use read::Object;
-use retry::retried;
+use retry::{in_time, retried};
 use stage::S3Stage;
 use uploads::UPLOAD_SECONDS_MAX;
 
@@ -132,8 +132,7 @@ impl Shared {
         asked: impl Future<Output = T>,
     ) -> Result<T, BlobError> {
         let _permit = self.permit(doing).await?;
-        let answer = timeout(ANSWER_WITHIN, asked).await;
-        answer.map_err(|_| late(doing, ANSWER_WITHIN))
+        in_time(doing, ANSWER_WITHIN, asked).await
     }
 
     /// Waits until one more request may be under way; none, once the store is closed, which it never is.
@@ -231,8 +230,7 @@ impl Shared {
             self.store.signed_url_opts(method, path, lives, &options)
         };
         // Nothing is asked of the store, so it is nobody's turn; who gives us credentials may be slow.
-        let url = timeout(ANSWER_WITHIN, retried(sign)).await;
-        let url = url.map_err(|_| late(DOING, ANSWER_WITHIN))?;
+        let url = retried(DOING, ANSWER_WITHIN, sign).await?;
         Ok(url.map_err(|error| fault(DOING, &error))?.into())
     }
 }

@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use object_store::Error;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Shared;
 use super::fault::{is_transient, late};
+use super::{ANSWER_WITHIN, Shared};
 use crate::blob::BlobError;
 
 /// The most tries of a request.
@@ -19,21 +19,41 @@ pub(super) const TRIES_MAX: u32 = 4;
 /// those who failed together do not come back together.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The store's answer to a request, or the error that none came in time.
+type Answer<T> = Result<Result<T, Error>, BlobError>;
+
 /// The tries of one request.
 #[derive(Default)]
 pub(super) struct Retry {
     failures: u32,
+    /// The time at which no further try may begin.
+    deadline: Option<Instant>,
 }
 
 impl Retry {
-    /// Notes a failure. Waits and returns true where a try is left; else returns false at once.
+    /// Notes a failure. Waits and returns true where a try is left, and can begin before the deadline; else returns
+    /// false at once.
     pub(super) async fn again(&mut self) -> bool {
         self.failures += 1;
-        let is_left = self.failures < TRIES_MAX;
+        let until = Instant::now() + pause(self.failures);
+        let is_left = self.failures < TRIES_MAX && self.deadline.is_none_or(|end| until < end);
         if is_left {
-            pause(self.failures).await;
+            tokio::time::sleep_until(until).await;
         }
         is_left
+    }
+
+    /// Makes a request again where it failed for now, or was not answered in time, as long as a try is left.
+    pub(super) async fn run<T, F>(&mut self, mut request: impl FnMut() -> F) -> Answer<T>
+    where
+        F: Future<Output = Answer<T>>,
+    {
+        loop {
+            let answer = request().await;
+            if !may_pass(&answer) || !self.again().await {
+                return answer;
+            }
+        }
     }
 }
 
@@ -46,12 +66,13 @@ impl Shared {
     pub(super) async fn ask<T, F>(
         &self,
         doing: &'static str,
-        mut request: impl FnMut() -> F,
-    ) -> Result<Result<T, Error>, BlobError>
+        request: impl FnMut() -> F,
+    ) -> Answer<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        self.within(doing, retried(&mut request)).await
+        let _permit = self.permit(doing).await?;
+        retried(doing, ANSWER_WITHIN, request).await
     }
 
     /// Makes a request again where it failed for now, or was not answered `within` this time, as long as `retry` has a
@@ -65,42 +86,62 @@ impl Shared {
         within: Duration,
         retry: &mut Retry,
         mut request: impl FnMut() -> F,
-    ) -> Result<Result<T, Error>, BlobError>
+    ) -> Answer<T>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        loop {
-            let failed = match timeout(within, request()).await {
-                Ok(Err(error)) if is_transient(&error) => Ok(Err(error)),
-                Ok(answer) => return Ok(answer),
-                Err(_) => Err(late(doing, within)),
-            };
-            if !retry.again().await {
-                return failed;
-            }
-        }
+        retry.run(|| in_time(doing, within, request())).await
     }
 }
 
-/// Makes a request again where it failed for now.
-pub(super) async fn retried<T, F>(mut request: impl FnMut() -> F) -> Result<T, Error>
+/// Makes a request again where it failed for now. All tries together must be answered `within` this time; where the
+/// last of them is not, the answer is the error of the one before.
+pub(super) async fn retried<T, F>(
+    doing: &'static str,
+    within: Duration,
+    mut request: impl FnMut() -> F,
+) -> Answer<T>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    let mut retry = Retry::default();
-    loop {
-        match request().await {
-            Err(error) if is_transient(&error) && retry.again().await => {}
-            answer => return answer,
+    let deadline = Instant::now() + within;
+    let mut retry = Retry {
+        deadline: Some(deadline),
+        ..Retry::default()
+    };
+    let mut last = Err(late(doing, within));
+    while let Ok(answer) = timeout_at(deadline, request()).await {
+        last = Ok(answer);
+        if !may_pass(&last) || !retry.again().await {
+            break;
         }
+    }
+    last
+}
+
+/// Returns what comes of `asked`, if it comes `within` this time.
+pub(super) async fn in_time<T>(
+    doing: &'static str,
+    within: Duration,
+    asked: impl Future<Output = T>,
+) -> Result<T, BlobError> {
+    let answer = timeout(within, asked).await;
+    answer.map_err(|_| late(doing, within))
+}
+
+/// Returns whether the same request may be answered otherwise a moment later.
+pub(super) fn may_pass<T>(answer: &Answer<T>) -> bool {
+    match answer {
+        Ok(answer) => answer.as_ref().is_err_and(is_transient),
+        Err(_) => true,
     }
 }
 
-/// Waits before another try.
-async fn pause(failures: u32) {
+/// Returns the pause before another try.
+fn pause(failures: u32) -> Duration {
     let whole = PAUSE * (1 << failures.min(5));
     let mut random = [0];
     // Without randomness it is the whole time.
     let share = getrandom::fill(&mut random).map_or(255, |()| random[0]);
-    tokio::time::sleep(whole / 2 + whole / 2 * u32::from(share) / 255).await;
+    whole / 2 + whole / 2 * u32::from(share) / 255
 }

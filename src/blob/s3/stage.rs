@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::fault::fault;
 use super::memory_budget::{FIRST_BYTES, MemoryPermit, held};
-use super::retry::Retry;
+use super::retry::{Retry, in_time, may_pass};
 use super::uploads::UPLOAD_SECONDS_MAX;
 use super::write::{COMMITTING, WRITING, taken};
 use super::{SENT_WITHIN, Shared};
@@ -294,7 +294,8 @@ impl UploadParts {
     }
 
     /// Makes one object of the parts. Where the store's answer is lost, the object itself says whether it is
-    /// there: nobody else draws its name.
+    /// there: nobody else draws its name. The request is made again only where it is not, since a store that has
+    /// completed the upload may let each further try wait in vain.
     async fn complete(&mut self, size: u64) -> Result<(), BlobError> {
         let Id::Known(id) = &self.id else {
             return Err(failed(io::Error::other("the upload was not begun")));
@@ -302,33 +303,26 @@ impl UploadParts {
         if self.shared.look(&self.path).await?.is_some() {
             return Err(taken());
         }
-        let (store, parts) = (&self.shared.store, &self.sent);
-        let complete = || store.complete_multipart(&self.path, id, parts.clone());
+        let (shared, path) = (&self.shared, &self.path);
         let mut retry = Retry::default();
-        let sent = self
-            .shared
-            .send(COMMITTING, SENT_WITHIN, &mut retry, complete);
-        let answer = sent
-            .await
-            .and_then(|answer| answer.map_err(|error| fault(COMMITTING, &error)));
-        match self
-            .shared
-            .is_written(&self.path, size, &self.writer)
-            .await?
-        {
-            Some(true) => {
-                self.id = Id::None;
-                Ok(())
-            }
-            Some(false) => Err(taken()),
-            None => {
-                answer?;
-                Err(BlobError::Unavailable {
-                    doing: COMMITTING,
-                    why: format!("{size} bytes were completed, and are not there"),
-                })
+        loop {
+            let complete = shared.store.complete_multipart(path, id, self.sent.clone());
+            let answer = in_time(COMMITTING, SENT_WITHIN, complete).await;
+            match shared.is_written(path, size, &self.writer).await? {
+                Some(true) => break,
+                Some(false) => return Err(taken()),
+                None if may_pass(&answer) && retry.again().await => {}
+                None => {
+                    answer?.map_err(|error| fault(COMMITTING, &error))?;
+                    return Err(BlobError::Unavailable {
+                        doing: COMMITTING,
+                        why: format!("{size} bytes were completed, and are not there"),
+                    });
+                }
             }
         }
+        self.id = Id::None;
+        Ok(())
     }
 }
 
@@ -372,5 +366,58 @@ fn failed(source: io::Error) -> BlobError {
     BlobError::Io {
         doing: WRITING,
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::blob::contract;
+    use crate::blob::s3::S3;
+    use crate::blob::s3::tests::{answering, response};
+
+    /// Completes an upload whose every request to do so ends without an answer; the object is there after `carried_out`
+    /// of them. Returns the outcome and the number of those requests.
+    async fn completed(carried_out: usize) -> (Result<(), BlobError>, usize) {
+        let tries = AtomicUsize::new(0);
+        let (settings, server) = answering(move |line| {
+            if line.starts_with("POST") {
+                tries.fetch_add(1, Ordering::Relaxed);
+                String::new()
+            } else if line.starts_with("HEAD") && tries.load(Ordering::Relaxed) >= carried_out {
+                response("200 OK", "x-amz-meta-written-by: writer\r\n", "")
+            } else {
+                response("404 Not Found", "", "")
+            }
+        })
+        .await;
+        let store = S3::open(&settings, || UnixSeconds::EPOCH).unwrap();
+        let content_id = "part".to_owned();
+        let mut parts = UploadParts {
+            shared: Arc::clone(&store.shared),
+            path: store.shared.path(contract::key(13, 0)),
+            writer: "writer".into(),
+            id: Id::Known("id".into()),
+            sent: vec![PartId { content_id }],
+            sending: None,
+        };
+        let outcome = parts.complete(0).await;
+        let asked = server.asked();
+        let posts = asked.iter().filter(|line| line.starts_with("POST"));
+        (outcome, posts.count())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_upload_is_completed_again_only_while_its_object_is_not_there() {
+        for carried_out in [1, 2] {
+            let (outcome, asked) = completed(carried_out).await;
+            assert!(outcome.is_ok(), "{outcome:?}");
+            assert_eq!(asked, carried_out);
+        }
+        let (outcome, asked) = completed(usize::MAX).await;
+        assert!(matches!(outcome, Err(BlobError::Unavailable { .. })));
+        assert_eq!(asked, 4);
     }
 }

@@ -10,6 +10,7 @@ use super::*;
 use crate::blob::contract;
 
 mod ownership_marker;
+mod retry;
 
 /// The longest wait of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -261,44 +262,56 @@ async fn an_object_of_the_same_bytes_by_another_hand_is_not_our_own() {
     }
 }
 
-/// Something that answers every request alike. Dropped, it answers no more.
-struct Always {
+/// A server in the store's place. Dropped, it answers no more.
+pub(super) struct Server {
     running: tokio::task::JoinHandle<()>,
     asked: Arc<std::sync::Mutex<Vec<String>>>,
 }
 
-impl Always {
+impl Server {
     /// The first line of each request.
-    fn asked(&self) -> Vec<String> {
+    pub(super) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }
 
-impl Drop for Always {
+impl Drop for Server {
     fn drop(&mut self) {
         self.running.abort();
     }
 }
 
 /// Answers every request with this, for what no real store says.
-async fn always(status: &'static str, answer: &'static str) -> (StoreSettings, Always) {
+async fn always(status: &'static str, answer: &'static str) -> (StoreSettings, Server) {
+    answering(move |_| response(status, "", answer)).await
+}
+
+/// The text of a response. Each of the further header lines has its end.
+pub(super) fn response(status: &str, lines: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\nETag: \"a\"\r\n\
+         Last-Modified: Mon, 18 May 2026 15:34:52 GMT\r\n{lines}\r\n{body}"
+    )
+}
+
+/// Answers each request with what `answer` makes of its first line. Where that is nothing, the connection ends.
+pub(super) async fn answering(
+    answer: impl Fn(&str) -> String + Send + Sync + 'static,
+) -> (StoreSettings, Server) {
     use tokio::io::AsyncWriteExt as _;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let lines = Arc::clone(&asked);
+    let (lines, answer) = (Arc::clone(&asked), Arc::new(answer));
     let running = tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
-            let lines = Arc::clone(&lines);
+            let (lines, answer) = (Arc::clone(&lines), Arc::clone(&answer));
             tokio::spawn(async move {
                 let line = request_line(&mut client).await;
+                let text = answer(&line);
                 lines.lock().unwrap().push(line);
-                let length = answer.len();
-                let head = format!(
-                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\nETag: \"a\"\r\n\
-                     Last-Modified: Mon, 18 May 2026 15:34:52 GMT\r\n\r\n"
-                );
-                let _ = client.write_all((head + answer).as_bytes()).await;
+                let _ = client.write_all(text.as_bytes()).await;
             });
         }
     });
@@ -316,7 +329,7 @@ async fn always(status: &'static str, answer: &'static str) -> (StoreSettings, A
         memory_max: 1 << 29,
         owner: None,
     };
-    (settings, Always { running, asked })
+    (settings, Server { running, asked })
 }
 
 /// Reads a request to its end, and returns its first line.
@@ -339,47 +352,6 @@ async fn request_line(client: &mut tokio::net::TcpStream) -> String {
     }
     let text = String::from_utf8_lossy(&request);
     text.lines().next().unwrap_or_default().to_owned()
-}
-
-/// There is one policy: neither the client of the store makes a request again by itself, nor a caller around it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_fails_for_now_is_made_four_times_and_one_that_is_refused_once() {
-    for (status, tries) in [
-        ("503 Slow Down", retry::TRIES_MAX),
-        ("500 Internal Server Error", retry::TRIES_MAX),
-        ("400 Bad Request", 1),
-        ("403 Forbidden", 1),
-    ] {
-        let (settings, server) = always(status, "").await;
-        let store = open(&settings);
-        let shared = &store.shared;
-        let [whole, of_parts] = [1, 2].map(|number| shared.path(contract::key(12, number)));
-        let (id, bytes) = ("id".to_owned(), Bytes::from_static(b"bytes"));
-        let failed = tokio::join!(
-            async { shared.put(&whole, bytes.clone(), "writer").await.is_err() },
-            async {
-                shared
-                    .put_part(&of_parts, &id, 0, bytes.clone())
-                    .await
-                    .is_err()
-            },
-            async { shared.begin_upload(&of_parts, "writer").await.is_err() },
-            async { shared.abort(&of_parts, &id).await.is_err() },
-            async { shared.look(&whole).await.is_err() },
-            async { shared.list(None, 1).await.is_err() },
-            async { shared.remove(contract::key(12, 1)).await.is_err() },
-        );
-        assert_eq!(failed, (true, true, true, true, true, true, true));
-        let mut counts = std::collections::BTreeMap::new();
-        for line in server.asked() {
-            *counts.entry(line).or_insert(0) += 1;
-        }
-        assert_eq!(counts.len(), 7, "{counts:?}");
-        assert!(
-            counts.values().all(|count| *count == tries),
-            "{status} {counts:?}"
-        );
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ use object_store::{PutMode, PutMultipartOptions, PutOptions, PutPayload};
 
 use super::fault::{fault, is_missing, is_unknown};
 use super::retry::Retry;
-use super::{ANSWER_WITHIN, SENT_WITHIN, Shared};
+use super::{SENT_WITHIN, Shared};
 use crate::blob::BlobError;
 
 /// The metadata of an object in which its stage names itself, so that one whose answer was lost knows its own.
@@ -50,10 +50,9 @@ impl Shared {
             };
             self.store.create_multipart_opts(path, options)
         };
-        let _permit = self.permit(DOING).await?;
-        let mut retry = Retry::default();
-        let created = self.send(DOING, ANSWER_WITHIN, &mut retry, create);
-        created.await?.map_err(|error| fault(DOING, &error))
+        // Each try waits for a permit of its own, and others have it during the pauses.
+        let created = Retry::default().run(|| self.within(DOING, create())).await;
+        created?.map_err(|error| fault(DOING, &error))
     }
 
     /// Puts an object that must be new, in one request. A request whose answer was lost may have been carried
