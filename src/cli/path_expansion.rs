@@ -8,7 +8,7 @@ use super::failure::{Failure, complain};
 use crate::config::Config;
 
 /// The installation's own files: its data directory and its keyring. None of them is ever stored, as a link to the
-/// keyring would give every file away. None of it is ever stored, as a link to the keyring would give every file away.
+/// keyring would give every file away.
 #[derive(Debug, Default)]
 pub(super) struct Own {
     paths: Vec<PathBuf>,

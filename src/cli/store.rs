@@ -60,8 +60,7 @@ impl FileLabels {
         }
     }
 
-    /// Returns the labels of the file at this path. Fails if its name is no file name. Fails where its name can be
-    /// none.
+    /// Returns the labels of the file at this path. Fails if its name is no file name.
     pub(super) fn of(&self, path: &Path) -> Result<NewFile, Failure> {
         let name = match &self.filename {
             Some(name) => name.clone(),

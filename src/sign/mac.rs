@@ -13,8 +13,9 @@ const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
 
 /// A MAC key that is prepared once for any number of messages: the library hashes the key's own block here, and
 /// each message starts from a clone of that state. It is as good as the key: it is lent and not cloned, has no
-/// `Debug`, and the library wipes it, and each message's clone, on drop. Where a value is moved, the compiler may
-/// leave a copy of it behind.
+/// `Debug`, and the library wipes it, and each message's clone, on drop. The block in which the library pads the key
+/// while it prepares it is on the stack, and is not wiped. Where a value is moved, the compiler may leave a copy of it
+/// behind.
 pub(super) struct Keyed(Hmac<Sha256>);
 
 impl Keyed {

@@ -100,7 +100,7 @@ struct RegionQueue {
     lines: HeadLines,
 }
 
-/// HeadLines that go into the head of the next response.
+/// Lines that go into the head of the next response.
 #[derive(Debug, Default)]
 struct HeadLines {
     /// The bytes that are not out yet.
