@@ -3,7 +3,9 @@
 //!
 //! Only their bytes can tell. So they are hashed again before they are served, each file by one reader and two
 //! files at once in the whole process. What was found is remembered for as long as the identity stays, a failure for
-//! [`FAILED_FOR`]. If the bytes are its own, the row takes the identity in the background: no download waits for that.
+//! [`FAILED_FOR`] at most. If the bytes are its own, the row takes the identity in the background: no download waits
+//! for that. Gateways that see one file under two identities (a network file system has another device number on each
+//! host) give the row at most one each, and go on serving the file by the remembered hash.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -37,8 +39,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The pause before a file that could not be read is read again.
 const FAILED_FOR: Duration = Duration::from_secs(10);
 
-/// The pause before a row that did not take its file's identity is tried again. Another gateway may be giving it
-/// one.
+/// The pause before a row is tried again to which its file's identity could not be given.
 const NOTED_EVERY: Duration = Duration::from_secs(10);
 
 /// The most tries in a row to give a row an identity, where others change it meanwhile.
@@ -49,17 +50,29 @@ const READING: &str = "reading a file in place again";
 /// A file that was hashed again.
 pub(super) struct Reread {
     pub(super) registered: Registered,
-    /// The time when its row was last given the identity, successfully or not, by the gateway's own clock.
-    noted: Mutex<Option<Duration>>,
+    noting: Mutex<Noting>,
+}
+
+/// The state of giving a row the identity that was found.
+#[derive(Clone, Copy, Debug, Default)]
+enum Noting {
+    /// Not begun.
+    #[default]
+    Due,
+    /// Under way, or failed: to be begun again at this time, by the gateway's own clock.
+    Again(Duration),
+    /// The row took the identity, is gone, or had been given one by somebody else. Not to be begun again.
+    Done,
 }
 
 /// The result of a reading, or the reason why it failed. Cloning is a reference count.
 type Outcome = Result<Arc<Reread>, Arc<str>>;
 
-/// An outcome, and when it came, by the gateway's own clock.
+/// An outcome, the identity that the reading was begun for, and when it ended, by the gateway's own clock.
 #[derive(Clone)]
 struct Known {
     outcome: Outcome,
+    found: InPlace,
     since: Duration,
 }
 
@@ -101,20 +114,21 @@ impl Rereads {
 
     /// Returns the known outcome of a file whose identity is `found` now, if that still counts.
     fn known(&self, file: &FileAddress, found: &InPlace, now: Duration) -> Option<Outcome> {
-        let Known { outcome, since } = self.known.get(file)?;
-        let counts = match &outcome {
+        let known = self.known.get(file)?;
+        let counts = match &known.outcome {
             Ok(reread) => reread.registered.file.is(found),
-            Err(_) => now.saturating_sub(since) < FAILED_FOR,
+            Err(_) => known.found == *found && now.saturating_sub(known.since) < FAILED_FOR,
         };
-        counts.then_some(outcome)
+        counts.then_some(known.outcome)
     }
 
-    /// The outcome of the reading of this file that is under way, or that is begun. `None` where too many are.
+    /// Returns the outcome of the reading of this file that is under way, or that is begun for the identity `found`.
+    /// `None` where too many are.
     fn join(
         self: &Arc<Self>,
         (blobs, clock): (&Arc<dyn BlobStore>, &Arc<dyn Clock>),
         file: &FileAddress,
-        path: &Path,
+        found: &InPlace,
     ) -> Option<watch::Receiver<Option<Outcome>>> {
         let mut under_way = self.under_way();
         if let Some(outcome) = under_way.get(file) {
@@ -129,21 +143,19 @@ impl Rereads {
             rereads: Arc::clone(self),
             file: file.clone(),
         };
-        let (blobs, clock, path) = (Arc::clone(blobs), Arc::clone(clock), path.to_owned());
+        let (blobs, clock, found) = (Arc::clone(blobs), Arc::clone(clock), found.clone());
         tokio::spawn(async move {
             let rereads = Arc::clone(&this.rereads);
             let Ok(_reader) = rereads.readers.acquire().await else {
                 return;
             };
-            let outcome = match blobs.register(&path).await {
-                Ok(registered) => Ok(Arc::new(Reread {
-                    registered,
-                    noted: Mutex::default(),
-                })),
+            let outcome = match blobs.register(&found.path).await {
+                Ok(registered) => Ok(Arc::new(Reread::of(registered))),
                 Err(error) => Err(with_causes(&error).into()),
             };
             let known = Known {
                 outcome: outcome.clone(),
+                found,
                 since: clock.elapsed(),
             };
             rereads.known.insert(this.file.clone(), known);
@@ -156,6 +168,13 @@ impl Rereads {
 }
 
 impl Reread {
+    fn of(registered: Registered) -> Self {
+        Self {
+            registered,
+            noting: Mutex::default(),
+        }
+    }
+
     /// Checks that the bytes are those of the file's row, where its identity was `found`.
     ///
     /// # Errors
@@ -164,15 +183,84 @@ impl Reread {
         expect_own(&self.registered, file, found)
     }
 
-    /// Returns whether the row is to be given the identity now: not before, or not lately.
-    fn is_due(&self, now: Duration) -> bool {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = noted.is_none_or(|before| now.saturating_sub(before) >= NOTED_EVERY);
+    /// Returns whether the row is to be given the identity now. If so, that counts as under way.
+    fn begin_noting(&self, now: Duration) -> bool {
+        let mut noting = self.noting();
+        let is_due = match *noting {
+            Noting::Due => true,
+            Noting::Again(at) => at <= now,
+            Noting::Done => false,
+        };
         if is_due {
-            *noted = Some(now);
+            *noting = Noting::Again(now.saturating_add(NOTED_EVERY));
         }
         is_due
     }
+
+    fn noting(&self) -> MutexGuard<'_, Noting> {
+        self.noting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a row the identity, if it still has the one that `file` has or an earlier one of the same device, and says
+    /// whether its bytes are text where nobody has. A row that has another one by now keeps it: another gateway sees
+    /// the file so. That, and a file that was removed, is no error. Only after an error it is to be begun again.
+    async fn note(&self, catalog: &dyn Catalog, file: &FileRecord) -> Result<(), CatalogError> {
+        self.note_once(catalog, file).await?;
+        *self.noting() = Noting::Done;
+        Ok(())
+    }
+
+    async fn note_once(
+        &self,
+        catalog: &dyn Catalog,
+        file: &FileRecord,
+    ) -> Result<(), CatalogError> {
+        let (owner, id) = (&file.organization, &file.id);
+        let found = &self.registered.file;
+        let mut row = file.clone();
+        for _ in 0..NOTING_TRIES {
+            let BlobLocation::InPlace(seen) = &row.location else {
+                return Ok(());
+            };
+            if seen == found {
+                return self.note_text(catalog, &row).await;
+            }
+            match catalog.replace_identity(owner, id, seen, found).await {
+                Err(CatalogError::NotFound { .. }) => return Ok(()),
+                // The row in memory was old.
+                Err(CatalogError::Conflict { .. }) => match catalog.file(owner, id).await? {
+                    Some(now) if is_behind(&now, found) => row = now,
+                    _ => return Ok(()),
+                },
+                noted => {
+                    noted?;
+                    return self.note_text(catalog, &row).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn note_text(&self, catalog: &dyn Catalog, row: &FileRecord) -> Result<(), CatalogError> {
+        if row.is_text.is_some() {
+            return Ok(());
+        }
+        let text = Text {
+            organization: row.organization.clone(),
+            file: row.id.clone(),
+            is_text: self.registered.text.is_utf8,
+        };
+        catalog.set_text(&[text]).await
+    }
+}
+
+/// Returns whether a row has the identity `found`, or one that the file had before on the same device.
+fn is_behind(row: &FileRecord, found: &InPlace) -> bool {
+    let BlobLocation::InPlace(row) = &row.location else {
+        return false;
+    };
+    let is_same_device = row.device.is_none() || row.device == found.device;
+    is_same_device && row.changed_nanos <= found.changed_nanos
 }
 
 fn expect_own(
@@ -239,11 +327,18 @@ impl Gateway {
         Ok(blob)
     }
 
+    /// Returns whether [`Self::reread`] answers from memory.
+    pub(super) fn is_reread(&self, file: &FileRecord, found: &InPlace) -> bool {
+        let now = self.clock.elapsed();
+        self.rereads.known(&file.address(), found, now).is_some()
+    }
+
     /// Returns the result of reading a file whose identity is `found` now. A file without one is hashed, or the
     /// hashing that is under way is waited for, `wait` at most. The hashing goes on, for the next request.
     ///
     /// # Errors
-    /// [`BlobError::Unavailable`] where it is not known in time, or the reading failed in the last [`FAILED_FOR`].
+    /// [`BlobError::Unavailable`] where it is not known in time, or the reading for this identity failed in the last
+    /// [`FAILED_FOR`].
     pub(super) async fn reread(
         &self,
         file: &FileRecord,
@@ -257,7 +352,7 @@ impl Gateway {
             return outcome.map_err(failed);
         }
         let stores = (&self.blobs, &self.clock);
-        let Some(mut outcome) = self.rereads.join(stores, &address, path) else {
+        let Some(mut outcome) = self.rereads.join(stores, &address, found) else {
             let why = format!("{WAITING_MAX} files wait to be read again");
             return Err(unavailable(path, &why));
         };
@@ -280,19 +375,33 @@ impl Gateway {
     }
 
     /// Gives a row its file's new identity while the download goes on, and says whether its bytes are text where the
-    /// row does not. As long as the row goes on having another one, it is tried again every [`NOTED_EVERY`].
+    /// row does not. After an error it is tried again, every [`NOTED_EVERY`] at most.
     fn note_in_background(&self, file: &FileRecord, reread: &Arc<Reread>) {
-        if !reread.is_due(self.clock.elapsed()) {
+        if !reread.begin_noting(self.clock.elapsed()) {
             return;
         }
         let (catalog, file) = (Arc::clone(&self.catalog), file.clone());
         let reread = Arc::clone(reread);
         // The row in memory is as good as the new one until the next refresh of the snapshot.
         tokio::spawn(async move {
-            if let Err(error) = note(catalog.as_ref(), &file, &reread.registered).await {
+            if let Err(error) = reread.note(catalog.as_ref(), &file).await {
                 tracing::warn!(%error, "the new identity of a file in place is not in its row yet");
             }
         });
+    }
+
+    /// Gives a row the identity of a file that was read again, unless this gateway did so before.
+    pub(super) async fn note_reread(
+        &self,
+        file: &FileRecord,
+        reread: &Reread,
+    ) -> Result<(), CatalogError> {
+        if matches!(*reread.noting(), Noting::Done) {
+            return Ok(());
+        }
+        self.note_identity(file, &reread.registered.file).await?;
+        *reread.noting() = Noting::Done;
+        Ok(())
     }
 
     /// Gives a row its file's new identity. That somebody else did, or that the file was removed, is no error.
@@ -310,43 +419,6 @@ impl Gateway {
     }
 }
 
-/// Gives a row its file's new identity, whichever it has by now: its bytes never change, so the hash that was found
-/// is as good for it. A file that was removed has none any more, which is no error.
-async fn note(
-    catalog: &dyn Catalog,
-    file: &FileRecord,
-    found: &Registered,
-) -> Result<(), CatalogError> {
-    let (owner, id) = (&file.organization, &file.id);
-    let mut seen = file.location.clone();
-    for _ in 0..NOTING_TRIES {
-        let BlobLocation::InPlace(row) = &seen else {
-            return Ok(());
-        };
-        let noting = catalog.replace_identity(owner, id, row, &found.file);
-        match noting.await {
-            // The row in memory was old.
-            Err(CatalogError::Conflict { .. }) => match catalog.file(owner, id).await? {
-                Some(now) => seen = now.location,
-                None => return Ok(()),
-            },
-            noted => {
-                unless_gone(noted)?;
-                break;
-            }
-        }
-    }
-    if file.is_text.is_some() {
-        return Ok(());
-    }
-    let text = Text {
-        organization: owner.clone(),
-        file: id.clone(),
-        is_text: found.text.is_utf8,
-    };
-    catalog.set_text(&[text]).await
-}
-
 /// That somebody else changed a row, or that the file was removed, is no error.
 fn unless_gone(noted: Result<(), CatalogError>) -> Result<(), CatalogError> {
     match noted {
@@ -361,3 +433,6 @@ fn unavailable(path: &Path, why: &str) -> BlobError {
         why: format!("{}: {why}", path.display()),
     }
 }
+
+#[cfg(test)]
+mod tests;

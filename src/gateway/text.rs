@@ -13,12 +13,17 @@ use crate::catalog::maintenance::Text;
 use crate::model::file::{FileRecord, InPlace};
 use crate::model::text::TextDetector;
 
-/// The most files that are read between two writes of the results: each write makes every gateway read its rows
-/// again.
-const FILES_READ: u32 = 100;
+/// The most files that are listed at once.
+const FILES_LISTED: u32 = 100;
+
+/// The number of findings, the bytes read and the time after which findings are written, whichever comes first. A stop
+/// loses what is not written; but each write makes every gateway read its rows again.
+const UNWRITTEN_MAX: usize = 64;
+const UNWRITTEN_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+const UNWRITTEN_FOR: Duration = Duration::from_secs(60);
 
 /// The pause after each file, so that no more than two hundred are opened in a second, and the bytes that are read
-/// in a second. Downloads need the disk, or the store, more.
+/// in a second on average. Downloads need the disk, or the store, more.
 const FILE_PAUSE: Duration = Duration::from_millis(5);
 const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 
@@ -26,102 +31,171 @@ const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 /// archived, or be refused to us alone.
 const REFUSED_IN_A_ROW_MAX: u32 = 3;
 
+/// A pass over the files of which nobody knows whether they are text.
+struct Pass {
+    /// The findings that were written.
+    written: u64,
+    /// Findings that are yet to be written.
+    texts: Vec<Text>,
+    /// The bytes that were read since the last write.
+    read: u64,
+    /// The time of the last write, by the gateway's own clock.
+    since: Duration,
+}
+
+/// The answer about one file.
+enum Judged {
+    Text(bool),
+    /// Its own bytes are not there, or cannot be read.
+    Unreadable,
+    /// The store does not give it.
+    Refused(BlobError),
+}
+
+impl Pass {
+    fn begin(now: Duration) -> Self {
+        Self {
+            written: 0,
+            texts: Vec::new(),
+            read: 0,
+            since: now,
+        }
+    }
+
+    /// Returns whether the findings are to be written now.
+    fn is_due(&self, now: Duration) -> bool {
+        let is_much = self.texts.len() >= UNWRITTEN_MAX
+            || self.read >= UNWRITTEN_BYTES_MAX
+            || now.saturating_sub(self.since) >= UNWRITTEN_FOR;
+        is_much && !self.texts.is_empty()
+    }
+
+    /// Pauses for as long as bytes that were read may take.
+    async fn pause_for(&mut self, bytes: u64) {
+        self.read = self.read.saturating_add(bytes);
+        sleep(time_for(bytes)).await;
+    }
+}
+
 impl Gateway {
     /// Reads every ready file of which nobody knows whether it is text, one after the other, and keeps the findings
     /// with the rows. Returns how many it judged. A binary file costs one read of its first bytes; a file in place
     /// whose identity moved, or is not known in full, is hashed, and its row takes the identity if the hash is its
     /// own. A file whose bytes cannot be had is left for the next call. Dropping the future stops between two
-    /// pieces. At most `BYTES_PER_SECOND` are read.
+    /// pieces, and loses the findings since the last write.
+    ///
+    /// `BYTES_PER_SECOND` are read on average: a file that is hashed is read as fast as the disk gives it, and the
+    /// pause follows.
     ///
     /// # Errors
     /// The refusal of the catalogue, or of the store where it gives several files in a row to nobody. The
-    /// findings before it are kept.
+    /// findings before it are kept if the catalogue takes them.
     pub async fn detect_text(&self) -> Result<u64, Refusal> {
-        let (mut judged, mut refused_in_a_row) = (0, 0);
+        let mut pass = Pass::begin(self.clock.elapsed());
+        let outcome = self.judge_texts(&mut pass).await;
+        let rest = self.write_texts(&mut pass).await;
+        outcome.and(rest).map(|()| pass.written)
+    }
+
+    async fn judge_texts(&self, pass: &mut Pass) -> Result<(), Refusal> {
+        let mut refused_in_a_row = 0;
         let mut last = None;
         loop {
             let page = self
                 .catalog
-                .files_of_unknown_text(last.as_ref(), FILES_READ);
+                .files_of_unknown_text(last.as_ref(), FILES_LISTED);
             let page = self.ask(page).await?;
             let Some(file) = page.last() else {
-                return Ok(judged);
+                return Ok(());
             };
             last = Some((file.organization.clone(), file.id.clone()));
-            let mut texts = Vec::new();
-            let mut out_of_reach = None;
             for file in &page {
-                let judged = self.judge_text(file).await;
+                let judged = self.judge_text(file, pass).await;
                 sleep(FILE_PAUSE).await;
-                match judged {
-                    Ok(text) => {
+                match judged? {
+                    Judged::Text(is_text) => {
                         refused_in_a_row = 0;
-                        texts.extend(text);
+                        pass.texts.push(Text {
+                            organization: file.organization.clone(),
+                            file: file.id.clone(),
+                            is_text,
+                        });
                     }
-                    Err(_) if refused_in_a_row + 1 < REFUSED_IN_A_ROW_MAX => refused_in_a_row += 1,
-                    Err(refusal) => {
-                        out_of_reach = Some(refusal);
-                        break;
+                    Judged::Unreadable => refused_in_a_row = 0,
+                    Judged::Refused(_) if refused_in_a_row + 1 < REFUSED_IN_A_ROW_MAX => {
+                        refused_in_a_row += 1;
                     }
+                    Judged::Refused(error) => return Err(error.into()),
                 }
-            }
-            if !texts.is_empty() {
-                judged += texts.len() as u64;
-                let change = self.changing(self.catalog.set_text(&texts));
-                self.ask(change).await?;
-            }
-            if let Some(refusal) = out_of_reach {
-                return Err(refusal);
+                if pass.is_due(self.clock.elapsed()) {
+                    self.write_texts(pass).await?;
+                }
             }
             yield_now().await;
         }
     }
 
-    /// Reads one file as far as it may be text. `None` where its own bytes cannot be had.
-    async fn judge_text(&self, file: &FileRecord) -> Result<Option<Text>, Refusal> {
-        match self.is_text(file).await {
-            Ok(is_text) => Ok(Some(Text {
-                organization: file.organization.clone(),
-                file: file.id.clone(),
-                is_text,
-            })),
-            Err(BlobError::Moved { found }) => self.judge_moved(file, &found).await,
-            Err(BlobError::Damaged { .. } | BlobError::Io { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+    /// Writes the findings that are yet to be written.
+    async fn write_texts(&self, pass: &mut Pass) -> Result<(), Refusal> {
+        if pass.texts.is_empty() {
+            return Ok(());
+        }
+        let change = self.changing(self.catalog.set_text(&pass.texts));
+        self.ask(change).await?;
+        let written = pass.written + pass.texts.len() as u64;
+        *pass = Pass {
+            written,
+            ..Pass::begin(self.clock.elapsed())
+        };
+        Ok(())
+    }
+
+    /// Reads one file as far as it may be text.
+    ///
+    /// # Errors
+    /// The refusal of the catalogue.
+    async fn judge_text(&self, file: &FileRecord, pass: &mut Pass) -> Result<Judged, Refusal> {
+        match self.is_text(file, pass).await {
+            Ok(is_text) => Ok(Judged::Text(is_text)),
+            Err(BlobError::Moved { found }) => self.judge_moved(file, &found, pass).await,
+            Err(BlobError::Damaged { .. } | BlobError::Io { .. }) => Ok(Judged::Unreadable),
+            Err(error) => Ok(Judged::Refused(error)),
         }
     }
 
-    /// Hashes a file in place whose identity moved. `None` where its own bytes are not there, or cannot be read.
+    /// Hashes a file in place whose identity moved, unless its hash is remembered.
+    ///
+    /// # Errors
+    /// The refusal of the catalogue.
     async fn judge_moved(
         &self,
         file: &FileRecord,
         found: &InPlace,
-    ) -> Result<Option<Text>, Refusal> {
+        pass: &mut Pass,
+    ) -> Result<Judged, Refusal> {
+        let is_remembered = self.is_reread(file, found);
         let Ok(reread) = self.reread(file, found, None).await else {
-            return Ok(None);
+            return Ok(Judged::Unreadable);
         };
-        sleep(time_for(reread.registered.size)).await;
-        if reread.expect_own(file, found).is_err() {
-            return Ok(None);
+        if !is_remembered {
+            pass.pause_for(reread.registered.size).await;
         }
-        self.ask(self.note_identity(file, &reread.registered.file))
-            .await?;
-        Ok(Some(Text {
-            organization: file.organization.clone(),
-            file: file.id.clone(),
-            is_text: reread.registered.text.is_utf8,
-        }))
+        if reread.expect_own(file, found).is_err() {
+            return Ok(Judged::Unreadable);
+        }
+        self.ask(self.note_reread(file, &reread)).await?;
+        Ok(Judged::Text(reread.registered.text.is_utf8))
     }
 
     /// Returns whether all of a file's bytes are UTF-8 text.
-    async fn is_text(&self, file: &FileRecord) -> Result<bool, BlobError> {
+    async fn is_text(&self, file: &FileRecord, pass: &mut Pass) -> Result<bool, BlobError> {
         let blob = self.blobs.open(&file.location, file.size).await?;
         let (mut pieces, mut detector) = (Pieces::of(blob), TextDetector::default());
         while detector.may_be_utf8()
             && let Some(piece) = pieces.next().await?
         {
             detector.update(&piece);
-            sleep(time_for(piece.len() as u64)).await;
+            pass.pause_for(piece.len() as u64).await;
         }
         Ok(detector.finish().is_utf8)
     }
@@ -138,12 +212,14 @@ mod tests {
     use std::time::Instant;
 
     use bytes::Bytes;
+    use tempfile::TempDir;
 
     use super::*;
     use crate::blob::BlobStore;
+    use crate::blob::disk::{Disk, Readers};
     use crate::blob::memory::MemoryBlobs;
     use crate::catalog::Catalog as _;
-    use crate::catalog::contract::{file, organization};
+    use crate::catalog::contract::{file, file_id, organization, organization_id};
     use crate::catalog::testing::TestCatalog;
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
@@ -158,7 +234,61 @@ mod tests {
         assert!(time_for(u64::MAX) > Duration::from_secs(1));
     }
 
-    /// More files than are read between two writes, every third of them binary, and one that the store does
+    #[test]
+    fn findings_are_written_after_so_many_files_or_bytes_or_so_long() {
+        let text = Text {
+            organization: organization_id("a"),
+            file: file_id("f"),
+            is_text: true,
+        };
+        let start = Duration::from_secs(5);
+        let pass = |count, read| Pass {
+            texts: vec![text.clone(); count],
+            read,
+            ..Pass::begin(start)
+        };
+        let late = start + UNWRITTEN_FOR;
+        assert!(!pass(0, UNWRITTEN_BYTES_MAX).is_due(late));
+        assert!(!pass(UNWRITTEN_MAX - 1, UNWRITTEN_BYTES_MAX - 1).is_due(start));
+        assert!(pass(UNWRITTEN_MAX, 0).is_due(start));
+        assert!(pass(1, UNWRITTEN_BYTES_MAX).is_due(start));
+        assert!(pass(1, 0).is_due(late));
+    }
+
+    /// A file whose row lacks the device: its bytes are to be hashed first. Its text is unknown, too.
+    #[tokio::test]
+    async fn a_pause_is_for_bytes_that_were_read_only() {
+        let (root, place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let path = place.path().canonicalize().unwrap().join("a");
+        std::fs::write(&path, b"text").unwrap();
+        let roots = [place.path().to_owned()];
+        let disk = Disk::open(root.path(), &roots, Readers::Owner).unwrap();
+        let registered = disk.register(&path).await.unwrap();
+        let catalog = Arc::new(TestCatalog::new().await);
+        let owner = organization(catalog.as_ref(), "a").await;
+        let row = FileRecord {
+            size: registered.size,
+            sha256: registered.sha256,
+            location: BlobLocation::InPlace(InPlace {
+                device: None,
+                ..registered.file.clone()
+            }),
+            is_text: None,
+            ..file(&owner, "f", 1)
+        };
+        catalog.add_file(&row).await.unwrap();
+        let gateway = gateway(Arc::clone(&catalog) as _, Arc::new(disk));
+        for read in [4, 0] {
+            let mut pass = Pass::begin(Duration::ZERO);
+            let judged = gateway.judge_text(&row, &mut pass).await.unwrap();
+            assert!(matches!(judged, Judged::Text(true)));
+            assert_eq!(pass.read, read);
+        }
+        let found = catalog.file(&owner, &row.id).await.unwrap().unwrap();
+        assert_eq!(found.location, BlobLocation::InPlace(registered.file));
+    }
+
+    /// More files than are listed at once, every third of them binary, and one that the store does
     /// not give, whatever it says of it.
     #[tokio::test]
     async fn files_from_before_are_judged_once_and_what_cannot_be_read_is_left() {
@@ -207,7 +337,7 @@ mod tests {
         );
         assert_eq!(gateway.detect_text().await.unwrap(), 0);
         for number in 0..COUNT {
-            let id = crate::catalog::contract::file_id(&format!("f{number:03}"));
+            let id = file_id(&format!("f{number:03}"));
             let found = catalog.file(&owner, &id).await.unwrap().unwrap();
             let known = (number != UNREADABLE).then(|| is_text(number));
             assert_eq!(found.is_text, known, "{number}");
