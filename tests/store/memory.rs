@@ -63,7 +63,11 @@ fn many_slow_readers_are_bounded_together_and_all_get_their_bytes() {
         )
         .unwrap();
         clients.push(client);
-        most = most.max(pss_kib(serving.pid()));
+        // Not each time: on a busy machine that takes so long that the first ones are ended, who take nothing for
+        // 30 seconds.
+        if clients.len() % 20 == 0 {
+            most = most.max(pss_kib(serving.pid()));
+        }
     }
     // Each takes a little now and then: what is asked for ahead fills every room there is.
     let mut came = vec![Vec::new(); READERS];
