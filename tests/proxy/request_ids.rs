@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::app::TestApp;
-use crate::support::secrets::logged;
+use crate::support::secrets::{logged, logged_once_any};
 
 const KOODRIVE: &str = "/koodrive/ose/v1/files/download";
 
@@ -63,8 +63,9 @@ async fn only_a_trusted_proxy_s_ids_are_logged_as_they_are() {
             let answer = post(words, &format!("{base}{KOODRIVE}"), &ids);
             for (name, sent) in [("x-request-id", &id), ("x-traceid", &traceid)] {
                 assert!(answer.contains(&format!("{name}: {sent}")), "{answer}");
-                assert_eq!(!logged(sent).is_empty(), is_trusted, "{trusted:?} {name}");
                 let hash = app.gateway.log_hash(sent.as_bytes());
+                logged_once_any(&[sent, &hash]);
+                assert_eq!(!logged(sent).is_empty(), is_trusted, "{trusted:?} {name}");
                 assert_eq!(logged(&hash).is_empty(), is_trusted, "{trusted:?} {name}");
             }
             // One that a proxy left beside its own is a client's, and so is one that is not repeated.
@@ -77,8 +78,9 @@ async fn only_a_trusted_proxy_s_ids_are_logged_as_they_are() {
                 &[format!("X-Request-Id: {odd}")],
             );
             for sent in [&twice, &odd] {
-                assert_eq!(logged(sent), [""; 0], "{trusted:?}");
                 let hash = app.gateway.log_hash(sent.as_bytes());
+                logged_once_any(&[sent, &hash]);
+                assert_eq!(logged(sent), [""; 0], "{trusted:?}");
                 assert_eq!(logged(&hash).len(), 1, "{trusted:?} {hash}");
             }
         }

@@ -26,8 +26,15 @@ const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// How long a line is looked at again: by then whoever was given a token has told of it.
 const LOOKED_AT: Duration = Duration::from_secs(2);
 
-/// What was logged of late.
+/// The lines that are still to be held against the secrets.
 static LOG: Mutex<VecDeque<(Instant, String)>> = Mutex::new(VecDeque::new());
+
+/// The newest lines, for tests that look for their own.
+static NEWEST: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+const NEWEST_LINES: usize = 50_000;
+
+/// How long a line may take to be logged once the answer is there.
+const LOGGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What must be in no line.
 fn secrets() -> &'static Mutex<HashSet<String>> {
@@ -84,11 +91,27 @@ pub(crate) fn keep_tokens(bytes: &[u8]) {
     }
 }
 
-/// What was logged of late with this in it, for a test that failed to say why.
+/// Returns the newest lines with this in them.
 pub(crate) fn logged(part: &str) -> Vec<String> {
-    let log = lock(&LOG);
-    let lines = log.iter().map(|(_, line)| line);
-    lines.filter(|line| line.contains(part)).cloned().collect()
+    let log = lock(&NEWEST);
+    let lines = log.iter().filter(|line| line.contains(part));
+    lines.cloned().collect()
+}
+
+/// Returns the same, once there is one with one of these in it: a request is logged after its answer was sent.
+pub(crate) fn logged_once_any(parts: &[&str]) -> Vec<String> {
+    let begun = Instant::now();
+    loop {
+        let lines: Vec<String> = parts.iter().flat_map(|part| logged(part)).collect();
+        if !lines.is_empty() {
+            return lines;
+        }
+        assert!(
+            begun.elapsed() < LOGGED_WITHIN,
+            "nothing is logged of {parts:?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Fails if what was logged of late, or the audit stream at this path, holds a secret.
@@ -142,6 +165,12 @@ impl<'a> MakeWriter<'a> for Gathered {
 impl Write for Gathered {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line).into_owned();
+        let mut newest = lock(&NEWEST);
+        if newest.len() == NEWEST_LINES {
+            newest.pop_front();
+        }
+        newest.push_back(text.clone());
+        drop(newest);
         lock(&LOG).push_back((Instant::now(), text));
         Ok(line.len())
     }
