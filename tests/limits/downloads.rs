@@ -18,7 +18,7 @@ async fn status(app: &TestApp, link: &str) -> u16 {
 /// Takes some bytes, as a client has to: one that takes none for 30 seconds is ended, and a busy machine needs as long
 /// for what else is asked here.
 async fn take_some(stream: &mut TcpStream, came: &mut Vec<u8>) {
-    let mut some = [0; 16 * 1024];
+    let mut some = vec![0; 16 * 1024];
     stream.read_exact(&mut some).await.unwrap();
     came.extend_from_slice(&some);
 }

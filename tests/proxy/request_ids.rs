@@ -64,7 +64,7 @@ async fn only_a_trusted_proxy_s_ids_are_logged_as_they_are() {
             for (name, sent) in [("x-request-id", &id), ("x-traceid", &traceid)] {
                 assert!(answer.contains(&format!("{name}: {sent}")), "{answer}");
                 let hash = app.gateway.log_hash(sent.as_bytes());
-                logged_once_any(&[sent, &hash]);
+                logged_once_any(&[sent, &hash]).await;
                 assert_eq!(!logged(sent).is_empty(), is_trusted, "{trusted:?} {name}");
                 assert_eq!(logged(&hash).is_empty(), is_trusted, "{trusted:?} {name}");
             }
@@ -79,7 +79,7 @@ async fn only_a_trusted_proxy_s_ids_are_logged_as_they_are() {
             );
             for sent in [&twice, &odd] {
                 let hash = app.gateway.log_hash(sent.as_bytes());
-                logged_once_any(&[sent, &hash]);
+                logged_once_any(&[sent, &hash]).await;
                 assert_eq!(logged(sent), [""; 0], "{trusted:?}");
                 assert_eq!(logged(&hash).len(), 1, "{trusted:?} {hash}");
             }

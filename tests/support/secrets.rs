@@ -99,7 +99,7 @@ pub(crate) fn logged(part: &str) -> Vec<String> {
 }
 
 /// Returns the same, once there is one with one of these in it: a request is logged after its answer was sent.
-pub(crate) fn logged_once_any(parts: &[&str]) -> Vec<String> {
+pub(crate) async fn logged_once_any(parts: &[&str]) -> Vec<String> {
     let begun = Instant::now();
     loop {
         let lines: Vec<String> = parts.iter().flat_map(|part| logged(part)).collect();
@@ -110,7 +110,7 @@ pub(crate) fn logged_once_any(parts: &[&str]) -> Vec<String> {
             begun.elapsed() < LOGGED_WITHIN,
             "nothing is logged of {parts:?}"
         );
-        std::thread::sleep(Duration::from_millis(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
