@@ -7,6 +7,8 @@
 //! for that. Gateways that see one file under two identities (a network file system has another device number on each
 //! host) give the row at most one each, and go on serving the file by the remembered hash.
 
+mod identity;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,12 +17,11 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, watch};
 
+use self::identity::Noting;
 use super::Gateway;
 use super::clock::Clock;
 use super::refusal::with_causes;
 use crate::blob::{Blob, BlobError, BlobStore, Registered};
-use crate::catalog::maintenance::Text;
-use crate::catalog::{Catalog, CatalogError};
 use crate::model::address::FileAddress;
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
@@ -39,30 +40,12 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The pause before a file that could not be read is read again.
 const FAILED_FOR: Duration = Duration::from_secs(10);
 
-/// The pause before a row is tried again to which its file's identity could not be given.
-const NOTED_EVERY: Duration = Duration::from_secs(10);
-
-/// The most tries in a row to give a row an identity, where others change it meanwhile.
-const NOTING_TRIES: usize = 3;
-
 const READING: &str = "reading a file in place again";
 
 /// A file that was hashed again.
 pub(super) struct Reread {
     pub(super) registered: Registered,
     noting: Mutex<Noting>,
-}
-
-/// The state of giving a row the identity that was found.
-#[derive(Clone, Copy, Debug, Default)]
-enum Noting {
-    /// Not begun.
-    #[default]
-    Due,
-    /// Under way, or failed: to be begun again at this time, by the gateway's own clock.
-    Again(Duration),
-    /// The row took the identity, is gone, or had been given one by somebody else. Not to be begun again.
-    Done,
 }
 
 /// The result of a reading, or the reason why it failed. Cloning is a reference count.
@@ -182,85 +165,6 @@ impl Reread {
     pub(super) fn expect_own(&self, file: &FileRecord, found: &InPlace) -> Result<(), BlobError> {
         expect_own(&self.registered, file, found)
     }
-
-    /// Returns whether the row is to be given the identity now. If so, that counts as under way.
-    fn begin_noting(&self, now: Duration) -> bool {
-        let mut noting = self.noting();
-        let is_due = match *noting {
-            Noting::Due => true,
-            Noting::Again(at) => at <= now,
-            Noting::Done => false,
-        };
-        if is_due {
-            *noting = Noting::Again(now.saturating_add(NOTED_EVERY));
-        }
-        is_due
-    }
-
-    fn noting(&self) -> MutexGuard<'_, Noting> {
-        self.noting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Gives a row the identity, if it still has the one that `file` has or an earlier one of the same device, and says
-    /// whether its bytes are text where nobody has. A row that has another one by now keeps it: another gateway sees
-    /// the file so. That, and a file that was removed, is no error. Only after an error it is to be begun again.
-    async fn note(&self, catalog: &dyn Catalog, file: &FileRecord) -> Result<(), CatalogError> {
-        self.note_once(catalog, file).await?;
-        *self.noting() = Noting::Done;
-        Ok(())
-    }
-
-    async fn note_once(
-        &self,
-        catalog: &dyn Catalog,
-        file: &FileRecord,
-    ) -> Result<(), CatalogError> {
-        let (owner, id) = (&file.organization, &file.id);
-        let found = &self.registered.file;
-        let mut row = file.clone();
-        for _ in 0..NOTING_TRIES {
-            let BlobLocation::InPlace(seen) = &row.location else {
-                return Ok(());
-            };
-            if seen == found {
-                return self.note_text(catalog, &row).await;
-            }
-            match catalog.replace_identity(owner, id, seen, found).await {
-                Err(CatalogError::NotFound { .. }) => return Ok(()),
-                // The row in memory was old.
-                Err(CatalogError::Conflict { .. }) => match catalog.file(owner, id).await? {
-                    Some(now) if is_behind(&now, found) => row = now,
-                    _ => return Ok(()),
-                },
-                noted => {
-                    noted?;
-                    return self.note_text(catalog, &row).await;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn note_text(&self, catalog: &dyn Catalog, row: &FileRecord) -> Result<(), CatalogError> {
-        if row.is_text.is_some() {
-            return Ok(());
-        }
-        let text = Text {
-            organization: row.organization.clone(),
-            file: row.id.clone(),
-            is_text: self.registered.text.is_utf8,
-        };
-        catalog.set_text(&[text]).await
-    }
-}
-
-/// Returns whether a row has the identity `found`, or one that the file had before on the same device.
-fn is_behind(row: &FileRecord, found: &InPlace) -> bool {
-    let BlobLocation::InPlace(row) = &row.location else {
-        return false;
-    };
-    let is_same_device = row.device.is_none() || row.device == found.device;
-    is_same_device && row.changed_nanos <= found.changed_nanos
 }
 
 fn expect_own(
@@ -286,8 +190,8 @@ impl Gateway {
     /// new one in the background if the hash is its own; else it is damage.
     ///
     /// # Errors
-    /// As [`BlobStore::open`], but never [`BlobError::Moved`]; and [`BlobError::Unavailable`] where the hashing takes
-    /// more than [`WAIT_MAX`] or failed lately, after which it is worth trying again.
+    /// Those of [`BlobStore::open`] but [`BlobError::Moved`], and [`BlobError::Unavailable`] where the hashing takes more
+    /// than [`WAIT_MAX`] or failed lately, after which it is worth trying again.
     pub(super) async fn open_bytes(&self, file: &FileRecord) -> Result<Blob, BlobError> {
         match self.blobs.open(&file.location, file.size).await {
             Err(BlobError::Moved { found }) => Box::pin(self.open_moved(file, *found)).await,
@@ -299,7 +203,7 @@ impl Gateway {
     /// that takes. Changes nothing.
     ///
     /// # Errors
-    /// As [`BlobStore::open`], but never [`BlobError::Moved`]; and as [`BlobStore::register`].
+    /// Those of [`BlobStore::open`] but [`BlobError::Moved`], and those of [`BlobStore::register`].
     pub(super) async fn check_bytes(&self, file: &FileRecord) -> Result<(), BlobError> {
         match self.blobs.open(&file.location, file.size).await {
             Err(BlobError::Moved { found }) => {
@@ -372,58 +276,6 @@ impl Gateway {
                 "its identity moved, and it is read again",
             )),
         }
-    }
-
-    /// Gives a row its file's new identity while the download goes on, and says whether its bytes are text where the
-    /// row does not. After an error it is tried again, every [`NOTED_EVERY`] at most.
-    fn note_in_background(&self, file: &FileRecord, reread: &Arc<Reread>) {
-        if !reread.begin_noting(self.clock.elapsed()) {
-            return;
-        }
-        let (catalog, file) = (Arc::clone(&self.catalog), file.clone());
-        let reread = Arc::clone(reread);
-        // The row in memory is as good as the new one until the next refresh of the snapshot.
-        tokio::spawn(async move {
-            if let Err(error) = reread.note(catalog.as_ref(), &file).await {
-                tracing::warn!(%error, "the new identity of a file in place is not in its row yet");
-            }
-        });
-    }
-
-    /// Gives a row the identity of a file that was read again, unless this gateway did so before.
-    pub(super) async fn note_reread(
-        &self,
-        file: &FileRecord,
-        reread: &Reread,
-    ) -> Result<(), CatalogError> {
-        if matches!(*reread.noting(), Noting::Done) {
-            return Ok(());
-        }
-        self.note_identity(file, &reread.registered.file).await?;
-        *reread.noting() = Noting::Done;
-        Ok(())
-    }
-
-    /// Gives a row its file's new identity. That somebody else did, or that the file was removed, is no error.
-    pub(super) async fn note_identity(
-        &self,
-        file: &FileRecord,
-        now: &InPlace,
-    ) -> Result<(), CatalogError> {
-        let BlobLocation::InPlace(seen) = &file.location else {
-            return Ok(());
-        };
-        let (owner, id) = (&file.organization, &file.id);
-        let change = self.catalog.replace_identity(owner, id, seen, now);
-        unless_gone(self.changing(change).await)
-    }
-}
-
-/// That somebody else changed a row, or that the file was removed, is no error.
-fn unless_gone(noted: Result<(), CatalogError>) -> Result<(), CatalogError> {
-    match noted {
-        Err(CatalogError::NotFound { .. } | CatalogError::Conflict { .. }) => Ok(()),
-        noted => noted,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tests of giving rows identities, and of remembering failures.
 
+use super::identity::NOTED_EVERY;
 use super::*;
+use crate::catalog::Catalog as _;
 use crate::catalog::contract::{at, file, organization};
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::testing::TestCatalog;
@@ -78,7 +80,7 @@ async fn a_row_that_could_not_be_given_an_identity_is_tried_again_later() {
     assert!(found.begin_noting(Duration::ZERO));
     assert!(!found.begin_noting(NOTED_EVERY - Duration::from_nanos(1)));
     assert!(found.begin_noting(NOTED_EVERY));
-    // As where the identity was written, and not the text.
+    // An attempt that failed wrote the identity, and not the text.
     let (owner, id) = (&first.organization, &first.id);
     let (old, new) = (place(0), place(1));
     let replaced = catalog.replace_identity(owner, id, &old, &new);
