@@ -25,7 +25,7 @@ pub trait Quotas: Send + Sync {
 
     /// Returns what an organization keeps now, by the counters that quotas are held to. `NotFound` for an unknown
     /// organization. Costs the same however much that is.
-    fn kept<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Kept>;
+    fn usage<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, Usage>;
 
     /// Counts an organization's rows, one by one, and compares that with its counters, both of one moment;
     /// with `mend` the counters say afterwards what was found. `NotFound` for an unknown organization.
@@ -34,7 +34,7 @@ pub trait Quotas: Send + Sync {
 
 /// The files of an organization, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct Usage {
     /// Its `Ready` files, as lists count them.
     pub ready: u64,
     /// Its `Ready` and `Deleted` files, which quotas count.
@@ -47,9 +47,9 @@ pub struct Kept {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recount {
     /// By the counters.
-    pub counted: Kept,
+    pub counted: Usage,
     /// By the rows.
-    pub found: Kept,
+    pub found: Usage,
 }
 
 /// The things that [`Limit`](super::CatalogError::Limit) counts where an organization has too many files.

@@ -13,7 +13,7 @@ use super::{Answer, CatalogError, Versions};
 
 /// An empty catalogue of its own, and how many calls of its port there were.
 pub(crate) struct TestCatalog {
-    /// The same catalogue as another process has it: its calls are not counted.
+    /// A second connection to the catalogue, as another process has one: its calls are not counted.
     pub(crate) other: Sqlite,
     _directory: TempDir,
     calls: AtomicU64,
@@ -22,7 +22,7 @@ pub(crate) struct TestCatalog {
     is_silent: AtomicBool,
 }
 
-/// What the next look for a file does when it has read the row: says so, and waits before it answers.
+/// A pause of the next call that reads a file: it reports that it has read the row, and waits before it answers.
 struct Hesitation {
     seen: oneshot::Sender<()>,
     go_on: oneshot::Receiver<()>,

@@ -18,7 +18,7 @@ use super::audit::Recorder;
 use super::failure::Failure;
 use super::path_expansion::{FoundFile, Walk};
 use super::store::{FileLabels, Intake, Progress};
-use crate::gateway::upload::{Kept, NewFile};
+use crate::gateway::upload::{NewFile, StagedFile};
 use crate::model::file::FileRecord;
 
 /// The number of files that are imported at once for each core: one waits for the disk while another is hashed.
@@ -51,7 +51,7 @@ struct ImportQueue {
     walked: bool,
     /// True if no file was left out because the command was interrupted.
     is_whole: bool,
-    running: JoinSet<(usize, PathBuf, Result<Kept, Failure>)>,
+    running: JoinSet<(usize, PathBuf, Result<StagedFile, Failure>)>,
     running_max: usize,
     /// The number of files found.
     found: usize,
@@ -109,7 +109,7 @@ impl BulkImport {
         }
     }
 
-    async fn keep(&self, found: &FoundFile, new: NewFile) -> Result<Kept, Failure> {
+    async fn keep(&self, found: &FoundFile, new: NewFile) -> Result<StagedFile, Failure> {
         if self.in_place {
             self.intake.keep_in_place(found, new).await
         } else {
@@ -177,7 +177,7 @@ impl ImportQueue {
     }
 
     /// Makes the rows of files whose bytes are kept.
-    async fn finish(&mut self, ended: Vec<(usize, PathBuf, Result<Kept, Failure>)>) {
+    async fn finish(&mut self, ended: Vec<(usize, PathBuf, Result<StagedFile, Failure>)>) {
         let (mut names, mut kept) = (Vec::new(), Vec::new());
         for (number, path, result) in ended {
             match result {

@@ -50,13 +50,13 @@ struct SharedFile {
 
 /// The files whose links were not printed, as far as they are or may be stored.
 #[derive(Default)]
-struct Untold {
+struct UnprintedLinks {
     stored: Vec<SharedFile>,
     /// A file whose row is being made.
     in_flight: Option<(PathBuf, FileId)>,
 }
 
-impl Untold {
+impl UnprintedLinks {
     /// Names the files that stay, once nothing is waited for any more.
     fn name(&self) {
         for SharedFile { file, .. } in &self.stored {
@@ -105,13 +105,13 @@ impl Share {
         let gateway = Arc::clone(app.gateway());
         let running = RunningServer::start(app, interrupt.clone());
         let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
-        let mut untold = Untold::default();
+        let mut unprinted = UnprintedLinks::default();
         let shared = tokio::select! {
-            shared = self.print_links(&intake, &mut session, recorder, &mut untold) => Some(shared),
+            shared = self.print_links(&intake, &mut session, recorder, &mut unprinted) => Some(shared),
             () = interrupt.second() => None,
         };
         let shared = shared.unwrap_or_else(|| {
-            untold.name();
+            unprinted.name();
             Err(stopped(&interrupt))
         });
         let outcome = match shared {
@@ -137,29 +137,29 @@ impl Share {
         intake: &Intake,
         session: &mut Session,
         mut recorder: Recorder,
-        untold: &mut Untold,
+        unprinted: &mut UnprintedLinks,
     ) -> Result<ShareOutcome, Failure> {
         let progress = Progress::new(!session.output.is_json());
         let (mut stored, mut failed) = (0_u64, 0_u64);
         for found in Walk::new(&self.paths, Own::of(&session.config), self.hidden) {
             let shared = match found {
                 Ok(found) => {
-                    let shared = self.share(intake, &found, &progress, &mut recorder, untold);
+                    let shared = self.share(intake, &found, &progress, &mut recorder, unprinted);
                     shared.await
                 }
                 Err(failure) => Err(failure),
             };
             if intake.interrupt.asked().is_some() {
-                untold.stored.extend(shared.ok());
+                unprinted.stored.extend(shared.ok());
                 drop(progress);
-                return Err(take_back(intake, untold, &mut recorder).await);
+                return Err(take_back(intake, unprinted, &mut recorder).await);
             }
             match shared {
                 Ok(shared) => {
                     stored += 1;
                     // An array is printed when all of it is ready.
                     if session.output.is_json() {
-                        untold.stored.push(shared);
+                        unprinted.stored.push(shared);
                     } else {
                         progress.aside(|| {
                             session.output.item(&shared.link)?;
@@ -175,7 +175,7 @@ impl Share {
             }
         }
         drop(progress);
-        for shared in &untold.stored {
+        for shared in &unprinted.stored {
             session.output.item(&shared.link)?;
         }
         session.output.end()?;
@@ -195,15 +195,15 @@ impl Share {
         found: &FoundFile,
         progress: &Progress,
         recorder: &mut Recorder,
-        untold: &mut Untold,
+        unprinted: &mut UnprintedLinks,
     ) -> Result<SharedFile, Failure> {
         let new = intake
             .gateway
             .begin_file(FileLabels::usual().of(&found.path)?);
         let upload = intake.read(found, &new.organization, progress).await?;
-        untold.in_flight = new.id.clone().map(|id| (found.path.clone(), id));
+        unprinted.in_flight = new.id.clone().map(|id| (found.path.clone(), id));
         let stored = intake.finish(found, upload, new).await;
-        let file = stored.inspect_err(|_| untold.in_flight = None)?;
+        let file = stored.inspect_err(|_| unprinted.in_flight = None)?;
         recorder.uploaded(&file);
         let options = MintOptions {
             expires_in: self.expires_in,
@@ -215,7 +215,7 @@ impl Share {
             .mint_for(organization, file.id.as_str(), &options, None);
         let minted = minted.await?;
         recorder.minted(&minted);
-        untold.in_flight = None;
+        unprinted.in_flight = None;
         let link = minted.into();
         Ok(SharedFile { file, link })
     }
@@ -230,10 +230,14 @@ fn stopped(interrupt: &Interrupt) -> Failure {
 }
 
 /// Removes the files whose links were not printed, with their bytes.
-async fn take_back(intake: &Intake, untold: &mut Untold, recorder: &mut Recorder) -> Failure {
-    while let Some(SharedFile { file, .. }) = untold.stored.last() {
+async fn take_back(
+    intake: &Intake,
+    unprinted: &mut UnprintedLinks,
+    recorder: &mut Recorder,
+) -> Failure {
+    while let Some(SharedFile { file, .. }) = unprinted.stored.last() {
         let purged = intake.gateway.purge(&file.organization, &file.id).await;
-        let Some(SharedFile { file, .. }) = untold.stored.pop() else {
+        let Some(SharedFile { file, .. }) = unprinted.stored.pop() else {
             break;
         };
         match purged {

@@ -17,7 +17,7 @@ use super::path_expansion::FoundFile;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upload::{Kept, NewFile, Room, Upload};
+use crate::gateway::upload::{NewFile, RemainingQuota, StagedFile, Upload};
 use crate::model::amount::ByteAmount;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{FileId, OrganizationId, SpaceId};
@@ -225,7 +225,7 @@ impl Intake {
         found: &FoundFile,
         new: NewFile,
         progress: &Progress,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<StagedFile, Failure> {
         let upload = self.read(found, &new.organization, progress).await?;
         let kept = self.gateway.keep(upload, new).await;
         kept.map_err(|refusal| self.refused(&found.path, &refusal))
@@ -236,12 +236,12 @@ impl Intake {
         &self,
         found: &FoundFile,
         new: NewFile,
-    ) -> Result<Kept, Failure> {
+    ) -> Result<StagedFile, Failure> {
         let path = &found.path;
         let unreadable = |error| Failure::unreadable(path, &error);
         let absolute = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
         let size = tokio::fs::metadata(&absolute).await.map_err(unreadable)?;
-        self.expect_room(path, &new.organization, size.len())
+        self.expect_remaining_quota(path, &new.organization, size.len())
             .await?;
         let kept = tokio::select! {
             kept = self.gateway.keep_in_place(&absolute, new) => kept,
@@ -268,14 +268,14 @@ impl Intake {
 
     /// Refuses a file of this size before its bytes are read, where it is too large or the organization has no room
     /// for it. Returns the bytes that still fit.
-    async fn expect_room(
+    async fn expect_remaining_quota(
         &self,
         path: &Path,
         organization: &OrganizationId,
         size: u64,
-    ) -> Result<Option<Room>, Failure> {
+    ) -> Result<Option<RemainingQuota>, Failure> {
         self.limit.check(path, size)?;
-        let room = self.gateway.room(organization, size).await;
+        let room = self.gateway.remaining_quota(organization, size).await;
         room.map_err(|refusal| self.refused(path, &refusal))
     }
 
@@ -304,7 +304,9 @@ impl Intake {
             let why = format!("{}: it is no regular file", path.display());
             return Err(Failure::Failed(why));
         }
-        let room = self.expect_room(path, organization, metadata.len()).await?;
+        let room = self
+            .expect_remaining_quota(path, organization, metadata.len())
+            .await?;
         progress.begin(path, metadata.len());
         let begun = self.gateway.begin_upload_up_to(self.limit.bytes).await;
         let begun = begun.map_err(|refusal| self.refused(path, &refusal))?;

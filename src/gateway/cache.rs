@@ -49,19 +49,19 @@ pub struct Limits {
 
 /// All that one gateway keeps.
 pub(super) struct Cache {
-    pub(super) files: Kept<FileAddress, Arc<FileRecord>>,
-    pub(super) keys: Kept<Sha256Digest, Arc<ApiKey>>,
-    pub(super) apps: Kept<AppId, Arc<(App, ApiKey)>>,
-    pub(super) spaces: Kept<SpaceAddress, ()>,
-    open: Kept<FileAddress, Arc<OpenFile>>,
-    small: Kept<FileAddress, Arc<OpenFile>>,
+    pub(super) files: BoundedCache<FileAddress, Arc<FileRecord>>,
+    pub(super) keys: BoundedCache<Sha256Digest, Arc<ApiKey>>,
+    pub(super) apps: BoundedCache<AppId, Arc<(App, ApiKey)>>,
+    pub(super) spaces: BoundedCache<SpaceAddress, ()>,
+    open: BoundedCache<FileAddress, Arc<OpenFile>>,
+    small: BoundedCache<FileAddress, Arc<OpenFile>>,
     /// Open files that are being looked at, and whether they were found whole.
     checks: Flights<FileAddress, bool>,
     small_file_max: u64,
 }
 
 /// A bounded number of values, each true between two changes of rows. Without a bound there are none.
-pub(super) struct Kept<K: Eq + Hash, V> {
+pub(super) struct BoundedCache<K: Eq + Hash, V> {
     bounded: Option<Bounded<K, Entry<V>, Weights>>,
     flights: Flights<K, V>,
     hits: ShardedCounter,
@@ -95,12 +95,12 @@ impl Cache {
     pub(super) fn new(limits: &Limits) -> Self {
         let beside = limits.rows_bytes / 3;
         Self {
-            files: Kept::new(limits.rows_bytes, ROW_BYTES),
-            keys: Kept::new(beside, ROW_BYTES),
-            apps: Kept::new(beside, ROW_BYTES),
-            spaces: Kept::new(beside, ROW_BYTES),
-            open: Kept::new(limits.open_files, 1),
-            small: Kept::new(limits.small_files_bytes, ROW_BYTES),
+            files: BoundedCache::new(limits.rows_bytes, ROW_BYTES),
+            keys: BoundedCache::new(beside, ROW_BYTES),
+            apps: BoundedCache::new(beside, ROW_BYTES),
+            spaces: BoundedCache::new(beside, ROW_BYTES),
+            open: BoundedCache::new(limits.open_files, 1),
+            small: BoundedCache::new(limits.small_files_bytes, ROW_BYTES),
             checks: Flights::default(),
             small_file_max: limits.small_file_max,
         }
@@ -192,8 +192,8 @@ impl Cache {
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Kept<K, V> {
-    /// Room for values of this weight in all. One weighs about `usual`.
+impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
+    /// Makes a cache for values of this weight in all. One weighs about `usual`.
     fn new(limit: u64, usual: u64) -> Self {
         let items = usize::try_from(limit.div_ceil(usual)).unwrap_or(usize::MAX);
         let options = OptionsBuilder::new()
@@ -267,7 +267,7 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         self.flights.read(key, at, read).await
     }
 
-    /// As [`Kept::keep`], a row without texts of any length.
+    /// As [`BoundedCache::keep`], a row without texts of any length.
     pub(super) fn keep_row(&self, key: K, value: V, at: Option<RowsAt>) {
         self.keep(key, value, at, ROW_BYTES);
     }

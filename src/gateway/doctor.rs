@@ -12,7 +12,7 @@ use super::Gateway;
 use super::pieces;
 use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
-use crate::catalog::quota::Kept;
+use crate::catalog::quota::Usage;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace};
 use crate::model::id::OrganizationId;
@@ -67,9 +67,9 @@ pub struct Miscount {
     /// The organization that was miscounted.
     pub organization: OrganizationId,
     /// The totals by its counters.
-    pub counted: Kept,
+    pub counted: Usage,
     /// The totals by its rows.
-    pub found: Kept,
+    pub found: Usage,
 }
 
 /// Stages and blobs that no row names and no living process writes. Every running gateway sweeps them within an

@@ -174,7 +174,7 @@ impl Gateway {
     /// A page as [`Gateway::cursor_page`] answers it, of the files that pass all filters.
     ///
     /// # Errors
-    /// As the catalogue's.
+    /// The refusal of a catalogue that fails.
     pub async fn filtered_page(
         &self,
         organization: &OrganizationId,

@@ -20,7 +20,7 @@ use super::Gateway;
 use super::principal::Principal;
 use super::refusal::Refusal;
 use super::tenants::random;
-use super::upload::{Kept, NewFile};
+use super::upload::{NewFile, StagedFile};
 use crate::catalog::CatalogError;
 use crate::catalog::idempotency::{Claim, Claimed, Completion};
 use crate::model::digest::Sha256Digest;
@@ -173,7 +173,7 @@ impl Gateway {
     pub async fn complete_key(
         &self,
         mut held: HeldKey,
-        kept: Vec<Kept>,
+        kept: Vec<StagedFile>,
         fingerprint: Sha256Digest,
         answer: impl Fn(&[Result<FileRecord, Refusal>]) -> Result<String, Refusal>,
     ) -> Result<Vec<Result<FileRecord, Refusal>>, Refusal> {
@@ -188,7 +188,7 @@ impl Gateway {
     async fn complete(
         &self,
         held: &mut HeldKey,
-        kept: Vec<Kept>,
+        kept: Vec<StagedFile>,
         fingerprint: Sha256Digest,
         answer: impl Fn(&[Result<FileRecord, Refusal>]) -> Result<String, Refusal>,
     ) -> Result<Vec<Result<FileRecord, Refusal>>, Refusal> {

@@ -127,7 +127,7 @@ impl Gateway {
     /// so never has to start from nothing.
     ///
     /// # Errors
-    /// As the catalogue fails.
+    /// The refusal of a catalogue that fails.
     pub async fn refresh(&self) -> Result<Arc<Revocations>, Refusal> {
         Ok(Arc::clone(&self.compare().await?.revocations))
     }

@@ -54,12 +54,12 @@ pub struct Upload {
     stage: Box<dyn Staged>,
     size: u64,
     size_max: u64,
-    room: Option<Room>,
+    room: Option<RemainingQuota>,
 }
 
 /// The remaining quota of an organization, in bytes, as of the last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct RemainingQuota {
     left: u64,
     limit: u64,
 }
@@ -97,15 +97,15 @@ impl Drop for StoredBytes {
 /// garbage, which the sweeper removes.
 #[derive(Debug)]
 #[must_use]
-pub struct Kept(FileRecord);
+pub struct StagedFile(FileRecord);
 
-impl Kept {
+impl StagedFile {
     pub(super) fn into_record(self) -> FileRecord {
         self.0
     }
 }
 
-impl Room {
+impl RemainingQuota {
     /// The rest of it, once so many bytes more are kept.
     #[must_use]
     pub const fn less(self, bytes: u64) -> Self {
@@ -124,7 +124,7 @@ impl Upload {
 
     /// Holds it to this room: bytes that there is none for are refused when they come.
     #[must_use]
-    pub const fn within(mut self, room: Option<Room>) -> Self {
+    pub const fn within(mut self, room: Option<RemainingQuota>) -> Self {
         self.room = room;
         self
     }
@@ -138,7 +138,7 @@ impl Upload {
                 limit: self.size_max,
             });
         }
-        if let Some(Room { limit, .. }) = self.room.filter(|room| self.size > room.left) {
+        if let Some(RemainingQuota { limit, .. }) = self.room.filter(|room| self.size > room.left) {
             let what = BYTES_KEPT;
             return Err(Refusal::Quota { what, limit });
         }
@@ -173,20 +173,20 @@ impl Gateway {
     /// Returns the remaining quota of an organization, in bytes; `None` where it may keep any number. `Quota` where
     /// it may keep no file more, or not `at_least` bytes more. This is only a look, so that nobody sends what there
     /// is no room for: the quota is enforced when the file is added.
-    pub async fn room(
+    pub async fn remaining_quota(
         &self,
         organization: &OrganizationId,
         at_least: u64,
-    ) -> Result<Option<Room>, Refusal> {
+    ) -> Result<Option<RemainingQuota>, Refusal> {
         let quota = self.settings.quota;
         if quota == Quota::NONE {
             return Ok(None);
         }
-        let kept = self.ask(self.catalog.kept(organization)).await?;
+        let kept = self.ask(self.catalog.usage(organization)).await?;
         let files = kept.files.saturating_add(1);
         let allowed = quota.allow(files, kept.bytes.saturating_add(at_least));
         allowed.map_err(|error| self.refusal(error))?;
-        Ok(quota.bytes.map(|limit| Room {
+        Ok(quota.bytes.map(|limit| RemainingQuota {
             left: limit.saturating_sub(kept.bytes),
             limit,
         }))
@@ -219,7 +219,7 @@ impl Gateway {
     }
 
     /// Makes the bytes durable, for [`Gateway::add_kept`].
-    pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<Kept, Refusal> {
+    pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<StagedFile, Refusal> {
         let bytes = self.store(upload).await?;
         self.describe(bytes, new)
     }
@@ -239,17 +239,17 @@ impl Gateway {
     ///
     /// # Errors
     /// `Internal` where no id can be drawn.
-    pub fn describe(&self, mut bytes: StoredBytes, new: NewFile) -> Result<Kept, Refusal> {
+    pub fn describe(&self, mut bytes: StoredBytes, new: NewFile) -> Result<StagedFile, Refusal> {
         let none = || Refusal::Internal("bytes were described twice".into());
         let stored = bytes.stored.take().ok_or_else(none)?;
         let location = BlobLocation::Stored(stored.key);
         let content = (stored.size, stored.sha256, stored.text);
         let file = self.record(new, content, location)?;
-        Ok(Kept(file))
+        Ok(StagedFile(file))
     }
 
     /// Looks at a file as [`Gateway::add_in_place`] does, for [`Gateway::add_kept`].
-    pub async fn keep_in_place(&self, path: &Path, new: NewFile) -> Result<Kept, Refusal> {
+    pub async fn keep_in_place(&self, path: &Path, new: NewFile) -> Result<StagedFile, Refusal> {
         let registered = self
             .blobs
             .register(path)
@@ -264,13 +264,13 @@ impl Gateway {
         let location = BlobLocation::InPlace(registered.file);
         let content = (registered.size, registered.sha256, registered.text);
         let file = self.record(new, content, location)?;
-        Ok(Kept(file))
+        Ok(StagedFile(file))
     }
 
     /// Makes the rows of files whose bytes are kept, all at once where that goes, and answers for each in
     /// turn as [`Gateway::finish_upload`] does. The bytes of one that is refused are removed again.
-    pub async fn add_kept(&self, kept: Vec<Kept>) -> Vec<Result<FileRecord, Refusal>> {
-        let files: Vec<FileRecord> = kept.into_iter().map(|Kept(file)| file).collect();
+    pub async fn add_kept(&self, kept: Vec<StagedFile>) -> Vec<Result<FileRecord, Refusal>> {
+        let files: Vec<FileRecord> = kept.into_iter().map(|StagedFile(file)| file).collect();
         let quota = self.settings.quota;
         match self.catalog.add_files_within(&files, quota, None).await {
             Ok(()) => files.into_iter().map(Ok).collect(),
@@ -288,7 +288,7 @@ impl Gateway {
             Err(_) => {
                 let mut added = Vec::new();
                 for file in files {
-                    added.push(self.add_one(Kept(file)).await);
+                    added.push(self.add_one(StagedFile(file)).await);
                 }
                 added
             }
@@ -298,9 +298,9 @@ impl Gateway {
     /// Removes the bytes of files that get no rows.
     ///
     /// # Errors
-    /// As the store fails; the sweeper removes the rest.
-    pub async fn discard(&self, kept: Vec<Kept>) -> Result<(), Refusal> {
-        for Kept(file) in kept {
+    /// The refusal of a store that fails; the sweeper removes the rest.
+    pub async fn discard(&self, kept: Vec<StagedFile>) -> Result<(), Refusal> {
+        for StagedFile(file) in kept {
             self.remove_stored(&file).await?;
         }
         Ok(())
@@ -314,7 +314,7 @@ impl Gateway {
         }
     }
 
-    async fn add_one(&self, Kept(file): Kept) -> Result<FileRecord, Refusal> {
+    async fn add_one(&self, StagedFile(file): StagedFile) -> Result<FileRecord, Refusal> {
         let one = std::slice::from_ref(&file);
         let added = self
             .catalog

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{header, query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::{Room, Upload};
+use crate::gateway::upload::{RemainingQuota, Upload};
 use crate::model::file::Purpose;
 use crate::model::id::OrganizationId;
 use crate::model::media::MediaType;
@@ -42,7 +42,7 @@ const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-t
 /// A form that was read to its end.
 pub(super) struct Form {
     /// The bytes that the organization's quota leaves for the file.
-    room: Option<Room>,
+    room: Option<RemainingQuota>,
     /// The file, its bytes staged.
     pub(super) file: Option<FilePart>,
     /// The files of a batch, in their order.
@@ -148,9 +148,9 @@ impl Form {
             file_min: body_min.saturating_sub(OVERHEAD_BYTES_MAX),
         };
         let room = match fields.batch {
-            [] => destination.room_for_one().await?,
+            [] => destination.remaining_quota_for_one().await?,
             // The first part tells one file from a batch, and is not read yet.
-            _ => destination.room(0).await?,
+            _ => destination.remaining_quota(0).await?,
         };
         let mut parts = Parts {
             body: context.body,
@@ -196,7 +196,7 @@ impl Form {
                 return Err(FieldFault::missing(name, "must be exactly one file").into());
             }
             if !fields.batch.is_empty() {
-                self.room = to.room_for_one().await?;
+                self.room = to.remaining_quota_for_one().await?;
             }
             // A fault of the name is told here, before the bytes come in.
             let filename = self.name_of_file(head.filename.as_deref(), fields)?;
@@ -276,7 +276,7 @@ impl Form {
         to: &Destination<'_>,
         parts: &mut Parts<'_>,
     ) -> Result<Upload, Problem> {
-        let room = to.room(0).await?;
+        let room = to.remaining_quota(0).await?;
         let room = room.map(|room| room.less(self.batch_bytes));
         let mut upload = to.gateway.begin_upload().await?.within(room);
         while let Some(chunk) = parts.chunk().await? {

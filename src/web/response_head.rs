@@ -52,7 +52,7 @@ pub(super) struct ResponseHead {
     _file: Arc<FileRecord>,
     pub(super) validators: Validators,
     headers: HeaderMap,
-    /// The same, serialised.
+    /// The head, serialised.
     header_block: Bytes,
     /// The digest, where only a client that asks for it has it.
     digest: Option<HeaderValue>,

@@ -18,7 +18,7 @@ pub trait ResponseWatcher: Sized {
     /// Returns the watcher of a piece that the HTTP library is handed.
     fn piece(&self) -> Self;
 
-    /// As [`ResponseWatcher::piece`], of the last one.
+    /// Returns the watcher of the last piece, in place of this one.
     fn last_piece(self) -> Self;
 
     /// Notes that the connection took so many bytes of the piece.

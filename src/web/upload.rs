@@ -16,7 +16,7 @@ use super::{form, header, reply};
 use crate::gateway::idempotency::{Completed, Fingerprint, HeldKey, KEY_CHARS_MAX, UnderKey};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::{Kept, NewFile};
+use crate::gateway::upload::{NewFile, StagedFile};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::SpaceId;
@@ -65,7 +65,7 @@ struct Described {
     /// The names as they were sent, each with why the file is refused, if it is.
     files: Vec<(String, Option<Refusal>)>,
     /// Those that are not, in the same order.
-    kept: Vec<Kept>,
+    kept: Vec<StagedFile>,
     fingerprint: Fingerprint,
 }
 

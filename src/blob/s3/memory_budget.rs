@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_is_bounded_and_comes_back() {
+    async fn memory_is_bounded_and_comes_back() {
         let budget = MemoryBudget::new(40 << 20, 5 * MIB);
         let mut parts = Vec::new();
         for _ in 0..3 {

@@ -79,7 +79,7 @@ impl Shared {
     /// try left.
     ///
     /// # Errors
-    /// As [`Shared::ask`].
+    /// [`BlobError::Unavailable`] where no answer came in time; the inner error is the store's own.
     pub(super) async fn send<T, F>(
         &self,
         doing: &'static str,

@@ -215,7 +215,7 @@ async fn an_expired_file_is_in_no_list(catalog: &dyn Catalog) {
 }
 
 async fn expired_files_are_marked_the_first_ones_first(catalog: &dyn Catalog) {
-    // What other checks left.
+    // Other checks left expired files.
     while catalog.expire_files(at(99), 1_000).await.unwrap() > 0 {}
     let owner = organization(catalog, "expiry_due").await;
     let other = organization(catalog, "expiry_other").await;

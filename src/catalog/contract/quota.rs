@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT, Kept, Quota};
+use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT, Quota, Usage};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     what_is_within_a_quota_is_added(catalog).await;
@@ -146,12 +146,12 @@ async fn together_they_are_added_or_none_is(catalog: &dyn Catalog) {
 async fn what_is_kept_is_what_the_rows_are(catalog: &dyn Catalog) {
     let owner = organization(catalog, "quota_recount").await;
     let is = async |ready, files, bytes| {
-        let kept = Kept {
+        let kept = Usage {
             ready,
             files,
             bytes,
         };
-        assert_eq!(catalog.kept(&owner).await.unwrap(), kept);
+        assert_eq!(catalog.usage(&owner).await.unwrap(), kept);
         for mend in [false, true] {
             let recount = catalog.recount(&owner, mend).await.unwrap();
             assert_eq!((recount.counted, recount.found), (kept, kept), "{mend}");
@@ -172,7 +172,7 @@ async fn what_is_kept_is_what_the_rows_are(catalog: &dyn Catalog) {
     catalog.mark_swept(&owner, &file_id("a")).await.unwrap();
     is(1, 2, 23).await;
     let nobody = organization_id("quota_nobody");
-    assert_missing(catalog.kept(&nobody).await);
+    assert_missing(catalog.usage(&nobody).await);
     for mend in [false, true] {
         assert_missing(catalog.recount(&nobody, mend).await);
     }

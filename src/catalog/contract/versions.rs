@@ -37,7 +37,7 @@ async fn rows(one: &dyn Catalog, other: &dyn Catalog) -> u64 {
 }
 
 async fn what_revokes_nothing_leaves_it(one: &dyn Catalog, other: &dyn Catalog) {
-    // What other checks left.
+    // Other checks left swept files.
     one.forget_swept(at(9_999), 1_000).await.unwrap();
     let before = version(one, other).await;
     let owner = organization(one, "version_same").await;

@@ -16,7 +16,7 @@ pub(in crate::catalog) const OPENING: &str = "opening the catalogue";
 pub(in crate::catalog) enum Missing {
     /// Make an empty one.
     Make,
-    /// The same, and answer [`Conflict`](crate::catalog::CatalogError::Conflict) where there is an older schema.
+    /// Make an empty one, and answer [`Conflict`](crate::catalog::CatalogError::Conflict) where there is an older schema.
     MakeAndChangeNone,
     /// Answer [`NotFound`](crate::catalog::CatalogError::NotFound).
     Refuse,

@@ -7,7 +7,7 @@ use super::session::SessionKind::{ReadTransaction, Write};
 use super::session::{Session, query};
 use super::{Database, files, idempotency, rows, tenancy};
 use crate::catalog::idempotency::Completion;
-use crate::catalog::quota::{BYTES_KEPT, Kept, Quota, Quotas, Recount};
+use crate::catalog::quota::{BYTES_KEPT, Quota, Quotas, Recount, Usage};
 use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
@@ -30,7 +30,7 @@ impl<D: Database> Quotas for D {
             files: &'a [FileRecord], quota: Quota, key: Option<&'a Completion>
         ) -> ()
             => Write, "adding files within a quota", add_files;
-        fn kept(organization: &'a OrganizationId) -> Kept
+        fn usage(organization: &'a OrganizationId) -> Usage
             => Read, "looking how much is kept", counted;
     }
 
@@ -66,7 +66,7 @@ async fn recount(
     }
     let counted = counted(session, organization).await?;
     let found = session
-        .one(query(COUNT).bind(organization), rows::kept)
+        .one(query(COUNT).bind(organization), rows::usage)
         .await?;
     if mend && counted != found {
         let set = query(
@@ -92,10 +92,10 @@ pub(super) async fn lock(
     Err(missing("the organization").into())
 }
 
-async fn counted(session: &mut Session<'_>, organization: &OrganizationId) -> Result<Kept, Fault> {
+async fn counted(session: &mut Session<'_>, organization: &OrganizationId) -> Result<Usage, Fault> {
     let select =
         query("SELECT ready_files, kept_files, kept_bytes FROM organization WHERE id = $1");
-    let counted = session.optional(select.bind(organization), rows::kept);
+    let counted = session.optional(select.bind(organization), rows::usage);
     Ok(counted.await?.ok_or(missing("the organization"))?)
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn count_added(
         .bind(rows::stored(added.len() as u64)?)
         .bind(rows::stored(bytes.unwrap_or(u64::MAX))?)
         .bind(organization);
-    let Some(kept) = session.optional(count, rows::kept).await? else {
+    let Some(kept) = session.optional(count, rows::usage).await? else {
         tenancy::expect(session, organization).await?;
         let (what, limit) = (BYTES_KEPT, i64::MAX.cast_unsigned());
         return Err(CatalogError::Limit { what, limit }.into());

@@ -12,7 +12,7 @@ use sqlx::Row as _;
 use super::fault::Fault;
 use super::session::Row;
 use crate::catalog::CatalogError;
-use crate::catalog::quota::Kept;
+use crate::catalog::quota::Usage;
 use crate::model::app::{App, AppSecret};
 use crate::model::count::Counts;
 use crate::model::digest::Sha256Digest;
@@ -76,8 +76,8 @@ pub(super) fn number(row: Row<'_>, column: &'static str) -> Result<u64, Fault> {
 }
 
 /// Reads an organization's counters.
-pub(super) fn kept(row: Row<'_>) -> Result<Kept, Fault> {
-    Ok(Kept {
+pub(super) fn usage(row: Row<'_>) -> Result<Usage, Fault> {
+    Ok(Usage {
         ready: number(row, "ready_files")?,
         files: number(row, "kept_files")?,
         bytes: number(row, "kept_bytes")?,
@@ -184,7 +184,7 @@ pub(super) fn app(row: Row<'_>) -> Result<App, Fault> {
 }
 
 /// Reads a row of `app`.
-pub(super) fn kept_app(row: Row<'_>) -> Result<App, Fault> {
+pub(super) fn app_row(row: Row<'_>) -> Result<App, Fault> {
     app_of(row, ["id", "api_key", "created_at"])
 }
 

@@ -67,7 +67,7 @@ fn row_of(kind: Kind, row: session::Row<'_>) -> Result<Row, Fault> {
         Kind::Organization => Row::Organization(rows::organization(row)?),
         Kind::Space => Row::Space(rows::space(row)?),
         Kind::ApiKey => Row::ApiKey(rows::api_key(row)?),
-        Kind::App => Row::App(rows::kept_app(row)?),
+        Kind::App => Row::App(rows::app_row(row)?),
         Kind::Folder => Row::Folder(rows::folder(row)?),
         Kind::FolderMember => Row::FolderMember {
             organization: organization()?,

@@ -32,7 +32,7 @@ fn new(id: Option<&str>, space: &str) -> NewFile {
     }
 }
 
-async fn kept(gateway: &Arc<Gateway>, new: NewFile) -> Kept {
+async fn kept(gateway: &Arc<Gateway>, new: NewFile) -> StagedFile {
     let mut upload = gateway.begin_upload().await.unwrap();
     upload.write(Bytes::from_static(b"bytes")).await.unwrap();
     gateway.keep(upload, new).await.unwrap()

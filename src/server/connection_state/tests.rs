@@ -101,7 +101,7 @@ fn a_client_must_take_so_much_of_what_is_due() {
 }
 
 #[test]
-fn one_that_multiplexes_is_idle_whatever_it_says_and_is_told_before_it_is_ended() {
+fn an_http2_connection_is_idle_whatever_it_says_and_is_asked_to_stop_before_it_is_ended() {
     let (state, wait) = state();
     state.multiplex();
     let open = state.begin();

@@ -2,7 +2,7 @@
 
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upload::Room;
+use crate::gateway::upload::RemainingQuota;
 use crate::model::id::OrganizationId;
 
 /// The place that the files of a form go to.
@@ -16,20 +16,23 @@ pub(super) struct Destination<'a> {
 
 impl Destination<'_> {
     /// Returns the bytes that the quota leaves, of which there are `at_least` so many to come.
-    pub(super) async fn room(&self, at_least: u64) -> Result<Option<Room>, Refusal> {
+    pub(super) async fn remaining_quota(
+        &self,
+        at_least: u64,
+    ) -> Result<Option<RemainingQuota>, Refusal> {
         match self.organization {
-            Some(organization) => self.gateway.room(organization, at_least).await,
+            Some(organization) => self.gateway.remaining_quota(organization, at_least).await,
             None => Ok(None),
         }
     }
 
     /// Returns the bytes that the quota leaves for the only file of a form, which is refused here if it is too
     /// large.
-    pub(super) async fn room_for_one(&self) -> Result<Option<Room>, Refusal> {
+    pub(super) async fn remaining_quota_for_one(&self) -> Result<Option<RemainingQuota>, Refusal> {
         let limit = self.gateway.settings().upload_size_max;
         if self.file_min > limit {
             return Err(Refusal::TooLarge { limit });
         }
-        self.room(self.file_min).await
+        self.remaining_quota(self.file_min).await
     }
 }

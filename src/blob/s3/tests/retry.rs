@@ -46,7 +46,7 @@ async fn a_request_that_fails_for_now_is_made_four_times_and_one_that_is_refused
     }
 }
 
-/// What S3 says for now comes with statuses that otherwise are final.
+/// A transient error of S3 is made again, though its status is final with other codes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_is_refused_for_now_is_sent_four_times() {
     let cases = [

@@ -140,7 +140,7 @@ fn log_call(
     );
 }
 
-/// As [`RequestContext::log_minted`], of a file that may be another organization's than the caller.
+/// Logs a mint, like [`RequestContext::log_minted`], of a file that may be another organization's than the caller.
 fn log_minted(context: &RequestContext<'_>, caller: &Principal, user: &str, minted: &Minted) {
     let recorder = context.recorder();
     recorder.minted(ApiDialect::KooDrive, caller, minted, Some(user));

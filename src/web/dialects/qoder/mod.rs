@@ -47,7 +47,7 @@ const UPLOAD_FIELDS: Fields = Fields {
     ],
 };
 
-/// As [`UPLOAD_FIELDS`], of the third generation, whose clients write a field that is not given as `null`.
+/// The [`UPLOAD_FIELDS`] of the third generation, whose clients write a field that is not given as `null`.
 const UPLOAD_FIELDS_THIRD: Fields = Fields {
     skips_null: true,
     texts: &[
