@@ -201,12 +201,17 @@ async fn what_is_signed_cannot_be_changed_or_left_out() {
         vec![],
         vec![("x-hw-share-folder-id", Some("other"))],
         vec![folder, ("Content-Type", None)],
+        vec![folder, ("X-Hw-Added-On-The-Way", Some("v"))],
         vec![folder, ("X-User-Id", Some("v"))],
         vec![folder, ("X-Date", Some("20260518T153451Z"))],
     ] {
         let reply = koo.signed(&line, &changed, &text).await;
         refused(&reply, 401, BAD_KEY);
     }
+    // A folder that the app did not sign would have the call done elsewhere.
+    let bare = Unsigned::new(&text).line(&app);
+    assert_eq!(koo.signed(&bare, &[], &text).await.status, 200);
+    refused(&koo.signed(&bare, &[folder], &text).await, 401, BAD_KEY);
     for missing in ["X-User-Id", "X-Date"] {
         let reply = koo.signed(&line, &[folder, (missing, None)], &text).await;
         refused(&reply, 400, BAD_FIELD);

@@ -10,7 +10,7 @@
 //!                     \n names of the signed headers, with ; between \n hex(SHA-256(body))
 //! ```
 
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderName};
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +24,9 @@ use crate::web::query;
 
 /// The one algorithm, which is also the scheme's name.
 const ALGORITHM: &str = "HMAC-SHA256";
+
+/// The beginning of the names of the vendor's own headers.
+const VENDOR_PREFIX: &str = "x-hw-";
 
 /// RFC 3986 §2.3: what is not encoded.
 const NOT_UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
@@ -83,11 +86,17 @@ impl<'a> AppSignature<'a> {
         }))
     }
 
-    /// Says no unless every header that the app says it signed is there once. A missing `X-Date` or
-    /// `X-User-Id` is a fault of that header.
+    /// Says no unless every header that the app says it signed is there once, and every header of the vendor's that is
+    /// there is among them: it says what the call does. A missing `X-Date` or `X-User-Id` is a fault of that header.
     pub(super) fn expect_headers(&self, request: &Parts) -> Result<(), Problem> {
         let mut names = self.signed_headers.split(';');
-        names.try_for_each(|name| signed_header(request, name).map(drop))
+        names.try_for_each(|name| signed_header(request, name).map(drop))?;
+        let is_signed = |name: &str| self.signed_headers.split(';').any(|signed| signed == name);
+        let mut vendor_headers = request.headers.keys().map(HeaderName::as_str);
+        match vendor_headers.find(|name| name.starts_with(VENDOR_PREFIX) && !is_signed(name)) {
+            Some(_) => Err(Refusal::KeyUnknown.into()),
+            None => Ok(()),
+        }
     }
 
     /// Returns the text that the app must have signed; `body` is the SHA-256 of the body. A query that is not text is
