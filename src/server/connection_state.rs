@@ -182,6 +182,20 @@ impl ConnectionState {
         is_idle.then(|| self.since.load(Relaxed))
     }
 
+    /// Returns the time since which the head of a request has been coming in, if one is.
+    pub(super) fn head_since(&self) -> Option<u64> {
+        (self.phase() == Phase::Head).then(|| self.since.load(Relaxed))
+    }
+
+    /// Returns the time since which the client has taken less than [`Deadlines::written_min`] bytes of answers that wait
+    /// for it, if some do.
+    pub(super) fn stalled_since(&self) -> Option<u64> {
+        match self.blocked.load(Relaxed) {
+            0 => (self.queued.load(Relaxed) > 0).then(|| self.queued_since.load(Relaxed)),
+            since => Some(since - 1),
+        }
+    }
+
     /// Returns whether the answer has waited for its next bytes so long that the client may be gone unseen.
     fn has_long_waited(&self) -> bool {
         let since = self.waiting.load(Relaxed);

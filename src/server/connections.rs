@@ -12,18 +12,26 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::coarse_clock::{CoarseClock, Deadlines};
 use super::connection_state::ConnectionState;
-use crate::telemetry::metrics::{Listener, Metrics, Refused};
+use crate::telemetry::metrics::{Deadline, Listener, Metrics, Refused};
 
 /// The interval at which the connections are checked, and so the most by which one ends after its deadline.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
+/// The age from which an unfinished head makes room for another connection: one that is honest is whole within a few
+/// round trips, and a flood of bad ones cannot keep an honest one from becoming whole.
+const HEAD_SPARED_FOR: Duration = Duration::from_secs(1);
+
+/// The time without progress from which a client that takes nothing makes room for another connection.
+const STALL_SPARED_FOR: Duration = Duration::from_secs(10);
+
 /// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// The most connections in all. Where there are as many, the one that has been idle longest is ended; where none is
-    /// idle, the next one waits.
+    /// The most connections in all. Where there are as many, one makes room for the next: the one that has been idle
+    /// longest, else that with the oldest unfinished head, else that whose client has taken nothing for longest. Where
+    /// all are busy, the next one waits.
     pub(super) connections_max: usize,
-    /// The most connections of one address; 0 for any number. One more is closed at once.
+    /// The most connections of one address, and never more than half of all; 0 for any number. One more is closed at once.
     pub(super) per_address_max: usize,
 }
 
@@ -118,14 +126,14 @@ impl Connections {
         }
     }
 
-    /// Waits for a permit for one more connection, and ends the one that is idle longest to free one.
+    /// Waits for a permit for one more connection, and ends one that can be spared to free one.
     pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
                 return permit;
             }
             let ended = self.ended.notified();
-            self.stop_longest_idle();
+            self.make_room();
             tokio::select! {
                 () = ended => {}
                 // One that was busy may be idle by now.
@@ -231,7 +239,8 @@ impl Connections {
         if open.are_ending {
             entry.stop = None;
         }
-        let max = self.limits.per_address_max;
+        let half = self.limits.connections_max.div_ceil(2);
+        let max = self.limits.per_address_max.min(half);
         if let Some(address) = entry.address
             && max > 0
         {
@@ -247,16 +256,32 @@ impl Connections {
         Some(id)
     }
 
-    fn stop_longest_idle(&self) {
+    fn make_room(&self) {
         let mut open = self.lock();
-        let idle = open
-            .entries
-            .values_mut()
-            .filter(|entry| entry.stop.is_some())
-            .filter_map(|entry| Some((entry.state.idle_since()?, entry)))
-            .min_by_key(|(since, _)| *since);
-        if let Some((_, entry)) = idle {
-            entry.stop = None;
+        if let Some(idle) = open.longest(|entry| entry.stop.as_ref().and(entry.state.idle_since()))
+        {
+            idle.stop = None;
+            return;
+        }
+        let now = self.clock.now();
+        for (kind, spared_for) in [
+            (Deadline::Head, HEAD_SPARED_FOR),
+            (Deadline::Write, STALL_SPARED_FOR),
+        ] {
+            let longest = open.longest(|entry| {
+                let since = match kind {
+                    Deadline::Head => entry.state.head_since(),
+                    _ => entry.state.stalled_since(),
+                };
+                let age = |since| u128::from(now.saturating_sub(since));
+                since.filter(|since| age(*since) >= spared_for.as_millis())
+            });
+            if let Some(entry) = longest {
+                self.metrics.note_deadline(kind);
+                tracing::debug!("a connection was ended: others want its place");
+                entry.abort();
+                return;
+            }
         }
     }
 
@@ -274,6 +299,18 @@ impl ConnectionEntry {
 }
 
 impl OpenOnes {
+    /// Returns the entry of which something has been so for longest.
+    fn longest(
+        &mut self,
+        since: impl Fn(&ConnectionEntry) -> Option<u64>,
+    ) -> Option<&mut ConnectionEntry> {
+        let entries = self.entries.values_mut();
+        let matching = entries.filter_map(|entry| Some((since(entry)?, entry)));
+        matching
+            .min_by_key(|(since, _)| *since)
+            .map(|(_, entry)| entry)
+    }
+
     fn remove(&mut self, id: u64) {
         let address = self.entries.remove(&id).and_then(|entry| entry.address);
         if let Some(address) = address

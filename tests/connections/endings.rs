@@ -97,6 +97,71 @@ async fn the_longest_idle_connection_makes_room_and_a_busy_one_does_not() {
         .expect("a busy one is left alone");
 }
 
+/// Who opens connections and says one byte on each keeps nobody out.
+#[tokio::test]
+async fn the_oldest_unfinished_head_makes_room_and_younger_ones_stay() {
+    let app = TestApp::start_with(&[("server.connections_max", "3")]).await;
+    let app = app.with_org_123().await;
+    let target = app.link("file_abc123", "").await;
+    let mut unfinished = Vec::new();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(app.client.0).await.unwrap();
+        stream.write_all(b"G").await.unwrap();
+        unfinished.push(stream);
+        // The clock of connections is coarse: so each is older than the next.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+    let reply = app.client.get(&target, &[]).await;
+    assert_eq!(reply.status, 200);
+    let mut rest = Vec::new();
+    unfinished[0].read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty(), "it was closed without an answer");
+    let mut youngest = unfinished.pop().unwrap();
+    let whole = request(&target, "Connection: close\r\n");
+    youngest.write_all(&whole.as_bytes()[1..]).await.unwrap();
+    let head = head(&mut youngest).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+}
+
+/// A client that takes nothing holds a place for ten seconds, not for the thirty after which it is ended anyway.
+#[tokio::test]
+async fn the_client_that_has_taken_nothing_for_longest_makes_room() {
+    let app = TestApp::start_with(&[("server.connections_max", "2")]).await;
+    let app = app.with_org_123().await;
+    app.add("file_large", "large.bin", &vec![7; 20_000_000])
+        .await;
+    let large = app.link("file_large", "").await;
+    let open = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(app.client.0).await.unwrap();
+        let request = request(&large, "");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = head(&mut stream).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        stream
+    };
+    let mut stalled = open().await;
+    let mut reads = open().await;
+    let target = app.link("file_abc123", "").await;
+    let (reply, whole) = tokio::join!(app.client.get(&target, &[]), async {
+        // A little more than a kilobyte each second is slow, but goes on.
+        let mut taken = 0;
+        for _ in 0..14 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            taken += reads.read(&mut [0; 4096]).await.unwrap();
+        }
+        let mut rest = vec![0; 20_000_000 - taken];
+        reads.read_exact(&mut rest).await
+    });
+    assert_eq!(reply.status, 200);
+    whole.expect("the slow one was left alone");
+    let mut rest = Vec::new();
+    // With a reset, or cut off.
+    let ended = stalled.read_to_end(&mut rest).await;
+    assert!(ended.is_err() || rest.len() < 20_000_000);
+}
+
 /// A file in place is its owner's, who may write to it at any moment.
 #[tokio::test]
 async fn a_file_that_is_written_to_while_it_is_sent_is_never_sent_as_half_of_each() {
