@@ -73,6 +73,9 @@ impl Sources {
             !is_tls && has == [true; 2],
             rule,
         );
+        // A browser passes over the header where it comes without TLS (RFC 6797, §8.1).
+        let plain = !is_tls && server.hsts.is_some();
+        self.refuse_pair("server.hsts", "server.listen", plain, rule);
     }
 
     fn check_store(&mut self, config: &Config) {

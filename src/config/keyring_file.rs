@@ -4,9 +4,9 @@
 //! An error names a key by its kid or its place in the file, counted from 1, and never quotes the text: the text
 //! is the secret.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
+use super::private_file;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, KeyringError, Kid, SigningKey};
 use crate::sign::secret::{Secret, WeakSecret};
@@ -145,7 +146,7 @@ pub fn read(path: &Path) -> Result<Keyring, KeyringFileError> {
 /// # Errors
 /// [`KeyringFileError::Io`] if it cannot be written; the file that was there stays.
 pub fn write(path: &Path, keyring: &Keyring) -> Result<(), KeyringFileError> {
-    write_whole(path, render(keyring).as_bytes()).map_err(|source| KeyringFileError::Io {
+    private_file::write(path, render(keyring).as_bytes()).map_err(|source| KeyringFileError::Io {
         doing: "write",
         path: path.to_owned(),
         source,
@@ -318,41 +319,6 @@ fn signing_key(value: &Value, place: usize) -> Result<SigningKey, KeyringFileErr
         secret,
         created_at,
     })
-}
-
-/// The file's directory is synchronised too, or a crash could bring the old file back.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let mut stage_name = name.to_owned();
-    stage_name.push(format!(".{}.tmp", std::process::id()));
-    let stage = directory.join(stage_name);
-    // A process of this id may have died between creating and renaming.
-    match std::fs::remove_file(&stage) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let written = write_synced(&stage, bytes).and_then(|()| std::fs::rename(&stage, path));
-    if written.is_err() {
-        // The first error is the one to tell.
-        let _ = std::fs::remove_file(&stage);
-    }
-    written?;
-    File::open(directory)?.sync_all()
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 #[cfg(test)]

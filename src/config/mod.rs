@@ -15,6 +15,7 @@ mod keyring_text;
 mod listen;
 mod overrides;
 mod parse;
+pub mod private_file;
 mod problem;
 mod setting_enums;
 mod source;
@@ -31,13 +32,15 @@ use crate::web::cors::Origins;
 use crate::web::dialects::qoder::generation::{ContentStatus, Generation, GenerationServed};
 use crate::web::handover::HandoverMode;
 use crate::web::original_link::VerifyHeader;
+use crate::web::strict_transport::StrictTransport;
 
 use parse::{
-    absolute_paths, boolean, bytes, count, listeners, optional_address, optional_path, origins,
+    absolute_paths, boolean, bytes, count, host_names, listeners, optional_address, optional_bytes,
+    optional_path, origins,
 };
 use parse::{
-    number_word, optional_bucket, optional_database, optional_header, optional_prefix,
-    optional_text, optional_url, path, seconds, trusted_proxies, word,
+    number_word, optional_bucket, optional_database, optional_header, optional_hsts,
+    optional_prefix, optional_text, optional_url, path, seconds, trusted_proxies, word,
 };
 use source::Sources;
 
@@ -170,6 +173,8 @@ settings! {
         listen: Vec<Listen> = "127.0.0.1:8080", listeners;
         /// Address of the private listener with health and metrics. Not set: there is none.
         admin_listen: Option<SocketAddr> = "", optional_address;
+        /// Names by which operators may ask the private listener for `/metrics`, besides its address.
+        admin_hosts: Vec<String> = "", host_names;
         /// The beginning of links. Not set: `http://`, or `https://`, and the first address of `listen`.
         public_base_url: Option<PublicBaseUrl> = "", optional_url;
         /// Directory of the catalogue, the keyring and the bytes.
@@ -178,14 +183,16 @@ settings! {
         trusted_proxies: TrustedProxies = "", trusted_proxies;
         /// `required` if every connection begins with a PROXY protocol header, else `off`.
         proxy_protocol: bool = "off", word(&[("off", false), ("required", true)]);
-        /// The most connections at once. The one that is idle longest makes room for the next.
+        /// The most connections at once. One that can be spared makes room for the next.
         connections_max: u64 = "10000", count(1, CONNECTIONS_MAX);
         /// The most connections of one address; 0 is any number. Loopback and trusted proxies are not counted.
-        connections_per_address_max: u64 = "0", count(0, CONNECTIONS_MAX);
+        connections_per_address_max: u64 = "1000", count(0, CONNECTIONS_MAX);
         /// PEM file of the certificate, and those above it, with which `tls:` listeners begin.
         tls_certificate: Option<PathBuf> = "", optional_path;
         /// PEM file of that certificate's private key.
         tls_key: Option<PathBuf> = "", optional_path;
+        /// The header `Strict-Transport-Security` of answers over TLS. Not set: they have none.
+        hsts: Option<StrictTransport> = "", optional_hsts;
         /// The connections that may speak HTTP/2: none, those over TLS, or also plain ones that begin with it.
         http2: Http2 = "tls", word(&Http2::WORDS);
         /// True if other processes may listen at the same addresses (`SO_REUSEPORT`).
@@ -228,6 +235,8 @@ settings! {
     uploads: Uploads {
         /// The most bytes in one file that comes over the network.
         size_max: u64 = "1GiB", bytes(1, UPLOAD_BYTES_MAX);
+        /// Bytes that uploads leave free on the disk of the data directory. Not set: a twentieth, 8 MiB to 1 GiB.
+        free_min: Option<u64> = "", optional_bytes(0, UPLOAD_BYTES_MAX);
     }
     /// The limits of one client, link or organization. 0 of anything: it is not limited.
     limits: Limits {

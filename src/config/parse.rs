@@ -14,6 +14,7 @@ use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 use crate::web::original_link::VerifyHeader;
+use crate::web::strict_transport::StrictTransport;
 
 /// The most addresses or paths in one list. Each listener is a socket and each root an open directory.
 pub const LIST_ITEMS_MAX: usize = 64;
@@ -23,6 +24,9 @@ const ADDRESS_HINT: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:
 
 /// The longest word, such as a region or the id of an access key, in bytes.
 const WORD_BYTES_MAX: usize = 128;
+
+/// The longest name of a host, in bytes (RFC 1035, §2.3.4).
+const HOST_BYTES_MAX: usize = 253;
 
 /// A value before it is parsed.
 #[derive(Clone, Debug)]
@@ -113,6 +117,17 @@ pub(super) fn bytes(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, Str
     move |given| number(given, size, BYTES_HINT, min, max, " bytes")
 }
 
+/// Bytes, or nothing.
+pub(super) fn optional_bytes(
+    min: u64,
+    max: u64,
+) -> impl Fn(&RawValue) -> Result<Option<u64>, String> {
+    move |given| match given {
+        RawValue::Words(text) | RawValue::Text(text) if text.is_empty() => Ok(None),
+        given => bytes(min, max)(given).map(Some),
+    }
+}
+
 pub(super) fn count(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, String> {
     move |given| number(given, whole, "must be a whole number", min, max, "")
 }
@@ -196,6 +211,13 @@ pub(super) fn optional_header(given: &RawValue) -> Result<Option<VerifyHeader>, 
     })
 }
 
+pub(super) fn optional_hsts(given: &RawValue) -> Result<Option<StrictTransport>, String> {
+    optional(given, |text| {
+        let hint = "must be a value of Strict-Transport-Security, such as max-age=31536000; includeSubDomains";
+        StrictTransport::parse(text).ok_or_else(|| hint.into())
+    })
+}
+
 /// An absolute path of plain names, which means the same in a URL and on a disk.
 pub(super) fn optional_prefix(given: &RawValue) -> Result<Option<String>, String> {
     optional(given, |text| {
@@ -217,6 +239,23 @@ pub(super) fn boolean(given: &RawValue) -> Result<bool, String> {
         RawValue::Integer(_) => Err(format!("{hint}, not a number")),
         RawValue::List(_) => Err(format!("{hint}, not several")),
         RawValue::Other(kind) => Err(format!("{hint}, not {kind}")),
+    }
+}
+
+/// Reads names of hosts, as a browser's `Host` has them: in lower case, without a port.
+pub(super) fn host_names(given: &RawValue) -> Result<Vec<String>, String> {
+    let is_name = |name: &str| {
+        (1..=HOST_BYTES_MAX).contains(&name.len())
+            && name.split('.').all(|label| {
+                let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+                !label.is_empty() && label.bytes().all(is_plain)
+            })
+    };
+    let items = given.items()?;
+    if items.iter().all(|name| is_name(name)) {
+        Ok(items.into_iter().map(str::to_owned).collect())
+    } else {
+        Err("must hold names of hosts in lower case, such as gateway.example.com".into())
     }
 }
 

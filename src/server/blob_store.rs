@@ -21,7 +21,9 @@ pub(super) fn open(
     let opened: Result<Arc<dyn BlobStore>, BlobError> = match settings(config, owner) {
         None => {
             let directory = config.server.data_dir.as_path();
-            Disk::open(directory, &blobs.in_place_roots, blobs.mode).map(|disk| Arc::new(disk) as _)
+            Disk::open(directory, &blobs.in_place_roots, blobs.mode)
+                .and_then(|disk| disk.leaving_free(config.uploads.free_min))
+                .map(|disk| Arc::new(disk) as _)
         }
         Some(settings) => {
             settings

@@ -70,7 +70,8 @@ impl Public {
             }
         };
         let answer_over = |regions| {
-            let (web, arrival) = (Arc::clone(&self.web), self.web.arrival(peer, regions));
+            let arrival = self.web.arrival(peer, self.tls.is_some(), regions);
+            let web = Arc::clone(&self.web);
             move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         match opened {

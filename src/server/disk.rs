@@ -40,13 +40,19 @@ pub fn advice(directory: &Path, error: &(dyn Error + 'static)) -> Option<String>
 /// Returns the place where this installation's files or rows no longer fit, and the remedy.
 pub fn is_full(config: &Config) -> String {
     let directory = config.server.data_dir.display();
+    // Uploads do not fill a disk to its last byte.
+    let left = "uploads leave room for other changes (uploads.free_min)";
     match (&config.catalog.url, &config.blobs.url) {
-        (None, None) => format!("the disk of {directory} is full: make room there, or {ELSEWHERE}"),
+        (None, None) => {
+            format!("the disk of {directory} is full: make room there, or {ELSEWHERE}; {left}")
+        }
         (None, Some(bucket)) => {
             format!("the disk of {directory}, or the store {bucket}, is full: make room there")
         }
         (Some(_), None) => {
-            format!("the disk of {directory}, or the database of catalog.url, is full: make room")
+            format!(
+                "the disk of {directory}, or the database of catalog.url, is full: make room; {left}"
+            )
         }
         (Some(_), Some(bucket)) => {
             format!("the database of catalog.url, or the store {bucket}, is full: make room there")

@@ -168,6 +168,8 @@ impl HttpServer {
             web_settings: web::Settings {
                 origins: config.cors.origins.clone(),
                 allows_credentials: config.cors.credentials,
+                admin_hosts: config.server.admin_hosts.clone().into(),
+                strict_transport: config.server.hsts.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: config.server.trusted_proxies.clone(),
@@ -284,6 +286,7 @@ impl HttpServer {
 fn sides(gateway: &Arc<Gateway>, settings: web::Settings, audit: Option<Audit>) -> (Arc<Web>, Ops) {
     let metrics = Arc::new(web::recorder::metrics(gateway.clock().now()));
     let ops = Ops {
+        hosts: Arc::clone(&settings.admin_hosts),
         gateway: Arc::clone(gateway),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),

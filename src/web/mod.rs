@@ -79,6 +79,7 @@ mod response_head;
 pub mod response_tracker;
 pub mod route;
 mod settings;
+pub mod strict_transport;
 mod throttled;
 pub mod trace;
 pub mod tracked;
@@ -91,6 +92,8 @@ pub mod wire;
 pub struct Arrival {
     /// The other end.
     pub peer: Peer,
+    /// True if nobody on the way can read along.
+    pub is_tls: bool,
     /// The queue by which bodies hand files over to the connection, if it can send them itself.
     pub regions: Option<Regions>,
     /// The tracker of its responses.
@@ -133,10 +136,11 @@ impl Web {
     }
 
     /// Returns what the requests of a new connection come by. `regions`: it can send files itself.
-    pub fn arrival(&self, peer: Peer, regions: Option<Regions>) -> Arrival {
+    pub fn arrival(&self, peer: Peer, is_tls: bool, regions: Option<Regions>) -> Arrival {
         let tracker = ConnectionTracker::new(&self.shared.recorder, &self.long_downloads);
         Arrival {
             peer,
+            is_tls,
             regions,
             tracker,
         }
@@ -217,6 +221,11 @@ impl Web {
                 &request.headers,
                 &mut response,
             );
+        }
+        if arrival.is_tls
+            && let Some(policy) = &shared.settings.strict_transport
+        {
+            policy.add_to(response.headers_mut());
         }
         if context.body.is_unread() && request.version <= Version::HTTP_11 {
             let close = HeaderValue::from_static("close");

@@ -1,9 +1,11 @@
 //! `/livez`, `/readyz` and `/metrics`, for operators, on the private listener only.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use http_body_util::Full;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use crate::telemetry::metrics::{Family, Metrics, text};
 /// The handler of the private listener, which answers operators.
 #[derive(Clone)]
 pub struct Ops {
+    /// `server.admin_hosts`: names by which the numbers may be asked for, besides addresses.
+    pub hosts: Arc<[String]>,
     /// The gateway.
     pub gateway: Arc<Gateway>,
     /// Its numbers.
@@ -28,7 +32,8 @@ pub struct Ops {
 impl Ops {
     /// Answers one request on the private listener: `/livez` says that the process runs, `/readyz` whether
     /// it can answer from a catalogue and a blob store that it has just looked at, `/metrics` all numbers,
-    /// in OpenMetrics for whoever accepts it and else in Prometheus' older text format.
+    /// in OpenMetrics for whoever accepts it and else in Prometheus' older text format, or 421 where it is asked for by
+    /// another host's name.
     pub async fn handle<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let mut response = self.answer(request).await;
         reply::omit_content(request.method(), &mut response);
@@ -49,6 +54,10 @@ impl Ops {
         }
         match path {
             "/livez" => plain(StatusCode::OK, "ok\n"),
+            "/metrics" if !self.is_for_us(request) => {
+                let text = "not for this host: name it in server.admin_hosts\n";
+                plain(StatusCode::MISDIRECTED_REQUEST, text)
+            }
             "/metrics" => self.numbers(request),
             _ => match self.gateway.ready().await {
                 Ok(()) => plain(StatusCode::OK, "ok\n"),
@@ -58,6 +67,22 @@ impl Ops {
                 }
             },
         }
+    }
+
+    /// Returns whether the request names this listener. A page whose name was made to lead here (DNS rebinding) has
+    /// its browser send that name; an address, `localhost` and a name without a dot are nobody's page.
+    fn is_for_us<B>(&self, request: &Request<B>) -> bool {
+        let authority = match (request.uri().authority(), request.headers().get(HOST)) {
+            (Some(authority), _) => authority.as_str(),
+            (None, Some(host)) => host.to_str().unwrap_or("."),
+            (None, None) => return true,
+        };
+        let Ok(authority) = authority.parse::<Authority>() else {
+            return false;
+        };
+        let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
+        let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
+        is_address || !host.contains('.') || self.hosts.contains(&host)
     }
 
     fn numbers<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {

@@ -1,5 +1,7 @@
 //! The settings of the public side: what a deployment may want otherwise, checked.
 
+use std::sync::Arc;
+
 use hyper::header::HeaderValue;
 
 use super::client::TrustedProxies;
@@ -7,6 +9,7 @@ use super::cors::Origins;
 use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
 use super::handover::Handover;
 use super::original_link::VerifyHeader;
+use super::strict_transport::StrictTransport;
 
 /// The settings of the public side.
 #[derive(Clone, Debug)]
@@ -17,6 +20,10 @@ pub struct Settings {
     pub allows_credentials: bool,
     /// `cors.resource_policy`: who may embed the bytes (`Cross-Origin-Resource-Policy`).
     pub resource_policy: HeaderValue,
+    /// `server.admin_hosts`: names by which the private listener's numbers may be asked for, besides addresses.
+    pub admin_hosts: Arc<[String]>,
+    /// `server.hsts`: `Strict-Transport-Security` of answers over TLS.
+    pub strict_transport: Option<StrictTransport>,
     /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.

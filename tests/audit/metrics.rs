@@ -196,3 +196,49 @@ fn the_private_listener_answers_head_with_the_head_of_get() {
         405
     );
 }
+
+/// A page whose name was made to lead to the private address (DNS rebinding) has its browser send that name.
+#[test]
+fn the_numbers_are_for_who_names_the_private_listener() {
+    let place = Place::with(&[("HALLPASS_SERVER_ADMIN_HOSTS", "gateway.example.com")]);
+    let at = Audited::start_in(place, "audit.jsonl");
+    let authority = at.admin.strip_prefix("http://").unwrap();
+    let port = authority.rsplit_once(':').unwrap().1;
+    let status = |path: &str, target: &str, host: &str| {
+        let mut stream = TcpStream::connect(authority).unwrap();
+        let head =
+            format!("GET {target}{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer[9..12].to_owned()
+    };
+    for host in [
+        authority,
+        "127.0.0.1",
+        "[::1]:9090",
+        "localhost",
+        "hallpass-1:9090",
+        "gateway.example.com",
+        &format!("Gateway.Example.COM.:{port}"),
+    ] {
+        assert_eq!(status("/metrics", "", host), "200", "{host}");
+    }
+    for host in [
+        "rebound.example.com",
+        "rebound.example.com:9090",
+        "127.0.0.1.nip.example",
+        "a.gateway.example.com",
+        "user@127.0.0.1.example",
+    ] {
+        assert_eq!(status("/metrics", "", host), "421", "{host}");
+        assert_eq!(status("/livez", "", host), "200", "{host}");
+    }
+    // The authority of a target that is a whole URL counts instead of the Host (RFC 9112, §3.2.2).
+    let whole = "http://rebound.example.com";
+    assert_eq!(status("/metrics", whole, "localhost"), "421");
+    assert_eq!(
+        status("/metrics", "http://localhost", "rebound.example.com"),
+        "200"
+    );
+}

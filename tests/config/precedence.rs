@@ -25,6 +25,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "127.0.0.1:2",
         "127.0.0.1:3",
     ),
+    ("server.admin_hosts", "['a.example']", "b.example,c", "d"),
     (
         "server.public_base_url",
         "'http://a'",
@@ -48,6 +49,12 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("server.connections_per_address_max", "1", "2", "3"),
     ("server.tls_certificate", "'/a'", "b", "c,d"),
     ("server.tls_key", "'/a'", "b", "c,d"),
+    (
+        "server.hsts",
+        "'max-age=1'",
+        "max-age=2; preload",
+        "Max-Age=3",
+    ),
     ("server.http2", "'off'", "on", "off"),
     ("server.reuse_port", "true", "true", "true"),
     (
@@ -78,6 +85,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "same-site",
     ),
     ("uploads.size_max", "1", "2KiB", "3MiB"),
+    ("uploads.free_min", "0", "2KiB", "3MiB"),
     ("limits.api_key_requests_per_minute", "1", "2", "3"),
     ("limits.address_requests_per_minute", "1", "2", "3"),
     ("limits.address_downloads", "1", "2", "3"),
@@ -137,6 +145,8 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
                 Given::default().variable("HALLPASS_SERVER_TRUSTED_PROXIES", "unix")
             }
             "server.tls_certificate" => with_tls("HALLPASS_SERVER_TLS_KEY"),
+            "server.hsts" => with_tls("HALLPASS_SERVER_TLS_KEY")
+                .variable("HALLPASS_SERVER_TLS_CERTIFICATE", "/other"),
             "blobs.access_key_id" => {
                 Given::default().variable("HALLPASS_BLOBS_SECRET_ACCESS_KEY_FILE", "/other")
             }
@@ -208,7 +218,7 @@ fn the_defaults_are_these() {
     );
     assert!(config.server.trusted_proxies.is_empty() && !config.server.proxy_protocol);
     assert_eq!(config.server.connections_max, 10_000);
-    assert_eq!(config.server.connections_per_address_max, 0);
+    assert_eq!(config.server.connections_per_address_max, 1000);
     assert_eq!(config.links.lifetime, 3600);
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);

@@ -19,6 +19,9 @@ const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:8080, 
 const BUCKET: &str = "must be s3://BUCKET or s3://BUCKET/PREFIX, of a-z, A-Z, 0-9 and . _ -";
 const WORD: &str = "must be visible ASCII without spaces, at most 128 bytes";
 const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
+const HOSTS: &str = "must hold names of hosts in lower case, such as gateway.example.com";
+const HSTS: &str =
+    "must be a value of Strict-Transport-Security, such as max-age=31536000; includeSubDomains";
 const PROXIES: &str = "must hold addresses, networks such as 10.0.0.0/8, or the word unix";
 
 /// A key, what the environment says of it, and why not.
@@ -69,6 +72,25 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "server.tls_key",
         "/a",
         "must be set together with server.tls_certificate",
+    ),
+    ("server.admin_hosts", "A.example", HOSTS),
+    ("server.admin_hosts", "a.example:9090", HOSTS),
+    ("server.admin_hosts", "a.example.", HOSTS),
+    ("server.admin_hosts", "a,*.example", HOSTS),
+    ("server.hsts", "3600", HSTS),
+    ("server.hsts", "max-age", HSTS),
+    ("server.hsts", "max-age=", HSTS),
+    ("server.hsts", "max-age=-1", HSTS),
+    ("server.hsts", "max-age=1;", HSTS),
+    ("server.hsts", "max-age=1; max-age=2", HSTS),
+    ("server.hsts", "includeSubDomains", HSTS),
+    ("server.hsts", "max-age=1; preload; Preload", HSTS),
+    ("server.hsts", "max-age=1; includeSubDomains=1", HSTS),
+    ("server.hsts", "max-age=1\r\nX-A: b", HSTS),
+    (
+        "server.hsts",
+        "max-age=1",
+        "must not be set where no address of server.listen begins with tls:",
     ),
     ("server.http2", "h2c", "must be one of off, tls, on"),
     ("server.reuse_port", "1", "must be true or false"),
@@ -152,6 +174,12 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be one of cross-origin, same-site, same-origin",
     ),
     ("uploads.size_max", "1GB", BYTES),
+    ("uploads.free_min", "5%", BYTES),
+    (
+        "uploads.free_min",
+        "1048577GiB",
+        "must be 0 to 1125899906842624 bytes",
+    ),
     (
         "uploads.size_max",
         "0",

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::support::{Place, set_mode, text};
-use crate::support::client::parse;
+use crate::support::client::{exchange_over, parse};
 
 use super::{Http2, Pair, generated, write};
 
@@ -146,7 +146,7 @@ async fn a_new_pair_is_taken_up_while_connections_are_open_and_a_bad_one_is_not(
     tokio::time::sleep(Duration::from_secs(1)).await;
     let stream = pair.connect(address, &["http/1.1"]).await.unwrap();
     let request = format!("GET {link} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    let answer = crate::support::client::exchange_over(stream, request.as_bytes(), false).await;
+    let answer = exchange_over(stream, request.as_bytes(), false).await;
     assert_eq!(parse(&answer, false).body, b"bytes");
     let (ended, _, log) = serving.stop("TERM");
     assert_eq!(ended.code(), Some(0), "{log}");
@@ -158,4 +158,51 @@ async fn a_new_pair_is_taken_up_while_connections_are_open_and_a_bad_one_is_not(
     );
     // Twice renewed, once put back, once asked for.
     assert_eq!(count("the certificate was read again"), 4, "{log}");
+}
+
+/// A browser that was told so goes to this host over TLS alone (RFC 6797, §7.1); without TLS nobody is told (§7.2).
+#[tokio::test]
+async fn every_answer_over_tls_has_the_policy_that_is_set_and_no_other_one_has() {
+    const NAME: &str = "strict-transport-security";
+    const VALUE: &str = "max-age=31536000; includeSubDomains";
+    for (settings, expected) in [
+        (
+            vec![("server.hsts", VALUE), ("server.http2", "on")],
+            Some(VALUE),
+        ),
+        (vec![("server.http2", "on")], None),
+    ] {
+        let pair = Pair::new();
+        let (app, tls) = pair.app(&settings).await;
+        let link = app.link("file_abc123", "").await;
+        let calls = [
+            ("GET", link.clone(), 200),
+            ("HEAD", link.clone(), 200),
+            ("OPTIONS", link.clone(), 204),
+            ("GET", format!("{link}x"), 401),
+            ("POST", link, 405),
+            ("GET", "/nowhere".to_owned(), 404),
+        ];
+        let mut over_h2 = Http2::over(pair.connect(tls, &["h2"]).await.unwrap()).await;
+        let mut over_h2c = Http2::plain(app.client.0).await;
+        for (method, target, status) in &calls {
+            let request =
+                format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let stream = pair.connect(tls, &["http/1.1"]).await.unwrap();
+            let is_head = *method == "HEAD";
+            let answer = exchange_over(stream, request.as_bytes(), is_head).await;
+            let over_h1 = parse(&answer, is_head);
+            let plain = app.client.send(request.as_bytes(), is_head).await;
+            let over_h2 = over_h2.request(method, target, &[], b"").await.unwrap();
+            let over_h2c = over_h2c.request(method, target, &[], b"").await.unwrap();
+            for reply in [&over_h1, &over_h2] {
+                assert_eq!(reply.status, *status, "{method} {target}");
+                assert_eq!(reply.header(NAME), expected, "{method} {target}");
+            }
+            for reply in [&plain, &over_h2c] {
+                assert_eq!(reply.status, *status, "{method} {target}");
+                assert_eq!(reply.header(NAME), None, "{method} {target}");
+            }
+        }
+    }
 }

@@ -14,6 +14,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::fstatvfs;
+
 use super::blocking::blocking;
 use super::{Blob, BlobError, BlobFuture, BlobStore, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
@@ -44,6 +46,12 @@ const STAGE: &str = "stage";
 /// swept.
 const STAGE_BEFORE: &str = "stage";
 
+/// The least that is left free where nothing else is said: what the rows of thousands of changes need.
+pub const FREE_MIN_LEAST: u64 = 8 << 20;
+
+/// The most that is left free where nothing else is said.
+pub const FREE_MIN_MOST: u64 = 1 << 30;
+
 const OPENING: &str = "opening a store of blobs";
 
 /// A blob store in a directory. Cloning is a reference count.
@@ -51,6 +59,8 @@ const OPENING: &str = "opening a store of blobs";
 pub struct Disk {
     directories: Arc<Directories>,
     roots: Arc<Roots>,
+    /// The bytes that writing a blob leaves free.
+    free_min: u64,
 }
 
 /// The directories of one root, open.
@@ -95,7 +105,21 @@ impl Disk {
         Ok(Self {
             directories: Arc::new(directories),
             roots: Arc::new(roots),
+            free_min: 0,
         })
+    }
+
+    /// Writes no blob that would leave less than this free on the blobs' file system: rows that delete and revoke need room,
+    /// too. `None`: a twentieth of it, but [`FREE_MIN_LEAST`] to [`FREE_MIN_MOST`].
+    ///
+    /// # Errors
+    /// [`BlobError::Io`] if the file system does not say its size.
+    pub fn leaving_free(mut self, free_min: Option<u64>) -> Result<Self, BlobError> {
+        let whole = fstatvfs(&self.directories.stages).map_err(failed(OPENING))?;
+        let twentieth = whole.f_blocks.saturating_mul(whole.f_frsize) / 20;
+        let usual = twentieth.clamp(FREE_MIN_LEAST, FREE_MIN_MOST);
+        self.free_min = free_min.unwrap_or(usual);
+        Ok(self)
     }
 
     async fn with<T: Send + 'static>(
@@ -110,8 +134,9 @@ impl Disk {
 
 impl BlobStore for Disk {
     fn stage(&self, key: BlobKey) -> BlobFuture<'_, Box<dyn Staged>> {
+        let free_min = self.free_min;
         Box::pin(self.with("making a stage", move |directories| {
-            Ok(Box::new(DiskStage::create(directories, key)?) as Box<dyn Staged>)
+            Ok(Box::new(DiskStage::create(directories, key, free_min)?) as Box<dyn Staged>)
         }))
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::fs::{futimens, openat, renameat_with, unlinkat};
+use rustix::fs::{fstatvfs, futimens, openat, renameat_with, unlinkat};
 use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -60,16 +60,22 @@ struct Pen {
     key: BlobKey,
     file: File,
     size: u64,
+    /// The bytes that it leaves free.
+    free_min: u64,
     published: bool,
 }
 
 impl DiskStage {
-    /// Makes the stage's file. Waits on the disk.
-    pub(super) fn create(directories: &Arc<Directories>, key: BlobKey) -> Result<Self, BlobError> {
+    /// Makes the stage's file, which leaves `free_min` bytes free beside it. Waits on the disk.
+    pub(super) fn create(
+        directories: &Arc<Directories>,
+        key: BlobKey,
+        free_min: u64,
+    ) -> Result<Self, BlobError> {
         Ok(Self {
             gathered: BytesMut::new(),
             handed_out: Bytes::new(),
-            pen: Hand::Ours(Pen::create(directories, key)?),
+            pen: Hand::Ours(Pen::create(directories, key, free_min)?),
             hasher: Hand::Ours(ContentHasher::default()),
             sound: true,
         })
@@ -189,7 +195,11 @@ impl Drop for DiskStage {
 }
 
 impl Pen {
-    fn create(directories: &Arc<Directories>, key: BlobKey) -> Result<Self, BlobError> {
+    fn create(
+        directories: &Arc<Directories>,
+        key: BlobKey,
+        free_min: u64,
+    ) -> Result<Self, BlobError> {
         let doing = "making a stage";
         let name = key.to_string();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -203,18 +213,35 @@ impl Pen {
             // the lock until the file is gone, and a new one must be made.
             file.lock().map_err(failed(doing))?;
             if beneath_root::is_named(&directories.stages, &name, &file).map_err(failed(doing))? {
-                return Ok(Self {
+                let pen = Self {
                     directories: Arc::clone(directories),
                     key,
                     file,
                     size: 0,
+                    free_min,
                     published: false,
-                });
+                };
+                pen.expect_room(0)?;
+                return Ok(pen);
             }
         }
     }
 
+    /// Says no where fewer bytes than must be left would be free beside so many more.
+    fn expect_room(&self, more: usize) -> Result<(), BlobError> {
+        if self.free_min == 0 {
+            return Ok(());
+        }
+        let now = fstatvfs(&self.file).map_err(failed(WRITING))?;
+        let free = now.f_bavail.saturating_mul(now.f_frsize);
+        if free < self.free_min.saturating_add(more as u64) {
+            return Err(BlobError::NoSpace { doing: WRITING });
+        }
+        Ok(())
+    }
+
     fn write(mut self, bytes: &[u8]) -> Result<Self, BlobError> {
+        self.expect_room(bytes.len())?;
         self.file.write_all(bytes).map_err(failed(WRITING))?;
         self.size += bytes.len() as u64;
         Ok(self)
@@ -261,7 +288,8 @@ impl Drop for Pen {
 /// directory; and removes the file. What a process that died left there is swept as a stage is.
 pub(super) fn probe(directories: &Arc<Directories>, key: BlobKey) -> Result<(), BlobError> {
     let (blobs, name) = (directories.layout.directory(), key.to_string());
-    let mut pen = Pen::create(directories, key)?.write(b"probe")?;
+    // What uploads leave free is there for more than uploads: a gateway that takes none serves on.
+    let mut pen = Pen::create(directories, key, 0)?.write(b"probe")?;
     pen.file.sync_all().map_err(failed(PROBING))?;
     let no_replace = RenameFlags::NOREPLACE;
     renameat_with(&directories.stages, &name, blobs, &name, no_replace).map_err(failed(PROBING))?;

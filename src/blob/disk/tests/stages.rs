@@ -47,7 +47,7 @@ fn a_sweep_never_takes_a_stage_that_somebody_holds() {
         });
         let mut alive = true;
         for _ in 0..20_000 {
-            let stage = DiskStage::create(directories, key).unwrap();
+            let stage = DiskStage::create(directories, key, 0).unwrap();
             alive &= path.exists() && path.exists();
             drop(stage);
         }
