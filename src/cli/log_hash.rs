@@ -1,12 +1,10 @@
 //! `hallpass log-hash`: a text as the log and the audit stream have it, to search them for it.
 
-use std::io::Read as _;
-
 use clap::Args;
 
 use super::failure::Failure;
 use super::session::{Global, Logging, Session};
-use super::{key, wire};
+use super::{key, standard_input, wire};
 
 /// The longest text, in bytes: more than any header or path that a gateway takes.
 const TEXT_BYTES_MAX: u64 = 1024 * 1024;
@@ -24,7 +22,7 @@ impl LogHashCommand {
     pub(super) fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let text = match self.text.as_str() {
-            "-" => from_stdin()?,
+            standard_input::DASH => standard_input::bytes(TEXT_BYTES_MAX)?,
             text => text.as_bytes().to_vec(),
         };
         let keys = key::keyring(&session)?.log_keys();
@@ -34,23 +32,4 @@ impl LogHashCommand {
             .collect();
         session.output.many(&hashes)
     }
-}
-
-/// Everything up to the end, without the line break there.
-fn from_stdin() -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
-    std::io::stdin()
-        .take(TEXT_BYTES_MAX + 1)
-        .read_to_end(&mut text)
-        .map_err(|error| Failure::io("reading standard input", &error))?;
-    if text.len() as u64 > TEXT_BYTES_MAX {
-        let why = format!("the text is longer than {TEXT_BYTES_MAX} bytes");
-        return Err(Failure::Usage(why));
-    }
-    for end in [b'\n', b'\r'] {
-        if text.last() == Some(&end) {
-            text.pop();
-        }
-    }
-    Ok(text)
 }

@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use failure::Failure;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+use failure::{Failure, complain};
 use output::printable;
 use session::Global;
 
@@ -48,6 +50,7 @@ mod share;
 mod show;
 mod sign;
 mod space;
+mod standard_input;
 mod store;
 mod value_parsers;
 mod verify;
@@ -114,6 +117,7 @@ enum Command {
 
 /// Does what the words say, the program's name first, and answers its exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    hide_memory();
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -124,6 +128,14 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command.run(&global) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(|| global.where_it_is_full()),
+    }
+}
+
+/// Keeps the keyring out of core dumps, and the memory from other processes of the same user (prctl(2),
+/// PR_SET_DUMPABLE; CWE-214). Root alone can then look into the process.
+fn hide_memory() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        complain(&format!("a core dump could hold the signing keys: {error}"));
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization};
-use super::{value_parsers, wire};
+use super::{standard_input, value_parsers, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
@@ -17,7 +17,7 @@ use crate::server::setup::SetupPolicy;
 
 #[derive(Args, Debug)]
 pub(super) struct Revoke {
-    /// Signed URLs that shall open nothing any more; their scheme and host say nothing
+    /// Signed URLs that shall open nothing any more, or `-` for those on standard input, one a line, where no list of processes shows them; their scheme and host say nothing
     #[arg(value_name = "URL", conflicts_with_all = ["link_id", "file", "organization"])]
     urls: Vec<String>,
     /// Id of the link, as the log says it
@@ -37,7 +37,8 @@ pub(super) struct Revoke {
 
 impl Revoke {
     /// Revokes, and returns when every running gateway refuses what was revoked.
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(super) async fn run(mut self, global: &Global) -> Result<(), Failure> {
+        self.urls = standard_input::links(self.urls)?;
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let mut recorder = Recorder::open(&session, "revoke")?;
         if !self.urls.is_empty() {

@@ -1,5 +1,6 @@
 //! `hallpass serve`, and what it has in common with `share`: a gateway that runs until a signal.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use clap::Args;
@@ -11,7 +12,7 @@ use super::failure::{Failure, complain};
 use super::interrupt::Interrupt;
 use super::session::{Global, ListenFlags, Logging, Session};
 use super::wire;
-use crate::config::{LIST_ITEMS_MAX, Listen};
+use crate::config::{LIST_ITEMS_MAX, Listen, private_file};
 use crate::gateway::Gateway;
 use crate::gateway::tenants::NewApiKey;
 use crate::model::id::{ApiKeyId, OrganizationId};
@@ -22,6 +23,9 @@ use crate::server::{HttpServer, Inherited};
 
 /// The name of the API key that is made at first use.
 const FIRST_KEY_NAME: &str = "first";
+
+/// The file of the data directory with that key, where it is not printed.
+const FIRST_KEY_FILE: &str = "first-api-key";
 
 #[derive(Args, Debug)]
 pub(super) struct Serve {
@@ -59,9 +63,10 @@ impl Serve {
             organization_id: OrganizationId::default_organization().to_string(),
             kid: gateway.keyring().active().to_string(),
             api_key: text,
+            api_key_file: None,
         };
         let running = RunningServer::start(app, interrupt);
-        if let Err(failure) = session.output.one(&serving) {
+        if let Err(failure) = print(&mut session, serving) {
             give_up(&gateway, key, &mut recorder).await?;
             return Err(failure);
         }
@@ -163,6 +168,27 @@ async fn first_api_key(
     let (key, text) = gateway.create_api_key(new).await?;
     recorder.api_key(&key);
     Ok(Some((key.id, text)))
+}
+
+/// Prints where the gateway listens, and the first API key. Where nobody reads along, on neither a terminal nor as JSON,
+/// the key goes to a file of the data directory instead: the output may end in a journal that others may read.
+fn print(session: &mut Session, mut serving: wire::Serving) -> Result<(), Failure> {
+    if session.output.is_json() || std::io::stdout().is_terminal() {
+        return session.output.one(&serving);
+    }
+    if let Some(key) = &serving.api_key {
+        let file = session.config.server.data_dir.join(FIRST_KEY_FILE);
+        let doing = || format!("writing the first API key to {}", file.display());
+        private_file::write(&file, format!("{key}\n").as_bytes())
+            .map_err(|error| Failure::io(doing(), &error))?;
+        serving.api_key_file = Some(file);
+    }
+    let printed = session.output.one(&serving);
+    if let (Err(_), Some(file)) = (&printed, &serving.api_key_file) {
+        // The key is ended, and the first error is the one to tell.
+        let _ = std::fs::remove_file(file);
+    }
+    printed
 }
 
 /// Ends a key that could not be printed: nobody knows it, and nobody ever will.

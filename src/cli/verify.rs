@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::failure::Failure;
 use super::session::{Global, Logging, Session};
-use super::{pasted, wire};
+use super::{pasted, standard_input, wire};
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
 use crate::gateway::explain::Verdict;
@@ -21,7 +21,7 @@ use crate::sign::verify::Rejection;
 
 #[derive(Args, Debug)]
 pub(super) struct Verify {
-    /// The signed URL; its scheme and host say nothing
+    /// The signed URL, or `-` for standard input, where no list of processes shows it; its scheme and host say nothing
     #[arg(value_name = "URL")]
     url: String,
     /// Address of the client that would open it [default: unknown]
@@ -31,7 +31,8 @@ pub(super) struct Verify {
 
 impl Verify {
     /// Prints the reason. A link that opens now is a success, any other a failure.
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+    pub(super) async fn run(mut self, global: &Global) -> Result<(), Failure> {
+        self.url = standard_input::link(self.url)?;
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let gateway = session.gateway(SetupPolicy::Existing).await?;
         let verdict = self.judged(&gateway, &self.url).await?;

@@ -1,6 +1,7 @@
 //! The output of each command, with the names of its JSON fields.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -357,6 +358,9 @@ pub(super) struct Serving {
     pub(super) organization_id: String,
     pub(super) kid: String,
     pub(super) api_key: Option<String>,
+    /// The file that a person finds the key in, instead of here.
+    #[serde(skip)]
+    pub(super) api_key_file: Option<PathBuf>,
 }
 
 impl Show for Serving {
@@ -369,7 +373,11 @@ impl Show for Serving {
                  `hallpass apikey create --scope mint`, and end it with `hallpass apikey deactivate`",
                 self.organization_id
             );
-            [format!("api key: {key}"), scope]
+            let key = match &self.api_key_file {
+                Some(file) => format!("api key: in {}", file.display()),
+                None => format!("api key: {key}"),
+            };
+            [key, scope]
         });
         listening.chain(api_key).collect()
     }

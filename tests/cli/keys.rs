@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::support::{Place, mode, text};
+use rustix::process::geteuid;
+
+use super::support::{Place, mode, set_mode, text};
 
 #[test]
 fn key_generate_makes_the_first_key_active_and_later_ones_verify_only() {
@@ -175,6 +177,37 @@ fn an_api_key_can_be_brought_in_a_file_and_never_stands_in_an_argument() {
     let arguments = String::from_utf8(arguments).unwrap();
     assert!(arguments.contains("serve"));
     assert!(!arguments.contains("my-own-key"), "{arguments}");
+}
+
+/// Its memory holds the signing keys, and its environment may (prctl(2), PR_SET_DUMPABLE). Root, as which some run the
+/// tests, may look all the same: so the gateway and who looks are one other user.
+#[test]
+fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
+    let place = Place::new();
+    set_mode(&place.path(""), 0o777);
+    let other = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let user: &[&str] = match geteuid().is_root() {
+        true => &other,
+        false => &["env"],
+    };
+    let mut serve = place.start_under(user, &["serve", "--listen", "127.0.0.1:0"]);
+    serve.url();
+    let read = |file: &str| {
+        let path = format!("/proc/{}/{file}", serve.pid());
+        let mut command = std::process::Command::new(user[0]);
+        let output = command
+            .args(&user[1..])
+            .args(["head", "-c1", &path])
+            .output();
+        output.unwrap().status.success()
+    };
+    assert!(read("cmdline"), "it runs");
+    assert!(!read("environ") && !read("maps"));
 }
 
 #[test]

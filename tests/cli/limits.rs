@@ -35,6 +35,71 @@ fn the_network_limit_is_not_the_operators() {
     assert_eq!(open(&share.line()), (200, vec![7; 5_000]));
 }
 
+/// The rows of a revocation and of a delete need room that no upload may take.
+#[test]
+fn uploads_leave_room_for_everything_else() {
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    let kept = place.add("kept.txt", b"kept");
+    let gone = place.add("gone.txt", b"gone");
+    let key = text(
+        &place.json(&["apikey", "create", "--scope", "admin"]),
+        "api_key",
+    );
+    // No disk has as much.
+    place.file("full.toml", b"[uploads]\nfree_min = '1048576GiB'\n");
+    for words in [["add", "a.txt"], ["share", "a.txt"]] {
+        let words = [&words[..], &["--config", "full.toml"]].concat();
+        let errors = place.bad(1, &words);
+        assert!(errors.contains("is full: make room there"), "{errors}");
+        assert!(errors.contains("(uploads.free_min)"), "{errors}");
+    }
+    let words = [
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--json",
+    ];
+    let words = [&["serve", "--config", "full.toml"][..], &words].concat();
+    let mut serving = place.start(&words);
+    let said: serde_json::Value = serde_json::from_str(&serving.line()).unwrap();
+    let base = said["listeners"][0].as_str().unwrap().to_owned();
+    let admin = text(&said, "admin");
+    for path in ["v1/organizations/org_default/files/upload", "v1/files"] {
+        let bearer = format!("Authorization: Bearer {key}");
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "-s",
+            "-F",
+            "file=@a.txt",
+            "-H",
+            &bearer,
+            "-w",
+            "\n%{http_code}",
+        ]);
+        let url = format!("{base}/{path}");
+        let answer = curl.arg(&url).current_dir(place.path("")).output().unwrap();
+        let answer = String::from_utf8(answer.stdout).unwrap();
+        assert!(answer.ends_with("\n507"), "{answer}");
+        assert!(
+            answer.contains("There is no room for the file."),
+            "{answer}"
+        );
+    }
+    assert_eq!(staged(&place), 0);
+    let link = text(&place.sign(&base, &kept, &[]), "download_url");
+    assert_eq!(open(&link), (200, b"kept".to_vec()));
+    assert_eq!(open(&format!("{admin}/readyz")).0, 200);
+    let of = |rest: &str| format!("{base}/v1/organizations/org_default/files/{rest}");
+    assert_eq!(call("DELETE", &of(&gone), &key, "").0, 204);
+    assert_eq!(
+        call("POST", &of(&format!("{kept}/revoke")), &key, "").0,
+        200
+    );
+    assert_eq!(open(&link).0, 401);
+}
+
 /// The whole size is known before a byte was read, so the message can name it.
 #[test]
 fn a_size_max_is_looked_at_before_reading_and_named_with_both_sizes() {

@@ -1,7 +1,6 @@
 //! `hallpass log-hash`: what the log and the audit stream have in place of a caller's text.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -64,10 +63,7 @@ impl Logged {
 
 /// What the command prints of a text that it reads.
 fn of_stdin(place: &Place, text: &[u8]) -> String {
-    let mut command = place.command(&["log-hash", "-"]);
-    let mut running = command.stdin(Stdio::piped()).spawn().unwrap();
-    running.stdin.take().unwrap().write_all(text).unwrap();
-    let output = running.wait_with_output().unwrap();
+    let output = place.run_with_input(&["log-hash", "-"], text);
     assert!(output.status.success());
     String::from_utf8(output.stdout).unwrap()
 }

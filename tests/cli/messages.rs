@@ -416,7 +416,7 @@ fn an_api_key_says_whose_it_is_and_what_it_may_do() {
     let place = Place::new();
     let mut serve = place.serve();
     serve.url();
-    assert!(serve.line().starts_with("api key: hp_"));
+    assert!(serve.first_api_key().starts_with("hp_"));
     let scope = serve.line();
     for part in [
         "everything in org_default",

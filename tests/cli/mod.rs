@@ -19,6 +19,7 @@ mod revoke;
 mod rotation;
 mod serving;
 mod sharing;
+mod standard_input;
 pub(crate) mod support;
 mod vendors;
 mod words;

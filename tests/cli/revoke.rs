@@ -8,8 +8,7 @@ use super::support::{Place, Serving, call, one_line_of_json, status, text, until
 fn serve(place: &Place) -> (Serving, String, String) {
     let mut serving = place.serve();
     let base = serving.url();
-    let line = serving.line();
-    let key = line.strip_prefix("api key: ").expect(&line).to_owned();
+    let key = serving.first_api_key();
     (serving, base, key)
 }
 

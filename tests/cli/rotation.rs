@@ -94,8 +94,8 @@ fn no_link_is_refused_that_must_open_while_keys_come_and_go_under_load() {
     let place = Place::new();
     let mut serve = place.serve();
     let base = serve.url();
-    let line = serve.line();
-    let key = line.strip_prefix("api key: ").unwrap();
+    let key = serve.first_api_key();
+    let key = key.as_str();
     let mut second = place.serve();
     let other = second.url();
     let file = place.add("a.txt", b"bytes");

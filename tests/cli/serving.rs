@@ -125,8 +125,14 @@ fn serve_prints_an_api_key_at_first_use_and_not_again() {
         serve.url();
         let (ended, rest, errors) = serve.stop(signal);
         assert_eq!(ended.code(), Some(0), "{errors}");
-        assert_eq!(rest.starts_with("api key: hp_"), first, "{rest}");
+        // No terminal reads along, so the output may end in a journal that others may read.
+        assert!(!rest.contains("hp_"), "{rest}");
+        let file = place.data("first-api-key");
+        let named = format!("api key: in {}\n", file.display());
+        assert_eq!(rest.starts_with(&named), first, "{rest}");
         assert_eq!(rest.lines().count(), if first { 2 } else { 0 });
+        assert_eq!(mode(&file), 0o600);
+        assert!(fs::read_to_string(&file).unwrap().starts_with("hp_"));
         assert!(!errors.contains("hp_"), "{errors}");
     }
     assert_eq!(mode(&place.path("data")), 0o700);
@@ -142,6 +148,17 @@ fn a_first_api_key_that_nobody_could_read_does_not_work() {
     let output = command.stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("was deactivated"), "{errors}");
+    assert_eq!(place.json(&["apikey", "list"])[0]["state"], "deactivated");
+    assert!(!place.data("first-api-key").exists());
+}
+
+#[test]
+fn the_first_api_key_that_no_file_can_take_does_not_work() {
+    let place = Place::new();
+    fs::create_dir_all(place.data("first-api-key/not-empty")).unwrap();
+    let errors = place.bad(1, &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(errors.contains("writing the first API key to"), "{errors}");
     assert!(errors.contains("was deactivated"), "{errors}");
     assert_eq!(place.json(&["apikey", "list"])[0]["state"], "deactivated");
 }

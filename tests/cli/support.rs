@@ -79,6 +79,14 @@ impl Place {
         self.command(words).output().unwrap()
     }
 
+    /// The same with these bytes on its standard input. It may end before it has read them all.
+    pub(crate) fn run_with_input<W: AsRef<OsStr>>(&self, words: &[W], input: &[u8]) -> Output {
+        let mut command = self.command(words);
+        let mut running = command.stdin(Stdio::piped()).spawn().unwrap();
+        let _ = running.stdin.take().unwrap().write_all(input);
+        running.wait_with_output().unwrap()
+    }
+
     /// Runs it, expects it to succeed, and answers what it printed.
     pub(crate) fn good<W: AsRef<OsStr>>(&self, words: &[W]) -> String {
         let output = self.run(words);
@@ -181,9 +189,23 @@ impl Serving {
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
-        let key = line.trim_end().strip_prefix("api key: ");
-        key.into_iter().for_each(secrets::keep);
-        line.trim_end().to_owned()
+        let line = line.trim_end();
+        if let Some(key) = line
+            .strip_prefix("api key: ")
+            .filter(|key| !key.starts_with("in "))
+        {
+            secrets::keep(key);
+        }
+        line.to_owned()
+    }
+
+    /// The first API key, from the file that the next line names.
+    pub(crate) fn first_api_key(&mut self) -> String {
+        let line = self.line();
+        let file = line.strip_prefix("api key: in ").expect(&line);
+        let key = fs::read_to_string(file).unwrap().trim_end().to_owned();
+        secrets::keep(&key);
+        key
     }
 
     /// Where it listens, from its first line.

@@ -11,6 +11,16 @@ use super::terminal::{Terminal, World};
 
 const RELAY: &str = include_str!("relay.py");
 
+const ON_TERMINAL: &str = include_str!("on_terminal.py");
+
+/// The program as a page types it. A server has a terminal, as in front of a person.
+const HALLPASS: &str = r#"#!/bin/sh
+for word in "$@"; do
+    if [ "$word" = serve ]; then exec python3 "${0%/*}/on_terminal.py" 'BINARY' "$@"; fi
+done
+exec 'BINARY' "$@"
+"#;
+
 /// What pages call the directory that they are run in.
 const DIRECTORY: &str = "/srv/hallpass";
 
@@ -62,7 +72,7 @@ pub(crate) fn run(file: &Path, binary: &Path, needs: Needs) -> Report {
     for (name, bytes) in &needs.files {
         let path = directory.join(name);
         fs::write(&path, bytes).unwrap();
-        private(&path);
+        set_mode(&path, 0o600);
     }
     let mut aliases = needs.aliases;
     aliases.push((DIRECTORY.to_owned(), directory.display().to_string()));
@@ -99,9 +109,9 @@ pub(crate) fn run(file: &Path, binary: &Path, needs: Needs) -> Report {
     std::mem::take(&mut run.report)
 }
 
-fn private(path: &Path) {
+fn set_mode(path: &Path, mode: u32) {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 impl Run<'_> {
@@ -118,7 +128,7 @@ impl Run<'_> {
                 Ok(text) => {
                     let path = self.directory.join(name);
                     fs::write(&path, text).unwrap();
-                    private(&path);
+                    set_mode(&path, 0o600);
                 }
                 Err(why) => self.fault(line, &why),
             },
@@ -188,7 +198,11 @@ impl Run<'_> {
         if !programs.exists() {
             fs::create_dir(&home).unwrap();
             fs::create_dir(&programs).unwrap();
-            std::os::unix::fs::symlink(self.binary, programs.join("hallpass")).unwrap();
+            fs::write(programs.join("on_terminal.py"), ON_TERMINAL).unwrap();
+            let script = HALLPASS.replace("BINARY", &self.binary.display().to_string());
+            let program = programs.join("hallpass");
+            fs::write(&program, script).unwrap();
+            set_mode(&program, 0o755);
         }
         let path = std::env::var_os("PATH").unwrap();
         let path = format!("{}:{}:/usr/sbin:/sbin", programs.display(), path.display());
