@@ -77,7 +77,10 @@ impl Server {
         // The first API key may come before it.
         while stdout.read_line(&mut line).unwrap_or(0) > 0 {
             if let Some(url) = line.trim_end().strip_prefix("listening on http://") {
-                let pid = own_pid(child.id()).expect("the binary's own process");
+                // A fault that was injected may have ended it right behind that line.
+                let Some(pid) = own_pid(child.id()) else {
+                    break;
+                };
                 return Ok(Self {
                     pid,
                     host: url.to_owned(),
