@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::audit::Recorder;
 use super::bulk_import::BulkImport;
-use super::failure::{Failure, complain};
+use super::failure::{Failure, answer, complain};
 use super::interrupt::Interrupt;
 use super::path_expansion::{Own, Walk, expect_paths};
 use super::session::{Global, Logging, Session, expect_space};
@@ -45,10 +45,10 @@ pub(super) struct Add {
     #[arg(long, value_name = "ID")]
     id: Option<FileId>,
     /// Name of the file, with one file only [default: the last part of its path]
-    #[arg(long, value_name = "NAME", value_parser = value_parsers::file_name)]
+    #[arg(long, value_name = "NAME", value_parser = FileName::from_command_line)]
     filename: Option<FileName>,
     /// Media type of the files [default: by name and content]
-    #[arg(long = "type", value_name = "TYPE", value_parser = value_parsers::media_type)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = MediaType::parse)]
     media_type: Option<MediaType>,
     /// Metadata: a JSON object of texts, or KEY=VALUE, repeated
     #[arg(long, value_name = "JSON")]
@@ -109,13 +109,9 @@ impl Add {
         let is_whole = import.all(walk, tell).await?;
         session.output.end()?;
         if !is_whole {
-            interrupt.check(stopped)?;
+            return Err(interrupt.failure(stopped));
         }
-        if all_stored {
-            Ok(())
-        } else {
-            Err(Failure::Said)
-        }
+        answer(all_stored)
     }
 
     /// Refuses flags that name one file where there are several.
@@ -125,14 +121,12 @@ impl Add {
             ("--filename", self.filename.is_some()),
             ("--created-at", self.created_at.is_some()),
         ];
-        let Some((flag, _)) = flags.into_iter().find(|(_, given)| *given) else {
-            return Ok(());
-        };
-        let one = matches!(self.paths.as_slice(), [path] if !path.is_dir());
-        if one {
-            Ok(())
-        } else {
-            Err(Failure::Usage(format!("{flag} goes with one file only")))
+        let is_one = matches!(self.paths.as_slice(), [path] if !path.is_dir());
+        match flags.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) if !is_one => {
+                Err(Failure::Usage(format!("{flag} goes with one file only")))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -105,11 +105,8 @@ impl CreateApiKey {
         }
         let text = self.api_key_file.as_deref().map(value_parsers::key_file);
         let text = text.transpose()?;
-        let secret = self
-            .app_secret_file
-            .as_deref()
-            .map(app_secret)
-            .transpose()?;
+        let secret = self.app_secret_file.as_deref().map(app_secret);
+        let secret = secret.transpose()?;
         let mut recorder = Recorder::open(&session, "apikey")?;
         let gateway = session.gateway(SetupPolicy::SetUp).await?;
         expect_organization(&gateway, &self.organization).await?;
@@ -154,8 +151,7 @@ impl ListApiKeys {
         let keys = gateway.api_keys(self.organization.as_ref()).await?;
         let apps = gateway.apps(self.organization.as_ref()).await?;
         let listed = |key| wire::ListedApiKey::with_apps(key, &apps);
-        let keys: Vec<wire::ListedApiKey> = keys.iter().map(listed).collect();
-        session.output.many(&keys)
+        session.output.many(keys.iter().map(listed))
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::failure::{Failure, complain};
 use super::session::Session;
+use super::wire::Link;
 use crate::gateway::clock::Clock;
-use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
+use crate::model::id::OrganizationId;
 use crate::model::key::ApiKey;
 use crate::telemetry::audit::{Direct, Event};
 
@@ -50,14 +51,14 @@ impl Recorder {
     }
 
     /// A signed URL was minted.
-    pub(super) fn minted(&mut self, minted: &Minted) {
+    pub(super) fn minted(&mut self, organization: &OrganizationId, link: &Link) {
         self.record(&Event {
             event: "mint",
-            organization_id: Some(minted.file.organization.as_str()),
-            file_id: Some(minted.file.id.as_str()),
-            link_id: Some(minted.link_id.as_str()),
-            kid: Some(minted.kid.as_str()),
-            expires: Some(minted.expires.get()),
+            organization_id: Some(organization.as_str()),
+            file_id: Some(&link.file_id),
+            link_id: Some(&link.link_id),
+            kid: Some(&link.kid),
+            expires: Some(link.expires),
             ..Event::default()
         });
     }

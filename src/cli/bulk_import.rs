@@ -197,14 +197,13 @@ impl ImportQueue {
             tokio::time::sleep(ROWS_WITHIN).await;
         };
         let added = tokio::select! {
-            added = self.import.intake.gateway.add_kept(kept) => Some(added),
-            () = too_long => None,
-        };
-        let Some(added) = added else {
-            for (number, path) in names {
-                self.tell(number, Err(unknown(&path)));
+            added = self.import.intake.gateway.add_kept(kept) => added,
+            () = too_long => {
+                for (number, path) in names {
+                    self.tell(number, Err(unknown(&path)));
+                }
+                return;
             }
-            return;
         };
         for ((number, path), added) in names.into_iter().zip(added) {
             if let Ok(file) = &added {

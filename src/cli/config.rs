@@ -23,8 +23,7 @@ impl ConfigCommand {
         match self {
             Self::Check => {
                 let settings = global.explain(Vec::new()).map_err(Failure::Configuration)?;
-                let settings: Vec<wire::ConfigSetting> = settings.iter().map(Into::into).collect();
-                output.many(&settings)
+                output.many(settings.iter().map(wire::ConfigSetting::from))
             }
             Self::Sample => output.one(&wire::Sample { sample: SAMPLE }),
         }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
-use super::failure::Failure;
+use super::failure::{Failure, answer};
 use super::session::{Global, Logging, Session};
+use super::store::progress_bar;
 use super::wire;
 use crate::gateway::Gateway;
-use crate::gateway::doctor::{Complaint, Tally};
+use crate::gateway::doctor::{Complaint, Finding, Tally};
 use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
 use crate::server::setup::SetupPolicy;
 
@@ -63,7 +64,7 @@ impl Doctor {
         };
         let mut printed = Ok(());
         let output = &mut session.output;
-        let report = |finding: crate::gateway::doctor::Finding| {
+        let report = |finding: Finding| {
             let is_well = matches!(
                 finding.complaint,
                 Complaint::Healed | Complaint::Moved { .. }
@@ -94,13 +95,10 @@ impl Doctor {
         let is_well = checkup.damaged == 0 && (self.mend || checkup.miscounted == 0);
         match held_back {
             Some(held_back) => Err(Failure::Failed(held_back.to_string())),
-            None if is_well => Ok(()),
-            None => Err(Failure::Said),
+            None => answer(is_well),
         }
     }
-}
 
-impl Doctor {
     async fn check_counts(
         &self,
         gateway: &Gateway,
@@ -142,15 +140,7 @@ async fn sweep(
 /// Shows the progress of the check, on standard error and only where that is a terminal, until it is told
 /// to finish.
 fn draw(tally: &Arc<Tally>, shown: bool) -> ProgressBar {
-    let target = if shown {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
-        bar.set_style(style);
-    }
+    let bar = progress_bar(None, "{spinner} {msg}", shown);
     let (tally, drawn) = (Arc::clone(tally), bar.clone());
     tokio::spawn(async move {
         while !drawn.is_finished() {

@@ -1,11 +1,10 @@
 //! The failures of commands, and the exit code of each.
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
-use std::path::Path;
-
-use super::output::printable;
+use super::terminal::printable;
 use crate::config::ConfigError;
 use crate::config::keyring_file::KeyringFileError;
 use crate::gateway::refusal::Refusal;
@@ -65,31 +64,26 @@ impl Failure {
     /// Prints the failure on standard error, once, and returns the exit code. `is_full` names the full disk or store.
     pub(super) fn report(&self, is_full: impl FnOnce() -> String) -> ExitCode {
         match self {
-            Self::NoRoom => {
-                complain(&is_full());
-                ExitCode::FAILURE
-            }
-            Self::Interrupted(signal, what) => {
-                complain(what);
-                ExitCode::from(signal.exit_code())
-            }
-            Self::Usage(why) => {
-                complain(why);
-                ExitCode::from(USAGE)
-            }
+            Self::NoRoom => complain(&is_full()),
+            Self::Usage(why) | Self::Failed(why) | Self::Interrupted(_, why) => complain(why),
             Self::Configuration(problems) => {
                 for problem in problems {
                     complain(&problem.to_string());
                 }
-                ExitCode::from(USAGE)
             }
-            Self::Failed(why) => {
-                complain(why);
-                ExitCode::FAILURE
-            }
-            Self::Said => ExitCode::FAILURE,
+            Self::Said => {}
+        }
+        match self {
+            Self::Usage(_) | Self::Configuration(_) => ExitCode::from(USAGE),
+            Self::Interrupted(signal, _) => ExitCode::from(signal.exit_code()),
+            Self::Failed(_) | Self::NoRoom | Self::Said => ExitCode::FAILURE,
         }
     }
+}
+
+/// Ends a command that has printed its answer.
+pub(super) fn answer(is_yes: bool) -> Result<(), Failure> {
+    if is_yes { Ok(()) } else { Err(Failure::Said) }
 }
 
 /// Writes one line for the person, escaped. The reader may be gone.

@@ -84,7 +84,7 @@ impl FolderCommand {
         let gateway = session.gateway(access).await?;
         let owner = self.owner().clone();
         expect_organization(&gateway, &owner).await?;
-        let folder = match self {
+        let (folder, done) = match self {
             Self::Create(create) => {
                 let (name, members) = (create.name, create.member);
                 let made = gateway.create_folder(owner, create.id, name, members);
@@ -92,34 +92,31 @@ impl FolderCommand {
             }
             Self::List(_) => {
                 let folders = gateway.folders(&owner).await?;
-                let places: Vec<wire::TenancyEntry> = folders.iter().map(Into::into).collect();
-                return session.output.many(&places);
+                let folders = folders.iter().map(wire::TenancyEntry::from);
+                return session.output.many(folders);
             }
-            Self::Add(add) => {
-                let (folder, files) = (add.folder, add.files);
+            Self::Add(FolderFiles { folder, files, .. }) => {
                 let done = gateway.add_to_folder(&owner, &folder, &files).await;
-                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
-                folder
+                (folder, done)
             }
-            Self::Remove(remove) => {
-                let (folder, files) = (remove.folder, remove.files);
+            Self::Remove(FolderFiles { folder, files, .. }) => {
                 let done = gateway.remove_from_folder(&owner, &folder, &files).await;
-                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
-                folder
+                (folder, done)
             }
-            Self::Share(share) => {
-                let (folder, members) = (share.folder, share.members);
+            Self::Share(FolderMembers {
+                folder, members, ..
+            }) => {
                 let done = gateway.share_folder(&owner, &folder, &members).await;
-                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
-                folder
+                (folder, done)
             }
-            Self::Unshare(unshare) => {
-                let (folder, members) = (unshare.folder, unshare.members);
+            Self::Unshare(FolderMembers {
+                folder, members, ..
+            }) => {
                 let done = gateway.unshare_folder(&owner, &folder, &members).await;
-                done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
-                folder
+                (folder, done)
             }
         };
+        done.map_err(|refusal| of_folder(&owner, &folder, refusal))?;
         let place = find(&gateway, &owner, &folder).await?;
         session.output.one(&place)
     }

@@ -47,11 +47,11 @@ impl Interrupt {
         self.times(2).await;
     }
 
-    /// Ends the command if a stop was asked for, with the result `what`.
-    pub(super) fn check(&self, what: &str) -> Result<(), Failure> {
+    /// Returns the failure of a command that a stop has ended, with the result `what`.
+    pub(super) fn failure(&self, what: impl Into<String>) -> Failure {
         match self.asked() {
-            None => Ok(()),
-            Some(signal) => Err(Failure::Interrupted(signal, what.into())),
+            Some(signal) => Failure::Interrupted(signal, what.into()),
+            None => Failure::Failed(what.into()),
         }
     }
 

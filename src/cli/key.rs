@@ -61,44 +61,36 @@ impl KeyCommand {
     /// Changes or prints the keyring.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
-        match self {
-            Self::List => list(&mut session),
-            Self::Derive(derive) => derive.run(&mut session).await,
-            Self::Generate => {
-                let recorder = Recorder::open(&session, COMMAND)?;
-                let made = generate(&session).await?;
-                tell(session, recorder, &made)
-            }
+        // A recorder is opened before the keyring is changed.
+        let (mut recorder, changed) = match self {
+            Self::List => return list(&mut session),
+            Self::Derive(derive) => return derive.run(&mut session).await,
+            Self::Generate => (
+                Recorder::open(&session, COMMAND)?,
+                generate(&session).await?,
+            ),
             Self::Rotate(rotate) => {
                 let recorder = Recorder::open(&session, COMMAND)?;
-                let changed = change(&session, |keyring, now| match rotate.to {
-                    Some(kid) => Ok((keyring_file::rotate(keyring, &kid)?, kid)),
-                    None => {
-                        let (keyring, kid) = with_fresh_key(Some(keyring), now)?;
-                        Ok((keyring_file::rotate(keyring, &kid)?, kid))
-                    }
-                })?;
-                tell(session, recorder, &changed)
+                let changed = change(&session, |keyring, now| {
+                    let (keyring, kid) = match rotate.to {
+                        Some(kid) => (keyring, kid),
+                        None => with_fresh_key(Some(keyring), now)?,
+                    };
+                    Ok((keyring_file::rotate(keyring, &kid)?, kid))
+                });
+                (recorder, changed?)
             }
-            Self::Retire(retire) => {
+            Self::Retire(Retire { kid }) => {
                 let recorder = Recorder::open(&session, COMMAND)?;
                 let changed = change(&session, |keyring, _| {
-                    Ok((keyring_file::retire(keyring, &retire.kid)?, retire.kid))
-                })?;
-                tell(session, recorder, &changed)
+                    Ok((keyring_file::retire(keyring, &kid)?, kid))
+                });
+                (recorder, changed?)
             }
-        }
+        };
+        recorder.record(&changed.event());
+        session.output.one(&changed)
     }
-}
-
-/// Records what became of a key, and prints it.
-fn tell(
-    mut session: Session,
-    mut recorder: Recorder,
-    changed: &wire::SigningKeyEntry,
-) -> Result<(), Failure> {
-    recorder.record(&changed.event());
-    session.output.one(changed)
 }
 
 impl Derive {
@@ -138,12 +130,8 @@ pub(super) fn keyring(session: &Session) -> Result<Keyring, Failure> {
 
 fn list(session: &mut Session) -> Result<(), Failure> {
     let keyring = keyring(session)?;
-    let keys: Vec<wire::SigningKeyEntry> = keyring
-        .keys()
-        .iter()
-        .map(wire::SigningKeyEntry::listed)
-        .collect();
-    session.output.many(&keys)
+    let keys = keyring.keys().iter();
+    session.output.many(keys.map(wire::SigningKeyEntry::listed))
 }
 
 /// Adds a key to the keyring. Where there is none, this makes it, and an empty data directory is set up.
@@ -158,12 +146,8 @@ async fn generate(session: &Session) -> Result<wire::SigningKeyEntry, Failure> {
         let _setup = CatalogSetupLock::take(&session.config).await?;
         make_parent(&path)?;
         let _lock = lock(&path)?;
-        let before = if path.exists() {
-            Some(keyring_file::read(&path)?)
-        } else {
-            None
-        };
-        let (keyring, kid) = with_fresh_key(before, session.clock.now())?;
+        let before = path.exists().then(|| keyring_file::read(&path));
+        let (keyring, kid) = with_fresh_key(before.transpose()?, session.clock.now())?;
         keyring_file::write(&path, &keyring)?;
         of(&keyring, &kid)?
     };

@@ -26,10 +26,8 @@ impl LogHashCommand {
             text => text.as_bytes().to_vec(),
         };
         let keys = key::keyring(&session)?.log_keys();
-        let hashes: Vec<wire::LogHashEntry> = keys
-            .iter()
-            .map(|key| wire::LogHashEntry::from(&key.hash(&text)))
-            .collect();
-        session.output.many(&hashes)
+        let hashes = keys.iter().map(|key| key.hash(&text));
+        let hashes = hashes.map(|hash| wire::LogHashEntry::from(&hash));
+        session.output.many(hashes)
     }
 }

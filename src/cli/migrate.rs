@@ -3,15 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{HumanBytes, ProgressBar};
+use indicatif::HumanBytes;
 
-use super::failure::{Failure, complain};
+use super::failure::{Failure, answer, complain};
 use super::session::{Global, Logging, Session};
-use super::store::bytes_bar;
+use super::store::Progress;
 use super::wire;
 use crate::config::{Config, VARIABLE_PREFIX, Vars};
 use crate::gateway::migrate::{MigrateError, Outcome, Tally, Told, migrate};
@@ -118,7 +117,7 @@ impl Migrate {
             moved = moving => moved,
             _ = stop.next() => return Err(stopped()),
         };
-        shown.end();
+        drop(shown);
         let outcome = moved.map_err(failed)?;
         let keyring = session.config.keyring_text.is_none();
         let keyring = keyring.then(|| session.config.keyring_file());
@@ -130,11 +129,7 @@ impl Migrate {
         session
             .output
             .one(&wire::Migrated::new(&outcome, left_out, keyring, halves))?;
-        if outcome.is_in_step && outcome.moved.left_out == 0 && !cannot_stay {
-            Ok(())
-        } else {
-            Err(Failure::Said)
-        }
+        answer(outcome.is_in_step && outcome.moved.left_out == 0 && !cannot_stay)
     }
 
     fn destination(&self, source: &Config) -> Result<MigrationTarget, Failure> {
@@ -185,23 +180,15 @@ fn failed(error: MigrateError) -> Failure {
 }
 
 /// The progress on standard error: a bar where that is a terminal, else a line now and then.
-struct Shown {
-    bar: ProgressBar,
-    is_over: Arc<AtomicBool>,
-}
+struct Shown(Progress);
 
 impl Shown {
     fn new(tally: &Arc<Tally>, shown: bool) -> Self {
-        let bar = bytes_bar(shown);
-        let shown = Self {
-            bar,
-            is_over: Arc::default(),
-        };
-        let (tally, bar) = (Arc::clone(tally), shown.bar.clone());
-        let is_over = Arc::clone(&shown.is_over);
+        let progress = Progress::new(shown);
+        let (tally, bar) = (Arc::clone(tally), progress.0.clone());
         tokio::spawn(async move {
             let mut since_said = Duration::ZERO;
-            while !is_over.load(Ordering::Relaxed) {
+            while !bar.is_finished() {
                 tokio::time::sleep(DRAW_EVERY).await;
                 since_said += DRAW_EVERY;
                 let (rows, files) = (tally.rows(), tally.files());
@@ -215,14 +202,15 @@ impl Shown {
                 }
             }
         });
-        shown
+        Self(progress)
     }
 
     fn tell(&self, told: &Told<'_>) {
         let line = match told {
             Told::Begun(_, kept) => {
-                self.bar.set_length(kept.bytes);
-                self.bar.set_position(0);
+                let Self(Progress(bar)) = self;
+                bar.set_length(kept.bytes);
+                bar.set_position(0);
                 return;
             }
             Told::LeftOut(file, why) => {
@@ -236,18 +224,7 @@ impl Shown {
                 )
             }
         };
-        self.bar.suspend(|| complain(&line));
-    }
-
-    fn end(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.bar.finish_and_clear();
-    }
-}
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.end();
+        self.0.aside(|| complain(&line));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The command line: words typed by a person become one call of the floors below.
+//! The command line: words typed by a person become one call of the layers below.
 //!
 //! Each command is a file of its name: its flags, and one `run` that reads down. All of them print
 //! through `output`, with the fields of `wire`, and say what went wrong through `failure`.
@@ -21,8 +21,8 @@ use clap::{Parser, Subcommand};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use failure::{Failure, complain};
-use output::printable;
 use session::Global;
+use terminal::printable;
 
 mod add;
 mod apikey;
@@ -52,6 +52,7 @@ mod sign;
 mod space;
 mod standard_input;
 mod store;
+mod terminal;
 mod value_parsers;
 mod verify;
 mod wire;
@@ -120,9 +121,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     hide_memory();
     let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            return explain(&error);
-        }
+        Err(error) => return explain(&error),
     };
     let global = arguments.global;
     match arguments.command.run(&global) {

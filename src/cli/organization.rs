@@ -39,9 +39,8 @@ impl OrganizationCommand {
             Self::List => {
                 let gateway = session.gateway(SetupPolicy::Existing).await?;
                 let organizations = gateway.organizations().await?;
-                let places: Vec<wire::TenancyEntry> =
-                    organizations.iter().map(Into::into).collect();
-                session.output.many(&places)
+                let organizations = organizations.iter().map(wire::TenancyEntry::from);
+                session.output.many(organizations)
             }
         }
     }

@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Stdout, Write as _};
 
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{Failure, answer};
+use super::terminal::printable;
+use crate::model::name::is_hidden;
 
 /// A result that a command can print.
 pub(super) trait Show: Serialize {
@@ -56,14 +58,26 @@ impl Output {
     }
 
     /// Prints several things, an array.
-    pub(super) fn many<'a, T: Show + 'a>(
+    pub(super) fn many(
         &mut self,
-        values: impl IntoIterator<Item = &'a T>,
+        values: impl IntoIterator<Item = impl Show>,
     ) -> Result<(), Failure> {
         for value in values {
-            self.item(value)?;
+            self.item(&value)?;
         }
         self.end()
+    }
+
+    /// Prints what was done of `asked` things, each of which is done or was complained about: one thing as an object,
+    /// several as an array. The answer is no if any was not done.
+    pub(super) fn done(&mut self, asked: usize, done: Vec<impl Show>) -> Result<(), Failure> {
+        let is_all = done.len() == asked;
+        match (asked, done.as_slice()) {
+            (1, [one]) => self.one(one)?,
+            (1, _) => {}
+            _ => self.many(done)?,
+        }
+        answer(is_all)
     }
 
     /// Prints the next item of an array, which [`Output::end`] closes.
@@ -125,19 +139,6 @@ impl Output {
     }
 }
 
-/// The text on one line, in which nothing moves a cursor, colours a terminal or runs the other way.
-pub(super) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if misleads(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
 /// JSON without a character that misleads on a terminal: those may stand only in texts, where an escape
 /// means the same.
 fn json_of(value: &impl Serialize) -> Result<String, Failure> {
@@ -145,19 +146,13 @@ fn json_of(value: &impl Serialize) -> Result<String, Failure> {
         .map_err(|error| Failure::Failed(format!("writing JSON: {error}")))?;
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
-        if misleads(c) {
+        if is_hidden(c) {
             let _ = write!(safe, "\\u{:04x}", u32::from(c));
         } else {
             safe.push(c);
         }
     }
     Ok(safe)
-}
-
-/// Control characters, and the marks that make text run the other way.
-fn misleads(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -175,7 +170,7 @@ mod tests {
     #[test]
     fn json_is_safe_to_look_at_and_means_the_same() {
         let json = json_of(&HOSTILE).unwrap();
-        assert!(!json.contains(misleads), "{json}");
+        assert!(!json.contains(is_hidden), "{json}");
         assert_eq!(serde_json::from_str::<String>(&json).unwrap(), HOSTILE);
     }
 }

@@ -103,30 +103,18 @@ impl Walk {
         } else {
             fs::symlink_metadata(&found.path)?
         };
-        if !metadata.is_symlink() && self.own.has(&found.path)? {
-            return self.pass_over_own(&found);
-        }
-        if metadata.is_dir() {
+        let why = if !metadata.is_symlink() && self.own.has(&found.path)? {
+            "it belongs to the installation, and may hold its keys"
+        } else if metadata.is_dir() {
             self.enter(&found.path)?;
             return Ok(None);
-        }
-        if metadata.is_file() {
+        } else if metadata.is_file() {
             return Ok(Some(found));
-        }
-        let path = found.path.display();
-        if found.named {
-            return Err(io::Error::other("it is neither a file nor a directory"));
-        }
-        if metadata.is_symlink() {
-            tracing::warn!("{path} is skipped: it is a symbolic link");
+        } else if metadata.is_symlink() {
+            "it is a symbolic link"
         } else {
-            tracing::warn!("{path} is skipped: it is neither a file nor a directory");
-        }
-        Ok(None)
-    }
-
-    fn pass_over_own(&self, found: &FoundFile) -> io::Result<Option<FoundFile>> {
-        let why = "it belongs to the installation, and may hold its keys";
+            "it is neither a file nor a directory"
+        };
         if found.named {
             return Err(io::Error::other(why));
         }

@@ -1,14 +1,11 @@
 //! `hallpass revoke`.
 
-use std::sync::Arc;
-
 use clap::Args;
 
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
-use super::session::{Global, Logging, Session, expect_organization};
+use super::session::{Global, Logging, Session, expect_organization, of_file};
 use super::{standard_input, value_parsers, wire};
-use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::model::id::{FileId, OrganizationId};
@@ -50,11 +47,16 @@ impl Revoke {
         }
         let default = OrganizationId::default_organization;
         let organization = self.organization.clone().unwrap_or_else(default);
-        let gateway = opened(&session, &organization).await?;
+        let gateway = session.gateway(SetupPolicy::Change).await?;
+        expect_organization(&gateway, &organization).await?;
+        // Waits as long as the catalogue takes to say what was revoked before.
+        gateway.refresh().await?;
         let revoked = if let Some(link) = self.link_id {
             gateway.revoke_link(&organization, link).await?.into()
         } else if let Some(file) = &self.file {
-            links_of_file(&gateway, &organization, file).await?
+            let revision = gateway.revoke_links_of_file(&organization, file).await;
+            let revision = revision.map_err(|refusal| of_file(&organization, file, refusal))?;
+            wire::Revocation::file(&organization, file, revision)
         } else {
             let epoch = gateway.revoke_links_of_organization(&organization).await?;
             wire::Revocation::organization(&organization, epoch)
@@ -71,7 +73,6 @@ impl Revoke {
         recorder: &mut Recorder,
     ) -> Result<(), Failure> {
         let gateway = session.gateway(SetupPolicy::Change).await?;
-        // Waits as long as the catalogue takes to say what was revoked before.
         gateway.refresh().await?;
         let mut revoked = Vec::new();
         for (at, url) in self.urls.iter().enumerate() {
@@ -92,16 +93,7 @@ impl Revoke {
         if !revoked.is_empty() {
             self.wait().await;
         }
-        match (self.urls.as_slice(), revoked.as_slice()) {
-            ([_], [one]) => session.output.one(one)?,
-            ([_], _) => {}
-            _ => session.output.many(&revoked)?,
-        }
-        if revoked.len() == self.urls.len() {
-            Ok(())
-        } else {
-            Err(Failure::Said)
-        }
+        session.output.done(self.urls.len(), revoked)
     }
 
     /// After this, no gateway answers from what it knew before.
@@ -109,29 +101,5 @@ impl Revoke {
         if !self.no_wait {
             tokio::time::sleep(STALENESS_MAX).await;
         }
-    }
-}
-
-/// The installation, which has this organization. Waits as long as the catalogue takes to say what was
-/// revoked before.
-async fn opened(session: &Session, id: &OrganizationId) -> Result<Arc<Gateway>, Failure> {
-    let gateway = session.gateway(SetupPolicy::Change).await?;
-    expect_organization(&gateway, id).await?;
-    gateway.refresh().await?;
-    Ok(gateway)
-}
-
-async fn links_of_file(
-    gateway: &Gateway,
-    organization: &OrganizationId,
-    file: &FileId,
-) -> Result<wire::Revocation, Failure> {
-    match gateway.revoke_links_of_file(organization, file).await {
-        Ok(revision) => Ok(wire::Revocation::file(organization, file, revision)),
-        Err(Refusal::FileNotFound) => {
-            let why = format!("organization {organization} has no file {file}");
-            Err(Failure::Failed(why))
-        }
-        Err(refusal) => Err(refusal.into()),
     }
 }

@@ -47,15 +47,6 @@ impl Rm {
                 Err(refusal) => complain(&format!("{id}: {refusal}")),
             }
         }
-        match (self.files.as_slice(), removed.as_slice()) {
-            ([_], [one]) => session.output.one(one)?,
-            ([_], _) => {}
-            _ => session.output.many(&removed)?,
-        }
-        if removed.len() == self.files.len() {
-            Ok(())
-        } else {
-            Err(Failure::Said)
-        }
+        session.output.done(self.files.len(), removed)
     }
 }

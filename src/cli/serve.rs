@@ -48,7 +48,9 @@ impl Serve {
                 return Ok(());
             }
         };
-        let check = configuration_check(global, self.listening)?;
+        let global = global.clone();
+        let reread = move || global.explain(self.listening.flags());
+        let check = ConfigurationCheck::new(Box::new(reread)).map_err(Failure::Configuration)?;
         let (app, setup) = (built.0.with_configuration_check(check), built.1);
         let gateway = Arc::clone(app.gateway());
         let (key, text) = first_api_key(&gateway, &setup, &mut recorder)
@@ -128,16 +130,6 @@ impl RunningServer {
         let failed = |error| Failure::Failed(format!("serving ended early: {error}"));
         self.0.await.map_err(failed)
     }
-}
-
-/// Returns the check of the configuration on SIGHUP.
-fn configuration_check(
-    global: &Global,
-    listening: ListenFlags,
-) -> Result<ConfigurationCheck, Failure> {
-    let global = global.clone();
-    let reread = move || global.explain(listening.flags());
-    ConfigurationCheck::new(Box::new(reread)).map_err(Failure::Configuration)
 }
 
 fn listener_urls(app: &HttpServer) -> Vec<String> {

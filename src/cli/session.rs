@@ -12,7 +12,7 @@ use crate::config::{Config, ConfigError, Flag, LogFormat, LogLevel, Setting, Var
 use crate::gateway::Gateway;
 use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
-use crate::model::id::{OrganizationId, SpaceId};
+use crate::model::id::{FileId, OrganizationId, SpaceId};
 use crate::server::disk;
 use crate::server::installation::Installation;
 use crate::server::setup::SetupPolicy;
@@ -46,14 +46,6 @@ pub(super) struct ListenFlags {
     public_base_url: Option<String>,
 }
 
-/// The flag for the prefix of a link that a command makes.
-#[derive(Args, Debug)]
-pub(super) struct PublicBase {
-    /// What links begin with [default: what a gateway that runs here says, else server.public_base_url, else http:// or https:// and the first listener]
-    #[arg(long, value_name = "URL")]
-    pub(super) public_base_url: Option<String>,
-}
-
 impl Global {
     /// The settings that `flags` and the global flags make, checked.
     fn load(&self, flags: Vec<Flag>) -> Result<Config, Vec<ConfigError>> {
@@ -83,11 +75,8 @@ impl Global {
     }
 
     fn with_own(&self, mut flags: Vec<Flag>) -> Vec<Flag> {
-        flags.extend(self.data_dir.iter().map(|value| Flag {
-            key: "server.data_dir",
-            value: value.clone(),
-            name: "--data-dir",
-        }));
+        let data_dir = self.data_dir.iter();
+        flags.extend(data_dir.map(|value| flag("server.data_dir", "--data-dir", value)));
         flags
     }
 }
@@ -104,14 +93,8 @@ impl ListenFlags {
     }
 }
 
-impl PublicBase {
-    /// The settings that this flag makes.
-    pub(super) fn flags(&self) -> Vec<Flag> {
-        public_base(self.public_base_url.as_deref())
-    }
-}
-
-fn public_base(given: Option<&str>) -> Vec<Flag> {
+/// Returns the setting that `--public-base-url` makes.
+pub(super) fn public_base(given: Option<&str>) -> Vec<Flag> {
     let given = given.iter();
     given
         .map(|value| flag("server.public_base_url", "--public-base-url", value))
@@ -241,5 +224,15 @@ pub(super) async fn expect_space(
              `hallpass space create --organization {organization} --id {id}` makes it"
         ))),
         Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Returns the failure of a command on a file of an organization, which says so if there is none of this id.
+pub(super) fn of_file(organization: &OrganizationId, id: &FileId, refusal: Refusal) -> Failure {
+    match refusal {
+        Refusal::FileNotFound => {
+            Failure::Failed(format!("organization {organization} has no file {id}"))
+        }
+        other => other.into(),
     }
 }

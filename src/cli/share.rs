@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::audit::Recorder;
-use super::failure::{Failure, complain};
+use super::failure::{Failure, answer, complain};
 use super::interrupt::Interrupt;
 use super::link_base::{self, Others};
 use super::path_expansion::{FoundFile, Own, Walk, expect_paths};
@@ -99,7 +99,9 @@ impl Share {
         let may_move = self.listening.listen.is_empty();
         let (app, others) = tokio::select! {
             built = listen(&mut session, may_move) => built?,
-            () = interrupt.first() => return interrupt.check("stopped before anything was shared"),
+            () = interrupt.first() => {
+                return Err(interrupt.failure("stopped before anything was shared"));
+            }
         };
         others.note();
         let gateway = Arc::clone(app.gateway());
@@ -114,19 +116,17 @@ impl Share {
             unprinted.name();
             Err(stopped(&interrupt))
         });
-        let outcome = match shared {
-            Ok(ShareOutcome::Nothing) => return Err(Failure::Said),
-            Ok(outcome) => outcome,
+        match shared {
+            Ok(ShareOutcome::Nothing) => Err(Failure::Said),
+            Ok(outcome) => {
+                running.finish().await?;
+                answer(outcome == ShareOutcome::All)
+            }
             Err(interrupted @ Failure::Interrupted(..)) => {
                 running.finish().await?;
-                return Err(interrupted);
+                Err(interrupted)
             }
-            Err(other) => return Err(other),
-        };
-        running.finish().await?;
-        match outcome {
-            ShareOutcome::All => Ok(()),
-            ShareOutcome::Some | ShareOutcome::Nothing => Err(Failure::Said),
+            Err(other) => Err(other),
         }
     }
 
@@ -213,20 +213,17 @@ impl Share {
         let minted = intake
             .gateway
             .mint_for(organization, file.id.as_str(), &options, None);
-        let minted = minted.await?;
-        recorder.minted(&minted);
+        let link = wire::Link::from(minted.await?);
+        recorder.minted(organization, &link);
         unprinted.in_flight = None;
-        let link = minted.into();
         Ok(SharedFile { file, link })
     }
 }
 
 fn stopped(interrupt: &Interrupt) -> Failure {
-    let what = "stopped before every link was printed: files without one were not kept, but those named here";
-    match interrupt.check(what) {
-        Err(interrupted) => interrupted,
-        Ok(()) => Failure::Failed(what.into()),
-    }
+    interrupt.failure(
+        "stopped before every link was printed: files without one were not kept, but those named here",
+    )
 }
 
 /// Removes the files whose links were not printed, with their bytes.

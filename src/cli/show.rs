@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::failure::Failure;
-use super::session::{Global, Logging, Session, expect_organization};
+use super::session::{Global, Logging, Session, expect_organization, of_file};
 use super::wire;
+use crate::gateway::refusal::Refusal;
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
 use crate::server::setup::SetupPolicy;
 
@@ -27,10 +28,8 @@ impl ShowCommand {
         let found = gateway
             .file_in_any_state(&self.organization, &self.file)
             .await?;
-        let file = found.ok_or_else(|| {
-            let (organization, file) = (&self.organization, &self.file);
-            Failure::Failed(format!("organization {organization} has no file {file}"))
-        })?;
+        let missing = || of_file(&self.organization, &self.file, Refusal::FileNotFound);
+        let file = found.ok_or_else(missing)?;
         let counts = gateway
             .counts_of_file(&self.organization, &self.file)
             .await?;

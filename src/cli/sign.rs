@@ -1,14 +1,14 @@
 //! `hallpass sign`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
-use super::session::{Global, Logging, PublicBase, Session, expect_organization};
+use super::session::{Global, Logging, Session, expect_organization, of_file, public_base};
 use super::{link_base, value_parsers, wire};
-use crate::config::{Config, seconds_of};
+use crate::config::seconds_of;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::Refusal;
 use crate::model::disposition::Disposition;
@@ -22,7 +22,6 @@ use crate::sign::claims::{ClaimName, Claims};
 use crate::sign::grant::{Grant, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
 use crate::sign::organization_key::OrganizationKey;
-use crate::telemetry::audit::Event;
 
 #[derive(Args, Debug)]
 pub(super) struct Sign {
@@ -42,10 +41,10 @@ pub(super) struct Sign {
     #[arg(long, value_name = "WORD", value_parser = value_parsers::disposition)]
     disposition: Option<Disposition>,
     /// Name to show or save the file under [default: its own]
-    #[arg(long, value_name = "NAME", value_parser = value_parsers::file_name)]
+    #[arg(long, value_name = "NAME", value_parser = FileName::from_command_line)]
     filename: Option<FileName>,
     /// Media type to serve the file as [default: its own]
-    #[arg(long, value_name = "TYPE", value_parser = value_parsers::claimed_type)]
+    #[arg(long, value_name = "TYPE", value_parser = MediaType::parse_asked)]
     content_type: Option<MediaType>,
     /// Address or network (CIDR) that alone may open the link
     #[arg(long, value_name = "ADDR", value_parser = network)]
@@ -62,42 +61,23 @@ pub(super) struct Sign {
     /// How often all links of the file were revoked [default: 0]
     #[arg(long, value_name = "NUMBER", requires = "organization_key")]
     link_revision: Option<u64>,
-    #[command(flatten)]
-    public: PublicBase,
+    /// What links begin with [default: what a gateway that runs here says, else server.public_base_url, else http:// or https:// and the first listener]
+    #[arg(long, value_name = "URL")]
+    public_base_url: Option<String>,
 }
 
 impl Sign {
     /// Prints a link, made with the keyring and the catalogue, or with an organization's key alone.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        let mut session = Session::begin(global, self.public.flags(), Logging::Warnings)?;
+        let flags = public_base(self.public_base_url.as_deref());
+        let mut session = Session::begin(global, flags, Logging::Warnings)?;
+        self.expect_lifetime(&session)?;
+        let mut recorder = Recorder::open(&session, "sign")?;
         let link = match (&self.organization_key, &self.kid) {
-            (Some(path), Some(kid)) => {
-                let text = value_parsers::key_file(path)?;
-                let key = OrganizationKey::from_base64url(&text).ok_or_else(|| {
-                    let path = path.display();
-                    Failure::Failed(format!(
-                        "{path} holds no key of 43 base64url characters: `hallpass key derive --organization {}` \
-                         prints one",
-                        self.organization
-                    ))
-                })?;
-                self.expect_lifetime(&session)?;
-                let mut recorder = Recorder::open(&session, "sign")?;
-                let now = session.clock.now();
-                let link = self.link_of_key(&session.config, now, &key, kid)?;
-                recorder.record(&Event {
-                    event: "mint",
-                    organization_id: Some(self.organization.as_str()),
-                    file_id: Some(&link.file_id),
-                    link_id: Some(&link.link_id),
-                    kid: Some(&link.kid),
-                    expires: Some(link.expires),
-                    ..Event::default()
-                });
-                link
-            }
+            (Some(path), Some(kid)) => self.link_of_key(&session, path, kid)?,
             _ => self.link_of_installation(&session).await?,
         };
+        recorder.minted(&self.organization, &link);
         session.output.one(&link)
     }
 
@@ -115,9 +95,7 @@ impl Sign {
     }
 
     async fn link_of_installation(&self, session: &Session) -> Result<wire::Link, Failure> {
-        let mut recorder = Recorder::open(session, "sign")?;
-        self.expect_lifetime(session)?;
-        let base = link_base::of_installation(session, self.public.public_base_url.is_some())?;
+        let base = link_base::of_installation(session, self.public_base_url.is_some())?;
         let url = base.url.as_str().to_owned();
         let gateway = session.gateway_at(SetupPolicy::Existing, url).await?;
         expect_organization(&gateway, &self.organization).await?;
@@ -137,7 +115,6 @@ impl Sign {
             .await;
         match minted {
             Ok(minted) => {
-                recorder.minted(&minted);
                 base.note.iter().for_each(|note| complain(note));
                 Ok(minted.into())
             }
@@ -145,23 +122,26 @@ impl Sign {
                 let flag = fault.field.replace('_', "-");
                 Err(Failure::Usage(format!("--{flag} {}", fault.why)))
             }
-            Err(Refusal::FileNotFound) => {
-                let file = &self.file;
-                let why = format!("organization {organization} has no file {file}");
-                Err(Failure::Failed(why))
-            }
-            Err(refusal) => Err(refusal.into()),
+            Err(refusal) => Err(of_file(organization, &self.file, refusal)),
         }
     }
 
     /// Signs with an organization's key alone, as a tenant does that knows nothing else of the installation.
     fn link_of_key(
         &self,
-        config: &Config,
-        now: UnixSeconds,
-        key: &OrganizationKey,
+        session: &Session,
+        path: &Path,
         kid: &Kid,
     ) -> Result<wire::Link, Failure> {
+        let config = &session.config;
+        let text = value_parsers::key_file(path)?;
+        let key = OrganizationKey::from_base64url(&text).ok_or_else(|| {
+            Failure::Failed(format!(
+                "{} holds no key of 43 base64url characters: `hallpass key derive --organization {}` prints one",
+                path.display(),
+                self.organization
+            ))
+        })?;
         // The flag is required beside the organization's key.
         let base = config.server.public_base_url.as_ref();
         let base = base.ok_or_else(|| {
@@ -169,7 +149,8 @@ impl Sign {
         })?;
         let base = base.as_str();
         let lifetime = self.expires_in.unwrap_or(config.links.lifetime);
-        let expires = self.expires_at.unwrap_or_else(|| now.plus(lifetime));
+        let expires = self.expires_at;
+        let expires = expires.unwrap_or_else(|| session.clock.now().plus(lifetime));
         let grant = Grant {
             organization: self.organization.clone(),
             file: self.file.clone(),
@@ -221,16 +202,13 @@ impl Sign {
             (ClaimName::ContentDisposition, disposition),
             (ClaimName::ContentType, content_type),
         ];
-        let given = texts
+        let mut given = texts
             .into_iter()
             .filter_map(|(name, text)| Some((name, text?)));
-        let mut claims = Claims::none();
-        for (name, text) in given {
-            claims = claims
-                .with(name, text)
-                .map_err(|error| Failure::Usage(error.to_string()))?;
-        }
-        Ok(claims)
+        let claims = given.try_fold(Claims::none(), |claims, (name, text)| {
+            claims.with(name, text)
+        });
+        claims.map_err(|error| Failure::Usage(error.to_string()))
     }
 }
 

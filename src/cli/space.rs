@@ -51,8 +51,8 @@ impl SpaceCommand {
                 let gateway = session.gateway(SetupPolicy::Existing).await?;
                 expect_organization(&gateway, &list.organization).await?;
                 let spaces = gateway.spaces(&list.organization).await?;
-                let places: Vec<wire::TenancyEntry> = spaces.iter().map(Into::into).collect();
-                session.output.many(&places)
+                let spaces = spaces.iter().map(wire::TenancyEntry::from);
+                session.output.many(spaces)
             }
         }
     }

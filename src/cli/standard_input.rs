@@ -29,9 +29,7 @@ pub(super) fn bytes(bytes_max: u64) -> Result<Vec<u8>, Failure> {
         return Err(Failure::Usage(why));
     }
     for end in [b'\n', b'\r'] {
-        if read.last() == Some(&end) {
-            read.pop();
-        }
+        read.pop_if(|last| *last == end);
     }
     Ok(read)
 }

@@ -12,8 +12,8 @@ use tokio::io::AsyncReadExt as _;
 
 use super::failure::Failure;
 use super::interrupt::Interrupt;
-use super::output::printable;
 use super::path_expansion::FoundFile;
+use super::terminal::printable;
 use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
@@ -81,15 +81,15 @@ impl FileLabels {
     }
 }
 
-/// A bar for bytes, on standard error and only where that is a terminal, if `shown`.
-pub(super) fn bytes_bar(shown: bool) -> ProgressBar {
+/// A progress bar of this length, on standard error and only where that is a terminal, if `shown`.
+pub(super) fn progress_bar(length: Option<u64>, template: &str, shown: bool) -> ProgressBar {
     let target = if shown {
         ProgressDrawTarget::stderr()
     } else {
         ProgressDrawTarget::hidden()
     };
-    let bar = ProgressBar::with_draw_target(Some(0), target);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {wide_msg}") {
+    let bar = ProgressBar::with_draw_target(length, target);
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar
@@ -97,12 +97,13 @@ pub(super) fn bytes_bar(shown: bool) -> ProgressBar {
 
 /// A bar for the bytes of all files, on standard error and only where that is a terminal. It is gone when
 /// this is dropped.
-pub(super) struct Progress(ProgressBar);
+pub(super) struct Progress(pub(super) ProgressBar);
 
 impl Progress {
     /// Shows a bar, if `shown` and there is a terminal.
     pub(super) fn new(shown: bool) -> Self {
-        Self(bytes_bar(shown))
+        let template = "{bar:30} {bytes}/{total_bytes} {wide_msg}";
+        Self(progress_bar(Some(0), template, shown))
     }
 
     /// Does what may print, with the bar out of the way.
@@ -281,11 +282,7 @@ impl Intake {
 
     fn interrupted(&self, path: &Path) -> Failure {
         let stopped = format!("stopped while {} was taken in", path.display());
-        match self.interrupt.check(&stopped) {
-            Err(interrupted) => interrupted,
-            // It was asked, or nobody would be here.
-            Ok(()) => Failure::Failed(stopped),
-        }
+        self.interrupt.failure(stopped)
     }
 
     /// Copies the file's bytes into a stage of the blob store. A file that fails, or whose bytes are still being read

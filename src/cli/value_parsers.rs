@@ -14,9 +14,7 @@ use crate::model::amount::Seconds;
 use crate::model::disposition::Disposition;
 use crate::model::file::Purpose;
 use crate::model::key::Scope;
-use crate::model::media::{InvalidLinkType, InvalidMediaType, MediaType};
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
-use crate::model::name::{FileName, InvalidFileName};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
@@ -51,21 +49,6 @@ pub(super) fn link_id(text: &str) -> Result<LinkId, &'static str> {
 /// `inline` or `attachment`.
 pub(super) fn disposition(text: &str) -> Result<Disposition, &'static str> {
     Disposition::parse(text).ok_or("must be inline or attachment")
-}
-
-/// A file name, cleaned.
-pub(super) fn file_name(text: &str) -> Result<FileName, InvalidFileName> {
-    FileName::from_command_line(text)
-}
-
-/// Reads the media type of a stored file.
-pub(super) fn media_type(text: &str) -> Result<MediaType, InvalidMediaType> {
-    MediaType::parse(text)
-}
-
-/// Reads the media type of a link's own claim.
-pub(super) fn claimed_type(text: &str) -> Result<MediaType, InvalidLinkType> {
-    MediaType::parse_asked(text)
 }
 
 /// Metadata out of one JSON object of texts, or of one `KEY=VALUE` each, or of both.
@@ -113,9 +96,9 @@ pub(super) fn expect_lifetime(flag: &str, seconds: u64, links: &Links) -> Result
 /// The one key that a file holds, without the line break at its end. A file that others may read is
 /// worth a warning.
 pub(super) fn key_file(path: &Path) -> Result<String, Failure> {
-    let failed = |error: &std::io::Error| Failure::unreadable(path, error);
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    let found = file.metadata().map_err(|error| failed(&error))?;
+    let failed = |error| Failure::unreadable(path, &error);
+    let file = File::open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
     if found.is_file() && found.permissions().mode() & 0o077 != 0 {
         let path = path.display();
         tracing::warn!(
@@ -125,7 +108,7 @@ pub(super) fn key_file(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     file.take(KEY_FILE_BYTES_MAX)
         .read_to_string(&mut text)
-        .map_err(|error| failed(&error))?;
+        .map_err(failed)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::Args;
 use percent_encoding::percent_decode_str;
 
-use super::failure::Failure;
+use super::failure::{Failure, answer};
 use super::session::{Global, Logging, Session};
 use super::{pasted, standard_input, wire};
 use crate::gateway::Gateway;
@@ -63,11 +63,7 @@ impl Verify {
             verification.counts = Some(counts.into());
         }
         session.output.one(&verification)?;
-        if verification.valid {
-            Ok(())
-        } else {
-            Err(Failure::Said)
-        }
+        answer(verification.valid)
     }
 
     /// Returns the verdict on a download with this text as its link.

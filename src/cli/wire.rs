@@ -161,8 +161,7 @@ impl Show for Link {
     }
 }
 
-/// The verdict on a link, and its reason. Parts of the link that cannot be read are `None`. What cannot be read of it
-/// is `None`.
+/// The verdict on a link, and its reason. Parts of the link that cannot be read are `None`.
 #[derive(Serialize)]
 pub(super) struct Verification {
     pub(super) valid: bool,
@@ -284,7 +283,7 @@ impl Show for DerivedKey<'_> {
 }
 
 /// An organization, a space or a folder.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct TenancyEntry {
     organization_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,10 +299,8 @@ impl From<&Organization> for TenancyEntry {
     fn from(organization: &Organization) -> Self {
         Self {
             organization_id: organization.id.to_string(),
-            space_id: None,
-            folder_id: None,
             name: organization.name.clone(),
-            members: None,
+            ..Self::default()
         }
     }
 }
@@ -313,9 +310,8 @@ impl From<&Space> for TenancyEntry {
         Self {
             organization_id: space.organization.to_string(),
             space_id: Some(space.id.to_string()),
-            folder_id: None,
             name: space.name.clone(),
-            members: None,
+            ..Self::default()
         }
     }
 }
@@ -325,10 +321,10 @@ impl From<&Folder> for TenancyEntry {
         let members = folder.members.iter();
         Self {
             organization_id: folder.organization.to_string(),
-            space_id: None,
             folder_id: Some(folder.id.to_string()),
             name: folder.name.clone(),
             members: Some(members.map(ToString::to_string).collect()),
+            ..Self::default()
         }
     }
 }

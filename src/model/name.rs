@@ -45,14 +45,14 @@ impl FileName {
     /// # Errors
     /// [`InvalidFileName`] if no cleaning leaves this text.
     pub fn from_catalogue(text: &str) -> Result<Self, InvalidFileName> {
-        if text.contains('/') || text.contains(hidden) {
+        if text.contains('/') || text.contains(is_hidden) {
             return Err(InvalidFileName);
         }
         Self::measured(text.into())
     }
 
     fn clean(text: &str) -> Result<Self, InvalidFileName> {
-        let seen = text.chars().filter(|c| !hidden(*c));
+        let seen = text.chars().filter(|c| !is_hidden(*c));
         // One more is too many already, however long the text is.
         let composed: String = seen.nfc().take(FILE_NAME_CHARS_MAX + 1).collect();
         Self::measured(composed.into())
@@ -91,8 +91,9 @@ impl FileName {
     }
 }
 
-/// Control characters, and the marks that make text run the other way: neither is seen, both mislead.
-fn hidden(c: char) -> bool {
+/// Returns whether this is a control character, or a mark that makes text run the other way: neither is seen, both
+/// mislead.
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -32,7 +32,6 @@ const EXCEPTIONS: &[(&[&str], &str)] = &[
         ],
         "the macro of the calls is misplaced in the port, and some statements are among the quota's",
     ),
-    (&["cli/failure", "cli/output"], "one misplaced function"),
     (
         &[
             "sign/derived",
