@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::config::{Config, ConfigError, Flag, LogFormat, LogLevel, Setting, Vars};
+use crate::config::{Config, ConfigError, Flag, LogFormat, Setting, Vars};
 use crate::gateway::Gateway;
 use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
@@ -183,17 +183,11 @@ fn start_log(config: &Config, logging: Logging) -> std::io::Result<LogGuard> {
         LogFormat::Text => Format::Text,
         LogFormat::Json => Format::Json,
     };
-    let level = match config.log.level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
+    let level = match logging {
+        Logging::Configured => config.log.level,
+        Logging::Warnings => config.log.level.min(Level::WARN),
     };
-    match logging {
-        Logging::Configured => telemetry::init(format, level),
-        Logging::Warnings => telemetry::init(format, level.min(Level::WARN)),
-    }
+    telemetry::init(format, level)
 }
 
 /// Fails with the command that makes the organization, if there is none of this id.

@@ -24,6 +24,8 @@ mod url;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use tracing::Level;
+
 use crate::blob::disk::Readers;
 use crate::blob::s3::{Ambient, Bucket};
 use crate::catalog::postgres::Address;
@@ -35,13 +37,13 @@ use crate::web::original_link::VerifyHeader;
 use crate::web::strict_transport::StrictTransport;
 
 use parse::{
-    absolute_paths, boolean, bytes, count, host_names, listeners, optional_address, optional_bytes,
-    optional_path, origins,
+    absolute_paths, address, boolean, bytes, count, header, host_names, identifier, listeners,
 };
 use parse::{
-    number_word, optional_bucket, optional_database, optional_header, optional_hsts,
-    optional_prefix, optional_text, optional_url, path, seconds, trusted_proxies, word,
+    number_word, optional, optional_bytes, origins, path, path_of, prefix, seconds,
+    strict_transport, trusted_proxies, word,
 };
+use setting_enums::LOG_LEVELS;
 use source::Sources;
 
 pub use amounts::{bytes_of, seconds_of};
@@ -49,7 +51,7 @@ pub use keyring_text::KeyringText;
 pub use listen::Listen;
 pub use parse::LIST_ITEMS_MAX;
 pub use problem::{ConfigError, Origin};
-pub use setting_enums::{Http2, LogFormat, LogLevel, ResourcePolicy};
+pub use setting_enums::{Http2, LogFormat, ResourcePolicy};
 pub use source::{CONFIG_VARIABLE, FILE_BYTES_MAX, Flag, KEYRING_VARIABLE, VARIABLE_PREFIX, Vars};
 pub use url::{PUBLIC_BASE_URL_BYTES_MAX, PublicBaseUrl};
 
@@ -172,11 +174,11 @@ settings! {
         /// The public listeners, `ADDRESS:PORT`, `tls:ADDRESS:PORT` or `unix:PATH`; port 0 is any free one.
         listen: Vec<Listen> = "127.0.0.1:8080", listeners;
         /// Address of the private listener with health and metrics. Not set: there is none.
-        admin_listen: Option<SocketAddr> = "", optional_address;
+        admin_listen: Option<SocketAddr> = "", optional(address);
         /// Names by which operators may ask the private listener for `/metrics`, besides its address.
         admin_hosts: Vec<String> = "", host_names;
         /// The beginning of links. Not set: `http://`, or `https://`, and the first address of `listen`.
-        public_base_url: Option<PublicBaseUrl> = "", optional_url;
+        public_base_url: Option<PublicBaseUrl> = "", optional(PublicBaseUrl::parse);
         /// Directory of the catalogue, the keyring and the bytes.
         data_dir: PathBuf = "./hallpass-data", path;
         /// Addresses and networks whose `X-Forwarded-For` or `Forwarded` counts; `unix` is every Unix socket.
@@ -188,11 +190,11 @@ settings! {
         /// The most connections of one address; 0 is any number. Loopback and trusted proxies are not counted.
         connections_per_address_max: u64 = "1000", count(0, CONNECTIONS_MAX);
         /// PEM file of the certificate, and those above it, with which `tls:` listeners begin.
-        tls_certificate: Option<PathBuf> = "", optional_path;
+        tls_certificate: Option<PathBuf> = "", optional(path_of);
         /// PEM file of that certificate's private key.
-        tls_key: Option<PathBuf> = "", optional_path;
+        tls_key: Option<PathBuf> = "", optional(path_of);
         /// The header `Strict-Transport-Security` of answers over TLS. Not set: they have none.
-        hsts: Option<StrictTransport> = "", optional_hsts;
+        hsts: Option<StrictTransport> = "", optional(strict_transport);
         /// The connections that may speak HTTP/2: none, those over TLS, or also plain ones that begin with it.
         http2: Http2 = "tls", word(&Http2::WORDS);
         /// True if other processes may listen at the same addresses (`SO_REUSEPORT`).
@@ -201,7 +203,7 @@ settings! {
     /// The database of the rows.
     catalog: CatalogPlace {
         /// URL of the PostgreSQL database of the rows. Not set: an SQLite file in the data directory.
-        url: Option<Address> = "", optional_database;
+        url: Option<Address> = "", optional(Address::parse);
         /// The most connections to that database that calls use at once; two more watch it.
         connections_max: u64 = "10", count(1, CATALOG_CONNECTIONS_MAX);
     }
@@ -276,21 +278,21 @@ settings! {
         mode: Readers = "0600", word(&[("0600", Readers::Owner), ("0640", Readers::Group)]);
         /// The bucket of an S3-compatible store that keeps the bytes, and what the names of the objects begin
         /// with: `s3://BUCKET/PREFIX`. Not set: the data directory keeps them.
-        url: Option<Bucket> = "", optional_bucket;
+        url: Option<Bucket> = "", optional(Bucket::parse);
         /// The store's URL. Not set: `AWS_ENDPOINT_URL`, or AWS's own.
-        endpoint: Option<PublicBaseUrl> = "", optional_url;
+        endpoint: Option<PublicBaseUrl> = "", optional(PublicBaseUrl::parse);
         /// The store's region. Not set: `AWS_REGION`, or `us-east-1`.
-        region: Option<String> = "", optional_text;
+        region: Option<String> = "", optional(identifier);
         /// True if the bucket is named in the path of the store's URLs; else it is in their host.
         path_style: bool = "true", boolean;
         /// The id by which the store knows us. Not set: what the `AWS_` variables or the machine say.
-        access_key_id: Option<String> = "", optional_text;
+        access_key_id: Option<String> = "", optional(identifier);
         /// The file of the secret that belongs to that id.
-        secret_access_key_file: Option<PathBuf> = "", optional_path;
+        secret_access_key_file: Option<PathBuf> = "", optional(path_of);
         /// The most bytes that uploads to the store and downloads from it hold in memory at once.
         memory_max: u64 = "512MiB", bytes(STORE_MEMORY_MIN, CACHE_BYTES_MAX);
     }
-    /// The caches, in memory and of open files. 0 of anything: there is no such cache. 0 of anything: it is not.
+    /// The caches, in memory and of open files. 0 of anything: there is no such cache.
     cache: Cache {
         /// Bytes of the rows of files and API keys that are kept in memory.
         rows_bytes: u64 = "8MiB", bytes(0, CACHE_BYTES_MAX);
@@ -311,7 +313,7 @@ settings! {
     /// The signing keys.
     keyring: KeyringPlace {
         /// The file of the signing keys. Not set: `keyring.toml` in the data directory.
-        file: Option<PathBuf> = "", optional_path;
+        file: Option<PathBuf> = "", optional(path_of);
     }
     /// Proxy offload: the sender of the bytes.
     handover: Handover {
@@ -320,12 +322,12 @@ settings! {
         mode: HandoverMode = "stream", word(&HandoverMode::WORDS);
         /// The prefix of a file's path below the data directory when a proxy sends it. Not set: `/hallpass-internal`
         /// for `x-accel-redirect`, the data directory for `x-sendfile`.
-        prefix: Option<String> = "", optional_prefix;
+        prefix: Option<String> = "", optional(prefix);
     }
     /// The answers of `/verify`.
     verify: Verify {
         /// The header in which a proxy says the URL that it was asked for. Not set: there is no `/verify`.
-        header: Option<VerifyHeader> = "", optional_header;
+        header: Option<VerifyHeader> = "", optional(header);
     }
     /// The KooDrive API.
     koodrive: KooDrive {
@@ -335,14 +337,14 @@ settings! {
     /// The audit stream: who minted, downloaded, changed and revoked what.
     audit: Audit {
         /// File that each of these is appended to, one JSON object a line. Not set: nowhere.
-        file: Option<PathBuf> = "", optional_path;
+        file: Option<PathBuf> = "", optional(path_of);
     }
     /// The log, on standard error.
     log: Log {
         /// The format of a line of the log.
         format: LogFormat = "text", word(&LogFormat::WORDS);
         /// The least severe lines that are written.
-        level: LogLevel = "info", word(&LogLevel::WORDS);
+        level: Level = "info", word(&LOG_LEVELS);
     }
 }
 

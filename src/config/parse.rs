@@ -8,8 +8,6 @@ use std::path::{Path, PathBuf};
 use super::amounts::{BYTES_HINT, SECONDS_HINT, duration, size, whole};
 use super::listen::{self, Listen};
 use super::url::{PublicBaseUrl, is_plain_path};
-use crate::blob::s3::Bucket;
-use crate::catalog::postgres::Address;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
@@ -178,56 +176,32 @@ pub(super) fn listeners(given: &RawValue) -> Result<Vec<Listen>, String> {
     Ok(listeners)
 }
 
-pub(super) fn optional_address(given: &RawValue) -> Result<Option<SocketAddr>, String> {
-    optional(given, socket_address)
-}
-
-pub(super) fn optional_url(given: &RawValue) -> Result<Option<PublicBaseUrl>, String> {
-    optional(given, |text| PublicBaseUrl::parse(text).map_err(Into::into))
-}
-
-pub(super) fn optional_bucket(given: &RawValue) -> Result<Option<Bucket>, String> {
-    optional(given, |text| Bucket::parse(text).map_err(Into::into))
-}
-
 /// A word that goes into a header as it is.
-pub(super) fn optional_text(given: &RawValue) -> Result<Option<String>, String> {
-    optional(given, |text| {
-        let good = text.len() <= WORD_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
-        let hint = "must be visible ASCII without spaces, at most 128 bytes";
-        good.then(|| text.to_owned()).ok_or_else(|| hint.into())
-    })
+pub(super) fn identifier(text: &str) -> Result<String, &'static str> {
+    let good = text.len() <= WORD_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let hint = "must be visible ASCII without spaces, at most 128 bytes";
+    good.then(|| text.to_owned()).ok_or(hint)
 }
 
-/// Reads the URL of a PostgreSQL database. The error quotes nothing of it.
-pub(super) fn optional_database(given: &RawValue) -> Result<Option<Address>, String> {
-    optional(given, |text| Address::parse(text).map_err(Into::into))
+pub(super) fn header(text: &str) -> Result<VerifyHeader, &'static str> {
+    let hint = "must be the name of a header, such as X-Original-URI";
+    VerifyHeader::parse(text).ok_or(hint)
 }
 
-pub(super) fn optional_header(given: &RawValue) -> Result<Option<VerifyHeader>, String> {
-    optional(given, |text| {
-        let hint = "must be the name of a header, such as X-Original-URI";
-        VerifyHeader::parse(text).ok_or_else(|| hint.into())
-    })
-}
-
-pub(super) fn optional_hsts(given: &RawValue) -> Result<Option<StrictTransport>, String> {
-    optional(given, |text| {
-        let hint = "must be a value of Strict-Transport-Security, such as max-age=31536000; includeSubDomains";
-        StrictTransport::parse(text).ok_or_else(|| hint.into())
-    })
+pub(super) fn strict_transport(text: &str) -> Result<StrictTransport, &'static str> {
+    let hint =
+        "must be a value of Strict-Transport-Security, such as max-age=31536000; includeSubDomains";
+    StrictTransport::parse(text).ok_or(hint)
 }
 
 /// An absolute path of plain names, which means the same in a URL and on a disk.
-pub(super) fn optional_prefix(given: &RawValue) -> Result<Option<String>, String> {
-    optional(given, |text| {
-        let path = text.trim_end_matches('/');
-        if path.starts_with('/') && is_plain_path(path) {
-            Ok(path.to_owned())
-        } else {
-            Err("must be a path of plain names, such as /hallpass-internal".into())
-        }
-    })
+pub(super) fn prefix(text: &str) -> Result<String, &'static str> {
+    let path = text.trim_end_matches('/');
+    if path.starts_with('/') && is_plain_path(path) {
+        Ok(path.to_owned())
+    } else {
+        Err("must be a path of plain names, such as /hallpass-internal")
+    }
 }
 
 /// `true` or `false`, as a word or as TOML's own.
@@ -295,11 +269,7 @@ pub(super) fn origins(given: &RawValue) -> Result<Origins, String> {
 }
 
 pub(super) fn path(given: &RawValue) -> Result<PathBuf, String> {
-    path_of(given.text()?)
-}
-
-pub(super) fn optional_path(given: &RawValue) -> Result<Option<PathBuf>, String> {
-    optional(given, path_of)
+    Ok(path_of(given.text()?)?)
 }
 
 pub(super) fn absolute_paths(given: &RawValue) -> Result<Vec<PathBuf>, String> {
@@ -314,24 +284,24 @@ pub(super) fn absolute_paths(given: &RawValue) -> Result<Vec<PathBuf>, String> {
     given.items()?.into_iter().map(absolute).collect()
 }
 
-/// The empty text stands for "not set", so that a later source can take back what an earlier one set.
-fn optional<T>(
-    given: &RawValue,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, String> {
-    match given.text()? {
+/// Returns a parser of a setting that need not be set, from one of texts. The empty text stands for "not set", so that
+/// a later source can take back what an earlier one set.
+pub(super) fn optional<T>(
+    parse: impl Fn(&str) -> Result<T, &'static str>,
+) -> impl Fn(&RawValue) -> Result<Option<T>, String> {
+    move |given| match given.text()? {
         "" => Ok(None),
-        text => parse(text).map(Some),
+        text => Ok(Some(parse(text)?)),
     }
 }
 
-fn socket_address(text: &str) -> Result<SocketAddr, String> {
-    listen::address(text).ok_or_else(|| ADDRESS_HINT.into())
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    listen::address(text).ok_or(ADDRESS_HINT)
 }
 
-fn path_of(text: &str) -> Result<PathBuf, String> {
+pub(super) fn path_of(text: &str) -> Result<PathBuf, &'static str> {
     if text.is_empty() || text.contains('\0') {
-        return Err("must be a path".into());
+        return Err("must be a path");
     }
     Ok(text.into())
 }

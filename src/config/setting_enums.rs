@@ -1,10 +1,11 @@
 //! Settings that are one word of a few.
 
+use tracing::Level;
+
 /// The sites that may embed the bytes (Fetch standard, "Cross-Origin-Resource-Policy header").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResourcePolicy {
     /// Every site.
-    #[default]
     CrossOrigin,
     /// Sites of the gateway's own registrable domain.
     SameSite,
@@ -30,12 +31,11 @@ impl ResourcePolicy {
 }
 
 /// The connections that speak HTTP/2 besides HTTP/1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http2 {
     /// Nowhere.
     Off,
     /// On TLS listeners, with clients that choose it in the handshake.
-    #[default]
     Tls,
     /// Plain listeners, too, with clients that begin with its preface.
     On,
@@ -47,10 +47,9 @@ impl Http2 {
 }
 
 /// The format of a line of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// For a person.
-    #[default]
     Text,
     /// One JSON object a line.
     Json,
@@ -60,28 +59,11 @@ impl LogFormat {
     pub(super) const WORDS: [(&str, Self); 2] = [("text", Self::Text), ("json", Self::Json)];
 }
 
-/// The severity of a line of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Something failed that should not.
-    Error,
-    /// Something may soon fail.
-    Warn,
-    /// Events that an operator wants to see on an ordinary day.
-    #[default]
-    Info,
-    /// Details that help to find a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    pub(super) const WORDS: [(&str, Self); 5] = [
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-    ];
-}
+/// The levels of the log, from the most severe lines on.
+pub(super) const LOG_LEVELS: [(&str, Level); 5] = [
+    ("error", Level::ERROR),
+    ("warn", Level::WARN),
+    ("info", Level::INFO),
+    ("debug", Level::DEBUG),
+    ("trace", Level::TRACE),
+];

@@ -24,6 +24,12 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The key that a problem names where a whole file cannot be read.
 const WHOLE_FILE: &str = "configuration file";
 
+/// The number of letters of a known name that may be wrong, missing or too many for it to be suggested.
+const SLIPS_MAX: usize = 2;
+
+/// The most bytes of an unknown name that are compared with known ones.
+const COMPARED_BYTES_MAX: usize = 100;
+
 /// The environment, handed in so that a test can have one of its own.
 pub trait Vars {
     /// Every variable, in any order. Those of other programs are passed over.
@@ -248,34 +254,15 @@ fn read_table(path: &Path) -> Result<toml::Table, String> {
     })
 }
 
-/// Says that a name is not known, and which known one is a slip or two away from it.
+/// Says that a name is not known, and which known one is a slip or two away from it. Of a long name only the beginning
+/// is compared.
 fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let near = known.map(|known| (distance(name, known), known));
+    let (name, _) = name.split_at(name.floor_char_boundary(COMPARED_BYTES_MAX));
+    let near = known.map(|known| (strsim::levenshtein(name, known), known));
     match near.min().filter(|(slips, _)| *slips <= SLIPS_MAX) {
         Some((_, known)) => format!("unknown {kind}; did you mean {known}?"),
         None => format!("unknown {kind}"),
     }
-}
-
-/// The number of letters of a known name that may be wrong, missing or too many for it to be suggested.
-const SLIPS_MAX: usize = 2;
-
-/// Returns the Levenshtein distance, row by row. Bounded: of a longer name only the beginning is compared.
-#[expect(clippy::expect_used, reason = "a row has at least one column")]
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (i, a) in one.chars().take(100).enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (pair, b) in row.windows(2).zip(other.chars()) {
-            let [diagonal, above] = pair else { break };
-            let replaced = diagonal + usize::from(a != b);
-            left = replaced.min(above + 1).min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().expect("a column")
 }
 
 #[cfg(test)]
@@ -283,16 +270,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_count_slips() {
-        for (one, other, slips) in [
-            ("", "", 0),
-            ("", "abc", 3),
-            ("abc", "", 3),
-            ("lifetime", "lifetme", 1),
-            ("listen", "silent", 4),
-            ("kitten", "sitting", 3),
+    fn only_names_a_slip_or_two_away_are_suggested() {
+        for (name, known, is_near) in [
+            ("lifetme", "lifetime", true),
+            ("lfietime", "lifetime", true),
+            ("", "abc", false),
+            ("silent", "listen", false),
+            (&"é".repeat(1_000), "listen", false),
         ] {
-            assert_eq!(distance(one, other), slips, "{one} {other}");
+            let said = unknown("key", name, [known].into_iter());
+            assert_eq!(said.contains(known), is_near, "{name} {known}");
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use hallpass::blob::disk::Readers;
-use hallpass::config::{Config, KEYS, Listen, LogFormat, LogLevel, Origin};
+use hallpass::config::{Config, KEYS, Listen, LogFormat, Origin};
 
+use hallpass::telemetry::Level;
 use hallpass::web::cors::Origins;
 use hallpass::web::handover::HandoverMode;
 
@@ -239,7 +240,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.koodrive.date_skew_secs, 0);
     assert_eq!(
         (config.log.format, config.log.level),
-        (LogFormat::Text, LogLevel::Info)
+        (LogFormat::Text, Level::INFO)
     );
     assert_eq!(config.blobs.mode, Readers::Owner);
     assert_eq!(config.blobs.url, None);
