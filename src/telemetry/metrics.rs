@@ -108,7 +108,7 @@ struct MetricShard {
     downloads: [AtomicU64; Outcome::COUNT],
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     micros: AtomicU64,
@@ -138,13 +138,8 @@ impl Metrics {
     pub fn note_answered(&self, route: Route, status: u16) {
         let place = STATUSES.binary_search_by_key(&status, |(known, _)| *known);
         let place = place.unwrap_or(STATUSES.len());
-        add(
-            self.shard()
-                .requests
-                .get(route as usize)
-                .and_then(|of| of.get(place)),
-            1,
-        );
+        let of_route = self.shard().requests.get(route as usize);
+        add(of_route.and_then(|of| of.get(place)), 1);
     }
 
     /// Notes the time to first byte: from a request's head until the first byte of its answer's body was handed to the
@@ -244,8 +239,8 @@ impl MetricShard {
     fn new() -> Self {
         Self {
             requests: std::array::from_fn(|_| zeros()),
-            durations: std::array::from_fn(|_| Histogram::new()),
-            first_bytes: std::array::from_fn(|_| Histogram::new()),
+            durations: Default::default(),
+            first_bytes: Default::default(),
             bytes_sent: zeros(),
             downloads_begun: AtomicU64::new(0),
             downloads: zeros(),
@@ -254,13 +249,6 @@ impl MetricShard {
 }
 
 impl Histogram {
-    fn new() -> Self {
-        Self {
-            buckets: zeros(),
-            micros: AtomicU64::new(0),
-        }
-    }
-
     fn note(&self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let place = BOUNDS.partition_point(|bound| *bound < micros);

@@ -1,6 +1,5 @@
 //! An event of the audit stream, and the line that it becomes.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -102,20 +101,12 @@ impl Event<'_> {
     }
 }
 
-/// A time with its milliseconds, in UTC.
-struct Rfc3339(Timestamp);
-
-impl fmt::Display for Rfc3339 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3}", self.0)
-    }
-}
-
+/// Writes a time with its milliseconds, in UTC.
 fn rfc3339<S: Serializer>(millis: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     let millis = i64::try_from(*millis).unwrap_or(i64::MAX);
     // A clock beyond the year 9999 says the last moment that has a name.
     let time = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-    serializer.collect_str(&Rfc3339(time))
+    serializer.collect_str(&format_args!("{time:.3}"))
 }
 
 #[cfg(test)]

@@ -136,11 +136,8 @@ impl Metrics {
                 }
             }
         }
-        Family {
-            name: "hallpass_requests",
-            help: "Requests that were answered",
-            numbers: Numbers::Counter(numbers),
-        }
+        let numbers = Numbers::Counter(numbers);
+        Family::new("hallpass_requests", "Requests that were answered", numbers)
     }
 
     fn histogram(
@@ -168,12 +165,7 @@ impl Metrics {
                 numbers.push((vec![("route", route.label())], took));
             }
         }
-        let numbers = Numbers::Histogram(numbers);
-        Family {
-            name,
-            help,
-            numbers,
-        }
+        Family::new(name, help, Numbers::Histogram(numbers))
     }
 }
 

@@ -52,6 +52,15 @@ pub struct Durations {
 }
 
 impl Family {
+    /// A family of these numbers.
+    pub fn new(name: &'static str, help: &'static str, numbers: Numbers) -> Self {
+        Self {
+            name,
+            help,
+            numbers,
+        }
+    }
+
     /// A family of counters with one label.
     pub fn counters(
         name: &'static str,
@@ -59,12 +68,7 @@ impl Family {
         label: &'static str,
         values: impl IntoIterator<Item = (&'static str, u64)>,
     ) -> Self {
-        let numbers = Numbers::Counter(labelled(label, values));
-        Self {
-            name,
-            help,
-            numbers,
-        }
+        Self::new(name, help, Numbers::Counter(labelled(label, values)))
     }
 
     /// A family of gauges with one label.
@@ -74,32 +78,17 @@ impl Family {
         label: &'static str,
         values: impl IntoIterator<Item = (&'static str, u64)>,
     ) -> Self {
-        let numbers = Numbers::Gauge(labelled(label, values));
-        Self {
-            name,
-            help,
-            numbers,
-        }
+        Self::new(name, help, Numbers::Gauge(labelled(label, values)))
     }
 
     /// Returns a family of one counter.
     pub fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
-        let numbers = Numbers::Counter(vec![(Labels::new(), value)]);
-        Self {
-            name,
-            help,
-            numbers,
-        }
+        Self::new(name, help, Numbers::Counter(vec![(Labels::new(), value)]))
     }
 
     /// Returns a family of one gauge.
     pub fn gauge(name: &'static str, help: &'static str, value: u64) -> Self {
-        let numbers = Numbers::Gauge(vec![(Labels::new(), value)]);
-        Self {
-            name,
-            help,
-            numbers,
-        }
+        Self::new(name, help, Numbers::Gauge(vec![(Labels::new(), value)]))
     }
 }
 
@@ -113,6 +102,9 @@ fn labelled(
 
 /// The families as text, in the format that `accept` asks for, and its media type.
 pub fn text(families: Vec<Family>, accept: &str) -> (String, &'static str) {
+    let is_counter = |family: &&Family| matches!(family.numbers, Numbers::Counter(_));
+    let counters = families.iter().filter(is_counter);
+    let counters: Vec<&'static str> = counters.map(|family| family.name).collect();
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Scrape(families)));
     let mut text = String::new();
@@ -121,40 +113,22 @@ pub fn text(families: Vec<Family>, accept: &str) -> (String, &'static str) {
     if accept.contains(OPEN_METRICS_ACCEPTED) {
         (text, OPEN_METRICS)
     } else {
-        (plain(&text), PLAIN)
+        (plain(text, &counters), PLAIN)
     }
 }
 
 /// The older format, in which a counter's family has the name of its numbers, and there is no end mark.
-fn plain(text: &str) -> String {
-    let mut families: Vec<String> = Vec::new();
-    for family in text.split_inclusive('\n') {
-        if family.starts_with("# HELP ") {
-            families.push(String::new());
-        }
-        if let Some(last) = families.last_mut()
-            && family != "# EOF\n"
-        {
-            last.push_str(family);
+fn plain(mut text: String, counters: &[&str]) -> String {
+    for name in counters {
+        for comment in ["# HELP", "# TYPE"] {
+            let (family, numbers) = (
+                format!("{comment} {name} "),
+                format!("{comment} {name}_total "),
+            );
+            text = text.replacen(&family, &numbers, 1);
         }
     }
-    let renamed = |family: String| {
-        let name = family.split(' ').nth(2).unwrap_or_default().to_owned();
-        if !family.contains(&format!("# TYPE {name} counter\n")) {
-            return family;
-        }
-        let family = family.replacen(
-            &format!("# HELP {name} "),
-            &format!("# HELP {name}_total "),
-            1,
-        );
-        family.replacen(
-            &format!("# TYPE {name} "),
-            &format!("# TYPE {name}_total "),
-            1,
-        )
-    };
-    families.into_iter().map(renamed).collect()
+    text.replacen("# EOF\n", "", 1)
 }
 
 /// The families of one scrape.
