@@ -1,7 +1,8 @@
 //! The blob store: it keeps the bytes of files.
 //!
-//! This file is the port: its traits, their contract, and their errors. It names no adapter's type. Three adapters
-//! stand behind it, [`memory`], [`disk`] and [`s3`], and `contract.rs` is the one suite that all must pass.
+//! This file is the port: its traits, their contract, and their errors. It names no adapter's type. Two adapters
+//! stand behind it, [`disk`] and [`s3`], and a third one, in memory, for tests; `contract.rs` is the one suite that all
+//! must pass.
 
 use std::fmt;
 use std::fs::File;
@@ -23,9 +24,11 @@ mod content;
 #[cfg(test)]
 mod contract;
 pub mod disk;
+#[cfg(test)]
 pub mod memory;
 mod read;
 pub mod s3;
+mod staged;
 
 pub use read::Stamp;
 

@@ -23,6 +23,11 @@ impl UnixSeconds {
         }
     }
 
+    /// Returns the time of a signed number of seconds. One before 1970 or past eleven digits is cut to that bound.
+    pub fn clamped(seconds: i64) -> Self {
+        Self::EPOCH.plus(u64::try_from(seconds).unwrap_or(0))
+    }
+
     /// Seconds since 1970-01-01T00:00:00Z.
     pub const fn get(self) -> u64 {
         self.0

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 
-use hallpass::blob;
+use hallpass::blob::disk::{Disk, Readers};
 use hallpass::catalog::quota::Quota;
 use hallpass::catalog::sqlite::Sqlite;
 use hallpass::gateway::clock::ManualClock;
@@ -43,7 +43,7 @@ async fn gateway(directory: &Path) -> Gateway {
         limits: limits::Settings::default(),
         quota: Quota::default(),
     };
-    let blobs = blob::memory::MemoryBlobs::new(|| at(NOW));
+    let blobs = Disk::open(directory, &[], Readers::Owner).unwrap();
     let clock = Arc::new(ManualClock::at(NOW * 1_000));
     let catalog = Sqlite::open(&directory.join("catalogue.sqlite3")).await;
     Gateway::new(

@@ -43,7 +43,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
 /// The ports of two layers, and their adapters.
 const ADAPTERS: &[(&str, &[&str])] = &[
     ("blob", &["disk", "memory", "s3"]),
-    ("catalog", &["memory", "postgres", "sql", "sqlite"]),
+    ("catalog", &["postgres", "sql", "sqlite"]),
 ];
 
 /// The classes of what is left to do.

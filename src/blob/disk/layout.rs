@@ -14,7 +14,7 @@ use super::beneath_root::{self, Unfit};
 use super::failed;
 use crate::blob::{Blob, BlobError};
 use crate::model::id::BlobKey;
-use crate::model::time::{UNIX_SECONDS_MAX, UnixSeconds};
+use crate::model::time::UnixSeconds;
 
 const LISTING: &str = "listing blobs";
 const PLACING: &str = "putting a blob into its place";
@@ -254,11 +254,8 @@ fn append(
         }
         match statat(directory, key.to_string(), AtFlags::SYMLINK_NOFOLLOW) {
             Ok(seen) if FileType::from_raw_mode(seen.st_mode) == FileType::RegularFile => {
-                // A time before 1970 or past our bound is cut to it: it is only compared.
-                let at = u64::try_from(seen.st_mtime)
-                    .unwrap_or(0)
-                    .min(UNIX_SECONDS_MAX);
-                found.push((key, UnixSeconds::EPOCH.plus(at)));
+                // It is only compared.
+                found.push((key, UnixSeconds::clamped(seen.st_mtime)));
             }
             // Something else of that name, or removed just now.
             Ok(_) | Err(Errno::NOENT) => {}

@@ -4,7 +4,7 @@
 //! ends. So any process may sweep while any other writes, and nobody's clock is asked.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,12 +12,13 @@ use bytes::{Bytes, BytesMut};
 use rustix::fs::{AtFlags, OFlags, RenameFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::fs::{fstatvfs, futimens, openat, renameat_with, unlinkat};
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::beneath_root::{self, Unfit};
 use super::{Directories, failed};
 use crate::blob::blocking::blocking;
 use crate::blob::content::ContentHasher;
+use crate::blob::staged::{Hand, WRITING, begin};
 use crate::blob::{BlobError, BlobFuture, Staged, StoredBlob};
 use crate::model::digest::Sha256Digest;
 use crate::model::id::BlobKey;
@@ -28,7 +29,6 @@ use crate::model::text::DetectedText;
 /// 52 MB.
 const GATHERED_BYTES_MAX: usize = 256 * 1024;
 
-const WRITING: &str = "writing a blob";
 const PROBING: &str = "trying to write a blob";
 const SWEEPING: &str = "sweeping stages";
 
@@ -42,15 +42,6 @@ pub(super) struct DiskStage {
     hasher: Hand<ContentHasher>,
     /// True as long as every call ran to its end and was good.
     sound: bool,
-}
-
-/// The holder of a thing that bytes go through in order.
-enum Hand<T> {
-    Ours(T),
-    /// A thread in the background, which gives it back.
-    Away(JoinHandle<Result<T, BlobError>>),
-    /// Nobody: an operation on it failed, or the stage was committed.
-    Gone,
 }
 
 /// A locked file in `blobs/stage/`, and the state of its writing. Dropped before it was published, it removes
@@ -87,25 +78,20 @@ impl DiskStage {
             let part = chunk.split_to(room.min(chunk.len()));
             self.gathered.extend_from_slice(&part);
             if self.gathered.len() == GATHERED_BYTES_MAX {
-                let (pen, mut hasher) = self.take_both().await?;
+                self.await_both().await?;
+                let pen = self.pen.take()?;
                 let full = self.swap_gathered();
-                let written = full.clone();
-                self.pen = Hand::Away(spawn_blocking(move || pen.write(&written)));
-                self.hasher = Hand::Away(spawn_blocking(move || {
-                    hasher.update(&full);
-                    Ok(hasher)
-                }));
+                self.hasher.hash(full.clone())?;
+                self.pen = Hand::Away(spawn_blocking(move || pen.write(&full)));
             }
         }
         Ok(())
     }
 
-    /// Takes pen and hasher, once their work in the background is done. Dropped while it waits,
-    /// it leaves both where they were.
-    async fn take_both(&mut self) -> Result<(Pen, ContentHasher), BlobError> {
+    /// Waits until pen and hasher are back from the background. Dropped while it waits, it leaves both where they were.
+    async fn await_both(&mut self) -> Result<(), BlobError> {
         self.hasher.come_back().await?;
-        self.pen.come_back().await?;
-        Ok((self.pen.take()?, self.hasher.take()?))
+        self.pen.come_back().await
     }
 
     /// Takes the gathered bytes. The next ones are gathered in the buffer before, if nobody reads that any more.
@@ -118,46 +104,12 @@ impl DiskStage {
         self.handed_out = full.clone();
         full
     }
-
-    /// Marks the stage as unsound until the call ran to its end: one that was dropped on its way may
-    /// have taken a part of its chunk.
-    fn begin(&mut self) -> Result<(), BlobError> {
-        if std::mem::replace(&mut self.sound, false) {
-            Ok(())
-        } else {
-            let earlier = io::Error::other("an earlier write failed or was given up");
-            Err(failed(WRITING)(earlier))
-        }
-    }
-}
-
-impl<T> Hand<T> {
-    /// Waits until it is back. Dropped while it waits, it changes nothing.
-    async fn come_back(&mut self) -> Result<(), BlobError> {
-        if let Self::Away(task) = self {
-            let done = task.await;
-            *self = Self::Gone;
-            let back = done.map_err(|never_ended| failed(WRITING)(io::Error::other(never_ended)));
-            *self = Self::Ours(back.flatten()?);
-        }
-        Ok(())
-    }
-
-    /// Takes it, if it is here.
-    fn take(&mut self) -> Result<T, BlobError> {
-        match std::mem::replace(self, Self::Gone) {
-            Self::Ours(thing) => Ok(thing),
-            Self::Away(_) | Self::Gone => {
-                Err(failed(WRITING)(io::Error::other("the stage is spent")))
-            }
-        }
-    }
 }
 
 impl Staged for DiskStage {
     fn write(&mut self, chunk: Bytes) -> BlobFuture<'_, ()> {
         Box::pin(async move {
-            self.begin()?;
+            begin(&mut self.sound)?;
             self.gather(chunk).await?;
             self.sound = true;
             Ok(())
@@ -166,8 +118,9 @@ impl Staged for DiskStage {
 
     fn commit(mut self: Box<Self>) -> BlobFuture<'static, StoredBlob> {
         Box::pin(async move {
-            self.begin()?;
-            let (pen, mut hasher) = self.take_both().await?;
+            begin(&mut self.sound)?;
+            self.await_both().await?;
+            let (pen, mut hasher) = (self.pen.take()?, self.hasher.take()?);
             let rest = std::mem::take(&mut self.gathered);
             blocking("committing a blob", move || {
                 hasher.update(&rest);

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential};
@@ -64,6 +64,11 @@ pub(super) fn connect(
         .with_timeout_disabled()
         .with_pool_max_idle_per_host(IDLE_MAX)
         .with_read_timeout(SENT_WITHIN);
+    // The client makes no request again by itself, nor asks twice for credentials: `retry.rs` does.
+    let no_retries = RetryConfig {
+        max_retries: 0,
+        ..RetryConfig::default()
+    };
     let mut builder = AmazonS3Builder::new();
     let ambient = settings.ambient.pairs();
     // Those are in `StoreSettings::endpoint_url`.
@@ -80,7 +85,7 @@ pub(super) fn connect(
         .with_region(region.unwrap_or(REGION))
         .with_virtual_hosted_style_request(!settings.path_style)
         .with_disable_bulk_delete(true)
-        .with_retry(no_retries())
+        .with_retry(no_retries)
         .with_client_options(options.clone());
     let endpoint = settings.endpoint_url().map_err(|why| BlobError::Io {
         doing: OPENING,
@@ -130,14 +135,6 @@ fn part_bytes(size_max: u64) -> usize {
     usize::try_from(wanted).unwrap_or(usize::MAX)
 }
 
-/// The client makes no request again by itself, nor asks twice for credentials: `retry.rs` does.
-fn no_retries() -> RetryConfig {
-    RetryConfig {
-        max_retries: 0,
-        ..RetryConfig::default()
-    }
-}
-
 impl SecretFile {
     fn open(id: &str, path: PathBuf) -> Result<Self, BlobError> {
         let read = read_secret(id, &path).map_err(|source| BlobError::Refused {
@@ -156,14 +153,13 @@ impl SecretFile {
         })
     }
 
-    fn kept(&self) -> (Arc<AwsCredential>, Instant) {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        (Arc::clone(&read.0), read.1)
+    fn lock(&self) -> MutexGuard<'_, (Arc<AwsCredential>, Instant)> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The secret as it is in the file now, or was when that could last be read.
     async fn current(&self) -> Arc<AwsCredential> {
-        let (kept, since) = self.kept();
+        let (kept, since) = self.lock().clone();
         if since.elapsed() < SECRET_AGE_MAX {
             return kept;
         }
@@ -177,8 +173,7 @@ impl SecretFile {
                 kept
             }
         };
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        *read = (Arc::clone(&now), Instant::now());
+        *self.lock() = (Arc::clone(&now), Instant::now());
         now
     }
 }
@@ -260,7 +255,7 @@ mod tests {
         }
         write(&path, "very-secret\n").unwrap();
         let good = SecretFile::open("id", path.clone()).unwrap();
-        assert_eq!(good.kept().0.secret_key, "very-secret");
+        assert_eq!(good.lock().0.secret_key, "very-secret");
         assert_eq!(format!("{good:?}"), "SecretFile(..)");
         set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         assert_eq!(why(&path), "it must be readable for its owner alone");

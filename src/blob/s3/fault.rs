@@ -49,8 +49,7 @@ pub(super) fn late(doing: &'static str, within: Duration) -> BlobError {
 /// Returns whether the store says that an object is not there. It says the same status of a bucket that is not, in
 /// which case nothing at all is known of the object.
 pub(super) fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::NotFound { .. })
-        && code_of(&error.to_string()).is_none_or(|code| code != "NoSuchBucket")
+    matches!(error, Error::NotFound { .. }) && code_of(&error.to_string()) != Some("NoSuchBucket")
 }
 
 /// Returns whether the store does not know the condition (501).
@@ -94,11 +93,8 @@ fn code_of(text: &str) -> Option<&str> {
 /// The rest may hold what was signed.
 fn brief(text: &str, code: Option<&str>) -> String {
     let own = text.split('<').next().unwrap_or_default();
-    let mut end = own.len().min(TEXT_BYTES_MAX);
-    while !own.is_char_boundary(end) {
-        end -= 1;
-    }
-    let own = own.get(..end).unwrap_or_default().trim_end();
+    let (own, _) = own.split_at(own.floor_char_boundary(TEXT_BYTES_MAX));
+    let own = own.trim_end();
     format!("{own} {}", code.unwrap_or_default())
         .trim_end()
         .to_owned()

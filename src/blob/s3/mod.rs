@@ -336,14 +336,8 @@ fn stuck(doing: &'static str) -> BlobError {
 /// Returns the time at which an object was committed, at the latest. Some stores say of one that was made of parts when
 /// that was begun; their tags have a dash in them.
 fn committed_at(object: &ObjectMeta) -> UnixSeconds {
-    let at = seconds(object.last_modified.timestamp());
+    // It is only compared.
+    let at = UnixSeconds::clamped(object.last_modified.timestamp());
     let is_of_parts = object.e_tag.as_ref().is_some_and(|tag| tag.contains('-'));
     at.plus(if is_of_parts { UPLOAD_SECONDS_MAX } else { 0 })
-}
-
-/// A time before 1970 or past our bound is cut to it: it is only compared.
-fn seconds(timestamp: i64) -> UnixSeconds {
-    let max = crate::model::time::UNIX_SECONDS_MAX;
-    let at = u64::try_from(timestamp).unwrap_or(0).min(max);
-    UnixSeconds::EPOCH.plus(at)
 }

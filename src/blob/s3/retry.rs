@@ -74,24 +74,6 @@ impl Shared {
         let _permit = self.permit(doing).await?;
         retried(doing, ANSWER_WITHIN, request).await
     }
-
-    /// Makes a request again where it failed for now, or was not answered `within` this time, as long as `retry` has a
-    /// try left.
-    ///
-    /// # Errors
-    /// [`BlobError::Unavailable`] where no answer came in time; the inner error is the store's own.
-    pub(super) async fn send<T, F>(
-        &self,
-        doing: &'static str,
-        within: Duration,
-        retry: &mut Retry,
-        mut request: impl FnMut() -> F,
-    ) -> Answer<T>
-    where
-        F: Future<Output = Result<T, Error>>,
-    {
-        retry.run(|| in_time(doing, within, request())).await
-    }
 }
 
 /// Makes a request again where it failed for now. All tries together must be answered `within` this time; where the

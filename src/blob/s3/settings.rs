@@ -118,8 +118,8 @@ impl StoreSettings {
     }
 
     fn store_url(&self) -> Option<&str> {
-        let said = ENDPOINTS.iter().find_map(|name| self.ambient.get(name));
-        let url = self.endpoint.as_deref().or(said)?;
+        let ambient = self.ambient.endpoint();
+        let url = self.endpoint.as_deref().or(ambient)?;
         Some(url.trim_end_matches('/'))
     }
 }
@@ -184,8 +184,7 @@ impl Ambient {
 
     /// The store's URL, where these variables name one.
     pub fn endpoint(&self) -> Option<&str> {
-        let named = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-        named.into_iter().find_map(|name| self.get(name))
+        ENDPOINTS.iter().find_map(|name| self.get(name))
     }
 
     pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {

@@ -9,15 +9,16 @@ use bytes::{Bytes, BytesMut};
 use object_store::multipart::{MultipartStore as _, PartId};
 use object_store::path::Path;
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use super::fault::fault;
 use super::memory_budget::{FIRST_BYTES, MemoryPermit, held};
 use super::retry::{Retry, in_time, may_pass};
 use super::uploads::UPLOAD_SECONDS_MAX;
-use super::write::{COMMITTING, WRITING, taken};
+use super::write::{COMMITTING, taken};
 use super::{SENT_WITHIN, Shared};
 use crate::blob::content::ContentHasher;
+use crate::blob::staged::{Hand, WRITING, begin, unwritten};
 use crate::blob::{BlobError, BlobFuture, Staged, StoredBlob};
 use crate::model::digest::hex;
 use crate::model::id::BlobKey;
@@ -35,18 +36,10 @@ pub(super) struct S3Stage {
     /// Time at which that was taken.
     since: Instant,
     size: u64,
-    hasher: Hasher,
+    hasher: Hand<ContentHasher>,
     parts: UploadParts,
     /// True as long as every call ran to its end and was good.
     sound: bool,
-}
-
-/// The holder of the hasher.
-enum Hasher {
-    Ours(ContentHasher),
-    /// A thread in the background, which gives it back.
-    Away(JoinHandle<ContentHasher>),
-    Gone,
 }
 
 /// An upload in parts, from the first full one on. Dropped before it was completed, it is aborted.
@@ -72,7 +65,7 @@ enum Id {
 impl S3Stage {
     pub(super) fn new(shared: Arc<Shared>, key: BlobKey) -> Result<Self, BlobError> {
         let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(|error| failed(error.into()))?;
+        getrandom::fill(&mut random).map_err(|error| unwritten(error.into()))?;
         Ok(Self {
             key,
             begun: (shared.now)(),
@@ -80,7 +73,7 @@ impl S3Stage {
             budget: (0, None),
             since: Instant::now(),
             size: 0,
-            hasher: Hasher::Ours(ContentHasher::default()),
+            hasher: Hand::Ours(ContentHasher::default()),
             parts: UploadParts {
                 shared: Arc::clone(&shared),
                 path: shared.path(key),
@@ -151,61 +144,38 @@ impl S3Stage {
     async fn send_gathered(&mut self) -> Result<(), BlobError> {
         if (self.shared.now)().since(self.begun) > UPLOAD_SECONDS_MAX {
             let why = io::Error::new(io::ErrorKind::TimedOut, "it took more than a day");
-            return Err(failed(why));
+            return Err(unwritten(why));
         }
         self.parts.begin().await?;
         self.parts.settle().await?;
-        let mut hasher = self.hasher.take().await?;
+        self.hasher.come_back().await?;
         let part = self.take_gathered();
-        let hashed = part.clone();
-        self.hasher = Hasher::Away(spawn_blocking(move || {
-            hasher.update(&hashed);
-            hasher
-        }));
+        self.hasher.hash(part.clone())?;
         self.parts.send(part)
     }
 
     /// Puts all in one request.
-    async fn put(&mut self) -> Result<ContentHasher, BlobError> {
-        let mut hasher = self.hasher.take().await?;
+    async fn put(&mut self) -> Result<(), BlobError> {
         let bytes = self.take_gathered();
-        let hashed = bytes.clone();
-        let hashing = spawn_blocking(move || {
-            hasher.update(&hashed);
-            hasher
-        });
-        let hasher = hashing
-            .await
-            .map_err(|gone| failed(io::Error::other(gone)))?;
+        self.hasher.hash(bytes.clone())?;
+        self.hasher.come_back().await?;
         let (path, writer) = (&self.parts.path, &self.parts.writer);
-        self.shared.put(path, bytes, writer).await?;
-        Ok(hasher)
+        self.shared.put(path, bytes, writer).await
     }
 
     /// Sends the rest, and has the store make one object of all parts.
-    async fn complete(&mut self) -> Result<ContentHasher, BlobError> {
+    async fn complete(&mut self) -> Result<(), BlobError> {
         self.send_gathered().await?;
         self.parts.settle().await?;
         self.parts.complete(self.size).await?;
-        self.hasher.take().await
-    }
-
-    /// Marks the stage as unsound until the call ran to its end: one that was dropped on its way may have
-    /// taken a part of its chunk.
-    fn begin(&mut self) -> Result<(), BlobError> {
-        if std::mem::replace(&mut self.sound, false) {
-            Ok(())
-        } else {
-            let earlier = "an earlier write failed or was given up";
-            Err(failed(io::Error::other(earlier)))
-        }
+        self.hasher.come_back().await
     }
 }
 
 impl Staged for S3Stage {
     fn write(&mut self, chunk: Bytes) -> BlobFuture<'_, ()> {
         Box::pin(async move {
-            self.begin()?;
+            begin(&mut self.sound)?;
             let gathered = self.gather(chunk).await;
             if gathered.is_err() {
                 self.shared.note_write(&gathered);
@@ -217,7 +187,7 @@ impl Staged for S3Stage {
 
     fn commit(mut self: Box<Self>) -> BlobFuture<'static, StoredBlob> {
         Box::pin(async move {
-            self.begin()?;
+            begin(&mut self.sound)?;
             // The prefix may be another's by now, who would sweep this.
             self.shared.expect_owned().await?;
             let written = match self.parts.id {
@@ -225,7 +195,8 @@ impl Staged for S3Stage {
                 Id::Asked(_) | Id::Known(_) => self.complete().await,
             };
             self.shared.note_write(&written);
-            let (sha256, text) = written?.finish();
+            written?;
+            let (sha256, text) = self.hasher.take()?.finish();
             Ok(StoredBlob {
                 key: self.key,
                 size: self.size,
@@ -233,20 +204,6 @@ impl Staged for S3Stage {
                 text,
             })
         })
-    }
-}
-
-impl Hasher {
-    /// Takes it, once it is back. Dropped while it waits, it leaves it where it is.
-    async fn take(&mut self) -> Result<ContentHasher, BlobError> {
-        if let Self::Away(task) = self {
-            let back = task.await;
-            *self = back.map_or(Self::Gone, Self::Ours);
-        }
-        match std::mem::replace(self, Self::Gone) {
-            Self::Ours(hasher) => Ok(hasher),
-            Self::Away(_) | Self::Gone => Err(failed(io::Error::other("the stage is spent"))),
-        }
     }
 }
 
@@ -264,7 +221,7 @@ impl UploadParts {
         if let Id::Asked(asked) = &mut self.id {
             let answer = asked.await;
             self.id = Id::None;
-            let id = answer.map_err(|gone| failed(io::Error::other(gone)))??;
+            let id = answer.map_err(|gone| unwritten(io::Error::other(gone)))??;
             self.id = Id::Known(id);
         }
         Ok(())
@@ -275,7 +232,7 @@ impl UploadParts {
         if let Some(sending) = &mut self.sending {
             let sent = sending.await;
             self.sending = None;
-            let part = sent.map_err(|gone| failed(io::Error::other(gone)))??;
+            let part = sent.map_err(|gone| unwritten(io::Error::other(gone)))??;
             self.sent.push(part);
         }
         Ok(())
@@ -283,7 +240,7 @@ impl UploadParts {
 
     fn send(&mut self, part: Bytes) -> Result<(), BlobError> {
         let Id::Known(id) = &self.id else {
-            return Err(failed(io::Error::other("the upload was not begun")));
+            return Err(unwritten(io::Error::other("the upload was not begun")));
         };
         let (shared, path, id) = (Arc::clone(&self.shared), self.path.clone(), id.clone());
         let number = self.sent.len();
@@ -298,7 +255,7 @@ impl UploadParts {
     /// completed the upload may let each further try wait in vain.
     async fn complete(&mut self, size: u64) -> Result<(), BlobError> {
         let Id::Known(id) = &self.id else {
-            return Err(failed(io::Error::other("the upload was not begun")));
+            return Err(unwritten(io::Error::other("the upload was not begun")));
         };
         if self.shared.look(&self.path).await?.is_some() {
             return Err(taken());
@@ -359,13 +316,6 @@ async fn give_up(
     };
     if let Err(error) = shared.abort(&path, &id).await {
         tracing::warn!(%error, "an upload that was given up is left to a sweep");
-    }
-}
-
-fn failed(source: io::Error) -> BlobError {
-    BlobError::Io {
-        doing: WRITING,
-        source,
     }
 }
 

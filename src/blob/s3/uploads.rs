@@ -56,38 +56,34 @@ struct UploadsPage {
 }
 
 impl Shared {
-    /// Aborts up to `limit` uploads that nobody can be at any more.
+    /// Aborts up to `limit` uploads that nobody can be at any more. Returns their number.
     pub(super) async fn sweep_uploads(&self, limit: usize) -> Result<usize, BlobError> {
-        let mut swept = 0;
-        let mut from = None;
-        for _ in 0..PAGES_MAX {
-            let page = self.unfinished(from).await?;
-            for upload in page.uploads.iter().filter(|one| self.is_abandoned(one)) {
-                if swept == limit {
-                    return Ok(swept);
-                }
-                self.abort(&Path::from(upload.name.as_str()), &upload.id)
-                    .await?;
-                swept += 1;
-            }
-            if page.next.is_none() {
-                return Ok(swept);
-            }
-            from = page.next;
-        }
-        Err(unreadable(ENDLESS))
+        self.go_through_uploads(limit, true).await
     }
 
     /// Returns the number of uploads that a sweep would find.
     pub(super) async fn abandoned_uploads(&self) -> Result<usize, BlobError> {
-        let mut abandoned = 0;
+        self.go_through_uploads(usize::MAX, false).await
+    }
+
+    /// Counts up to `limit` uploads that nobody can be at any more, and aborts each if `aborts`.
+    async fn go_through_uploads(&self, limit: usize, aborts: bool) -> Result<usize, BlobError> {
+        let mut count = 0;
         let mut from = None;
         for _ in 0..PAGES_MAX {
             let page = self.unfinished(from).await?;
-            let old = page.uploads.iter().filter(|one| self.is_abandoned(one));
-            abandoned += old.count();
+            for upload in page.uploads.iter().filter(|one| self.is_abandoned(one)) {
+                if count == limit {
+                    return Ok(count);
+                }
+                if aborts {
+                    let path = Path::from(upload.name.as_str());
+                    self.abort(&path, &upload.id).await?;
+                }
+                count += 1;
+            }
             if page.next.is_none() {
-                return Ok(abandoned);
+                return Ok(count);
             }
             from = page.next;
         }
@@ -216,7 +212,7 @@ fn page_of(text: &str) -> Option<UploadsPage> {
                 if ended == "Upload" {
                     let [name, id, since] = std::mem::take(&mut upload);
                     let since: Timestamp = since.parse().ok()?;
-                    let since = super::seconds(since.as_second());
+                    let since = UnixSeconds::clamped(since.as_second());
                     page.uploads.push(Unfinished { name, id, since });
                 }
             }

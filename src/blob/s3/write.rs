@@ -9,14 +9,14 @@ use object_store::{Attribute, Attributes, Error, GetOptions, ObjectStore as _};
 use object_store::{PutMode, PutMultipartOptions, PutOptions, PutPayload};
 
 use super::fault::{fault, is_missing, is_unknown};
-use super::retry::Retry;
+use super::retry::{Retry, in_time};
 use super::{SENT_WITHIN, Shared};
 use crate::blob::BlobError;
+use crate::blob::staged::WRITING;
 
 /// The metadata of an object in which its stage names itself, so that one whose answer was lost knows its own.
 const WRITTEN_BY: &str = "written-by";
 
-pub(super) const WRITING: &str = "writing a blob";
 pub(super) const COMMITTING: &str = "committing a blob";
 
 impl Shared {
@@ -32,7 +32,7 @@ impl Shared {
             self.store.put_part(path, id, number, payload)
         };
         let mut retry = Retry::default();
-        let sent = self.send(WRITING, SENT_WITHIN, &mut retry, put);
+        let sent = retry.run(|| in_time(WRITING, SENT_WITHIN, put()));
         sent.await?.map_err(|error| fault(WRITING, &error))
     }
 
@@ -78,7 +78,7 @@ impl Shared {
                 let payload = PutPayload::from(bytes.clone());
                 self.store.put_opts(path, payload, options)
             };
-            match self.send(WRITING, SENT_WITHIN, &mut retry, put).await? {
+            match retry.run(|| in_time(WRITING, SENT_WITHIN, put())).await? {
                 Ok(_) => return Ok(()),
                 Err(error @ Error::AlreadyExists { .. }) => {
                     match self.is_written(path, size, writer).await? {
