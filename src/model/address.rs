@@ -1,6 +1,6 @@
 //! The address of a file in the whole installation: its organization and its id inside that.
 
-use super::id::{FileId, InvalidId, OrganizationId};
+use super::id::{self, FileId, InvalidId, OrganizationId};
 
 /// Returns whether this is one segment of a path that names something: not empty, without a `/`, and neither `.`
 /// nor `..`, which stand for other places (RFC 3986, §3.3). It is judged as it was sent.
@@ -31,8 +31,8 @@ impl<'a> FileRef<'a> {
     /// # Errors
     /// [`InvalidId`] if one of them is no id.
     pub fn parse(organization: &'a str, file: &'a str) -> Result<Self, InvalidId> {
-        OrganizationId::check(organization)?;
-        FileId::check(file)?;
+        id::check(organization)?;
+        id::check(file)?;
         Ok(Self { organization, file })
     }
 

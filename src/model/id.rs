@@ -37,7 +37,8 @@ const OF_IDS: [bool; 256] = {
     good
 };
 
-fn check(text: &str) -> Result<(), InvalidId> {
+/// Checks that the text is an id of any kind.
+pub(super) fn check(text: &str) -> Result<(), InvalidId> {
     let good_length = (1..=ID_BYTES_MAX).contains(&text.len());
     if good_length && are_of_ids(text.as_bytes()) {
         Ok(())
@@ -137,11 +138,6 @@ identifier! {
 }
 
 impl OrganizationId {
-    /// Checks that the text is an id of this kind.
-    pub(super) fn check(text: &str) -> Result<(), InvalidId> {
-        check(text)
-    }
-
     /// Takes a text that was checked.
     pub(super) fn of_checked(text: &str) -> Self {
         Self(text.into())
@@ -161,11 +157,6 @@ impl SpaceId {
 }
 
 impl FileId {
-    /// Checks that the text is an id of this kind.
-    pub(super) fn check(text: &str) -> Result<(), InvalidId> {
-        check(text)
-    }
-
     /// Takes a text that was checked.
     pub(super) fn of_checked(text: &str) -> Self {
         Self(text.into())
@@ -203,49 +194,40 @@ impl AppId {
     }
 }
 
-/// Names bytes in a blob store: 32 lower-case hex digits that we drew ourselves, never anything a
-/// caller sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BlobKey([u8; 16]);
+macro_rules! drawn_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
 
-impl BlobKey {
-    /// A key of 16 random bytes.
-    pub const fn from_random(random: [u8; 16]) -> Self {
-        Self(random)
-    }
+        impl $name {
+            /// Takes 16 random bytes.
+            pub const fn from_random(random: [u8; 16]) -> Self {
+                Self(random)
+            }
 
-    /// Reads the 32 hex digits back. `None` for anything else, upper case included.
-    pub fn parse(text: &str) -> Option<Self> {
-        super::digest::unhex(text).map(Self)
-    }
+            /// Reads the 32 hex digits back. `None` for anything else, upper case included.
+            pub fn parse(text: &str) -> Option<Self> {
+                super::digest::unhex(text).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&super::digest::hex(&self.0))
+            }
+        }
+    };
 }
 
-impl fmt::Display for BlobKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::digest::hex(&self.0))
-    }
+drawn_name! {
+    /// Names bytes in a blob store: 32 lower-case hex digits that we drew ourselves, never anything a
+    /// caller sent.
+    BlobKey
 }
-
-/// Names an installation, that is a catalogue and its copies: 32 lower-case hex digits that were drawn once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InstallationId([u8; 16]);
-
-impl InstallationId {
-    /// An id of 16 random bytes.
-    pub const fn from_random(random: [u8; 16]) -> Self {
-        Self(random)
-    }
-
-    /// Reads the 32 hex digits back. `None` for anything else, upper case included.
-    pub fn parse(text: &str) -> Option<Self> {
-        super::digest::unhex(text).map(Self)
-    }
-}
-
-impl fmt::Display for InstallationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&super::digest::hex(&self.0))
-    }
+drawn_name! {
+    /// Names an installation, that is a catalogue and its copies: 32 lower-case hex digits that were drawn once.
+    InstallationId
 }
 
 #[cfg(test)]
