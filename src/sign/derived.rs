@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
-use super::keyring::Kid;
+use super::kid::Kid;
 use super::mac::Keyed;
 use crate::model::id::OrganizationId;
 

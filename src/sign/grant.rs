@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::claims::{ClaimName, Claims};
 use super::encoding::{Decimal, percent_encode};
-use super::keyring::Kid;
+use super::kid::Kid;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;

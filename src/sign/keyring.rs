@@ -1,93 +1,16 @@
 //! The signing keys of an installation.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::derived::{DerivedFrom, DerivedKeys};
 use super::grant::{Grant, SignedLink};
+pub use super::kid::{InvalidKid, KID_CHARS_MAX, Kid};
 use super::log_hash::LogKey;
 use super::mac::Keyed;
 use super::organization_key::{OrganizationKey, derive, seal};
 use super::secret::Secret;
-use crate::model::digest::hex;
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
-
-/// The longest kid, in characters.
-pub const KID_CHARS_MAX: usize = 16;
-
-/// Names a signing key inside its keyring: 1 to 16 of `[A-Za-z0-9]`. It stands in every token, and
-/// may be logged. Ordered as its text is.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Kid {
-    /// Zeros follow the text.
-    text: [u8; KID_CHARS_MAX],
-    length: usize,
-}
-
-/// The text is no kid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a kid is 1 to {KID_CHARS_MAX} characters of A-Z, a-z and 0-9")]
-pub struct InvalidKid;
-
-impl Kid {
-    /// Takes the text as it is. The length is looked at first.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut kid = Self {
-            text: [0; KID_CHARS_MAX],
-            length: text.len(),
-        };
-        kid.text
-            .get_mut(..kid.length)?
-            .copy_from_slice(text.as_bytes());
-        let good = |byte: u8| byte.is_ascii_alphanumeric();
-        // Every byte is looked at, which many are at once.
-        let all_good = text.bytes().fold(true, |all, byte| all & good(byte));
-        (all_good && !text.is_empty()).then_some(kid)
-    }
-
-    /// Eight lower-case hex digits.
-    pub fn from_random(random: [u8; 4]) -> Self {
-        let mut kid = Self {
-            text: [0; KID_CHARS_MAX],
-            length: 2 * random.len(),
-        };
-        for (place, digit) in kid.text.iter_mut().zip(hex(&random).bytes()) {
-            *place = digit;
-        }
-        kid
-    }
-
-    /// The kid's text.
-    #[expect(
-        clippy::expect_used,
-        reason = "a kid is ASCII, and no longer than its buffer"
-    )]
-    pub fn as_str(&self) -> &str {
-        let text = self.text.get(..self.length).expect("the kid's length");
-        str::from_utf8(text).expect("ASCII")
-    }
-}
-
-impl std::str::FromStr for Kid {
-    type Err = InvalidKid;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKid> {
-        Self::parse(text).ok_or(InvalidKid)
-    }
-}
-
-impl fmt::Display for Kid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for Kid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.as_str())
-    }
-}
 
 /// The state of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,6 +132,18 @@ impl Keyring {
     /// The active key's own key for the log.
     pub const fn log_key(&self) -> &LogKey {
         &self.log_key
+    }
+
+    /// The keys that a log's hashes may have been made with: the active one first, then every other one
+    /// that is not retired.
+    pub fn log_keys(&self) -> Vec<LogKey> {
+        let (active, _) = self.active_key();
+        let with_secrets = self.keys().iter().filter_map(|key| {
+            let secret = key.secret.as_ref()?;
+            Some(LogKey::derive(&key.kid, secret))
+        });
+        let (first, others): (Vec<_>, Vec<_>) = with_secrets.partition(|key| key.kid == *active);
+        first.into_iter().chain(others).collect()
     }
 
     /// The key that signs.

@@ -12,15 +12,15 @@
 //!
 //! The label keeps a log key from ever being an organization's key, and a link's MAC from ever being a hash.
 //! Every gateway hashes with the active key, so all gateways of an installation agree. A rotation changes the
-//! hash of every text; until the old key is retired, [`Keyring::log_keys`] gives it, too, for the lines from
-//! before.
+//! hash of every text; until the old key is retired, [`log_keys`](super::keyring::Keyring::log_keys) gives it, too, for
+//! the lines from before.
 
 use std::fmt;
 
 use hmac::digest::Update as _;
 use zeroize::Zeroizing;
 
-use super::keyring::{Keyring, Kid};
+use super::kid::Kid;
 use super::mac::Keyed;
 use super::secret::Secret;
 use crate::model::digest::hex;
@@ -34,7 +34,7 @@ const HASH_BYTES: usize = 8;
 /// A key that hashes texts for the log. It was derived from a signing key, which it does not give away.
 /// Wiped when dropped; `Debug` shows nothing of it.
 pub struct LogKey {
-    kid: Kid,
+    pub(super) kid: Kid,
     mac: Keyed,
 }
 
@@ -72,20 +72,6 @@ impl LogKey {
     }
 }
 
-impl Keyring {
-    /// The keys that a log's hashes may have been made with: the active one first, then every other one
-    /// that is not retired.
-    pub fn log_keys(&self) -> Vec<LogKey> {
-        let (active, _) = self.active_key();
-        let with_secrets = self.keys().iter().filter_map(|key| {
-            let secret = key.secret.as_ref()?;
-            Some(LogKey::derive(&key.kid, secret))
-        });
-        let (first, others): (Vec<_>, Vec<_>) = with_secrets.partition(|key| key.kid == *active);
-        first.into_iter().chain(others).collect()
-    }
-}
-
 impl LogHash {
     /// The signing key that the hash's key comes from.
     pub const fn kid(&self) -> &Kid {
@@ -109,7 +95,7 @@ impl fmt::Debug for LogKey {
 mod tests {
     use super::*;
     use crate::model::time::UnixSeconds;
-    use crate::sign::keyring::{KeyState, SigningKey};
+    use crate::sign::keyring::{KeyState, Keyring, SigningKey};
 
     fn keyring() -> Keyring {
         let key = |kid, state, first: Option<u8>| SigningKey {

@@ -140,6 +140,7 @@ pub mod derived;
 mod encoding;
 pub mod grant;
 pub mod keyring;
+mod kid;
 pub mod log_hash;
 mod mac;
 pub mod organization_key;

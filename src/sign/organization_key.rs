@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::encoding::{Decimal, base64url, from_base64url};
 use super::grant::{Grant, SignedLink};
-use super::keyring::Kid;
+use super::kid::Kid;
 use super::mac::{Keyed, download_message, organization_message};
 use super::secret::Secret;
 use super::token;

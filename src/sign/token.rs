@@ -1,7 +1,7 @@
 //! The parameter `token`: `{kid}.{mac}`.
 
 use super::encoding::{BASE64URL_CHARS, from_base64url, push_base64url};
-use super::keyring::Kid;
+use super::kid::Kid;
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 
 /// A token of the right shape. Nothing says yet that its MAC is good.

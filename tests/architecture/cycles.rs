@@ -32,17 +32,6 @@ const EXCEPTIONS: &[(&[&str], &str)] = &[
         ],
         "the macro of the calls is misplaced in the port, and some statements are among the quota's",
     ),
-    (
-        &[
-            "sign/derived",
-            "sign/grant",
-            "sign/keyring",
-            "sign/log_hash",
-            "sign/organization_key",
-            "sign/token",
-        ],
-        "`Kid` is misplaced in the keyring",
-    ),
 ];
 
 /// A module: its path below `src`.
