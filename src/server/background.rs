@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::keyring_watch::KeyringWatch;
 use super::reload::ConfigurationCheck;
@@ -27,6 +27,27 @@ const TEXT_EVERY: Duration = Duration::from_secs(3_600);
 /// The pause between a notification and the look at the change: a burst of changes costs one look.
 const NOTIFIED_PAUSE: Duration = Duration::from_millis(5);
 
+/// Failures of an operation that is tried again and again. Of several in a row, only the first is logged.
+#[derive(Default)]
+pub(super) struct FailureRun {
+    has_failed: bool,
+}
+
+impl FailureRun {
+    /// Notes the result of one more try. Returns its failure if that is to be logged.
+    pub(super) fn note<T>(&mut self, result: Result<T, Refusal>) -> Option<Refusal> {
+        let is_first = !std::mem::replace(&mut self.has_failed, result.is_err());
+        result.err().filter(|_| is_first)
+    }
+}
+
+/// Returns the ticks of a task, which come later after a long tick, and never in a burst.
+pub(super) fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 /// Starts the background tasks.
 pub(super) fn start_tasks(
     tasks: &mut JoinSet<()>,
@@ -47,22 +68,15 @@ pub(super) fn start_tasks(
 
 /// Refreshes the snapshot of revocations when others revoke. Ends with its task.
 async fn refresh_revocations(gateway: Arc<Gateway>) {
-    let mut tick = interval(REFRESH_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut could_refresh = true;
+    let mut tick = ticks(REFRESH_EVERY);
+    let mut failures = FailureRun::default();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = gateway.notified() => sleep(NOTIFIED_PAUSE).await,
         }
-        match gateway.refresh_in_time().await {
-            Ok(_) => could_refresh = true,
-            // Said once, not four times a second.
-            Err(refusal) if could_refresh => {
-                could_refresh = false;
-                tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
-            }
-            Err(_) => {}
+        if let Some(refusal) = failures.note(gateway.refresh_in_time().await) {
+            tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
         }
     }
 }
@@ -73,8 +87,7 @@ async fn reload_keyring(
     mut keyring_watch: Option<KeyringWatch>,
     configuration: Option<ConfigurationCheck>,
 ) {
-    let mut tick = interval(REFRESH_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = ticks(REFRESH_EVERY);
     // Also where there is no file: without a listener the signal would end the process.
     let mut hang_up = shutdown::HangUp::listen();
     loop {
@@ -102,8 +115,7 @@ pub(super) async fn reload_certificate(watch: Option<TlsWatch>) {
     let Some(mut watch) = watch else {
         return;
     };
-    let mut tick = interval(REFRESH_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = ticks(REFRESH_EVERY);
     let mut hang_up = shutdown::HangUp::listen();
     loop {
         tokio::select! {
@@ -127,27 +139,19 @@ pub(super) async fn reopen_audit(audit: Option<Audit>) {
 
 /// Moves files that are expired into the recycle bin.
 async fn expire_files(gateway: Arc<Gateway>) {
-    let mut tick = interval(EXPIRE_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut could_mark = true;
+    let mut tick = ticks(EXPIRE_EVERY);
+    let mut failures = FailureRun::default();
     loop {
         tick.tick().await;
-        match gateway.expire_files().await {
-            Ok(_) => could_mark = true,
-            // Logged once, not with every tick.
-            Err(refusal) if could_mark => {
-                could_mark = false;
-                tracing::warn!(error = %refusal, "cannot move expired files into the recycle bin");
-            }
-            Err(_) => {}
+        if let Some(refusal) = failures.note(gateway.expire_files().await) {
+            tracing::warn!(error = %refusal, "cannot move expired files into the recycle bin");
         }
     }
 }
 
 /// Sweeps at the start and then every hour.
 async fn sweep(gateway: Arc<Gateway>) {
-    let mut tick = interval(SWEEP_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = ticks(SWEEP_EVERY);
     loop {
         tick.tick().await;
         match gateway.sweep().await {
@@ -165,8 +169,7 @@ async fn sweep(gateway: Arc<Gateway>) {
 
 /// Detects text in files of older versions, at the start and then every hour.
 async fn detect_text(gateway: Arc<Gateway>) {
-    let mut tick = interval(TEXT_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut tick = ticks(TEXT_EVERY);
     loop {
         tick.tick().await;
         match gateway.detect_text().await {

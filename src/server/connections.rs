@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval};
 
+use super::background::ticks;
 use super::coarse_clock::{CoarseClock, Deadlines};
 use super::connection_state::ConnectionState;
 use crate::telemetry::metrics::{Deadline, Listener, Metrics, Refused};
@@ -189,8 +189,7 @@ impl Connections {
     /// Ends each connection whose deadline has passed. Runs until its task ends.
     pub(super) async fn watch(&self) {
         let started = Instant::now();
-        let mut tick = interval(CHECK_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = ticks(CHECK_EVERY);
         loop {
             tick.tick().await;
             self.clock.advance_to(started.elapsed());

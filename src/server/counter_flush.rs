@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
+use super::background::{FailureRun, ticks};
 use crate::gateway::Gateway;
 use crate::gateway::counts::FLUSH_EVERY;
 use crate::web::Web;
@@ -41,23 +42,16 @@ impl CounterFlush {
 }
 
 async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
-    let mut tick = interval(FLUSH_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut could_count = true;
+    let mut tick = ticks(FLUSH_EVERY);
+    let mut failures = FailureRun::default();
     loop {
         let is_last = tokio::select! {
             _ = tick.tick() => false,
             _ = &mut stopped => true,
         };
         web.count_downloads();
-        match gateway.flush_counts().await {
-            Ok(_) => could_count = true,
-            // Said once, not every few seconds.
-            Err(refusal) if could_count => {
-                could_count = false;
-                tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
-            }
-            Err(_) => {}
+        if let Some(refusal) = failures.note(gateway.flush_counts().await) {
+            tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
         }
         if is_last {
             return;

@@ -129,15 +129,11 @@ impl Installation {
         if !blobs.is_empty() {
             let directory = config.server.data_dir.as_path();
             let on_disk = || directory.join(BLOBS).display().to_string();
-            let blobs = config
-                .blobs
-                .url
-                .as_ref()
-                .map_or_else(on_disk, |url| url.to_string());
+            let store = config.blobs.url.as_ref();
             return Err(StartError::Setup(format!(
                 "{} is empty but there are bytes in {}: put the catalogue back from a backup, or move the bytes away",
                 catalogue::named(config),
-                blobs
+                store.map_or_else(on_disk, ToString::to_string)
             )));
         }
         blob_store::take_ownership(self.blobs.as_ref(), config).await?;

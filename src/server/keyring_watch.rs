@@ -11,40 +11,31 @@ use crate::gateway::refusal::with_causes;
 /// Watches one keyring file.
 pub(super) struct KeyringWatch {
     path: PathBuf,
-    /// True after the first look.
-    started: bool,
-    /// The file at the last look; `None` where there was none.
-    seen: Option<FileFingerprint>,
+    /// The file at the last look, if there was a file then. `None` before the first look.
+    seen: Option<Option<FileFingerprint>>,
 }
 
 impl KeyringWatch {
     /// Watches from now on: the file as it is counts as new, so that a change since it was first read is
     /// not missed.
     pub(super) const fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            started: false,
-            seen: None,
-        }
+        Self { path, seen: None }
     }
 
     /// Reads the file again if it changed since the last look. Blocks on a small local file.
     pub(super) fn check(&mut self, gateway: &Gateway) {
-        let fingerprint = FileFingerprint::of(&self.path);
         // A file that is missing is said once, too.
-        if self.started && fingerprint == self.seen {
-            return;
+        let found = Some(FileFingerprint::of(&self.path));
+        if found != self.seen {
+            let is_first = self.seen.is_none();
+            self.seen = found;
+            self.read(gateway, is_first);
         }
-        let first = !self.started;
-        self.started = true;
-        self.seen = fingerprint;
-        self.read(gateway, first);
     }
 
     /// Reads the file again, changed or not. The next look does not report it once more.
     pub(super) fn reload(&mut self, gateway: &Gateway) {
-        self.started = true;
-        self.seen = FileFingerprint::of(&self.path);
+        self.seen = Some(FileFingerprint::of(&self.path));
         self.read(gateway, false);
     }
 

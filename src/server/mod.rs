@@ -84,8 +84,8 @@ pub struct HttpServer {
     http2: Http2,
     configuration: Option<ConfigurationCheck>,
     web_settings: web::Settings,
-    announced_by: Option<TrustedProxies>,
-    trusted_proxies: TrustedProxies,
+    /// True if connections begin with a PROXY protocol header.
+    is_announced: bool,
     limits: ConnectionLimits,
     audit: Option<(Audit, audit::AuditGuard)>,
     presence: Option<Presence>,
@@ -145,25 +145,21 @@ impl HttpServer {
         known.map_err(|refusal| {
             StartError::Failed(format!("reading what was revoked: {refusal}"))
         })?;
-        let directory = config.server.data_dir.as_path();
+        let server = &config.server;
         Ok(Self {
             audit,
-            presence: Presence::announce_or_warn(directory, command, &public_base_url),
+            presence: Presence::announce_or_warn(&server.data_dir, command, &public_base_url),
             gateway,
             listeners,
             admin,
             keyring_watch,
             tls: tls.map(Arc::new),
-            http2: config.server.http2,
+            http2: server.http2,
             configuration: None,
-            announced_by: config
-                .server
-                .proxy_protocol
-                .then(|| config.server.trusted_proxies.clone()),
-            trusted_proxies: config.server.trusted_proxies.clone(),
+            is_announced: server.proxy_protocol,
             limits: ConnectionLimits {
-                connections_max: count(config.server.connections_max),
-                per_address_max: count(config.server.connections_per_address_max),
+                connections_max: count(server.connections_max),
+                per_address_max: count(server.connections_per_address_max),
             },
             web_settings: web::Settings {
                 origins: config.cors.origins.clone(),
@@ -172,7 +168,7 @@ impl HttpServer {
                 strict_transport: config.server.hsts.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
-                trusted_proxies: config.server.trusted_proxies.clone(),
+                trusted_proxies: server.trusted_proxies.clone(),
                 handover: handover(config)?,
                 verify_header: config.verify.header.clone(),
                 redirects: config.handover.mode == HandoverMode::Redirect,
@@ -211,12 +207,13 @@ impl HttpServer {
     /// connections, and gives requests in flight a bounded time to finish, unless `force` completes first.
     pub async fn run(self, stop: impl Future<Output = ()>, force: impl Future<Output = ()>) {
         let (audit, audit_end) = self.audit.unzip();
+        let proxies = self.web_settings.trusted_proxies.clone();
         let (web, ops) = sides(&self.gateway, self.web_settings, audit.clone());
         let metrics = Arc::clone(&ops.metrics);
         let public = Public {
             web: Arc::clone(&web),
             metrics: Arc::clone(&metrics),
-            announced_by: self.announced_by,
+            announced_by: self.is_announced.then(|| proxies.clone()),
             http2: self.http2,
             tls: None,
         };
@@ -246,7 +243,7 @@ impl HttpServer {
                 listener,
                 Arc::new(public),
                 Arc::clone(&connections),
-                self.trusted_proxies.clone(),
+                proxies.clone(),
                 ending.clone(),
             ));
         }

@@ -32,6 +32,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
 
+/// The settings that name the two files.
+const CERTIFICATE: &str = "server.tls_certificate";
+const KEY: &str = "server.tls_key";
+
 /// An error of a certificate that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TlsError {
@@ -203,7 +207,9 @@ impl PemFiles {
                     }
                 }
                 // The provider's error for a key that it cannot load.
-                rustls::Error::General(_) => self.unusable_key("holds a key of no known kind"),
+                rustls::Error::General(_) => {
+                    unusable(KEY, &self.key, "holds a key of no known kind")
+                }
                 source => refused(source),
             })?;
         config.alpn_protocols.clone_from(&self.protocols);
@@ -212,12 +218,8 @@ impl PemFiles {
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let path = &self.certificate;
-        let unusable = |why| TlsError::Unusable {
-            key: "server.tls_certificate",
-            path: path.clone(),
-            why,
-        };
-        let (text, _) = read_whole("server.tls_certificate", path)?;
+        let unusable = |why| unusable(CERTIFICATE, path, why);
+        let (text, _) = read_whole(CERTIFICATE, path)?;
         let chain = CertificateDer::pem_slice_iter(&text);
         let chain: Result<Vec<_>, _> = chain.collect();
         let chain = chain.map_err(|_| unusable("is no PEM file"))?;
@@ -232,7 +234,8 @@ impl PemFiles {
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, TlsError> {
-        let (text, mode) = read_whole("server.tls_key", &self.key)?;
+        let unusable = |why| unusable(KEY, &self.key, why);
+        let (text, mode) = read_whole(KEY, &self.key)?;
         if mode & 0o077 != 0 {
             return Err(TlsError::Exposed {
                 path: self.key.clone(),
@@ -242,21 +245,18 @@ impl PemFiles {
         let mut keys = PrivateKeyDer::pem_slice_iter(&text);
         match (keys.next(), keys.next()) {
             (Some(Ok(key)), None) => Ok(key),
-            (None, _) => Err(self.unusable_key(
+            (None, _) => Err(unusable(
                 "has no private key (-----BEGIN PRIVATE KEY-----, without a password)",
             )),
-            (Some(Ok(_)), Some(_)) => Err(self.unusable_key("has more than one private key")),
-            (Some(Err(_)), _) => Err(self.unusable_key("is no PEM file")),
+            (Some(Ok(_)), Some(_)) => Err(unusable("has more than one private key")),
+            (Some(Err(_)), _) => Err(unusable("is no PEM file")),
         }
     }
+}
 
-    fn unusable_key(&self, why: &'static str) -> TlsError {
-        TlsError::Unusable {
-            key: "server.tls_key",
-            path: self.key.clone(),
-            why,
-        }
-    }
+fn unusable(key: &'static str, path: &Path, why: &'static str) -> TlsError {
+    let path = path.to_owned();
+    TlsError::Unusable { key, path, why }
 }
 
 /// A small file and its permissions. Links are followed.
@@ -269,11 +269,7 @@ fn read_whole(key: &'static str, path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32
     // Looked at before it is opened: opening a pipe would wait for a writer.
     let found = path.metadata().map_err(failed)?;
     if !found.is_file() || found.len() > FILE_BYTES_MAX {
-        return Err(TlsError::Unusable {
-            key,
-            path: path.to_owned(),
-            why: "is no PEM file",
-        });
+        return Err(unusable(key, path, "is no PEM file"));
     }
     let file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
