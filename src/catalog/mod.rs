@@ -33,6 +33,8 @@ pub mod sqlite;
 pub mod testing;
 pub mod transfer;
 
+pub use sql::open::Missing;
+
 /// The answer of every call: a boxed future, so that the gateway can hold any adapter.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + Send + 'a>>;
 
@@ -402,4 +404,14 @@ const fn missing(what: &'static str) -> CatalogError {
 /// `what` is to be made and is there.
 const fn taken(what: &'static str) -> CatalogError {
     CatalogError::Conflict { what }
+}
+
+/// `Limit` where a call is given more of `what` than it may be.
+const fn expect_at_most(max: usize, what: &'static str, given: usize) -> Result<(), CatalogError> {
+    let limit = max as u64;
+    if given <= max {
+        Ok(())
+    } else {
+        Err(CatalogError::Limit { what, limit })
+    }
 }

@@ -25,10 +25,9 @@ use self::commit::Commits;
 use self::lease::{CommitState, answer, tries_again};
 use self::notify::Subscriber;
 use super::sql::fault::Fault;
-use super::sql::open::Missing;
 use super::sql::session::{Connection, Session, SessionKind};
 use super::sql::{Database, Working, versions};
-use super::{Answer, CatalogError, Versions};
+use super::{Answer, CatalogError, Missing, Versions};
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
 pub use self::open::SetupLock;
@@ -104,28 +103,20 @@ impl Postgres {
     /// A newer schema is [`CatalogError::Corrupt`] and left as it is. `Unavailable` if the server cannot be
     /// reached, does not let us in, is too old, only reads, or keeps texts otherwise than in UTF-8.
     pub async fn open(address: &Address, connections_max: u32) -> Result<Self, CatalogError> {
-        open::open(address, Missing::Make, connections_max).await
+        Self::open_with(address, connections_max, Missing::Make).await
     }
 
-    /// Opens a catalogue as [`Postgres::open`] does, but changes no older schema.
+    /// Opens a catalogue as [`Postgres::open`] does, with another policy on one that is missing or of an older schema.
     ///
     /// # Errors
     ///
-    /// Those of [`Postgres::open`], and [`CatalogError::Conflict`] for an older schema.
-    pub async fn open_new(address: &Address, connections_max: u32) -> Result<Self, CatalogError> {
-        open::open(address, Missing::MakeAndChangeNone, connections_max).await
-    }
-
-    /// Opens a catalogue as [`Postgres::open`] does, but makes none.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Postgres::open`], and [`CatalogError::NotFound`] for a database without our tables.
-    pub async fn open_existing(
+    /// Those of [`Postgres::open`] and of the policy.
+    pub async fn open_with(
         address: &Address,
         connections_max: u32,
+        missing: Missing,
     ) -> Result<Self, CatalogError> {
-        open::open(address, Missing::Refuse, connections_max).await
+        open::open(address, missing, connections_max).await
     }
 
     /// Waits for the calls that are under way, and closes all connections. Calls after this are

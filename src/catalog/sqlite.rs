@@ -16,10 +16,9 @@ use sqlx::{Sqlite as Driver, SqliteConnection, SqlitePool, query_as};
 use tokio::sync::Mutex;
 
 use super::sql::fault::Fault;
-use super::sql::open::Missing;
 use super::sql::session::{Connection, Session, SessionKind};
 use super::sql::{Database, Working, bounded, versions};
-use super::{Answer, CatalogError, Versions};
+use super::{Answer, CatalogError, Missing, Versions};
 
 mod open;
 #[cfg(test)]
@@ -58,25 +57,16 @@ impl Sqlite {
     /// schema are [`CatalogError::Corrupt`] and left as they are. `Unavailable` if the directory is
     /// missing, the path is not UTF-8, or the file cannot be opened or locked in time.
     pub async fn open(path: &Path) -> Result<Self, CatalogError> {
-        open::open(path, Missing::Make, BUSY_TIME_MAX).await
+        Self::open_with(path, Missing::Make).await
     }
 
-    /// Opens a catalogue as [`Sqlite::open`] does, but changes no older schema.
+    /// Opens a catalogue as [`Sqlite::open`] does, with another policy on one that is missing or of an older schema.
     ///
     /// # Errors
     ///
-    /// Those of [`Sqlite::open`], and [`CatalogError::Conflict`] for an older schema.
-    pub async fn open_new(path: &Path) -> Result<Self, CatalogError> {
-        open::open(path, Missing::MakeAndChangeNone, BUSY_TIME_MAX).await
-    }
-
-    /// Opens a catalogue as [`Sqlite::open`] does, but makes none.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Sqlite::open`], and [`CatalogError::NotFound`] where nothing is.
-    pub async fn open_existing(path: &Path) -> Result<Self, CatalogError> {
-        open::open(path, Missing::Refuse, BUSY_TIME_MAX).await
+    /// Those of [`Sqlite::open`] and of the policy.
+    pub async fn open_with(path: &Path, missing: Missing) -> Result<Self, CatalogError> {
+        open::open(path, missing, BUSY_TIME_MAX).await
     }
 
     /// Waits for the calls that are under way, and closes all connections. The last process to close

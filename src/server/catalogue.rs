@@ -7,7 +7,7 @@ use super::setup::SetupPolicy;
 use super::{StartError, disk};
 use crate::catalog::postgres::{Address, Postgres};
 use crate::catalog::sqlite::Sqlite;
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, Missing};
 use crate::config::Config;
 use crate::gateway::refusal::with_causes;
 
@@ -19,7 +19,11 @@ pub(super) async fn open(
     config: &Config,
     access: SetupPolicy,
 ) -> Result<Arc<dyn Catalog>, StartError> {
-    let catalog = open_any(config, access).await?;
+    let missing = match access {
+        SetupPolicy::SetUp => Missing::Make,
+        SetupPolicy::Existing | SetupPolicy::Change => Missing::Refuse,
+    };
+    let catalog = open_with(config, missing).await?;
     let failed = |error| StartError::failed("looking whether the catalogue is a copy", error);
     let begun = || {
         Err(StartError::Setup(format!(
@@ -42,37 +46,18 @@ pub(super) async fn open(
 /// Opens the catalogue that rows are migrated to, of either kind. An empty one is made; one of an older version is
 /// refused and stays as it is: its owner may not want another version yet.
 pub(super) async fn open_new(config: &Config) -> Result<Arc<dyn Catalog>, StartError> {
-    let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
-        None => {
-            let opened = Sqlite::open_new(&file(config)).await;
-            opened.map(|catalog| Arc::new(catalog) as _)
-        }
-        Some(address) => {
-            let opened = Postgres::open_new(address, connections(config)).await;
-            opened.map(|catalog| Arc::new(catalog) as _)
-        }
-    };
-    opened.map_err(|error| unopened(config, error))
+    open_with(config, Missing::MakeAndChangeNone).await
 }
 
-async fn open_any(config: &Config, access: SetupPolicy) -> Result<Arc<dyn Catalog>, StartError> {
+async fn open_with(config: &Config, missing: Missing) -> Result<Arc<dyn Catalog>, StartError> {
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
-        None => match access {
-            SetupPolicy::SetUp => Sqlite::open(&file(config)).await,
-            SetupPolicy::Existing | SetupPolicy::Change => {
-                Sqlite::open_existing(&file(config)).await
-            }
+        None => {
+            let opened = Sqlite::open_with(&file(config), missing).await;
+            opened.map(|catalog| Arc::new(catalog) as _)
         }
-        .map(|catalog| Arc::new(catalog) as _),
         Some(address) => {
-            let connections = connections(config);
-            match access {
-                SetupPolicy::SetUp => Postgres::open(address, connections).await,
-                SetupPolicy::Existing | SetupPolicy::Change => {
-                    Postgres::open_existing(address, connections).await
-                }
-            }
-            .map(|catalog| Arc::new(catalog) as _)
+            let opened = Postgres::open_with(address, connections(config), missing).await;
+            opened.map(|catalog| Arc::new(catalog) as _)
         }
     };
     opened.map_err(|error| unopened(config, error))

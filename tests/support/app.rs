@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hallpass::catalog::Catalog;
 use hallpass::catalog::postgres::{Address, Postgres};
 use hallpass::catalog::sqlite::Sqlite;
+use hallpass::catalog::{Catalog, Missing};
 use hallpass::config::{Config, Flag, Listen, keyring_file};
 use hallpass::gateway::Gateway;
 use hallpass::gateway::clock::{Clock, ManualClock};
@@ -229,10 +229,18 @@ impl TestApp {
     pub(crate) async fn catalogue_from_outside(&self) -> Box<dyn Catalog> {
         if is_on_postgres() {
             let address = Address::parse(&database_of(self.directory.path())).unwrap();
-            return Box::new(Postgres::open_existing(&address, 1).await.unwrap());
+            return Box::new(
+                Postgres::open_with(&address, 1, Missing::Refuse)
+                    .await
+                    .unwrap(),
+            );
         }
         let catalogue = self.directory.path().join("data/catalogue.sqlite3");
-        Box::new(Sqlite::open_existing(&catalogue).await.unwrap())
+        Box::new(
+            Sqlite::open_with(&catalogue, Missing::Refuse)
+                .await
+                .unwrap(),
+        )
     }
 
     /// Runs SQL that both databases understand behind the gateway's back.

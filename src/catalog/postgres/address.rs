@@ -47,10 +47,8 @@ impl Address {
         }
         let rest = text
             .strip_prefix("postgres://")
-            .or(text.strip_prefix("postgresql://"));
-        let Some(rest) = rest else {
-            return Err("must begin with postgres:// or postgresql://");
-        };
+            .or(text.strip_prefix("postgresql://"))
+            .ok_or("must begin with postgres:// or postgresql://")?;
         if rest.contains('#') {
             return Err("must have no fragment; a # in a password is written %23");
         }

@@ -36,12 +36,8 @@ pub(super) async fn open(
     missing: Missing,
     connections_max: u32,
 ) -> Result<Postgres, CatalogError> {
-    bounded(
-        OPEN_TIME_MAX,
-        OPENING,
-        open_unbounded(address, missing, connections_max),
-    )
-    .await
+    let work = open_unbounded(address, missing, connections_max);
+    bounded(OPEN_TIME_MAX, OPENING, work).await
 }
 
 /// Keeps other processes that would set the same catalogue up waiting while it lives.

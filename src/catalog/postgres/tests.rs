@@ -45,7 +45,7 @@ async fn postgres_keeps_the_contract() {
 async fn two_gateways_see_each_others_changes() {
     let one = catalog("two").await;
     let address = place("two");
-    let two = Postgres::open_existing(&address, CONNECTIONS)
+    let two = Postgres::open_with(&address, CONNECTIONS, Missing::Refuse)
         .await
         .unwrap();
     let owner = organization(&one, "a").await;
@@ -90,7 +90,7 @@ async fn many_may_open_an_empty_database_at_once() {
 #[tokio::test]
 async fn nothing_is_made_where_nothing_may_be() {
     let address = place("nothing");
-    assert_missing(Postgres::open_existing(&address, CONNECTIONS).await);
+    assert_missing(Postgres::open_with(&address, CONNECTIONS, Missing::Refuse).await);
     let tables = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'";
     assert_eq!(Server::shared().sql("nothing", tables), "0");
 }

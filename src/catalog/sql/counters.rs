@@ -8,8 +8,8 @@ use super::port::calls;
 use super::session::{Session, Value, made, query};
 use super::transfer::{self, Writing};
 use super::{Database, rows, tables};
-use crate::catalog::CatalogError;
 use crate::catalog::counters::{COUNTS_ADDED_MAX, Counters};
+use crate::catalog::expect_at_most;
 use crate::catalog::transfer::Row;
 use crate::model::address::FileAddress;
 use crate::model::count::{Count, Counted, Counts};
@@ -61,10 +61,7 @@ async fn counted(
 
 /// Adds with one statement for all files and one for all links: a count may be of the same file as another one.
 async fn add(session: &mut Session<'_>, counts: &[Count]) -> Result<(), Fault> {
-    if counts.len() > COUNTS_ADDED_MAX {
-        let (what, limit) = ("counts added at once", COUNTS_ADDED_MAX as u64);
-        return Err(CatalogError::Limit { what, limit }.into());
-    }
+    expect_at_most(COUNTS_ADDED_MAX, "counts added at once", counts.len())?;
     if counts.is_empty() {
         return Ok(());
     }

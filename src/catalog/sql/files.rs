@@ -10,8 +10,8 @@ use super::tables::Table;
 use super::{quota, rows, tenancy, values, versions};
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
-use crate::catalog::{CatalogError, Filter, NumberedPage, Place, Position, missing, taken};
-use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE};
+use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE, expect_at_most};
+use crate::catalog::{Filter, NumberedPage, Place, Position, missing, taken};
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
@@ -121,10 +121,7 @@ pub(super) async fn add(
     quota: Quota,
     files: &[FileRecord],
 ) -> Result<(), Fault> {
-    if files.len() > FILES_ADDED_MAX {
-        let (what, limit) = ("files added at once", FILES_ADDED_MAX as u64);
-        return Err(CatalogError::Limit { what, limit }.into());
-    }
+    expect_at_most(FILES_ADDED_MAX, "files added at once", files.len())?;
     let revoked = files.iter().any(|file| file.link_revision > 0);
     if revoked {
         versions::lock_revocations(session).await?;

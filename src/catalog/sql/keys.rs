@@ -4,8 +4,10 @@ use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::port::calls;
 use super::session::{Session, Value, query};
+use super::values::insert;
 use super::{Database, rows, tenancy, versions};
 use crate::catalog::apps::Apps;
+use crate::catalog::transfer::Row;
 use crate::catalog::{missing, taken};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
@@ -125,16 +127,5 @@ async fn create_app(session: &mut Session<'_>, key: &ApiKey, app: &App) -> Resul
     if app.key != key.id {
         return Err(missing("the API key").into());
     }
-    let insert = query(
-        "INSERT INTO app (id, api_key, secret, created_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&app.id)
-    .bind(&app.key)
-    .bind(app.secret.reveal())
-    .bind(app.created_at);
-    if session.execute(insert).await? == 0 {
-        return Err(taken("the app").into());
-    }
-    Ok(())
+    insert(session, &Row::App(app.clone()), "the app").await
 }

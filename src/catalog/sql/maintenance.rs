@@ -8,7 +8,7 @@ use super::session::{Session, query};
 use super::{Database, files, rows, versions};
 use crate::catalog::integrity::Integrity;
 use crate::catalog::maintenance::{Maintenance, TEXTS_SET_MAX, Text};
-use crate::catalog::{CatalogError, FILE, missing, taken};
+use crate::catalog::{FILE, expect_at_most, missing, taken};
 use crate::model::file::{FileRecord, InPlace};
 use crate::model::id::{FileId, InstallationId, OrganizationId};
 use crate::model::time::UnixSeconds;
@@ -36,10 +36,7 @@ impl<D: Database> Maintenance for D {
 }
 
 async fn set_text(session: &mut Session<'_>, texts: &[Text]) -> Result<(), Fault> {
-    if texts.len() > TEXTS_SET_MAX {
-        let (what, limit) = ("files read at once", TEXTS_SET_MAX as u64);
-        return Err(CatalogError::Limit { what, limit }.into());
-    }
+    expect_at_most(TEXTS_SET_MAX, "files read at once", texts.len())?;
     for text in texts {
         let set = query("UPDATE file SET is_text = $1 WHERE organization = $2 AND id = $3")
             .bind(i64::from(text.is_text))

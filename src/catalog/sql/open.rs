@@ -13,7 +13,7 @@ pub(in crate::catalog) const OPENING: &str = "opening the catalogue";
 
 /// The policy where no catalogue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::catalog) enum Missing {
+pub enum Missing {
     /// Make an empty one.
     Make,
     /// Make an empty one, and answer [`Conflict`](crate::catalog::CatalogError::Conflict) where there is an older schema.

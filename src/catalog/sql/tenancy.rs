@@ -6,9 +6,11 @@ use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::port::calls;
 use super::session::{Session, Value, query};
+use super::values::insert;
 use super::{Database, files, rows, versions};
 use crate::catalog::batch::{Batch, SharedFiles};
-use crate::catalog::{FILE, FOLDER, SPACE, missing, taken};
+use crate::catalog::transfer::Row;
+use crate::catalog::{FILE, FOLDER, SPACE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::tenancy::{Folder, Organization, Space};
@@ -32,17 +34,8 @@ pub(super) async fn create_organization(
     if organization.epoch > 0 {
         versions::lock_revocations(session).await?;
     }
-    let insert = query(
-        "INSERT INTO organization (id, name, epoch, created_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&organization.id)
-    .bind(organization.name.as_str())
-    .bind(rows::stored(organization.epoch)?)
-    .bind(organization.created_at);
-    if session.execute(insert).await? == 0 {
-        return Err(taken("the organization").into());
-    }
+    let row = Row::Organization(organization.clone());
+    insert(session, &row, "the organization").await?;
     if organization.epoch > 0 {
         versions::raise_revocations(session).await?;
     }
@@ -70,18 +63,7 @@ pub(super) async fn organizations(session: &mut Session<'_>) -> Result<Vec<Organ
 
 pub(super) async fn create_space(session: &mut Session<'_>, space: &Space) -> Result<(), Fault> {
     expect(session, &space.organization).await?;
-    let insert = query(
-        "INSERT INTO space (organization, id, name, created_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&space.organization)
-    .bind(&space.id)
-    .bind(space.name.as_str())
-    .bind(space.created_at);
-    if session.execute(insert).await? == 0 {
-        return Err(taken(SPACE).into());
-    }
-    Ok(())
+    insert(session, &Row::Space(space.clone()), SPACE).await
 }
 
 pub(super) async fn space(
@@ -129,17 +111,7 @@ const REMOVE_MEMBERS: SqlText = text!(
 
 pub(super) async fn create_folder(session: &mut Session<'_>, folder: &Folder) -> Result<(), Fault> {
     expect(session, &folder.organization).await?;
-    let insert = query(
-        "INSERT INTO folder (organization, id, name, created_at) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT DO NOTHING",
-    )
-    .bind(&folder.organization)
-    .bind(&folder.id)
-    .bind(folder.name.as_str())
-    .bind(folder.created_at);
-    if session.execute(insert).await? == 0 {
-        return Err(taken(FOLDER).into());
-    }
+    insert(session, &Row::Folder(folder.clone()), FOLDER).await?;
     add_members(session, &folder.organization, &folder.id, &folder.members).await
 }
 

@@ -8,7 +8,7 @@ use super::session::{Session, Value, made, query};
 use super::tables::{self, Table};
 use super::{Database, idempotency, rows, session, values, versions};
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer};
-use crate::catalog::{CatalogError, taken};
+use crate::catalog::{expect_at_most, taken};
 use crate::model::id::{InstallationId, OrganizationId};
 use crate::model::revocation::LinkId;
 
@@ -117,10 +117,7 @@ async fn write_all(
     writing: Writing,
     rows: &[Row],
 ) -> Result<u64, Fault> {
-    if rows.len() > ROWS_AT_ONCE_MAX {
-        let (what, limit) = ("rows moved at once", ROWS_AT_ONCE_MAX as u64);
-        return Err(CatalogError::Limit { what, limit }.into());
-    }
+    expect_at_most(ROWS_AT_ONCE_MAX, "rows moved at once", rows.len())?;
     versions::lock_revocations(session).await?;
     let mut written = 0;
     for same in rows.chunk_by(|one, other| one.kind() == other.kind()) {

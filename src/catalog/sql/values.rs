@@ -1,12 +1,13 @@
-//! Bind values: the columns of a row, from a value of the model.
+//! Bind values: the columns of a row, from a value of the model; and the statement that inserts one.
 
 use std::os::unix::ffi::OsStrExt;
 
 use super::fault::Fault;
 use super::rows;
-use super::session::Value;
+use super::session::{Session, Value, made};
 use super::tables::Table;
 use crate::catalog::idempotency::KeyRow;
+use crate::catalog::taken;
 use crate::catalog::transfer::{Kind, Row};
 use crate::model::count::Counts;
 use crate::model::file::{BlobLocation, FileRecord, FileState};
@@ -80,6 +81,20 @@ pub(super) fn all(row: &Row) -> Result<Vec<Value<'_>>, Fault> {
             with_counts(key, counts)
         }
     })
+}
+
+/// Inserts a row. `Conflict` where another one has its key.
+pub(super) async fn insert(
+    session: &mut Session<'_>,
+    row: &Row,
+    what: &'static str,
+) -> Result<(), Fault> {
+    let mut insert = made(Table::of(row.kind()).insert(1), all(row)?);
+    insert.is_kept = true;
+    match session.execute(insert).await? {
+        0 => Err(taken(what).into()),
+        _ => Ok(()),
+    }
 }
 
 /// Returns the values of a file in this state.

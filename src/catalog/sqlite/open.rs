@@ -14,7 +14,7 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, query, query_scalar};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, query_scalar};
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
@@ -24,7 +24,6 @@ use super::{Driver, READERS_MAX, Sqlite};
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
-use crate::catalog::sql::{rows, session};
 use crate::catalog::{CatalogError, OLDER, missing, taken};
 
 /// The pause before trying again for the lock file, which the system does not announce.
@@ -70,11 +69,9 @@ async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<
     check_header(&path).await?;
     let options = options(&path, busy);
     let mut watcher = options.connect().await?;
-    check_version(
-        &query_scalar::<_, String>("SELECT sqlite_version()")
-            .fetch_one(&mut watcher)
-            .await?,
-    )?;
+    let version = query_scalar("SELECT sqlite_version()").fetch_one(&mut watcher);
+    let version: String = version.await?;
+    check_version(&version)?;
     if policy == Missing::MakeAndChangeNone && is_older(&mut watcher).await? {
         return Err(taken(OLDER).into());
     }
@@ -206,28 +203,23 @@ pub(super) fn check_version(version: &str) -> Result<(), Fault> {
     }
     let [major, minor, patch] = SQLITE_VERSION_MIN;
     let needed = format!("SQLite {version} can damage the file; {major}.{minor}.{patch} is needed");
-    Err(CatalogError::Unavailable {
-        doing: OPENING,
-        source: needed.into(),
-    }
-    .into())
+    Err(unavailable(&needed))
 }
 
 async fn turn_log_on(connection: &mut SqliteConnection) -> Result<(), Fault> {
-    let row = query("PRAGMA journal_mode = WAL")
-        .fetch_one(connection)
-        .await?;
-    let row = session::Row::Sqlite(&row);
-    rows::value(row, "journal_mode", |mode: &str| Some(mode == "wal"))?
-        .then_some(())
-        .ok_or_else(|| {
-            let source = "this file system cannot share memory, which the write-ahead log needs";
-            CatalogError::Unavailable {
-                doing: OPENING,
-                source: source.into(),
-            }
-            .into()
-        })
+    let mode = query_scalar("PRAGMA journal_mode = WAL").fetch_one(connection);
+    let mode: String = mode.await?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(unavailable(
+        "this file system cannot share memory, which the write-ahead log needs",
+    ))
+}
+
+fn unavailable(why: &str) -> Fault {
+    let (doing, source) = (OPENING, why.into());
+    CatalogError::Unavailable { doing, source }.into()
 }
 
 /// Waits for the lock file. Closing it unlocks it, also when the process dies.

@@ -101,7 +101,7 @@ async fn a_new_file_is_for_its_owner_alone() {
 #[tokio::test]
 async fn nothing_is_made_where_nothing_may_be() {
     let place = place();
-    assert_missing(Sqlite::open_existing(&place.path).await);
+    assert_missing(Sqlite::open_with(&place.path, Missing::Refuse).await);
     assert_eq!(
         fs::read_dir(place.path.parent().unwrap()).unwrap().count(),
         0
@@ -124,7 +124,9 @@ async fn everything_is_there_after_a_restart() {
         catalog.raise_epoch(&owner).await.unwrap();
         owner
     };
-    let catalog = Sqlite::open_existing(&place.path).await.unwrap();
+    let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
+        .await
+        .unwrap();
     let page = catalog.numbered_page(&owner, 0, 9, at(0)).await.unwrap();
     assert_eq!((page.files, page.total), (vec![file(&owner, "f", 1)], 1));
     assert_eq!(catalog.revocations(at(0)).await.unwrap().epoch(&owner), 1);
@@ -281,7 +283,9 @@ fn many_may_open_a_new_catalogue_at_once() {
             .collect()
     });
     let listed = runtime().block_on(async {
-        let catalog = Sqlite::open_existing(&place.path).await.unwrap();
+        let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
+            .await
+            .unwrap();
         catalog.organizations().await.unwrap()
     });
     let listed: Vec<String> = listed.iter().map(|found| found.id.to_string()).collect();

@@ -13,7 +13,9 @@ async fn an_empty_database_becomes_a_copy() {
 async fn an_older_schema_is_no_place_to_move_to() {
     let (server, address) = (Server::shared(), place("older"));
     for _ in 0..2 {
-        let catalog = Postgres::open_new(&address, CONNECTIONS).await.unwrap();
+        let catalog = Postgres::open_with(&address, CONNECTIONS, Missing::MakeAndChangeNone)
+            .await
+            .unwrap();
         catalog.close().await;
     }
     let older = "DROP TABLE copy_note; DROP TABLE idempotency_key; \
@@ -21,10 +23,10 @@ async fn an_older_schema_is_no_place_to_move_to() {
          ALTER TABLE file DROP COLUMN is_text, DROP COLUMN expires_at, DROP COLUMN device, \
          DROP COLUMN changed_nanos; DELETE FROM _sqlx_migrations WHERE version >= 5";
     server.sql("older", older);
-    assert_taken(Postgres::open_new(&address, CONNECTIONS).await);
+    assert_taken(Postgres::open_with(&address, CONNECTIONS, Missing::MakeAndChangeNone).await);
     let newest = "SELECT max(version) FROM _sqlx_migrations";
     assert_eq!(server.sql("older", newest), "4", "it is as it was");
-    Postgres::open_existing(&address, CONNECTIONS)
+    Postgres::open_with(&address, CONNECTIONS, Missing::Refuse)
         .await
         .unwrap();
 }

@@ -15,7 +15,10 @@ pub(super) async fn run(path: &Path, sql: impl SqlSafeStr) {
 
 /// Opens what must not open, and answers what was said.
 async fn refusal(path: &Path) -> String {
-    let refused = [Sqlite::open(path).await, Sqlite::open_existing(path).await];
+    let refused = [
+        Sqlite::open(path).await,
+        Sqlite::open_with(path, Missing::Refuse).await,
+    ];
     let [said, again] = refused.map(|outcome| match outcome {
         Err(CatalogError::Corrupt { what }) => what,
         other => panic!("{other:?}"),

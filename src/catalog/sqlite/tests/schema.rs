@@ -40,7 +40,9 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DROP TABLE idempotency_key; DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
-    let catalog = Sqlite::open_existing(&place.path).await.unwrap();
+    let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
+        .await
+        .unwrap();
     let kept = catalog.organization(&organization_id("kept")).await;
     assert!(kept.unwrap().is_some());
     let rich = catalog.file(&owner, &file_id("rich")).await.unwrap();
@@ -77,7 +79,9 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
 async fn an_older_schema_is_no_place_to_move_to() {
     let place = place();
     for _ in 0..2 {
-        let catalog = Sqlite::open_new(&place.path).await.unwrap();
+        let catalog = Sqlite::open_with(&place.path, Missing::MakeAndChangeNone)
+            .await
+            .unwrap();
         catalog.close().await;
     }
     run(
@@ -85,7 +89,7 @@ async fn an_older_schema_is_no_place_to_move_to() {
         "DROP TABLE idempotency_key; DELETE FROM _sqlx_migrations WHERE version >= 11",
     )
     .await;
-    assert_taken(Sqlite::open_new(&place.path).await);
+    assert_taken(Sqlite::open_with(&place.path, Missing::MakeAndChangeNone).await);
     let mut stranger = stranger(&place.path).await;
     let newest = query("SELECT max(version) FROM _sqlx_migrations");
     let newest: i64 = newest.fetch_one(&mut stranger).await.unwrap().get(0);
