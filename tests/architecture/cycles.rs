@@ -6,33 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::source::{SourceFile, Tree, tokens};
 
 /// Import cycles that are still there, each as its files below `src`, and what removes it. The list only shrinks.
-const EXCEPTIONS: &[(&[&str], &str)] = &[
-    (
-        &[
-            "catalog/postgres",
-            "catalog/postgres/commit",
-            "catalog/postgres/lease",
-            "catalog/postgres/open",
-            "catalog/sql",
-            "catalog/sql/rows",
-            "catalog/sql/session",
-            "catalog/sql/versions",
-        ],
-        "a session is an enum of both databases, and PostgreSQL's lease is in its adapter",
-    ),
-    (
-        &[
-            "catalog/sql/files",
-            "catalog/sql/idempotency",
-            "catalog/sql/keys",
-            "catalog/sql/port",
-            "catalog/sql/quota",
-            "catalog/sql/revocation",
-            "catalog/sql/tenancy",
-        ],
-        "the macro of the calls is misplaced in the port, and some statements are among the quota's",
-    ),
-];
+const EXCEPTIONS: &[(&[&str], &str)] = &[];
 
 /// A module: its path below `src`.
 type Module<'a> = Vec<&'a str>;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::port::calls;
 use super::session::{Session, Value, made, query};
 use super::transfer::{self, Writing};
 use super::{Database, rows, tables};

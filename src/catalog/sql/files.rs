@@ -7,7 +7,7 @@ use super::dialect::{SqlText, file_columns, files, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
 use super::tables::Table;
-use super::{quota, rows, tenancy, values, versions};
+use super::{rows, tenancy, usage, values, versions};
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
 use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE, expect_at_most};
@@ -83,14 +83,6 @@ pub(in crate::catalog) const EXPIRED: &str = "SELECT organization, id FROM file 
 pub(in crate::catalog) const LISTED: &str = "SELECT ready_files - (SELECT count(*) FROM file \
      WHERE CAST(file.organization AS text) = organization.id AND state = 'ready' AND expires_at <= $2) \
      AS ready_files FROM organization WHERE id = $1";
-pub(in crate::catalog) const OF_IDS: SqlText = text!(
-    [files], "WHERE organization = $1 AND id ", [in "$2"]
-);
-/// Reads those of [`OF_IDS`] that lie in a folder.
-pub(in crate::catalog) const IN_FOLDER: SqlText = text!(
-    [files], "WHERE organization = $1 AND id IN (SELECT file FROM folder_file \
-     WHERE organization = $1 AND folder = $2 AND file ", [in "$3"], ")"
-);
 pub(in crate::catalog) const BLOBS_IN_USE: SqlText = text!(
     "SELECT DISTINCT blob FROM file WHERE state <> 'swept' AND blob ", [in "$1"]
 );
@@ -131,7 +123,7 @@ pub(super) async fn add(
     for organization in organizations {
         let of = |file: &&FileRecord| &file.organization == organization;
         let of: Vec<&FileRecord> = files.iter().filter(of).collect();
-        quota::count_added(session, organization, &of, quota).await?;
+        usage::count_added(session, organization, &of, quota).await?;
     }
     let spaces: BTreeSet<_> = files
         .iter()
@@ -309,7 +301,7 @@ pub(super) async fn expire(
         let Some((organization, _)) = of_one.first() else {
             continue;
         };
-        quota::lock(session, organization).await?;
+        usage::lock(session, organization).await?;
         let ids: Value<'_> = of_one.iter().map(|(_, id)| id.as_str()).collect();
         let mark = query(MARK_EXPIRED).bind(organization).bind(ids).bind(now);
         let done = session.execute(mark).await?;

@@ -1,9 +1,10 @@
 //! Idempotency keys.
 
+use super::calls::calls;
 use super::fault::Fault;
-use super::port::calls;
-use super::session::{Query, Row, Session, query};
-use super::{Database, quota, rows};
+use super::rows::Row;
+use super::session::{Query, Session, query};
+use super::{Database, rows, usage};
 use crate::catalog::idempotency::{
     Claim, Claimed, Completed, Completion, Idempotency, KEY_SECONDS, KEYS_MAX, KeyRow,
 };
@@ -81,7 +82,7 @@ async fn claim(
     until: UnixSeconds,
 ) -> Result<Claimed, Fault> {
     // First, as in every write that adds files.
-    quota::lock(session, &claim.organization).await?;
+    usage::lock(session, &claim.organization).await?;
     let take = of_owner(CLAIM, claim)
         .bind(now)
         .bind(until)

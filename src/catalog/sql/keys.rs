@@ -1,8 +1,8 @@
 //! API keys, and apps, which act as one.
 
+use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::port::calls;
 use super::session::{Session, Value, query};
 use super::values::insert;
 use super::{Database, rows, tenancy, versions};

@@ -2,8 +2,8 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 
+use super::calls::calls;
 use super::fault::Fault;
-use super::port::calls;
 use super::session::{Session, query};
 use super::{Database, files, rows, versions};
 use crate::catalog::integrity::Integrity;

@@ -21,6 +21,8 @@ use self::fault::Fault;
 use self::session::{Session, SessionKind};
 use super::{Answer, CatalogError, Versions};
 
+pub(super) mod batch;
+mod calls;
 mod counters;
 pub(super) mod dialect;
 pub(super) mod fault;
@@ -37,11 +39,9 @@ pub(super) mod session;
 pub(super) mod tables;
 mod tenancy;
 mod transfer;
+mod usage;
 mod values;
 pub(super) mod versions;
-
-#[cfg(test)]
-pub(super) use tenancy::OWNER;
 
 /// The statements of one call, at work on a session.
 pub(super) type Working<'s, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 's>>;

@@ -1,5 +1,6 @@
 //! The calls of the port: the session that each needs, its statements, and what an error says was being done.
 
+use super::calls::calls;
 use super::{Database, files, keys, quota, revocation, tenancy};
 use crate::catalog::quota::Quota;
 use crate::catalog::{Answer, Catalog, Filter, NumberedPage, Place, Versions};
@@ -10,22 +11,6 @@ use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
-
-/// Makes the calls of a trait: each runs an async function on a session of its kind. The function is given the
-/// session, what stands behind its name here, and then the call's own arguments.
-macro_rules! calls {
-    ($(
-        fn $name:ident($($argument:ident: $Type:ty),*) -> $Done:ty
-            => $access:ident, $doing:literal, $work:path $(, $given:expr)*;
-    )*) => {$(
-        fn $name<'a>(&'a self, $($argument: $Type),*) -> $crate::catalog::Answer<'a, $Done> {
-            self.run($crate::catalog::sql::session::SessionKind::$access, $doing, move |session| {
-                Box::pin($work(session, $($given,)* $($argument),*))
-            })
-        }
-    )*};
-}
-pub(super) use calls;
 
 impl<D: Database> Catalog for D {
     calls! {

@@ -1,24 +1,15 @@
 //! Quotas: the counters of what organizations keep.
 
-use super::dialect::{SqlText, text};
+use super::calls::calls;
 use super::fault::Fault;
-use super::port::calls;
 use super::session::SessionKind::{ReadTransaction, Write};
 use super::session::{Session, query};
-use super::{Database, files, idempotency, rows, tenancy};
+use super::{Database, files, idempotency, rows, usage};
 use crate::catalog::idempotency::Completion;
-use crate::catalog::quota::{BYTES_KEPT, Quota, Quotas, Recount, Usage};
-use crate::catalog::{Answer, CatalogError, DELETED_FILE, missing};
+use crate::catalog::quota::{Quota, Quotas, Recount, Usage};
+use crate::catalog::{Answer, DELETED_FILE, missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
-
-const LOCK: SqlText = text!("SELECT id FROM organization WHERE id = $1", [lock "NO KEY UPDATE"]);
-
-/// Finds no row where the sum would be no number that fits.
-const COUNT_ADDED: &str = "UPDATE organization SET ready_files = ready_files + $1, \
-     kept_files = kept_files + $1, kept_bytes = kept_bytes + $2 \
-     WHERE id = $3 AND kept_bytes <= 9223372036854775807 - $2 \
-     RETURNING ready_files, kept_files, kept_bytes";
 
 const COUNT: &str = "SELECT count(*) FILTER (WHERE state = 'ready') AS ready_files, \
      count(*) AS kept_files, CAST(coalesce(sum(size), 0) AS bigint) AS kept_bytes FROM file \
@@ -62,7 +53,7 @@ async fn recount(
     mend: bool,
 ) -> Result<Recount, Fault> {
     if mend {
-        lock(session, organization).await?;
+        usage::lock(session, organization).await?;
     }
     let counted = counted(session, organization).await?;
     let found = session
@@ -81,45 +72,11 @@ async fn recount(
     Ok(Recount { counted, found })
 }
 
-/// Keeps others from counting in an organization until the transaction ends.
-pub(super) async fn lock(
-    session: &mut Session<'_>,
-    organization: &OrganizationId,
-) -> Result<(), Fault> {
-    if session.is_any(query(LOCK).bind(organization)).await? {
-        return Ok(());
-    }
-    Err(missing("the organization").into())
-}
-
 async fn counted(session: &mut Session<'_>, organization: &OrganizationId) -> Result<Usage, Fault> {
     let select =
         query("SELECT ready_files, kept_files, kept_bytes FROM organization WHERE id = $1");
     let counted = session.optional(select.bind(organization), rows::usage);
     Ok(counted.await?.ok_or(missing("the organization"))?)
-}
-
-/// Counts files of one organization that are being added, ready as they are, holds all that it has then to
-/// the quota, and locks it. `NotFound` where there is no such organization.
-pub(super) async fn count_added(
-    session: &mut Session<'_>,
-    organization: &OrganizationId,
-    added: &[&FileRecord],
-    quota: Quota,
-) -> Result<(), Fault> {
-    let bytes = added
-        .iter()
-        .try_fold(0_u64, |sum, file| sum.checked_add(file.size));
-    let count = query(COUNT_ADDED)
-        .bind(rows::stored(added.len() as u64)?)
-        .bind(rows::stored(bytes.unwrap_or(u64::MAX))?)
-        .bind(organization);
-    let Some(kept) = session.optional(count, rows::usage).await? else {
-        tenancy::expect(session, organization).await?;
-        let (what, limit) = (BYTES_KEPT, i64::MAX.cast_unsigned());
-        return Err(CatalogError::Limit { what, limit }.into());
-    };
-    Ok(quota.allow(kept.files, kept.bytes)?)
 }
 
 /// Marks a deleted file swept, and no longer counts it.
@@ -128,7 +85,7 @@ pub(super) async fn mark_swept(
     organization: &OrganizationId,
     id: &FileId,
 ) -> Result<(), Fault> {
-    lock(session, organization).await?;
+    usage::lock(session, organization).await?;
     let mark = query(
         "UPDATE file SET state = 'swept' WHERE organization = $1 AND id = $2 AND state = 'deleted' \
          RETURNING size",

@@ -8,9 +8,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use sqlx::Row as _;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
 
 use super::fault::Fault;
-use super::session::Row;
 use crate::catalog::CatalogError;
 use crate::catalog::quota::Usage;
 use crate::model::app::{App, AppSecret};
@@ -24,6 +25,15 @@ use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
+
+/// A row of either database.
+#[derive(Clone, Copy)]
+pub(in crate::catalog) enum Row<'r> {
+    /// Of SQLite.
+    Sqlite(&'r SqliteRow),
+    /// Of PostgreSQL.
+    Postgres(&'r PgRow),
+}
 
 /// A value that a column can hold.
 pub(in crate::catalog) trait Stored<'r>: Sized {

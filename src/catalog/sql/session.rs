@@ -4,15 +4,13 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{
     AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _, Sqlite, SqliteConnection, Transaction,
 };
 
 use super::dialect::SqlText;
 use super::fault::Fault;
-use super::rows;
+use super::rows::{self, Row};
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::time::UnixSeconds;
 
@@ -65,15 +63,6 @@ impl Drop for PooledConnection {
 enum Executor<'c> {
     Sqlite(&'c mut SqliteConnection),
     Postgres(&'c mut PgConnection),
-}
-
-/// A row of either database.
-#[derive(Clone, Copy)]
-pub(in crate::catalog) enum Row<'r> {
-    /// Of SQLite.
-    Sqlite(&'r SqliteRow),
-    /// Of PostgreSQL.
-    Postgres(&'r PgRow),
 }
 
 impl Session<'_> {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::calls::calls;
 use super::fault::Fault;
-use super::port::calls;
 use super::session::{Session, Value, made, query};
 use super::tables::{self, Table};
-use super::{Database, idempotency, rows, session, values, versions};
+use super::{Database, idempotency, rows, values, versions};
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer};
 use crate::catalog::{expect_at_most, taken};
 use crate::model::id::{InstallationId, OrganizationId};
@@ -60,7 +60,7 @@ async fn copy_note(session: &mut Session<'_>) -> Result<Option<CopyNote>, Fault>
 }
 
 /// Returns what a row of a table says.
-fn row_of(kind: Kind, row: session::Row<'_>) -> Result<Row, Fault> {
+fn row_of(kind: Kind, row: rows::Row<'_>) -> Result<Row, Fault> {
     let organization = || rows::organization_id(row, "organization");
     let link = || rows::value(row, "link", LinkId::parse);
     Ok(match kind {

@@ -7,7 +7,7 @@ use crate::catalog::contract::{assert_taken, at, file_id, organization_id, rich_
 use crate::catalog::integrity::Integrity as _;
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::quota::{Quota, Quotas as _};
-use crate::catalog::sql::OWNER;
+use crate::catalog::sql::batch::{IN_FOLDER, OF_IDS, OWNER};
 use crate::model::file::BlobLocation;
 use crate::model::id::AppId;
 
@@ -103,10 +103,10 @@ async fn batches_are_found_by_their_ids() {
     let catalog = Sqlite::open(&place.path).await.unwrap();
     let mut connection = catalog.readers.acquire().await.unwrap();
     let cases = [
-        (files::OF_IDS.sqlite, "(organization=? AND id=?)"),
-        (files::IN_FOLDER.sqlite, "(organization=? AND id=?)"),
+        (OF_IDS.sqlite, "(organization=? AND id=?)"),
+        (IN_FOLDER.sqlite, "(organization=? AND id=?)"),
         (
-            files::IN_FOLDER.sqlite,
+            IN_FOLDER.sqlite,
             "INDEX folder_file_file (organization=? AND file=? AND folder=?)",
         ),
         (files::WITH_BYTES, "((organization,id)>(?,?))"),
