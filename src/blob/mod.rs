@@ -45,6 +45,23 @@ pub type BlobFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BlobError>> +
 /// - Bytes are found by a key that we drew ourselves, or by a path that was registered below a
 ///   configured root; no link, device or directory is ever opened.
 /// - No call blocks its thread on a disk.
+///
+/// # Example
+///
+/// ```
+/// # use hallpass::blob::{BlobStore, disk::{Disk, Readers}};
+/// # use hallpass::model::{file::BlobLocation, id::BlobKey};
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let store = Disk::open(directory.path(), &[], Readers::Owner)?;
+/// let mut staged = store.stage(BlobKey::from_random([1; 16])).await?;
+/// staged.write("hello".into()).await?;
+/// let stored = staged.commit().await?;
+/// let blob = store.open(&BlobLocation::Stored(stored.key), stored.size).await?;
+/// assert_eq!(blob.read_at(1, 4).await?, "ello");
+/// # Ok(()) }
+/// ```
 pub trait BlobStore: Send + Sync {
     /// Begins to write the blob `key`, which must be new: one that is there already is an error, at
     /// `commit` at the latest, and stays what it was.

@@ -53,6 +53,25 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 ///   those that write. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
+///
+/// # Example
+///
+/// ```
+/// # use hallpass::catalog::{Catalog, CatalogError, sqlite::Sqlite};
+/// # use hallpass::model::{id::OrganizationId, tenancy::Organization, time::UnixSeconds};
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let catalog = Sqlite::open(&directory.path().join("catalogue.sqlite3")).await?;
+/// let id = OrganizationId::parse("org_1")?;
+/// let (name, created_at) = ("One".into(), UnixSeconds::EPOCH);
+/// let organization = Organization { id, name, epoch: 0, created_at };
+/// catalog.create_organization(&organization).await?;
+/// let again = catalog.create_organization(&organization).await;
+/// assert!(matches!(again, Err(CatalogError::Conflict { .. })));
+/// assert_eq!(catalog.organizations().await?, [organization]);
+/// # Ok(()) }
+/// ```
 pub trait Catalog:
     batch::Batch
     + apps::Apps
