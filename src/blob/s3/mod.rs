@@ -39,6 +39,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod wire;
 mod write;
 
 pub use read::HELD_BYTES_MAX;

@@ -6,18 +6,15 @@
 
 use futures_util::StreamExt as _;
 use http::{Method, StatusCode};
-use jiff::Timestamp;
 use object_store::client::{HttpRequest, HttpRequestBody, HttpResponseBody};
 use object_store::multipart::MultipartStore as _;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
-use quick_xml::Reader;
-use quick_xml::events::Event;
 
 use super::Shared;
 use super::fault::{fault, is_missing};
+use super::wire::{Unfinished, UploadsPage};
 use crate::blob::BlobError;
-use crate::model::time::UnixSeconds;
 
 /// The longest time that an upload may take: it writes no part later.
 pub(super) const UPLOAD_SECONDS_MAX: u64 = 86_400;
@@ -39,21 +36,6 @@ const PAGES_MAX: usize = 10_000;
 
 const LISTING: &str = "listing uploads";
 const ENDLESS: &str = "the store's list of uploads has no end";
-
-/// An upload that was begun and neither completed nor aborted.
-#[derive(Debug, PartialEq, Eq)]
-struct Unfinished {
-    name: String,
-    id: String,
-    since: UnixSeconds,
-}
-
-/// One answer to a list of uploads, and where the next one begins.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct UploadsPage {
-    uploads: Vec<Unfinished>,
-    next: Option<(String, String)>,
-}
 
 impl Shared {
     /// Aborts up to `limit` uploads that nobody can be at any more. Returns their number.
@@ -77,15 +59,15 @@ impl Shared {
                     return Ok(count);
                 }
                 if aborts {
-                    let path = Path::from(upload.name.as_str());
-                    self.abort(&path, &upload.id).await?;
+                    let path = Path::from(upload.key.as_str());
+                    self.abort(&path, &upload.upload_id).await?;
                 }
                 count += 1;
             }
-            if page.next.is_none() {
+            from = page.next();
+            if from.is_none() {
                 return Ok(count);
             }
-            from = page.next;
         }
         Err(unreadable(ENDLESS))
     }
@@ -105,11 +87,13 @@ impl Shared {
     /// Returns the time at which the only unfinished upload began, in seconds since 1970.
     #[cfg(test)]
     pub(super) async fn unfinished_since(&self) -> u64 {
-        self.unfinished(None).await.unwrap().uploads[0].since.get()
+        self.unfinished(None).await.unwrap().uploads[0]
+            .initiated
+            .get()
     }
 
     fn is_abandoned(&self, upload: &Unfinished) -> bool {
-        (self.now)().since(upload.since) >= SWEEP_SECONDS
+        (self.now)().since(upload.initiated) >= SWEEP_SECONDS
     }
 
     /// One page of the unfinished uploads below our prefix.
@@ -133,13 +117,13 @@ impl Shared {
         let url = self.ask(LISTING, sign).await?;
         let url = url.map_err(|error| fault(LISTING, &error))?;
         let text = self.within(LISTING, self.get(url.as_str())).await??;
-        let page = page_of(&text)
+        let page = UploadsPage::parse(&text)
             .ok_or_else(|| unreadable("the store's list of uploads is not as documented"))?;
         let is_behind = |next: &(String, String)| {
             let before = from.as_ref();
             before.is_some_and(|from| next == from || next.0 < from.0)
         };
-        if page.next.as_ref().is_some_and(is_behind) {
+        if page.next().as_ref().is_some_and(is_behind) {
             return Err(unreadable(ENDLESS));
         }
         Ok(page)
@@ -177,79 +161,5 @@ fn unreadable(why: &str) -> BlobError {
     BlobError::Unavailable {
         doing: LISTING,
         why: why.to_owned(),
-    }
-}
-
-/// Reads a `ListMultipartUploadsResult`.
-fn page_of(text: &str) -> Option<UploadsPage> {
-    let mut reader = Reader::from_str(text);
-    let (mut page, mut path, mut more) = (UploadsPage::default(), Vec::new(), false);
-    let (mut next, mut upload) = <((String, String), [String; 3])>::default();
-    loop {
-        match reader.read_event().ok()? {
-            Event::Start(element) => {
-                path.push(String::from_utf8(element.local_name().as_ref().into()).ok()?);
-            }
-            Event::Text(said) => {
-                let said = said.decode().ok()?;
-                let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                let into = match path.as_slice() {
-                    [_, "Upload", "Key"] => &mut upload[0],
-                    [_, "Upload", "UploadId"] => &mut upload[1],
-                    [_, "Upload", "Initiated"] => &mut upload[2],
-                    [_, "NextKeyMarker"] => &mut next.0,
-                    [_, "NextUploadIdMarker"] => &mut next.1,
-                    [_, "IsTruncated"] => {
-                        more = &*said == "true";
-                        continue;
-                    }
-                    _ => continue,
-                };
-                into.push_str(&said);
-            }
-            Event::End(_) => {
-                let ended = path.pop()?;
-                if ended == "Upload" {
-                    let [name, id, since] = std::mem::take(&mut upload);
-                    let since: Timestamp = since.parse().ok()?;
-                    let since = UnixSeconds::clamped(since.as_second());
-                    page.uploads.push(Unfinished { name, id, since });
-                }
-            }
-            Event::Eof => break,
-            _ => {}
-        }
-    }
-    page.next = (more && !next.0.is_empty()).then_some(next);
-    path.is_empty().then_some(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_of_uploads_is_read() {
-        let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
-            <ListMultipartUploadsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
-            <Bucket>b</Bucket><NextKeyMarker>p/blobs/m</NextKeyMarker>\
-            <NextUploadIdMarker>2~Vj</NextUploadIdMarker><IsTruncated>true</IsTruncated>\
-            <Upload><Key>p/blobs/m</Key><UploadId>2~Vj</UploadId><Initiator><ID>t</ID></Initiator>\
-            <Initiated>1970-01-02T00:00:01.471Z</Initiated></Upload></ListMultipartUploadsResult>";
-        let upload = Unfinished {
-            name: "p/blobs/m".into(),
-            id: "2~Vj".into(),
-            since: UnixSeconds::EPOCH.plus(86_401),
-        };
-        let wanted = UploadsPage {
-            uploads: vec![upload],
-            next: Some(("p/blobs/m".into(), "2~Vj".into())),
-        };
-        assert_eq!(page_of(text), Some(wanted));
-        let last = text.replace(">true<", ">false<");
-        assert_eq!(page_of(&last).unwrap().next, None);
-        assert_eq!(page_of(&text.replace("01-02T", "01-02?")), None);
-        assert_eq!(page_of(&text[..text.len() - 9]), None);
-        assert_eq!(page_of("<a></b>"), None);
     }
 }
