@@ -41,40 +41,17 @@ const BOUNDS: [u64; 18] = [
 ];
 const BUCKETS: usize = BOUNDS.len() + 1;
 
-/// The statuses that have a label of their own; every other is `other`.
-const STATUSES: [(u16, &str); 32] = [
-    (200, "200"),
-    (201, "201"),
-    (202, "202"),
-    (204, "204"),
-    (206, "206"),
-    (302, "302"),
-    (304, "304"),
-    (307, "307"),
-    (400, "400"),
-    (401, "401"),
-    (402, "402"),
-    (403, "403"),
-    (404, "404"),
-    (405, "405"),
-    (406, "406"),
-    (408, "408"),
-    (409, "409"),
-    (411, "411"),
-    (412, "412"),
-    (413, "413"),
-    (414, "414"),
-    (415, "415"),
-    (416, "416"),
-    (417, "417"),
-    (422, "422"),
-    (429, "429"),
-    (431, "431"),
-    (500, "500"),
-    (501, "501"),
-    (502, "502"),
-    (503, "503"),
-    (507, "507"),
+/// Makes a table of statuses with their labels.
+macro_rules! statuses {
+    ($($status:literal),+ $(,)?) => {
+        [$(($status, stringify!($status))),+]
+    };
+}
+
+/// The statuses that have a label of their own; every other is `other`. In order.
+const STATUSES: [(u16, &str); 32] = statuses![
+    200, 201, 202, 204, 206, 302, 304, 307, 400, 401, 402, 403, 404, 405, 406, 408, 409, 411, 412,
+    413, 414, 415, 416, 417, 422, 429, 431, 500, 501, 502, 503, 507,
 ];
 const STATUS_KINDS: usize = STATUSES.len() + 1;
 
