@@ -43,13 +43,13 @@ pub(super) async fn open(
     }
 }
 
-/// Opens the catalogue that rows are migrated to, of either kind. An empty one is made; one of an older version is
-/// refused and stays as it is: its owner may not want another version yet.
-pub(super) async fn open_new(config: &Config) -> Result<Arc<dyn Catalog>, StartError> {
-    open_with(config, Missing::MakeAndChangeNone).await
-}
-
-async fn open_with(config: &Config, missing: Missing) -> Result<Arc<dyn Catalog>, StartError> {
+/// Opens the catalogue that the configuration names, of either kind, with a policy on one that is missing or of an
+/// older version. Rows are migrated to one that is empty or of this version: the owner of an older one may not want
+/// another version yet.
+pub(super) async fn open_with(
+    config: &Config,
+    missing: Missing,
+) -> Result<Arc<dyn Catalog>, StartError> {
     let opened: Result<Arc<dyn Catalog>, CatalogError> = match &config.catalog.url {
         None => {
             let opened = Sqlite::open_with(&file(config), missing).await;

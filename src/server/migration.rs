@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::installation::{Installation, keep_others_out};
 use super::setup::{SetupPolicy, setup_lock};
 use super::{StartError, blob_store, catalogue};
-use crate::catalog::postgres;
+use crate::catalog::{Missing, postgres};
 use crate::config::Config;
 use crate::gateway::clock::Clock;
 use crate::gateway::migrate::Ends;
@@ -75,7 +75,7 @@ impl MigrationTarget {
         };
         if let Some(to) = &self.catalog {
             catalogue::warn_if_exposed(to);
-            ends.to_catalog = Some(catalogue::open_new(to).await?);
+            ends.to_catalog = Some(catalogue::open_with(to, Missing::MakeAndChangeNone).await?);
         }
         if let Some(to) = &self.blobs {
             blob_store::warn_if_in_the_clear(to);
