@@ -21,53 +21,14 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The decimal digits of the largest number of 64 bits.
-const DECIMAL_DIGITS_MAX: usize = 20;
-
 /// The text as it stands in the message and in a minted URL, as a whole or piece by piece.
 pub(super) fn percent_encode(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)
 }
 
-/// A number in decimal, without leading zeros.
-pub(super) struct Decimal {
-    digits: [u8; DECIMAL_DIGITS_MAX],
-    first: usize,
-}
-
-impl Decimal {
-    #[expect(clippy::expect_used, reason = "a digit is below ten")]
-    pub(super) fn new(number: u64) -> Self {
-        let mut decimal = Self {
-            digits: [b'0'; DECIMAL_DIGITS_MAX],
-            first: 0,
-        };
-        let mut left = number;
-        for (place, digit) in decimal.digits.iter_mut().enumerate().rev() {
-            *digit += u8::try_from(left % 10).expect("a digit");
-            left /= 10;
-            if left == 0 {
-                decimal.first = place;
-                break;
-            }
-        }
-        decimal
-    }
-
-    #[expect(clippy::expect_used, reason = "the digits are ASCII")]
-    pub(super) fn as_str(&self) -> &str {
-        str::from_utf8(self.as_bytes()).expect("ASCII")
-    }
-
-    #[expect(clippy::expect_used, reason = "`first` is the place of a digit")]
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.digits.get(self.first..).expect("the last digits")
-    }
-}
-
 /// Decodes a name or value of a query, once. `None` for a `%` without two hex digits behind it, and for what is then no
 /// UTF-8.
-pub(super) fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
+pub fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
     if !is_encoded(text) {
         return Some(Cow::Borrowed(text));
     }
@@ -114,7 +75,7 @@ pub(super) fn from_base64url(text: &str) -> Option<[u8; 32]> {
 }
 
 /// Reads a Unix time of 1 to 11 digits without sign, space or leading zero.
-pub(super) fn seconds(text: &str) -> Option<UnixSeconds> {
+pub fn seconds(text: &str) -> Option<UnixSeconds> {
     let is_canonical = text == "0" || !text.starts_with('0');
     if text.is_empty() || text.len() > 11 || !is_canonical {
         return None;
@@ -185,14 +146,6 @@ mod tests {
         ];
         for text in bad {
             assert_eq!(from_base64url(&text), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn decimals_are_as_the_standard_library_writes_them() {
-        for number in [0, 1, 9, 10, 99_999_999_999, u64::MAX - 1, u64::MAX] {
-            let decimal = Decimal::new(number);
-            assert_eq!(decimal.as_bytes(), number.to_string().as_bytes());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::claims::{ClaimName, Claims};
-use super::encoding::{Decimal, percent_encode};
+use super::encoding::percent_encode;
 use super::kid::Kid;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
@@ -104,7 +104,7 @@ impl<'a> SignedLink<'a> {
             url.push('&');
         }
         url.push_str("expires=");
-        url.push_str(Decimal::new(self.expires.get()).as_str());
+        url.push_str(itoa::Buffer::new().format(self.expires.get()));
         for (name, text) in self.grant.claims.texts().filter(|claim| !is_first(claim)) {
             url.push('&');
             push_claim(&mut url, name, text);

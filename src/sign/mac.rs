@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
 use super::claims::ClaimName;
-use super::encoding::{Decimal, percent_encode};
+use super::encoding::percent_encode;
 
 /// Keeps a MAC over the one message from ever being good for the other, or for a later version.
 const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
@@ -44,7 +44,7 @@ impl Keyed {
 pub(super) fn organization_message(organization: &str, epoch: u64, message: &mut impl Update) {
     write_line(message, ORGANIZATION_LABEL.as_bytes());
     write_line(message, organization.as_bytes());
-    write_line(message, Decimal::new(epoch).as_bytes());
+    write_line(message, itoa::Buffer::new().format(epoch).as_bytes());
 }
 
 /// Writes the message that an organization's key signs to make a link. `expires` is in decimal, as it stands in
@@ -61,7 +61,10 @@ pub(super) fn download_message<'a>(
     write_line(message, organization.as_bytes());
     write_line(message, file.as_bytes());
     write_line(message, expires);
-    write_line(message, Decimal::new(link_revision).as_bytes());
+    write_line(
+        message,
+        itoa::Buffer::new().format(link_revision).as_bytes(),
+    );
     for (name, text) in claims {
         message.update(name.as_str().as_bytes());
         message.update(b"=");

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::encoding::{Decimal, base64url, from_base64url};
+use super::encoding::{base64url, from_base64url};
 use super::grant::{Grant, SignedLink};
 use super::kid::Kid;
 use super::mac::{Keyed, download_message, organization_message};
@@ -54,12 +54,13 @@ pub(super) fn seal<'a>(
     grant: &'a Grant,
     link_revision: u64,
 ) -> SignedLink<'a> {
-    let expires = Decimal::new(grant.expires.get());
+    let mut digits = itoa::Buffer::new();
+    let expires = digits.format(grant.expires.get()).as_bytes();
     let mac = key.mac(|message| {
         download_message(
             grant.organization.as_str(),
             grant.file.as_str(),
-            expires.as_bytes(),
+            expires,
             link_revision,
             grant.claims.texts(),
             message,

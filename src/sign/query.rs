@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::claims::{ClaimName, has_good_length};
-use super::encoding::{is_encoded, percent_decode};
+use super::encoding::is_encoded;
+pub use super::encoding::{percent_decode, seconds};
 
 const EXPIRES: &str = "expires";
 const TOKEN: &str = "token";
