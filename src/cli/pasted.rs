@@ -10,6 +10,7 @@ use percent_encoding::percent_decode_str;
 use crate::model::id::{FileId, OrganizationId};
 use crate::sign::claims::{CLAIM_BYTES_MAX, ClaimName};
 use crate::sign::keyring::Kid;
+use crate::sign::query::{percent_decode, seconds};
 use crate::sign::url;
 
 /// The characters of a token behind its dot: 32 bytes in base64url.
@@ -130,7 +131,7 @@ fn with_clean_token(text: &str) -> Option<(String, String)> {
     let rest = text.get(start..)?;
     let end = rest.find(['&', '#']).unwrap_or(rest.len());
     let (value, after) = rest.split_at_checked(end)?;
-    let plain = decoded(value)?;
+    let plain = percent_decode(value)?;
     let (kid, mac) = plain.split_once('.')?;
     let respelled = mac.replace(['+', ' '], "-").replace('/', "_");
     let is_of_alphabet = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -194,7 +195,7 @@ fn fault_of_query(query: &str) -> Option<String> {
     let mut seen: Vec<(Cow<'_, str>, &str)> = Vec::new();
     for piece in query.split('&').filter(|piece| !piece.is_empty()) {
         let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-        match decoded(name) {
+        match percent_decode(name) {
             Some(name) if !name.is_empty() => seen.push((name, value)),
             _ => return Some(format!("{} in it is no parameter", shown(piece))),
         }
@@ -240,15 +241,12 @@ fn fault_of_missing(known: &str, query: &str, seen: &[(Cow<'_, str>, &str)]) -> 
 }
 
 fn fault_of_expires(value: &str) -> Option<String> {
-    let text = decoded(value).unwrap_or_default();
-    let is_number =
-        text.bytes().all(|byte| byte.is_ascii_digit()) && (1..=11).contains(&text.len());
-    let is_good = is_number && (text == "0" || !text.starts_with('0'));
+    let is_good = percent_decode(value).is_some_and(|text| seconds(&text).is_some());
     (!is_good).then(|| format!("its `expires={}` is no Unix time", escaped(value)))
 }
 
 fn fault_of_token(value: &str) -> Option<String> {
-    let Some(token) = decoded(value) else {
+    let Some(token) = percent_decode(value) else {
         return Some("its token has a `%` without two hex digits, or is no text".into());
     };
     let (kid, mac) = token.split_once('.').unwrap_or((&token, ""));
@@ -279,7 +277,7 @@ fn fault_of_token(value: &str) -> Option<String> {
 }
 
 fn fault_of_claim(name: &str, value: &str) -> Option<String> {
-    let length = decoded(value).map(|text| text.len());
+    let length = percent_decode(value).map(|text| text.len());
     let is_good = length.is_some_and(|length| (1..=CLAIM_BYTES_MAX).contains(&length));
     (!is_good).then(|| format!("its `{name}=` is empty, too long or no text"))
 }
@@ -298,18 +296,6 @@ fn has_letters_of_one_case(mac: &str) -> bool {
     let letters = || mac.chars().filter(char::is_ascii_alphabetic);
     letters().count() > MAC_CHARS / 2
         && (letters().all(|c| c.is_ascii_lowercase()) || letters().all(|c| c.is_ascii_uppercase()))
-}
-
-/// A name or a value of a query. `None` where a `%` has no two hex digits, or it is no UTF-8 then.
-fn decoded(text: &str) -> Option<Cow<'_, str>> {
-    let mut pieces = text.split('%').skip(1).map(str::as_bytes);
-    let is_hex = |piece: &[u8]| matches!(piece, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    if !pieces.all(is_hex) {
-        return None;
-    }
-    let spaced = text.replace('+', " ");
-    let decoded = percent_decode_str(&spaced).decode_utf8().ok()?;
-    Some(decoded.into_owned().into())
 }
 
 /// A piece of somebody's text in quotes, the beginning of one that is long.
