@@ -1,6 +1,7 @@
 //! Amounts in words, for a person: sizes in bytes, durations in seconds.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A size in bytes. Displayed in the largest unit that it reaches, and exactly: `1.5 GiB (1610612736 bytes)`,
 /// `1 GiB (1073741824 bytes)`, `12 bytes`.
@@ -61,6 +62,13 @@ impl fmt::Display for Seconds {
         }
         Ok(())
     }
+}
+
+/// Reads a number in decimal digits alone, without a leading zero.
+pub fn decimal<T: FromStr>(text: &str) -> Option<T> {
+    let is_of_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_canonical = is_of_digits && (text == "0" || !text.starts_with('0'));
+    is_canonical.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::amount::decimal;
+
 /// The bits that stand before the last 32 of an IPv4-mapped IPv6 address.
 const MAPPED_PREFIX: u128 = 0xffff;
 
@@ -19,7 +21,7 @@ impl Network {
     /// as `std` reads them; the length is decimal without a leading zero.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, length) = match text.split_once('/') {
-            Some((address, length)) => (address, Some(prefix_length(length)?)),
+            Some((address, length)) => (address, Some(decimal(length)?)),
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
@@ -36,16 +38,6 @@ impl Network {
         let is_ipv4 = bits >> 32 == MAPPED_PREFIX;
         let wider_than_ipv4 = self.free_bits > 32;
         bits & mask(self.free_bits) == self.first && !(is_ipv4 && wider_than_ipv4)
-    }
-}
-
-fn prefix_length(text: &str) -> Option<u8> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let canonical = text == "0" || !text.starts_with('0');
-    if digits && canonical {
-        text.parse().ok()
-    } else {
-        None
     }
 }
 

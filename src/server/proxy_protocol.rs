@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use crate::model::amount::decimal;
 use crate::web::client::Peer;
 
 /// The bytes that version 2 begins with.
@@ -98,8 +99,8 @@ fn version_1(line: &[u8]) -> Option<Peer> {
     let [family, source, destination, source_port, destination_port] = fields.as_slice() else {
         return None;
     };
-    if !(is_port(source_port) && is_port(destination_port)) {
-        return None;
+    for port in [source_port, destination_port] {
+        decimal::<u16>(port)?;
     }
     let source: IpAddr = match *family {
         "TCP4" => {
@@ -113,12 +114,6 @@ fn version_1(line: &[u8]) -> Option<Peer> {
         _ => return None,
     };
     Some(Peer::Address(source))
-}
-
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-        && (text == "0" || !text.starts_with('0'))
-        && text.parse::<u16>().is_ok()
 }
 
 /// `command` and `family` each hold two half bytes; the extensions behind the addresses are passed over.

@@ -7,8 +7,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use hyper::Version;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject as _;
@@ -73,7 +74,7 @@ pub(super) struct Tls {
     files: PemFiles,
     /// The files just before they were first read.
     at_start: [Option<FileFingerprint>; 2],
-    current: RwLock<Arc<ServerConfig>>,
+    current: ArcSwap<ServerConfig>,
 }
 
 #[derive(Debug)]
@@ -108,7 +109,7 @@ impl Tls {
             protocols,
         };
         let at_start = files.fingerprints();
-        let current = RwLock::new(Arc::new(files.read()?));
+        let current = ArcSwap::from_pointee(files.read()?);
         Ok(Some(Self {
             files,
             at_start,
@@ -121,7 +122,7 @@ impl Tls {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let acceptor = TlsAcceptor::from(self.current());
+        let acceptor = TlsAcceptor::from(self.current.load_full());
         let stream = acceptor.accept(stream).await?;
         let version = match stream.get_ref().1.alpn_protocol() {
             Some(protocol) if protocol == H2 => Version::HTTP_2,
@@ -130,15 +131,9 @@ impl Tls {
         Ok((stream, version))
     }
 
-    fn current(&self) -> Arc<ServerConfig> {
-        let current = self.current.read();
-        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// Reads the pair again. Blocks on two small local files.
     fn reload(&self) -> Result<(), TlsError> {
-        let read = Arc::new(self.files.read()?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = read;
+        self.current.store(Arc::new(self.files.read()?));
         Ok(())
     }
 }
