@@ -48,52 +48,53 @@ pub trait Transfer: Send + Sync {
     fn note_copy<'a>(&'a self, note: Option<&'a CopyNote>) -> Answer<'a, ()>;
 }
 
-/// Everything that a catalogue keeps, by what it belongs to: each kind after those that it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+/// Makes the enum of kinds, each with a person's word for one of them.
+macro_rules! kinds {
+    ($($(#[$doc:meta])+ $kind:ident = $noun:literal,)+) => {
+        /// Everything that a catalogue keeps, by what it belongs to: each kind after those that it belongs to.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Kind { $($(#[$doc])+ $kind,)+ }
+
+        impl Kind {
+            /// All of them, in an order in which they can be put.
+            pub const ALL: [Self; 12] = [$(Self::$kind),+];
+
+            /// Returns a person's word for one of them.
+            pub const fn noun(self) -> &'static str {
+                match self { $(Self::$kind => $noun,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
     /// Organizations.
-    Organization,
+    Organization = "organization",
     /// Their spaces.
-    Space,
+    Space = "space",
     /// API keys.
-    ApiKey,
+    ApiKey = "API key",
     /// Apps.
-    App,
+    App = "app",
     /// Shared folders, without members and files.
-    Folder,
+    Folder = "folder",
     /// Members of folders.
-    FolderMember,
+    FolderMember = "member of a folder",
     /// Files, in whatever state.
-    File,
+    File = "file",
     /// Files in folders.
-    FolderFile,
+    FolderFile = "file in a folder",
     /// Links that were revoked one by one.
-    DeniedLink,
+    DeniedLink = "revoked link",
     /// Counts of files' downloads.
-    FileCount,
+    FileCount = "count of a file",
     /// Counts of links' downloads.
-    LinkCount,
+    LinkCount = "count of a link",
     /// Idempotency keys of uploads.
-    IdempotencyKey,
+    IdempotencyKey = "idempotency key",
 }
 
 impl Kind {
-    /// All of them, in an order in which they can be put.
-    pub const ALL: [Self; 12] = [
-        Self::Organization,
-        Self::Space,
-        Self::ApiKey,
-        Self::App,
-        Self::Folder,
-        Self::FolderMember,
-        Self::File,
-        Self::FolderFile,
-        Self::DeniedLink,
-        Self::FileCount,
-        Self::LinkCount,
-        Self::IdempotencyKey,
-    ];
-
     /// Returns whether rows of this kind are ever taken away again. A copy that has another one was not made here.
     pub const fn is_forgotten(self) -> bool {
         match self {
@@ -105,24 +106,6 @@ impl Kind {
             | Self::FileCount
             | Self::LinkCount
             | Self::IdempotencyKey => true,
-        }
-    }
-
-    /// Returns a person's word for one of them.
-    pub const fn noun(self) -> &'static str {
-        match self {
-            Self::Organization => "organization",
-            Self::Space => "space",
-            Self::ApiKey => "API key",
-            Self::App => "app",
-            Self::Folder => "folder",
-            Self::FolderMember => "member of a folder",
-            Self::File => "file",
-            Self::FolderFile => "file in a folder",
-            Self::DeniedLink => "revoked link",
-            Self::FileCount => "count of a file",
-            Self::LinkCount => "count of a link",
-            Self::IdempotencyKey => "idempotency key",
         }
     }
 }
