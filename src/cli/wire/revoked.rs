@@ -7,27 +7,23 @@ use crate::gateway::revoke::RevokedLink;
 use crate::model::id::{FileId, OrganizationId};
 use crate::telemetry::audit::Event;
 
-/// The links that were revoked.
+/// The links of an organization that were revoked.
+#[derive(Serialize)]
+pub(in crate::cli) struct Revocation {
+    organization_id: String,
+    #[serde(flatten)]
+    links: RevokedLinks,
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(in crate::cli) enum Revocation {
+enum RevokedLinks {
     /// One link.
-    Link {
-        organization_id: String,
-        link_id: String,
-        expires: u64,
-    },
+    One { link_id: String, expires: u64 },
     /// All links of a file, signed with an earlier revision.
-    File {
-        organization_id: String,
-        file_id: String,
-        link_revision: u64,
-    },
-    /// All links of an organization, signed in an earlier epoch.
-    Organization {
-        organization_id: String,
-        organization_epoch: u64,
-    },
+    OfFile { file_id: String, link_revision: u64 },
+    /// All links, signed in an earlier epoch.
+    All { organization_epoch: u64 },
 }
 
 impl Revocation {
@@ -36,55 +32,51 @@ impl Revocation {
         file: &FileId,
         link_revision: u64,
     ) -> Self {
-        Self::File {
-            organization_id: organization.to_string(),
-            file_id: file.to_string(),
+        let file_id = file.to_string();
+        let links = RevokedLinks::OfFile {
+            file_id,
             link_revision,
-        }
+        };
+        Self::new(organization, links)
     }
 
     pub(in crate::cli) fn organization(
         organization: &OrganizationId,
         organization_epoch: u64,
     ) -> Self {
-        Self::Organization {
-            organization_id: organization.to_string(),
-            organization_epoch,
+        Self::new(organization, RevokedLinks::All { organization_epoch })
+    }
+
+    fn new(organization: &OrganizationId, links: RevokedLinks) -> Self {
+        let organization_id = organization.to_string();
+        Self {
+            organization_id,
+            links,
         }
     }
 
-    /// Returns the subject's name in the audit stream.
+    /// Returns the event in the audit stream.
     pub(in crate::cli) fn event(&self) -> Event<'_> {
         let event = Event {
             event: "revoke",
+            organization_id: Some(&self.organization_id),
             ..Event::default()
         };
-        match self {
-            Self::Link {
-                organization_id,
-                link_id,
-                expires,
-            } => Event {
-                organization_id: Some(organization_id),
+        match &self.links {
+            RevokedLinks::One { link_id, expires } => Event {
                 link_id: Some(link_id),
                 expires: Some(*expires),
                 ..event
             },
-            Self::File {
-                organization_id,
+            RevokedLinks::OfFile {
                 file_id,
                 link_revision,
             } => Event {
-                organization_id: Some(organization_id),
                 file_id: Some(file_id),
                 link_revision: Some(*link_revision),
                 ..event
             },
-            Self::Organization {
-                organization_id,
-                organization_epoch,
-            } => Event {
-                organization_id: Some(organization_id),
+            RevokedLinks::All { organization_epoch } => Event {
                 organization_epoch: Some(*organization_epoch),
                 ..event
             },
@@ -94,35 +86,28 @@ impl Revocation {
 
 impl From<RevokedLink> for Revocation {
     fn from(link: RevokedLink) -> Self {
-        Self::Link {
-            organization_id: link.organization.to_string(),
+        let links = RevokedLinks::One {
             link_id: link.link_id.to_string(),
             expires: link.expires.get(),
-        }
+        };
+        Self::new(&link.organization, links)
     }
 }
 
 impl Show for Revocation {
     fn lines(&self) -> Vec<String> {
-        vec![match self {
-            Self::Link {
-                organization_id,
-                link_id,
-                ..
-            } => format!("{organization_id}  link {link_id}  revoked"),
-            Self::File {
-                organization_id,
+        let what = match &self.links {
+            RevokedLinks::One { link_id, .. } => format!("link {link_id}  revoked"),
+            RevokedLinks::OfFile {
                 file_id,
                 link_revision,
-            } => format!(
-                "{organization_id}  {file_id}  all links revoked, now at link_revision {link_revision}"
-            ),
-            Self::Organization {
-                organization_id,
-                organization_epoch,
-            } => format!(
-                "{organization_id}  all links revoked, now at organization_epoch {organization_epoch}"
-            ),
-        }]
+            } => {
+                format!("{file_id}  all links revoked, now at link_revision {link_revision}")
+            }
+            RevokedLinks::All { organization_epoch } => {
+                format!("all links revoked, now at organization_epoch {organization_epoch}")
+            }
+        };
+        vec![format!("{}  {what}", self.organization_id)]
     }
 }
