@@ -6,7 +6,7 @@ use super::Gateway;
 use super::refusal::Refusal;
 use crate::catalog::Answer;
 use crate::catalog::idempotency::KEY_SECONDS;
-use orphans::{Found, ORPHANS};
+use orphans::{ORPHANS, Scan};
 
 mod orphans;
 
@@ -21,6 +21,8 @@ pub const ORPHANS_MAX: u64 = 1_000;
 const ORPHANS_SHARE: u64 = 10;
 
 const DAY_SECONDS: u64 = 86_400;
+
+const RECYCLE_BIN: &str = "emptying the recycle bin";
 
 /// The result of one sweep: the number of things removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +58,14 @@ impl Failures {
     fn note(&mut self, doing: &'static str, refusal: Refusal) {
         tracing::warn!(error = %refusal, doing, "the sweep goes on without this");
         self.0.get_or_insert(refusal);
+    }
+
+    /// Returns the result of a step, and notes the failure of one that could not go on: nobody is told how far it came.
+    fn checked<T: Default>(&mut self, doing: &'static str, done: Result<T, Refusal>) -> T {
+        done.unwrap_or_else(|refusal| {
+            self.note(doing, refusal);
+            T::default()
+        })
     }
 }
 
@@ -96,21 +106,12 @@ impl Gateway {
         let mut swept = Swept::default();
         match self.blobs.take_ownership().await {
             Ok(()) => {
-                swept.stages = self.sweep_stages(&mut failures).await;
-                swept.files = self.empty_recycle_bin(&mut failures).await;
-                match self.find_orphans().await {
-                    Ok(Found { blobs, orphans, .. })
-                        if orphans > orphans_max && orphans > blobs / ORPHANS_SHARE =>
-                    {
-                        swept.held_back = Some(HeldBack { orphans, blobs });
-                    }
-                    Ok(found) if found.orphans == found.first.len() as u64 => {
-                        swept.orphans = self.remove_orphans(&found.first, &mut failures).await;
-                    }
-                    // They are too many to be remembered, and are looked for once more.
-                    Ok(_) => swept.orphans = self.sweep_orphans(&mut failures).await,
-                    Err(refusal) => failures.note(ORPHANS, refusal),
-                }
+                let stages = self.sweep_stages().await;
+                swept.stages = failures.checked("sweeping stages", stages);
+                let files = self.empty_recycle_bin(&mut failures).await;
+                swept.files = failures.checked(RECYCLE_BIN, files);
+                let orphans = self.sweep_orphans(orphans_max, &mut failures).await;
+                (swept.orphans, swept.held_back) = failures.checked(ORPHANS, orphans);
             }
             Err(error) => failures.note("sweeping bytes", error.into()),
         }
@@ -121,60 +122,66 @@ impl Gateway {
         }
     }
 
-    async fn sweep_stages(&self, failures: &mut Failures) -> usize {
+    async fn sweep_stages(&self) -> Result<usize, Refusal> {
         let limit = STEP_MAX as usize;
         let mut removed = 0;
         loop {
-            match self.blobs.sweep_stages(limit).await {
-                Ok(some) => {
-                    removed += some;
-                    if some < limit {
-                        return removed;
-                    }
-                }
-                Err(error) => {
-                    failures.note("sweeping stages", error.into());
-                    return removed;
-                }
+            let some = self.blobs.sweep_stages(limit).await?;
+            removed += some;
+            if some < limit {
+                return Ok(removed);
             }
             yield_now().await;
         }
     }
 
-    async fn empty_recycle_bin(&self, failures: &mut Failures) -> usize {
-        const DOING: &str = "emptying the recycle bin";
+    async fn empty_recycle_bin(&self, failures: &mut Failures) -> Result<usize, Refusal> {
         let before = self.clock.now().minus(self.recycle_seconds());
         let mut removed = 0;
         loop {
-            let files = match self.ask(self.catalog.deleted_files(before, STEP_MAX)).await {
-                Ok(files) => files,
-                Err(refusal) => {
-                    failures.note(DOING, refusal);
-                    return removed;
-                }
-            };
+            let files = self.catalog.deleted_files(before, STEP_MAX);
+            let files = self.ask(files).await?;
             let removed_before = removed;
             for file in &files {
                 match self.remove_bytes(file).await {
                     // Or another process swept it first.
                     Ok(()) | Err(Refusal::FileNotFound) => removed += 1,
-                    Err(refusal) => {
-                        // Without a catalogue the next file would fare no better.
-                        let hopeless =
-                            matches!(refusal, Refusal::Unavailable(_) | Refusal::NoSpace);
-                        failures.note(DOING, refusal);
-                        if hopeless {
-                            return removed;
-                        }
+                    // Without a catalogue the next file would fare no better.
+                    Err(refusal @ (Refusal::Unavailable(_) | Refusal::NoSpace)) => {
+                        return Err(refusal);
                     }
+                    Err(refusal) => failures.note(RECYCLE_BIN, refusal),
                 }
             }
             // Failed files may be listed again: where nothing else is, the next round would be the same.
             if files.len() < STEP_MAX as usize || removed == removed_before {
-                return removed;
+                return Ok(removed);
             }
             yield_now().await;
         }
+    }
+
+    /// Removes the blobs without a row, and answers how many; or says why they are left alone.
+    async fn sweep_orphans(
+        &self,
+        orphans_max: u64,
+        failures: &mut Failures,
+    ) -> Result<(usize, Option<HeldBack>), Refusal> {
+        let Scan {
+            blobs,
+            orphans,
+            first,
+        } = self.find_orphans().await?;
+        if orphans > orphans_max && orphans > blobs / ORPHANS_SHARE {
+            return Ok((0, Some(HeldBack { orphans, blobs })));
+        }
+        let removed = if orphans == first.len() as u64 {
+            self.remove_orphans(&first, failures).await?
+        } else {
+            // They are too many to be remembered, and are looked for once more.
+            self.remove_all_orphans(failures).await?
+        };
+        Ok((removed, None))
     }
 
     /// Forgets what says nothing any more: ids that no link can name, and denials of dead links.
@@ -182,34 +189,23 @@ impl Gateway {
         let now = self.clock.now();
         let id_free_before = now.minus(self.recycle_seconds().max(self.settings.lifetime_max));
         let forget = || self.catalog.forget_swept(id_free_before, STEP_MAX);
-        self.forget_all("forgetting swept files", forget, failures)
-            .await;
-        if let Err(refusal) = self.ask(self.catalog.forget_denied(now)).await {
-            failures.note("forgetting dead links", refusal);
-        }
+        failures.checked("forgetting swept files", self.forget_all(forget).await);
+        let denied = self.ask(self.catalog.forget_denied(now)).await;
+        failures.checked("forgetting dead links", denied);
         let keys_before = now.minus(KEY_SECONDS);
         let forget = || self.catalog.forget_keys(keys_before, STEP_MAX);
-        self.forget_all("forgetting idempotency keys", forget, failures)
-            .await;
+        failures.checked("forgetting idempotency keys", self.forget_all(forget).await);
         let forget = || self.catalog.forget_counts(now, STEP_MAX);
         let doing = "forgetting what was counted of dead links";
-        self.forget_all(doing, forget, failures).await;
+        failures.checked(doing, self.forget_all(forget).await);
     }
 
     /// Forgets up to [`STEP_MAX`] rows at a time, until there are no more.
-    async fn forget_all<'a>(
-        &self,
-        doing: &'static str,
-        forget: impl Fn() -> Answer<'a, u64>,
-        failures: &mut Failures,
-    ) {
-        loop {
-            match self.ask(forget()).await {
-                Ok(some) if some < u64::from(STEP_MAX) => return,
-                Ok(_) => yield_now().await,
-                Err(refusal) => return failures.note(doing, refusal),
-            }
+    async fn forget_all<'a>(&self, forget: impl Fn() -> Answer<'a, u64>) -> Result<(), Refusal> {
+        while self.ask(forget()).await? >= u64::from(STEP_MAX) {
+            yield_now().await;
         }
+        Ok(())
     }
 
     const fn recycle_seconds(&self) -> u64 {

@@ -15,7 +15,7 @@ pub(super) const ORPHANS: &str = "sweeping blobs without a row";
 
 /// The result of a scan of all blobs.
 #[derive(Default)]
-pub(in crate::gateway) struct Found {
+pub(in crate::gateway) struct Scan {
     /// The number of blobs.
     pub(in crate::gateway) blobs: u64,
     /// The number of those without a row.
@@ -25,7 +25,7 @@ pub(in crate::gateway) struct Found {
 }
 
 /// Some blobs, in key order.
-struct Page {
+struct BlobPage {
     /// The last of them.
     last: BlobKey,
     /// The number of blobs.
@@ -36,41 +36,34 @@ struct Page {
 
 impl Gateway {
     /// Removes all blobs without a row. Answers how many.
-    pub(super) async fn sweep_orphans(&self, failures: &mut Failures) -> usize {
-        let mut removed = 0;
-        let mut after = None;
-        loop {
-            let page = match self.orphans(after).await {
-                Ok(Some(page)) => page,
-                Ok(None) => return removed,
-                Err(refusal) => {
-                    failures.note(ORPHANS, refusal);
-                    return removed;
-                }
-            };
+    pub(super) async fn remove_all_orphans(
+        &self,
+        failures: &mut Failures,
+    ) -> Result<usize, Refusal> {
+        let (mut removed, mut after) = (0, None);
+        while let Some(page) = self.orphans(after).await? {
             after = Some(page.last);
             removed += self.remove_all(&page.orphans, failures).await;
             yield_now().await;
         }
+        Ok(removed)
     }
 
     /// Removes blobs that had no row when they were looked at, and still have none.
-    pub(super) async fn remove_orphans(&self, found: &[BlobKey], failures: &mut Failures) -> usize {
+    pub(super) async fn remove_orphans(
+        &self,
+        found: &[BlobKey],
+        failures: &mut Failures,
+    ) -> Result<usize, Refusal> {
         let mut removed = 0;
         for some in found.chunks(STEP_MAX as usize) {
-            let used = match self.ask(self.catalog.blobs_in_use(some)).await {
-                Ok(used) => used,
-                Err(refusal) => {
-                    failures.note(ORPHANS, refusal);
-                    return removed;
-                }
-            };
+            let used = self.ask(self.catalog.blobs_in_use(some)).await?;
             let orphans = some.iter().filter(|key| !used.contains(key)).copied();
             let orphans: Vec<BlobKey> = orphans.collect();
             removed += self.remove_all(&orphans, failures).await;
             yield_now().await;
         }
-        removed
+        Ok(removed)
     }
 
     async fn remove_all(&self, orphans: &[BlobKey], failures: &mut Failures) -> usize {
@@ -85,8 +78,8 @@ impl Gateway {
     }
 
     /// Counts all blobs, and those without a row, and returns the first of these.
-    pub(in crate::gateway) async fn find_orphans(&self) -> Result<Found, Refusal> {
-        let (mut found, mut after) = (Found::default(), None);
+    pub(in crate::gateway) async fn find_orphans(&self) -> Result<Scan, Refusal> {
+        let (mut found, mut after) = (Scan::default(), None);
         let most = usize::try_from(ORPHANS_MAX).unwrap_or(usize::MAX);
         while let Some(page) = self.orphans(after).await? {
             found.blobs += page.blobs as u64;
@@ -100,7 +93,7 @@ impl Gateway {
     }
 
     /// Looks at the blobs after `after`; `None` at the end.
-    async fn orphans(&self, after: Option<BlobKey>) -> Result<Option<Page>, Refusal> {
+    async fn orphans(&self, after: Option<BlobKey>) -> Result<Option<BlobPage>, Refusal> {
         let old_before = self.clock.now().minus(ORPHAN_AGE_SECONDS);
         let page = self.blobs.list(after, STEP_MAX as usize).await?;
         let Some((last, _)) = page.last() else {
@@ -110,7 +103,7 @@ impl Gateway {
         let mut orphans: Vec<BlobKey> = old.map(|(key, _)| *key).collect();
         let used = self.ask(self.catalog.blobs_in_use(&orphans)).await?;
         orphans.retain(|key| !used.contains(key));
-        Ok(Some(Page {
+        Ok(Some(BlobPage {
             last: *last,
             blobs: page.len(),
             orphans,
