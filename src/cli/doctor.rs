@@ -11,7 +11,8 @@ use super::session::{Global, Logging, Session};
 use super::store::progress_bar;
 use super::wire;
 use crate::gateway::Gateway;
-use crate::gateway::doctor::{Complaint, Finding, Tally};
+use crate::gateway::doctor::{Complaint, Finding};
+use crate::gateway::progress::PassProgress;
 use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
 use crate::server::setup::SetupPolicy;
 
@@ -48,7 +49,7 @@ impl Doctor {
         let gateway = session.gateway(access).await?;
         let leftovers = gateway.leftovers().await?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(PassProgress::default());
         let drawing = draw(&tally, !session.output.is_json());
         let mut checkup = wire::CheckSummary {
             files_checked: 0,
@@ -139,7 +140,7 @@ async fn sweep(
 
 /// Shows the progress of the check, on standard error and only where that is a terminal, until it is told
 /// to finish.
-fn draw(tally: &Arc<Tally>, shown: bool) -> ProgressBar {
+fn draw(tally: &Arc<PassProgress>, shown: bool) -> ProgressBar {
     let bar = progress_bar(None, "{spinner} {msg}", shown);
     let (tally, drawn) = (Arc::clone(tally), bar.clone());
     tokio::spawn(async move {

@@ -13,7 +13,8 @@ use super::session::{Global, Logging, Session};
 use super::store::Progress;
 use super::wire;
 use crate::config::{Config, VARIABLE_PREFIX, Vars};
-use crate::gateway::migrate::{MigrateError, Outcome, Tally, Told, migrate};
+use crate::gateway::migrate::{MigrateError, MigrationOutcome, Told, migrate};
+use crate::gateway::progress::PassProgress;
 use crate::gateway::refusal::with_causes;
 use crate::server::migration::MigrationTarget;
 use crate::server::shutdown::StopSignals;
@@ -98,7 +99,7 @@ impl Migrate {
             open = opening => open?,
             _ = stop.next() => return Err(stopped()),
         };
-        let tally = Arc::new(Tally::default());
+        let tally = Arc::new(PassProgress::default());
         let shown = Shown::new(&tally, !session.output.is_json());
         let mut left_out = Vec::new();
         let tell = |told: Told<'_>| {
@@ -183,7 +184,7 @@ fn failed(error: MigrateError) -> Failure {
 struct Shown(Progress);
 
 impl Shown {
-    fn new(tally: &Arc<Tally>, shown: bool) -> Self {
+    fn new(tally: &Arc<PassProgress>, shown: bool) -> Self {
         let progress = Progress::new(shown);
         let (tally, bar) = (Arc::clone(tally), progress.0.clone());
         tokio::spawn(async move {
@@ -230,7 +231,7 @@ impl Shown {
 
 impl wire::Migrated {
     fn new(
-        outcome: &Outcome,
+        outcome: &MigrationOutcome,
         files: Vec<wire::LeftOut>,
         keyring: Option<PathBuf>,
         halves: wire::Halves,

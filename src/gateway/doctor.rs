@@ -4,12 +4,12 @@
 //! it was deleted meanwhile, and what is being written counts as no leftover.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
 use super::Gateway;
 use super::pieces;
+use super::progress::Progress;
 use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::quota::Usage;
@@ -20,13 +20,6 @@ use crate::model::tenancy::Organization;
 
 /// The number of rows that are read in one go.
 const ROWS: u32 = 100;
-
-/// The progress of a check, for display.
-#[derive(Debug, Default)]
-pub struct Tally {
-    files: AtomicU64,
-    bytes: AtomicU64,
-}
 
 /// The kind of a finding about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,18 +75,6 @@ pub struct Leftovers {
     pub orphans: usize,
 }
 
-impl Tally {
-    /// Files that were read to their end, or as far as they are.
-    pub fn files(&self) -> u64 {
-        self.files.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that were read.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-}
-
 impl Gateway {
     /// Reads the bytes of every file that has any, deleted or not, `at_once` files at a time with a
     /// megabyte of each in memory, and hands each finding to `report`. With `mend`, damaged files are marked,
@@ -104,7 +85,7 @@ impl Gateway {
         &self,
         mend: bool,
         at_once: usize,
-        tally: &Arc<Tally>,
+        progress: &Arc<Progress>,
         mut report: impl FnMut(Finding),
     ) -> Result<(), Refusal> {
         let mut checks = JoinSet::new();
@@ -124,7 +105,7 @@ impl Gateway {
                 {
                     report(finding);
                 }
-                checks.spawn(check(Arc::clone(&self.blobs), file, Arc::clone(tally)));
+                checks.spawn(check(Arc::clone(&self.blobs), file, Arc::clone(progress)));
             }
         }
         while let Some(checked) = checks.join_next().await {
@@ -230,8 +211,8 @@ pub(super) fn expect_whole(file: &FileRecord) -> Result<(), Refusal> {
 }
 
 /// Reads a file's bytes to their end, and says what is the matter with them.
-async fn check(blobs: Arc<dyn BlobStore>, file: FileRecord, tally: Arc<Tally>) -> Checked {
-    let (complaint, moved) = match digest(blobs.as_ref(), &file, &tally).await {
+async fn check(blobs: Arc<dyn BlobStore>, file: FileRecord, progress: Arc<Progress>) -> Checked {
+    let (complaint, moved) = match digest(blobs.as_ref(), &file, &progress).await {
         Ok((sha256, _)) if sha256 != file.sha256 => {
             let (is, was) = (sha256.to_hex(), file.sha256.to_hex());
             let why = format!("its SHA-256 is {is}, not {was}");
@@ -241,7 +222,7 @@ async fn check(blobs: Arc<dyn BlobStore>, file: FileRecord, tally: Arc<Tally>) -
         Err(BlobError::Damaged { what }) => (Some(Complaint::Damaged(what)), None),
         Err(error) => (Some(Complaint::Unreadable(with_causes(&error))), None),
     };
-    tally.files.fetch_add(1, Ordering::Relaxed);
+    progress.add_file();
     Checked {
         file,
         complaint,
@@ -266,13 +247,10 @@ fn whole(file: &FileRecord, moved: Option<&InPlace>) -> Option<Complaint> {
 async fn digest(
     blobs: &dyn BlobStore,
     file: &FileRecord,
-    tally: &Tally,
+    progress: &Progress,
 ) -> Result<(Sha256Digest, Option<InPlace>), BlobError> {
     let (blob, moved) = pieces::open_to_hash(blobs, file).await?;
-    let seen = |bytes| {
-        tally.bytes.fetch_add(bytes, Ordering::Relaxed);
-    };
-    let sha256 = pieces::digest(blob, seen).await?;
+    let sha256 = pieces::digest(blob, |bytes| progress.add_bytes(bytes)).await?;
     if let Some(now) = &moved {
         // One that changed while it was read is neither.
         let now = BlobLocation::InPlace(now.clone());
@@ -329,25 +307,25 @@ mod tests {
         (catalog, gateway)
     }
 
-    async fn findings(gateway: &Gateway, at_once: usize) -> (Vec<Finding>, Arc<Tally>) {
-        let tally = Arc::default();
+    async fn findings(gateway: &Gateway, at_once: usize) -> (Vec<Finding>, Arc<Progress>) {
+        let progress = Arc::default();
         let mut found = Vec::new();
         let report = |finding| found.push(finding);
         gateway
-            .check_files(true, at_once, &tally, report)
+            .check_files(true, at_once, &progress, report)
             .await
             .unwrap();
-        (found, tally)
+        (found, progress)
     }
 
     #[tokio::test]
     async fn every_file_is_read_however_many_at_once() {
         let (_, gateway) = place(250, &[]).await;
         for at_once in [0, 1, 7, 1_000] {
-            let (found, tally) = findings(&gateway, at_once).await;
+            let (found, progress) = findings(&gateway, at_once).await;
             assert_eq!(found, []);
             let bytes = (0..250).map(|number| number * 3).sum();
-            assert_eq!((tally.files(), tally.bytes()), (250, bytes));
+            assert_eq!((progress.files(), progress.bytes()), (250, bytes));
         }
     }
 

@@ -14,9 +14,9 @@
 //! taken and nothing is served in its place. Files registered in place have a blob of their own in the copy.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::clock::Clock;
+use super::progress::Progress;
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::transfer::{CopyNote, Kind, Row, Totals};
 use crate::catalog::{Catalog, CatalogError};
@@ -58,49 +58,6 @@ pub struct Ends {
     pub blob_bytes_max: u64,
     /// True if the blobs that an earlier run saw there are read once more.
     pub verify: bool,
-}
-
-/// The progress of a pass, for display.
-#[derive(Debug, Default)]
-pub struct Tally {
-    rows: AtomicU64,
-    files: AtomicU64,
-    bytes: AtomicU64,
-}
-
-impl Tally {
-    /// Rows that were looked at.
-    pub fn rows(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
-    }
-
-    /// Files whose bytes are settled one way or another.
-    pub fn files(&self) -> u64 {
-        self.files.load(Ordering::Relaxed)
-    }
-
-    /// Bytes of theirs.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn begin(&self) {
-        for number in [&self.rows, &self.files, &self.bytes] {
-            number.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn see_row(&self) {
-        self.rows.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn settle_file(&self) {
-        self.files.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn add_bytes(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
 }
 
 /// The work of a pass, or of several together.
@@ -147,7 +104,7 @@ impl Moved {
 
 /// The result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct MigrationOutcome {
     /// The work of all passes together.
     pub moved: Moved,
     /// The number of passes.
@@ -233,9 +190,9 @@ impl End {
 pub async fn migrate(
     ends: &Ends,
     clock: &dyn Clock,
-    tally: &Arc<Tally>,
+    progress: &Arc<Progress>,
     mut tell: impl FnMut(Told<'_>),
-) -> Result<Outcome, MigrateError> {
+) -> Result<MigrationOutcome, MigrateError> {
     let mut ends = ends.clone();
     let note = ends.may_begin().await?;
     ends.claim().await?;
@@ -243,18 +200,18 @@ pub async fn migrate(
     // No row says what an earlier run saw of the bytes.
     ends.verify |= ends.to_catalog.is_none();
     ends.sweep_stages().await?;
-    let mut outcome = Outcome {
+    let mut outcome = MigrationOutcome {
         moved: Moved::default(),
         passes: 0,
         is_in_step: false,
     };
     while outcome.passes < PASSES_MAX && !outcome.is_in_step {
         let kept = ends.catalog.totals().await.map_err(End::Source.catalog())?;
-        tally.begin();
+        progress.begin();
         tell(Told::Begun(outcome.passes + 1, kept));
         // A run reads the blobs that were there only once, in its first pass.
         ends.verify &= outcome.passes == 0;
-        let moved = pass::pass(&ends, clock.now(), tally, &mut tell).await?;
+        let moved = pass::pass(&ends, clock.now(), progress, &mut tell).await?;
         outcome.passes += 1;
         outcome.is_in_step = moved.is_nothing();
         outcome.moved = outcome.moved.and_then(moved);

@@ -45,6 +45,7 @@ mod moved;
 pub mod observe;
 mod pieces;
 pub mod principal;
+pub mod progress;
 pub mod refusal;
 pub mod revocations;
 pub mod revoke;

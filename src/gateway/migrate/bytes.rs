@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{End, MigrateError, Tally};
+use super::{End, MigrateError};
 use crate::blob::{BlobError, BlobStore};
 use crate::gateway::pieces::{Pieces, digest, open_to_hash};
+use crate::gateway::progress::Progress;
 use crate::gateway::refusal::with_causes;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord};
@@ -33,7 +34,7 @@ pub(super) struct Carrier {
     pub(super) bytes_max: u64,
     /// True if bytes that are there, and as many, are read; else their length is believed.
     pub(super) reads_there: bool,
-    pub(super) tally: Arc<Tally>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// The bytes that the destination has under a key.
@@ -123,10 +124,10 @@ impl Carrier {
             Err(error) => return Err(unwritten(error)),
         };
         if !self.reads_there {
-            self.tally.add_bytes(file.size);
+            self.progress.add_bytes(file.size);
             return Ok(Found::Them);
         }
-        match digest(found, |bytes| self.tally.add_bytes(bytes)).await {
+        match digest(found, |bytes| self.progress.add_bytes(bytes)).await {
             Ok(sha256) if sha256 == file.sha256 => Ok(Found::Them),
             Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Others),
             Err(error) => Err(unwritten(error)),
@@ -157,7 +158,7 @@ impl Carrier {
             hasher.update(&piece);
             let length = piece.len() as u64;
             staged.write(piece).await.map_err(unwritten)?;
-            self.tally.add_bytes(length);
+            self.progress.add_bytes(length);
         }
         let sha256 = Sha256Digest::new(hasher.finalize().into());
         if sha256 == file.sha256 {

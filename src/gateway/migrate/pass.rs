@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 
 use super::bytes::{Bytes, Carrier};
 use super::merge::{Merge, Step};
-use super::{COPIES_AT_ONCE_MAX, End, Ends, MigrateError, Moved, Tally, Told, stray};
-use crate::catalog::Catalog;
+use super::{COPIES_AT_ONCE_MAX, End, Ends, MigrateError, Moved, Told, stray};
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX, Row};
+use crate::gateway::progress::Progress;
 use crate::model::file::{BlobLocation, FileRecord, FileState};
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -18,16 +18,16 @@ use crate::model::time::UnixSeconds;
 pub(super) async fn pass(
     ends: &Ends,
     now: UnixSeconds,
-    tally: &Arc<Tally>,
+    progress: &Arc<Progress>,
     tell: &mut impl FnMut(Told<'_>),
 ) -> Result<Moved, MigrateError> {
     let mut moved = Moved::default();
     for kind in Kind::ALL {
         if ends.to_catalog.is_some() || kind == Kind::File {
-            let pass = Pass {
+            let pass = KindPass {
                 ends,
                 now,
-                tally,
+                progress,
                 moved: &mut moved,
                 put: Vec::new(),
                 gone: Vec::new(),
@@ -40,10 +40,10 @@ pub(super) async fn pass(
 }
 
 /// The pass over one kind.
-struct Pass<'a> {
+struct KindPass<'a> {
     ends: &'a Ends,
     now: UnixSeconds,
-    tally: &'a Arc<Tally>,
+    progress: &'a Arc<Progress>,
     moved: &'a mut Moved,
     /// Rows to be put, and to be removed.
     put: Vec<Row>,
@@ -61,7 +61,7 @@ struct Seen {
     bytes: Bytes,
 }
 
-impl Pass<'_> {
+impl KindPass<'_> {
     async fn all_of(
         mut self,
         kind: Kind,
@@ -71,7 +71,7 @@ impl Pass<'_> {
         while let Some(step) = rows.next().await? {
             match step {
                 Step::Has(Row::File(file), before) => {
-                    self.tally.see_row();
+                    self.progress.add_row();
                     let before = match before {
                         Some(Row::File(before)) => Some(*before),
                         _ => None,
@@ -79,20 +79,23 @@ impl Pass<'_> {
                     self.file(*file, before, tell).await?;
                 }
                 Step::Has(row, before) => {
-                    self.tally.see_row();
+                    self.progress.add_row();
                     if before.as_ref() != Some(&row) {
-                        self.put(row).await?;
+                        self.put.push(row);
                     }
                 }
-                Step::Lacks(row) if kind.is_forgotten() => self.remove(row).await?,
+                Step::Lacks(row) if kind.is_forgotten() => self.gone.push(row),
                 Step::Lacks(row) => return Err(MigrateError::Strayed(stray(&row))),
             }
+            self.write_if_full().await?;
         }
-        while self.settle_one(tell).await? {}
+        while self.settle_one(tell).await? {
+            self.write_if_full().await?;
+        }
         self.write().await
     }
 
-    /// Puts a file's row, once its bytes are there.
+    /// Puts a file's row, once its bytes are there; or that of another one, whose bytes are there first.
     async fn file(
         &mut self,
         file: FileRecord,
@@ -101,7 +104,8 @@ impl Pass<'_> {
     ) -> Result<(), MigrateError> {
         let is_moved = self.ends.to_blobs.is_some() && !is_swept(&file);
         if !is_moved {
-            return self.put_file(file, before).await;
+            self.put_file(file, before);
+            return Ok(());
         }
         let wanted = match (&file.location, &self.ends.to_catalog) {
             (BlobLocation::Stored(_), _) => file.clone(),
@@ -120,9 +124,10 @@ impl Pass<'_> {
                 .is_some_and(|before| has_bytes(before, &wanted))
         {
             self.moved.files_there += 1;
-            self.tally.settle_file();
-            self.tally.add_bytes(file.size);
-            return self.put_file(wanted, before).await;
+            self.progress.add_file();
+            self.progress.add_bytes(file.size);
+            self.put_file(wanted, before);
+            return Ok(());
         }
         if self.copies.len() >= COPIES_AT_ONCE_MAX {
             self.settle_one(tell).await?;
@@ -143,7 +148,7 @@ impl Pass<'_> {
             bytes_max: self.ends.blob_bytes_max,
             // With a row that says so, somebody read them there. Without a catalogue there is no such row.
             reads_there: self.ends.verify || self.ends.to_catalog.is_some(),
-            tally: Arc::clone(self.tally),
+            progress: Arc::clone(self.progress),
         };
         self.copies.spawn(async move {
             let bytes = carrier.see_to(&file).await?;
@@ -162,7 +167,7 @@ impl Pass<'_> {
             return Ok(false);
         };
         let seen = seen??;
-        self.tally.settle_file();
+        self.progress.add_file();
         match &seen.bytes {
             Bytes::There => self.moved.files_there += 1,
             Bytes::Copied => {
@@ -182,11 +187,11 @@ impl Pass<'_> {
                     damaged_at: seen.wanted.damaged_at.or(marked).or(Some(self.now)),
                     ..seen.wanted
                 };
-                self.put_file(wanted, seen.before).await?;
+                self.put_file(wanted, seen.before);
                 return Ok(true);
             }
         }
-        self.put_file(seen.wanted, seen.before).await?;
+        self.put_file(seen.wanted, seen.before);
         Ok(true)
     }
 
@@ -197,28 +202,15 @@ impl Pass<'_> {
         Ok(now.is_none_or(|now| is_swept(&now) || now.location != file.location))
     }
 
-    async fn put_file(
-        &mut self,
-        wanted: FileRecord,
-        before: Option<FileRecord>,
-    ) -> Result<(), MigrateError> {
-        if before.as_ref() == Some(&wanted) {
-            return Ok(());
+    fn put_file(&mut self, wanted: FileRecord, before: Option<FileRecord>) {
+        if before.as_ref() != Some(&wanted) {
+            self.put.push(Row::File(Box::new(wanted)));
         }
-        self.put(Row::File(Box::new(wanted))).await
     }
 
-    async fn put(&mut self, row: Row) -> Result<(), MigrateError> {
-        self.put.push(row);
-        if self.put.len() < ROWS_AT_ONCE_MAX {
-            return Ok(());
-        }
-        self.write().await
-    }
-
-    async fn remove(&mut self, row: Row) -> Result<(), MigrateError> {
-        self.gone.push(row);
-        if self.gone.len() < ROWS_AT_ONCE_MAX {
+    /// Writes what has gathered, if no more goes in one go. At most one row comes between two such calls.
+    async fn write_if_full(&mut self) -> Result<(), MigrateError> {
+        if self.put.len().max(self.gone.len()) < ROWS_AT_ONCE_MAX {
             return Ok(());
         }
         self.write().await
@@ -226,34 +218,24 @@ impl Pass<'_> {
 
     /// Writes what has gathered.
     async fn write(&mut self) -> Result<(), MigrateError> {
-        let (put, gone) = (
-            std::mem::take(&mut self.put),
-            std::mem::take(&mut self.gone),
-        );
+        let put = std::mem::take(&mut self.put);
+        let gone = std::mem::take(&mut self.gone);
         let Some(to) = &self.ends.to_catalog else {
             return Ok(());
         };
-        self.moved.rows_removed += removed(to.as_ref(), &gone).await?;
+        if !gone.is_empty() {
+            let removed = to.remove_rows(&gone).await;
+            self.moved.rows_removed += removed.map_err(End::Destination.catalog())?;
+        }
         if !put.is_empty() {
-            let copied = to
-                .put_rows(&put)
-                .await
-                .map_err(End::Destination.catalog())?;
+            let copied = to.put_rows(&put).await;
+            let copied = copied.map_err(End::Destination.catalog())?;
             self.moved.rows_copied += copied;
             // The rows left over belong to something that was made after the pass looked for it.
             self.moved.unsettled += (put.len() as u64).saturating_sub(copied);
         }
         Ok(())
     }
-}
-
-async fn removed(to: &dyn Catalog, gone: &[Row]) -> Result<u64, MigrateError> {
-    if gone.is_empty() {
-        return Ok(0);
-    }
-    to.remove_rows(gone)
-        .await
-        .map_err(End::Destination.catalog())
 }
 
 /// Returns whether a row of the copy says that these bytes were seen there.

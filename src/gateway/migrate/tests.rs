@@ -91,7 +91,7 @@ impl Move {
         }
     }
 
-    async fn run(&self) -> (Outcome, Vec<String>) {
+    async fn run(&self) -> (MigrationOutcome, Vec<String>) {
         run(&self.ends()).await.unwrap()
     }
 
@@ -104,7 +104,7 @@ impl Move {
     }
 }
 
-async fn run(ends: &Ends) -> Result<(Outcome, Vec<String>), MigrateError> {
+async fn run(ends: &Ends) -> Result<(MigrationOutcome, Vec<String>), MigrateError> {
     let clock = ManualClock::at(NOW * 1_000);
     let (tally, mut left_out) = (Arc::default(), Vec::new());
     let tell = |told: Told<'_>| {
