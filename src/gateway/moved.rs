@@ -49,12 +49,15 @@ pub(super) struct Reread {
 }
 
 /// The result of a reading, or the reason why it failed. Cloning is a reference count.
-type Outcome = Result<Arc<Reread>, Arc<str>>;
+type RereadOutcome = Result<Arc<Reread>, Arc<str>>;
+
+/// A reading that is under way, or has just ended: its outcome, once there is one.
+type Reading = watch::Receiver<Option<RereadOutcome>>;
 
 /// An outcome, the identity that the reading was begun for, and when it ended, by the gateway's own clock.
 #[derive(Clone)]
 struct Known {
-    outcome: Outcome,
+    outcome: RereadOutcome,
     found: InPlace,
     since: Duration,
 }
@@ -62,17 +65,17 @@ struct Known {
 /// The files that are hashed again, and those that were.
 pub(super) struct Rereads {
     known: Cache<FileAddress, Known>,
-    under_way: Mutex<HashMap<FileAddress, watch::Receiver<Option<Outcome>>>>,
+    under_way: Mutex<HashMap<FileAddress, Reading>>,
     readers: Semaphore,
 }
 
 /// Takes a reading from those under way when it ends, however it ends.
-struct UnderWay {
+struct ReadingGuard {
     rereads: Arc<Rereads>,
     file: FileAddress,
 }
 
-impl Drop for UnderWay {
+impl Drop for ReadingGuard {
     fn drop(&mut self) {
         self.rereads.under_way().remove(&self.file);
     }
@@ -89,14 +92,14 @@ impl Default for Rereads {
 }
 
 impl Rereads {
-    fn under_way(&self) -> MutexGuard<'_, HashMap<FileAddress, watch::Receiver<Option<Outcome>>>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<FileAddress, Reading>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the known outcome of a file whose identity is `found` now, if that still counts.
-    fn known(&self, file: &FileAddress, found: &InPlace, now: Duration) -> Option<Outcome> {
+    fn known(&self, file: &FileAddress, found: &InPlace, now: Duration) -> Option<RereadOutcome> {
         let known = self.known.get(file)?;
         let counts = match &known.outcome {
             Ok(reread) => reread.registered.file.is(found),
@@ -112,7 +115,7 @@ impl Rereads {
         (blobs, clock): (&Arc<dyn BlobStore>, &Arc<dyn Clock>),
         file: &FileAddress,
         found: &InPlace,
-    ) -> Option<watch::Receiver<Option<Outcome>>> {
+    ) -> Option<Reading> {
         let mut under_way = self.under_way();
         if let Some(outcome) = under_way.get(file) {
             return Some(outcome.clone());
@@ -122,7 +125,7 @@ impl Rereads {
         }
         let (tell, outcome) = watch::channel(None);
         under_way.insert(file.clone(), outcome.clone());
-        let this = UnderWay {
+        let this = ReadingGuard {
             rereads: Arc::clone(self),
             file: file.clone(),
         };
@@ -157,17 +160,13 @@ impl Reread {
             noting: Mutex::default(),
         }
     }
-
-    /// Checks that the bytes are those of the file's row, where its identity was `found`.
-    ///
-    /// # Errors
-    /// [`BlobError::Damaged`] where they are others.
-    pub(super) fn expect_own(&self, file: &FileRecord, found: &InPlace) -> Result<(), BlobError> {
-        expect_own(&self.registered, file, found)
-    }
 }
 
-fn expect_own(
+/// Checks that the bytes that were read are those of the file's row, where its identity was `found`.
+///
+/// # Errors
+/// [`BlobError::Damaged`] where they are others.
+pub(super) fn expect_own(
     registered: &Registered,
     file: &FileRecord,
     found: &InPlace,
@@ -215,14 +214,10 @@ impl Gateway {
 
     async fn open_moved(&self, file: &FileRecord, found: InPlace) -> Result<Blob, BlobError> {
         let reread = self.reread(file, &found, Some(WAIT_MAX)).await?;
-        reread.expect_own(file, &found)?;
-        let Registered {
-            file: now, size, ..
-        } = &reread.registered;
-        let opened = self
-            .blobs
-            .open(&BlobLocation::InPlace(now.clone()), *size)
-            .await;
+        let now = &reread.registered;
+        expect_own(now, file, &found)?;
+        let location = BlobLocation::InPlace(now.file.clone());
+        let opened = self.blobs.open(&location, now.size).await;
         let blob = opened.map_err(|error| match error {
             BlobError::Moved { .. } => unavailable(&found.path, "it goes on changing"),
             other => other,
@@ -271,10 +266,10 @@ impl Gateway {
                 None => Err(unavailable(path, "nothing was found")),
             },
             Ok(Err(_)) => Err(unavailable(path, "the reading ended early")),
-            Err(_) => Err(unavailable(
-                path,
-                "its identity moved, and it is read again",
-            )),
+            Err(_) => {
+                let why = "its identity moved, and it is read again";
+                Err(unavailable(path, why))
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::Gateway;
+use super::moved::expect_own;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
 use crate::blob::BlobError;
@@ -180,7 +181,7 @@ impl Gateway {
         if !is_remembered {
             pass.pause_for(reread.registered.size).await;
         }
-        if reread.expect_own(file, found).is_err() {
+        if expect_own(&reread.registered, file, found).is_err() {
             return Ok(Judged::Unreadable);
         }
         self.ask(self.note_reread(file, &reread)).await?;

@@ -163,14 +163,9 @@ impl Gateway {
         };
         let (owner, id) = (&file.organization, &file.id);
         let change = self.catalog.replace_identity(owner, id, seen, now);
-        unless_gone(self.changing(change).await)
-    }
-}
-
-/// That somebody else changed a row, or that the file was removed, is no error.
-fn unless_gone(noted: Result<(), CatalogError>) -> Result<(), CatalogError> {
-    match noted {
-        Err(CatalogError::NotFound { .. } | CatalogError::Conflict { .. }) => Ok(()),
-        noted => noted,
+        match self.changing(change).await {
+            Err(CatalogError::NotFound { .. } | CatalogError::Conflict { .. }) => Ok(()),
+            noted => noted,
+        }
     }
 }
