@@ -212,7 +212,7 @@ impl Share {
         let organization = &file.organization;
         let minted = intake
             .gateway
-            .mint_for(organization, file.id.as_str(), &options, None);
+            .mint_for(organization, file.id.as_str(), &options);
         let link = wire::Link::from(minted.await?);
         recorder.minted(organization, &link);
         unprinted.in_flight = None;

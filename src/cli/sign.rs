@@ -111,7 +111,7 @@ impl Sign {
         };
         let organization = &self.organization;
         let minted = gateway
-            .mint_for(organization, self.file.as_str(), &options, None)
+            .mint_for(organization, self.file.as_str(), &options)
             .await;
         match minted {
             Ok(minted) => {

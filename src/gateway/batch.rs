@@ -27,13 +27,13 @@ pub struct BatchRequest<'a> {
     pub files: &'a [String],
     /// The options of every link.
     pub options: &'a MintOptions,
-    /// The disposition that the caller's API style signs unless told otherwise.
-    pub habit: Option<Disposition>,
+    /// The disposition that the caller's API dialect signs unless told otherwise.
+    pub default_disposition: Option<Disposition>,
 }
 
 /// The result of minting a link for one file of a batch.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum BatchOutcome {
     /// Here is its signed URL.
     Minted(Box<Minted>),
     /// So many of its links were revoked that none can be made now.
@@ -47,7 +47,7 @@ pub enum Outcome {
 }
 
 /// The space or folder that a batch looks into, with the rows that were found.
-enum Place {
+enum Searched {
     Space(SpaceId, Vec<Arc<FileRecord>>),
     Folder(Vec<Arc<FileRecord>>),
 }
@@ -63,48 +63,40 @@ impl Gateway {
         &self,
         caller: &Principal,
         batch: &BatchRequest<'_>,
-    ) -> Result<Vec<Outcome>, Refusal> {
-        let terms = self.terms(batch.options)?;
-        let place = match batch.folder {
-            Some(folder) => self.folder_place(caller, folder, batch).await?,
-            None => self.space_place(caller, batch).await?,
+    ) -> Result<Vec<BatchOutcome>, Refusal> {
+        let terms = self.terms(batch.options, batch.default_disposition)?;
+        let searched = match batch.folder {
+            Some(folder) => self.search_folder(caller, folder, batch).await?,
+            None => self.search_space(caller, batch).await?,
         };
         let known = self.current().await?;
-        let found = place.by_id();
+        let found = searched.by_id();
         let now = self.clock.now();
-        let mint_one = |text: &String| match place.fate(found.get(text.as_str()).copied(), now) {
-            Fate::Ready(file) => {
-                let options = batch.options;
-                match self.seal(
-                    &terms,
-                    Arc::clone(file),
-                    options,
-                    batch.habit,
-                    &known.revocations,
-                ) {
-                    Ok(minted) => Ok(Outcome::Minted(Box::new(minted))),
-                    Err(Refusal::Limit { .. }) => Ok(Outcome::Exhausted(file.name.clone())),
-                    Err(refusal) => Err(refusal),
-                }
+        let mint_one = |text: &String| {
+            let file = match searched.ready(found.get(text.as_str()).copied(), now) {
+                Ok(file) => file,
+                Err(outcome) => return Ok(outcome),
+            };
+            match self.seal(&terms, Arc::clone(file), &known.revocations) {
+                Ok(minted) => Ok(BatchOutcome::Minted(Box::new(minted))),
+                Err(Refusal::Limit { .. }) => Ok(BatchOutcome::Exhausted(file.name.clone())),
+                Err(refusal) => Err(refusal),
             }
-            Fate::Deleted(file) => Ok(Outcome::Deleted(file.name.clone())),
-            Fate::Elsewhere => Ok(Outcome::Elsewhere),
-            Fate::Unknown => Ok(Outcome::Unknown),
         };
         batch.files.iter().map(mint_one).collect()
     }
 
-    async fn space_place(
+    async fn search_space(
         &self,
         caller: &Principal,
         batch: &BatchRequest<'_>,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<Searched, Refusal> {
         let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
         if !self.has_space(&caller.organization, &space).await? {
             return Err(Refusal::Missing { what: SPACE });
         }
         let files = self.rows(&caller.organization, batch.files).await?;
-        Ok(Place::Space(space, files))
+        Ok(Searched::Space(space, files))
     }
 
     /// Those of these files that the organization has, in whatever state; ready ones perhaps from memory.
@@ -138,27 +130,22 @@ impl Gateway {
         Ok(rows)
     }
 
-    async fn folder_place(
+    async fn search_folder(
         &self,
         caller: &Principal,
         folder: &str,
         batch: &BatchRequest<'_>,
-    ) -> Result<Place, Refusal> {
+    ) -> Result<Searched, Refusal> {
         let folder = FolderId::parse(folder).map_err(|_| Refusal::Missing { what: FOLDER })?;
         let ids = batch.files.iter().map(|text| FileId::parse(text));
         let ids: Vec<FileId> = ids.filter_map(Result::ok).collect();
-        let found = self
-            .ask(
-                self.catalog
-                    .shared_files(&caller.organization, &folder, &ids),
-            )
-            .await?;
+        let organization = &caller.organization;
+        let found = self.catalog.shared_files(organization, &folder, &ids);
+        let found = self.ask(found).await?;
         let SharedFiles { owner, files } = found.ok_or(Refusal::Missing { what: FOLDER })?;
         let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
-        if self.has_space(&caller.organization, &space).await?
-            || self.has_space(&owner, &space).await?
-        {
-            Ok(Place::Folder(files.into_iter().map(Arc::new).collect()))
+        if self.has_space(organization, &space).await? || self.has_space(&owner, &space).await? {
+            Ok(Searched::Folder(files.into_iter().map(Arc::new).collect()))
         } else {
             Err(Refusal::Missing { what: SPACE })
         }
@@ -184,35 +171,34 @@ impl Gateway {
             }
             Ok(found.map(drop))
         };
-        let found = self.cache.spaces.read(address.clone(), at, look).await?;
+        let flights = &self.cache.spaces.flights;
+        let found = flights.read(address.clone(), at, look).await?;
         Ok(found.is_some())
     }
 }
 
-/// The lookup result of one file of a batch.
-enum Fate<'a> {
-    Ready(&'a Arc<FileRecord>),
-    Deleted(&'a FileRecord),
-    Elsewhere,
-    Unknown,
-}
-
-impl Place {
+impl Searched {
     fn by_id(&self) -> HashMap<&str, &Arc<FileRecord>> {
         let (Self::Space(_, files) | Self::Folder(files)) = self;
         files.iter().map(|file| (file.id.as_str(), file)).collect()
     }
 
-    /// Returns the lookup result of a file. A file outside a folder is elsewhere, whether it exists or not: a
-    /// member of the folder may not learn what else its owner has.
-    fn fate<'a>(&self, found: Option<&'a Arc<FileRecord>>, now: UnixSeconds) -> Fate<'a> {
-        match (self, found) {
-            (Self::Space(..), None) => Fate::Unknown,
-            (Self::Folder(_), None) => Fate::Elsewhere,
-            (_, Some(file)) if matches!(file.state, FileState::Swept { .. }) => Fate::Unknown,
-            (Self::Space(space, _), Some(file)) if file.space != *space => Fate::Elsewhere,
-            (_, Some(file)) if file.state_at(now) == FileState::Ready => Fate::Ready(file),
-            (_, Some(file)) => Fate::Deleted(file),
+    /// Returns a file that a link can be minted for, or else its outcome. A file outside a folder is elsewhere,
+    /// whether it exists or not: a member of the folder may not learn what else its owner has.
+    fn ready<'a>(
+        &self,
+        found: Option<&'a Arc<FileRecord>>,
+        now: UnixSeconds,
+    ) -> Result<&'a Arc<FileRecord>, BatchOutcome> {
+        let file = found.ok_or(match self {
+            Self::Space(..) => BatchOutcome::Unknown,
+            Self::Folder(_) => BatchOutcome::Elsewhere,
+        })?;
+        match self {
+            _ if matches!(file.state, FileState::Swept { .. }) => Err(BatchOutcome::Unknown),
+            Self::Space(space, _) if file.space != *space => Err(BatchOutcome::Elsewhere),
+            _ if file.state_at(now) == FileState::Ready => Ok(file),
+            _ => Err(BatchOutcome::Deleted(file.name.clone())),
         }
     }
 }
@@ -303,11 +289,11 @@ mod tests {
                 space: "space_default",
                 files,
                 options: &MintOptions::default(),
-                habit: None,
+                default_disposition: None,
             };
             catalog.calls();
             let outcomes = gateway.mint_batch(&caller(who), &batch).await.unwrap();
-            let minted = |outcome: &Outcome| matches!(outcome, Outcome::Minted(_));
+            let minted = |outcome: &BatchOutcome| matches!(outcome, BatchOutcome::Minted(_));
             assert!(outcomes.len() == files.len() && outcomes.iter().all(minted));
             catalog.calls()
         };

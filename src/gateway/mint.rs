@@ -38,25 +38,19 @@ pub struct Minted {
 pub struct Mintable<'a> {
     /// The file.
     pub file: Arc<FileRecord>,
-    options: &'a MintOptions,
-    terms: Terms,
+    terms: Terms<'a>,
 }
 
 /// The terms that all links minted now have in common, whatever their file.
-pub(super) struct Terms {
+pub(super) struct Terms<'a> {
+    options: &'a MintOptions,
+    default_disposition: Option<Disposition>,
     now: UnixSeconds,
     expires: UnixSeconds,
     claims: Claims,
-    last_segment: LastSegment,
-}
-
-/// The end of a minted URL's path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LastSegment {
-    /// With the name of the byte route, as in the vendors' own samples.
-    Download,
-    /// With the file's name behind it, where there is room for it.
-    Name,
+    /// True if the URL ends with the file's name, where there is room for it; else with that of the byte route, as in
+    /// the vendors' own samples.
+    name_in_url: bool,
 }
 
 /// The options that a caller may ask of a link, each at most once.
@@ -126,44 +120,39 @@ fn whole_number(text: &str) -> Option<u64> {
 }
 
 impl Gateway {
-    /// Mints a signed URL for a file of the caller's organization. `habit` is the disposition that the
-    /// caller's API style signs unless told otherwise; without one, and without options that need it,
-    /// no disposition is signed and the file is shown inline under its own name.
+    /// Mints a signed URL for a file of the caller's organization. Without options that need it no disposition is
+    /// signed, and the file is shown inline under its own name.
     pub async fn mint(
         &self,
         caller: &Principal,
         file: &str,
         options: &MintOptions,
-        habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let asked = self.mintable(caller, file, options).await?;
-        self.mint_asked(asked, habit).await
+        let asked = self.mintable(&caller.organization, file, options, None);
+        self.mint_asked(asked.await?).await
     }
 
     /// The first half of [`Gateway::mint`], for a caller that has a look at the file before a link for it
-    /// is made: checks the options, and looks the file up.
+    /// is made: checks the options, and looks the file up. `default_disposition` is the one that the caller's API
+    /// dialect signs unless told otherwise.
     pub async fn mintable<'a>(
         &self,
-        caller: &Principal,
+        organization: &OrganizationId,
         file: &str,
         options: &'a MintOptions,
+        default_disposition: Option<Disposition>,
     ) -> Result<Mintable<'a>, Refusal> {
-        self.asked(&caller.organization, file, options).await
+        let terms = self.terms(options, default_disposition)?;
+        let file = FileRef::parse(organization.as_str(), file);
+        let file = file.map_err(|_| Refusal::FileNotFound)?;
+        let file = self.row(file, self.rows_at()).await?;
+        Ok(Mintable { file, terms })
     }
 
     /// The second half of [`Gateway::mint`]: makes the link.
-    pub async fn mint_asked(
-        &self,
-        asked: Mintable<'_>,
-        habit: Option<Disposition>,
-    ) -> Result<Minted, Refusal> {
+    pub async fn mint_asked(&self, asked: Mintable<'_>) -> Result<Minted, Refusal> {
         let known = self.current().await?;
-        let Mintable {
-            file,
-            options,
-            terms,
-        } = asked;
-        self.seal(&terms, file, options, habit, &known.revocations)
+        self.seal(&asked.terms, asked.file, &known.revocations)
     }
 
     /// As [`Gateway::mint`], for an operator, who needs no API key, and whose process may have all that
@@ -174,51 +163,29 @@ impl Gateway {
         organization: &OrganizationId,
         file: &str,
         options: &MintOptions,
-        habit: Option<Disposition>,
     ) -> Result<Minted, Refusal> {
-        let asked = self.asked(organization, file, options);
-        let Mintable { file, terms, .. } = asked.await?;
-        let terms = Terms {
-            last_segment: LastSegment::Name,
-            ..terms
-        };
+        let asked = self.mintable(organization, file, options, None);
+        let Mintable { file, mut terms } = asked.await?;
+        terms.name_in_url = true;
         let revocations = self.refresh().await?;
-        self.seal(&terms, file, options, habit, &revocations)
-    }
-
-    /// Checks the options, and looks the file up.
-    async fn asked<'a>(
-        &self,
-        organization: &OrganizationId,
-        file: &str,
-        options: &'a MintOptions,
-    ) -> Result<Mintable<'a>, Refusal> {
-        let terms = self.terms(options)?;
-        let file = FileRef::parse(organization.as_str(), file);
-        let file = file.map_err(|_| Refusal::FileNotFound)?;
-        let at = self.rows_at();
-        Ok(Mintable {
-            file: self.row(file, at).await?,
-            options,
-            terms,
-        })
+        self.seal(&terms, file, &revocations)
     }
 
     /// Checks the options that do not need the file.
-    pub(super) fn terms(&self, options: &MintOptions) -> Result<Terms, FieldFault> {
+    pub(super) fn terms<'a>(
+        &self,
+        options: &'a MintOptions,
+        default_disposition: Option<Disposition>,
+    ) -> Result<Terms<'a>, FieldFault> {
         let now = self.clock.now();
         let expires = self.expiry(now, options)?;
-        let claims = self.plain_claims(options, expires)?;
-        let last_segment = if self.settings.name_in_url {
-            LastSegment::Name
-        } else {
-            LastSegment::Download
-        };
         Ok(Terms {
+            options,
+            default_disposition,
             now,
             expires,
-            claims,
-            last_segment,
+            claims: plain_claims(options, expires)?,
+            name_in_url: self.settings.name_in_url,
         })
     }
 
@@ -227,18 +194,15 @@ impl Gateway {
     /// the row. One that was asked for is a fault of that field.
     pub(super) fn seal(
         &self,
-        terms: &Terms,
+        terms: &Terms<'_>,
         file: Arc<FileRecord>,
-        options: &MintOptions,
-        habit: Option<Disposition>,
         revocations: &Revocations,
     ) -> Result<Minted, Refusal> {
+        let options = terms.options;
         let name = options.filename.as_ref().unwrap_or(&file.name);
-        let asked = options.disposition.or(habit);
-        let disposition = match (asked, &options.filename) {
-            (None, None) => None,
-            (asked, _) => Some(asked.unwrap_or(Disposition::Inline)),
-        };
+        let asked = options.disposition.or(terms.default_disposition);
+        // A name of its own is signed in a disposition.
+        let disposition = asked.or(options.filename.as_ref().map(|_| Disposition::Inline));
         let make = |claims| self.mint_undenied(terms, claims, name, revocations, &file);
         let Some(disposition) = disposition else {
             return make(terms.claims.clone());
@@ -255,7 +219,9 @@ impl Gateway {
             }
         }
         if options.filename.is_some() {
-            return Err(too_long(name).into());
+            let max = URL_CHARS_MAX;
+            let why = format!("must be shorter: the link would have more than {max} characters");
+            return Err(FieldFault::new("filename", name.as_str(), why).into());
         }
         let claims = with(disposition.as_str().to_owned());
         make(claims.map_err(|error| Refusal::Internal(error.to_string()))?)
@@ -300,40 +266,11 @@ impl Gateway {
         Ok(if rounded > now { rounded } else { end })
     }
 
-    /// The claims that do not need the file.
-    fn plain_claims(
-        &self,
-        options: &MintOptions,
-        expires: UnixSeconds,
-    ) -> Result<Claims, FieldFault> {
-        let mut claims = Claims::none();
-        if let Some(kind) = &options.content_type {
-            claims = claims
-                .with(ClaimName::ContentType, kind.as_str())
-                .map_err(|error| FieldFault::invalid("content_type", kind.as_str(), error))?;
-        }
-        if let Some(start) = options.not_before {
-            if start >= expires.get() {
-                let why = format!("must be before the link expires, at {}", expires.get());
-                return Err(FieldFault::new("not_before", start.to_string(), why));
-            }
-            claims = claims
-                .with(ClaimName::NotBefore, start.to_string())
-                .map_err(|error| FieldFault::invalid("not_before", start.to_string(), error))?;
-        }
-        if let Some(ip) = &options.ip {
-            claims = claims
-                .with(ClaimName::Ip, ip.as_str())
-                .map_err(|error| FieldFault::invalid("ip", ip.as_str(), error))?;
-        }
-        Ok(claims)
-    }
-
     /// Seals the grant. The same file, claims and end are one link, so where that link was revoked, the
     /// next second's is made; the seconds before are taken where a later one would live too long.
     fn mint_undenied(
         &self,
-        terms: &Terms,
+        terms: &Terms<'_>,
         claims: Claims,
         name: &FileName,
         revocations: &Revocations,
@@ -361,9 +298,9 @@ impl Gateway {
                 continue;
             }
             return Ok(Minted {
-                download_url: match terms.last_segment {
-                    LastSegment::Download => link.url(base),
-                    LastSegment::Name => link.url_with_name(base, name.as_str()),
+                download_url: match terms.name_in_url {
+                    false => link.url(base),
+                    true => link.url_with_name(base, name.as_str()),
                 },
                 token: link.token,
                 expires: link.expires,
@@ -379,8 +316,27 @@ impl Gateway {
     }
 }
 
-/// The fault of a `filename` that there is no room for.
-fn too_long(name: &FileName) -> FieldFault {
-    let why = format!("must be shorter: the link would have more than {URL_CHARS_MAX} characters");
-    FieldFault::new("filename", name.as_str(), why)
+/// Returns the claims that do not need the file.
+fn plain_claims(options: &MintOptions, expires: UnixSeconds) -> Result<Claims, FieldFault> {
+    let with = |claims: Claims, name, field: &str, text: &str| {
+        let claims = claims.with(name, text);
+        claims.map_err(|error| FieldFault::invalid(field, text, error))
+    };
+    let mut claims = Claims::none();
+    if let Some(kind) = &options.content_type {
+        let kind = kind.as_str();
+        claims = with(claims, ClaimName::ContentType, "content_type", kind)?;
+    }
+    if let Some(start) = options.not_before {
+        let text = start.to_string();
+        if start >= expires.get() {
+            let why = format!("must be before the link expires, at {}", expires.get());
+            return Err(FieldFault::new("not_before", text, why));
+        }
+        claims = with(claims, ClaimName::NotBefore, "not_before", &text)?;
+    }
+    if let Some(ip) = &options.ip {
+        claims = with(claims, ClaimName::Ip, "ip", ip)?;
+    }
+    Ok(claims)
 }

@@ -147,7 +147,7 @@ async fn minted(app: &TestApp, id: &str, options: &[(&str, &str)]) -> [String; 4
     let organization = OrganizationId::parse("org_123").unwrap();
     let operator = app
         .gateway
-        .mint_for(&organization, id, &operator, None)
+        .mint_for(&organization, id, &operator)
         .await;
     [
         aitronos["download_url"].as_str().unwrap().to_owned(),

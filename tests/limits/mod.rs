@@ -61,7 +61,7 @@ async fn wait_for(refused: &Reply) {
 async fn quiet_link(app: &TestApp, file: &str) -> String {
     let organization = OrganizationId::parse("org_123").unwrap();
     let options = hallpass::gateway::mint::MintOptions::default();
-    let minted = app.gateway.mint_for(&organization, file, &options, None);
+    let minted = app.gateway.mint_for(&organization, file, &options);
     crate::support::app::target(&minted.await.unwrap().download_url)
 }
 

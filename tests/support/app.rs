@@ -219,10 +219,11 @@ impl TestApp {
     /// Adds a file to `org_123` that stays where it lies.
     pub(crate) async fn register(&self, id: &str, path: &Path) {
         let name = path.file_name().unwrap().to_str().unwrap();
-        let added = self
+        let kept = self
             .gateway
-            .add_in_place(path, new_file("org_123", id, name));
-        added.await.unwrap();
+            .keep_in_place(path, new_file("org_123", id, name));
+        let added = self.gateway.add_kept(vec![kept.await.unwrap()]).await;
+        added.into_iter().for_each(|file| drop(file.unwrap()));
     }
 
     /// The catalogue, as another process has it.
@@ -314,7 +315,7 @@ impl TestApp {
             ..MintOptions::default()
         };
         let organization = OrganizationId::parse("org_123").unwrap();
-        let minted = self.gateway.mint_for(&organization, file, &options, None);
+        let minted = self.gateway.mint_for(&organization, file, &options);
         target(&minted.await.unwrap().download_url)
     }
 

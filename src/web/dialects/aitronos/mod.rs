@@ -72,10 +72,7 @@ pub(in crate::web) async fn mint(
 ) -> Result<Response<Body>, Problem> {
     let caller = caller(context, at.organization, Scope::Mint).await?;
     let options = query::mint_options(context.query())?;
-    let minted = context
-        .gateway()
-        .mint(&caller, at.file, &options, None)
-        .await?;
+    let minted = context.gateway().mint(&caller, at.file, &options).await?;
     context.log_minted(ApiDialect::Aitronos, &caller, &minted);
     Ok(context.json(wire::content(&minted)))
 }

@@ -1,6 +1,6 @@
 //! KooDrive's codes: those of whole calls, and those of single files.
 
-use crate::gateway::batch::Outcome;
+use crate::gateway::batch::BatchOutcome;
 
 /// A code and its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +25,12 @@ pub(super) const NO_PERMISSION: Code = Code(
 const SUCCESS: Code = Code(0, "success");
 
 /// Returns the code that says what became of a single file.
-pub(super) const fn of_outcome(outcome: &Outcome) -> Code {
+pub(super) const fn of_outcome(outcome: &BatchOutcome) -> Code {
     match outcome {
-        Outcome::Minted(_) => SUCCESS,
-        Outcome::Exhausted(_) => DOWNLOAD_FAILED,
-        Outcome::Deleted(_) => IN_RECYCLE_BIN,
-        Outcome::Elsewhere => NOT_IN_SPACE,
-        Outcome::Unknown => NOT_FOUND,
+        BatchOutcome::Minted(_) => SUCCESS,
+        BatchOutcome::Exhausted(_) => DOWNLOAD_FAILED,
+        BatchOutcome::Deleted(_) => IN_RECYCLE_BIN,
+        BatchOutcome::Elsewhere => NOT_IN_SPACE,
+        BatchOutcome::Unknown => NOT_FOUND,
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::Response;
 use hyper::header::AUTHORIZATION;
 
-use crate::gateway::batch::{BatchRequest, Outcome};
+use crate::gateway::batch::{BatchOutcome, BatchRequest};
 use crate::gateway::mint::Minted;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
@@ -56,14 +56,14 @@ async fn links(context: &mut RequestContext<'_>) -> Result<Response<Body>, Probl
         space: &wanted.container,
         files: &wanted.files,
         options: &wanted.options,
-        habit: Some(Disposition::Attachment),
+        default_disposition: Some(Disposition::Attachment),
     };
     let outcomes = context.gateway().mint_batch(&caller, &batch).await;
     let outcomes_seen = outcomes.as_ref().map(Vec::as_slice);
     log_call(context, &caller, &batch, outcomes_seen);
     let outcomes = outcomes?;
     for outcome in &outcomes {
-        if let Outcome::Minted(minted) = outcome {
+        if let BatchOutcome::Minted(minted) = outcome {
             log_minted(context, &caller, headers.user, minted);
         }
     }
@@ -117,7 +117,7 @@ fn log_call(
     context: &RequestContext<'_>,
     caller: &Principal,
     batch: &BatchRequest<'_>,
-    outcomes: Result<&[Outcome], &Refusal>,
+    outcomes: Result<&[BatchOutcome], &Refusal>,
 ) {
     let gateway = context.gateway();
     let hash = |text: &[u8]| gateway.log_hash(text);

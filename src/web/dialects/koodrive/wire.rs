@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
 use super::codes::{self, Code};
-use crate::gateway::batch::Outcome;
+use crate::gateway::batch::BatchOutcome;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
 use crate::model::name::FileName;
@@ -98,8 +98,8 @@ pub fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
 }
 
 /// Returns the vendor's `batchCode` of all files together: 1 if each has a link, 2 if none does, else 0.
-pub(super) fn batch_code(outcomes: &[Outcome]) -> u8 {
-    let minted = |outcome: &&Outcome| matches!(outcome, Outcome::Minted(_));
+pub(super) fn batch_code(outcomes: &[BatchOutcome]) -> u8 {
+    let minted = |outcome: &&BatchOutcome| matches!(outcome, BatchOutcome::Minted(_));
     match outcomes.iter().filter(minted).count() {
         0 => 2,
         count if count == outcomes.len() => 1,
@@ -108,7 +108,7 @@ pub(super) fn batch_code(outcomes: &[Outcome]) -> u8 {
 }
 
 /// The answer to a call: the files in the order they were named in.
-pub(super) fn links(wanted: &Wanted, outcomes: &[Outcome]) -> Vec<u8> {
+pub(super) fn links(wanted: &Wanted, outcomes: &[BatchOutcome]) -> Vec<u8> {
     let own_name = wanted.options.filename.as_ref();
     let files = wanted.files.iter().zip(outcomes);
     let downloads: Vec<Download<'_>> = files
@@ -140,16 +140,16 @@ pub(super) fn error(Code(code, msg): Code) -> Vec<u8> {
 fn download<'a>(
     file_id: &'a str,
     own_name: Option<&'a FileName>,
-    outcome: &'a Outcome,
+    outcome: &'a BatchOutcome,
 ) -> Download<'a> {
     let Code(code, msg) = codes::of_outcome(outcome);
     let (url, file_name) = match outcome {
-        Outcome::Minted(minted) => {
+        BatchOutcome::Minted(minted) => {
             let name = own_name.unwrap_or(&minted.file.name);
             (Some(minted.download_url.as_str()), Some(name))
         }
-        Outcome::Exhausted(name) | Outcome::Deleted(name) => (None, Some(name)),
-        Outcome::Elsewhere | Outcome::Unknown => (None, None),
+        BatchOutcome::Exhausted(name) | BatchOutcome::Deleted(name) => (None, Some(name)),
+        BatchOutcome::Elsewhere | BatchOutcome::Unknown => (None, None),
     };
     Download {
         file_id,

@@ -99,12 +99,13 @@ pub(in crate::web) async fn answer(
 async fn mint(context: &RequestContext<'_>, file: &str) -> Result<Response<Body>, Problem> {
     let caller = caller(context, Scope::Mint).await?;
     let options = query::mint_options(context.query())?;
-    let habit = Some(Disposition::Attachment);
-    let asked = context.gateway().mintable(&caller, file, &options).await?;
+    let (gateway, disposition) = (context.gateway(), Some(Disposition::Attachment));
+    let asked = gateway.mintable(&caller.organization, file, &options, disposition);
+    let asked = asked.await?;
     if !is_downloadable(asked.file.purpose) {
         return Err(Problem::PurposeDenied);
     }
-    let minted = context.gateway().mint_asked(asked, habit).await?;
+    let minted = gateway.mint_asked(asked).await?;
     context.log_minted(ApiDialect::Qoder, &caller, &minted);
     let text = wire::content(&minted);
     let is_plain = context.settings().qoder_content_status == ContentStatus::Plain;
