@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::session::{Global, Logging, Session, expect_organization, of_file};
 use super::wire;
 use crate::gateway::refusal::Refusal;
+use crate::model::count::Counted;
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, OrganizationId};
 use crate::server::setup::SetupPolicy;
 
@@ -30,9 +31,8 @@ impl ShowCommand {
             .await?;
         let missing = || of_file(&self.organization, &self.file, Refusal::FileNotFound);
         let file = found.ok_or_else(missing)?;
-        let counts = gateway
-            .counts_of_file(&self.organization, &self.file)
-            .await?;
+        let counted = Counted::File(&self.file);
+        let counts = gateway.counts(&self.organization, counted).await?;
         session.output.one(&wire::WholeFile {
             file: wire::FileEntry::from(&file),
             counts: counts.into(),

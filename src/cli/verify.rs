@@ -11,6 +11,7 @@ use super::{pasted, standard_input, wire};
 use crate::gateway::Gateway;
 use crate::gateway::download::LinkRequest;
 use crate::gateway::explain::Verdict;
+use crate::model::count::Counted;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 use crate::model::time::UnixSeconds;
@@ -59,7 +60,7 @@ impl Verify {
         sentence.push_str(&told.sentence(proven_as, &text));
         let mut verification = describe(verdict, parts, sentence);
         if let Some((organization, link)) = proven(proven_as, parts) {
-            let counts = gateway.counts_of_link(&organization, link).await?;
+            let counts = gateway.counts(&organization, Counted::Link(link)).await?;
             verification.counts = Some(counts.into());
         }
         session.output.one(&verification)?;

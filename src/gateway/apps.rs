@@ -111,7 +111,7 @@ impl Gateway {
         at: Option<RowsAt>,
     ) -> Result<Option<Arc<(App, ApiKey)>>, Refusal> {
         let look = || async { Ok(self.ask(self.catalog.app(id)).await?.map(Arc::new)) };
-        self.cache.apps.read(id.clone(), at, look).await
+        self.cache.apps.flights.read(id.clone(), at, look).await
     }
 
     /// Looks for an app that there is not, behind a query that found one, and for one that there is behind

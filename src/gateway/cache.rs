@@ -20,7 +20,6 @@ use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 use self::flights::Flights;
 use super::download::OpenFile;
 use super::observe::{CacheState, ShardedCounter};
-use super::refusal::Refusal;
 use super::revocations::RowsAt;
 use crate::model::address::{FileAddress, FileRef};
 use crate::model::app::App;
@@ -53,17 +52,18 @@ pub(super) struct Cache {
     pub(super) keys: BoundedCache<Sha256Digest, Arc<ApiKey>>,
     pub(super) apps: BoundedCache<AppId, Arc<(App, ApiKey)>>,
     pub(super) spaces: BoundedCache<SpaceAddress, ()>,
-    open: BoundedCache<FileAddress, Arc<OpenFile>>,
+    pub(super) open: BoundedCache<FileAddress, Arc<OpenFile>>,
     small: BoundedCache<FileAddress, Arc<OpenFile>>,
     /// Open files that are being looked at, and whether they were found whole.
-    checks: Flights<FileAddress, bool>,
+    pub(super) checks: Flights<FileAddress, bool>,
     small_file_max: u64,
 }
 
 /// A bounded number of values, each true between two changes of rows. Without a bound there are none.
 pub(super) struct BoundedCache<K: Eq + Hash, V> {
     bounded: Option<Bounded<K, Entry<V>, Weights>>,
-    flights: Flights<K, V>,
+    /// The reads of values that are not in it. Each puts its value there before it answers.
+    pub(super) flights: Flights<K, V>,
     hits: ShardedCounter,
     misses: ShardedCounter,
 }
@@ -151,35 +151,6 @@ impl Cache {
         }
     }
 
-    /// Returns the file that `open` opens, small or not, single-flight: callers with the same version stamp share
-    /// one opening. `open` puts the file into the cache before it answers.
-    pub(super) async fn open_once<F>(
-        &self,
-        file: FileAddress,
-        at: Option<RowsAt>,
-        open: impl Fn() -> F,
-    ) -> Result<Option<Arc<OpenFile>>, Refusal>
-    where
-        F: Future<Output = Result<Option<Arc<OpenFile>>, Refusal>>,
-    {
-        self.open.read(file, at, open).await
-    }
-
-    /// Returns whether an open file is whole, single-flight: callers with the same version stamp share one `check`.
-    pub(super) async fn check_once<F>(
-        &self,
-        file: FileAddress,
-        at: Option<RowsAt>,
-        check: impl Fn() -> F,
-    ) -> Result<bool, Refusal>
-    where
-        F: Future<Output = bool>,
-    {
-        let check = || async { Ok(Some(check().await)) };
-        let found = self.checks.read(file, at, check).await?;
-        Ok(found.unwrap_or(false))
-    }
-
     pub(super) fn forget_open_file(&self, file: FileRef<'_>) {
         self.small.forget(&file);
         self.open.forget(&file);
@@ -215,16 +186,13 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
     }
 
     fn state(&self, name: &'static str) -> CacheState {
-        let (entries, weight) = self
-            .bounded
-            .as_ref()
-            .map_or((0, 0), |cache| (cache.len() as u64, cache.weight()));
+        let cache = self.bounded.as_ref();
         CacheState {
             name,
             hits: self.hits.sum(),
             misses: self.misses.sum(),
-            entries,
-            weight,
+            entries: cache.map_or(0, |cache| cache.len() as u64),
+            weight: cache.map_or(0, |cache| cache.weight()),
         }
     }
 
@@ -234,15 +202,12 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let entry = self.bounded.as_ref()?.get(key);
-        let value = entry
-            .filter(|entry| Some(entry.at) == at)
-            .map(|entry| entry.value);
-        if value.is_some() {
-            self.hits.note();
-        } else {
-            self.misses.note();
+        let entry = entry.filter(|entry| Some(entry.at) == at);
+        match &entry {
+            Some(_) => self.hits.note(),
+            None => self.misses.note(),
         }
-        value
+        entry.map(|entry| entry.value)
     }
 
     /// Keeps a value that was read no earlier than `at`, if that is known.
@@ -250,21 +215,6 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         if let (Some(cache), Some(at)) = (&self.bounded, at) {
             cache.insert(key, Entry { value, at, weight });
         }
-    }
-
-    /// Reads a value that is not in the cache with `read`, which puts it there. Of many callers with the same key
-    /// and version stamp one reads, and all get its result.
-    pub(super) async fn read<F>(
-        &self,
-        key: K,
-        at: Option<RowsAt>,
-        read: impl Fn() -> F,
-    ) -> Result<Option<V>, Refusal>
-    where
-        K: Clone,
-        F: Future<Output = Result<Option<V>, Refusal>>,
-    {
-        self.flights.read(key, at, read).await
     }
 
     /// As [`BoundedCache::keep`], a row without texts of any length.

@@ -19,7 +19,7 @@ use super::refusal::Refusal;
 use crate::catalog::counters::COUNTS_ADDED_MAX;
 use crate::model::count::{Count, Counted, Counts};
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
+use crate::model::id::OrganizationId;
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
@@ -35,8 +35,8 @@ const SHARDS: usize = 16;
 
 /// The pending counters: downloads that are not in the catalogue yet.
 #[derive(Default)]
-pub(super) struct Waiting {
-    shards: [Mutex<HashMap<Key, Added>>; SHARDS],
+pub(super) struct PendingCounts {
+    shards: [Mutex<HashMap<CountedLink, Added>>; SHARDS],
     /// Downloads that were not counted, since there was no room.
     lost: AtomicU64,
     /// True if the log already reports those.
@@ -46,7 +46,7 @@ pub(super) struct Waiting {
 }
 
 /// A link and its file. Links of two files never have one id but by somebody's own doing.
-struct Key {
+struct CountedLink {
     link: LinkId,
     file: Arc<FileRecord>,
 }
@@ -57,13 +57,13 @@ struct Added {
     counts: Counts,
 }
 
-impl Hash for Key {
+impl Hash for CountedLink {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.link.hash(state);
     }
 }
 
-impl PartialEq for Key {
+impl PartialEq for CountedLink {
     fn eq(&self, other: &Self) -> bool {
         let is_same = |file: &FileRecord| {
             file.id == self.file.id && file.organization == self.file.organization
@@ -72,23 +72,18 @@ impl PartialEq for Key {
     }
 }
 
-impl Eq for Key {}
+impl Eq for CountedLink {}
 
-impl Waiting {
-    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<Key, Added>> {
+impl PendingCounts {
+    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<CountedLink, Added>> {
         // The characters of a MAC are as good as random.
-        let first = link
-            .as_str()
-            .as_bytes()
-            .first()
-            .copied()
-            .unwrap_or_default();
+        let first = link.as_str().bytes().next().unwrap_or_default();
         #[expect(clippy::indexing_slicing, reason = "a remainder is below their number")]
         let shard = &self.shards[usize::from(first) % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, key: Key, more: Added) {
+    fn add(&self, key: CountedLink, more: Added) {
         let mut shard = self.shard(key.link);
         if let Some(added) = shard.get_mut(&key) {
             added.counts.add(&more.counts);
@@ -106,7 +101,7 @@ impl Waiting {
     }
 
     /// Takes everything out. The maps keep their room.
-    fn take(&self) -> Vec<(Key, Added)> {
+    fn take(&self) -> Vec<(CountedLink, Added)> {
         let mut all = Vec::new();
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,7 +121,7 @@ impl Gateway {
         expires: UnixSeconds,
         counts: Counts,
     ) {
-        let key = Key {
+        let key = CountedLink {
             link,
             file: Arc::clone(file),
         };
@@ -159,28 +154,17 @@ impl Gateway {
         self.waiting.lost.load(Relaxed)
     }
 
-    /// Returns the counts of a file, by all gateways, as of their last flushes.
-    pub async fn counts_of_file(
+    /// Returns the counts of a file or a link, by all gateways, as of their last flushes.
+    pub async fn counts(
         &self,
         organization: &OrganizationId,
-        file: &FileId,
+        of: Counted<'_>,
     ) -> Result<Counts, Refusal> {
-        let of = Counted::File(file);
-        self.ask(self.catalog.counts(organization, of)).await
-    }
-
-    /// The same of a link.
-    pub async fn counts_of_link(
-        &self,
-        organization: &OrganizationId,
-        link: LinkId,
-    ) -> Result<Counts, Refusal> {
-        let of = Counted::Link(link);
         self.ask(self.catalog.counts(organization, of)).await
     }
 }
 
-fn count((key, added): &(Key, Added)) -> Count {
+fn count((key, added): &(CountedLink, Added)) -> Count {
     Count {
         file: key.file.address(),
         link: key.link,
@@ -253,9 +237,11 @@ mod tests {
         };
         assert_eq!(gateway.flush_counts().await.unwrap(), room);
         assert_eq!(gateway.flush_counts().await.unwrap(), 0);
-        let of_link = gateway.counts_of_link(&owner, link(1)).await.unwrap();
+        let of_link = gateway.counts(&owner, Counted::Link(link(1)));
+        let of_link = of_link.await.unwrap();
         assert_eq!((of_link.downloads, of_link.bytes_sent), (4, 40));
-        let of_file = gateway.counts_of_file(&owner, &some.id).await.unwrap();
+        let of_file = gateway.counts(&owner, Counted::File(&some.id));
+        let of_file = of_file.await.unwrap();
         assert_eq!(of_file.downloads, 4 + room as u64 - 1);
     }
 
@@ -290,7 +276,7 @@ mod tests {
         };
         let record = one_gateway.finish_upload(upload, new).await.unwrap();
         let options = MintOptions::default();
-        let minted = one_gateway.mint_for(&owner, record.id.as_str(), &options, None);
+        let minted = one_gateway.mint_for(&owner, record.id.as_str(), &options);
         let minted: Minted = minted.await.unwrap();
         let opened = async |gateway: &Gateway| {
             gateway.refresh().await.unwrap();
@@ -318,7 +304,8 @@ mod tests {
         for (gateway, file) in [&one_gateway, &other].into_iter().zip(&before) {
             assert!(Arc::ptr_eq(&opened(gateway).await, file), "it was let go");
         }
-        let counted = other.counts_of_file(&owner, &record.id).await.unwrap();
+        let counted = other.counts(&owner, Counted::File(&record.id));
+        let counted = counted.await.unwrap();
         assert_eq!((counted.downloads, counted.bytes_sent), (2, 10));
         // What does change a row is seen, so the check above can fail.
         one_gateway.delete(&owner, &record.id).await.unwrap();

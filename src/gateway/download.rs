@@ -24,6 +24,7 @@ use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::Claims;
 use crate::sign::keyring::Keyring;
+pub use crate::sign::query::names_a_link;
 pub use crate::sign::verify::Verified;
 use crate::sign::verify::{Attempt, Conditions, Rejection};
 
@@ -197,11 +198,6 @@ impl Gateway {
         Ok(self.blobs.presign(&file.location, asked).await?)
     }
 
-    /// Returns whether a query has a parameter that only a signed URL has, `token` or `expires`.
-    pub fn names_a_link(&self, query: &str) -> bool {
-        crate::sign::query::names_a_link(query)
-    }
-
     /// Verifies a signed URL, in memory: neither the catalogue's files nor the disk are asked, so a bad
     /// link costs no query and cannot learn whether the file exists.
     pub async fn verify_link<'a>(
@@ -291,8 +287,9 @@ impl Gateway {
         kept: Option<Arc<OpenFile>>,
     ) -> Result<Arc<OpenFile>, Refusal> {
         if let Some(kept) = kept {
-            let look = || self.is_whole(&kept);
-            if self.cache.check_once(file.to_address(), at, look).await? {
+            let look = || async { Ok(Some(self.is_whole(&kept).await)) };
+            let checks = &self.cache.checks;
+            if checks.read(file.to_address(), at, look).await? == Some(true) {
                 self.expect_unexpired(&kept.record)?;
                 return Ok(kept);
             }
@@ -302,7 +299,8 @@ impl Gateway {
         match record.location {
             BlobLocation::Stored(_) => {
                 let open = || async { self.open(&record, at).await.map(Some) };
-                let opened = self.cache.open_once(record.address(), at, open).await?;
+                let flights = &self.cache.open.flights;
+                let opened = flights.read(record.address(), at, open).await?;
                 opened.ok_or_else(|| Refusal::Internal("opening a file came to nothing".into()))
             }
             // It may be another one at any time.

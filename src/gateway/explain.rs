@@ -4,7 +4,7 @@ use super::Gateway;
 use super::download::LinkRequest;
 use super::refusal::Refusal;
 use crate::blob::BlobError;
-use crate::catalog::Position;
+use crate::catalog::{Filter, Place, Position};
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
 use crate::sign::keyring::Keyring;
@@ -98,7 +98,9 @@ impl Gateway {
             created_at: file.created_at,
             id: file.id.as_str().to_owned(),
         });
-        self.page(organization, purpose, after.as_ref(), limit)
-            .await
+        let place = after.as_ref().map_or(Place::Newest, Place::After);
+        let (filter, now) = (Filter::of_purpose(purpose), self.clock.now());
+        let page = self.catalog.page(organization, filter, place, limit, now);
+        self.ask(page).await
     }
 }

@@ -9,7 +9,7 @@ use super::revocations::RowsAt;
 pub use crate::catalog::Filter;
 use crate::catalog::{NumberedPage, Place, Position};
 use crate::model::address::FileRef;
-use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
+use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::name::FileName;
 
@@ -84,7 +84,8 @@ impl Gateway {
             self.cache.keep_file(&found, at);
             Ok(Some(found))
         };
-        let found = self.cache.files.read(address.clone(), at, look).await?;
+        let flights = &self.cache.files.flights;
+        let found = flights.read(address.clone(), at, look).await?;
         let found = found.ok_or(Refusal::FileNotFound)?;
         self.expect_unexpired(&found)?;
         Ok(found)
@@ -114,21 +115,6 @@ impl Gateway {
         self.ask(page).await
     }
 
-    /// Up to `limit` ready files of an organization, newest first, after a position or from the newest on.
-    pub async fn page(
-        &self,
-        organization: &OrganizationId,
-        purpose: Option<Purpose>,
-        after: Option<&Position>,
-        limit: u32,
-    ) -> Result<Vec<FileRecord>, Refusal> {
-        let place = after.map_or(Place::Newest, Place::After);
-        let filter = Filter::of_purpose(purpose);
-        let now = self.clock.now();
-        let page = self.catalog.page(organization, filter, place, limit, now);
-        self.ask(page).await
-    }
-
     /// Up to `limit` ready files of an organization, next to a cursor or from the newest on.
     ///
     /// A cursor is a place, not a file: one that was deleted keeps its place. A text that is no file's id
@@ -141,12 +127,7 @@ impl Gateway {
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<CursorPage, Refusal> {
-        let position = match cursor {
-            Some(Cursor::After(text) | Cursor::Before(text)) => {
-                self.position(organization, text).await?
-            }
-            None => None,
-        };
+        let position = self.position(organization, cursor).await?;
         let place = match (cursor, &position) {
             (None, _) => Place::Newest,
             (Some(Cursor::After(_)), Some(position)) => Place::After(position),
@@ -156,9 +137,8 @@ impl Gateway {
         };
         let one_more = limit.saturating_add(1);
         let now = self.clock.now();
-        let page = self
-            .catalog
-            .page(organization, filter, place, one_more, now);
+        let catalog = &self.catalog;
+        let page = catalog.page(organization, filter, place, one_more, now);
         let mut files = self.ask(page).await?;
         let has_more = files.len() as u64 > u64::from(limit);
         if has_more {
@@ -182,14 +162,12 @@ impl Gateway {
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<CursorPage, Refusal> {
-        let name = match &filters.name {
-            None => None,
-            // No file has a name that none can have.
-            Some(text) => match exact_name(text) {
-                None => return Ok(CursorPage::default()),
-                name => name,
-            },
-        };
+        let name = filters.name.as_deref().map(exact_name);
+        // No file has a name that none can have.
+        if matches!(name, Some(None)) {
+            return Ok(CursorPage::default());
+        }
+        let name = name.flatten();
         let old_name = name.as_ref().and_then(FileName::decomposed);
         if let Some(ids) = &filters.ids {
             let names = name.map(|name| [Some(name), old_name]);
@@ -210,23 +188,11 @@ impl Gateway {
             return Ok(page);
         };
         let old = self.cursor_page(organization, filter(Some(old_name)), cursor, limit);
-        self.merged(organization, [page, old.await?], cursor, limit)
-            .await
-    }
-
-    /// The page at a cursor among the files of two pages that are there.
-    async fn merged(
-        &self,
-        organization: &OrganizationId,
-        pages: [CursorPage; 2],
-        cursor: Option<&Cursor>,
-        limit: u32,
-    ) -> Result<CursorPage, Refusal> {
-        let has_more = pages.iter().any(|page| page.has_more);
-        let files = pages.into_iter().flat_map(|page| page.files).collect();
-        let mut page = self.page_among(organization, files, cursor, limit).await?;
-        page.has_more |= has_more;
-        Ok(page)
+        let old = old.await?;
+        let files = page.files.into_iter().chain(old.files).collect();
+        let mut merged = self.page_among(organization, files, cursor, limit).await?;
+        merged.has_more |= page.has_more || old.has_more;
+        Ok(merged)
     }
 
     async fn files_of_ids(
@@ -264,33 +230,19 @@ impl Gateway {
         limit: u32,
     ) -> Result<CursorPage, Refusal> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let position = match cursor {
-            Some(Cursor::After(text) | Cursor::Before(text)) => {
-                self.position(organization, text).await?
-            }
-            None => None,
+        let position = self.position(organization, cursor).await?;
+        let begins_at = position.map(|position| position.created_at);
+        let is_by_time = cursor.is_none() || begins_at.is_some();
+        let place = |file: &FileRecord| {
+            let time = is_by_time.then_some(file.created_at);
+            (time, file.id.as_str().to_owned())
         };
-        let is_by_id = cursor.is_some() && position.is_none();
-        let place = |file: &FileRecord| (file.created_at, file.id.as_str().to_owned());
-        match (cursor, position) {
-            (None, _) => {}
-            (Some(Cursor::After(_)), Some(at)) => {
-                files.retain(|file| place(file) < (at.created_at, at.id.clone()));
-            }
-            (Some(Cursor::Before(_)), Some(at)) => {
-                files.retain(|file| place(file) > (at.created_at, at.id.clone()));
-            }
-            (Some(Cursor::After(text)), None) => {
-                files.retain(|file| file.id.as_str() < text.as_str())
-            }
-            (Some(Cursor::Before(text)), None) => {
-                files.retain(|file| file.id.as_str() > text.as_str())
-            }
+        match cursor {
+            None => {}
+            Some(Cursor::After(id)) => files.retain(|file| place(file) < (begins_at, id.clone())),
+            Some(Cursor::Before(id)) => files.retain(|file| place(file) > (begins_at, id.clone())),
         }
-        match is_by_id {
-            true => files.sort_by(|one, other| other.id.as_str().cmp(one.id.as_str())),
-            false => files.sort_by_key(|file| Reverse(place(file))),
-        }
+        files.sort_by_key(|file| Reverse(place(file)));
         let has_more = files.len() > limit;
         if let (Some(Cursor::Before(_)), true) = (cursor, has_more) {
             files.drain(..files.len() - limit);
@@ -299,12 +251,15 @@ impl Gateway {
         Ok(CursorPage { files, has_more })
     }
 
-    /// The place in time of a cursor's text, if it has one.
+    /// The place in time of a cursor, if it has one.
     async fn position(
         &self,
         organization: &OrganizationId,
-        text: &str,
+        cursor: Option<&Cursor>,
     ) -> Result<Option<Position>, Refusal> {
+        let Some(Cursor::After(text) | Cursor::Before(text)) = cursor else {
+            return Ok(None);
+        };
         let row = match FileId::parse(text) {
             Ok(id) => self.ask(self.catalog.file(organization, &id)).await?,
             Err(_) => None,
@@ -312,7 +267,7 @@ impl Gateway {
         let time = row.map_or_else(|| FileId::time_in(text), |file| Some(file.created_at));
         Ok(time.map(|created_at| Position {
             created_at,
-            id: text.to_owned(),
+            id: text.clone(),
         }))
     }
 
@@ -361,9 +316,6 @@ impl Gateway {
     pub(super) async fn remove_bytes(&self, file: &FileRecord) -> Result<(), Refusal> {
         self.ask(self.catalog.mark_swept(&file.organization, &file.id))
             .await?;
-        match &file.location {
-            BlobLocation::Stored(key) => Ok(self.blobs.remove(*key).await?),
-            BlobLocation::InPlace(_) => Ok(()),
-        }
+        self.remove_stored(file).await
     }
 }

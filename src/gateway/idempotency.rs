@@ -192,10 +192,8 @@ impl Gateway {
         fingerprint: Sha256Digest,
         answer: impl Fn(&[Result<FileRecord, Refusal>]) -> Result<String, Refusal>,
     ) -> Result<Vec<Result<FileRecord, Refusal>>, Refusal> {
-        let mut outcomes: Vec<Result<FileRecord, Refusal>> = kept
-            .into_iter()
-            .map(|kept| Ok(kept.into_record()))
-            .collect();
+        let kept = kept.into_iter().map(|StagedFile(file)| Ok(file));
+        let mut outcomes: Vec<Result<FileRecord, Refusal>> = kept.collect();
         loop {
             let files: Vec<FileRecord> = outcomes.iter().flatten().cloned().collect();
             let Some(last) = outcomes.iter().rposition(Result::is_ok) else {
@@ -208,20 +206,16 @@ impl Gateway {
                     outcome: answer(&outcomes)?,
                 },
             };
-            let added = self
-                .catalog
-                .add_files_within(&files, self.settings.quota, Some(&completion))
-                .await;
-            let error = match added {
-                Ok(()) => {
-                    held.is_done = true;
-                    return Ok(outcomes);
-                }
-                // The rows may be there or not: the bytes stay, and the sweeper decides once it can see.
-                Err(error @ CatalogError::Unavailable { .. }) => return Err(self.refusal(error)),
-                Err(error) => error,
+            let (catalog, quota) = (&self.catalog, self.settings.quota);
+            let adding = catalog.add_files_within(&files, quota, Some(&completion));
+            let Err(refusal) = self.ask(adding).await else {
+                held.is_done = true;
+                return Ok(outcomes);
             };
-            let refusal = self.refusal(error);
+            // The rows may be there or not: the bytes stay, and the sweeper decides once it can see.
+            if matches!(refusal, Refusal::Unavailable(_)) {
+                return Err(refusal);
+            }
             if !matches!(refusal, Refusal::Quota { .. }) {
                 for file in &files {
                     self.remove_stored(file).await?;

@@ -98,7 +98,7 @@ pub struct Gateway {
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
     /// Downloads that are yet to be counted in the catalogue.
-    waiting: counts::Waiting,
+    waiting: counts::PendingCounts,
     /// Files in place that are hashed again, as their identity moved.
     rereads: Arc<moved::Rereads>,
     /// Held by whoever looks whether the blob store answers: when the last look that was good began, by the
@@ -128,7 +128,7 @@ impl Gateway {
             snapshot: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
             some_app: OnceLock::new(),
-            waiting: counts::Waiting::default(),
+            waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),
             looking_at_blobs: Arc::default(),
             file_ids: Mutex::new(ContextV7::new()),

@@ -74,15 +74,8 @@ pub fn api_key_digest(text: &str) -> Sha256Digest {
 }
 
 impl Gateway {
-    /// Finds out who presents this API key. A key that expired, is paused or was deactivated says so,
-    /// and so does one that is used more often than it may be.
-    pub async fn authenticate(&self, presented: &str) -> Result<Principal, Refusal> {
-        let recognized = self.recognize(presented).await?;
-        self.limits.admit_caller(recognized)
-    }
-
-    /// The first half of [`Gateway::authenticate`], for whoever is to know the key also where the second,
-    /// [`Limits::admit_caller`](super::limits::Limits::admit_caller), says no.
+    /// Finds out who presents this API key. A key that expired, is paused or was deactivated says so. The caller is
+    /// yet to be let in by [`Limits::admit_caller`](super::limits::Limits::admit_caller).
     pub async fn recognize(&self, presented: &str) -> Result<Recognized, Refusal> {
         if !is_api_key(presented) {
             return Err(Refusal::KeyUnknown);
@@ -99,7 +92,7 @@ impl Gateway {
             }
             Ok(found)
         };
-        let found = self.cache.keys.read(digest, at, look).await?;
+        let found = self.cache.keys.flights.read(digest, at, look).await?;
         let key = found.ok_or(Refusal::KeyUnknown)?;
         self.working(&key).map(Recognized)
     }

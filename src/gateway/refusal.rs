@@ -246,9 +246,7 @@ impl Refusal {
             Self::Internal(_) => "internal",
         }
     }
-}
 
-impl Refusal {
     /// Returns the refusal of an error of the catalogue. A gateway counts such errors: it asks
     /// [`Gateway::ask`](super::Gateway) for this.
     pub(super) fn of_catalogue(error: CatalogError) -> Self {

@@ -228,35 +228,31 @@ impl Gateway {
         let own_changes = self.snapshot.own_changes();
         let confirmed = Some(self.clock.elapsed());
         let versions = self.ask(self.catalog.versions()).await?;
-        let found = move |revocations| Snapshot {
-            revocations,
-            versions,
-            confirmed,
-            own_changes,
+        let (snapshot, cache) = (Arc::clone(&self.snapshot), Arc::clone(&self.cache));
+        let rows_before = before.versions.rows;
+        let replace = move |revocations| {
+            let now = Arc::new(Snapshot {
+                revocations,
+                versions,
+                confirmed,
+                own_changes,
+            });
+            snapshot.replace(&now);
+            if rows_before != versions.rows {
+                cache.clear();
+            }
+            now
         };
         if before.confirmed.is_some() && before.versions.revocations == versions.revocations {
-            let now = Arc::new(found(Arc::clone(&before.revocations)));
-            self.snapshot.replace(&now);
-            if before.versions.rows != versions.rows {
-                self.cache.clear();
-            }
-            return Ok(now);
+            return Ok(replace(Arc::clone(&before.revocations)));
         }
-        let (catalog, snapshot, cache) = (
-            Arc::clone(&self.catalog),
-            Arc::clone(&self.snapshot),
-            Arc::clone(&self.cache),
-        );
+        let catalog = Arc::clone(&self.catalog);
         let failures = Arc::clone(&self.catalogue_failures);
         let now = self.clock.now();
         let reload = async move {
             let revocations = catalog.revocations(now).await;
             let revocations = revocations.map_err(|error| failures.refusal(error))?;
-            let now = Arc::new(found(Arc::new(revocations)));
-            snapshot.replace(&now);
-            if before.versions.rows != versions.rows {
-                cache.clear();
-            }
+            let now = replace(Arc::new(revocations));
             drop(one_at_a_time);
             Ok(now)
         };
@@ -373,7 +369,7 @@ mod tests {
         };
         let _stalled = place.gateway.stall_refreshes().await;
         let options = MintOptions::default();
-        let minting = place.gateway.mint(&caller, "f", &options, None);
+        let minting = place.gateway.mint(&caller, "f", &options);
         let outcome = tokio::time::timeout(REFRESH_WAIT_MAX * 2, minting).await;
         let outcome = outcome.expect("an answer in time");
         assert!(

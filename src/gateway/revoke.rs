@@ -10,18 +10,11 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::sign::url;
-use crate::sign::verify::{Attempt, RecognizedLink};
+use crate::sign::verify::Attempt;
 
-/// A link that opens nothing any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RevokedLink {
-    /// The organization that the link's file belongs to.
-    pub organization: OrganizationId,
-    /// Names it.
-    pub link_id: LinkId,
-    /// Until when the revocation is kept; from then on the link is dead anyway.
-    pub expires: UnixSeconds,
-}
+/// A link that opens nothing any more: its organization, its id, and until when the revocation is kept. From then on
+/// the link is dead anyway.
+pub use crate::sign::verify::RecognizedLink as RevokedLink;
 
 impl Gateway {
     /// Revokes the link that `url` is, of `organization` if one is given. Whatever claims it has, it must be
@@ -42,7 +35,7 @@ impl Gateway {
             };
             self.keyring().recognize(&attempt, &revocations).ok()
         });
-        let ours = |link: &RecognizedLink| organization.is_none_or(|own| *own == link.organization);
+        let ours = |link: &RevokedLink| organization.is_none_or(|own| *own == link.organization);
         let link = recognized.filter(ours).ok_or_else(|| {
             let why =
                 "must be a signed URL of this organization that no other revocation ended yet";
@@ -52,11 +45,7 @@ impl Gateway {
             self.deny(&link.organization, link.link_id, link.expires)
                 .await?;
         }
-        Ok(RevokedLink {
-            organization: link.organization,
-            link_id: link.link_id,
-            expires: link.expires,
-        })
+        Ok(link)
     }
 
     /// Revokes the link of this id, of which nothing else is known: it is denied for as long as a link may

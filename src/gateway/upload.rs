@@ -97,13 +97,7 @@ impl Drop for StoredBytes {
 /// garbage, which the sweeper removes.
 #[derive(Debug)]
 #[must_use]
-pub struct StagedFile(FileRecord);
-
-impl StagedFile {
-    pub(super) fn into_record(self) -> FileRecord {
-        self.0
-    }
-}
+pub struct StagedFile(pub(super) FileRecord);
 
 impl RemainingQuota {
     /// The rest of it, once so many bytes more are kept.
@@ -196,15 +190,8 @@ impl Gateway {
     /// dropped in the midst may leave bytes without a row, or a row that nobody was told of: whoever must
     /// know calls this in a task of its own.
     pub async fn finish_upload(&self, upload: Upload, new: NewFile) -> Result<FileRecord, Refusal> {
-        let kept = self.keep(upload, new).await?;
-        self.add_one(kept).await
-    }
-
-    /// Registers a file that lies on disk already, without copying it. It must be a regular file below
-    /// one of `blobs.in_place_roots`, and is held to its size, modification time and inode from now on.
-    pub async fn add_in_place(&self, path: &Path, new: NewFile) -> Result<FileRecord, Refusal> {
-        let kept = self.keep_in_place(path, new).await?;
-        self.add_one(kept).await
+        let bytes = self.store(upload).await?;
+        self.add_one(self.describe(bytes, new)?).await
     }
 
     /// Draws the id and takes the time of a file that has neither yet. Files that are taken in beside each
@@ -216,12 +203,6 @@ impl Gateway {
             new.created_at.get_or_insert(own_time);
         }
         new
-    }
-
-    /// Makes the bytes durable, for [`Gateway::add_kept`].
-    pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<StagedFile, Refusal> {
-        let bytes = self.store(upload).await?;
-        self.describe(bytes, new)
     }
 
     /// Makes the bytes of an upload durable, for [`Gateway::describe`].
@@ -248,7 +229,8 @@ impl Gateway {
         Ok(StagedFile(file))
     }
 
-    /// Looks at a file as [`Gateway::add_in_place`] does, for [`Gateway::add_kept`].
+    /// Registers a file that lies on disk already, without copying it, for [`Gateway::add_kept`]. It must be a regular
+    /// file below one of `blobs.in_place_roots`, and is held to its size, modification time and inode from now on.
     pub async fn keep_in_place(&self, path: &Path, new: NewFile) -> Result<StagedFile, Refusal> {
         let registered = self
             .blobs
@@ -315,20 +297,16 @@ impl Gateway {
     }
 
     async fn add_one(&self, StagedFile(file): StagedFile) -> Result<FileRecord, Refusal> {
-        let one = std::slice::from_ref(&file);
-        let added = self
-            .catalog
-            .add_files_within(one, self.settings.quota, None)
-            .await;
-        match added {
-            Ok(()) => Ok(file),
-            // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
-            Err(error @ CatalogError::Unavailable { .. }) => Err(self.refusal(error)),
-            Err(error) => {
-                self.remove_stored(&file).await?;
-                Err(self.refusal(error))
-            }
+        let (one, quota) = (std::slice::from_ref(&file), self.settings.quota);
+        let adding = self.catalog.add_files_within(one, quota, None);
+        let Err(refusal) = self.ask(adding).await else {
+            return Ok(file);
+        };
+        // The row may be there or not: the bytes stay, and the sweeper decides once it can see.
+        if !matches!(refusal, Refusal::Unavailable(_)) {
+            self.remove_stored(&file).await?;
         }
+        Err(refusal)
     }
 
     fn record(

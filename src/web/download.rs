@@ -32,7 +32,7 @@ use super::problem::Problem;
 use super::recorder::TrackedDownload;
 use super::reply::{self, set};
 use super::{conditional, cors, credential, handover, redirect};
-use crate::gateway::download::{Download, LinkRequest};
+use crate::gateway::download::{Download, LinkRequest, names_a_link};
 use crate::gateway::limits::Admitted;
 use crate::model::condition::PreconditionOutcome;
 use crate::model::range::Selection;
@@ -51,7 +51,7 @@ pub(super) async fn answer(
         return Ok(preflight(context));
     }
     // 2.
-    if credential::names_a_key(&request.headers) && !gateway.names_a_link(query) {
+    if credential::names_a_key(&request.headers) && !names_a_link(query) {
         return Box::pin(aitronos::mint(context, at)).await;
     }
     // 3.

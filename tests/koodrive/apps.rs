@@ -324,7 +324,7 @@ async fn drawn_secrets_are_long_and_differ() {
     let koo = Koo::start().await;
     let gateway = &koo.0.gateway;
     let (key, text, one) = gateway.create_app(new_key(), None).await.unwrap();
-    assert_eq!(gateway.authenticate(&text).await.unwrap().key, key.id);
+    assert_eq!(*gateway.recognize(&text).await.unwrap().key(), key.id);
     let (_, _, two) = gateway.create_app(new_key(), None).await.unwrap();
     assert_eq!(one.secret.reveal().len(), 43);
     assert_ne!(one.secret.reveal(), two.secret.reveal());

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use hallpass::model::count::Counted;
 use hallpass::model::id::{FileId, OrganizationId};
 
 use super::Pair;
@@ -42,7 +43,7 @@ async fn counted(app: &TestApp, file: &str) -> (u64, u64) {
     app.gateway.flush_counts().await.unwrap();
     let organization = OrganizationId::parse("org_123").unwrap();
     let file = FileId::parse(file).unwrap();
-    let counts = app.gateway.counts_of_file(&organization, &file).await;
+    let counts = app.gateway.counts(&organization, Counted::File(&file)).await;
     let counts = counts.unwrap();
     (counts.downloads, counts.whole)
 }

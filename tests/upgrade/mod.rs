@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use hallpass::model::count::Counts;
+use hallpass::model::count::{Counted, Counts};
 use hallpass::model::id::{FileId, FolderId, OrganizationId, SpaceId};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -150,7 +150,7 @@ async fn serves_what_is_kept(app: &TestApp, facts: &Value) {
     let id = FileId::parse("two").unwrap();
     let two = app.gateway.ready_file(&default, &id);
     assert_eq!(two.await.unwrap().name.as_str(), "zwei ü.png");
-    let counts = app.gateway.counts_of_file(&default, &one).await.unwrap();
+    let counts = app.gateway.counts(&default, Counted::File(&one)).await.unwrap();
     let Counts {
         downloads, whole, ..
     } = counts;

@@ -11,9 +11,10 @@ use crate::catalog::Catalog;
 use crate::catalog::contract::organization;
 use crate::catalog::testing::TestCatalog;
 use crate::gateway::Gateway;
-use crate::gateway::batch::{BatchRequest, Outcome};
+use crate::gateway::batch::{BatchOutcome, BatchRequest};
 use crate::gateway::download::LinkRequest;
 use crate::gateway::mint::MintOptions;
+use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::gateway::tenants::NewApiKey;
@@ -94,10 +95,15 @@ impl Place {
         Arc::new(added.unwrap())
     }
 
+    async fn caller(&self) -> Result<Principal, Refusal> {
+        let recognized = self.gateway.recognize(&self.key.1).await?;
+        self.gateway.limits().admit_caller(recognized)
+    }
+
     async fn mint(&self, id: &str) -> Result<String, Refusal> {
-        let caller = self.gateway.authenticate(&self.key.1).await?;
+        let caller = self.caller().await?;
         let options = MintOptions::default();
-        let minted = self.gateway.mint(&caller, id, &options, None).await?;
+        let minted = self.gateway.mint(&caller, id, &options).await?;
         Ok(minted.download_url)
     }
 
@@ -229,11 +235,11 @@ async fn what_this_process_changed_is_seen_by_its_next_request() {
         space: "space_default",
         files: &["f".to_owned()],
         options: &MintOptions::default(),
-        habit: None,
+        default_disposition: None,
     };
-    let caller = place.gateway.authenticate(&place.key.1).await.unwrap();
+    let caller = place.caller().await.unwrap();
     let outcomes = place.gateway.mint_batch(&caller, &batch).await.unwrap();
-    assert!(matches!(outcomes[..], [Outcome::Deleted(_)]));
+    assert!(matches!(outcomes[..], [BatchOutcome::Deleted(_)]));
 }
 
 #[tokio::test]

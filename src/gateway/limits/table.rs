@@ -146,10 +146,8 @@ impl<K: Eq + Hash> Table<K> {
 
     /// This table, if anything else is.
     pub(super) fn of_downloads(&self) -> Option<&Self> {
-        let Bounds {
-            downloads, bytes, ..
-        } = self.bounds;
-        (downloads > 0 || bytes.is_some()).then_some(self)
+        let bounds = &self.bounds;
+        (bounds.downloads > 0 || bounds.bytes.is_some()).then_some(self)
     }
 
     /// Asks the entry of `key`, which is made where there is none. No lock is held for longer than that.
