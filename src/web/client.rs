@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use hyper::HeaderMap;
 
+use super::header::only_line;
 use crate::model::network::Network;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -64,8 +65,8 @@ impl TrustedProxies {
             return own;
         }
         match (
-            only_line(headers, X_FORWARDED_FOR)?,
-            only_line(headers, FORWARDED)?,
+            only_line(headers, X_FORWARDED_FOR).ok()?,
+            only_line(headers, FORWARDED).ok()?,
         ) {
             (None, None) => own,
             (Some(list), None) => self.first_untrusted(list.rsplit(',').map(address)),
@@ -114,18 +115,6 @@ impl TrustedProxies {
         self.networks
             .iter()
             .any(|network| network.contains(address))
-    }
-}
-
-/// The one line of a header, if it is there; `None` where it is there twice, or is not visible ASCII.
-fn only_line<'a>(headers: &'a HeaderMap, name: &str) -> Option<Option<&'a str>> {
-    let mut lines = headers.get_all(name).iter();
-    let Some(line) = lines.next() else {
-        return Some(None);
-    };
-    match lines.next() {
-        None => line.to_str().ok().map(Some),
-        Some(_) => None,
     }
 }
 

@@ -5,6 +5,7 @@ use hyper::header::{
     HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 
+use super::header::only_line;
 use crate::model::condition::{EntityTags, Preconditions, Validators, http_date};
 use crate::model::range::{RangeSet, Selection};
 
@@ -23,11 +24,7 @@ pub(super) fn is_there(headers: &HeaderMap) -> bool {
 /// Returns the request's conditions. Several lines of one header count as one list; a date that is there twice,
 /// or is none, is ignored.
 pub(super) fn conditions(headers: &HeaderMap) -> Preconditions {
-    let date = |name: HeaderName| {
-        let mut lines = headers.get_all(name).iter();
-        let only = lines.next().filter(|_| lines.next().is_none());
-        only.and_then(|line| line.to_str().ok()).and_then(http_date)
-    };
+    let date = |name: HeaderName| only_line(headers, name).ok().flatten().and_then(http_date);
     let tags = |name: HeaderName| {
         let lines = headers.get_all(name).iter();
         let texts: Vec<_> = lines
@@ -46,12 +43,8 @@ pub(super) fn conditions(headers: &HeaderMap) -> Preconditions {
 /// Returns what the request's `Range` selects. A header that is there twice or is malformed is ignored, as
 /// RFC 9110 §14.2 allows.
 pub(super) fn selected(headers: &HeaderMap, validators: &Validators, size: u64) -> Selection {
-    let mut lines = headers.get_all(RANGE).iter();
-    let only = lines.next().filter(|_| lines.next().is_none());
-    let ranges = only
-        .and_then(|line| line.to_str().ok())
-        .and_then(RangeSet::parse);
-    let Some(ranges) = ranges else {
+    let range = only_line(headers, RANGE).ok().flatten();
+    let Some(ranges) = range.and_then(RangeSet::parse) else {
         return Selection::Whole;
     };
     let same_bytes = headers.get(IF_RANGE).is_none_or(|condition| {

@@ -3,6 +3,7 @@
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 
+use super::header;
 use crate::gateway::refusal::Refusal;
 
 /// `X-API-Key`, or else `Authorization: Bearer`. The key's own header counts where both are there.
@@ -44,12 +45,8 @@ pub fn bearer_or_plus(line: &str) -> Result<&str, Refusal> {
 /// The one line of a header. None is a missing key; two, or one that is not visible ASCII, could be read
 /// in two ways and is an unknown one.
 pub fn only_line<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
-    let mut lines = headers.get_all(name).iter();
-    let line = lines.next().ok_or(Refusal::KeyMissing)?;
-    if lines.next().is_some() {
-        return Err(Refusal::KeyUnknown);
-    }
-    line.to_str().map_err(|_| Refusal::KeyUnknown)
+    let line = header::only_line(headers, name).map_err(|_| Refusal::KeyUnknown)?;
+    line.ok_or(Refusal::KeyMissing)
 }
 
 #[cfg(test)]

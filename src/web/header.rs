@@ -1,26 +1,40 @@
-//! Request headers that are read alike in every API style.
+//! Request headers that are read alike wherever they are read.
 
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use hyper::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 
 use super::problem::Problem;
 use crate::gateway::refusal::FieldFault;
 
-/// The one line of a header. Two, or one that is not visible ASCII, could be read in two ways.
-pub(super) fn optional<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+/// A header that could be read in two ways: it is there on several lines, or it is not visible ASCII.
+pub(super) struct Ambiguous;
+
+/// Returns the one line of a header; `None` where it is not there.
+///
+/// # Errors
+/// [`Ambiguous`] if it could be read in two ways.
+pub(super) fn only_line(
+    headers: &HeaderMap,
+    name: impl AsHeaderName,
+) -> Result<Option<&str>, Ambiguous> {
     let mut lines = headers.get_all(name).iter();
-    let Some(line) = lines.next() else {
-        return Ok(None);
-    };
-    let text = line.to_str().ok().filter(|_| lines.next().is_none());
-    let text = text.ok_or_else(|| FieldFault::missing(name, "one line of visible ASCII"))?;
-    Ok(Some(text))
+    match (lines.next().map(HeaderValue::to_str), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(line)), None) => Ok(Some(line)),
+        _ => Err(Ambiguous),
+    }
+}
+
+/// Returns the one line of a header of a call, for which another one is a fault.
+pub(super) fn optional<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let fault = |Ambiguous| FieldFault::missing(name, "one line of visible ASCII").into();
+    only_line(headers, name).map_err(fault)
 }
 
 /// Refuses a body that says it is anything but plain JSON. One that says nothing may be JSON.
 pub(super) fn takes_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let text = |name: HeaderName| optional(headers, name.as_str());
-    if text(CONTENT_TYPE)?.is_some_and(|line| !is_json(line)) {
+    let kind = optional(headers, CONTENT_TYPE.as_str())?;
+    if kind.is_some_and(|line| !is_json(line)) {
         return Err(Problem::UnsupportedBody(
             "it is not application/json in UTF-8",
         ));

@@ -9,7 +9,6 @@ use hyper::{Response, StatusCode};
 
 use super::body::Body;
 use super::context::RequestContext;
-use super::original_link::OriginalLink;
 use super::problem::Problem;
 use super::reply;
 use crate::gateway::download::LinkRequest;
@@ -25,7 +24,7 @@ pub(super) async fn answer(context: &mut RequestContext<'_>) -> Result<Response<
     let header = shared.settings.verify_header.as_ref();
     let header = header.ok_or(Problem::NoRoute)?;
     let link = header.link(&context.request.headers, &shared.mount);
-    let OriginalLink { at, query } = link.ok_or_else(Refusal::no_link)?;
+    let (at, query) = link.ok_or_else(Refusal::no_link)?;
     let link = LinkRequest {
         organization: at.organization,
         file: at.file,
