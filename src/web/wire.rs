@@ -1,11 +1,29 @@
-//! JSON that clients send inside forms, whatever the API style.
+//! JSON whatever the API dialect: what clients send inside forms, and how answers are written.
 
 use std::fmt;
 
+use serde::Serialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
 use crate::gateway::refusal::FieldFault;
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
+
+/// The room in an answer's text, in bytes, where nobody says how long it will be; more is made where that is not enough.
+const ROOM: usize = 128;
+
+/// Returns an answer as JSON.
+pub(super) fn json(answer: &impl Serialize) -> Vec<u8> {
+    json_within(ROOM, answer)
+}
+
+/// As [`json`], with so much room for the text.
+#[expect(clippy::expect_used, reason = "it is an error of this program")]
+pub(super) fn json_within(room: usize, answer: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(room);
+    let written = serde_json::to_writer(&mut text, answer);
+    written.expect("no answer has a map with other keys than texts, or a number that JSON lacks");
+    text
+}
 
 /// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB.
 pub fn metadata(text: &str) -> Result<Metadata, FieldFault> {

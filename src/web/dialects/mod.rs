@@ -34,6 +34,15 @@ impl ApiDialect {
     }
 }
 
+/// The most characters of a caller's own text that an answer repeats.
+const REPEATED_CHARS_MAX: usize = 128;
+
+/// Returns the beginning of a caller's own text that an answer repeats.
+fn cut(text: &str) -> &str {
+    let end = text.char_indices().nth(REPEATED_CHARS_MAX);
+    end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

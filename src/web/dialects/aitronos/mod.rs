@@ -10,7 +10,7 @@ use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::web::body::Body;
 use crate::web::context::RequestContext;
-use crate::web::dialects::ApiDialect;
+use crate::web::dialects::{ApiDialect, cut};
 use crate::web::file_path::FilePath;
 use crate::web::form::{Fields, TextField};
 use crate::web::problem::Problem;
@@ -102,7 +102,7 @@ fn uploaded(uploaded: &Uploaded<'_>) -> (StatusCode, Vec<u8>) {
     let failed = files.iter().filter_map(|file| {
         Some(wire::FailedFile {
             error: refusal::sentence(file.stored.err()?),
-            filename: refusal::cut(file.filename),
+            filename: cut(file.filename),
         })
     });
     (status, wire::batch(stored, failed.collect()))

@@ -6,12 +6,10 @@ use super::wire::{self, Fault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::time::UnixSeconds;
 use crate::web::body::Body;
+use crate::web::dialects::cut;
 use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
-
-/// The most characters of a wrong value that an answer repeats.
-const VALUE_CHARS_MAX: usize = 128;
 
 /// The answer to a problem.
 pub(in crate::web) fn answer(problem: &Problem, trace: &Trace, now: UnixSeconds) -> Response<Body> {
@@ -75,7 +73,12 @@ fn fault(problem: &Problem) -> Fault<'_> {
 
 fn refused(refusal: &Refusal) -> Fault<'_> {
     let (status, code, message) = match refusal {
-        Refusal::Link(_) => return dead_link(),
+        // One answer for whatever is wrong with a link, so that nothing can be learned from it.
+        Refusal::Link(_) => (
+            401,
+            "TOKEN_INVALID",
+            "The download link has expired or is invalid.",
+        ),
         Refusal::FileNotFound => (
             404,
             "FILE_NOT_FOUND",
@@ -141,22 +144,12 @@ fn refused(refusal: &Refusal) -> Fault<'_> {
 /// Returns the message that a developer may read. The cause of an internal error is for the log alone.
 fn system_message(refusal: &Refusal) -> String {
     match refusal {
+        Refusal::Link(_) => "Token invalid or expired".into(),
         Refusal::FileNotFound => "File not found".into(),
         Refusal::Unavailable(_) => "Temporarily unavailable".into(),
         Refusal::Internal(_) => "Internal error".into(),
         refusal => refusal.to_string(),
     }
-}
-
-/// One answer for whatever is wrong with a link, so that nothing can be learned from it.
-fn dead_link() -> Fault<'static> {
-    let message = "The download link has expired or is invalid.";
-    of(
-        401,
-        "TOKEN_INVALID",
-        message,
-        "Token invalid or expired".into(),
-    )
 }
 
 fn field_fault(fault: &FieldFault) -> Fault<'_> {
@@ -188,11 +181,4 @@ fn of(
         field: None,
         value: None,
     }
-}
-
-pub(super) fn cut(text: &str) -> &str {
-    text.char_indices()
-        .nth(VALUE_CHARS_MAX)
-        .and_then(|(end, _)| text.get(..end))
-        .unwrap_or(text)
 }

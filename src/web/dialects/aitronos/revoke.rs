@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use hyper::Response;
 
+use super::wire::Revoked;
 use super::{caller, wire};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::revoke::RevokedLink;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
 use crate::model::revocation::LinkId;
@@ -38,27 +38,23 @@ pub(super) async fn link(
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
     let revoke = async move {
-        match named {
-            wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&organization), &url).await,
+        let link = match named {
+            wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&organization), &url).await?,
             wire::LinkNamed::Id(id) => {
                 // It may be a link, by mistake.
                 let why = "must be the 12 characters of a link id";
                 let wrong = || FieldFault::missing("link_id", why);
                 let link_id = LinkId::parse(&id).ok_or_else(wrong)?;
-                gateway.revoke_link(&organization, link_id).await
+                gateway.revoke_link(&organization, link_id).await?
             }
-        }
-    };
-    let on_done = move |recorder: EventRecorder<'_>, revoked: &RevokedLink| {
-        let which = Event {
-            link_id: Some(revoked.link_id.as_str()),
-            expires: Some(revoked.expires.get()),
-            ..Event::default()
         };
-        record(recorder, &caller, "revoked a link", which);
+        Ok(Revoked {
+            link_id: Some(link.link_id.to_string()),
+            expires: Some(link.expires.get()),
+            ..Revoked::default()
+        })
     };
-    let revoked = context.carry_out(revoke, on_done).await?;
-    Ok(context.json(wire::revoked(&revoked)))
+    carried_out(context, caller, "revoked a link", revoke).await
 }
 
 /// `POST …/files/{file}/revoke`: all links of a file.
@@ -70,19 +66,15 @@ pub(super) async fn links_of_file(
     let file = FileId::parse(at.file).map_err(|_| Refusal::FileNotFound)?;
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
-    let (its_owner, its_id, recorded_id) = (organization.clone(), file.clone(), file.clone());
-    let revoke = async move { gateway.revoke_links_of_file(&its_owner, &its_id).await };
-    let on_done = move |recorder: EventRecorder<'_>, link_revision: &u64| {
-        let which = Event {
-            file_id: Some(recorded_id.as_str()),
-            link_revision: Some(*link_revision),
-            ..Event::default()
-        };
-        record(recorder, &caller, "revoked all links of a file", which);
+    let revoke = async move {
+        let link_revision = gateway.revoke_links_of_file(&organization, &file).await?;
+        Ok(Revoked {
+            file_id: Some(file.to_string()),
+            link_revision: Some(link_revision),
+            ..Revoked::default()
+        })
     };
-    let link_revision = context.carry_out(revoke, on_done).await?;
-    let text = wire::file_revoked(&organization, &file, link_revision);
-    Ok(context.json(text))
+    carried_out(context, caller, "revoked all links of a file", revoke).await
 }
 
 /// `POST /v1/organizations/{organization}/revoke`: all links of an organization.
@@ -93,23 +85,20 @@ pub(super) async fn links_of_organization(
     let caller = caller_without_body(context, organization).await?;
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
-    let its_id = organization.clone();
-    let revoke = async move { gateway.revoke_links_of_organization(&its_id).await };
-    let on_done = move |recorder: EventRecorder<'_>, organization_epoch: &u64| {
-        let which = Event {
-            organization_epoch: Some(*organization_epoch),
-            ..Event::default()
-        };
-        record(
-            recorder,
-            &caller,
-            "revoked all links of an organization",
-            which,
-        );
+    let revoke = async move {
+        let epoch = gateway.revoke_links_of_organization(&organization).await?;
+        Ok(Revoked {
+            organization_epoch: Some(epoch),
+            ..Revoked::default()
+        })
     };
-    let organization_epoch = context.carry_out(revoke, on_done).await?;
-    let text = wire::organization_revoked(&organization, organization_epoch);
-    Ok(context.json(text))
+    carried_out(
+        context,
+        caller,
+        "revoked all links of an organization",
+        revoke,
+    )
+    .await
 }
 
 /// Authorizes a caller whose body is empty, or is the empty object that some clients always send: a caller that
@@ -126,19 +115,40 @@ async fn caller_without_body(
     Err(FieldFault::missing("body", "must be empty: this call revokes all links at once").into())
 }
 
-/// Records that links were revoked, and says in the log who revoked which.
-fn record(recorder: EventRecorder<'_>, caller: &Principal, what: &str, which: Event<'_>) {
-    tracing::info!(
-        target: TARGET,
-        trace_id = %recorder.trace_id,
-        api_key_id = %caller.key,
-        organization_id = %caller.organization,
-        file_id = which.file_id.map(display),
-        link_id = which.link_id.map(display),
-        expires = which.expires,
-        link_revision = which.link_revision,
-        organization_epoch = which.organization_epoch,
-        "{what}"
-    );
-    recorder.revoked(caller, which);
+/// Revokes as a detached operation, says in the log and in the audit stream who revoked what, and answers it.
+async fn carried_out(
+    context: &RequestContext<'_>,
+    caller: Principal,
+    what: &'static str,
+    revoke: impl Future<Output = Result<Revoked, Refusal>> + Send + 'static,
+) -> Result<Response<Body>, Problem> {
+    let organization_id = caller.organization.to_string();
+    let record = move |recorder: EventRecorder<'_>, revoked: &Revoked| {
+        let event = Event {
+            file_id: revoked.file_id.as_deref(),
+            link_id: revoked.link_id.as_deref(),
+            expires: revoked.expires,
+            link_revision: revoked.link_revision,
+            organization_epoch: revoked.organization_epoch,
+            ..Event::default()
+        };
+        tracing::info!(
+            target: TARGET,
+            trace_id = %recorder.trace_id,
+            api_key_id = %caller.key,
+            organization_id = %caller.organization,
+            file_id = event.file_id.map(display),
+            link_id = event.link_id.map(display),
+            expires = event.expires,
+            link_revision = event.link_revision,
+            organization_epoch = event.organization_epoch,
+            "{what}"
+        );
+        recorder.revoked(&caller, event);
+    };
+    let revoked = Revoked {
+        organization_id,
+        ..context.carry_out(revoke, record).await?
+    };
+    Ok(context.json(wire::revoked(&revoked)))
 }

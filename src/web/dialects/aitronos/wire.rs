@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use crate::gateway::mint::Minted;
 use crate::gateway::refusal::FieldFault;
-use crate::gateway::revoke::RevokedLink;
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
 use crate::web::problem::Problem;
+use crate::web::wire::json;
 
 /// The fields of the answer to a mint.
 #[derive(Serialize)]
@@ -88,27 +87,20 @@ struct LinkBody {
     link_id: Option<Value>,
 }
 
-/// The fields of the answer when a link was revoked.
-#[derive(Serialize)]
-struct Revoked<'a> {
-    organization_id: &'a str,
-    link_id: &'a str,
-    expires: u64,
-}
-
-/// The fields of the answer when all links of a file were revoked.
-#[derive(Serialize)]
-struct FileRevoked<'a> {
-    organization_id: &'a str,
-    file_id: &'a str,
-    link_revision: u64,
-}
-
-/// The fields of the answer when all links of an organization were revoked.
-#[derive(Serialize)]
-struct OrganizationRevoked<'a> {
-    organization_id: &'a str,
-    organization_epoch: u64,
+/// The fields of the answer to revoking: of one link, of all links of a file, or of all links of an organization.
+#[derive(Default, Serialize)]
+pub(super) struct Revoked {
+    pub(super) organization_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) expires: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) link_revision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) organization_epoch: Option<u64>,
 }
 
 /// A problem in Aitronos' words.
@@ -154,7 +146,7 @@ struct Details<'a> {
 
 /// The answer to a mint.
 pub(super) fn content(minted: &Minted) -> Vec<u8> {
-    bytes(&Content {
+    json(&Content {
         file_id: minted.file.id.as_str(),
         filename: minted.file.name.as_str(),
         mime_type: minted.file.media_type.as_str(),
@@ -167,7 +159,7 @@ pub(super) fn content(minted: &Minted) -> Vec<u8> {
 
 /// One file object.
 pub(super) fn file(record: &FileRecord) -> Vec<u8> {
-    bytes(&object(record))
+    json(&object(record))
 }
 
 /// The answer to a batch: the files that were stored, and those that were not.
@@ -177,7 +169,7 @@ pub(super) fn batch<'a>(
 ) -> Vec<u8> {
     let files: Vec<File<'_>> = stored.map(object).collect();
     let (total_uploaded, total_failed) = (files.len(), errors.len());
-    bytes(&Batch {
+    json(&Batch {
         success: total_uploaded > 0,
         message: format!(
             "{total_uploaded} of {} files uploaded",
@@ -192,7 +184,7 @@ pub(super) fn batch<'a>(
 
 /// A page of file objects. `has_more` says whether a later page has any.
 pub(super) fn page(records: &[FileRecord], total: u64, page: u64, limit: u32) -> Vec<u8> {
-    bytes(&Page {
+    json(&Page {
         files: records.iter().map(object).collect(),
         total,
         page,
@@ -227,43 +219,15 @@ pub fn link_named(body: &[u8]) -> Result<LinkNamed, Problem> {
     }
 }
 
-/// The answer to revoking a link.
-pub(super) fn revoked(link: &RevokedLink) -> Vec<u8> {
-    bytes(&Revoked {
-        organization_id: link.organization.as_str(),
-        link_id: link.link_id.as_str(),
-        expires: link.expires.get(),
-    })
-}
-
-/// The answer to revoking all links of a file.
-pub(super) fn file_revoked(
-    organization: &OrganizationId,
-    file: &FileId,
-    link_revision: u64,
-) -> Vec<u8> {
-    bytes(&FileRevoked {
-        organization_id: organization.as_str(),
-        file_id: file.as_str(),
-        link_revision,
-    })
-}
-
-/// The answer to revoking all links of an organization.
-pub(super) fn organization_revoked(
-    organization: &OrganizationId,
-    organization_epoch: u64,
-) -> Vec<u8> {
-    bytes(&OrganizationRevoked {
-        organization_id: organization.as_str(),
-        organization_epoch,
-    })
+/// The answer to revoking.
+pub(super) fn revoked(revoked: &Revoked) -> Vec<u8> {
+    json(revoked)
 }
 
 /// An error.
 pub(super) fn error(fault: &Fault<'_>, trace_id: &str, timestamp: String) -> Vec<u8> {
     let status = fault.status.as_u16();
-    bytes(&Envelope {
+    json(&Envelope {
         success: false,
         error: Error {
             code: fault.code,
@@ -298,10 +262,4 @@ fn object(record: &FileRecord) -> File<'_> {
         uploaded_by_api_key_id: record.uploaded_by.as_ref().map(|key| key.as_str()),
         uploaded_at: record.updated_at.to_string(),
     }
-}
-
-/// Serialising these types cannot fail: they hold no map with other keys than text, and no number that
-/// JSON lacks.
-fn bytes(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
 use crate::model::name::FileName;
 use crate::web::problem::Problem;
+use crate::web::wire::{json, json_within};
 
 /// The most files in one call.
 const FILES_MAX: usize = 100;
@@ -57,7 +58,7 @@ struct Download<'a> {
 
 /// The envelope of every error. The code is a number here.
 #[derive(Serialize)]
-struct Envelope<'a> {
+struct Failure<'a> {
     code: u32,
     msg: &'a str,
 }
@@ -119,21 +120,19 @@ pub(super) fn links(wanted: &Wanted, outcomes: &[BatchOutcome]) -> Vec<u8> {
         let texts = texts.into_iter().flatten().map(str::len);
         ROOM_OF_A_FILE + texts.sum::<usize>()
     });
-    let answer = Vec::with_capacity(room.sum());
-    bytes_behind(
-        answer,
-        &Links {
-            downloads,
-            batch_code: batch_code(outcomes),
-            code: 0,
-            msg: "Success.",
-        },
-    )
+    let room = room.sum();
+    let answer = Links {
+        downloads,
+        batch_code: batch_code(outcomes),
+        code: 0,
+        msg: "Success.",
+    };
+    json_within(room, &answer)
 }
 
 /// An error.
 pub(super) fn error(Code(code, msg): Code) -> Vec<u8> {
-    bytes(&Envelope { code, msg })
+    json(&Failure { code, msg })
 }
 
 /// A link's name is the one that it saves the file under.
@@ -207,19 +206,6 @@ fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> 
 
 fn as_text<S: Serializer>(number: &u32, json: S) -> Result<S::Ok, S::Error> {
     json.collect_str(number)
-}
-
-fn bytes(value: &impl Serialize) -> Vec<u8> {
-    bytes_behind(Vec::new(), value)
-}
-
-/// Writes into the room that `bytes` has. Serialising these types cannot fail: they hold no map, and no number
-/// that JSON lacks.
-fn bytes_behind(mut bytes: Vec<u8>, value: &impl Serialize) -> Vec<u8> {
-    match serde_json::to_writer(&mut bytes, value) {
-        Ok(()) => bytes,
-        Err(_) => Vec::new(),
-    }
 }
 
 /// Any JSON in which no object has a key twice. Too deep a nesting is refused by `serde_json`.

@@ -6,12 +6,10 @@ use super::generation::Generation;
 use super::wire::{self, Fault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::web::body::Body;
+use crate::web::dialects::cut;
 use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
-
-/// The most characters of a file's id, or of a field's name, that an answer repeats.
-const REPEATED_CHARS_MAX: usize = 128;
 
 const INVALID_REQUEST: &str = "invalid_request_error";
 const NOT_FOUND: &str = "not_found_error";
@@ -37,44 +35,37 @@ pub(in crate::web) fn answer(
 }
 
 fn fault<'a>(problem: &'a Problem, file: &str) -> Fault<'a> {
-    let (status, kind, message) = match problem {
-        Problem::Refused(refusal) => return refused(refusal, file),
-        Problem::PurposeDenied => (
+    match problem {
+        Problem::Refused(refusal) => refused(refusal, file),
+        Problem::PurposeDenied => of(
             403,
             PERMISSION,
             "Only files with purpose 'tool_output' or 'skill_output' can be downloaded.",
         ),
-        Problem::NoRoute => (404, NOT_FOUND, "There is nothing here."),
+        Problem::NoRoute => of(404, NOT_FOUND, "There is nothing here."),
         Problem::MethodNotAllowed { .. } => {
-            (405, INVALID_REQUEST, "The method is not allowed here.")
+            of(405, INVALID_REQUEST, "The method is not allowed here.")
         }
-        Problem::UnknownMethod => (501, API, "The method is not implemented."),
-        Problem::UnknownCoding => (501, API, "The transfer coding is not implemented."),
-        Problem::TargetTooLong => (414, INVALID_REQUEST, "The address is too long."),
+        Problem::UnknownMethod => of(501, API, "The method is not implemented."),
+        Problem::UnknownCoding => of(501, API, "The transfer coding is not implemented."),
+        Problem::TargetTooLong => of(414, INVALID_REQUEST, "The address is too long."),
         Problem::BadHead(why) => {
             let message = format!("The request could not be read: {why}.");
-            return of(400, INVALID_REQUEST, message);
+            of(400, INVALID_REQUEST, message)
         }
         Problem::BadBody { why, .. } => {
-            return of(
-                400,
-                INVALID_REQUEST,
-                format!("The request body could not be read: {why}."),
-            );
+            let message = format!("The request body could not be read: {why}.");
+            of(400, INVALID_REQUEST, message)
         }
         Problem::UnsupportedBody(why) => {
-            return of(
-                415,
-                INVALID_REQUEST,
-                format!("The request body is not supported: {why}."),
-            );
+            let message = format!("The request body is not supported: {why}.");
+            of(415, INVALID_REQUEST, message)
         }
-        Problem::BodyTooLarge { limit } => return too_large(*limit),
-        Problem::BodyTooSlow { .. } => (408, INVALID_REQUEST, "The request took too long."),
-        Problem::PreconditionFailed => (412, INVALID_REQUEST, "The file is another one."),
-        Problem::RangeNotSatisfiable { .. } => (416, INVALID_REQUEST, "There is no such range."),
-    };
-    of(status, kind, message)
+        Problem::BodyTooLarge { limit } => too_large(*limit),
+        Problem::BodyTooSlow { .. } => of(408, INVALID_REQUEST, "The request took too long."),
+        Problem::PreconditionFailed => of(412, INVALID_REQUEST, "The file is another one."),
+        Problem::RangeNotSatisfiable { .. } => of(416, INVALID_REQUEST, "There is no such range."),
+    }
 }
 
 fn refused<'a>(refusal: &'a Refusal, file: &str) -> Fault<'a> {
@@ -150,11 +141,4 @@ fn of(status: u16, kind: &'static str, message: impl Into<String>) -> Fault<'sta
         message: message.into(),
         param: None,
     }
-}
-
-fn cut(text: &str) -> &str {
-    text.char_indices()
-        .nth(REPEATED_CHARS_MAX)
-        .and_then(|(end, _)| text.get(..end))
-        .unwrap_or(text)
 }

@@ -12,6 +12,7 @@ use crate::gateway::mint::Minted;
 use crate::model::file::FileRecord;
 use crate::model::id::FileId;
 use crate::model::metadata::Metadata;
+use crate::web::wire::json;
 
 /// The fields of the answer to a mint.
 #[derive(Serialize)]
@@ -111,7 +112,7 @@ struct Error<'a> {
 
 /// The answer to a mint.
 pub(super) fn content(minted: &Minted) -> Vec<u8> {
-    bytes(&Content {
+    json(&Content {
         expires_at: minted.expires.to_string(),
         url: &minted.download_url,
     })
@@ -120,14 +121,14 @@ pub(super) fn content(minted: &Minted) -> Vec<u8> {
 /// One file object.
 pub(super) fn file(record: &FileRecord, generation: Generation) -> Vec<u8> {
     match generation {
-        Generation::First => bytes(&object(record)),
-        Generation::Third => bytes(&object_of_third(record)),
+        Generation::First => json(&object(record)),
+        Generation::Third => json(&object_of_third(record)),
     }
 }
 
 /// The answer to a deletion in the third generation.
 pub(super) fn deleted(id: &FileId) -> Vec<u8> {
-    bytes(&Deleted {
+    json(&Deleted {
         id: id.as_str(),
         kind: "file_deleted",
     })
@@ -138,7 +139,7 @@ pub(super) fn deleted(id: &FileId) -> Vec<u8> {
 pub(super) fn page_of_third(page: &CursorPage, is_backward: bool) -> Vec<u8> {
     let last_id = page.files.last().map(|file| file.id.as_str());
     let next = last_id.filter(|_| page.has_more || is_backward);
-    bytes(&PageOfThird {
+    json(&PageOfThird {
         data: page.files.iter().map(object_of_third).collect(),
         first_id: page.files.first().map(|file| file.id.as_str()),
         has_more: page.has_more,
@@ -149,7 +150,7 @@ pub(super) fn page_of_third(page: &CursorPage, is_backward: bool) -> Vec<u8> {
 
 /// A page of file objects.
 pub(super) fn page(page: &CursorPage) -> Vec<u8> {
-    bytes(&Page {
+    json(&Page {
         data: page.files.iter().map(object).collect(),
         first_id: page.files.first().map(|file| file.id.as_str()),
         has_more: page.has_more,
@@ -159,7 +160,7 @@ pub(super) fn page(page: &CursorPage) -> Vec<u8> {
 
 /// An error; the third generation has the request's id in it.
 pub(super) fn error(fault: &Fault<'_>, request_id: Option<&str>) -> Vec<u8> {
-    bytes(&Envelope {
+    json(&Envelope {
         error: Error {
             message: &fault.message,
             param: fault.param,
@@ -202,9 +203,4 @@ fn object_of_third(record: &FileRecord) -> FileOfThird<'_> {
 
 fn object_of_texts<S: Serializer>(metadata: &Metadata, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(metadata.pairs())
-}
-
-/// Serialising these types cannot fail: their maps have texts for keys, and their numbers are whole.
-fn bytes(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
 }
