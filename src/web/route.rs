@@ -7,9 +7,9 @@
 use hyper::Method;
 
 use super::dialects::ApiDialect;
-use super::dialects::aitronos::call::Call as AitronosCall;
-use super::dialects::koodrive::call::Call as KooDriveCall;
-use super::dialects::qoder::call::Call as QoderCall;
+use super::dialects::aitronos::call::AitronosCall;
+use super::dialects::koodrive::call::KooDriveCall;
+use super::dialects::qoder::call::QoderCall;
 use super::file_path::{FilePath, organization_of};
 use super::problem::Problem;
 use crate::model::address::is_name_in_path;
@@ -206,12 +206,12 @@ mod tests {
             (
                 "GET",
                 "/v1/organizations/o/files",
-                Route::Aitronos(AitronosCall::Files { organization: "o" }),
+                Route::Aitronos(AitronosCall::Files("o")),
             ),
             (
                 "POST",
                 "/v1/organizations/o/files/upload",
-                Route::Aitronos(AitronosCall::Upload { organization: "o" }),
+                Route::Aitronos(AitronosCall::Upload("o")),
             ),
             (
                 "POST",
@@ -220,15 +220,11 @@ mod tests {
             ),
             ("POST", "/v1/files", Route::Qoder(QoderCall::Files)),
             ("GET", "/api/v1/cloud/files", Route::Qoder(QoderCall::Files)),
-            (
-                "DELETE",
-                "/v1/files/f",
-                Route::Qoder(QoderCall::File { file: "f" }),
-            ),
+            ("DELETE", "/v1/files/f", Route::Qoder(QoderCall::File("f"))),
             (
                 "HEAD",
                 "/api/v1/cloud/files/f/content",
-                Route::Qoder(QoderCall::Content { file: "f" }),
+                Route::Qoder(QoderCall::Content("f")),
             ),
         ];
         for (method, path, route) in cases {

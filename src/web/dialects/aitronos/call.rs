@@ -3,44 +3,30 @@
 use crate::telemetry::metrics::Route;
 use crate::web::file_path::FilePath;
 
-/// A call of this API.
+/// A call of this API, with the segments of its file or of its organization.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call<'a> {
+pub enum AitronosCall<'a> {
     /// `…/files/{file}/content`: mint.
     Content(FilePath<'a>),
     /// `…/files/{file}`: retrieve and delete.
     File(FilePath<'a>),
     /// `…/files`: list.
-    Files {
-        /// The organization's segment.
-        organization: &'a str,
-    },
+    Files(&'a str),
     /// `…/files/upload`.
-    Upload {
-        /// The organization's segment.
-        organization: &'a str,
-    },
+    Upload(&'a str),
     /// `/v1/organizations/{organization}/links/revoke`.
-    RevokeLink {
-        /// The organization's segment.
-        organization: &'a str,
-    },
+    RevokeLink(&'a str),
     /// `…/files/{file}/revoke`.
     RevokeFile(FilePath<'a>),
     /// `/v1/organizations/{organization}/revoke`.
-    RevokeOrganization {
-        /// The organization's segment.
-        organization: &'a str,
-    },
+    RevokeOrganization(&'a str),
 }
 
-impl<'a> Call<'a> {
+impl<'a> AitronosCall<'a> {
     /// The call on a file, with what follows the file in the path.
     pub(in crate::web) fn of_file(at: FilePath<'a>, tail: Option<&str>) -> Option<Self> {
         match tail {
-            None if at.file == "upload" => Some(Self::Upload {
-                organization: at.organization,
-            }),
+            None if at.file == "upload" => Some(Self::Upload(at.organization)),
             None => Some(Self::File(at)),
             Some("content") => Some(Self::Content(at)),
             Some("revoke") => Some(Self::RevokeFile(at)),
@@ -51,9 +37,9 @@ impl<'a> Call<'a> {
     /// The call on an organization, with what follows it in the path.
     pub(in crate::web) fn of_organization(organization: &'a str, rest: &str) -> Option<Self> {
         match rest {
-            "files" => Some(Self::Files { organization }),
-            "links/revoke" => Some(Self::RevokeLink { organization }),
-            "revoke" => Some(Self::RevokeOrganization { organization }),
+            "files" => Some(Self::Files(organization)),
+            "links/revoke" => Some(Self::RevokeLink(organization)),
+            "revoke" => Some(Self::RevokeOrganization(organization)),
             _ => None,
         }
     }
@@ -61,12 +47,12 @@ impl<'a> Call<'a> {
     /// The methods of the call, as `Allow` lists them.
     pub const fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::Content(_) | Self::Files { .. } => &["GET", "HEAD"],
+            Self::Content(_) | Self::Files(_) => &["GET", "HEAD"],
             Self::File(_) => &["GET", "HEAD", "DELETE"],
-            Self::Upload { .. }
-            | Self::RevokeLink { .. }
+            Self::Upload(_)
+            | Self::RevokeLink(_)
             | Self::RevokeFile(_)
-            | Self::RevokeOrganization { .. } => &["POST"],
+            | Self::RevokeOrganization(_) => &["POST"],
         }
     }
 
@@ -75,11 +61,11 @@ impl<'a> Call<'a> {
         match self {
             Self::Content(_) => Route::AitronosContent,
             Self::File(_) => Route::AitronosFile,
-            Self::Files { .. } => Route::AitronosFiles,
-            Self::Upload { .. } => Route::AitronosUpload,
-            Self::RevokeLink { .. } => Route::RevokeLink,
+            Self::Files(_) => Route::AitronosFiles,
+            Self::Upload(_) => Route::AitronosUpload,
+            Self::RevokeLink(_) => Route::RevokeLink,
             Self::RevokeFile(_) => Route::RevokeFile,
-            Self::RevokeOrganization { .. } => Route::RevokeOrganization,
+            Self::RevokeOrganization(_) => Route::RevokeOrganization,
         }
     }
 
@@ -89,10 +75,10 @@ impl<'a> Call<'a> {
             Self::Content(at) | Self::File(at) | Self::RevokeFile(at) => {
                 (Some(at.organization), Some(at.file))
             }
-            Self::Files { organization }
-            | Self::Upload { organization }
-            | Self::RevokeLink { organization }
-            | Self::RevokeOrganization { organization } => (Some(organization), None),
+            Self::Files(organization)
+            | Self::Upload(organization)
+            | Self::RevokeLink(organization)
+            | Self::RevokeOrganization(organization) => (Some(organization), None),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::web::problem::Problem;
 use crate::web::upload::{UploadDialect, Uploaded};
 use crate::web::{credential, query, reply, upload};
 
-use call::Call;
+use call::AitronosCall;
 pub use wire::{LinkNamed, link_named};
 
 pub mod call;
@@ -48,17 +48,17 @@ const UPLOAD: UploadDialect = UploadDialect {
 
 /// Answers a call.
 pub(in crate::web) async fn answer(
-    call: Call<'_>,
+    call: AitronosCall<'_>,
     context: &mut RequestContext<'_>,
 ) -> Result<Response<Body>, Problem> {
     match call {
-        Call::Content(at) => mint(context, at).await,
-        Call::File(at) => file(context, at).await,
-        Call::Files { organization } => list(context, organization).await,
-        Call::Upload { organization } => take_in(context, organization).await,
-        Call::RevokeLink { organization } => revoke::link(context, organization).await,
-        Call::RevokeFile(at) => revoke::links_of_file(context, at).await,
-        Call::RevokeOrganization { organization } => {
+        AitronosCall::Content(at) => mint(context, at).await,
+        AitronosCall::File(at) => file(context, at).await,
+        AitronosCall::Files(organization) => list(context, organization).await,
+        AitronosCall::Upload(organization) => take_in(context, organization).await,
+        AitronosCall::RevokeLink(organization) => revoke::link(context, organization).await,
+        AitronosCall::RevokeFile(at) => revoke::links_of_file(context, at).await,
+        AitronosCall::RevokeOrganization(organization) => {
             revoke::links_of_organization(context, organization).await
         }
     }

@@ -4,12 +4,12 @@ use crate::telemetry::metrics::Route;
 
 /// A call of this API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum KooDriveCall {
     /// `/koodrive/ose/v1/files/download`: mint for a batch of files.
     Links,
 }
 
-impl Call {
+impl KooDriveCall {
     /// The call that the path names.
     pub fn of_path(path: &str) -> Option<Self> {
         (path == "/koodrive/ose/v1/files/download").then_some(Self::Links)

@@ -18,7 +18,7 @@ use crate::web::dialects::ApiDialect;
 use crate::web::problem::Problem;
 
 use app_auth::AppSignature;
-use call::Call;
+use call::KooDriveCall;
 use headers::Headers;
 pub use wire::{Wanted, wanted};
 
@@ -38,11 +38,11 @@ const BODY_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Answers a call.
 pub(in crate::web) async fn answer(
-    call: Call,
+    call: KooDriveCall,
     context: &mut RequestContext<'_>,
 ) -> Result<Response<Body>, Problem> {
     match call {
-        Call::Links => links(context).await,
+        KooDriveCall::Links => links(context).await,
     }
 }
 

@@ -5,24 +5,18 @@ use crate::telemetry::metrics::Route;
 /// The roots of the API: the one in the vendor's prose, and the one in its samples.
 const ROOTS: [&str; 2] = ["/v1/files", "/api/v1/cloud/files"];
 
-/// A call of this API.
+/// A call of this API, with the segment of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call<'a> {
+pub enum QoderCall<'a> {
     /// `…/files/{file}/content`: mint and redirect.
-    Content {
-        /// The file's segment.
-        file: &'a str,
-    },
+    Content(&'a str),
     /// `…/files/{file}`: retrieve and delete.
-    File {
-        /// The file's segment.
-        file: &'a str,
-    },
+    File(&'a str),
     /// `…/files`: list and upload.
     Files,
 }
 
-impl<'a> Call<'a> {
+impl<'a> QoderCall<'a> {
     /// The call that the path names.
     pub fn of_path(path: &'a str) -> Option<Self> {
         let rest = ROOTS.iter().find_map(|root| path.strip_prefix(root))?;
@@ -33,8 +27,8 @@ impl<'a> Call<'a> {
         let (file, tail) = rest.split_once('/').unwrap_or((rest, ""));
         match tail {
             _ if file.is_empty() => None,
-            "content" => Some(Self::Content { file }),
-            "" if file == rest => Some(Self::File { file }),
+            "content" => Some(Self::Content(file)),
+            "" if file == rest => Some(Self::File(file)),
             _ => None,
         }
     }
@@ -42,8 +36,8 @@ impl<'a> Call<'a> {
     /// The methods of the call, as `Allow` lists them.
     pub const fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::Content { .. } => &["GET", "HEAD"],
-            Self::File { .. } => &["GET", "HEAD", "DELETE"],
+            Self::Content(_) => &["GET", "HEAD"],
+            Self::File(_) => &["GET", "HEAD", "DELETE"],
             Self::Files => &["GET", "HEAD", "POST"],
         }
     }
@@ -51,8 +45,8 @@ impl<'a> Call<'a> {
     /// The kind of the call, for logs and metrics.
     pub const fn kind(&self) -> Route {
         match self {
-            Self::Content { .. } => Route::QoderContent,
-            Self::File { .. } => Route::QoderFile,
+            Self::Content(_) => Route::QoderContent,
+            Self::File(_) => Route::QoderFile,
             Self::Files => Route::QoderFiles,
         }
     }
@@ -60,7 +54,7 @@ impl<'a> Call<'a> {
     /// The file in the path, as it was sent.
     pub const fn file(&self) -> Option<&'a str> {
         match self {
-            Self::Content { file } | Self::File { file } => Some(file),
+            Self::Content(file) | Self::File(file) => Some(file),
             Self::Files => None,
         }
     }

@@ -20,7 +20,7 @@ use crate::web::problem::Problem;
 use crate::web::upload::{UploadDialect, Uploaded};
 use crate::web::{credential, query, reply, upload};
 
-use call::Call;
+use call::QoderCall;
 use generation::{ContentStatus, Generation};
 
 pub mod call;
@@ -83,14 +83,14 @@ const UPLOAD_THIRD: UploadDialect = UploadDialect {
 
 /// Answers a call.
 pub(in crate::web) async fn answer(
-    call: Call<'_>,
+    call: QoderCall<'_>,
     context: &mut RequestContext<'_>,
 ) -> Result<Response<Body>, Problem> {
     match call {
-        Call::Content { file } => mint(context, file).await,
-        Call::File { file } => one_file(context, file).await,
-        Call::Files if context.request.method == Method::POST => take_in(context).await,
-        Call::Files => list(context).await,
+        QoderCall::Content(file) => mint(context, file).await,
+        QoderCall::File(file) => one_file(context, file).await,
+        QoderCall::Files if context.request.method == Method::POST => take_in(context).await,
+        QoderCall::Files => list(context).await,
     }
 }
 
