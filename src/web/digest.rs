@@ -7,6 +7,7 @@
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
+use super::query::whole_number;
 use crate::model::media::MediaType;
 
 pub(super) const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
@@ -80,6 +81,7 @@ fn weight(dictionary: &str) -> Option<u8> {
         let member = member.trim_matches([' ', '\t']);
         let item = member.split(';').next().unwrap_or_default().trim_end();
         let (key, value) = item.split_once('=')?;
+        // An integer of RFC 8941, §3.3.1, that is not negative.
         let weight = whole_number(value).filter(|weight| *weight <= WEIGHT_MAX)?;
         if !is_key(key) {
             return None;
@@ -96,12 +98,6 @@ fn is_key(text: &str) -> bool {
     let begins = text.starts_with(|c: char| c.is_ascii_lowercase() || c == '*');
     let inside = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*');
     begins && text.bytes().all(inside)
-}
-
-/// An integer of RFC 8941, §3.3.1, that is not negative and has no more than the digits of a weight.
-fn whole_number(text: &str) -> Option<u8> {
-    let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    is_decimal.then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]

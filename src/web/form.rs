@@ -2,7 +2,7 @@
 //! come in, in whatever order the parts stand.
 
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use hyper::header::{CONTENT_TYPE, HeaderName};
 
 use super::context::RequestContext;
 use super::multipart::Splitter;
@@ -28,7 +28,7 @@ use parts::{Parts, read_to_end};
 const BOUNDARY_CHARS_MAX: usize = 70;
 /// The most parts in one form.
 const PARTS_MAX: usize = 64;
-/// The longest text field; the largest that any style knows is metadata, 8 KiB.
+/// The longest text field; the largest that any dialect knows is metadata, 8 KiB.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// The longest that a file is there which expires, in seconds: a hundred years.
 const EXPIRES_IN_MAX: u64 = 100 * 365 * 86_400;
@@ -37,20 +37,24 @@ pub(super) const BATCH_FILES_MAX: usize = 10;
 /// All of a body that is not the file.
 const OVERHEAD_BYTES_MAX: u64 = 1024 * 1024;
 
+/// The name of the one file part.
+const FILE: &str = "file";
+
 const CONTENT_TRANSFER_ENCODING: HeaderName = HeaderName::from_static("content-transfer-encoding");
 
 /// A form that was read to its end.
+#[derive(Default)]
 pub(super) struct Form {
-    /// The bytes that the organization's quota leaves for the file.
-    room: Option<RemainingQuota>,
-    /// The file, its bytes staged.
-    pub(super) file: Option<FilePart>,
-    /// The files of a batch, in their order.
-    pub(super) files: Vec<BatchPart>,
-    /// The bytes of these files together.
-    batch_bytes: u64,
+    /// True if its files are a batch. Else there is one at most.
+    pub(super) is_batch: bool,
+    /// Its files, in their order.
+    pub(super) files: Vec<FilePart>,
     /// Its text fields.
     pub(super) texts: Texts,
+    /// The bytes that the organization's quota leaves for the one file.
+    quota: Option<RemainingQuota>,
+    /// The bytes of a batch's files together.
+    batch_bytes: u64,
 }
 
 /// The text fields of a form, each read as soon as its part is, so that a form with a wrong one is not
@@ -67,8 +71,17 @@ pub(super) struct Texts {
     pub(super) expires_in: Option<u64>,
 }
 
-/// The part that is the file.
+/// A part that is a file.
 pub(super) struct FilePart {
+    /// Its name as it was sent; of a batch's alone.
+    pub(super) filename: String,
+    /// The file, or why it is refused. The others of a batch are taken all the same.
+    pub(super) taken: Result<TakenFile, Refusal>,
+}
+
+/// A file that was taken. Its bytes stay staged until the whole form is read: bytes that are durable and have no row
+/// are swept once they are an hour old, and a form may take longer.
+pub(super) struct TakenFile {
     /// Its bytes.
     pub(super) upload: Upload,
     /// Its name, cleaned. `None` where the part has none: a name in a field of its own counts.
@@ -77,26 +90,7 @@ pub(super) struct FilePart {
     pub(super) declared_type: Option<MediaType>,
 }
 
-/// One of the files of a batch.
-pub(super) struct BatchPart {
-    /// Its name as it was sent.
-    pub(super) filename: String,
-    /// The file, or why it is refused. The others are taken all the same.
-    pub(super) taken: Result<BatchFile, Refusal>,
-}
-
-/// A file of a batch that was taken. Its bytes stay staged until the whole form is read: bytes that are durable and
-/// have no row are swept once they are an hour old, and a form may take longer.
-pub(super) struct BatchFile {
-    /// Its bytes.
-    pub(super) upload: Upload,
-    /// Its name, cleaned.
-    pub(super) name: FileName,
-    /// The type that the part declares, if it is a media type.
-    pub(super) declared_type: Option<MediaType>,
-}
-
-/// A text part that a style may have.
+/// A text part that a dialect may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextField {
     /// `purpose`: what the file is for.
@@ -111,12 +105,10 @@ pub(super) enum TextField {
     ExpiresIn,
 }
 
-/// The names that an API dialect gives the parts. Parts under other names are read past.
+/// The parts of an API dialect's forms besides [`FILE`]. Parts under other names are read past.
 pub(super) struct Fields {
-    /// Names of the one file part.
-    pub(super) file: &'static [&'static str],
-    /// Names of the parts of a batch, of which there may be [`BATCH_FILES_MAX`], but none beside `file`.
-    pub(super) batch: &'static [&'static str],
+    /// The name of the parts of a batch, of which there may be [`BATCH_FILES_MAX`], but none beside [`FILE`].
+    pub(super) batch: Option<&'static str>,
     /// True if a text part `null` counts as none: what a client writes that turns its own values into JSON.
     pub(super) skips_null: bool,
     /// The text parts, each at most once.
@@ -133,24 +125,27 @@ impl Form {
         fields: &Fields,
     ) -> Result<Self, Problem> {
         let (gateway, headers) = (context.gateway(), &context.request.headers);
-        let files_max = match fields.batch {
-            [] => 1,
-            _ => BATCH_FILES_MAX as u64,
-        };
-        let files_bytes = gateway.settings().upload_size_max.saturating_mul(files_max);
+        let limit = gateway.settings().upload_size_max;
+        let files_max = fields.batch.map_or(1, |_| BATCH_FILES_MAX as u64);
+        let files_bytes = limit.saturating_mul(files_max);
         let body_max = files_bytes.saturating_add(OVERHEAD_BYTES_MAX);
-        check_length(gateway, headers, body_max)?;
-        let boundary = boundary(headers)?;
         let body_min = context.body.length_min();
+        if header::is_encoded(headers) {
+            return Err(Problem::UnsupportedBody("a Content-Encoding is not taken"));
+        }
+        if body_min > body_max {
+            return Err(Refusal::TooLarge { limit }.into());
+        }
+        let boundary = boundary(headers)?;
         let destination = Destination {
             gateway,
             organization,
             file_min: body_min.saturating_sub(OVERHEAD_BYTES_MAX),
         };
-        let room = match fields.batch {
-            [] => destination.remaining_quota_for_one().await?,
+        let quota = match fields.batch {
+            None => destination.remaining_quota_for_one().await?,
             // The first part tells one file from a batch, and is not read yet.
-            _ => destination.remaining_quota(0).await?,
+            Some(_) => destination.remaining_quota(0).await?,
         };
         let mut parts = Parts {
             body: context.body,
@@ -161,11 +156,8 @@ impl Form {
         };
         parts.skip_preamble().await?;
         let mut form = Self {
-            room,
-            file: None,
-            files: Vec::new(),
-            batch_bytes: 0,
-            texts: Texts::default(),
+            quota,
+            ..Self::default()
         };
         for parts_before in 0..=PARTS_MAX {
             let Some(head) = parts.head().await? else {
@@ -188,22 +180,26 @@ impl Form {
     ) -> Result<(), Problem> {
         check_encoding(lines)?;
         let head = PartHead::read(lines).map_err(|error| Problem::bad_body(error.to_string()))?;
-        let name = head
-            .name
-            .ok_or_else(|| Problem::bad_body("a part has no name"))?;
-        if fields.file.contains(&name.as_str()) {
-            if self.file.is_some() || !self.files.is_empty() {
+        let unnamed = || Problem::bad_body("a part has no name");
+        let name = head.name.ok_or_else(unnamed)?;
+        if name == FILE {
+            if !self.files.is_empty() {
                 return Err(FieldFault::missing(name, "must be exactly one file").into());
             }
-            if !fields.batch.is_empty() {
-                self.room = to.remaining_quota_for_one().await?;
+            if fields.batch.is_some() {
+                self.quota = to.remaining_quota_for_one().await?;
             }
             // A fault of the name is told here, before the bytes come in.
-            let filename = self.name_of_file(head.filename.as_deref(), fields)?;
-            return self.take_file(to.gateway, lines, parts, filename).await;
+            let name = self.name_of_file(head.filename.as_deref(), fields)?;
+            let taken = taken(to.gateway, self.quota, lines, parts, name).await?;
+            self.files.push(FilePart {
+                filename: String::new(),
+                taken: Ok(taken),
+            });
+            return Ok(());
         }
-        if fields.batch.contains(&name.as_str()) {
-            if self.file.is_some() {
+        if fields.batch == Some(name.as_str()) {
+            if !self.is_batch && !self.files.is_empty() {
                 return Err(FieldFault::missing(name, "must not be there beside file").into());
             }
             if self.files.len() == BATCH_FILES_MAX {
@@ -213,8 +209,7 @@ impl Form {
             let filename = head.filename.unwrap_or_default();
             return self.take_one_of_batch(to, lines, parts, filename).await;
         }
-        let known = fields.texts.iter().find(|field| field.name() == name);
-        let Some(field) = known else {
+        let Some(field) = fields.texts.iter().find(|field| field.name() == name) else {
             return parts.skip().await;
         };
         let text = parts.text(&name).await?;
@@ -222,25 +217,6 @@ impl Form {
             return Ok(());
         }
         Ok(self.texts.take(*field, &text)?)
-    }
-
-    async fn take_file(
-        &mut self,
-        gateway: &Gateway,
-        lines: &HeaderMap,
-        parts: &mut Parts<'_>,
-        name: Option<FileName>,
-    ) -> Result<(), Problem> {
-        let mut upload = gateway.begin_upload().await?.within(self.room);
-        while let Some(chunk) = parts.chunk().await? {
-            upload.write(chunk).await?;
-        }
-        self.file = Some(FilePart {
-            upload,
-            name,
-            declared_type: declared_type(lines),
-        });
-        Ok(())
     }
 
     /// Takes one file of a batch. What is wrong with it alone refuses no other.
@@ -251,39 +227,27 @@ impl Form {
         parts: &mut Parts<'_>,
         filename: String,
     ) -> Result<(), Problem> {
-        let taken = match FileName::from_client(&filename) {
-            Ok(name) => match self.stage(to, parts).await {
-                Ok(upload) => Ok(BatchFile {
-                    upload,
-                    name,
-                    declared_type: declared_type(lines),
-                }),
-                Err(Problem::Refused(refusal)) if is_of_one_file(&refusal) => Err(refusal),
-                Err(problem) => return Err(problem),
-            },
-            Err(error) => Err(FieldFault::invalid("filename", &filename, error).into()),
+        let taking = async {
+            let name = file_name("filename", &filename)?;
+            let quota = to.remaining_quota(0).await?;
+            let quota = quota.map(|quota| quota.less(self.batch_bytes));
+            taken(to.gateway, quota, lines, parts, Some(name)).await
         };
-        if taken.is_err() {
-            // The limit of the whole body bounds this.
-            while parts.chunk().await?.is_some() {}
-        }
-        self.files.push(BatchPart { filename, taken });
+        let taken = match taking.await {
+            Ok(file) => {
+                self.batch_bytes = self.batch_bytes.saturating_add(file.upload.size());
+                Ok(file)
+            }
+            Err(Problem::Refused(refusal)) if is_of_one_file(&refusal) => {
+                // The limit of the whole body bounds this.
+                while parts.chunk().await?.is_some() {}
+                Err(refusal)
+            }
+            Err(problem) => return Err(problem),
+        };
+        self.is_batch = true;
+        self.files.push(FilePart { filename, taken });
         Ok(())
-    }
-
-    async fn stage(
-        &mut self,
-        to: &Destination<'_>,
-        parts: &mut Parts<'_>,
-    ) -> Result<Upload, Problem> {
-        let room = to.remaining_quota(0).await?;
-        let room = room.map(|room| room.less(self.batch_bytes));
-        let mut upload = to.gateway.begin_upload().await?.within(room);
-        while let Some(chunk) = parts.chunk().await? {
-            upload.write(chunk).await?;
-        }
-        self.batch_bytes = self.batch_bytes.saturating_add(upload.size());
-        Ok(upload)
     }
 
     /// Returns the name of the file part, if it needs one: a field of its own that came earlier counts
@@ -298,9 +262,7 @@ impl Form {
         if self.texts.filename.is_some() || (filename.is_empty() && has_field) {
             return Ok(None);
         }
-        let name = FileName::from_client(filename);
-        name.map(Some)
-            .map_err(|error| FieldFault::invalid("filename", filename, error))
+        file_name("filename", filename).map(Some)
     }
 }
 
@@ -310,8 +272,7 @@ impl Texts {
             TextField::Purpose => self.purpose.replace(query::purpose(text)?).is_some(),
             TextField::Metadata => self.metadata.replace(wire::metadata(text)?).is_some(),
             TextField::Filename | TextField::Name => {
-                let name = FileName::from_client(text)
-                    .map_err(|error| FieldFault::invalid(field.name(), text, error))?;
+                let name = file_name(field.name(), text)?;
                 self.filename.replace(name).is_some()
             }
             TextField::ExpiresIn => self.expires_in.replace(expires_in(text)?).is_some(),
@@ -335,6 +296,31 @@ impl TextField {
     }
 }
 
+/// Cleans the name of a file, as it stands in this field.
+fn file_name(field: &str, text: &str) -> Result<FileName, FieldFault> {
+    let name = FileName::from_client(text);
+    name.map_err(|error| FieldFault::invalid(field, text, error))
+}
+
+/// Stages the bytes of a file part, of which no more than the quota may come.
+async fn taken(
+    gateway: &Gateway,
+    quota: Option<RemainingQuota>,
+    lines: &HeaderMap,
+    parts: &mut Parts<'_>,
+    name: Option<FileName>,
+) -> Result<TakenFile, Problem> {
+    let mut upload = gateway.begin_upload().await?.within(quota);
+    while let Some(chunk) = parts.chunk().await? {
+        upload.write(chunk).await?;
+    }
+    Ok(TakenFile {
+        upload,
+        name,
+        declared_type: declared_type(lines),
+    })
+}
+
 /// Returns whether only the file is wrong, and not the request or the gateway.
 pub(super) const fn is_of_one_file(refusal: &Refusal) -> bool {
     matches!(
@@ -345,30 +331,12 @@ pub(super) const fn is_of_one_file(refusal: &Refusal) -> bool {
 
 /// Reads for how many seconds a file is there.
 fn expires_in(text: &str) -> Result<u64, FieldFault> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds = text.parse().ok();
-    let seconds = seconds.filter(|seconds| digits && (1..=EXPIRES_IN_MAX).contains(seconds));
+    let seconds = query::whole_number(text);
+    let seconds = seconds.filter(|seconds| (1..=EXPIRES_IN_MAX).contains(seconds));
     seconds.ok_or_else(|| {
         let why = format!("must be a whole number from 1 to {EXPIRES_IN_MAX}");
         FieldFault::new(TextField::ExpiresIn.name(), text, why)
     })
-}
-
-/// Refuses a body that says beforehand that it is too large, or is compressed.
-fn check_length(gateway: &Gateway, headers: &HeaderMap, body_max: u64) -> Result<(), Problem> {
-    if header::is_encoded(headers) {
-        return Err(Problem::UnsupportedBody("a Content-Encoding is not taken"));
-    }
-    let length = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|line| line.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > body_max) {
-        return Err(Refusal::TooLarge {
-            limit: gateway.settings().upload_size_max,
-        }
-        .into());
-    }
-    Ok(())
 }
 
 fn boundary(headers: &HeaderMap) -> Result<String, Problem> {

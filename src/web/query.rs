@@ -1,5 +1,7 @@
 //! The query of an API call: every parameter at most once, decoded once.
 
+use std::str::FromStr;
+
 use percent_encoding::percent_decode_str;
 
 use crate::gateway::files::Cursor;
@@ -76,6 +78,12 @@ pub fn mint_options(query: &str) -> Result<MintOptions, FieldFault> {
     Ok(options)
 }
 
+/// A number of decimal digits and nothing else.
+pub(super) fn whole_number<T: FromStr>(text: &str) -> Option<T> {
+    let is_decimal = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_decimal)
+}
+
 /// The page of a list that a caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageWanted {
@@ -98,11 +106,7 @@ pub fn page_wanted(
             "limit" => (&mut limit, u64::from(limit_max)),
             _ => continue,
         };
-        let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-        let number = value
-            .parse()
-            .ok()
-            .filter(|number| digits && (1..=max).contains(number));
+        let number = whole_number(&value).filter(|number| (1..=max).contains(number));
         let Some(number) = number else {
             let why = if name == "page" {
                 "must be 1 or more".to_owned()
@@ -195,10 +199,9 @@ pub fn list_wanted(
 
 /// A limit of 1 or more, cut to `max`.
 fn capped(text: &str, max: u32) -> Result<u32, FieldFault> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number: Option<u64> = text.parse().ok().filter(|number| digits && *number > 0);
-    let number = number
-        .ok_or_else(|| FieldFault::new("limit", text, "must be a whole number of 1 or more"))?;
+    let number = whole_number::<u64>(text).filter(|number| *number > 0);
+    let fault = || FieldFault::new("limit", text, "must be a whole number of 1 or more");
+    let number = number.ok_or_else(fault)?;
     Ok(u32::try_from(number).map_or(max, |number| number.min(max)))
 }
 

@@ -7,9 +7,8 @@ use hyper::{HeaderMap, Response, StatusCode};
 
 use super::body::Body;
 use super::context::RequestContext;
-use super::form::{BatchFile, Fields, Form, Texts};
+use super::form::{Fields, FilePart, Form, Texts};
 use super::problem::Problem;
-use super::recorder::EventRecorder;
 use super::reply::RETRY_AFTER_SECONDS;
 use super::trace::Trace;
 use super::{form, header, reply};
@@ -20,8 +19,6 @@ use crate::gateway::upload::{NewFile, StagedFile};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::SpaceId;
-use crate::model::media::MediaType;
-use crate::model::name::FileName;
 
 /// The header with a request's idempotency key.
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -33,20 +30,12 @@ const TAKEN: char = '+';
 /// The sign of a file that was refused while it came in.
 const REFUSED: char = '-';
 
-/// One file of a batch, and what became of it.
-pub(super) struct OneOfBatch<'a> {
-    /// Its name as it was sent.
+/// One file of a form, and what became of it.
+pub(super) struct UploadedFile<'a> {
+    /// Its name as it was sent; of a batch's alone.
     pub(super) filename: &'a str,
     /// Its record, once it is stored.
     pub(super) stored: Result<&'a FileRecord, &'a Refusal>,
-}
-
-/// The outcome of an upload.
-pub(super) enum Uploaded<'a> {
-    /// The one file of a form.
-    One(&'a FileRecord),
-    /// The files of a batch, in their order.
-    Batch(Vec<OneOfBatch<'a>>),
 }
 
 /// The upload call of an API dialect.
@@ -55,9 +44,14 @@ pub(super) struct UploadDialect {
     pub(super) name: &'static str,
     /// The names of its parts.
     pub(super) fields: Fields,
-    /// The function that makes its answer.
-    pub(super) answer: fn(&Uploaded<'_>) -> (StatusCode, Vec<u8>),
+    /// The function that makes the answer to one file, which is stored.
+    pub(super) one: fn(&FileRecord) -> UploadAnswer,
+    /// The function that makes the answer to the files of a batch, in their order, where `fields` have one.
+    pub(super) batch: Option<fn(&[UploadedFile<'_>]) -> UploadAnswer>,
 }
+
+/// The status and the text of the answer to an upload.
+pub(super) type UploadAnswer = (StatusCode, Vec<u8>);
 
 /// A form, described file by file in their order.
 struct Described {
@@ -141,34 +135,22 @@ async fn read(
 ) -> Result<Described, Problem> {
     // A form that is only compared is not stored, and needs no quota.
     let organization = given.is_none().then_some(&caller.organization);
-    let mut form = Form::read(context, organization, &dialect.fields).await?;
-    let batch = std::mem::take(&mut form.files);
-    let is_batch = !batch.is_empty();
+    let form = Form::read(context, organization, &dialect.fields).await?;
+    if form.files.is_empty() {
+        return Err(FieldFault::required("file").into());
+    }
     let mut described = Described {
-        is_batch,
+        is_batch: form.is_batch,
         files: Vec::new(),
         kept: Vec::new(),
-        fingerprint: Fingerprint::new(dialect.name, is_batch),
+        fingerprint: Fingerprint::new(dialect.name, form.is_batch),
     };
-    if !is_batch {
-        let file = form.file.ok_or_else(|| FieldFault::required("file"))?;
-        let name = form.texts.filename.take().or(file.name);
-        let name = name.ok_or_else(|| FieldFault::required("filename"))?;
-        let one = BatchFile {
-            upload: file.upload,
-            name,
-            declared_type: file.declared_type,
-        };
-        let taken = described.take(context, caller, &form.texts, String::new(), Ok(one));
-        taken.await?;
-        return Ok(described);
-    }
-    for (number, part) in batch.into_iter().enumerate() {
+    for (number, part) in form.files.into_iter().enumerate() {
         if given.is_some_and(|given| given.refused.get(number) == Some(&true)) {
             described.fingerprint.add_refused(&part.filename);
             continue;
         }
-        let taken = described.take(context, caller, &form.texts, part.filename, part.taken);
+        let taken = described.take(context, caller, &form.texts, part);
         taken.await?;
     }
     Ok(described)
@@ -181,12 +163,23 @@ impl Described {
         context: &RequestContext<'_>,
         caller: &Principal,
         texts: &Texts,
-        filename: String,
-        taken: Result<BatchFile, Refusal>,
+        FilePart { filename, taken }: FilePart,
     ) -> Result<(), Refusal> {
         let stored = match taken {
             Ok(file) => {
-                let new = new_file(caller, texts, file.name, file.declared_type);
+                let name = texts.filename.clone().or(file.name);
+                let new = NewFile {
+                    organization: caller.organization.clone(),
+                    space: SpaceId::default_space(),
+                    id: None,
+                    media_type: file.declared_type,
+                    name: name.ok_or_else(|| FieldFault::required("filename"))?,
+                    purpose: texts.purpose.unwrap_or(Purpose::UserUpload),
+                    metadata: texts.metadata.clone().unwrap_or_default(),
+                    created_at: None,
+                    uploaded_by: Some(caller.key.clone()),
+                    expires_in: texts.expires_in,
+                };
                 let stored = context.gateway().store(file.upload).await;
                 stored.map(|bytes| (bytes, new))
             }
@@ -234,46 +227,26 @@ impl Given {
     }
 }
 
-fn new_file(
-    caller: &Principal,
-    texts: &Texts,
-    name: FileName,
-    media_type: Option<MediaType>,
-) -> NewFile {
-    NewFile {
-        organization: caller.organization.clone(),
-        space: SpaceId::default_space(),
-        id: None,
-        media_type,
-        name,
-        purpose: texts.purpose.unwrap_or(Purpose::UserUpload),
-        metadata: texts.metadata.clone().unwrap_or_default(),
-        created_at: None,
-        uploaded_by: Some(caller.key.clone()),
-        expires_in: texts.expires_in,
-    }
-}
-
 /// Adds the rows, completes the key with the answer, if there is one, and answers.
 async fn add(
     context: &RequestContext<'_>,
-    dialect: &UploadDialect,
+    dialect: &'static UploadDialect,
     described: Described,
     held: Option<HeldKey>,
-) -> Result<(StatusCode, Vec<u8>), Problem> {
+) -> Result<UploadAnswer, Problem> {
     let Described {
         is_batch,
         files,
         kept,
         fingerprint,
     } = described;
-    let (gateway, answer) = (Arc::clone(context.gateway()), dialect.answer);
+    let gateway = Arc::clone(context.gateway());
     let store = async move {
         let Some(held) = held else {
             return Ok((gateway.add_kept(kept).await, files));
         };
         let write = |added: &[Result<FileRecord, Refusal>]| {
-            let (status, text) = answer(&uploaded(is_batch, &files, added)?);
+            let (status, text) = answer(dialect, is_batch, &uploaded(&files, added)?)?;
             let text = String::from_utf8(text);
             let text = text.map_err(|_| Refusal::Internal("an answer that is no text".into()))?;
             Ok(Given::write(status, &files, &text))
@@ -281,19 +254,23 @@ async fn add(
         let added = gateway.complete_key(held, kept, fingerprint.finish(), write);
         Ok((added.await?, files))
     };
-    let added = context.carry_out(store, |recorder, (added, _)| record(recorder, added));
-    let (added, files) = added.await?;
-    let added = expect_one(is_batch, added)?;
-    let uploaded = uploaded(is_batch, &files, &added)?;
+    let added = context.carry_out(store, |recorder, (added, _)| {
+        for file in added.iter().flatten() {
+            recorder.uploaded(file);
+        }
+    });
+    let (mut added, files) = added.await?;
+    // The refusal of a form's only file is that of the request.
+    if !is_batch && let Some(Err(refusal)) = added.pop_if(|one| one.is_err()) {
+        return Err(refusal.into());
+    }
+    let uploaded = uploaded(&files, &added)?;
     log_refused(context, &uploaded);
-    Ok(answer(&uploaded))
+    Ok(answer(dialect, is_batch, &uploaded)?)
 }
 
 /// Logs why files of a batch were not stored, with the request's trace id: the request itself is answered.
-fn log_refused(context: &RequestContext<'_>, uploaded: &Uploaded<'_>) {
-    let Uploaded::Batch(files) = uploaded else {
-        return;
-    };
+fn log_refused(context: &RequestContext<'_>, files: &[UploadedFile<'_>]) {
     let trace_id = context.trace.trace_id.as_str();
     for (number, file) in files.iter().enumerate() {
         match file.stored {
@@ -330,44 +307,36 @@ async fn again(
     Ok(response)
 }
 
-fn record(recorder: EventRecorder<'_>, added: &[Result<FileRecord, Refusal>]) {
-    for file in added.iter().flatten() {
-        recorder.uploaded(file);
-    }
-}
-
-/// Makes the refusal of a form's only file that of the request. A batch passes as it is.
-fn expect_one(
-    is_batch: bool,
-    mut added: Vec<Result<FileRecord, Refusal>>,
-) -> Result<Vec<Result<FileRecord, Refusal>>, Refusal> {
-    if is_batch {
-        return Ok(added);
-    }
-    let none = || Refusal::Internal("the only file of a form was not answered for".into());
-    let record = added.pop().ok_or_else(none)??;
-    Ok(vec![Ok(record)])
-}
-
-/// Returns the outcome of an upload, each file of a batch with its own.
+/// Returns the files of a form, each with what became of it.
 fn uploaded<'a>(
-    is_batch: bool,
     files: &'a [(String, Option<Refusal>)],
     added: &'a [Result<FileRecord, Refusal>],
-) -> Result<Uploaded<'a>, Refusal> {
-    let none = || Refusal::Internal("a file of a form was not answered for".into());
+) -> Result<Vec<UploadedFile<'a>>, Refusal> {
     let mut added = added.iter();
-    if !is_batch {
-        let record = added.next().and_then(|one| one.as_ref().ok());
-        return record.map(Uploaded::One).ok_or_else(none);
-    }
-    let mut all = Vec::with_capacity(files.len());
-    for (filename, refused) in files {
+    let one = |(filename, refused): &'a (String, Option<Refusal>)| {
         let stored = match refused {
             Some(refusal) => Err(refusal),
-            None => added.next().ok_or_else(none)?.as_ref(),
+            None => added.next().ok_or_else(unanswered)?.as_ref(),
         };
-        all.push(OneOfBatch { filename, stored });
+        Ok(UploadedFile { filename, stored })
+    };
+    files.iter().map(one).collect()
+}
+
+/// Returns the answer to the files of a form. One that is no batch is stored.
+fn answer(
+    dialect: &UploadDialect,
+    is_batch: bool,
+    files: &[UploadedFile<'_>],
+) -> Result<UploadAnswer, Refusal> {
+    if is_batch {
+        let batch = dialect.batch.ok_or_else(unanswered)?;
+        return Ok(batch(files));
     }
-    Ok(Uploaded::Batch(all))
+    let stored = files.first().and_then(|file| file.stored.ok());
+    stored.map(dialect.one).ok_or_else(unanswered)
+}
+
+fn unanswered() -> Refusal {
+    Refusal::Internal("a file of a form was not answered for".into())
 }

@@ -14,7 +14,7 @@ use crate::web::dialects::{ApiDialect, cut};
 use crate::web::file_path::FilePath;
 use crate::web::form::{Fields, TextField};
 use crate::web::problem::Problem;
-use crate::web::upload::{UploadDialect, Uploaded};
+use crate::web::upload::{UploadAnswer, UploadDialect, UploadedFile};
 use crate::web::{credential, query, reply, upload};
 
 use call::AitronosCall;
@@ -30,20 +30,17 @@ const LIMIT_DEFAULT: u32 = 50;
 /// The most files on a page.
 const LIMIT_MAX: u32 = 100;
 
-/// The names of an upload's parts. The older page of the vendor says `file`, which is answered with the file
-/// object; the newest, and its own client, say `files`, which is answered with an object of all of them.
-const UPLOAD_FIELDS: Fields = Fields {
-    file: &["file"],
-    batch: &["files"],
-    skips_null: false,
-    texts: &[TextField::Purpose, TextField::Metadata],
-};
-
-/// Uploads of this API.
+/// Uploads of this API. The older page of the vendor says `file`, which is answered with the file object; the newest,
+/// and its own client, say `files`, which is answered with an object of all of them.
 const UPLOAD: UploadDialect = UploadDialect {
     name: "aitronos",
-    fields: UPLOAD_FIELDS,
-    answer: uploaded,
+    fields: Fields {
+        batch: Some("files"),
+        skips_null: false,
+        texts: &[TextField::Purpose, TextField::Metadata],
+    },
+    one: |record| (StatusCode::CREATED, wire::file(record)),
+    batch: Some(batch_uploaded),
 };
 
 /// Answers a call.
@@ -87,12 +84,8 @@ async fn take_in(
     upload::take_in(context, caller, &UPLOAD).await
 }
 
-/// The answer to an upload.
-fn uploaded(uploaded: &Uploaded<'_>) -> (StatusCode, Vec<u8>) {
-    let files = match uploaded {
-        Uploaded::One(record) => return (StatusCode::CREATED, wire::file(record)),
-        Uploaded::Batch(files) => files,
-    };
+/// The answer to a batch.
+fn batch_uploaded(files: &[UploadedFile<'_>]) -> UploadAnswer {
     let first_fault = files.first().and_then(|file| file.stored.err());
     let status = match first_fault {
         Some(fault) if files.iter().all(|file| file.stored.is_err()) => refusal::status(fault),

@@ -6,7 +6,7 @@ use crate::gateway::Gateway;
 use crate::gateway::files::{Cursor, CursorPage, Filters};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::id::OrganizationId;
-use crate::web::query::pairs;
+use crate::web::query::{pairs, whole_number};
 
 /// The number of files on a page unless the caller says.
 const LIMIT_DEFAULT: u32 = 20;
@@ -119,8 +119,6 @@ impl Wanted {
 }
 
 fn limit(text: &str) -> Result<u32, FieldFault> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok();
-    let number = number.filter(|number| digits && (1..=LIMIT_MAX).contains(number));
+    let number = whole_number(text).filter(|number| (1..=LIMIT_MAX).contains(number));
     number.ok_or_else(|| FieldFault::new("limit", text, format!("must be 1 to {LIMIT_MAX}")))
 }

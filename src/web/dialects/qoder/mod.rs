@@ -17,7 +17,7 @@ use crate::web::context::RequestContext;
 use crate::web::dialects::ApiDialect;
 use crate::web::form::{Fields, TextField};
 use crate::web::problem::Problem;
-use crate::web::upload::{UploadDialect, Uploaded};
+use crate::web::upload::UploadDialect;
 use crate::web::{credential, query, reply, upload};
 
 use call::QoderCall;
@@ -34,51 +34,39 @@ const LIMIT_DEFAULT: u32 = 20;
 /// The most files on a page, for any limit that the caller names.
 const LIMIT_MAX: u32 = 100;
 
-/// The names of an upload's parts.
-const UPLOAD_FIELDS: Fields = Fields {
-    file: &["file"],
-    batch: &[],
-    skips_null: false,
-    texts: &[
-        TextField::Purpose,
-        TextField::Metadata,
-        TextField::Filename,
-        TextField::Name,
-    ],
-};
-
-/// The [`UPLOAD_FIELDS`] of the third generation, whose clients write a field that is not given as `null`.
-const UPLOAD_FIELDS_THIRD: Fields = Fields {
-    skips_null: true,
-    texts: &[
-        TextField::Purpose,
-        TextField::Metadata,
-        TextField::Filename,
-        TextField::Name,
-        TextField::ExpiresIn,
-    ],
-    ..UPLOAD_FIELDS
-};
-
 /// Uploads of the first generation.
 const UPLOAD: UploadDialect = UploadDialect {
     name: "qoder 1",
-    fields: UPLOAD_FIELDS,
-    answer: |uploaded| match uploaded {
-        Uploaded::One(record) => (StatusCode::CREATED, wire::file(record, Generation::First)),
-        // This API has no batches.
-        Uploaded::Batch(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    fields: Fields {
+        batch: None,
+        skips_null: false,
+        texts: &[
+            TextField::Purpose,
+            TextField::Metadata,
+            TextField::Filename,
+            TextField::Name,
+        ],
     },
+    one: |record| (StatusCode::CREATED, wire::file(record, Generation::First)),
+    batch: None,
 };
 
-/// Uploads of the third generation.
+/// Uploads of the third generation, whose clients write a field that is not given as `null`.
 const UPLOAD_THIRD: UploadDialect = UploadDialect {
     name: "qoder 3",
-    fields: UPLOAD_FIELDS_THIRD,
-    answer: |uploaded| match uploaded {
-        Uploaded::One(record) => (StatusCode::OK, wire::file(record, Generation::Third)),
-        Uploaded::Batch(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
+    fields: Fields {
+        batch: None,
+        skips_null: true,
+        texts: &[
+            TextField::Purpose,
+            TextField::Metadata,
+            TextField::Filename,
+            TextField::Name,
+            TextField::ExpiresIn,
+        ],
     },
+    one: |record| (StatusCode::OK, wire::file(record, Generation::Third)),
+    batch: None,
 };
 
 /// Answers a call.
