@@ -54,7 +54,7 @@ pub enum Body {
 /// they are read a piece at a time.
 pub struct Region {
     content: Content,
-    identity: Option<Arc<DownloadIdentity>>,
+    identity: Arc<DownloadIdentity>,
     /// The connection's own queue, if it can send files.
     regions: Option<Regions>,
     start: u64,
@@ -66,13 +66,23 @@ pub struct Region {
     stream: Option<Stream>,
     /// The bytes that came from it and wait for their turn.
     rest: Bytes,
-    waiting: Option<Waiting>,
+    waiting: Option<NextBytes>,
     /// The throttle of a region whose bytes may only go out so fast.
     throttle: Option<Box<Throttle>>,
 }
 
-/// The identity of a download: the request and the link that the log names where reading the file fails.
+/// The options that the regions of one download have in common.
 #[derive(Debug)]
+pub(super) struct RegionOptions<'a> {
+    pub(super) identity: DownloadIdentity,
+    /// The queue by which the connection sends files, if it can.
+    pub(super) regions: Option<&'a Regions>,
+    /// The limits that the download was admitted by, if there are any. Each region goes out at a pace of its own.
+    pub(super) admitted: Option<&'a Admitted>,
+}
+
+/// The identity of a download: the request and the link that the log names where reading the file fails.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct DownloadIdentity {
     /// The bytes that one read takes where the kernel does not send the file.
     read_bytes: usize,
@@ -85,10 +95,9 @@ pub(super) struct DownloadIdentity {
 impl DownloadIdentity {
     /// Returns the identity of a request of this version.
     pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
-        let read_bytes = if version <= Version::HTTP_11 {
-            READ_BYTES
-        } else {
-            READ_BYTES_OF_MANY
+        let read_bytes = match version <= Version::HTTP_11 {
+            true => READ_BYTES,
+            false => READ_BYTES_OF_MANY,
         };
         Self {
             read_bytes,
@@ -110,20 +119,26 @@ impl Owner for DownloadIdentity {
 }
 
 /// The wait of a region: for its next bytes, or (`None`) until so many of them are in memory.
-type Waiting = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refusal>> + Send>>;
+type NextBytes = Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refusal>> + Send>>;
 
 impl Body {
     /// The bytes from `start` up to `end` of an open file, which has them.
-    pub fn region(content: Content, start: u64, end: u64) -> Self {
+    pub(super) fn region(
+        content: Content,
+        start: u64,
+        end: u64,
+        options: &RegionOptions<'_>,
+    ) -> Self {
         if let Some(bytes) = content.bytes() {
             // They lie in memory, so it fits.
             let [start, end] = [start, end].map(|at| usize::try_from(at).unwrap_or(bytes.len()));
             return Self::Full(bytes.slice(start..end));
         }
+        let pace = options.admitted.and_then(Admitted::pace);
         Self::Region(Box::new(Region {
             content,
-            identity: None,
-            regions: None,
+            identity: Arc::new(options.identity),
+            regions: options.regions.cloned(),
             start,
             next: start,
             end,
@@ -131,36 +146,10 @@ impl Body {
             stream: None,
             rest: Bytes::new(),
             waiting: None,
-            throttle: None,
+            throttle: pace.map(|pace| Box::new(Throttle::new(pace))),
         }))
     }
 
-    /// Says for which download this body sends its files, for the log to name it where that fails, and by which
-    /// queue the connection sends files, if it can; each at its own pace, where there is one.
-    pub(super) fn send_for(
-        &mut self,
-        identity: &Arc<DownloadIdentity>,
-        regions: Option<&Regions>,
-        admitted: Option<&Admitted>,
-    ) {
-        match self {
-            Self::Empty | Self::Full(_) | Self::Throttled(_) => {}
-            Self::Region(region) => {
-                region.identity = Some(Arc::clone(identity));
-                region.regions = regions.cloned();
-                let pace = admitted.and_then(Admitted::pace);
-                region.throttle = pace.map(|pace| Box::new(Throttle::new(pace)));
-            }
-            Self::Sequence(bodies) => {
-                for body in bodies {
-                    body.send_for(identity, regions, admitted);
-                }
-            }
-        }
-    }
-}
-
-impl Body {
     /// Holds bytes in memory to what they may have.
     pub(super) fn throttle(&mut self, pace: Pace) {
         let bytes = match std::mem::replace(self, Self::Empty) {
@@ -183,6 +172,17 @@ impl Body {
         } else {
             Self::Throttled(ThrottledBytes::new(bytes, pace))
         };
+    }
+
+    /// Returns the number of bytes that are left of it.
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Full(bytes) => bytes.len() as u64,
+            Self::Throttled(throttled) => throttled.left(),
+            Self::Region(region) => region.end.saturating_sub(region.next),
+            Self::Sequence(bodies) => bodies.iter().map(Self::length).sum(),
+        }
     }
 }
 
@@ -235,19 +235,6 @@ impl HttpBody for Body {
     }
 }
 
-impl Body {
-    /// Returns the number of bytes that are left of it.
-    pub(super) fn length(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Full(bytes) => bytes.len() as u64,
-            Self::Throttled(throttled) => throttled.left(),
-            Self::Region(region) => region.end.saturating_sub(region.next),
-            Self::Sequence(bodies) => bodies.iter().map(Self::length).sum(),
-        }
-    }
-}
-
 impl Region {
     fn poll_piece(
         &mut self,
@@ -265,13 +252,11 @@ impl Region {
                 let length = piece.remaining() as u64;
                 self.next += length;
                 if let Some(throttle) = &mut self.throttle {
-                    throttle.spend(length);
+                    throttle.pace.spend(length);
                 }
             }
             Err(refusal) => {
-                if let Some(identity) = &self.identity {
-                    identity.note_aborted(refusal);
-                }
+                self.identity.note_aborted(refusal);
                 self.next = self.end;
             }
         }
@@ -305,16 +290,15 @@ impl Region {
     }
 
     /// Returns the wait for the next piece; `None` if it can be handed over at once.
-    fn begin(&mut self) -> Result<Option<Waiting>, Refusal> {
+    fn begin(&mut self) -> Result<Option<NextBytes>, Refusal> {
         if let Some(stream) = self.stream() {
             return Ok(Some(Box::pin(async move { stream.next().await.map(Some) })));
         }
         let (content, start) = (self.content.clone(), self.next);
         let is_sent_by_the_kernel = self.queue().is_some();
-        let length = self.length(match &self.identity {
-            _ if is_sent_by_the_kernel => REGION_BYTES_MAX,
-            Some(identity) => identity.read_bytes,
-            None => READ_BYTES,
+        let length = self.length(match is_sent_by_the_kernel {
+            true => REGION_BYTES_MAX,
+            false => self.identity.read_bytes,
         });
         // A file that was changed while it is sent must not go out as half the one and half the other.
         if (length as u64) < self.end - self.start {
@@ -339,27 +323,22 @@ impl Region {
     /// The bytes from here on as a store sends them, if it is one that does.
     fn stream(&mut self) -> Option<Stream> {
         if self.stream.is_none() {
-            let at_once = self
-                .identity
-                .as_ref()
-                .map_or(READ_BYTES, |identity| identity.read_bytes);
-            let first = at_once * STORE_READS;
+            let first = self.identity.read_bytes * STORE_READS;
             self.stream = self.content.stream(self.next, self.end, first);
         }
         self.stream.clone()
     }
 
     /// The queue of a connection that can send this file itself, and the file.
-    fn queue(&self) -> Option<(&Regions, &Arc<File>, &Arc<DownloadIdentity>)> {
-        let (regions, identity) = (self.regions.as_ref()?, self.identity.as_ref()?);
-        Some((regions, self.content.file()?, identity))
+    fn queue(&self) -> Option<(&Regions, &Arc<File>)> {
+        self.regions.as_ref().zip(self.content.file())
     }
 
     fn hand_over(&self) -> BodyPiece {
         let length = self.length(REGION_BYTES_MAX);
         match self.queue() {
-            Some((regions, file, identity)) => {
-                let owner = Arc::clone(identity) as Arc<dyn Owner>;
+            Some((regions, file)) => {
+                let owner = Arc::clone(&self.identity) as Arc<dyn Owner>;
                 regions.hand_over(Arc::clone(file), self.next, length, owner)
             }
             // Only what has a queue is ever handed over. An empty piece sends nothing, and is passed over.
@@ -369,7 +348,8 @@ impl Region {
 
     /// Returns the number of bytes that go into the next piece, at most `max`.
     fn length(&self, max: usize) -> usize {
-        let granted = self.throttle.as_ref().map(|throttle| throttle.granted());
+        let throttle = self.throttle.as_ref();
+        let granted = throttle.map(|throttle| throttle.pace.granted());
         let left = (self.end - self.next).min(granted.unwrap_or(u64::MAX));
         usize::try_from(left).map_or(max, |left| left.min(max))
     }

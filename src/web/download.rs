@@ -23,7 +23,7 @@ use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode, Version};
 
-use super::body::{Body, DownloadIdentity};
+use super::body::{Body, DownloadIdentity, RegionOptions};
 use super::context::RequestContext;
 use super::dialects::aitronos;
 use super::digest::REPR_DIGEST;
@@ -81,25 +81,22 @@ pub(super) async fn answer(
         Some((left, url)) => (left, Some(url)),
         None => (gateway.open_verified(verified).await?, None),
     };
-    let is_read = opened.content.bytes().is_none();
+    let is_in_memory = opened.content.bytes().is_some();
     let (file, expires) = (Arc::clone(&opened.file), opened.expires);
+    let trace_id = context.trace.trace_id;
     // HTTP/2 frames its bytes, so the kernel cannot send them.
     let is_http1 = request.version <= Version::HTTP_11;
-    let regions = regions.filter(|_| is_http1);
-    // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
-    let takes_block =
-        regions.is_some() && request.method == Method::GET && !context.body.is_unread();
+    let options = RegionOptions {
+        identity: DownloadIdentity::new(request.version, trace_id, link_id),
+        regions: regions.filter(|_| is_http1),
+        admitted: admitted.as_ref(),
+    };
     // 6 to 9.
-    let (mut response, is_whole_file) = respond(context, opened, url, takes_block)?;
+    let (mut response, is_whole_file) = respond(context, opened, url, &options)?;
     let handover = context.settings().handover.as_ref();
     let is_handed_over = response.status() == StatusCode::FOUND
         || handover.is_some_and(|handover| handover.is_in(response.headers()));
-    let trace_id = context.trace.trace_id;
-    if is_read {
-        let identity = Arc::new(DownloadIdentity::new(request.version, trace_id, link_id));
-        let body = response.body_mut();
-        body.send_for(&identity, regions, admitted.as_ref());
-    } else if let Some(pace) = admitted.as_ref().and_then(Admitted::pace) {
+    if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
         response.body_mut().throttle(pace);
     }
     // 10.
@@ -127,7 +124,7 @@ fn preflight(context: &RequestContext<'_>) -> Response<Body> {
 }
 
 /// Responds with an opened file, or with the part of it that the headers ask for; where the store itself gives
-/// the bytes at a URL, with that. `takes_block`: the connection can add a header block to a head.
+/// the bytes at a URL, with that.
 ///
 /// Returns true beside the response if its body is the whole file: all of it, or one range that is all of it. Several
 /// ranges never are, since those that touch are joined to one.
@@ -135,7 +132,7 @@ fn respond(
     context: &mut RequestContext<'_>,
     opened: Download,
     url_of_store: Option<HeaderValue>,
-    takes_block: bool,
+    options: &RegionOptions<'_>,
 ) -> Result<(Response<Body>, bool), Problem> {
     let (method, headers) = (&context.request.method, &context.request.headers);
     let (settings, size) = (context.settings(), opened.file.size);
@@ -182,7 +179,13 @@ fn respond(
     // A head with nothing behind it is not one that a block can be added to, and several parts have a type
     // of their own.
     let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
-    let takes_block = takes_block && handed_over.is_none() && is_one_part && size > 0;
+    // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
+    let takes_block = options.regions.is_some()
+        && method == Method::GET
+        && !context.body.is_unread()
+        && handed_over.is_none()
+        && is_one_part
+        && size > 0;
     let digest = head.digest_asked_for(headers);
     if takes_block && digest.is_none() {
         context.header_block = head.header_block(lives);
@@ -202,7 +205,7 @@ fn respond(
         }
         _ => {
             let boundary = context.trace.trace_id.as_str();
-            send(&mut response, selection, opened, boundary)?;
+            send(&mut response, selection, opened, boundary, options)?;
         }
     }
     Ok((response, is_whole_file))
@@ -214,6 +217,7 @@ fn send(
     selection: Selection,
     opened: Download,
     boundary: &str,
+    options: &RegionOptions<'_>,
 ) -> Result<(), Problem> {
     let size = opened.file.size;
     let body = match selection {
@@ -222,13 +226,13 @@ fn send(
                 // hyper leaves a length of 0 out of its answer to HEAD.
                 set(response, CONTENT_LENGTH, "0");
             }
-            Body::region(opened.content, 0, size)
+            Body::region(opened.content, 0, size, options)
         }
         Selection::Unsatisfiable => return Err(Problem::RangeNotSatisfiable { size }),
         Selection::Part(range) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
             set(response, CONTENT_RANGE, &content_range(&range, size));
-            Body::region(opened.content, range.start, range.end)
+            Body::region(opened.content, range.start, range.end, options)
         }
         Selection::Parts(ranges) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -237,7 +241,7 @@ fn send(
                 CONTENT_TYPE,
                 &format!("multipart/byteranges; boundary={boundary}"),
             );
-            parts(&ranges, &opened, boundary)
+            parts(&ranges, &opened, boundary, options)
         }
     };
     *response.body_mut() = body;
@@ -246,17 +250,21 @@ fn send(
 
 /// Several parts as `multipart/byteranges` (RFC 9110, §14.6). The boundary is drawn anew for every
 /// answer, so no file can hold it on purpose.
-fn parts(ranges: &[Range<u64>], opened: &Download, boundary: &str) -> Body {
+fn parts(
+    ranges: &[Range<u64>],
+    opened: &Download,
+    boundary: &str,
+    options: &RegionOptions<'_>,
+) -> Body {
     let mut bodies = VecDeque::new();
     for range in ranges {
-        let (kind, place) = (
-            opened.content_type(),
-            content_range(range, opened.file.size),
-        );
+        let kind = opened.content_type();
+        let place = content_range(range, opened.file.size);
         let head =
             format!("\r\n--{boundary}\r\nContent-Type: {kind}\r\nContent-Range: {place}\r\n\r\n");
         bodies.push_back(Body::Full(Bytes::from(head)));
-        bodies.push_back(Body::region(opened.content.clone(), range.start, range.end));
+        let content = opened.content.clone();
+        bodies.push_back(Body::region(content, range.start, range.end, options));
     }
     bodies.push_back(Body::Full(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
     Body::Sequence(bodies)

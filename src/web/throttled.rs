@@ -12,13 +12,13 @@ use crate::gateway::limits::Pace;
 
 /// A throttle of one body: its pace, and the wait for the next piece.
 pub(super) struct Throttle {
-    pace: Pace,
-    waiting: Option<Waiting>,
+    pub(super) pace: Pace,
+    waiting: Option<TurnWait>,
 }
 
 /// A wait for a turn, in parts: at the end of each the connection is looked at, since one that waits neither reads
 /// nor writes, and would not learn that the client is gone.
-struct Waiting {
+struct TurnWait {
     turn: Instant,
     next_look: Pin<Box<Sleep>>,
 }
@@ -32,7 +32,7 @@ pub struct ThrottledBytes {
 /// The longest time between two looks at a connection that waits for its turn.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-impl Waiting {
+impl TurnWait {
     /// The wait that is left until this turn, if any is.
     fn until(turn: Instant) -> Option<Self> {
         let left = turn.saturating_duration_since(Instant::now());
@@ -55,23 +55,13 @@ impl Throttle {
     pub(super) fn poll_grant(&mut self, context: &mut Context<'_>, left: u64) -> Poll<()> {
         if self.pace.granted() == 0 {
             let wait = self.pace.grant(left);
-            self.waiting = Waiting::until(Instant::now() + wait);
+            self.waiting = TurnWait::until(Instant::now() + wait);
         }
         while let Some(waiting) = &mut self.waiting {
             ready!(waiting.next_look.as_mut().poll(context));
-            self.waiting = Waiting::until(waiting.turn);
+            self.waiting = TurnWait::until(waiting.turn);
         }
         Poll::Ready(())
-    }
-
-    /// Returns the number of bytes that may go out now.
-    pub(super) const fn granted(&self) -> u64 {
-        self.pace.granted()
-    }
-
-    /// So much of it goes out.
-    pub(super) const fn spend(&mut self, bytes: u64) {
-        self.pace.spend(bytes);
     }
 }
 
@@ -92,9 +82,10 @@ impl ThrottledBytes {
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         let left = self.left();
         ready!(self.throttle.poll_grant(context, left));
-        let length = usize::try_from(self.throttle.granted()).unwrap_or(usize::MAX);
+        let pace = &mut self.throttle.pace;
+        let length = usize::try_from(pace.granted()).unwrap_or(usize::MAX);
         let piece = self.bytes.split_to(length.min(self.bytes.len()));
-        self.throttle.spend(piece.len() as u64);
+        pace.spend(piece.len() as u64);
         Poll::Ready(piece)
     }
 }
