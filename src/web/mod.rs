@@ -210,17 +210,9 @@ impl Web {
         };
         // 6.
         if context.is_about_a_link() && !origins_are_said {
-            let Settings {
-                origins,
-                allows_credentials,
-                ..
-            } = &shared.settings;
-            cors::decorate(
-                origins,
-                *allows_credentials,
-                &request.headers,
-                &mut response,
-            );
+            let settings = &shared.settings;
+            let (origins, credentials) = (&settings.origins, settings.allows_credentials);
+            cors::decorate(origins, credentials, &request.headers, &mut response);
         }
         if arrival.is_tls
             && let Some(policy) = &shared.settings.strict_transport

@@ -90,29 +90,16 @@ fn parameter(text: &str) -> Result<(&str, String, &str), UnreadableHead> {
 /// A quoted text without its opening quote, and what follows the closing one.
 fn quoted_text(text: &str) -> Result<(String, &str), UnreadableHead> {
     let mut value = String::new();
-    let mut rest = text;
-    loop {
-        let stop = rest
-            .find(['"', '\\'])
-            .ok_or(UnreadableHead("a quote is not closed"))?;
-        let (plain, tail) = rest.split_at(stop);
-        value.push_str(plain);
-        let escaped = ["\\\"", "\\\\"]
-            .iter()
-            .find_map(|pair| tail.strip_prefix(pair).map(|rest| (pair, rest)));
-        if let Some((pair, after)) = escaped {
-            value.extend(pair.chars().skip(1));
-            rest = after;
-        } else if let Some(after) = tail.strip_prefix('\\') {
-            value.push('\\');
-            rest = after;
-        } else {
-            return Ok((
-                unescape_form(&value),
-                tail.strip_prefix('"').unwrap_or_default(),
-            ));
+    let mut rest = text.chars();
+    while let Some(next) = rest.next() {
+        let is_escape = next == '\\' && rest.as_str().starts_with(['"', '\\']);
+        match next {
+            '"' => return Ok((unescape_form(&value), rest.as_str())),
+            _ if is_escape => value.extend(rest.next()),
+            plain => value.push(plain),
         }
     }
+    Err(UnreadableHead("a quote is not closed"))
 }
 
 fn unescape_form(text: &str) -> String {
