@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hallpass::gateway::clock::SystemClock;
-use hallpass::gateway::limits::{Limits, Rule, Settings};
+use hallpass::gateway::limits::{Limits, RateLimits, Rule};
 use hallpass::model::condition::{EntityTags, Preconditions, Validators, http_date};
 use hallpass::model::disposition::Disposition;
 use hallpass::model::id::{FileId, OrganizationId};
@@ -392,18 +392,18 @@ fn limits(c: &mut Criterion) {
         downloads: 100,
         bytes_per_second: 1 << 40,
     };
-    let all = Settings {
+    let all = RateLimits {
         api_key: rule,
         address: rule,
         link: rule,
         organization: rule,
     };
-    let refusing = Settings {
+    let refusing = RateLimits {
         address: Rule {
             requests_per_minute: 1,
             ..Rule::NONE
         },
-        ..Settings::default()
+        ..RateLimits::default()
     };
     let (keyring, revocations) = (keyring(), Revocations::default());
     let link = keyring.mint(&grant(Claims::none()), 0, 0).url("");
@@ -424,7 +424,7 @@ fn limits(c: &mut Criterion) {
     let client = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)));
     let mut group = c.benchmark_group("limits");
     for (what, settings) in [
-        ("off", Settings::default()),
+        ("off", RateLimits::default()),
         ("all on", all),
         ("refused", refusing),
     ] {

@@ -6,7 +6,7 @@ use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
 use super::{Config, Listen, STORE_BYTES_MAX, STORE_PARTS_MAX, Server};
 use crate::web::cors::Origins;
-use crate::web::handover::HandoverMode;
+use crate::web::offload::OffloadMode;
 
 impl Sources {
     /// Notes every contradiction. A pair of which one was refused is not judged: its default stands in
@@ -90,7 +90,7 @@ impl Sources {
         let rule = "must be set together with blobs.access_key_id";
         self.refuse_pair(secret, id, has == [false, true], rule);
         let is_store = blobs.url.is_some();
-        let redirects = config.handover.mode == HandoverMode::Redirect;
+        let redirects = config.handover.mode == OffloadMode::Redirect;
         let rule = "must not be redirect where no store keeps the bytes: set blobs.url";
         self.refuse_pair("handover.mode", "blobs.url", redirects && !is_store, rule);
         let both = is_store && !blobs.in_place_roots.is_empty();

@@ -32,7 +32,7 @@ use crate::catalog::postgres::Address;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 use crate::web::dialects::qoder::generation::{ContentStatus, Generation, GenerationServed};
-use crate::web::handover::HandoverMode;
+use crate::web::offload::OffloadMode;
 use crate::web::original_link::VerifyHeader;
 use crate::web::strict_transport::StrictTransport;
 
@@ -319,7 +319,7 @@ settings! {
     handover: Handover {
         /// The sender: Hallpass, a proxy that is told the file's path, or the store that clients are redirected to:
         /// `stream`, `x-accel-redirect`, `x-sendfile`, `redirect`.
-        mode: HandoverMode = "stream", word(&HandoverMode::WORDS);
+        mode: OffloadMode = "stream", word(&OffloadMode::WORDS);
         /// The prefix of a file's path below the data directory when a proxy sends it. Not set: `/hallpass-internal`
         /// for `x-accel-redirect`, the data directory for `x-sendfile`.
         prefix: Option<String> = "", optional(prefix);

@@ -5,7 +5,7 @@
 //! has found, by another. So a change that comes while a row is being read can never be lost: the row is
 //! old as soon as it is kept. What is not there is never kept.
 //!
-//! Of many who ask at once for a row that is not there, one asks the catalogue (`flights`); of many who open a
+//! Of many who ask at once for a row that is not there, one asks the catalogue (`single_flight`); of many who open a
 //! file that is not, or is to be looked at again, one asks the blob store.
 //!
 //! Each cache is bounded, and what was used least makes room. They are `quick_cache`'s: many small locks
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use quick_cache::sync::{Cache as Bounded, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
-use self::flights::Flights;
+use self::single_flight::SingleFlight;
 use super::download::OpenFile;
 use super::observe::{CacheState, ShardedCounter};
 use super::revocations::RowsAt;
@@ -28,14 +28,14 @@ use crate::model::file::FileRecord;
 use crate::model::id::{AppId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
 
-mod flights;
+mod single_flight;
 
 /// The bytes that a row costs besides its texts: its fields, its key, and its place in a cache.
 const ROW_BYTES: u64 = 1_024;
 
 /// The memory budgets of the caches. A budget of 0 keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct CacheLimits {
     /// `cache.rows_bytes`: of rows of files; and as much again at most of API keys, apps and spaces.
     pub rows_bytes: u64,
     /// `cache.open_files`: files that stay open.
@@ -55,21 +55,21 @@ pub(super) struct Cache {
     pub(super) open: BoundedCache<FileAddress, Arc<OpenFile>>,
     small: BoundedCache<FileAddress, Arc<OpenFile>>,
     /// Open files that are being looked at, and whether they were found whole.
-    pub(super) checks: Flights<FileAddress, bool>,
+    pub(super) checks: SingleFlight<FileAddress, bool>,
     small_file_max: u64,
 }
 
 /// A bounded number of values, each true between two changes of rows. Without a bound there are none.
 pub(super) struct BoundedCache<K: Eq + Hash, V> {
-    bounded: Option<Bounded<K, Entry<V>, Weights>>,
+    bounded: Option<Bounded<K, CacheEntry<V>, Weights>>,
     /// The reads of values that are not in it. Each puts its value there before it answers.
-    pub(super) flights: Flights<K, V>,
+    pub(super) flights: SingleFlight<K, V>,
     hits: ShardedCounter,
     misses: ShardedCounter,
 }
 
 #[derive(Clone)]
-struct Entry<V> {
+struct CacheEntry<V> {
     value: V,
     at: RowsAt,
     weight: u64,
@@ -78,8 +78,8 @@ struct Entry<V> {
 #[derive(Clone)]
 struct Weights;
 
-impl<K, V> Weighter<K, Entry<V>> for Weights {
-    fn weight(&self, _: &K, entry: &Entry<V>) -> u64 {
+impl<K, V> Weighter<K, CacheEntry<V>> for Weights {
+    fn weight(&self, _: &K, entry: &CacheEntry<V>) -> u64 {
         entry.weight
     }
 }
@@ -92,7 +92,7 @@ pub(super) struct SpaceAddress {
 }
 
 impl Cache {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &CacheLimits) -> Self {
         let beside = limits.rows_bytes / 3;
         Self {
             files: BoundedCache::new(limits.rows_bytes, ROW_BYTES),
@@ -101,7 +101,7 @@ impl Cache {
             spaces: BoundedCache::new(beside, ROW_BYTES),
             open: BoundedCache::new(limits.open_files, 1),
             small: BoundedCache::new(limits.small_files_bytes, ROW_BYTES),
-            checks: Flights::default(),
+            checks: SingleFlight::default(),
             small_file_max: limits.small_file_max,
         }
     }
@@ -179,7 +179,7 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         };
         Self {
             bounded: options.map(bounded),
-            flights: Flights::default(),
+            flights: SingleFlight::default(),
             hits: ShardedCounter::default(),
             misses: ShardedCounter::default(),
         }
@@ -213,7 +213,7 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
     /// Keeps a value that was read no earlier than `at`, if that is known.
     pub(super) fn keep(&self, key: K, value: V, at: Option<RowsAt>, weight: u64) {
         if let (Some(cache), Some(at)) = (&self.bounded, at) {
-            cache.insert(key, Entry { value, at, weight });
+            cache.insert(key, CacheEntry { value, at, weight });
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Gateway;
 use super::pieces;
-use super::progress::Progress;
+use super::progress::PassProgress;
 use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::quota::Usage;
@@ -85,7 +85,7 @@ impl Gateway {
         &self,
         mend: bool,
         at_once: usize,
-        progress: &Arc<Progress>,
+        progress: &Arc<PassProgress>,
         mut report: impl FnMut(Finding),
     ) -> Result<(), Refusal> {
         let mut checks = JoinSet::new();
@@ -211,7 +211,11 @@ pub(super) fn expect_whole(file: &FileRecord) -> Result<(), Refusal> {
 }
 
 /// Reads a file's bytes to their end, and says what is the matter with them.
-async fn check(blobs: Arc<dyn BlobStore>, file: FileRecord, progress: Arc<Progress>) -> Checked {
+async fn check(
+    blobs: Arc<dyn BlobStore>,
+    file: FileRecord,
+    progress: Arc<PassProgress>,
+) -> Checked {
     let (complaint, moved) = match digest(blobs.as_ref(), &file, &progress).await {
         Ok((sha256, _)) if sha256 != file.sha256 => {
             let (is, was) = (sha256.to_hex(), file.sha256.to_hex());
@@ -247,7 +251,7 @@ fn whole(file: &FileRecord, moved: Option<&InPlace>) -> Option<Complaint> {
 async fn digest(
     blobs: &dyn BlobStore,
     file: &FileRecord,
-    progress: &Progress,
+    progress: &PassProgress,
 ) -> Result<(Sha256Digest, Option<InPlace>), BlobError> {
     let (blob, moved) = pieces::open_to_hash(blobs, file).await?;
     let sha256 = pieces::digest(blob, |bytes| progress.add_bytes(bytes)).await?;
@@ -307,7 +311,7 @@ mod tests {
         (catalog, gateway)
     }
 
-    async fn findings(gateway: &Gateway, at_once: usize) -> (Vec<Finding>, Arc<Progress>) {
+    async fn findings(gateway: &Gateway, at_once: usize) -> (Vec<Finding>, Arc<PassProgress>) {
         let progress = Arc::default();
         let mut found = Vec::new();
         let report = |finding| found.push(finding);

@@ -16,7 +16,7 @@
 use std::sync::Arc;
 
 use super::clock::Clock;
-use super::progress::Progress;
+use super::progress::PassProgress;
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::transfer::{CopyNote, Kind, Row, Totals};
 use crate::catalog::{Catalog, CatalogError};
@@ -190,7 +190,7 @@ impl End {
 pub async fn migrate(
     ends: &Ends,
     clock: &dyn Clock,
-    progress: &Arc<Progress>,
+    progress: &Arc<PassProgress>,
     mut tell: impl FnMut(Told<'_>),
 ) -> Result<MigrationOutcome, MigrateError> {
     let mut ends = ends.clone();

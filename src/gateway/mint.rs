@@ -65,7 +65,7 @@ pub struct MintOptions {
     pub expiry_window: Option<u64>,
     /// Unix seconds from which on the link opens.
     pub not_before: Option<u64>,
-    /// Shown or saved; else the style's own.
+    /// Shown or saved; else the dialect's own.
     pub disposition: Option<Disposition>,
     /// The name to show or save under; else the file's own.
     pub filename: Option<FileName>,

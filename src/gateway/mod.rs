@@ -58,7 +58,7 @@ pub mod upload;
 
 /// The gateway's own settings, checked.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct GatewaySettings {
     /// The beginning of every minted URL, without a trailing slash.
     pub public_base_url: String,
     /// `links.lifetime`, seconds.
@@ -76,13 +76,13 @@ pub struct Settings {
     /// `uploads.size_max`, bytes.
     pub upload_size_max: u64,
     /// `limits.…` of keys, addresses, links and organizations.
-    pub limits: limits::Settings,
+    pub limits: limits::RateLimits,
     /// `limits.organization_files` and `limits.organization_bytes`.
     pub quota: Quota,
     /// `files.recycle_days`.
     pub recycle_days: u64,
     /// `cache.…`: what is kept in memory.
-    pub cache: cache::Limits,
+    pub cache: cache::CacheLimits,
 }
 
 /// All the rules over one catalogue, one blob store and one keyring.
@@ -106,7 +106,7 @@ pub struct Gateway {
     looking_at_blobs: Arc<tokio::sync::Mutex<Option<Duration>>>,
     /// Keeps ids that are drawn in one millisecond in order.
     file_ids: Mutex<ContextV7>,
-    settings: Settings,
+    settings: GatewaySettings,
 }
 
 impl Gateway {
@@ -116,7 +116,7 @@ impl Gateway {
         blobs: Arc<dyn BlobStore>,
         clock: Arc<dyn Clock>,
         keyring: Keyring,
-        settings: Settings,
+        settings: GatewaySettings,
     ) -> Self {
         Self {
             catalog,
@@ -163,7 +163,7 @@ impl Gateway {
     }
 
     /// The gateway's settings.
-    pub const fn settings(&self) -> &Settings {
+    pub const fn settings(&self) -> &GatewaySettings {
         &self.settings
     }
 

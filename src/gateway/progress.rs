@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The progress of a pass, which others may look at while it goes on.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct PassProgress {
     rows: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
 }
 
-impl Progress {
+impl PassProgress {
     /// Rows that were looked at.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)

@@ -1,4 +1,4 @@
-//! Every reason why the gateway says no, in its own words. There is no HTTP in here: each API style
+//! Every reason why the gateway says no, in its own words. There is no HTTP in here: each API dialect
 //! maps these to its envelope in one function of its own.
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::sign::verify::Rejection;
 pub use crate::catalog::{FOLDER, SPACE};
 
 /// The reason why the gateway did not do as asked. `Display` is for the log and the command line; what a client may
-/// see is each style's own decision.
+/// see is each dialect's own decision.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// The link opens nothing. A client is never told why.

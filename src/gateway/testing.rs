@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::cache::Limits;
+use super::cache::CacheLimits;
 use super::clock::ManualClock;
-use super::{Gateway, Settings};
+use super::{Gateway, GatewaySettings};
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
@@ -18,7 +18,7 @@ pub(crate) mod stubborn;
 pub(crate) const NOW: u64 = 1_779_118_492;
 
 /// Room for what a test has.
-pub(crate) const CACHE: Limits = Limits {
+pub(crate) const CACHE: CacheLimits = CacheLimits {
     rows_bytes: 1 << 20,
     open_files: 64,
     small_files_bytes: 1 << 20,
@@ -51,9 +51,9 @@ pub(crate) fn gateway(catalog: Arc<dyn Catalog>, blobs: Arc<dyn BlobStore>) -> G
 pub(crate) fn gateway_with(
     catalog: Arc<dyn Catalog>,
     blobs: Arc<dyn BlobStore>,
-    cache: Limits,
+    cache: CacheLimits,
 ) -> Gateway {
-    let settings = Settings {
+    let settings = GatewaySettings {
         public_base_url: "http://localhost".into(),
         lifetime: 3_600,
         lifetime_max: 604_800,
@@ -62,7 +62,7 @@ pub(crate) fn gateway_with(
         name_in_url: false,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
-        limits: super::limits::Settings::default(),
+        limits: super::limits::RateLimits::default(),
         quota: Quota::NONE,
         recycle_days: 0,
         cache,

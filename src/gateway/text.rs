@@ -33,7 +33,7 @@ const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 const REFUSED_IN_A_ROW_MAX: u32 = 3;
 
 /// A pass over the files of which nobody knows whether they are text.
-struct Pass {
+struct TextPass {
     /// The findings that were written.
     written: u64,
     /// Findings that are yet to be written.
@@ -53,7 +53,7 @@ enum Judged {
     Refused(BlobError),
 }
 
-impl Pass {
+impl TextPass {
     fn begin(now: Duration) -> Self {
         Self {
             written: 0,
@@ -92,13 +92,13 @@ impl Gateway {
     /// The refusal of the catalogue, or of the store where it gives several files in a row to nobody. The
     /// findings before it are kept if the catalogue takes them.
     pub async fn detect_text(&self) -> Result<u64, Refusal> {
-        let mut pass = Pass::begin(self.clock.elapsed());
+        let mut pass = TextPass::begin(self.clock.elapsed());
         let outcome = self.judge_texts(&mut pass).await;
         let rest = self.write_texts(&mut pass).await;
         outcome.and(rest).map(|()| pass.written)
     }
 
-    async fn judge_texts(&self, pass: &mut Pass) -> Result<(), Refusal> {
+    async fn judge_texts(&self, pass: &mut TextPass) -> Result<(), Refusal> {
         let mut refused_in_a_row = 0;
         let mut last = None;
         loop {
@@ -137,16 +137,16 @@ impl Gateway {
     }
 
     /// Writes the findings that are yet to be written.
-    async fn write_texts(&self, pass: &mut Pass) -> Result<(), Refusal> {
+    async fn write_texts(&self, pass: &mut TextPass) -> Result<(), Refusal> {
         if pass.texts.is_empty() {
             return Ok(());
         }
         let change = self.changing(self.catalog.set_text(&pass.texts));
         self.ask(change).await?;
         let written = pass.written + pass.texts.len() as u64;
-        *pass = Pass {
+        *pass = TextPass {
             written,
-            ..Pass::begin(self.clock.elapsed())
+            ..TextPass::begin(self.clock.elapsed())
         };
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Gateway {
     ///
     /// # Errors
     /// The refusal of the catalogue.
-    async fn judge_text(&self, file: &FileRecord, pass: &mut Pass) -> Result<Judged, Refusal> {
+    async fn judge_text(&self, file: &FileRecord, pass: &mut TextPass) -> Result<Judged, Refusal> {
         match self.is_text(file, pass).await {
             Ok(is_text) => Ok(Judged::Text(is_text)),
             Err(BlobError::Moved { found }) => self.judge_moved(file, &found, pass).await,
@@ -172,7 +172,7 @@ impl Gateway {
         &self,
         file: &FileRecord,
         found: &InPlace,
-        pass: &mut Pass,
+        pass: &mut TextPass,
     ) -> Result<Judged, Refusal> {
         let is_remembered = self.is_reread(file, found);
         let Ok(reread) = self.reread(file, found, None).await else {
@@ -189,7 +189,7 @@ impl Gateway {
     }
 
     /// Returns whether all of a file's bytes are UTF-8 text.
-    async fn is_text(&self, file: &FileRecord, pass: &mut Pass) -> Result<bool, BlobError> {
+    async fn is_text(&self, file: &FileRecord, pass: &mut TextPass) -> Result<bool, BlobError> {
         let blob = self.blobs.open(&file.location, file.size).await?;
         let (mut pieces, mut detector) = (Pieces::of(blob), TextDetector::default());
         while detector.may_be_utf8()
@@ -243,10 +243,10 @@ mod tests {
             is_text: true,
         };
         let start = Duration::from_secs(5);
-        let pass = |count, read| Pass {
+        let pass = |count, read| TextPass {
             texts: vec![text.clone(); count],
             read,
-            ..Pass::begin(start)
+            ..TextPass::begin(start)
         };
         let late = start + UNWRITTEN_FOR;
         assert!(!pass(0, UNWRITTEN_BYTES_MAX).is_due(late));
@@ -280,7 +280,7 @@ mod tests {
         catalog.add_file(&row).await.unwrap();
         let gateway = gateway(Arc::clone(&catalog) as _, Arc::new(disk));
         for read in [4, 0] {
-            let mut pass = Pass::begin(Duration::ZERO);
+            let mut pass = TextPass::begin(Duration::ZERO);
             let judged = gateway.judge_text(&row, &mut pass).await.unwrap();
             assert!(matches!(judged, Judged::Text(true)));
             assert_eq!(pass.read, read);

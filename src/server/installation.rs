@@ -23,10 +23,10 @@ use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
 use crate::config::Config;
 use crate::config::keyring_file;
-use crate::gateway::cache::Limits;
+use crate::gateway::cache::CacheLimits;
 use crate::gateway::clock::Clock;
 use crate::gateway::limits::{self, Rule};
-use crate::gateway::{Gateway, Settings};
+use crate::gateway::{Gateway, GatewaySettings};
 use crate::sign::keyring::{Keyring, Kid};
 
 use super::setup::{CatalogSetupLock, SetupPolicy};
@@ -91,7 +91,7 @@ impl Installation {
 
     /// The gateway over these parts. Its links begin with `public_base_url`.
     pub fn into_gateway(self, config: &Config, public_base_url: String) -> Gateway {
-        let settings = Settings {
+        let settings = GatewaySettings {
             public_base_url,
             lifetime: config.links.lifetime,
             lifetime_max: config.links.lifetime_max,
@@ -106,7 +106,7 @@ impl Installation {
                 bytes: some(config.limits.organization_bytes),
             },
             recycle_days: config.files.recycle_days,
-            cache: Limits {
+            cache: CacheLimits {
                 rows_bytes: config.cache.rows_bytes,
                 open_files: config.cache.open_files,
                 small_files_bytes: config.cache.small_files_bytes,
@@ -146,9 +146,9 @@ impl Installation {
     }
 }
 
-fn limits(config: &Config) -> limits::Settings {
+fn limits(config: &Config) -> limits::RateLimits {
     let limits = &config.limits;
-    limits::Settings {
+    limits::RateLimits {
         api_key: Rule {
             requests_per_minute: limits.api_key_requests_per_minute,
             ..Rule::NONE

@@ -18,9 +18,9 @@ use crate::gateway::Gateway;
 use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::metrics::{Listener as Kind, Metrics};
 use crate::web::client::TrustedProxies;
-use crate::web::handover::{Handover, HandoverMode};
+use crate::web::offload::{Offload, OffloadMode};
 use crate::web::ops::Ops;
-use crate::web::{self, Web};
+use crate::web::{self, Web, WebSettings};
 
 use background::{reload_certificate, reopen_audit, start_tasks};
 use coarse_clock::Deadlines;
@@ -83,7 +83,7 @@ pub struct HttpServer {
     tls: Option<Arc<Tls>>,
     http2: Http2,
     configuration: Option<ConfigurationCheck>,
-    web_settings: web::Settings,
+    web_settings: WebSettings,
     /// True if connections begin with a PROXY protocol header.
     is_announced: bool,
     limits: ConnectionLimits,
@@ -161,7 +161,7 @@ impl HttpServer {
                 connections_max: count(server.connections_max),
                 per_address_max: count(server.connections_per_address_max),
             },
-            web_settings: web::Settings {
+            web_settings: WebSettings {
                 origins: config.cors.origins.clone(),
                 allows_credentials: config.cors.credentials,
                 admin_hosts: config.server.admin_hosts.clone().into(),
@@ -169,9 +169,9 @@ impl HttpServer {
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: server.trusted_proxies.clone(),
-                handover: handover(config)?,
+                offload: offload(config)?,
                 verify_header: config.verify.header.clone(),
-                redirects: config.handover.mode == HandoverMode::Redirect,
+                redirects: config.handover.mode == OffloadMode::Redirect,
                 koodrive_date_skew: config.koodrive.date_skew_secs,
                 qoder_content_status: config.qoder.content_status,
                 qoder_generation: config.qoder.generation,
@@ -280,7 +280,7 @@ impl HttpServer {
 }
 
 /// Builds the handlers of the public and the private listeners, and all metrics, from zero on.
-fn sides(gateway: &Arc<Gateway>, settings: web::Settings, audit: Option<Audit>) -> (Arc<Web>, Ops) {
+fn sides(gateway: &Arc<Gateway>, settings: WebSettings, audit: Option<Audit>) -> (Arc<Web>, Ops) {
     let metrics = Arc::new(web::recorder::metrics(gateway.clock().now()));
     let ops = Ops {
         hosts: Arc::clone(&settings.admin_hosts),
@@ -405,9 +405,9 @@ fn count(configured: u64) -> usize {
     usize::try_from(configured).unwrap_or(usize::MAX)
 }
 
-fn handover(config: &Config) -> Result<Option<Handover>, StartError> {
+fn offload(config: &Config) -> Result<Option<Offload>, StartError> {
     let data_dir = std::path::absolute(&config.server.data_dir)
         .map_err(|error| StartError::failed("finding the data directory", error))?;
     let Handed { mode, prefix } = &config.handover;
-    Ok(Handover::new(*mode, prefix.as_deref(), &data_dir))
+    Ok(Offload::new(*mode, prefix.as_deref(), &data_dir))
 }

@@ -18,7 +18,7 @@ use super::reply;
 use super::request_body::RequestBody;
 use super::response_head::ResponseHeads;
 use super::route::{Route, RouteMatch};
-use super::settings::Settings;
+use super::settings::WebSettings;
 use super::trace::Trace;
 use crate::gateway::Gateway;
 use crate::gateway::mint::Minted;
@@ -31,7 +31,7 @@ use crate::telemetry::metrics::Route as Kind;
 /// The state that all requests of a gateway share.
 pub(super) struct SharedState {
     pub(super) gateway: Arc<Gateway>,
-    pub(super) settings: Settings,
+    pub(super) settings: WebSettings,
     pub(super) heads: ResponseHeads,
     pub(super) recorder: Arc<RequestRecorder>,
     pub(super) operations: DetachedOperations,
@@ -93,7 +93,7 @@ impl<'a> RequestContext<'a> {
         &self.shared.gateway
     }
 
-    pub(super) const fn settings(&self) -> &'a Settings {
+    pub(super) const fn settings(&self) -> &'a WebSettings {
         &self.shared.settings
     }
 

@@ -10,7 +10,7 @@
 //! 6. the conditions are evaluated (`conditional.rs`; RFC 9110, §13.2.2): 412, 304, or on;
 //! 7. a `Range` is read on GET, and set aside where `If-Range` says that the client has other bytes;
 //! 8. the head is written, the same for HEAD (`response_head.rs`), or one for the proxy that sends the file
-//!    (`handover.rs`);
+//!    (`offload.rs`);
 //! 9. the bytes, one part or several parts of them are the body (`body.rs`), which the kernel sends or which is read
 //!    as the client takes it, perhaps throttled;
 //! 10. the response tracker is told of the download (`response_tracker.rs`).
@@ -31,7 +31,7 @@ use super::file_path::FilePath;
 use super::problem::Problem;
 use super::recorder::TrackedDownload;
 use super::reply::{self, set};
-use super::{conditional, cors, credential, handover, redirect};
+use super::{conditional, cors, credential, offload, redirect};
 use crate::gateway::download::{Download, LinkRequest, names_a_link};
 use crate::gateway::limits::Admitted;
 use crate::model::condition::PreconditionOutcome;
@@ -93,9 +93,9 @@ pub(super) async fn answer(
     };
     // 6 to 9.
     let (mut response, is_whole_file) = respond(context, opened, url, &options)?;
-    let handover = context.settings().handover.as_ref();
+    let offload = context.settings().offload.as_ref();
     let is_handed_over = response.status() == StatusCode::FOUND
-        || handover.is_some_and(|handover| handover.is_in(response.headers()));
+        || offload.is_some_and(|offload| offload.is_in(response.headers()));
     if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
         response.body_mut().throttle(pace);
     }
@@ -169,12 +169,12 @@ fn respond(
     };
     // 8.
     let handed_over = settings
-        .handover
+        .offload
         .as_ref()
-        .filter(|_| handover::is_possible(context.request))
-        .and_then(|handover| {
+        .filter(|_| offload::is_possible(context.request))
+        .and_then(|offload| {
             let path = context.gateway().path_below_data_dir(&opened.file)?;
-            handover.header(&path)
+            offload.header(&path)
         });
     // A head with nothing behind it is not one that a block can be added to, and several parts have a type
     // of their own.

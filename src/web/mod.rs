@@ -45,7 +45,7 @@ use route::Route;
 use tracked::Tracked;
 
 pub use framing::TARGET_BYTES_MAX;
-pub use settings::Settings;
+pub use settings::WebSettings;
 
 mod access_log;
 pub mod body;
@@ -61,9 +61,9 @@ mod download;
 pub mod file_path;
 mod form;
 mod framing;
-pub mod handover;
 mod header;
 pub mod multipart;
+pub mod offload;
 pub mod ops;
 pub mod original_link;
 mod page;
@@ -111,7 +111,7 @@ impl Web {
     /// recorded in `metrics` and, if there is one, in `audit`.
     pub fn new(
         gateway: Arc<Gateway>,
-        settings: Settings,
+        settings: WebSettings,
         metrics: Arc<Metrics>,
         audit: Option<Audit>,
     ) -> Self {

@@ -89,7 +89,7 @@ pub(super) fn whole_number<T: FromStr>(text: &str) -> Option<T> {
 pub struct PageWanted {
     /// From 1.
     pub page: u64,
-    /// 1 to the style's maximum.
+    /// 1 to the dialect's maximum.
     pub limit: u32,
 }
 
@@ -142,7 +142,7 @@ pub fn purpose(text: &str) -> Result<Purpose, FieldFault> {
 pub struct ListWanted {
     /// Files of this purpose only.
     pub purpose: Option<Purpose>,
-    /// At least 1, and never more than the style's maximum.
+    /// At least 1, and never more than the dialect's maximum.
     pub limit: u32,
     /// The cursor that it begins at; the newest file if `None`.
     pub cursor: Option<Cursor>,

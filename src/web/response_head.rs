@@ -13,7 +13,7 @@ use quick_cache::sync::Cache;
 
 use super::cors;
 use super::digest::{self, REPR_DIGEST};
-use super::settings::Settings;
+use super::settings::WebSettings;
 use crate::gateway::download::Download;
 use crate::model::condition::Validators;
 use crate::model::file::FileRecord;
@@ -64,7 +64,7 @@ impl ResponseHeads {
     }
 
     /// The head of an opened file. One whose link says otherwise than the file is made anew.
-    pub(super) fn of(&self, download: &Download, settings: &Settings) -> Arc<ResponseHead> {
+    pub(super) fn of(&self, download: &Download, settings: &WebSettings) -> Arc<ResponseHead> {
         let (file, claims) = (&download.file, &download.claims);
         if claims.content_type().is_some() || claims.content_disposition().is_some() {
             return Arc::new(ResponseHead::new(download, settings));
@@ -80,7 +80,7 @@ impl ResponseHeads {
 }
 
 impl ResponseHead {
-    fn new(download: &Download, settings: &Settings) -> Self {
+    fn new(download: &Download, settings: &WebSettings) -> Self {
         let file = &download.file;
         let validators = Validators {
             etag: format!("\"{}\"", file.sha256.to_hex()),
@@ -186,7 +186,7 @@ fn cache_control(max_age: u64) -> HeaderValue {
 }
 
 /// Adds the headers that keep strangers' bytes from doing harm, and the link from leaking.
-fn protect(headers: &mut HeaderMap, settings: &Settings, download: &Download) {
+fn protect(headers: &mut HeaderMap, settings: &WebSettings, download: &Download) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(

@@ -7,13 +7,13 @@ use hyper::header::HeaderValue;
 use super::client::TrustedProxies;
 use super::cors::Origins;
 use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
-use super::handover::Handover;
+use super::offload::Offload;
 use super::original_link::VerifyHeader;
 use super::strict_transport::StrictTransport;
 
 /// The settings of the public side.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct WebSettings {
     /// `cors.origins`.
     pub origins: Origins,
     /// `cors.credentials`: whether those scripts may send credentials along. `origins` are named then.
@@ -31,7 +31,7 @@ pub struct Settings {
     /// `verify.header`: where a proxy says the URL that `/verify` answers for; without it, no such call is.
     pub verify_header: Option<VerifyHeader>,
     /// The proxy offload that bytes are handed over by; without it they are streamed.
-    pub handover: Option<Handover>,
+    pub offload: Option<Offload>,
     /// True if clients are sent on to the store that keeps the bytes, where it is one that serves them.
     pub redirects: bool,
     /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.

@@ -10,7 +10,7 @@ use hallpass::blob::disk::{Disk, Readers};
 use hallpass::catalog::quota::Quota;
 use hallpass::catalog::sqlite::Sqlite;
 use hallpass::gateway::clock::ManualClock;
-use hallpass::gateway::{Gateway, Settings, cache::Limits, limits};
+use hallpass::gateway::{Gateway, GatewaySettings, cache::CacheLimits, limits};
 use hallpass::model::count::Counts;
 use hallpass::model::digest::Sha256Digest;
 use hallpass::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -24,7 +24,7 @@ use hallpass::telemetry::metrics::{Metrics, Outcome, Route};
 use super::{NOW, at, keyring};
 
 async fn gateway(directory: &Path) -> Gateway {
-    let settings = Settings {
+    let settings = GatewaySettings {
         public_base_url: "http://localhost".into(),
         lifetime: 3_600,
         lifetime_max: 604_800,
@@ -34,13 +34,13 @@ async fn gateway(directory: &Path) -> Gateway {
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
         recycle_days: 0,
-        cache: Limits {
+        cache: CacheLimits {
             rows_bytes: 0,
             open_files: 0,
             small_files_bytes: 0,
             small_file_max: 0,
         },
-        limits: limits::Settings::default(),
+        limits: limits::RateLimits::default(),
         quota: Quota::default(),
     };
     let blobs = Disk::open(directory, &[], Readers::Owner).unwrap();

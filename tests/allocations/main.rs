@@ -11,7 +11,7 @@ use std::sync::Arc;
 use allocation_counter::measure;
 
 use hallpass::gateway::clock::SystemClock;
-use hallpass::gateway::limits::{Limits, Rule, Settings};
+use hallpass::gateway::limits::{Limits, RateLimits, Rule};
 use hallpass::model::id::{ApiKeyId, FileId, OrganizationId};
 use hallpass::model::revocation::{LinkId, Revocations};
 use hallpass::model::time::UnixSeconds;
@@ -131,7 +131,7 @@ fn whoever_is_known_is_limited_without_allocating() {
         downloads: 2,
         bytes_per_second: 1 << 30,
     };
-    let settings = Settings {
+    let settings = RateLimits {
         api_key: rule,
         address: rule,
         link: rule,

@@ -7,7 +7,7 @@ use hallpass::config::{Config, KEYS, Listen, LogFormat, Origin};
 
 use hallpass::telemetry::Level;
 use hallpass::web::cors::Origins;
-use hallpass::web::handover::HandoverMode;
+use hallpass::web::offload::OffloadMode;
 
 use super::{Given, setting, values, variable_of};
 
@@ -249,7 +249,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.blobs.access_key_id, None);
     assert_eq!(config.blobs.secret_access_key_file, None);
     assert_eq!(config.blobs.memory_max, 512 << 20);
-    assert_eq!(config.handover.mode, HandoverMode::Stream);
+    assert_eq!(config.handover.mode, OffloadMode::Stream);
     assert!(config.handover.prefix.is_none());
     assert!(config.verify.header.is_none());
     assert!(config.audit.file.is_none());

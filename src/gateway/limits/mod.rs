@@ -48,7 +48,7 @@ use crate::model::revocation::LinkId;
 use crate::sign::verify::Verified;
 
 use gcra::Rate;
-use table::{Entry, SECOND, Table};
+use table::{Entry, LimitTable, SECOND};
 
 mod gcra;
 mod table;
@@ -91,7 +91,7 @@ impl Rule {
 
 /// `limits.…`, but for the quotas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct RateLimits {
     /// Of an API key; it has no downloads.
     pub api_key: Rule,
     /// Of a client's address.
@@ -105,10 +105,10 @@ pub struct Settings {
 /// Everybody who is limited, and what they have had.
 pub struct Limits {
     clock: Arc<dyn Clock>,
-    keys: Option<Table<ApiKeyId>>,
-    addresses: Option<Table<u128>>,
-    links: Option<Table<LinkId>>,
-    organizations: Option<Table<Arc<str>>>,
+    keys: Option<LimitTable<ApiKeyId>>,
+    addresses: Option<LimitTable<u128>>,
+    links: Option<LimitTable<LinkId>>,
+    organizations: Option<LimitTable<Arc<str>>>,
 }
 
 /// A download that was let in. Dropping it gives its places back.
@@ -127,13 +127,13 @@ pub struct Pace {
 
 impl Limits {
     /// Nobody has had anything yet.
-    pub fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(settings: &RateLimits, clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            keys: Table::new(&settings.api_key),
-            addresses: Table::new(&settings.address),
-            links: Table::new(&settings.link),
-            organizations: Table::new(&settings.organization),
+            keys: LimitTable::new(&settings.api_key),
+            addresses: LimitTable::new(&settings.address),
+            links: LimitTable::new(&settings.link),
+            organizations: LimitTable::new(&settings.organization),
         }
     }
 
@@ -228,7 +228,7 @@ impl Limits {
 
     fn admit<K, Q>(
         &self,
-        table: Option<&Table<K>>,
+        table: Option<&LimitTable<K>>,
         key: &Q,
         own: impl FnOnce() -> K,
         what: &'static str,
@@ -237,7 +237,7 @@ impl Limits {
         K: Borrow<Q> + Eq + Hash,
         Q: Eq + Hash + ?Sized,
     {
-        let Some(table) = table.and_then(Table::of_requests) else {
+        let Some(table) = table.and_then(LimitTable::of_requests) else {
             return Ok(());
         };
         let now = self.now();
@@ -347,7 +347,7 @@ impl Drop for Pace {
 
 /// The entry of `key`, if downloads of its kind are limited.
 fn entry<K, Q>(
-    table: Option<&Table<K>>,
+    table: Option<&LimitTable<K>>,
     key: &Q,
     now: u64,
     own: impl FnOnce() -> K,

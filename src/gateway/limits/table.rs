@@ -43,7 +43,7 @@ pub(super) struct Bounds {
 
 /// The entries of one kind of thing. Without a rule there is none.
 #[derive(Debug)]
-pub(super) struct Table<K> {
+pub(super) struct LimitTable<K> {
     shards: Box<[Mutex<Shard<K>>; SHARDS]>,
     hashing: RandomState,
     bounds: Bounds,
@@ -112,7 +112,7 @@ impl Bounds {
     }
 }
 
-impl<K: Eq + Hash> Table<K> {
+impl<K: Eq + Hash> LimitTable<K> {
     /// An empty table, if there is anything to be limited.
     pub(super) fn new(rule: &Rule) -> Option<Self> {
         if *rule == Rule::NONE {

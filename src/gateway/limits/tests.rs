@@ -33,7 +33,7 @@ impl Clock for Hand {
     }
 }
 
-fn limits(settings: &Settings) -> (Arc<Hand>, Limits) {
+fn limits(settings: &RateLimits) -> (Arc<Hand>, Limits) {
     let clock = Arc::<Hand>::default();
     let limits = Limits::new(settings, Arc::clone(&clock) as _);
     (clock, limits)
@@ -104,7 +104,7 @@ const SECOND: u64 = 1_000_000_000;
 
 #[test]
 fn nothing_is_limited_unless_it_is_asked_for() {
-    let (_, limits) = limits(&Settings::default());
+    let (_, limits) = limits(&RateLimits::default());
     for _ in 0..1_000 {
         limits.admit_address(address("192.0.2.1")).unwrap();
         with_link("o", "f", |link| {
@@ -117,9 +117,9 @@ fn nothing_is_limited_unless_it_is_asked_for() {
 
 #[test]
 fn an_address_gets_through_after_the_wait_that_it_is_told() {
-    let (clock, limits) = limits(&Settings {
+    let (clock, limits) = limits(&RateLimits {
         address: requests(6),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let asks = |text| wait(limits.admit_address(address(text)));
     for _ in 0..6 {
@@ -146,9 +146,9 @@ fn an_address_gets_through_after_the_wait_that_it_is_told() {
 
 #[test]
 fn an_ipv6_network_of_64_bits_is_one_address_and_a_mapped_one_is_ipv4() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         address: requests(1),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let asks = |text| wait(limits.admit_address(address(text))).is_none();
     assert!(asks("2001:db8:0:1::1"));
@@ -163,10 +163,10 @@ fn an_ipv6_network_of_64_bits_is_one_address_and_a_mapped_one_is_ipv4() {
 
 #[test]
 fn keys_and_links_are_counted_each_for_itself() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         api_key: requests(1),
         link: requests(1),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let key = |byte| limits.admit_key(&ApiKeyId::from_random([byte; 16]));
     assert_eq!(wait(key(1)), None);
@@ -180,11 +180,11 @@ fn keys_and_links_are_counted_each_for_itself() {
 
 #[test]
 fn a_place_is_taken_everywhere_or_nowhere_and_given_back() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         address: downloads(2),
         link: downloads(1),
         organization: downloads(3),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let begin = |organization: &str, file: &str, client: &str| {
         with_link(organization, file, |link| {
@@ -219,13 +219,13 @@ fn a_place_is_taken_everywhere_or_nowhere_and_given_back() {
 
 #[test]
 fn who_is_refused_a_place_waits_for_the_link_s_next_request_too() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         link: Rule {
             requests_per_minute: 2,
             downloads: 1,
             ..Rule::NONE
         },
-        ..Settings::default()
+        ..RateLimits::default()
     });
     with_link("o", "f", |link| {
         limits.admit_link(link).unwrap();
@@ -239,10 +239,10 @@ fn who_is_refused_a_place_waits_for_the_link_s_next_request_too() {
 #[test]
 fn turns_are_one_queue_and_come_no_faster_than_the_rate() {
     let rate = 320_000;
-    let (clock, limits) = limits(&Settings {
+    let (clock, limits) = limits(&RateLimits {
         link: bytes(rate),
         address: bytes(10 * rate),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     with_link("o", "f", |link| {
         let admitted = limits.admit_download(link, address("192.0.2.1"));
@@ -275,9 +275,9 @@ fn turns_are_one_queue_and_come_no_faster_than_the_rate() {
 
 #[test]
 fn however_low_the_rate_some_bytes_go_out() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         organization: bytes(1),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     with_link("o", "f", |link| {
         let admitted = limits.admit_download(link, None).unwrap().unwrap();
@@ -294,9 +294,9 @@ fn however_low_the_rate_some_bytes_go_out() {
 /// limit stays at it, and the newcomers of a part that is full are limited together.
 #[test]
 fn a_flood_of_addresses_neither_grows_the_table_nor_lifts_a_limit() {
-    let (clock, limits) = limits(&Settings {
+    let (clock, limits) = limits(&RateLimits {
         address: requests(2),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let table = limits.addresses.as_ref().unwrap();
     let ours = address("192.0.2.1");
@@ -327,9 +327,9 @@ fn a_flood_of_addresses_neither_grows_the_table_nor_lifts_a_limit() {
 
 #[test]
 fn a_download_that_goes_on_keeps_its_entry_through_a_flood() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         address: downloads(1),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let ours = address("192.0.2.1");
     with_link("o", "f", |link| {
@@ -347,10 +347,10 @@ fn a_download_that_goes_on_keeps_its_entry_through_a_flood() {
 
 #[test]
 fn of_many_threads_no_more_get_through_than_may() {
-    let (_, limits) = limits(&Settings {
+    let (_, limits) = limits(&RateLimits {
         address: requests(100),
         link: downloads(7),
-        ..Settings::default()
+        ..RateLimits::default()
     });
     let through: u64 = std::thread::scope(|scope| {
         let ask = || (0..1_000).filter(|_| limits.admit_address(address("::1")).is_ok());

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{End, MigrateError};
 use crate::blob::{BlobError, BlobStore};
 use crate::gateway::pieces::{Pieces, digest, open_to_hash};
-use crate::gateway::progress::Progress;
+use crate::gateway::progress::PassProgress;
 use crate::gateway::refusal::with_causes;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord};
@@ -34,7 +34,7 @@ pub(super) struct Carrier {
     pub(super) bytes_max: u64,
     /// True if bytes that are there, and as many, are read; else their length is believed.
     pub(super) reads_there: bool,
-    pub(super) progress: Arc<Progress>,
+    pub(super) progress: Arc<PassProgress>,
 }
 
 /// The bytes that the destination has under a key.

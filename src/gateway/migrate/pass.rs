@@ -9,7 +9,7 @@ use super::bytes::{Bytes, Carrier};
 use super::merge::{Merge, Step};
 use super::{COPIES_AT_ONCE_MAX, End, Ends, MigrateError, Moved, Told, stray};
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX, Row};
-use crate::gateway::progress::Progress;
+use crate::gateway::progress::PassProgress;
 use crate::model::file::{BlobLocation, FileRecord, FileState};
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -18,7 +18,7 @@ use crate::model::time::UnixSeconds;
 pub(super) async fn pass(
     ends: &Ends,
     now: UnixSeconds,
-    progress: &Arc<Progress>,
+    progress: &Arc<PassProgress>,
     tell: &mut impl FnMut(Told<'_>),
 ) -> Result<Moved, MigrateError> {
     let mut moved = Moved::default();
@@ -43,7 +43,7 @@ pub(super) async fn pass(
 struct KindPass<'a> {
     ends: &'a Ends,
     now: UnixSeconds,
-    progress: &'a Arc<Progress>,
+    progress: &'a Arc<PassProgress>,
     moved: &'a mut Moved,
     /// Rows to be put, and to be removed.
     put: Vec<Row>,

@@ -7,10 +7,10 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::*;
-use crate::gateway::cache::flights::Flights;
+use crate::gateway::cache::single_flight::SingleFlight;
 
 /// A number, read between the changes of a gateway whose memory is fresh.
-fn flights() -> (Arc<Flights<&'static str, u32>>, RowsAt) {
+fn flights() -> (Arc<SingleFlight<&'static str, u32>>, RowsAt) {
     (Arc::default(), RowsAt::sample(1))
 }
 

@@ -2,7 +2,7 @@
 
 use hyper::{Response, StatusCode};
 
-use super::wire::{self, Fault};
+use super::wire::{self, AitronosFault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::time::UnixSeconds;
 use crate::web::body::Body;
@@ -31,7 +31,7 @@ pub(super) fn sentence(refusal: &Refusal) -> String {
     }
 }
 
-fn fault(problem: &Problem) -> Fault<'_> {
+fn fault(problem: &Problem) -> AitronosFault<'_> {
     let (status, code, message) = match problem {
         Problem::Refused(refusal) => return refused(refusal),
         Problem::PurposeDenied => (
@@ -71,7 +71,7 @@ fn fault(problem: &Problem) -> Fault<'_> {
     of(status, code, message, problem.to_string())
 }
 
-fn refused(refusal: &Refusal) -> Fault<'_> {
+fn refused(refusal: &Refusal) -> AitronosFault<'_> {
     let (status, code, message) = match refusal {
         // One answer for whatever is wrong with a link, so that nothing can be learned from it.
         Refusal::Link(_) => (
@@ -152,9 +152,9 @@ fn system_message(refusal: &Refusal) -> String {
     }
 }
 
-fn field_fault(fault: &FieldFault) -> Fault<'_> {
+fn field_fault(fault: &FieldFault) -> AitronosFault<'_> {
     let system_message = format!("{} {}", cut(&fault.field), fault.why);
-    Fault {
+    AitronosFault {
         field: Some(cut(&fault.field)),
         value: fault.value.as_deref().map(cut),
         ..of(
@@ -171,9 +171,9 @@ fn of(
     code: &'static str,
     message: &'static str,
     system_message: String,
-) -> Fault<'static> {
+) -> AitronosFault<'static> {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Fault {
+    AitronosFault {
         status,
         code,
         message,

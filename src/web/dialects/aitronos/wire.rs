@@ -13,7 +13,7 @@ use crate::web::wire::json;
 
 /// The fields of the answer to a mint.
 #[derive(Serialize)]
-struct Content<'a> {
+struct ContentUrl<'a> {
     file_id: &'a str,
     filename: &'a str,
     mime_type: &'a str,
@@ -25,7 +25,7 @@ struct Content<'a> {
 
 /// A file object.
 #[derive(Serialize)]
-struct File<'a> {
+struct FileObject<'a> {
     id: &'a str,
     original_filename: &'a str,
     file_size: u64,
@@ -40,10 +40,10 @@ struct File<'a> {
 
 /// The answer to a batch of files.
 #[derive(Serialize)]
-struct Batch<'a> {
+struct BatchAnswer<'a> {
     success: bool,
     message: String,
-    files: Vec<File<'a>>,
+    files: Vec<FileObject<'a>>,
     total_uploaded: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_failed: Option<usize>,
@@ -63,7 +63,7 @@ pub(super) struct FailedFile<'a> {
 /// A numbered page of files.
 #[derive(Serialize)]
 struct Page<'a> {
-    files: Vec<File<'a>>,
+    files: Vec<FileObject<'a>>,
     total: u64,
     page: u64,
     limit: u32,
@@ -104,7 +104,7 @@ pub(super) struct Revoked {
 }
 
 /// A problem in Aitronos' words.
-pub(super) struct Fault<'a> {
+pub(super) struct AitronosFault<'a> {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     /// For a person.
@@ -119,11 +119,11 @@ pub(super) struct Fault<'a> {
 #[derive(Serialize)]
 struct Envelope<'a> {
     success: bool,
-    error: Error<'a>,
+    error: ErrorFields<'a>,
 }
 
 #[derive(Serialize)]
-struct Error<'a> {
+struct ErrorFields<'a> {
     code: &'a str,
     message: &'a str,
     system_message: &'a str,
@@ -146,7 +146,7 @@ struct Details<'a> {
 
 /// The answer to a mint.
 pub(super) fn content(minted: &Minted) -> Vec<u8> {
-    json(&Content {
+    json(&ContentUrl {
         file_id: minted.file.id.as_str(),
         filename: minted.file.name.as_str(),
         mime_type: minted.file.media_type.as_str(),
@@ -167,9 +167,9 @@ pub(super) fn batch<'a>(
     stored: impl Iterator<Item = &'a FileRecord>,
     errors: Vec<FailedFile<'_>>,
 ) -> Vec<u8> {
-    let files: Vec<File<'_>> = stored.map(object).collect();
+    let files: Vec<FileObject<'_>> = stored.map(object).collect();
     let (total_uploaded, total_failed) = (files.len(), errors.len());
-    json(&Batch {
+    json(&BatchAnswer {
         success: total_uploaded > 0,
         message: format!(
             "{total_uploaded} of {} files uploaded",
@@ -225,11 +225,11 @@ pub(super) fn revoked(revoked: &Revoked) -> Vec<u8> {
 }
 
 /// An error.
-pub(super) fn error(fault: &Fault<'_>, trace_id: &str, timestamp: String) -> Vec<u8> {
+pub(super) fn error(fault: &AitronosFault<'_>, trace_id: &str, timestamp: String) -> Vec<u8> {
     let status = fault.status.as_u16();
     json(&Envelope {
         success: false,
-        error: Error {
+        error: ErrorFields {
             code: fault.code,
             message: fault.message,
             system_message: &fault.system_message,
@@ -249,9 +249,9 @@ pub(super) fn error(fault: &Fault<'_>, trace_id: &str, timestamp: String) -> Vec
     })
 }
 
-fn object(record: &FileRecord) -> File<'_> {
+fn object(record: &FileRecord) -> FileObject<'_> {
     let (organization, id) = (record.organization.as_str(), record.id.as_str());
-    File {
+    FileObject {
         id,
         original_filename: record.name.as_str(),
         file_size: record.size,

@@ -20,7 +20,7 @@ use crate::web::problem::Problem;
 use app_auth::AppSignature;
 use call::KooDriveCall;
 use headers::Headers;
-pub use wire::{Wanted, wanted};
+pub use wire::{WantedLinks, wanted};
 
 mod app_auth;
 pub(in crate::web) mod budget;

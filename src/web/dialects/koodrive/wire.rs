@@ -23,7 +23,7 @@ const ID_CHARS_MAX: usize = 128;
 
 /// The body of a call, parsed. Ids are texts of the right length, not yet ids.
 #[derive(Debug)]
-pub struct Wanted {
+pub struct WantedLinks {
     /// The space that the files lie in.
     pub container: String,
     /// The files, 1 to 100, in the order they were named in.
@@ -36,7 +36,7 @@ pub struct Wanted {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Links<'a> {
-    downloads: Vec<Download<'a>>,
+    downloads: Vec<FileLink<'a>>,
     batch_code: u8,
     code: u32,
     msg: &'a str,
@@ -45,7 +45,7 @@ struct Links<'a> {
 /// One file's link, or why it has none. The code is a text here.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Download<'a> {
+struct FileLink<'a> {
     file_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<&'a str>,
@@ -58,14 +58,14 @@ struct Download<'a> {
 
 /// The envelope of every error. The code is a number here.
 #[derive(Serialize)]
-struct Failure<'a> {
+struct CodeAndMessage<'a> {
     code: u32,
     msg: &'a str,
 }
 
 /// Reads the body of a call: one JSON object and nothing else, no key twice at any depth. Fields that
 /// nobody knows are ignored.
-pub fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
+pub fn wanted(body: &[u8]) -> Result<WantedLinks, Problem> {
     const NOT_JSON: &str = "it is not JSON";
     let text = std::str::from_utf8(body).map_err(|error| {
         let cause = format!("no UTF-8 behind {} bytes", error.valid_up_to());
@@ -91,7 +91,7 @@ pub fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
     if options.filename.is_some() && files.len() > 1 {
         return Err(FieldFault::missing("filename", "the name of one file, and no more").into());
     }
-    Ok(Wanted {
+    Ok(WantedLinks {
         container,
         files,
         options,
@@ -109,10 +109,10 @@ pub(super) fn batch_code(outcomes: &[BatchOutcome]) -> u8 {
 }
 
 /// The answer to a call: the files in the order they were named in.
-pub(super) fn links(wanted: &Wanted, outcomes: &[BatchOutcome]) -> Vec<u8> {
+pub(super) fn links(wanted: &WantedLinks, outcomes: &[BatchOutcome]) -> Vec<u8> {
     let own_name = wanted.options.filename.as_ref();
     let files = wanted.files.iter().zip(outcomes);
-    let downloads: Vec<Download<'_>> = files
+    let downloads: Vec<FileLink<'_>> = files
         .map(|(id, outcome)| download(id, own_name, outcome))
         .collect();
     let room = downloads.iter().map(|file| {
@@ -132,7 +132,7 @@ pub(super) fn links(wanted: &Wanted, outcomes: &[BatchOutcome]) -> Vec<u8> {
 
 /// An error.
 pub(super) fn error(Code(code, msg): Code) -> Vec<u8> {
-    json(&Failure { code, msg })
+    json(&CodeAndMessage { code, msg })
 }
 
 /// A link's name is the one that it saves the file under.
@@ -140,7 +140,7 @@ fn download<'a>(
     file_id: &'a str,
     own_name: Option<&'a FileName>,
     outcome: &'a BatchOutcome,
-) -> Download<'a> {
+) -> FileLink<'a> {
     let Code(code, msg) = codes::of_outcome(outcome);
     let (url, file_name) = match outcome {
         BatchOutcome::Minted(minted) => {
@@ -150,7 +150,7 @@ fn download<'a>(
         BatchOutcome::Exhausted(name) | BatchOutcome::Deleted(name) => (None, Some(name)),
         BatchOutcome::Elsewhere | BatchOutcome::Unknown => (None, None),
     };
-    Download {
+    FileLink {
         file_id,
         url,
         file_name: file_name.map(|name| name.as_str()),
@@ -273,7 +273,7 @@ impl<'de> Visitor<'de> for Anything {
 mod tests {
     use super::*;
 
-    fn read(body: &str) -> Result<Wanted, &'static str> {
+    fn read(body: &str) -> Result<WantedLinks, &'static str> {
         wanted(body.as_bytes()).map_err(|problem| problem.label())
     }
 

@@ -24,7 +24,7 @@ const STATUSES: [&str; 4] = ["uploading", "error", "ready", "deleted"];
 
 /// The page of a list that a caller wants.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct WantedPage {
     filters: Filters,
     /// True if a filter is there that no file passes.
     is_empty: bool,
@@ -34,8 +34,8 @@ pub(super) struct Wanted {
 
 /// Reads the query of a list. A parameter that is not served is a fault: whoever deletes what a list shows must
 /// not be shown what the parameter would have left out.
-pub(super) fn wanted(query: &str) -> Result<Wanted, FieldFault> {
-    let mut wanted = Wanted::default();
+pub(super) fn wanted(query: &str) -> Result<WantedPage, FieldFault> {
+    let mut wanted = WantedPage::default();
     let mut seen = Vec::new();
     for (name, value) in pairs(query)? {
         if name != IDS {
@@ -53,7 +53,7 @@ pub(super) fn wanted(query: &str) -> Result<Wanted, FieldFault> {
 pub(super) async fn page(
     gateway: &Arc<Gateway>,
     organization: &OrganizationId,
-    wanted: &Wanted,
+    wanted: &WantedPage,
 ) -> Result<CursorPage, Refusal> {
     if wanted.is_empty {
         return Ok(CursorPage::default());
@@ -64,7 +64,7 @@ pub(super) async fn page(
         .await
 }
 
-impl Wanted {
+impl WantedPage {
     /// Returns whether the page is one of newer files, so that what follows it is the page of the cursor.
     pub(super) const fn is_backward(&self) -> bool {
         matches!(self.cursor, Some(Cursor::Before(_)))

@@ -3,7 +3,7 @@
 use hyper::{Response, StatusCode};
 
 use super::generation::Generation;
-use super::wire::{self, Fault};
+use super::wire::{self, QoderFault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::web::body::Body;
 use crate::web::dialects::cut;
@@ -34,7 +34,7 @@ pub(in crate::web) fn answer(
     reply::json(fault.status, trace, wire::error(&fault, request_id))
 }
 
-fn fault<'a>(problem: &'a Problem, file: &str) -> Fault<'a> {
+fn fault<'a>(problem: &'a Problem, file: &str) -> QoderFault<'a> {
     match problem {
         Problem::Refused(refusal) => refused(refusal, file),
         Problem::PurposeDenied => of(
@@ -68,7 +68,7 @@ fn fault<'a>(problem: &'a Problem, file: &str) -> Fault<'a> {
     }
 }
 
-fn refused<'a>(refusal: &'a Refusal, file: &str) -> Fault<'a> {
+fn refused<'a>(refusal: &'a Refusal, file: &str) -> QoderFault<'a> {
     match refusal {
         Refusal::KeyMissing
         | Refusal::KeyUnknown
@@ -119,23 +119,23 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> Fault<'a> {
     }
 }
 
-fn field_fault(fault: &FieldFault) -> Fault<'_> {
+fn field_fault(fault: &FieldFault) -> QoderFault<'_> {
     let field = cut(&fault.field);
     let message = format!("Field '{field}' {}.", fault.why);
-    Fault {
+    QoderFault {
         param: Some(field),
         ..of(400, INVALID_REQUEST, message)
     }
 }
 
 /// This dialect has no status of its own for what is too large.
-fn too_large(limit: u64) -> Fault<'static> {
+fn too_large(limit: u64) -> QoderFault<'static> {
     let message = format!("The request is too large: the limit is {limit} bytes.");
     of(400, INVALID_REQUEST, message)
 }
 
-fn of(status: u16, kind: &'static str, message: impl Into<String>) -> Fault<'static> {
-    Fault {
+fn of(status: u16, kind: &'static str, message: impl Into<String>) -> QoderFault<'static> {
+    QoderFault {
         status: StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         kind,
         message: message.into(),

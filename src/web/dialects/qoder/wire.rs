@@ -16,14 +16,14 @@ use crate::web::wire::json;
 
 /// The fields of the answer to a mint.
 #[derive(Serialize)]
-struct Content<'a> {
+struct ContentRedirect<'a> {
     expires_at: String,
     url: &'a str,
 }
 
 /// A file object.
 #[derive(Serialize)]
-struct File<'a> {
+struct FileOfFirst<'a> {
     created_at: String,
     file_id: &'a str,
     filename: &'a str,
@@ -38,8 +38,8 @@ struct File<'a> {
 
 /// A page of files.
 #[derive(Serialize)]
-struct Page<'a> {
-    data: Vec<File<'a>>,
+struct PageOfFirst<'a> {
+    data: Vec<FileOfFirst<'a>>,
     first_id: Option<&'a str>,
     has_more: bool,
     last_id: Option<&'a str>,
@@ -83,7 +83,7 @@ struct Deleted<'a> {
 }
 
 /// A problem in Qoder's words.
-pub(super) struct Fault<'a> {
+pub(super) struct QoderFault<'a> {
     pub(super) status: StatusCode,
     pub(super) kind: &'static str,
     pub(super) message: String,
@@ -93,8 +93,8 @@ pub(super) struct Fault<'a> {
 
 /// The envelope of every error.
 #[derive(Serialize)]
-struct Envelope<'a> {
-    error: Error<'a>,
+struct ErrorObject<'a> {
+    error: ErrorBody<'a>,
     #[serde(rename = "type")]
     kind: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ struct Envelope<'a> {
 }
 
 #[derive(Serialize)]
-struct Error<'a> {
+struct ErrorBody<'a> {
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     param: Option<&'a str>,
@@ -112,7 +112,7 @@ struct Error<'a> {
 
 /// The answer to a mint.
 pub(super) fn content(minted: &Minted) -> Vec<u8> {
-    json(&Content {
+    json(&ContentRedirect {
         expires_at: minted.expires.to_string(),
         url: &minted.download_url,
     })
@@ -150,7 +150,7 @@ pub(super) fn page_of_third(page: &CursorPage, is_backward: bool) -> Vec<u8> {
 
 /// A page of file objects.
 pub(super) fn page(page: &CursorPage) -> Vec<u8> {
-    json(&Page {
+    json(&PageOfFirst {
         data: page.files.iter().map(object).collect(),
         first_id: page.files.first().map(|file| file.id.as_str()),
         has_more: page.has_more,
@@ -159,9 +159,9 @@ pub(super) fn page(page: &CursorPage) -> Vec<u8> {
 }
 
 /// An error; the third generation has the request's id in it.
-pub(super) fn error(fault: &Fault<'_>, request_id: Option<&str>) -> Vec<u8> {
-    json(&Envelope {
-        error: Error {
+pub(super) fn error(fault: &QoderFault<'_>, request_id: Option<&str>) -> Vec<u8> {
+    json(&ErrorObject {
+        error: ErrorBody {
             message: &fault.message,
             param: fault.param,
             kind: fault.kind,
@@ -171,8 +171,8 @@ pub(super) fn error(fault: &Fault<'_>, request_id: Option<&str>) -> Vec<u8> {
     })
 }
 
-fn object(record: &FileRecord) -> File<'_> {
-    File {
+fn object(record: &FileRecord) -> FileOfFirst<'_> {
+    FileOfFirst {
         created_at: record.created_at.to_string(),
         file_id: record.id.as_str(),
         filename: record.name.as_str(),

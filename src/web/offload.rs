@@ -30,7 +30,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// `handover.mode`: who sends the bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HandoverMode {
+pub enum OffloadMode {
     /// Hallpass.
     #[default]
     Stream,
@@ -42,7 +42,7 @@ pub enum HandoverMode {
     Redirect,
 }
 
-impl HandoverMode {
+impl OffloadMode {
     /// The words of the configuration.
     pub const WORDS: [(&str, Self); 4] = [
         ("stream", Self::Stream),
@@ -54,19 +54,19 @@ impl HandoverMode {
 
 /// The proxy offload: the header that names a file to the proxy, and the beginning of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handover {
+pub struct Offload {
     header: HeaderName,
     /// The text before the path below the data directory, escaped, without a final slash.
     prefix: String,
 }
 
-impl Handover {
+impl Offload {
     /// The hand-over of this mode, if it is one. `prefix` is `handover.prefix`; `data_dir` is absolute.
-    pub fn new(mode: HandoverMode, prefix: Option<&str>, data_dir: &Path) -> Option<Self> {
+    pub fn new(mode: OffloadMode, prefix: Option<&str>, data_dir: &Path) -> Option<Self> {
         let (header, usual) = match mode {
-            HandoverMode::Stream | HandoverMode::Redirect => return None,
-            HandoverMode::XAccelRedirect => (X_ACCEL_REDIRECT, Path::new(LOCATION)),
-            HandoverMode::XSendfile => (X_SENDFILE, data_dir),
+            OffloadMode::Stream | OffloadMode::Redirect => return None,
+            OffloadMode::XAccelRedirect => (X_ACCEL_REDIRECT, Path::new(LOCATION)),
+            OffloadMode::XSendfile => (X_SENDFILE, data_dir),
         };
         let prefix = prefix.map_or(usual, Path::new);
         Some(Self {

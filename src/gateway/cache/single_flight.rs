@@ -25,21 +25,21 @@ const READ_TIME_MAX: Duration = Duration::from_secs(15);
 type Flight<V> = OnceCell<Result<Option<V>, Refusal>>;
 
 /// The reads of one kind of thing.
-pub(super) struct Flights<K: Eq + Hash, V> {
-    under_way: Mutex<UnderWay<K, V>>,
+pub(super) struct SingleFlight<K: Eq + Hash, V> {
+    under_way: Mutex<ReadsUnderWay<K, V>>,
 }
 
 /// Each read, and how many wait for it.
-type UnderWay<K, V> = HashMap<(K, RowsAt), (Arc<Flight<V>>, usize)>;
+type ReadsUnderWay<K, V> = HashMap<(K, RowsAt), (Arc<Flight<V>>, usize)>;
 
 /// Somebody who waits for a read. The last one to go takes it away.
-struct Passenger<'a, K: Eq + Hash, V> {
-    flights: &'a Flights<K, V>,
+struct Waiter<'a, K: Eq + Hash, V> {
+    flights: &'a SingleFlight<K, V>,
     key: (K, RowsAt),
     flight: Arc<Flight<V>>,
 }
 
-impl<K: Eq + Hash, V> Drop for Passenger<'_, K, V> {
+impl<K: Eq + Hash, V> Drop for Waiter<'_, K, V> {
     fn drop(&mut self) {
         let mut under_way = self.flights.under_way();
         let Some((flight, waiting)) = under_way.get_mut(&self.key) else {
@@ -55,7 +55,7 @@ impl<K: Eq + Hash, V> Drop for Passenger<'_, K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Default for Flights<K, V> {
+impl<K: Eq + Hash, V> Default for SingleFlight<K, V> {
     fn default() -> Self {
         Self {
             under_way: Mutex::default(),
@@ -63,7 +63,7 @@ impl<K: Eq + Hash, V> Default for Flights<K, V> {
     }
 }
 
-impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
+impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
     /// Returns the result of `read`, single-flight: callers with the same key and the same version stamp share one
     /// read. `read` puts the value into the cache before it answers. Without a version stamp every caller reads for
     /// itself. Dropping the future leaves the reading to the next caller that waits for it.
@@ -79,14 +79,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
         let Some(at) = at else {
             return read().await;
         };
-        let passenger = self.board((key, at));
+        let waiter = self.join((key, at));
         let mut has_read = false;
         let reading = async {
             has_read = true;
             read().await
         };
-        let landed = timeout(READ_TIME_MAX, passenger.flight.get_or_init(|| reading)).await;
-        match landed {
+        let outcome = timeout(READ_TIME_MAX, waiter.flight.get_or_init(|| reading)).await;
+        match outcome {
             Ok(Ok(Some(value))) => Ok(Some(value.clone())),
             Ok(Ok(None)) if has_read => Ok(None),
             Ok(Ok(None)) => read().await,
@@ -97,12 +97,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
         }
     }
 
-    fn board(&self, key: (K, RowsAt)) -> Passenger<'_, K, V> {
+    fn join(&self, key: (K, RowsAt)) -> Waiter<'_, K, V> {
         let mut under_way = self.under_way();
         let (flight, waiting) = under_way.entry(key.clone()).or_default();
         *waiting += 1;
         let flight = Arc::clone(flight);
-        Passenger {
+        Waiter {
             flights: self,
             key,
             flight,
@@ -110,8 +110,8 @@ impl<K: Eq + Hash + Clone, V: Clone> Flights<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> Flights<K, V> {
-    fn under_way(&self) -> MutexGuard<'_, UnderWay<K, V>> {
+impl<K: Eq + Hash, V> SingleFlight<K, V> {
+    fn under_way(&self) -> MutexGuard<'_, ReadsUnderWay<K, V>> {
         self.under_way
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
