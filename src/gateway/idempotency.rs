@@ -25,6 +25,7 @@ use crate::catalog::CatalogError;
 use crate::catalog::idempotency::{Claim, Claimed, Completion};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
+use crate::model::media::MediaType;
 
 pub use crate::catalog::idempotency::Completed;
 
@@ -62,10 +63,7 @@ impl Fingerprint {
     pub fn add(&mut self, new: &NewFile, sha256: Option<Sha256Digest>) {
         self.field(new.name.as_str().as_bytes());
         self.field(sha256.as_ref().map_or(&[], |digest| digest.as_bytes()));
-        let media_type = new
-            .media_type
-            .as_ref()
-            .map_or("", |declared| declared.as_str());
+        let media_type = new.media_type.as_ref().map_or("", MediaType::as_str);
         self.field(media_type.as_bytes());
         self.field(new.purpose.as_str().as_bytes());
         for (key, value) in new.metadata.pairs() {

@@ -58,12 +58,11 @@ impl Gateway {
         name: String,
     ) -> Result<Organization, Refusal> {
         let id = id.map_or_else(|| drawn_id("org", OrganizationId::parse), Ok)?;
-        let created_at = self.clock.now();
         let organization = Organization {
             id,
             name: checked_name(name)?,
             epoch: 0,
-            created_at,
+            created_at: self.clock.now(),
         };
         self.ask(self.catalog.create_organization(&organization))
             .await?;
@@ -128,13 +127,12 @@ impl Gateway {
         let id = id.map_or_else(|| drawn_id("folder", FolderId::parse), Ok)?;
         members.sort();
         members.dedup();
-        let created_at = self.clock.now();
         let folder = Folder {
             organization,
             id,
             name: checked_name(name)?,
             members,
-            created_at,
+            created_at: self.clock.now(),
         };
         self.ask(self.catalog.create_folder(&folder)).await?;
         Ok(folder)

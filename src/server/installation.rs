@@ -151,7 +151,7 @@ fn limits(config: &Config) -> limits::RateLimits {
     limits::RateLimits {
         api_key: Rule {
             requests_per_minute: limits.api_key_requests_per_minute,
-            ..Rule::NONE
+            ..Rule::default()
         },
         address: Rule {
             requests_per_minute: limits.address_requests_per_minute,
@@ -166,7 +166,7 @@ fn limits(config: &Config) -> limits::RateLimits {
         organization: Rule {
             downloads: limits.organization_downloads,
             bytes_per_second: limits.organization_bytes_per_second,
-            ..Rule::NONE
+            ..Rule::default()
         },
     }
 }

@@ -88,7 +88,7 @@ mod verify;
 pub mod wire;
 
 /// The connection that a request came by.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Arrival {
     /// The other end.
     pub peer: Peer,

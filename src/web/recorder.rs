@@ -46,7 +46,6 @@ pub(super) struct EventRecorder<'a> {
 }
 
 /// A download that is on its way.
-#[derive(Debug)]
 pub(super) struct TrackedDownload {
     pub(super) file: Arc<FileRecord>,
     pub(super) link: LinkId,
@@ -71,12 +70,6 @@ impl TrackedDownload {
     /// store has begun one.
     const fn is_counted(&self) -> bool {
         !self.is_head && matches!(self.status, 200 | 206 | 302)
-    }
-}
-
-impl std::fmt::Debug for RequestRecorder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RequestRecorder(..)")
     }
 }
 

@@ -124,9 +124,7 @@ where
         let reading = async {
             let mut left = limit;
             while let Some(bytes) = self.chunk().await? {
-                left = left
-                    .checked_sub(bytes.len() as u64)
-                    .ok_or(Problem::BodyTooLarge { limit })?;
+                left = less(left, &bytes, limit)?;
                 take(&bytes);
             }
             Ok(())
@@ -134,6 +132,12 @@ where
         let read = timeout(time, reading).await;
         read.unwrap_or_else(|_| Err(too_slow(time)))
     }
+}
+
+/// Returns the bytes that may still come in behind these. `limit` is told to the client where these are too many.
+pub(super) fn less(left: u64, bytes: &[u8], limit: u64) -> Result<u64, Problem> {
+    let left = left.checked_sub(bytes.len() as u64);
+    left.ok_or(Problem::BodyTooLarge { limit })
 }
 
 fn too_slow(time: Duration) -> Problem {

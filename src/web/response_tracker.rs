@@ -25,15 +25,14 @@ const NOT_YET: u64 = u64::MAX;
 const ONE_GO_BYTES_MAX: u64 = 16 * 1024;
 
 /// The trackers of connections that have long downloads, which are counted while they go on.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct LongDownloads(Mutex<Vec<Weak<ResponseTracker>>>);
 
 /// The tracker of one connection's responses. Cloning is a reference count.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ConnectionTracker(Arc<ResponseTracker>);
 
 /// A tracker of one response at a time, from its head on.
-#[derive(Debug)]
 pub(super) struct ResponseTracker {
     recorder: Arc<RequestRecorder>,
     long_downloads: Arc<LongDownloads>,
@@ -51,7 +50,6 @@ pub(super) struct ResponseTracker {
 }
 
 /// The progress of the response that is tracked.
-#[derive(Debug)]
 struct ResponseProgress {
     route: Route,
     /// The time at which its request came in, by the gateway's clock.
@@ -64,7 +62,6 @@ struct ResponseProgress {
 }
 
 /// An in-flight guard: a part of a response that is not out. With the last one, the response is.
-#[derive(Debug)]
 pub struct InFlight(Arc<ResponseTracker>);
 
 impl LongDownloads {
@@ -92,8 +89,16 @@ impl ConnectionTracker {
         recorder: &Arc<RequestRecorder>,
         long_downloads: &Arc<LongDownloads>,
     ) -> Self {
-        let (recorder, long_downloads) = (Arc::clone(recorder), Arc::clone(long_downloads));
-        Self(Arc::new(ResponseTracker::new(recorder, long_downloads)))
+        Self(Arc::new(ResponseTracker {
+            recorder: Arc::clone(recorder),
+            long_downloads: Arc::clone(long_downloads),
+            is_taken: AtomicBool::new(false),
+            in_flight: AtomicU32::new(0),
+            sent: AtomicU64::new(0),
+            done_after: AtomicU64::new(NOT_YET),
+            progress: Mutex::new(None),
+            is_long: AtomicBool::new(false),
+        }))
     }
 
     /// Sends this body out, tracked.
@@ -108,11 +113,9 @@ impl ConnectionTracker {
             false => Arc::clone(&self.0),
             // It still tracks another response of the same connection.
             true => {
-                let recorder = Arc::clone(&self.0.recorder);
-                let long_downloads = Arc::clone(&self.0.long_downloads);
-                let tracker = ResponseTracker::new(recorder, long_downloads);
+                let Self(tracker) = Self::new(&self.0.recorder, &self.0.long_downloads);
                 tracker.is_taken.store(true, Ordering::Relaxed);
-                Arc::new(tracker)
+                tracker
             }
         };
         let due = body.length();
@@ -142,19 +145,6 @@ impl ConnectionTracker {
 }
 
 impl ResponseTracker {
-    const fn new(recorder: Arc<RequestRecorder>, long_downloads: Arc<LongDownloads>) -> Self {
-        Self {
-            recorder,
-            long_downloads,
-            is_taken: AtomicBool::new(false),
-            in_flight: AtomicU32::new(0),
-            sent: AtomicU64::new(0),
-            done_after: AtomicU64::new(NOT_YET),
-            progress: Mutex::new(None),
-            is_long: AtomicBool::new(false),
-        }
-    }
-
     /// Counts what was sent of a download that is still on its way, in the metrics and for its link.
     fn count_so_far(&self) {
         let mut progress = self.progress();

@@ -150,8 +150,7 @@ async fn read(
             described.fingerprint.add_refused(&part.filename);
             continue;
         }
-        let taken = described.take(context, caller, &form.texts, part);
-        taken.await?;
+        described.take(context, caller, &form.texts, part).await?;
     }
     Ok(described)
 }

@@ -33,13 +33,13 @@ pub(super) struct SingleFlight<K: Eq + Hash, V> {
 type ReadsUnderWay<K, V> = HashMap<(K, RowsAt), (Arc<Flight<V>>, usize)>;
 
 /// Somebody who waits for a read. The last one to go takes it away.
-struct Waiter<'a, K: Eq + Hash, V> {
+struct FlightWaiter<'a, K: Eq + Hash, V> {
     flights: &'a SingleFlight<K, V>,
     key: (K, RowsAt),
     flight: Arc<Flight<V>>,
 }
 
-impl<K: Eq + Hash, V> Drop for Waiter<'_, K, V> {
+impl<K: Eq + Hash, V> Drop for FlightWaiter<'_, K, V> {
     fn drop(&mut self) {
         let mut under_way = self.flights.under_way();
         let Some((flight, waiting)) = under_way.get_mut(&self.key) else {
@@ -97,12 +97,12 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
         }
     }
 
-    fn join(&self, key: (K, RowsAt)) -> Waiter<'_, K, V> {
+    fn join(&self, key: (K, RowsAt)) -> FlightWaiter<'_, K, V> {
         let mut under_way = self.under_way();
         let (flight, waiting) = under_way.entry(key.clone()).or_default();
         *waiting += 1;
         let flight = Arc::clone(flight);
-        Waiter {
+        FlightWaiter {
             flights: self,
             key,
             flight,

@@ -69,7 +69,7 @@ const PLACE_WAIT: Duration = Duration::from_secs(1);
 /// The number of entries that limit a download: address, link, organization.
 const KINDS: usize = 3;
 
-/// The limits of one kind of thing. 0 is none.
+/// The limits of one kind of thing. 0 is none, which is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rule {
     /// The most requests a minute.
@@ -78,15 +78,6 @@ pub struct Rule {
     pub downloads: u64,
     /// The most bytes a second of all downloads together.
     pub bytes_per_second: u64,
-}
-
-impl Rule {
-    /// No limit.
-    pub const NONE: Self = Self {
-        requests_per_minute: 0,
-        downloads: 0,
-        bytes_per_second: 0,
-    };
 }
 
 /// `limits.…`, but for the quotas.
@@ -264,12 +255,6 @@ impl Admitted {
             entries,
             granted: 0,
         })
-    }
-}
-
-impl fmt::Debug for Limits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limits").finish_non_exhaustive()
     }
 }
 

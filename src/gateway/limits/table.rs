@@ -102,23 +102,17 @@ impl Entry {
     }
 }
 
-impl Bounds {
-    fn of(rule: &Rule) -> Self {
-        Self {
-            requests: Rate::new(rule.requests_per_minute, MINUTE),
-            downloads: rule.downloads,
-            bytes: Rate::new(rule.bytes_per_second, SECOND),
-        }
-    }
-}
-
 impl<K: Eq + Hash> LimitTable<K> {
     /// An empty table, if there is anything to be limited.
     pub(super) fn new(rule: &Rule) -> Option<Self> {
-        if *rule == Rule::NONE {
+        if *rule == Rule::default() {
             return None;
         }
-        let bounds = Bounds::of(rule);
+        let bounds = Bounds {
+            requests: Rate::new(rule.requests_per_minute, MINUTE),
+            downloads: rule.downloads,
+            bytes: Rate::new(rule.bytes_per_second, SECOND),
+        };
         let shard = || {
             let others = Entry {
                 bounds,

@@ -42,21 +42,21 @@ fn limits(settings: &RateLimits) -> (Arc<Hand>, Limits) {
 fn requests(requests_per_minute: u64) -> Rule {
     Rule {
         requests_per_minute,
-        ..Rule::NONE
+        ..Rule::default()
     }
 }
 
 fn downloads(downloads: u64) -> Rule {
     Rule {
         downloads,
-        ..Rule::NONE
+        ..Rule::default()
     }
 }
 
 fn bytes(bytes_per_second: u64) -> Rule {
     Rule {
         bytes_per_second,
-        ..Rule::NONE
+        ..Rule::default()
     }
 }
 
@@ -223,7 +223,7 @@ fn who_is_refused_a_place_waits_for_the_link_s_next_request_too() {
         link: Rule {
             requests_per_minute: 2,
             downloads: 1,
-            ..Rule::NONE
+            ..Rule::default()
         },
         ..RateLimits::default()
     });

@@ -7,7 +7,7 @@ use super::{OVERHEAD_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::gateway::refusal::FieldFault;
 use crate::web::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter, Unreadable};
 use crate::web::problem::Problem;
-use crate::web::request_body::RequestBody;
+use crate::web::request_body::{RequestBody, less};
 
 /// The parts of the form, while they come in.
 pub(super) struct Parts<'a> {
@@ -77,10 +77,7 @@ impl Parts<'_> {
         let limit = OVERHEAD_BYTES_MAX;
         let mut left = limit;
         while let Some(chunk) = self.chunk().await? {
-            let length = chunk.len() as u64;
-            left = left
-                .checked_sub(length)
-                .ok_or(Problem::BodyTooLarge { limit })?;
+            left = less(left, &chunk, limit)?;
         }
         Ok(())
     }
@@ -94,12 +91,7 @@ impl Parts<'_> {
             };
             return Err(Problem::unreadable_body("the form has no end", place));
         };
-        let length = chunk.len() as u64;
-        let limit = self.body_max;
-        self.left = self
-            .left
-            .checked_sub(length)
-            .ok_or(Problem::BodyTooLarge { limit })?;
+        self.left = less(self.left, &chunk, self.body_max)?;
         self.splitter.push(chunk);
         Ok(())
     }
@@ -111,9 +103,7 @@ pub(super) async fn read_to_end(body: &mut RequestBody) -> Result<(), Problem> {
     let limit = OVERHEAD_BYTES_MAX;
     let mut left = limit;
     while let Some(chunk) = body.chunk().await? {
-        left = left
-            .checked_sub(chunk.len() as u64)
-            .ok_or(Problem::BodyTooLarge { limit })?;
+        left = less(left, &chunk, limit)?;
     }
     Ok(())
 }
