@@ -27,11 +27,6 @@
 //!
 //! An entry of an API key is made when the key is known to work, and one of a link when its MAC is good. What
 //! is not authenticated counts for its address alone.
-//!
-//! # Why not `governor`
-//!
-//! That crate counts in the same way, but its keyed store grows until somebody sweeps it, and has no bound
-//! at which to do so; places and pace would be ours besides. What it would save are forty lines.
 
 use std::borrow::Borrow;
 use std::fmt;
