@@ -401,7 +401,7 @@ fn limits(c: &mut Criterion) {
     let refusing = RateLimits {
         address: Rule {
             requests_per_minute: 1,
-            ..Rule::NONE
+            ..Rule::default()
         },
         ..RateLimits::default()
     };

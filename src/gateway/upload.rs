@@ -190,8 +190,8 @@ impl Gateway {
     /// dropped in the midst may leave bytes without a row, or a row that nobody was told of: whoever must
     /// know calls this in a task of its own.
     pub async fn finish_upload(&self, upload: Upload, new: NewFile) -> Result<FileRecord, Refusal> {
-        let bytes = self.store(upload).await?;
-        self.add_one(self.describe(bytes, new)?).await
+        let kept = self.keep(upload, new).await?;
+        self.add_one(kept).await
     }
 
     /// Draws the id and takes the time of a file that has neither yet. Files that are taken in beside each
@@ -203,6 +203,12 @@ impl Gateway {
             new.created_at.get_or_insert(own_time);
         }
         new
+    }
+
+    /// Makes the bytes durable, for [`Gateway::add_kept`].
+    pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<StagedFile, Refusal> {
+        let bytes = self.store(upload).await?;
+        self.describe(bytes, new)
     }
 
     /// Makes the bytes of an upload durable, for [`Gateway::describe`].

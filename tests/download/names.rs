@@ -145,10 +145,7 @@ async fn minted(app: &TestApp, id: &str, options: &[(&str, &str)]) -> [String; 4
         ..MintOptions::default()
     };
     let organization = OrganizationId::parse("org_123").unwrap();
-    let operator = app
-        .gateway
-        .mint_for(&organization, id, &operator)
-        .await;
+    let operator = app.gateway.mint_for(&organization, id, &operator).await;
     [
         aitronos["download_url"].as_str().unwrap().to_owned(),
         qoder.header("location").unwrap().to_owned(),

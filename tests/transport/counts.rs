@@ -43,7 +43,10 @@ async fn counted(app: &TestApp, file: &str) -> (u64, u64) {
     app.gateway.flush_counts().await.unwrap();
     let organization = OrganizationId::parse("org_123").unwrap();
     let file = FileId::parse(file).unwrap();
-    let counts = app.gateway.counts(&organization, Counted::File(&file)).await;
+    let counts = app
+        .gateway
+        .counts(&organization, Counted::File(&file))
+        .await;
     let counts = counts.unwrap();
     (counts.downloads, counts.whole)
 }

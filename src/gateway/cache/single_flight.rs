@@ -25,7 +25,7 @@ const READ_TIME_MAX: Duration = Duration::from_secs(15);
 type Flight<V> = OnceCell<Result<Option<V>, Refusal>>;
 
 /// The reads of one kind of thing.
-pub(super) struct SingleFlight<K: Eq + Hash, V> {
+pub(in crate::gateway) struct SingleFlight<K: Eq + Hash, V> {
     under_way: Mutex<ReadsUnderWay<K, V>>,
 }
 
@@ -67,7 +67,7 @@ impl<K: Eq + Hash + Clone, V: Clone> SingleFlight<K, V> {
     /// Returns the result of `read`, single-flight: callers with the same key and the same version stamp share one
     /// read. `read` puts the value into the cache before it answers. Without a version stamp every caller reads for
     /// itself. Dropping the future leaves the reading to the next caller that waits for it.
-    pub(super) async fn read<F>(
+    pub(in crate::gateway) async fn read<F>(
         &self,
         key: K,
         at: Option<RowsAt>,

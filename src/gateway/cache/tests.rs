@@ -44,7 +44,7 @@ async fn place() -> Place {
     place_with(Arc::new(blobs), testing::CACHE).await
 }
 
-async fn place_with(blobs: Arc<dyn BlobStore>, limits: Limits) -> Place {
+async fn place_with(blobs: Arc<dyn BlobStore>, limits: CacheLimits) -> Place {
     let catalog = Arc::new(TestCatalog::new().await);
     let owner = organization(&catalog.other, "a").await;
     let shared: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
@@ -337,7 +337,7 @@ async fn a_change_that_is_refused_lets_go_of_nothing() {
 
 #[tokio::test]
 async fn a_limit_of_zero_switches_its_cache_off() {
-    let none = Limits {
+    let none = CacheLimits {
         rows_bytes: 0,
         open_files: 0,
         small_files_bytes: 0,

@@ -35,8 +35,7 @@ fn new(id: Option<&str>, space: &str) -> NewFile {
 async fn kept(gateway: &Arc<Gateway>, new: NewFile) -> StagedFile {
     let mut upload = gateway.begin_upload().await.unwrap();
     upload.write(Bytes::from_static(b"bytes")).await.unwrap();
-    let bytes = gateway.store(upload).await.unwrap();
-    gateway.describe(bytes, new).unwrap()
+    gateway.keep(upload, new).await.unwrap()
 }
 
 async fn blobs(gateway: &Gateway) -> usize {

@@ -17,7 +17,7 @@ struct OnDisk {
     in_place: TempDir,
 }
 
-async fn on_disk(limits: Limits) -> OnDisk {
+async fn on_disk(limits: CacheLimits) -> OnDisk {
     let (root, in_place) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let roots = [in_place.path().to_owned()];
     let disk = Disk::open(root.path(), &roots, Readers::Owner).unwrap();
@@ -56,7 +56,7 @@ async fn a_second() {
 
 #[tokio::test]
 async fn tiny_limits_serve_the_right_bytes() {
-    let tiny = Limits {
+    let tiny = CacheLimits {
         rows_bytes: 3 * ROW_BYTES,
         open_files: 2,
         small_files_bytes: 2 * ROW_BYTES,

@@ -1,7 +1,7 @@
 //! What a store is left with that has other bytes, gives others than were written, or is another's.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
