@@ -66,6 +66,8 @@ struct ConnectionEntry {
     stop: Option<oneshot::Sender<()>>,
     /// Missing for the moment in which its task is made.
     abort: Option<AbortHandle>,
+    /// True once it is ended to make room. It is in the table until its task is gone.
+    is_making_room: bool,
 }
 
 /// The place of one connection in the table, from its accept to its end.
@@ -104,7 +106,7 @@ impl Stopping {
 struct Entered {
     connections: Arc<Connections>,
     id: u64,
-    _permit: OwnedSemaphorePermit,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connections {
@@ -158,6 +160,7 @@ impl Connections {
             address,
             stop: Some(stop),
             abort: None,
+            is_making_room: false,
         };
         let Some(id) = self.enter(entry) else {
             self.metrics.note_refused(Refused::AddressLimit);
@@ -167,7 +170,7 @@ impl Connections {
         let entered = Entered {
             connections: Arc::clone(self),
             id,
-            _permit: permit,
+            permit: Some(permit),
         };
         let lease = ConnectionLease {
             state,
@@ -257,6 +260,9 @@ impl Connections {
 
     fn make_room(&self) {
         let mut open = self.lock();
+        if open.entries.values().any(|entry| entry.is_making_room) {
+            return;
+        }
         if let Some(idle) = open.longest(|entry| entry.stop.as_ref().and(entry.state.idle_since()))
         {
             idle.stop = None;
@@ -268,6 +274,7 @@ impl Connections {
             (Deadline::Write, STALL_SPARED_FOR),
         ] {
             let longest = open.longest(|entry| {
+                entry.abort.as_ref()?;
                 let since = match kind {
                     Deadline::Head => entry.state.head_since(),
                     _ => entry.state.stalled_since(),
@@ -278,6 +285,7 @@ impl Connections {
             if let Some(entry) = longest {
                 self.metrics.note_deadline(kind);
                 tracing::debug!("a connection was ended: others want its place");
+                entry.is_making_room = true;
                 entry.abort();
                 return;
             }
@@ -326,6 +334,8 @@ impl OpenOnes {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
+        // Before who waits for one is woken, or that one would end another connection.
+        drop(self.permit.take());
         self.connections
             .metrics
             .note_closed(self.connections.listener);
