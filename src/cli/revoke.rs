@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::audit::Recorder;
-use super::failure::{Failure, complain};
+use super::failure::{Failure, answer, complain};
 use super::session::{Global, Logging, Session, expect_organization, of_file};
 use super::{standard_input, value_parsers, wire};
 use crate::gateway::refusal::Refusal;
@@ -17,6 +17,9 @@ pub(super) struct Revoke {
     /// Signed URLs that shall open nothing any more, or `-` for those on standard input, one a line, where no list of processes shows them; their scheme and host say nothing
     #[arg(value_name = "URL", conflicts_with_all = ["link_id", "file", "organization"])]
     urls: Vec<String>,
+    /// True if they come from standard input: with `--json` they are an array then, however many there are.
+    #[arg(skip)]
+    is_list: bool,
     /// Id of the link, as the log says it
     #[arg(long, value_name = "ID", value_parser = value_parsers::link_id, allow_hyphen_values = true)]
     #[arg(conflicts_with = "file")]
@@ -35,6 +38,7 @@ pub(super) struct Revoke {
 impl Revoke {
     /// Revokes, and returns when every running gateway refuses what was revoked.
     pub(super) async fn run(mut self, global: &Global) -> Result<(), Failure> {
+        self.is_list = self.urls.iter().any(|url| url == standard_input::DASH);
         self.urls = standard_input::links(self.urls)?;
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let mut recorder = Recorder::open(&session, "revoke")?;
@@ -92,6 +96,11 @@ impl Revoke {
         }
         if !revoked.is_empty() {
             self.wait().await;
+        }
+        if self.is_list {
+            let is_all = revoked.len() == self.urls.len();
+            session.output.many(revoked)?;
+            return answer(is_all);
         }
         session.output.done(self.urls.len(), revoked)
     }

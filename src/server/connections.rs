@@ -17,11 +17,11 @@ use crate::telemetry::metrics::{Deadline, Listener, Metrics, Refused};
 /// The interval at which the connections are checked, and so the most by which one ends after its deadline.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// The age from which an unfinished head makes room for another connection: one that is honest is whole within a few
-/// round trips, and a flood of bad ones cannot keep an honest one from becoming whole.
-const HEAD_SPARED_FOR: Duration = Duration::from_secs(1);
+/// The age from which an unfinished head makes room for another connection, the TLS handshake before it included: an
+/// honest one is whole within a few round trips, however many bad ones there are.
+const HEAD_SPARED_FOR: Duration = Duration::from_secs(3);
 
-/// The time without progress from which a client that takes nothing makes room for another connection.
+/// The time without progress from which a client that takes next to nothing makes room for another connection.
 const STALL_SPARED_FOR: Duration = Duration::from_secs(10);
 
 /// The connection limits of a listener.
@@ -260,7 +260,8 @@ impl Connections {
 
     fn make_room(&self) {
         let mut open = self.lock();
-        if open.entries.values().any(|entry| entry.is_making_room) {
+        let is_under_way = |entry: &ConnectionEntry| entry.is_making_room;
+        if self.permits.available_permits() > 0 || open.entries.values().any(is_under_way) {
             return;
         }
         if let Some(idle) = open.longest(|entry| entry.stop.as_ref().and(entry.state.idle_since()))

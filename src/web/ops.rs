@@ -74,7 +74,10 @@ impl Ops {
     fn is_for_us<B>(&self, request: &Request<B>) -> bool {
         let authority = match (request.uri().authority(), request.headers().get(HOST)) {
             (Some(authority), _) => authority.as_str(),
-            (None, Some(host)) => host.to_str().unwrap_or("."),
+            (None, Some(host)) => match host.to_str() {
+                Ok(host) => host,
+                Err(_) => return false,
+            },
             (None, None) => return true,
         };
         let Ok(authority) = authority.parse::<Authority>() else {
@@ -82,7 +85,8 @@ impl Ops {
         };
         let host = authority.host().trim_end_matches('.').to_ascii_lowercase();
         let is_address = host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok();
-        is_address || !host.contains('.') || self.hosts.contains(&host)
+        let is_label = !host.is_empty() && !host.contains('.');
+        is_address || is_label || self.hosts.contains(&host)
     }
 
     fn numbers<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {

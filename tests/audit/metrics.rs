@@ -230,6 +230,7 @@ fn the_numbers_are_for_who_names_the_private_listener() {
         "127.0.0.1.nip.example",
         "a.gateway.example.com",
         "user@127.0.0.1.example",
+        ".",
     ] {
         assert_eq!(status("/metrics", "", host), "421", "{host}");
         assert_eq!(status("/livez", "", host), "200", "{host}");

@@ -6,7 +6,9 @@ use std::net::TcpListener;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::support::{Place, mode, one_line_of_json, open, set_mode, status, text, until};
+use super::support::{
+    Place, may_look_into_processes, mode, one_line_of_json, open, set_mode, status, text, until,
+};
 
 #[test]
 fn share_prints_a_link_that_opens_and_ends_with_0_on_sigint() {
@@ -357,6 +359,9 @@ fn until_it_has_open(pid: u32, name: &str) {
 
 #[test]
 fn who_waits_for_the_set_up_of_another_process_hears_a_signal() {
+    if !may_look_into_processes() {
+        return;
+    }
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let place = Place::new();
         place.file("a.txt", b"bytes");

@@ -7,7 +7,7 @@ use std::thread;
 
 use super::prefix;
 use super::processes::{Installed, parts_of, upload};
-use crate::cli::support::{Place, pause, status, text};
+use crate::cli::support::{Place, may_look_into_processes, pause, status, text};
 use crate::support::store::Store;
 
 /// What the process may hold of blobs, in KiB: half of it in each direction.
@@ -34,6 +34,9 @@ fn pss_kib(pid: u32) -> u64 {
 }
 
 fn place(name: &str) -> Option<Installed> {
+    if !may_look_into_processes() {
+        return None;
+    }
     let store = Store::needed()?;
     let mut settings = store.settings(&prefix(name));
     settings.push(("blobs.memory_max", format!("{}MiB", MEMORY_KIB / 1024)));

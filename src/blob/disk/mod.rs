@@ -110,14 +110,18 @@ impl Disk {
     }
 
     /// Writes no blob that would leave less than this free on the blobs' file system: rows that delete and revoke need room,
-    /// too. `None`: a twentieth of it, but [`FREE_MIN_LEAST`] to [`FREE_MIN_MOST`].
+    /// too. `None`: a twentieth of it, but [`FREE_MIN_LEAST`] to [`FREE_MIN_MOST`], and nothing where it has no size, as a
+    /// tmpfs without a limit.
     ///
     /// # Errors
-    /// [`BlobError::Io`] if the file system does not say its size.
+    /// [`BlobError::Io`] if the file system cannot be asked.
     pub fn leaving_free(mut self, free_min: Option<u64>) -> Result<Self, BlobError> {
         let whole = fstatvfs(&self.directories.stages).map_err(failed(OPENING))?;
         let twentieth = whole.f_blocks.saturating_mul(whole.f_frsize) / 20;
-        let usual = twentieth.clamp(FREE_MIN_LEAST, FREE_MIN_MOST);
+        let usual = match whole.f_blocks {
+            0 => 0,
+            _ => twentieth.clamp(FREE_MIN_LEAST, FREE_MIN_MOST),
+        };
         self.free_min = free_min.unwrap_or(usual);
         Ok(self)
     }

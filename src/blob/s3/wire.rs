@@ -9,8 +9,9 @@ use crate::model::time::UnixSeconds;
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct UploadsPage {
+    /// `true`, or another word.
     #[serde(default)]
-    is_truncated: bool,
+    is_truncated: String,
     #[serde(default)]
     next_key_marker: String,
     #[serde(default)]
@@ -41,7 +42,7 @@ impl UploadsPage {
             self.next_key_marker.clone(),
             self.next_upload_id_marker.clone(),
         );
-        (self.is_truncated && !next.0.is_empty()).then_some(next)
+        (self.is_truncated == "true" && !next.0.is_empty()).then_some(next)
     }
 }
 
@@ -78,6 +79,9 @@ mod tests {
         assert_eq!(UploadsPage::parse(&text[..text.len() - 9]), None);
         assert_eq!(UploadsPage::parse("<a></b>"), None);
         let none = UploadsPage::parse("<ListMultipartUploadsResult/>").unwrap();
-        assert_eq!((none.uploads, none.is_truncated), (Vec::new(), false));
+        assert_eq!(
+            (none.uploads, none.is_truncated),
+            (Vec::new(), String::new())
+        );
     }
 }
