@@ -197,7 +197,7 @@ impl ImportQueue {
             tokio::time::sleep(ROWS_WITHIN).await;
         };
         let added = tokio::select! {
-            added = self.import.intake.gateway.add_kept(kept) => added,
+            added = self.import.intake.gateway.add_staged(kept) => added,
             () = too_long => {
                 for (number, path) in names {
                     self.tell(number, Err(unknown(&path)));

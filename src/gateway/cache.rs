@@ -217,7 +217,7 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         }
     }
 
-    /// As [`BoundedCache::keep`], a row without texts of any length.
+    /// Caches a row that has no texts of any length, as [`BoundedCache::keep`] does.
     pub(super) fn keep_row(&self, key: K, value: V, at: Option<RowsAt>) {
         self.keep(key, value, at, ROW_BYTES);
     }

@@ -205,7 +205,7 @@ impl Gateway {
         new
     }
 
-    /// Makes the bytes durable, for [`Gateway::add_kept`].
+    /// Makes the bytes durable, for [`Gateway::add_staged`].
     pub async fn keep(&self, upload: Upload, new: NewFile) -> Result<StagedFile, Refusal> {
         let bytes = self.store(upload).await?;
         self.describe(bytes, new)
@@ -222,7 +222,7 @@ impl Gateway {
         })
     }
 
-    /// Describes a file whose bytes are durable, for [`Gateway::add_kept`].
+    /// Describes a file whose bytes are durable, for [`Gateway::add_staged`].
     ///
     /// # Errors
     /// `Internal` where no id can be drawn.
@@ -235,7 +235,7 @@ impl Gateway {
         Ok(StagedFile(file))
     }
 
-    /// Registers a file that lies on disk already, without copying it, for [`Gateway::add_kept`]. It must be a regular
+    /// Registers a file that lies on disk already, without copying it, for [`Gateway::add_staged`]. It must be a regular
     /// file below one of `blobs.in_place_roots`, and is held to its size, modification time and inode from now on.
     pub async fn keep_in_place(&self, path: &Path, new: NewFile) -> Result<StagedFile, Refusal> {
         let registered = self
@@ -257,8 +257,8 @@ impl Gateway {
 
     /// Makes the rows of files whose bytes are kept, all at once where that goes, and answers for each in
     /// turn as [`Gateway::finish_upload`] does. The bytes of one that is refused are removed again.
-    pub async fn add_kept(&self, kept: Vec<StagedFile>) -> Vec<Result<FileRecord, Refusal>> {
-        let files: Vec<FileRecord> = kept.into_iter().map(|StagedFile(file)| file).collect();
+    pub async fn add_staged(&self, staged: Vec<StagedFile>) -> Vec<Result<FileRecord, Refusal>> {
+        let files: Vec<FileRecord> = staged.into_iter().map(|StagedFile(file)| file).collect();
         let quota = self.settings.quota;
         match self.catalog.add_files_within(&files, quota, None).await {
             Ok(()) => files.into_iter().map(Ok).collect(),

@@ -22,7 +22,7 @@ pub(super) fn open(
         None => {
             let directory = config.server.data_dir.as_path();
             Disk::open(directory, &blobs.in_place_roots, blobs.mode)
-                .and_then(|disk| disk.leaving_free(config.uploads.free_min))
+                .and_then(|disk| disk.with_min_free_space(config.uploads.free_min))
                 .map(|disk| Arc::new(disk) as _)
         }
         Some(settings) => {

@@ -66,8 +66,8 @@ struct ConnectionEntry {
     stop: Option<oneshot::Sender<()>>,
     /// Missing for the moment in which its task is made.
     abort: Option<AbortHandle>,
-    /// True once it is ended to make room. It is in the table until its task is gone.
-    is_making_room: bool,
+    /// True once it was ended for another one to have its permit. It is in the table until its task is gone.
+    is_evicted: bool,
 }
 
 /// The place of one connection in the table, from its accept to its end.
@@ -135,7 +135,7 @@ impl Connections {
                 return permit;
             }
             let ended = self.ended.notified();
-            self.make_room();
+            self.evict_one();
             tokio::select! {
                 () = ended => {}
                 // One that was busy may be idle by now.
@@ -160,7 +160,7 @@ impl Connections {
             address,
             stop: Some(stop),
             abort: None,
-            is_making_room: false,
+            is_evicted: false,
         };
         let Some(id) = self.enter(entry) else {
             self.metrics.note_refused(Refused::AddressLimit);
@@ -258,10 +258,11 @@ impl Connections {
         Some(id)
     }
 
-    fn make_room(&self) {
+    /// Ends one connection that can be spared, unless one is ending or a permit is free.
+    fn evict_one(&self) {
         let mut open = self.lock();
-        let is_under_way = |entry: &ConnectionEntry| entry.is_making_room;
-        if self.permits.available_permits() > 0 || open.entries.values().any(is_under_way) {
+        let is_ending = |entry: &ConnectionEntry| entry.is_evicted;
+        if self.permits.available_permits() > 0 || open.entries.values().any(is_ending) {
             return;
         }
         if let Some(idle) = open.longest(|entry| entry.stop.as_ref().and(entry.state.idle_since()))
@@ -286,7 +287,7 @@ impl Connections {
             if let Some(entry) = longest {
                 self.metrics.note_deadline(kind);
                 tracing::debug!("a connection was ended: others want its place");
-                entry.is_making_room = true;
+                entry.is_evicted = true;
                 entry.abort();
                 return;
             }

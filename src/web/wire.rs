@@ -13,13 +13,13 @@ const ROOM: usize = 128;
 
 /// Returns an answer as JSON.
 pub(super) fn json(answer: &impl Serialize) -> Vec<u8> {
-    json_within(ROOM, answer)
+    json_with_capacity(ROOM, answer)
 }
 
-/// As [`json`], with so much room for the text.
+/// Returns an answer as JSON, like [`json`], in a buffer of this capacity.
 #[expect(clippy::expect_used, reason = "it is an error of this program")]
-pub(super) fn json_within(room: usize, answer: &impl Serialize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(room);
+pub(super) fn json_with_capacity(capacity: usize, answer: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(capacity);
     let written = serde_json::to_writer(&mut text, answer);
     written.expect("no answer has a map with other keys than texts, or a number that JSON lacks");
     text

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::geteuid;
 
-use super::support::{Place, mode, set_mode, text};
+use super::support::{AS_NOBODY, Place, mode, set_mode, text};
 
 #[test]
 fn key_generate_makes_the_first_key_active_and_later_ones_verify_only() {
@@ -185,14 +185,8 @@ fn an_api_key_can_be_brought_in_a_file_and_never_stands_in_an_argument() {
 fn another_process_of_the_same_user_cannot_look_into_a_gateway() {
     let place = Place::new();
     set_mode(&place.path(""), 0o777);
-    let other = [
-        "setpriv",
-        "--reuid=65534",
-        "--regid=65534",
-        "--clear-groups",
-    ];
     let user: &[&str] = match geteuid().is_root() {
-        true => &other,
+        true => &AS_NOBODY,
         false => &["env"],
     };
     let mut serve = place.start_under(user, &["serve", "--listen", "127.0.0.1:0"]);

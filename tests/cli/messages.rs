@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
 
-use super::support::{Place, mode, said, set_mode, text, unshare};
+use super::support::{AS_NOBODY, Place, mode, said, set_mode, text, unshare};
 
 /// Runs a command whose data directory is on a disk of 4 MiB, which no other process sees. A data directory of the
 /// place is copied there, and `prepare` makes of the disk what the test wants.
@@ -295,16 +295,8 @@ fn another_user_s_data_directory_is_said_to_be_that() {
     let place = Place::new();
     place.add("a.txt", b"bytes");
     set_mode(&place.path(""), 0o755);
-    let nobody = [
-        "setpriv",
-        "--reuid",
-        "65534",
-        "--regid",
-        "65534",
-        "--clear-groups",
-    ];
     let check = |words: &[&str], part: &str| {
-        let output = place.run_under(&nobody, words);
+        let output = place.run_under(&AS_NOBODY, words);
         let errors = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{words:?} {errors}");
         assert!(

@@ -13,6 +13,14 @@ use serde_json::Value;
 
 use crate::support::secrets;
 
+/// The words that run a program as a user who owns nothing; root alone may say them.
+pub(crate) const AS_NOBODY: [&str; 4] = [
+    "setpriv",
+    "--reuid=65534",
+    "--regid=65534",
+    "--clear-groups",
+];
+
 /// Returns whether the tests may count another process's descriptors and memory. The binary is not dumpable, so that
 /// root alone may; what is left out elsewhere is said.
 pub(crate) fn may_look_into_processes() -> bool {

@@ -222,7 +222,7 @@ impl TestApp {
         let kept = self
             .gateway
             .keep_in_place(path, new_file("org_123", id, name));
-        let added = self.gateway.add_kept(vec![kept.await.unwrap()]).await;
+        let added = self.gateway.add_staged(vec![kept.await.unwrap()]).await;
         added.into_iter().for_each(|file| drop(file.unwrap()));
     }
 

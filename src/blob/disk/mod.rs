@@ -115,7 +115,7 @@ impl Disk {
     ///
     /// # Errors
     /// [`BlobError::Io`] if the file system cannot be asked.
-    pub fn leaving_free(mut self, free_min: Option<u64>) -> Result<Self, BlobError> {
+    pub fn with_min_free_space(mut self, free_min: Option<u64>) -> Result<Self, BlobError> {
         let whole = fstatvfs(&self.directories.stages).map_err(failed(OPENING))?;
         let twentieth = whole.f_blocks.saturating_mul(whole.f_frsize) / 20;
         let usual = match whole.f_blocks {

@@ -174,14 +174,14 @@ impl Pen {
                     free_min,
                     published: false,
                 };
-                pen.expect_room(0)?;
+                pen.check_free_space(0)?;
                 return Ok(pen);
             }
         }
     }
 
-    /// Says no where fewer bytes than must be left would be free beside so many more.
-    fn expect_room(&self, more: usize) -> Result<(), BlobError> {
+    /// Refuses `more` bytes where writing them would leave less than the minimum free.
+    fn check_free_space(&self, more: usize) -> Result<(), BlobError> {
         if self.free_min == 0 {
             return Ok(());
         }
@@ -194,7 +194,7 @@ impl Pen {
     }
 
     fn write(mut self, bytes: &[u8]) -> Result<Self, BlobError> {
-        self.expect_room(bytes.len())?;
+        self.check_free_space(bytes.len())?;
         self.file.write_all(bytes).map_err(failed(WRITING))?;
         self.size += bytes.len() as u64;
         Ok(self)
@@ -241,7 +241,7 @@ impl Drop for Pen {
 /// directory; and removes the file. What a process that died left there is swept as a stage is.
 pub(super) fn probe(directories: &Arc<Directories>, key: BlobKey) -> Result<(), BlobError> {
     let (blobs, name) = (directories.layout.directory(), key.to_string());
-    // What uploads leave free is there for more than uploads: a gateway that takes none serves on.
+    // A probe may use the space that uploads leave free: a gateway that takes no uploads serves on.
     let mut pen = Pen::create(directories, key, 0)?.write(b"probe")?;
     pen.file.sync_all().map_err(failed(PROBING))?;
     let no_replace = RenameFlags::NOREPLACE;

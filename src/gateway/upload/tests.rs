@@ -32,7 +32,7 @@ fn new(id: Option<&str>, space: &str) -> NewFile {
     }
 }
 
-async fn kept(gateway: &Arc<Gateway>, new: NewFile) -> StagedFile {
+async fn staged(gateway: &Arc<Gateway>, new: NewFile) -> StagedFile {
     let mut upload = gateway.begin_upload().await.unwrap();
     upload.write(Bytes::from_static(b"bytes")).await.unwrap();
     gateway.keep(upload, new).await.unwrap()
@@ -47,10 +47,10 @@ async fn files_whose_bytes_are_kept_get_their_rows_in_one_call() {
     let (catalog, gateway) = place().await;
     let mut all = Vec::new();
     for _ in 0..10 {
-        all.push(kept(&gateway, new(None, "space_default")).await);
+        all.push(staged(&gateway, new(None, "space_default")).await);
     }
     let _ = catalog.calls();
-    let added = gateway.add_kept(all).await;
+    let added = gateway.add_staged(all).await;
     assert_eq!(catalog.calls(), 1);
     assert_eq!(added.len(), 10);
     for file in added {
@@ -72,10 +72,10 @@ async fn a_file_that_is_refused_keeps_no_other_from_its_row_and_loses_its_bytes(
     ];
     let mut all = Vec::new();
     for (id, space) in wanted {
-        all.push(kept(&gateway, new(id, space)).await);
+        all.push(staged(&gateway, new(id, space)).await);
     }
     let added: Vec<bool> = gateway
-        .add_kept(all)
+        .add_staged(all)
         .await
         .iter()
         .map(Result::is_ok)
@@ -88,11 +88,11 @@ async fn a_file_that_is_refused_keeps_no_other_from_its_row_and_loses_its_bytes(
 async fn files_that_may_have_rows_keep_their_bytes() {
     let (catalog, gateway) = place().await;
     let all = vec![
-        kept(&gateway, new(Some("one"), "space_default")).await,
-        kept(&gateway, new(Some("two"), "space_default")).await,
+        staged(&gateway, new(Some("one"), "space_default")).await,
+        staged(&gateway, new(Some("two"), "space_default")).await,
     ];
     catalog.fall_silent();
-    let added = gateway.add_kept(all).await;
+    let added = gateway.add_staged(all).await;
     assert_eq!(added.len(), 2);
     for refusal in added {
         assert!(

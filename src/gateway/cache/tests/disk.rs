@@ -140,7 +140,7 @@ async fn a_file_in_place_is_held_to_what_it_was_every_time() {
     fs::write(&path, "old bytes").unwrap();
     let new = new_file(at.place.owner(), "f");
     let kept = at.place.gateway.keep_in_place(&path, new).await.unwrap();
-    assert!(at.place.gateway.add_kept(vec![kept]).await[0].is_ok());
+    assert!(at.place.gateway.add_staged(vec![kept]).await[0].is_ok());
     let link = at.place.mint("f").await.unwrap();
     assert_eq!(at.place.get(&link).await.unwrap(), "old bytes");
     fs::write(&path, "new bytes").unwrap();

@@ -12,7 +12,7 @@ use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
 use crate::model::name::FileName;
 use crate::web::problem::Problem;
-use crate::web::wire::{json, json_within};
+use crate::web::wire::{json, json_with_capacity};
 
 /// The most files in one call.
 const FILES_MAX: usize = 100;
@@ -127,7 +127,7 @@ pub(super) fn links(wanted: &WantedLinks, outcomes: &[BatchOutcome]) -> Vec<u8> 
         code: 0,
         msg: "Success.",
     };
-    json_within(room, &answer)
+    json_with_capacity(room, &answer)
 }
 
 /// An error.
