@@ -46,6 +46,7 @@ pub mod observe;
 mod pieces;
 pub mod principal;
 pub mod progress;
+pub mod recheck;
 pub mod refusal;
 pub mod revocations;
 pub mod revoke;

@@ -1,4 +1,5 @@
-//! Background tasks: they apply changes that others made, sweep, and detect text in files of older versions.
+//! Background tasks: they apply changes that others made, end downloads whose links were revoked, sweep, and detect text
+//! in files of older versions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,11 +10,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use super::keyring_watch::KeyringWatch;
 use super::reload::ConfigurationCheck;
 use super::shutdown;
-use super::tls::TlsWatch;
+use super::tls::{Tls, TlsWatch};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::REFRESH_EVERY;
 use crate::telemetry::audit::Audit;
+use crate::web::Web;
 
 /// The interval of sweeps of blobs and rows that nobody needs any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
@@ -66,6 +68,18 @@ pub(super) fn start_tasks(
     tasks.spawn(expire_files(Arc::clone(gateway)));
 }
 
+/// Starts the background tasks of what is served: its downloads, its certificate, and its audit stream.
+pub(super) fn start_web_tasks(
+    tasks: &mut JoinSet<()>,
+    web: &Arc<Web>,
+    tls: Option<Arc<Tls>>,
+    audit: Option<Audit>,
+) {
+    tasks.spawn(end_revoked_downloads(Arc::clone(web)));
+    tasks.spawn(reload_certificate(tls.map(TlsWatch::new)));
+    tasks.spawn(reopen_audit(audit));
+}
+
 /// Refreshes the snapshot of revocations when others revoke. Ends with its task.
 async fn refresh_revocations(gateway: Arc<Gateway>) {
     let mut tick = ticks(REFRESH_EVERY);
@@ -111,7 +125,7 @@ async fn reload_keyring(
 }
 
 /// Reloads a changed certificate, and any on SIGHUP. Ends with its task.
-pub(super) async fn reload_certificate(watch: Option<TlsWatch>) {
+async fn reload_certificate(watch: Option<TlsWatch>) {
     let Some(mut watch) = watch else {
         return;
     };
@@ -126,7 +140,7 @@ pub(super) async fn reload_certificate(watch: Option<TlsWatch>) {
 }
 
 /// Opens the audit file again on SIGHUP. Ends with its task.
-pub(super) async fn reopen_audit(audit: Option<Audit>) {
+async fn reopen_audit(audit: Option<Audit>) {
     let Some(audit) = audit else {
         return;
     };
@@ -134,6 +148,15 @@ pub(super) async fn reopen_audit(audit: Option<Audit>) {
     loop {
         hang_up.next().await;
         audit.reopen();
+    }
+}
+
+/// Ends downloads whose links were revoked since they began. Ends with its task.
+async fn end_revoked_downloads(web: Arc<Web>) {
+    let mut tick = ticks(web.recheck_interval());
+    loop {
+        tick.tick().await;
+        web.end_revoked();
     }
 }
 

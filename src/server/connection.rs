@@ -26,6 +26,7 @@ use crate::telemetry::metrics::{Metrics, Refused};
 use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
+use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
 use crate::zero_copy::{Regions, Socket, Wire};
 
@@ -69,21 +70,27 @@ impl Public {
                 return;
             }
         };
-        let answer_over = |regions| {
-            let arrival = self.web.arrival(peer, self.tls.is_some(), regions);
+        let answer_over = |regions, aborter: Arc<dyn ResponseAborter>| {
+            let is_tls = self.tls.is_some();
+            let arrival = self.web.arrival(peer, is_tls, regions, aborter);
             let web = Arc::clone(&self.web);
             move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
+        let connection = Arc::clone(&lease.state);
         match opened {
             Opened::Plain(stream, regions) => {
-                serve_http1(stream, lease, answer_over(Some(regions))).await;
+                let answer = answer_over(Some(regions), connection);
+                serve_http1(stream, lease, answer).await;
             }
             Opened::Other(stream, Version::HTTP_2) => {
+                let streams = Streams::default();
+                let answer = answer_over(None, Arc::new(streams.executor()));
                 // Boxed: most connections need no memory for it.
-                Box::pin(serve_http2(stream, lease, answer_over(None))).await;
+                Box::pin(serve_http2(stream, streams, lease, answer)).await;
             }
             Opened::Other(stream, _) => {
-                Box::pin(serve_http1(stream, lease, answer_over(None))).await;
+                let answer = answer_over(None, connection);
+                Box::pin(serve_http1(stream, lease, answer)).await;
             }
         }
     }
@@ -190,8 +197,12 @@ where
 }
 
 /// Speaks HTTP/2 until the connection ends.
-async fn serve_http2<A, F, B, W>(stream: Box<dyn IoStream>, lease: ConnectionLease, answer: A)
-where
+async fn serve_http2<A, F, B, W>(
+    stream: Box<dyn IoStream>,
+    streams: Streams,
+    lease: ConnectionLease,
+    answer: A,
+) where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Tracked<B, W>>> + Send + 'static,
     B: HttpBody<Data: Send> + Unpin + Send + 'static,
@@ -210,8 +221,7 @@ where
             Ok::<_, Infallible>(response.map(|body| body.watched_by(open)))
         }
     });
-    let streams = Streams::default();
-    let mut connection = pin!(http2::builder(&streams).serve_connection(stream, service));
+    let mut connection = pin!(http2::builder(streams.executor()).serve_connection(stream, service));
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,

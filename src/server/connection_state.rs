@@ -12,9 +12,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use tokio::task;
 
 use super::coarse_clock::{CoarseClock, Deadlines};
 use crate::telemetry::metrics::Deadline;
+use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::ResponseWatcher;
 use crate::zero_copy::Wire;
 
@@ -55,6 +57,8 @@ pub(super) struct ConnectionState {
     has_begun: AtomicBool,
     /// True if the connection is to end with the current answer.
     is_last: AtomicBool,
+    /// True if the connection is to end in the midst of the current answer.
+    is_aborted: AtomicBool,
     /// True if requests come beside one another (HTTP/2): a read need not be the beginning of one.
     is_multiplexed: AtomicBool,
     /// Time since which the client reads nothing, plus one; 0 while it reads.
@@ -83,6 +87,7 @@ impl ConnectionState {
             open: AtomicU32::new(0),
             has_begun: AtomicBool::new(false),
             is_last: AtomicBool::new(false),
+            is_aborted: AtomicBool::new(false),
             is_multiplexed: AtomicBool::new(false),
             blocked: AtomicU64::new(0),
             taken: AtomicU64::new(0),
@@ -138,6 +143,11 @@ impl ConnectionState {
     /// Returns whether [`ConnectionState::end`] was called.
     pub(super) fn is_last(&self) -> bool {
         self.is_last.load(Relaxed)
+    }
+
+    /// Returns whether the connection is to end in the midst of the current answer.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.is_aborted.load(Relaxed)
     }
 
     /// Returns whether the connection has been idle for too long, and the client should be warned before it ends: on
@@ -255,6 +265,13 @@ impl ConnectionState {
     }
 }
 
+impl ResponseAborter for ConnectionState {
+    /// Has the connection ended when it is looked at next. It has one task for all its answers.
+    fn abort(&self, _: task::Id) {
+        self.is_aborted.store(true, Relaxed);
+    }
+}
+
 /// A request that is being answered, until this and the watchers of all pieces of its answer are dropped.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
@@ -303,6 +320,8 @@ impl Drop for OpenRequest {
             self.state.queued.fetch_sub(1, Relaxed);
         }
         if self.state.open.fetch_sub(1, Relaxed) == 1 {
+            // An answer that was to be ended is over; the next one may be another link's.
+            self.state.is_aborted.store(false, Relaxed);
             let is_over = self.state.is_last() && self.state.is_multiplexed.load(Relaxed);
             self.state.enter(if is_over {
                 Phase::Lingering

@@ -197,7 +197,9 @@ impl Connections {
             tick.tick().await;
             self.clock.advance_to(started.elapsed());
             for entry in self.lock().entries.values_mut() {
-                if entry.state.is_to_be_warned() {
+                if entry.state.is_aborted() {
+                    entry.abort();
+                } else if entry.state.is_to_be_warned() {
                     entry.stop = None;
                 } else if let Some(deadline) = entry.state.passed_deadline() {
                     self.metrics.note_deadline(deadline);

@@ -22,7 +22,7 @@ use crate::web::offload::{Offload, OffloadMode};
 use crate::web::ops::Ops;
 use crate::web::{self, Web, WebSettings};
 
-use background::{reload_certificate, reopen_audit, start_tasks};
+use background::{start_tasks, start_web_tasks};
 use coarse_clock::Deadlines;
 use connection::Public;
 use connections::{ConnectionLimits, Connections};
@@ -32,7 +32,7 @@ use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use presence::{GatewayCommand, Presence};
 use reload::ConfigurationCheck;
-use tls::{Tls, TlsWatch};
+use tls::Tls;
 
 pub use blob_store::blob_bytes_max;
 pub use listen::Inherited;
@@ -167,6 +167,7 @@ impl HttpServer {
                 admin_hosts: config.server.admin_hosts.clone().into(),
                 strict_transport: config.server.hsts.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
+                recheck_interval: Duration::from_secs(config.links.recheck_interval),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: server.trusted_proxies.clone(),
                 offload: offload(config)?,
@@ -227,9 +228,7 @@ impl HttpServer {
             self.keyring_watch,
             self.configuration,
         );
-        let watch = self.tls.clone().map(TlsWatch::new);
-        tasks.spawn(reload_certificate(watch));
-        tasks.spawn(reopen_audit(audit));
+        start_web_tasks(&mut tasks, &web, self.tls.clone(), audit);
         // Dropped, it ends the accepting.
         let (accepting, ending) = watch::channel(());
         let mut acceptors = JoinSet::new();

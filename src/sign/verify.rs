@@ -59,7 +59,19 @@ pub struct Verified<'a> {
     expires: UnixSeconds,
     claims: Claims,
     link_id: LinkId,
-    kid: Kid,
+    in_force: InForce,
+}
+
+/// The signing key, the epoch and the link revision that a link was verified with. Whoever revokes more than one link
+/// puts others in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The signing key of the link.
+    pub kid: Kid,
+    /// The epoch of its organization.
+    pub epoch: u64,
+    /// The link revision of its file.
+    pub link_revision: u64,
 }
 
 impl<'a> Verified<'a> {
@@ -90,7 +102,12 @@ impl<'a> Verified<'a> {
 
     /// The signing key it was made with.
     pub fn kid(&self) -> &Kid {
-        &self.kid
+        &self.in_force.kid
+    }
+
+    /// Returns the signing key and the counters that it was verified with.
+    pub const fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 }
 
@@ -176,7 +193,7 @@ impl Keyring {
         let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
         let (epoch, revision) = link.in_force(conditions.revocations);
         self.check_mac(&link, epoch, revision)?;
-        link.check_the_rest(conditions)
+        link.check_the_rest(epoch, revision, conditions)
     }
 
     /// Checks 1 to 3 alone: whether a link is one of ours under the epoch and the link revision in force,
@@ -332,8 +349,13 @@ impl<'a> UnprovenLink<'a> {
         mac.as_slice().ct_eq(&self.token.mac).into()
     }
 
-    /// Checks 4 to 9, of a link whose MAC is good.
-    fn check_the_rest(self, conditions: &Conditions<'_>) -> Result<Verified<'a>, Rejection> {
+    /// Checks 4 to 9, of a link whose MAC is good under this epoch and this link revision.
+    fn check_the_rest(
+        self,
+        epoch: u64,
+        link_revision: u64,
+        conditions: &Conditions<'_>,
+    ) -> Result<Verified<'a>, Rejection> {
         if conditions.now >= self.expires {
             return Err(Rejection::Expired);
         }
@@ -369,7 +391,11 @@ impl<'a> UnprovenLink<'a> {
             expires: self.expires,
             claims,
             link_id,
-            kid: self.token.kid,
+            in_force: InForce {
+                kid: self.token.kid,
+                epoch,
+                link_revision,
+            },
         })
     }
 }

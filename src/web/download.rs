@@ -64,6 +64,7 @@ pub(super) async fn answer(
     let verified = gateway.verify_link(&link).await?;
     let link_id = verified.link_id();
     context.link_id = Some(link_id);
+    let in_force = verified.in_force().clone();
     // 4.
     gateway.limits().admit_link(&verified)?;
     let admitted = match request.method {
@@ -103,6 +104,7 @@ pub(super) async fn answer(
     context.download = Some(TrackedDownload {
         file,
         link: link_id,
+        in_force,
         expires,
         client: context.client,
         trace_id,

@@ -16,6 +16,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
@@ -40,7 +41,7 @@ use problem::Problem;
 use recorder::RequestRecorder;
 use request_body::RequestBody;
 use response_head::ResponseHeads;
-use response_tracker::{ConnectionTracker, InFlight, LongDownloads};
+use response_tracker::{ConnectionTracker, InFlight, LongDownloads, ResponseAborter};
 use route::Route;
 use tracked::Tracked;
 
@@ -135,9 +136,17 @@ impl Web {
         }
     }
 
-    /// Returns what the requests of a new connection come by. `regions`: it can send files itself.
-    pub fn arrival(&self, peer: Peer, is_tls: bool, regions: Option<Regions>) -> Arrival {
-        let tracker = ConnectionTracker::new(&self.shared.recorder, &self.long_downloads);
+    /// Returns what the requests of a new connection come by, whose responses `aborter` ends. `regions`: it can send
+    /// files itself.
+    pub fn arrival(
+        &self,
+        peer: Peer,
+        is_tls: bool,
+        regions: Option<Regions>,
+        aborter: Arc<dyn ResponseAborter>,
+    ) -> Arrival {
+        let (recorder, long_downloads) = (&self.shared.recorder, &self.long_downloads);
+        let tracker = ConnectionTracker::new(recorder, long_downloads, aborter);
         Arrival {
             peer,
             is_tls,
@@ -150,6 +159,17 @@ impl Web {
     /// [`Gateway::flush_counts`] to have it.
     pub fn count_downloads(&self) {
         self.long_downloads.count_so_far();
+    }
+
+    /// Returns the interval at which [`Web::end_revoked`] is to be called.
+    pub const fn recheck_interval(&self) -> Duration {
+        self.shared.settings.recheck_interval
+    }
+
+    /// Ends all long downloads whose links were revoked since they began.
+    pub fn end_revoked(&self) {
+        self.long_downloads
+            .end_revoked(&self.shared.recorder.recheck());
     }
 
     /// Waits for changes that are still being made though their clients are gone, for a bounded time.

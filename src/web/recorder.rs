@@ -16,6 +16,7 @@ use crate::gateway::limits::Admitted;
 use crate::gateway::mint::Minted;
 use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::Principal;
+use crate::gateway::recheck::{InForce, Recheck};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
@@ -49,6 +50,8 @@ pub(super) struct EventRecorder<'a> {
 pub(super) struct TrackedDownload {
     pub(super) file: Arc<FileRecord>,
     pub(super) link: LinkId,
+    /// The signing key and the counters that the link was verified with.
+    pub(super) in_force: InForce,
     pub(super) expires: UnixSeconds,
     pub(super) client: Option<IpAddr>,
     pub(super) trace_id: TraceId,
@@ -84,6 +87,11 @@ impl RequestRecorder {
             metrics,
             audit,
         }
+    }
+
+    /// Returns what the links of downloads that are under way are held against.
+    pub(super) fn recheck(&self) -> Recheck {
+        self.gateway.recheck()
     }
 
     /// Returns the time by the gateway's own clock.
@@ -190,18 +198,22 @@ impl RequestRecorder {
     }
 
     /// Records a download that ended: every one that was begun comes by here. Of the `due` bytes of its body
-    /// `sent` were.
+    /// `sent` were. `is_revoked`: its link was revoked meanwhile, which ended it unless it was quicker.
     pub(super) fn downloaded(
         &self,
         mut download: TrackedDownload,
         sent: u64,
         due: u64,
+        is_revoked: bool,
         took: Duration,
     ) {
         let outcome = if download.is_handed_over {
             Outcome::HandedOver
         } else if sent < due {
-            Outcome::Aborted
+            match is_revoked {
+                true => Outcome::Revoked,
+                false => Outcome::Aborted,
+            }
         } else if download.is_whole_file {
             Outcome::Whole
         } else {

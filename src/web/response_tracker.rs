@@ -8,14 +8,21 @@
 //! A connection has one `ResponseTracker`, made with it and used by its requests one after the other; only
 //! those that come beside one another need more. So a request on a connection that is open allocates nothing for
 //! it.
+//!
+//! The links of long downloads are held against what was revoked, every `links.recheck_interval`. A response whose link
+//! was revoked is ended from outside, as its body may wait for the client: with its connection over HTTP/1, with its
+//! stream over HTTP/2.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::task;
+
 use super::body::Body;
 use super::recorder::{RequestRecorder, TrackedDownload};
 use super::tracked::{ResponseWatcher, Tracked};
+use crate::gateway::recheck::Recheck;
 use crate::telemetry::metrics::Route;
 
 /// The value of [`ResponseTracker::done_after`] before all bytes went out in one go, and where they did not.
@@ -24,7 +31,14 @@ const NOT_YET: u64 = u64::MAX;
 /// A response that is no longer than this goes out at once, or as good as.
 const ONE_GO_BYTES_MAX: u64 = 16 * 1024;
 
-/// The trackers of connections that have long downloads, which are counted while they go on.
+/// The server's way to end a response that is on its way.
+pub trait ResponseAborter: Send + Sync {
+    /// Ends the response that this task sends: with its connection over HTTP/1, with its stream over HTTP/2.
+    fn abort(&self, task: task::Id);
+}
+
+/// The trackers of connections that have long downloads, which are counted, and whose links are held against what was
+/// revoked, while they go on.
 #[derive(Default)]
 pub(super) struct LongDownloads(Mutex<Vec<Weak<ResponseTracker>>>);
 
@@ -36,6 +50,7 @@ pub struct ConnectionTracker(Arc<ResponseTracker>);
 pub(super) struct ResponseTracker {
     recorder: Arc<RequestRecorder>,
     long_downloads: Arc<LongDownloads>,
+    aborter: Arc<dyn ResponseAborter>,
     /// True while it tracks a response.
     is_taken: AtomicBool,
     /// The number of its in-flight guards: the body, and pieces that are not out.
@@ -59,6 +74,10 @@ struct ResponseProgress {
     /// The bytes of those sent that the metrics have already.
     metered: u64,
     download: Option<TrackedDownload>,
+    /// The task that sends it, of a long download.
+    task: Option<task::Id>,
+    /// True once it was ended, as its link was revoked.
+    is_revoked: bool,
 }
 
 /// An in-flight guard: a part of a response that is not out. With the last one, the response is.
@@ -67,14 +86,24 @@ pub struct InFlight(Arc<ResponseTracker>);
 impl LongDownloads {
     /// Counts what was sent so far of all of them.
     pub(super) fn count_so_far(&self) {
-        let mut alive = Vec::new();
-        {
-            let mut trackers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            trackers.retain(|one| one.upgrade().map(|one| alive.push(one)).is_some());
-        }
-        for tracker in alive {
+        for tracker in self.alive() {
             tracker.count_so_far();
         }
+    }
+
+    /// Ends those whose links were revoked.
+    pub(super) fn end_revoked(&self, recheck: &Recheck) {
+        for tracker in self.alive() {
+            tracker.end_if_revoked(recheck);
+        }
+    }
+
+    /// Returns the trackers of connections that are open, and forgets the others.
+    fn alive(&self) -> Vec<Arc<ResponseTracker>> {
+        let mut alive = Vec::new();
+        let mut trackers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        trackers.retain(|one| one.upgrade().map(|one| alive.push(one)).is_some());
+        alive
     }
 
     fn add(&self, tracker: &Arc<ResponseTracker>) {
@@ -88,10 +117,12 @@ impl ConnectionTracker {
     pub(super) fn new(
         recorder: &Arc<RequestRecorder>,
         long_downloads: &Arc<LongDownloads>,
+        aborter: Arc<dyn ResponseAborter>,
     ) -> Self {
         Self(Arc::new(ResponseTracker {
             recorder: Arc::clone(recorder),
             long_downloads: Arc::clone(long_downloads),
+            aborter,
             is_taken: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             sent: AtomicU64::new(0),
@@ -113,7 +144,8 @@ impl ConnectionTracker {
             false => Arc::clone(&self.0),
             // It still tracks another response of the same connection.
             true => {
-                let Self(tracker) = Self::new(&self.0.recorder, &self.0.long_downloads);
+                let aborter = Arc::clone(&self.0.aborter);
+                let Self(tracker) = Self::new(&self.0.recorder, &self.0.long_downloads, aborter);
                 tracker.is_taken.store(true, Ordering::Relaxed);
                 tracker
             }
@@ -128,15 +160,17 @@ impl ConnectionTracker {
         }
         tracker.in_flight.store(1, Ordering::Relaxed);
         tracker.sent.store(0, Ordering::Relaxed);
+        // A response that goes out in one go is counted when it is out, which is at once.
+        let is_long = is_download && due > ONE_GO_BYTES_MAX;
         *tracker.progress() = Some(ResponseProgress {
             route,
             begun,
             due,
             metered: 0,
             download,
+            task: is_long.then(task::try_id).flatten(),
+            is_revoked: false,
         });
-        // A response that goes out in one go is counted when it is out, which is at once.
-        let is_long = is_download && due > ONE_GO_BYTES_MAX;
         if is_long && !tracker.is_long.swap(true, Ordering::Relaxed) {
             tracker.long_downloads.add(&tracker);
         }
@@ -155,6 +189,28 @@ impl ResponseTracker {
         self.meter(progress, sent);
         if let Some(download) = &mut progress.download {
             self.recorder.count(download, sent, false);
+        }
+    }
+
+    /// Ends a long download if its link was revoked.
+    fn end_if_revoked(&self, recheck: &Recheck) {
+        // Held to the end: the response that is ended is still the one that was looked at.
+        let mut progress = self.progress();
+        let Some(progress) = progress.as_mut() else {
+            return;
+        };
+        if let (Some(download), Some(task)) = (&progress.download, progress.task)
+            && !progress.is_revoked
+            && recheck.is_revoked(&download.file, download.link, &download.in_force)
+        {
+            progress.is_revoked = true;
+            let (trace_id, link_id) = (download.trace_id.as_str(), download.link.as_str());
+            tracing::info!(
+                trace_id,
+                link_id,
+                "a download was ended: its link was revoked"
+            );
+            self.aborter.abort(task);
         }
     }
 
@@ -195,7 +251,9 @@ impl ResponseTracker {
             };
             self.recorder.metrics.note_done(progress.route, took);
             if let Some(download) = progress.download {
-                self.recorder.downloaded(download, sent, progress.due, took);
+                let (due, is_revoked) = (progress.due, progress.is_revoked);
+                self.recorder
+                    .downloaded(download, sent, due, is_revoked, took);
             }
         }
         self.is_taken.store(false, Ordering::Release);

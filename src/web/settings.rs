@@ -1,6 +1,7 @@
 //! The settings of the public side: what a deployment may want otherwise, checked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::header::HeaderValue;
 
@@ -24,6 +25,8 @@ pub struct WebSettings {
     pub admin_hosts: Arc<[String]>,
     /// `server.hsts`: `Strict-Transport-Security` of answers over TLS.
     pub strict_transport: Option<StrictTransport>,
+    /// `links.recheck_interval`: how often the links of downloads that are under way are held against what was revoked.
+    pub recheck_interval: Duration,
     /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.

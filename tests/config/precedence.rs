@@ -69,6 +69,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.lifetime_max", "'2h'", "3h", "4h"),
     ("links.expiry_window", "1", "2", "3s"),
     ("links.not_before_leeway", "1", "2", "3"),
+    ("links.recheck_interval", "1", "2", "3s"),
     ("links.name_in_url", "true", "true", "true"),
     ("links.cap_cache_to_expiry", "true", "true", "true"),
     ("links.revisions_max", "1", "2", "3"),
@@ -224,6 +225,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);
     assert_eq!(config.links.not_before_leeway, 0);
+    assert_eq!(config.links.recheck_interval, 30);
     assert!(!config.links.name_in_url);
     assert!(!config.links.cap_cache_to_expiry);
     assert_eq!(config.links.revisions_max, 100_000);

@@ -139,6 +139,8 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be at most links.lifetime_max",
     ),
     ("links.not_before_leeway", "2h", "must be 0 to 3600 seconds"),
+    ("links.recheck_interval", "0", "must be 1 to 3600 seconds"),
+    ("links.recheck_interval", "2h", "must be 1 to 3600 seconds"),
     ("links.name_in_url", "yes", "must be true or false"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
     ("catalog.url", "mysql://a/b", NOT_A_DATABASE),

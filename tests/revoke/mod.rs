@@ -3,6 +3,7 @@
 mod calls;
 mod limits;
 mod refusals;
+mod under_way;
 
 use serde_json::Value;
 

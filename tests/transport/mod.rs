@@ -98,7 +98,11 @@ impl Pair {
         self.connect_over(stream, protocols).await
     }
 
-    async fn connect_over<S>(&self, stream: S, protocols: &[&str]) -> std::io::Result<TlsStream<S>>
+    pub(crate) async fn connect_over<S>(
+        &self,
+        stream: S,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {

@@ -64,6 +64,8 @@ words! {
         Part = "part",
         /// Less than the answer was.
         Aborted = "aborted",
+        /// Less than the answer was, as its link was revoked meanwhile.
+        Revoked = "revoked",
         /// The bytes were left to the proxy, or to the store.
         HandedOver = "handed_over",
     }
