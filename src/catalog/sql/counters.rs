@@ -1,16 +1,16 @@
 //! Downloads that were counted.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
+
+use serde::Serialize;
 
 use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::session::{Session, Value, made, query};
-use super::transfer::{self, Writing};
-use super::{Database, rows, tables};
-use crate::catalog::counters::{COUNTS_ADDED_MAX, Counters};
+use super::session::{Session, query};
+use super::{Database, rows};
+use crate::catalog::counters::{COUNT_MAX, COUNTS_ADDED_MAX, Counters};
 use crate::catalog::expect_at_most;
-use crate::catalog::transfer::Row;
 use crate::model::address::FileAddress;
 use crate::model::count::{Count, Counted, Counts};
 use crate::model::id::OrganizationId;
@@ -26,6 +26,40 @@ const FORGET: SqlText = text!(
     "WITH old AS (SELECT organization, link FROM link_count WHERE expires <= $1 LIMIT $2",
     [lock "UPDATE SKIP LOCKED"],
     ") DELETE FROM link_count WHERE (organization, link) IN (SELECT organization, link FROM old)"
+);
+
+/// Keeps the files of counts from being forgotten until the transaction ends.
+const HOLD: SqlText = text!(
+    "SELECT 1 FROM ", [counts "$1"],
+    " JOIN file ON file.organization = new.organization AND file.id = new.id",
+    [lock "KEY SHARE OF file"]
+);
+
+/// Finds the files of counts that are not there.
+const MISSING: SqlText = text!(
+    "SELECT new.organization, new.id FROM ", [counts "$1"],
+    " WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.organization = new.organization AND file.id = new.id)"
+);
+
+// Both write in the order of the keys, so that two that write the same ones wait in no circle.
+
+/// Adds to the counts of files. A file has one record at most.
+const ADD_TO_FILES: SqlText = text!(
+    "INSERT INTO file_count (organization, file, downloads, whole, bytes_sent, last_at) \
+     SELECT organization, id, downloads, whole, bytes_sent, last_at FROM ", [counts "$1"],
+    " WHERE true ORDER BY organization, id ON CONFLICT (organization, file) DO UPDATE SET ",
+    [sum "file_count" "downloads"], ", ", [sum "file_count" "whole"], ", ",
+    [sum "file_count" "bytes_sent"], ", ", [later "file_count" "last_at"]
+);
+
+/// Adds to the counts of links. A link has one record at most.
+const ADD_TO_LINKS: SqlText = text!(
+    "INSERT INTO link_count (organization, link, expires, downloads, whole, bytes_sent, last_at) \
+     SELECT organization, id, expires, downloads, whole, bytes_sent, last_at FROM ", [counts "$1"],
+    " WHERE true ORDER BY organization, id ON CONFLICT (organization, link) DO UPDATE SET ",
+    [later "link_count" "expires"], ", ",
+    [sum "link_count" "downloads"], ", ", [sum "link_count" "whole"], ", ",
+    [sum "link_count" "bytes_sent"], ", ", [later "link_count" "last_at"]
 );
 
 impl<D: Database> Counters for D {
@@ -65,57 +99,95 @@ async fn add(session: &mut Session<'_>, counts: &[Count]) -> Result<(), Fault> {
     if counts.is_empty() {
         return Ok(());
     }
-    let known = hold_files(session, counts).await?;
-    let mut files: BTreeMap<_, Counts> = BTreeMap::new();
-    let mut links: BTreeMap<_, (UnixSeconds, Counts)> = BTreeMap::new();
-    for count in counts.iter().filter(|count| known.contains(&count.file)) {
-        let FileAddress { organization, file } = &count.file;
-        let of_file = files.entry((organization, file)).or_default();
-        of_file.add(&count.counts);
-        let first = (count.expires, Counts::default());
-        let (expires, of_link) = links.entry((organization, count.link)).or_insert(first);
-        *expires = count.expires.max(*expires);
-        of_link.add(&count.counts);
-    }
-    let files = files
-        .into_iter()
-        .map(|((organization, file), counts)| Row::FileCount {
-            organization: organization.clone(),
-            file: file.clone(),
-            counts,
-        });
-    let links = links
-        .into_iter()
-        .map(|((organization, link), (expires, counts))| Row::LinkCount {
-            organization: organization.clone(),
-            link,
-            expires,
-            counts,
-        });
-    let (files, links): (Vec<Row>, Vec<Row>) = (files.collect(), links.collect());
-    transfer::write(session, &files, Writing::Add).await?;
-    transfer::write(session, &links, Writing::Add).await?;
-    Ok(())
-}
-
-/// Finds those files of counts that are there, and keeps them from being forgotten until the transaction ends.
-async fn hold_files(
-    session: &mut Session<'_>,
-    counts: &[Count],
-) -> Result<HashSet<FileAddress>, Fault> {
-    let files: BTreeSet<[&str; 2]> = counts
-        .iter()
-        .map(|count| [count.file.organization.as_str(), count.file.file.as_str()])
-        .collect();
-    let text = tables::known_files(files.len());
-    let values = files.into_iter().flatten().map(Value::from).collect();
-    let mut hold = made(text, values);
-    hold.lock = " FOR KEY SHARE OF file";
-    let known = session.all(hold, |row| {
+    let files = of_files(counts)?;
+    session
+        .execute_if_postgres(query(HOLD).bind(files.as_str()))
+        .await?;
+    let missing = session.all(query(MISSING).bind(files.as_str()), |row| {
         Ok(FileAddress {
             organization: rows::organization_id(row, "organization")?,
             file: rows::file_id(row, "id")?,
         })
     });
-    Ok(known.await?.into_iter().collect())
+    let missing: HashSet<FileAddress> = missing.await?.into_iter().collect();
+    let counts = counts.iter().filter(|count| !missing.contains(&count.file));
+    let files = match missing.is_empty() {
+        true => files,
+        false => of_files(counts.clone())?,
+    };
+    session.execute(query(ADD_TO_FILES).bind(files)).await?;
+    let links = of_links(counts)?;
+    session.execute(query(ADD_TO_LINKS).bind(links)).await?;
+    Ok(())
+}
+
+/// Returns the counts of each file, as `[counts …]` reads them.
+fn of_files<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, Fault> {
+    let mut files: BTreeMap<_, Counts> = BTreeMap::new();
+    for count in counts {
+        let FileAddress { organization, file } = &count.file;
+        files
+            .entry((organization, file))
+            .or_default()
+            .add(&count.counts);
+    }
+    let files = files.iter();
+    json(
+        files.map(|((organization, file), counts)| Added::new(organization, file.as_str(), counts)),
+    )
+}
+
+/// Returns the counts of each link, as `[counts …]` reads them.
+fn of_links<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, Fault> {
+    let mut links: BTreeMap<_, (UnixSeconds, Counts)> = BTreeMap::new();
+    for count in counts {
+        let first = (count.expires, Counts::default());
+        let link = (&count.file.organization, count.link);
+        let (expires, of_link) = links.entry(link).or_insert(first);
+        *expires = count.expires.max(*expires);
+        of_link.add(&count.counts);
+    }
+    let links = links.iter();
+    json(
+        links.map(|((organization, link), (expires, counts))| Added {
+            expires: Some(rows::stored_time(*expires)),
+            ..Added::new(organization, link.as_str(), counts)
+        }),
+    )
+}
+
+/// The counts to add to one row, as the statements read them.
+#[derive(Serialize)]
+struct Added<'a> {
+    organization: &'a str,
+    /// Of the file or the link.
+    id: &'a str,
+    /// Of a link.
+    expires: Option<i64>,
+    downloads: u64,
+    whole: u64,
+    bytes_sent: u64,
+    last_at: Option<i64>,
+}
+
+impl<'a> Added<'a> {
+    /// Numbers that do not fit into a column stay at the largest that does.
+    fn new(organization: &'a OrganizationId, id: &'a str, counts: &Counts) -> Self {
+        Self {
+            organization: organization.as_str(),
+            id,
+            expires: None,
+            downloads: counts.downloads.min(COUNT_MAX),
+            whole: counts.whole.min(COUNT_MAX),
+            bytes_sent: counts.bytes_sent.min(COUNT_MAX),
+            last_at: counts.last_at.map(rows::stored_time),
+        }
+    }
+}
+
+/// Returns the array of objects that `[counts …]` reads: one value, so that the statements are prepared once for
+/// any number of counts.
+fn json<'a>(added: impl Iterator<Item = Added<'a>>) -> Result<String, Fault> {
+    let added: Vec<Added<'_>> = added.collect();
+    serde_json::to_string(&added).map_err(|error| sqlx::Error::Encode(error.into()).into())
 }

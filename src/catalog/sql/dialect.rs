@@ -1,4 +1,5 @@
-//! The pieces that the two dialects write differently: lists, locks of rows, and one comparison of times.
+//! The pieces of statements that have names, most because the two dialects write them differently: lists, locks
+//! of rows, and one comparison of times.
 
 /// The text of a statement in both dialects.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,10 @@ pub(super) use text;
 /// - a literal;
 /// - `[files]`, a `SELECT` of whole files without conditions;
 /// - `[in "$1"]`, membership of a list of texts that is one value;
+/// - `[counts "$1"]`, a table `new` of counts from an array of objects in JSON that is one value;
+/// - `[sum "table" "column"]`, the sum of a column and what is added to it: a number that would be too large
+///   stays at the largest;
+/// - `[later "table" "column"]`, the later of a column's time and another one;
 /// - `[lock "…"]`, the clause that locks rows: SQLite has locked everything already;
 /// - `[unexpired "$1"]`, whether a file has not expired, so that either planner stays with the index of a list:
 ///   SQLite's takes an `OR` for a reason to leave it, PostgreSQL's a `coalesce` for few rows.
@@ -46,6 +51,32 @@ macro_rules! piece {
     };
     (postgres [in $list:literal]) => {
         concat!("= ANY(", $list, ")")
+    };
+    (sqlite [counts $array:literal]) => {
+        concat!(
+            "(SELECT value ->> 'organization' AS organization, value ->> 'id' AS id, \
+             value ->> 'expires' AS expires, value ->> 'downloads' AS downloads, value ->> 'whole' AS whole, \
+             value ->> 'bytes_sent' AS bytes_sent, value ->> 'last_at' AS last_at FROM jsonb_each(",
+            $array, ")) AS new"
+        )
+    };
+    (postgres [counts $array:literal]) => {
+        concat!(
+            "json_to_recordset(CAST(", $array, " AS json)) AS new (organization text, id text, \
+             expires bigint, downloads bigint, whole bigint, bytes_sent bigint, last_at bigint)"
+        )
+    };
+    ($dialect:ident [sum $table:literal $column:literal]) => {
+        concat!(
+            $column, " = CASE WHEN ", $table, ".", $column, " > 9223372036854775807 - excluded.", $column,
+            " THEN 9223372036854775807 ELSE ", $table, ".", $column, " + excluded.", $column, " END"
+        )
+    };
+    ($dialect:ident [later $table:literal $column:literal]) => {
+        concat!(
+            $column, " = CASE WHEN excluded.", $column, " IS NULL OR ", $table, ".", $column,
+            " > excluded.", $column, " THEN ", $table, ".", $column, " ELSE excluded.", $column, " END"
+        )
     };
     (sqlite [lock $lock:literal]) => {
         ""

@@ -95,13 +95,26 @@ impl Session<'_> {
         }
     }
 
-    /// Returns what `map` makes of the row of a query, if it has one.
+    /// Returns what `map` makes of the first row of a query, if it has one. No other row is asked for: SQLite's
+    /// thread then wakes the caller once, with the row, and not again for its end.
     pub(super) async fn optional<T>(
         &mut self,
         query: Query<'_>,
         map: impl Fn(Row<'_>) -> Result<T, Fault>,
     ) -> Result<Option<T>, Fault> {
-        Ok(self.all(query, map).await?.pop())
+        match self.executor()? {
+            Executor::Sqlite(connection) => {
+                let found = query.for_sqlite().fetch_optional(connection).await?;
+                found.as_ref().map(|row| map(Row::Sqlite(row))).transpose()
+            }
+            Executor::Postgres(connection) => {
+                let found = query.for_postgres().fetch_optional(connection).await?;
+                found
+                    .as_ref()
+                    .map(|row| map(Row::Postgres(row)))
+                    .transpose()
+            }
+        }
     }
 
     /// Returns what `map` makes of the row of a query that always has one.

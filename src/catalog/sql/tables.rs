@@ -112,27 +112,11 @@ impl Table {
         )
     }
 
-    /// Puts so many rows in the place of those that have their keys.
+    /// Puts so many rows that belong to something, in the place of those that have their keys. In the order of the
+    /// keys, so that two that write the same ones wait in no circle.
     pub(super) fn put(&self, rows: usize) -> String {
         let set = |column| format!("{column} = excluded.{column}");
         let set: Vec<String> = self.columns.split(", ").map(set).collect();
-        self.upsert(rows, &set.join(", "))
-    }
-
-    /// Adds so many counts to those that are there, and keeps the later of two times.
-    pub(super) fn add(&self, rows: usize) -> String {
-        let set = |column| match column {
-            "downloads" | "whole" | "bytes_sent" => sum(self.name, column),
-            _ => later(self.name, column),
-        };
-        let rest = self.columns.split(", ").skip(self.key);
-        let set: Vec<String> = rest.map(set).collect();
-        self.upsert(rows, &set.join(", "))
-    }
-
-    /// Inserts so many rows that belong to something, or updates those that have their keys. In the order of the
-    /// keys, so that two that write the same ones wait in no circle.
-    fn upsert(&self, rows: usize, set: &str) -> String {
         format!(
             "WITH new ({columns}) AS (VALUES {values}) INSERT INTO {name} ({columns}) \
              SELECT {columns} FROM new WHERE {belongs} ORDER BY {keys} \
@@ -142,6 +126,7 @@ impl Table {
             name = self.name,
             belongs = [&["true"], self.belongs].concat().join(" AND "),
             keys = self.keys(),
+            set = set.join(", "),
         )
     }
 
@@ -157,32 +142,6 @@ impl Table {
         let keys: Vec<String> = (0..rows).map(key).collect();
         format!("DELETE FROM {} WHERE {}", self.name, keys.join(" OR "))
     }
-}
-
-/// The sum of a column and what is added to it. A number that would be too large stays at the largest.
-fn sum(table: &str, column: &str) -> String {
-    let max = i64::MAX;
-    format!(
-        "{column} = CASE WHEN {table}.{column} > {max} - excluded.{column} THEN {max} \
-         ELSE {table}.{column} + excluded.{column} END"
-    )
-}
-
-/// The later of a column's time and another one.
-fn later(table: &str, column: &str) -> String {
-    format!(
-        "{column} = CASE WHEN excluded.{column} IS NULL OR {table}.{column} > excluded.{column} \
-         THEN {table}.{column} ELSE excluded.{column} END"
-    )
-}
-
-/// Finds those of so many files that are there, in the order of their keys.
-pub(super) fn known_files(files: usize) -> String {
-    format!(
-        "WITH wanted (organization, id) AS (VALUES {}) SELECT file.organization, file.id FROM wanted \
-         JOIN file ON file.organization = wanted.organization AND file.id = wanted.id",
-        tuples(files, 2),
-    )
 }
 
 /// Sums what so many files count for their organizations.

@@ -102,11 +102,9 @@ fn row_of(kind: Kind, row: rows::Row<'_>) -> Result<Row, Fault> {
 
 /// The ways to write whole rows.
 #[derive(Clone, Copy)]
-pub(super) enum Writing {
+enum Writing {
     /// They are put in the place of those that have their keys.
     Put,
-    /// Counts are added to those that are there.
-    Add,
     /// Those that have their keys are removed.
     Remove,
 }
@@ -131,18 +129,13 @@ async fn write_all(
 }
 
 /// Writes rows of one kind by one statement.
-pub(super) async fn write(
-    session: &mut Session<'_>,
-    rows: &[Row],
-    writing: Writing,
-) -> Result<u64, Fault> {
+async fn write(session: &mut Session<'_>, rows: &[Row], writing: Writing) -> Result<u64, Fault> {
     let Some(first) = rows.first() else {
         return Ok(0);
     };
     let table = Table::of(first.kind());
     let text = match writing {
         Writing::Put => table.put(rows.len()),
-        Writing::Add => table.add(rows.len()),
         Writing::Remove => {
             let remove = made(table.remove(rows.len()), keys(rows));
             return session.execute(remove).await;
