@@ -50,10 +50,16 @@ const ADAPTERS: &[(&str, &[&str])] = &[
 const TODO_CLASSES: [&str; 3] = ["TODO-hardening", "TODO-correctness", "TODO-cleanup"];
 
 /// Where something may be serialised besides the edges, and why.
-const SERIALISATION_EXCEPTIONS: &[(&str, &str)] = &[(
-    "src/catalog/sql/rows.rs",
-    "a file's metadata is one column of JSON, written and read back by the catalogue alone",
-)];
+const SERIALISATION_EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "src/catalog/sql/rows.rs",
+        "a file's metadata is one column of JSON, written and read back by the catalogue alone",
+    ),
+    (
+        "src/catalog/sql/counters.rs",
+        "counts go to a statement as one value of JSON, which no other program reads",
+    ),
+];
 
 pub(super) fn imports(tree: &Tree) -> Vec<String> {
     let mut violations = Vec::new();
