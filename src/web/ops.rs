@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use http_body_util::Full;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request, Response, StatusCode};
 
 use bytes::Bytes;
 
+use super::body::Body;
 use super::reply;
 use crate::gateway::Gateway;
 use crate::gateway::observe::CacheState;
@@ -34,13 +34,13 @@ impl Ops {
     /// it can answer from a catalogue and a blob store that it has just looked at, `/metrics` all numbers,
     /// in OpenMetrics for whoever accepts it and else in Prometheus' older text format, or 421 where it is asked for by
     /// another host's name.
-    pub async fn handle<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    pub async fn handle<B>(&self, request: &Request<B>) -> Response<Body> {
         let mut response = self.answer(request).await;
         reply::omit_content(request.method(), &mut response);
         response
     }
 
-    async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let path = request.uri().path();
         if !matches!(path, "/livez" | "/readyz" | "/metrics") {
             return plain(StatusCode::NOT_FOUND, "not found\n");
@@ -89,7 +89,7 @@ impl Ops {
         is_address || is_label || self.hosts.contains(&host)
     }
 
-    fn numbers<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+    fn numbers<B>(&self, request: &Request<B>) -> Response<Body> {
         let mut families = self.metrics.families();
         families.extend(caches(&self.gateway.caches()));
         families.extend(self.state());
@@ -181,13 +181,13 @@ fn caches(caches: &[CacheState]) -> [Family; 4] {
     ]
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
+fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
     let text = Bytes::from_static(text.as_bytes());
     answer(status, text, "text/plain; charset=utf-8")
 }
 
-fn answer(status: StatusCode, text: Bytes, media_type: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text));
+fn answer(status: StatusCode, text: Bytes, media_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::Full(text));
     *response.status_mut() = status;
     response
         .headers_mut()

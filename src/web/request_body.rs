@@ -3,10 +3,11 @@
 //! A client may take as long as it needs for a large body, but not stop: it has to send
 //! [`PACE_BYTES_MIN`] in every [`PACE_TIME`] that we wait for it.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
@@ -67,7 +68,8 @@ where
         loop {
             let begun = Instant::now();
             let left = self.pace_time.saturating_sub(self.waited);
-            let frame = timeout(left, self.body.frame()).await;
+            let next = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
+            let frame = timeout(left, next).await;
             let frame = frame.map_err(|_| too_slow(self.pace_time))?;
             let Some(frame) = frame else {
                 return Ok(None);
