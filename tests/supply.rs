@@ -1,7 +1,11 @@
-//! What is in `Cargo.lock`, held to `config/docs/advisories.md`.
+//! What is in `Cargo.lock`, held to `config/docs/advisories.md`, and in `Cargo.toml`, held to
+//! `config/docs/dependencies.md`. `tests/run --suite supply` asks others: `cargo deny`, and the RustSec database.
 
 const LOCK: &str = include_str!("../Cargo.lock");
 const ADVISORIES: &str = include_str!("../config/docs/advisories.md");
+
+const MANIFEST: &str = include_str!("../Cargo.toml");
+const DEPENDENCIES: &str = include_str!("../config/docs/dependencies.md");
 
 type Version = [u64; 3];
 
@@ -69,4 +73,35 @@ fn what_nobody_maintains_is_not_there() {
     for (name, _) in locked() {
         assert!(!named.contains(&name), "{name}");
     }
+}
+
+/// The packages that a section of the page has a row for, in its order.
+fn described(heading: &str) -> Vec<&'static str> {
+    let (_, rest) = DEPENDENCIES.split_once(heading).expect(heading);
+    let section = rest.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
+    let names = rows.map(|row| row.split_once(" | ").expect(row));
+    names
+        .filter(|(name, _)| *name != "package")
+        .map(|(name, what)| {
+            assert!(what.len() > 10, "{name}: {what}");
+            name
+        })
+        .collect()
+}
+
+/// Nothing is depended on without a reason that stands in the page, and no reason is left behind.
+#[test]
+fn every_direct_dependency_is_in_the_page_and_no_other() {
+    let manifest: toml::Table = MANIFEST.parse().unwrap();
+    for (table, heading) in [
+        ("dependencies", "## In the program"),
+        ("dev-dependencies", "## In tests and benches alone"),
+    ] {
+        let table = manifest[table].as_table().unwrap();
+        let mut named: Vec<&str> = table.keys().map(String::as_str).collect();
+        named.sort_unstable();
+        assert_eq!(described(heading), named, "{heading}");
+    }
+    assert!(!manifest.contains_key("build-dependencies"));
 }

@@ -105,6 +105,7 @@ plain_pages! {
     backup_and_upgrade: "config/docs/backup-and-upgrade.md",
     changelog: "config/docs/CHANGELOG.md",
     contributing: "config/docs/CONTRIBUTING.md",
+    dependencies: "config/docs/dependencies.md",
     doctor: "config/docs/doctor.md",
     faults: "config/docs/faults.md",
     koodrive: "config/docs/koodrive.md",
