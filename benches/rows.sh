@@ -93,6 +93,9 @@ rate 'deleting a file, each client of its organization' "\\set n random(0, 65535
     UPDATE file SET state = 'deleted', deleted_at = 1800000000 WHERE organization = 'org_' || :client_id AND id = (
         SELECT id FROM file WHERE organization = 'org_' || :client_id AND state = 'ready'
             AND id > 'new_' || lpad(to_hex(:n::bigint), 4, '0') ORDER BY id LIMIT 1);
-    WITH drawn AS (UPDATE row_version SET version = ('x' || replace(gen_random_uuid()::text, '-', ''))::bit(64)::bigint)
+    WITH head AS (UPDATE change_head SET version = version + 1 RETURNING version),
+        added AS (INSERT INTO change (version, stamp, kind, organization, item)
+            SELECT version, ('x' || replace(gen_random_uuid()::text, '-', ''))::bit(64)::bigint, 'file',
+                'org_' || :client_id, 'file' FROM head)
         SELECT pg_notify('hallpass', '');
     COMMIT;"

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use super::changes::{Change, FeedPosition};
 use super::{Catalog, CatalogError};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
@@ -13,11 +14,13 @@ use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
+use crate::model::revocation::{Denial, LinkId, RevocationBounds, Revocations, SignedFor};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
 mod apps;
 mod batch;
+pub(super) mod changes;
 mod counters;
 mod files;
 mod idempotency;
@@ -25,13 +28,13 @@ mod integrity;
 mod keys;
 mod lists;
 mod maintenance;
+mod moved;
 pub(crate) mod original;
 mod quota;
 mod revocation;
 mod sweeping;
 mod tenancy;
 pub(crate) mod transfer;
-pub(super) mod versions;
 
 /// Runs every check on a catalogue that nothing else uses meanwhile.
 pub(crate) async fn all(catalog: &dyn Catalog) {
@@ -43,13 +46,56 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     revocation::all(catalog).await;
     batch::all(catalog).await;
     apps::all(catalog).await;
-    versions::all(catalog, catalog).await;
+    changes::all(catalog, catalog).await;
     integrity::all(catalog).await;
     quota::all(catalog).await;
     counters::all(catalog).await;
     maintenance::all(catalog).await;
     idempotency::all(catalog).await;
     transfer::all(catalog).await;
+    moved::all(catalog).await;
+}
+
+/// Bounds of what an organization may revoke that no check reaches.
+pub(crate) const MANY: RevocationBounds = RevocationBounds {
+    links: 1_000,
+    ids: 1_000,
+    files: 1_000,
+};
+
+/// Returns what was revoked and still matters at `now`.
+pub(crate) async fn revoked(catalog: &dyn Catalog, now: u64) -> Revocations {
+    catalog.revoked(at(now)).await.unwrap().revocations
+}
+
+/// Returns the newest entry of the change feed.
+pub(crate) async fn position(catalog: &dyn Catalog) -> FeedPosition {
+    catalog.revoked(at(0)).await.unwrap().position
+}
+
+/// Returns the changes since a position.
+pub(crate) async fn changes_since(catalog: &dyn Catalog, position: FeedPosition) -> Vec<Change> {
+    let page = catalog.changes(position).await.unwrap().unwrap();
+    page.changes.into_iter().map(|(_, change)| change).collect()
+}
+
+/// A link of a file, signed with this epoch and the first link revision.
+pub(crate) fn signed(file: &str, epoch: u64) -> SignedFor {
+    SignedFor {
+        file: file_id(file),
+        epoch,
+        link_revision: 0,
+    }
+}
+
+/// A whole link of a file, signed with the first counters.
+pub(crate) fn denial(owner: &OrganizationId, link: LinkId, expires: u64) -> Denial {
+    Denial {
+        organization: owner.clone(),
+        link,
+        expires: at(expires),
+        signed: Some(signed("f", 0)),
+    }
 }
 
 pub(crate) fn at(seconds: u64) -> UnixSeconds {

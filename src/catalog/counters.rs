@@ -13,8 +13,7 @@ pub const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
 
 /// Keeps how often files and links were downloaded, under the contract of [`Catalog`](super::Catalog).
 ///
-/// Neither of [`Versions`](super::Versions) is moved by anything in here: what was counted is in nobody's
-/// memory.
+/// Nothing in here is in the change feed: what was counted is in nobody's memory.
 pub trait Counters: Send + Sync {
     /// Adds to the counts of each link and of its file, all of them or none. One whose file is not there
     /// any more is passed over. `Limit` for more than [`COUNTS_ADDED_MAX`].

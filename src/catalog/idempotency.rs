@@ -16,8 +16,8 @@ pub const KEYS_MAX: u32 = 10_000;
 /// The time that a key means its first request, from the claim on.
 pub const KEY_SECONDS: u64 = 86_400;
 
-/// Keeps idempotency keys, under the contract of [`Catalog`](super::Catalog). Neither of
-/// [`Versions`](super::Versions) is moved by anything in here.
+/// Keeps idempotency keys, under the contract of [`Catalog`](super::Catalog). Nothing in here is
+/// in the change feed.
 pub trait Idempotency: Send + Sync {
     /// Claims a key until `until`. Of any number of calls for one key that nobody holds, one gets it. A key
     /// whose claim is over, or that is [`KEY_SECONDS`] old, is free. Where the organization has more than

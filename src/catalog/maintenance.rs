@@ -19,11 +19,11 @@ pub trait Maintenance: Send + Sync {
     ) -> Answer<'a, Vec<FileRecord>>;
 
     /// Sets [`FileRecord::is_text`] of files, all of them or none; one that is not there is passed over.
-    /// Moves the version of the rows once. `Limit` for more than [`TEXTS_SET_MAX`].
+    /// Adds an entry to the change feed for each. `Limit` for more than [`TEXTS_SET_MAX`].
     fn set_text<'a>(&'a self, texts: &'a [Text]) -> Answer<'a, ()>;
 
-    /// Gives a file in place its new identity, `found`, if its row still has the identity `seen`. Moves the
-    /// version of the rows. The path stays. `NotFound` unless the file is `Ready` or `Deleted`, `Conflict`
+    /// Gives a file in place its new identity, `found`, if its row still has the identity `seen`. Adds an
+    /// entry to the change feed. The path stays. `NotFound` unless the file is `Ready` or `Deleted`, `Conflict`
     /// if its row has another identity or is of a stored blob.
     fn replace_identity<'a>(
         &'a self,
@@ -35,8 +35,12 @@ pub trait Maintenance: Send + Sync {
 
     /// Marks up to `limit` `Ready` files that are expired at `now` deleted, since the time that they expired: of those
     /// that did so first, the ones of a bounded number of organizations. Returns how many: none once there is no more.
-    /// Moves the version of the rows once, if it marks any.
+    /// Adds an entry to the change feed for each.
     fn expire_files(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
+
+    /// Clears away some of the denied links and link revisions, at most `limit` of each, that were made in earlier epochs
+    /// of their organizations and count for nothing. Returns 0 once there is nothing left to do.
+    fn clear_superseded(&self, limit: u32) -> Answer<'_, u64>;
 }
 
 /// The answer to whether a file is text.

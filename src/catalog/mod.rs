@@ -1,7 +1,8 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Eight sub-traits have files of their own,
-//! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`] and [`transfer`].
+//! This file is the port: one trait, its contract, and its errors. Nine sub-traits have files of their own,
+//! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`], [`changes`] and
+//! [`transfer`].
 //! One adapter, `sql`, makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
 //! gateways. `contract.rs` is the one suite that both must pass.
 
@@ -13,12 +14,13 @@ use crate::model::file::{FileRecord, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState};
 use crate::model::name::FileName;
-use crate::model::revocation::{LinkId, Revocations};
+use crate::model::revocation::{Denial, Extent, RevocationBounds};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
 pub mod apps;
 pub mod batch;
+pub mod changes;
 #[cfg(test)]
 pub mod contract;
 pub mod counters;
@@ -79,6 +81,7 @@ pub trait Catalog:
     + quota::Quotas
     + counters::Counters
     + maintenance::Maintenance
+    + changes::Changes
     + idempotency::Idempotency
     + transfer::Transfer
     + Send
@@ -232,69 +235,40 @@ pub trait Catalog:
     /// state is `Conflict`.
     fn set_api_key_state<'a>(&'a self, id: &'a ApiKeyId, state: ApiKeyState) -> Answer<'a, ApiKey>;
 
-    /// Everything that was ever revoked and still matters at `now`, of one moment.
-    fn revocations(&self, now: UnixSeconds) -> Answer<'_, Revocations>;
-
-    /// Raises a `Ready` or `Deleted` file's link revision by one and answers the new one. `Limit` if
-    /// more than `revisions_max` files would then have a raised one.
+    /// Raises a `Ready` or `Deleted` file's link revision by one and answers the new one. Where more than
+    /// `revisions_max` files of the organization would then have a raised one, raises its epoch, and answers that.
     fn raise_link_revision<'a>(
         &'a self,
         organization: &'a OrganizationId,
         id: &'a FileId,
         revisions_max: u64,
-    ) -> Answer<'a, u64>;
+    ) -> Answer<'a, Extent>;
 
     /// Raises an organization's epoch by one and answers the new one. Its link revisions go back to 0
-    /// and its denied links are forgotten, since all its links died.
+    /// and its denied links are forgotten, since all its links died. Costs the same, however many they are.
     fn raise_epoch<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, u64>;
 
-    /// Denies one link of an existing organization until `expires`, when it is dead anyway; the later
-    /// of two such times counts. `Limit` if more than `denied_max` links, of all organizations, would
-    /// then be denied; those that are dead count until [`Catalog::forget_denied`]. The limit of an
-    /// installation is [`DENIED_LINKS_MAX`].
+    /// Ends one link of an existing organization, and answers how. Writes nothing where it is denied for as long
+    /// already, or where its organization's epoch was raised since it was signed.
+    ///
+    /// It is denied until it is dead anyway; the later of two such times counts, but a link that is named by its id
+    /// alone and denied at `now` stays so until the same end. Where the organization has denied as many as `bounds`
+    /// has room for, those that are dead at `now` make room. Else all links of its file end, or where too many files
+    /// have a raised revision, or the file is not there, all of its organization; and `Limit` of [`DENIED_IDS`]
+    /// for a link that is named by its id alone.
     fn deny_link<'a>(
         &'a self,
-        organization: &'a OrganizationId,
-        link: LinkId,
-        expires: UnixSeconds,
-        denied_max: u64,
-    ) -> Answer<'a, ()>;
+        denial: &'a Denial,
+        now: UnixSeconds,
+        bounds: RevocationBounds,
+    ) -> Answer<'a, Extent>;
 
-    /// Forgets denied links that are dead at `now` anyway. Answers how many.
-    fn forget_denied(&self, now: UnixSeconds) -> Answer<'_, u64>;
-
-    /// Returns two version stamps of one moment, which tell a process that keeps something of the catalogue
-    /// in memory whether it may be old. They mean the same on every handle to one catalogue, whichever
-    /// changed it. Costs the same however much there is.
-    fn versions(&self) -> Answer<'_, Versions>;
-
-    /// Answers once somebody may have changed what [`Catalog::versions`] says, so that it is read sooner
-    /// than at its next turn. It may answer for nothing, and it need never answer: who must know reads it.
-    /// The only wait of a catalogue that is not bounded. Of several callers one is answered.
-    fn changed(&self) -> Answer<'_, ()>;
-}
-
-/// The version stamps of a catalogue. Only whether two are equal says anything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Versions {
-    /// Differs whenever what [`Catalog::revocations`] answers for one moment may differ. No other change
-    /// moves it, so an upload does not.
-    pub revocations: u64,
-    /// Differs whenever a file that was `Ready`, or an API key or an app, may be answered otherwise than
-    /// before, but for the link revision in a file's record, which is for `revocations`. What only adds
-    /// does not move it, nor does what happens to a file after it was deleted, so a sweep does not; nor does
-    /// the mark on an expired file, which says itself when it expires. A process that remembers that
-    /// something is not there cannot go by it.
-    pub rows: u64,
+    /// Forgets up to `limit` denied links that are dead at `now` anyway. Answers how many.
+    fn forget_denied(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 }
 
 /// The most files that are added at once: what a slow disk still writes in the time of one call.
 pub const FILES_ADDED_MAX: usize = 10_000;
-
-/// The most links that are denied one by one in an installation: as many as every process holds in
-/// memory, and reads again soon enough, besides the link revisions. Who needs more revokes all links of
-/// a file or of an organization.
-pub const DENIED_LINKS_MAX: u64 = 100_000;
 
 /// The choice of an organization's files that a list has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -365,8 +339,8 @@ pub const FOLDER: &str = "the folder";
 /// The name of a file that is not deleted, or is swept, where a deleted one was meant.
 pub const DELETED_FILE: &str = "the deleted file";
 
-/// The things that [`CatalogError::Limit`] counts where too many links are denied.
-const DENIED_LINKS: &str = "revoked links";
+/// The things that [`CatalogError::Limit`] counts where too many links are denied by their ids alone.
+pub const DENIED_IDS: &str = "links that an organization revoked by their ids alone";
 
 /// The reason why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]

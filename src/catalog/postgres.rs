@@ -8,26 +8,29 @@
 //!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the commit marker
 //!    tells on another connection what became of the write (`commit`): nothing is done twice, and nothing that
 //!    was done is called undone.
-//! 4. One connection of its own reads the versions, so that reads that wait for a connection never keep that
-//!    waiting; another one subscribes to notifications (`notify`) and makes the versions be read at once. A
+//! 4. One connection of its own reads the change feed, so that reads that wait for a connection never keep that
+//!    waiting; another one subscribes to notifications (`notify`) and makes the feed be read at once. A
 //!    process that misses one finds out by reading.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres as Driver, query_as};
+use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres as Driver, query};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use self::commit::Commits;
 use self::lease::{CommitState, answer, tries_again};
 use self::notify::Subscriber;
+use super::changes::{FeedPage, FeedPosition};
 use super::sql::fault::Fault;
+use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
-use super::sql::{Database, Working, versions};
-use super::{Answer, CatalogError, Missing, Versions};
+use super::sql::{Database, Working, changes};
+use super::{Answer, CatalogError, Missing};
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
 pub use self::open::SetupLock;
@@ -62,7 +65,7 @@ const STATEMENT_TIME_MAX: Duration = Duration::from_secs(8);
 /// than others wait for what that one has locked.
 const SILENCE_TIME_MAX: Duration = Duration::from_secs(4);
 
-/// The longest that one read of the versions may take on a connection that has answered before.
+/// The longest that one read of the change feed may take on a connection that has answered before.
 const WATCH_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A catalogue in a PostgreSQL database, version 13 or later. Needs a Tokio runtime with timers.
@@ -71,13 +74,15 @@ pub struct Postgres {
     /// As many as the pool has connections.
     permits: Arc<Semaphore>,
     options: PgConnectOptions,
-    /// The connection that reads the versions.
+    /// The connection that reads the change feed.
     watcher: Mutex<Watcher>,
+    /// The number of the last entry of the change feed that a call of this process added; 0 of none.
+    appended: AtomicU64,
     subscriber: Subscriber,
     commits: Commits,
 }
 
-/// The connection that reads the versions: made when it is first needed, and again when it broke.
+/// The connection that reads the change feed: made when it is first needed, and again when it broke.
 #[derive(Default)]
 struct Watcher {
     connection: Option<PgConnection>,
@@ -130,32 +135,51 @@ impl Postgres {
         self.pool.close().await;
     }
 
-    /// Reads the versions on the connection that does nothing else. Where it broke since the last time, a new
+    /// Reads the change feed on the connection that does nothing else. Where it broke since the last time, a new
     /// one is made.
-    async fn watch(&self) -> Result<Versions, Fault> {
+    async fn watch(&self, after: FeedPosition) -> Result<Option<FeedPage>, Fault> {
+        let appended = self.appended.load(Ordering::SeqCst);
+        let page = self.read_feed(after).await?;
+        let has_own = |page: &FeedPage| page.has_more || page.position.version >= appended;
+        let page = page.filter(has_own);
+        if page.is_none() {
+            // The feed went back, or this connection is to another server than those that write, as where one that
+            // was replaced goes on. All is read anew from where this process writes.
+            self.appended.store(0, Ordering::SeqCst);
+            self.watcher.lock().await.connection = None;
+        }
+        Ok(page)
+    }
+
+    async fn read_feed(&self, after: FeedPosition) -> Result<Option<FeedPage>, Fault> {
         let mut watcher = self.watcher.lock().await;
         if watcher.is_closed {
             return Err(sqlx::Error::PoolClosed.into());
         }
         // Taken, so that one whose answer was not waited for is not asked again.
         if let Some(mut connection) = watcher.connection.take() {
-            let read = timeout(WATCH_TIME_MAX, read_versions(&mut connection));
-            if let Ok(Ok(versions)) = read.await {
+            let read = timeout(WATCH_TIME_MAX, read_changes(&mut connection, after));
+            if let Ok(Ok(page)) = read.await {
                 watcher.connection = Some(connection);
-                return Ok(versions);
+                return Ok(page);
             }
         }
         let mut connection = self.options.connect().await?;
         open::prepare(&mut connection).await?;
-        let versions = read_versions(&mut connection).await?;
+        let page = read_changes(&mut connection, after).await?;
         watcher.connection = Some(connection);
-        Ok(versions)
+        Ok(page)
     }
 }
 
-async fn read_versions(connection: &mut PgConnection) -> Result<Versions, Fault> {
-    let read = query_as(versions::READ).fetch_one(connection);
-    Ok(versions::versions(read.await?))
+async fn read_changes(
+    connection: &mut PgConnection,
+    after: FeedPosition,
+) -> Result<Option<FeedPage>, Fault> {
+    let (from, limit) = changes::read_from(after);
+    let read = query(changes::READ).bind(from).bind(limit);
+    let found = read.fetch_all(connection).await?;
+    changes::page(found.iter().map(Row::Postgres), after)
 }
 
 impl Database for Postgres {
@@ -175,10 +199,15 @@ impl Database for Postgres {
                     let connection = std::mem::take(&mut lease.connection);
                     let mut session = Session::new(Connection::Postgres(connection));
                     let outcome = work(&mut session).await;
+                    let appended = session.appended;
                     if let Connection::Postgres(connection) = session.into_connection() {
                         lease.connection = connection;
                     }
-                    self.end(lease, outcome, &commit).await
+                    let outcome = self.end(lease, outcome, &commit).await;
+                    if let (Ok(_), Some(appended)) = (&outcome, appended) {
+                        self.appended.store(appended, Ordering::SeqCst);
+                    }
+                    outcome
                 };
                 match attempt.await {
                     Err(fault) if tries_again(tries, &fault).await => {}
@@ -188,8 +217,12 @@ impl Database for Postgres {
         })
     }
 
-    fn read_versions(&self) -> Answer<'_, Versions> {
-        answer("looking for changes", CommitState::default(), self.watch())
+    fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {
+        answer(
+            "looking for changes",
+            CommitState::default(),
+            self.watch(after),
+        )
     }
 
     fn heard(&self) -> Answer<'_, ()> {

@@ -5,20 +5,24 @@
 //!    it either waits for the others there or has all the rest to itself.
 //! 3. A read is one statement, or one read transaction where several must agree, on one of a few connections
 //!    that only read. The write-ahead log lets them go on beside a writer.
-//! 4. One more connection reads the versions and nothing else, so that no long read keeps them waiting.
+//! 4. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
 //!
 //! The statements are those of `sql`.
 
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::{Sqlite as Driver, SqliteConnection, SqlitePool, query_as};
+use sqlx::{Sqlite as Driver, SqliteConnection, SqlitePool, query};
 use tokio::sync::Mutex;
 
+use super::changes::{FeedPage, FeedPosition};
 use super::sql::fault::Fault;
+use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
-use super::sql::{Database, Working, bounded, versions};
-use super::{Answer, CatalogError, Missing, Versions};
+use super::sql::{Database, Working, bounded, changes};
+use super::{Answer, CatalogError, Missing};
 
 mod open;
 #[cfg(test)]
@@ -34,6 +38,8 @@ pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// The number of connections that read.
 pub const READERS_MAX: u32 = 4;
 
+const WATCHING: &str = "looking for changes";
+
 /// A catalogue in an SQLite file. Needs a Tokio runtime with timers.
 ///
 /// Several `Sqlite`, of one process or of many, may have one file open.
@@ -41,8 +47,43 @@ pub const READERS_MAX: u32 = 4;
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
-    /// The connection that reads the versions; `None` once closed.
+    /// The connection that reads the change feed; `None` once closed.
     watcher: Mutex<Option<SqliteConnection>>,
+    /// The file that the connections have open.
+    file: OpenFile,
+}
+
+/// A catalogue's file, and which one it was when it was opened.
+#[derive(Debug)]
+struct OpenFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    async fn of(path: PathBuf) -> io::Result<Self> {
+        let identity = identity(&path).await?;
+        Ok(Self { path, identity })
+    }
+
+    /// Fails where another file is in its place. Some connections may have the one and some the other open then, so
+    /// that what is written would not be what is read.
+    async fn check(&self) -> Result<(), Fault> {
+        if identity(&self.path).await? == self.identity {
+            return Ok(());
+        }
+        let why = format!(
+            "another file is in the place of {} since it was opened: start hallpass again",
+            self.path.display()
+        );
+        let (doing, source) = (WATCHING, why.into());
+        Err(CatalogError::Unavailable { doing, source }.into())
+    }
+}
+
+async fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = tokio::fs::metadata(path).await?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Sqlite {
@@ -114,14 +155,17 @@ impl Database for Sqlite {
         Box::pin(bounded(ANSWER_TIME_MAX, doing, work))
     }
 
-    fn read_versions(&self) -> Answer<'_, Versions> {
+    fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {
         let work = async move {
             let mut watcher = self.watcher.lock().await;
             let watcher = watcher.as_mut().ok_or(sqlx::Error::PoolClosed)?;
-            let read = query_as(versions::READ).fetch_one(watcher);
-            Ok(versions::versions(read.await?))
+            self.file.check().await?;
+            let (from, limit) = changes::read_from(after);
+            let read = query(changes::READ).bind(from).bind(limit);
+            let found = read.fetch_all(watcher).await?;
+            changes::page(found.iter().map(Row::Sqlite), after)
         };
-        Box::pin(bounded(ANSWER_TIME_MAX, "looking for changes", work))
+        Box::pin(bounded(ANSWER_TIME_MAX, WATCHING, work))
     }
 
     fn heard(&self) -> Answer<'_, ()> {

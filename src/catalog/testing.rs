@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use super::changes::{FeedPage, FeedPosition};
 use super::sql::session::{Session, SessionKind};
 use super::sql::{Database, Working};
 use super::sqlite::Sqlite;
-use super::{Answer, CatalogError, Versions};
+use super::{Answer, CatalogError};
 
 /// An empty catalogue of its own, and how many calls of its port there were.
 pub(crate) struct TestCatalog {
@@ -20,6 +21,8 @@ pub(crate) struct TestCatalog {
     hesitation: Mutex<Option<Hesitation>>,
     /// True if files that are added together are added, and nobody is told.
     is_silent: AtomicBool,
+    /// The pages of the change feed that are answered; nobody hears of the next one.
+    pages: AtomicU64,
 }
 
 /// A pause of the next call that reads a file: it reports that it has read the row, and waits before it answers.
@@ -41,6 +44,7 @@ impl TestCatalog {
             calls: AtomicU64::default(),
             hesitation: Mutex::default(),
             is_silent: AtomicBool::default(),
+            pages: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -55,6 +59,11 @@ impl TestCatalog {
         let (let_go, go_on) = oneshot::channel();
         *self.hesitation.lock().unwrap() = Some(Hesitation { seen, go_on });
         (is_seen, let_go)
+    }
+
+    /// From now on so many pages of the change feed are answered, and none after them.
+    pub(crate) fn answer_pages(&self, pages: u64) {
+        self.pages.store(pages, Ordering::Relaxed);
     }
 
     /// From now on files that are added together are added, and the answer is that nobody knows.
@@ -89,9 +98,17 @@ impl Database for TestCatalog {
         })
     }
 
-    fn read_versions(&self) -> Answer<'_, Versions> {
+    fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {
         self.calls.fetch_add(1, Ordering::Relaxed);
-        self.other.read_versions()
+        let one_less = |left: u64| left.checked_sub(1);
+        if self
+            .pages
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_err()
+        {
+            return Box::pin(std::future::pending());
+        }
+        self.other.read_changes(after)
     }
 
     fn heard(&self) -> Answer<'_, ()> {

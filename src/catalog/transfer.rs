@@ -26,8 +26,8 @@ pub trait Transfer: Send + Sync {
 
     /// Makes rows just as they are given, in the place of those that have their keys, all or none, and
     /// answers how many. One that belongs to something that is not there is passed over. What is counted of
-    /// organizations is counted with them, and both numbers of [`Versions`](super::Versions) move. No quota
-    /// and no limit on revocations is looked at. `Limit` for more than [`ROWS_AT_ONCE_MAX`], `Conflict` for an
+    /// organizations is counted with them, and the feed says [`Everything`](super::changes::Change::Everything). No
+    /// quota and no limit on revocations is looked at. `Limit` for more than [`ROWS_AT_ONCE_MAX`], `Conflict` for an
     /// API key whose digest another one has.
     fn put_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64>;
 
@@ -151,6 +151,8 @@ pub enum Row {
         link: LinkId,
         /// From when on it is dead anyway.
         expires: UnixSeconds,
+        /// True if it was named by its id alone.
+        id_alone: bool,
     },
     /// Of [`Kind::FileCount`].
     FileCount {

@@ -8,6 +8,7 @@ use super::session::{Global, Logging, Session, expect_organization, of_file};
 use super::{standard_input, value_parsers, wire};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
+use crate::gateway::revoke::Revoker;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::server::setup::SetupPolicy;
@@ -55,16 +56,16 @@ impl Revoke {
         expect_organization(&gateway, &organization).await?;
         // Waits as long as the catalogue takes to say what was revoked before.
         gateway.refresh().await?;
+        let by = Revoker::Operator;
         let revoked = if let Some(link) = self.link_id {
-            gateway.revoke_link(&organization, link).await?.into()
+            gateway.revoke_link(&organization, link, by).await?
         } else if let Some(file) = &self.file {
-            let revision = gateway.revoke_links_of_file(&organization, file).await;
-            let revision = revision.map_err(|refusal| of_file(&organization, file, refusal))?;
-            wire::Revocation::file(&organization, file, revision)
+            let revoked = gateway.revoke_links_of_file(&organization, file, by).await;
+            revoked.map_err(|refusal| of_file(&organization, file, refusal))?
         } else {
-            let epoch = gateway.revoke_links_of_organization(&organization).await?;
-            wire::Revocation::organization(&organization, epoch)
+            gateway.revoke_links_of_organization(&organization).await?
         };
+        let revoked = wire::Revocation::from(revoked);
         recorder.record(&revoked.event());
         self.wait().await;
         session.output.one(&revoked)
@@ -80,7 +81,7 @@ impl Revoke {
         gateway.refresh().await?;
         let mut revoked = Vec::new();
         for (at, url) in self.urls.iter().enumerate() {
-            match gateway.revoke_url(None, url).await {
+            match gateway.revoke_url(None, url, Revoker::Operator).await {
                 Ok(link) => {
                     let link = wire::Revocation::from(link);
                     recorder.record(&link.event());

@@ -64,8 +64,8 @@ pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
-/// The most files with revoked links: what every gateway holds in memory, and reads again within a second.
-pub const REVISIONS_MAX: u64 = 1_000_000;
+/// The most links, or files with revoked links, of one organization: what every gateway holds in memory.
+pub const REVOCATIONS_MAX: u64 = 1_000_000;
 /// The longest time that the bytes of deleted files are kept: ten years.
 pub const RECYCLE_DAYS_MAX: u64 = 3660;
 /// The largest cache: more than any machine's memory that this is for.
@@ -223,8 +223,14 @@ settings! {
         name_in_url: bool = "false", boolean;
         /// True if browsers forget the bytes when the link ends, if that is sooner than in an hour.
         cap_cache_to_expiry: bool = "false", boolean;
-        /// The most files whose links may have been revoked, of all organizations.
-        revisions_max: u64 = "100000", count(1, REVISIONS_MAX);
+        /// The most links of one organization that may have been revoked one by one.
+        denied_max: u64 = "100000", count(1, REVOCATIONS_MAX);
+        /// The most of them that may have been revoked by their ids alone, beside the others.
+        denied_ids_max: u64 = "10000", count(0, REVOCATIONS_MAX);
+        /// The most files of one organization whose links may have been revoked.
+        revisions_max: u64 = "100000", count(1, REVOCATIONS_MAX);
+        /// How many more of each the command line may revoke.
+        revoke_reserve: u64 = "1000", count(0, REVOCATIONS_MAX);
     }
     /// The use of the bytes by other sites.
     cors: Cors {

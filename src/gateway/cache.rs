@@ -1,9 +1,9 @@
 //! The cache of rows and bytes: a request for a hot file asks neither the catalogue nor the disk.
 //!
-//! Every entry knows between which changes of rows it was read (`RowsAt`, taken before the reading
-//! began), and is answered with only while no row was changed since: by this process or, as far as a look
-//! has found, by another. So a change that comes while a row is being read can never be lost: the row is
-//! old as soon as it is kept. What is not there is never kept.
+//! An entry is kept until it is changed: by this process or, as far as a refresh has found, by another. A refresh
+//! forgets what was changed by its key, and nothing else (`invalidation`). A row that was changed while it was being
+//! read is not kept: whoever reads takes a version stamp before (`RowsAt`). What is not there is never kept.
+//! Everything is forgotten only where everything is read anew: where the change feed does not lead on, or says so.
 //!
 //! Of many who ask at once for a row that is not there, one asks the catalogue (`single_flight`); of many who open a
 //! file that is not, or is to be looked at again, one asks the blob store.
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use quick_cache::sync::{Cache as Bounded, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
+use self::invalidation::Invalidations;
 use self::single_flight::SingleFlight;
 use super::download::OpenFile;
 use super::observe::{CacheState, ShardedCounter};
@@ -25,9 +26,10 @@ use crate::model::address::{FileAddress, FileRef};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
-use crate::model::id::{AppId, OrganizationId, SpaceId};
+use crate::model::id::{ApiKeyId, AppId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
 
+mod invalidation;
 mod single_flight;
 
 /// The bytes that a row costs besides its texts: its fields, its key, and its place in a cache.
@@ -59,9 +61,10 @@ pub(super) struct Cache {
     small_file_max: u64,
 }
 
-/// A bounded number of values, each true between two changes of rows. Without a bound there are none.
+/// A bounded number of values, each true until it is forgotten. Without a bound there are none.
 pub(super) struct BoundedCache<K: Eq + Hash, V> {
     bounded: Option<Bounded<K, CacheEntry<V>, Weights>>,
+    invalidations: Invalidations,
     /// The reads of values that are not in it. Each puts its value there before it answers.
     pub(super) flights: SingleFlight<K, V>,
     hits: ShardedCounter,
@@ -71,7 +74,6 @@ pub(super) struct BoundedCache<K: Eq + Hash, V> {
 #[derive(Clone)]
 struct CacheEntry<V> {
     value: V,
-    at: RowsAt,
     weight: u64,
 }
 
@@ -118,14 +120,28 @@ impl Cache {
         ]
     }
 
-    /// Lets go of everything.
-    pub(super) fn clear(&self) {
-        self.files.clear();
-        self.keys.clear();
-        self.apps.clear();
-        self.spaces.clear();
-        self.open.clear();
-        self.small.clear();
+    /// Forgets everything, as everything was read anew, so many times by now. Keeps no row that was read before.
+    pub(super) fn begin_anew(&self, reloads: u64) {
+        self.files.begin_anew(reloads);
+        self.keys.begin_anew(reloads);
+        self.apps.begin_anew(reloads);
+        self.spaces.begin_anew(reloads);
+        self.open.begin_anew(reloads);
+        self.small.begin_anew(reloads);
+    }
+
+    /// Forgets a file that the change of this version changed: its row, and its bytes.
+    pub(super) fn forget_file(&self, file: FileRef<'_>, version: u64) {
+        self.files.invalidate(&file, version);
+        self.open.invalidate(&file, version);
+        self.small.invalidate(&file, version);
+    }
+
+    /// Forgets an API key that the change of this version changed, and its apps. Costs as much as there are keys in
+    /// memory, which change rarely.
+    pub(super) fn forget_key(&self, id: &ApiKeyId, version: u64) {
+        self.keys.invalidate_all(version, |key| key.id == *id);
+        self.apps.invalidate_all(version, |app| app.1.id == *id);
     }
 
     /// Returns whether the bytes of a file of this size are kept themselves.
@@ -179,6 +195,7 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         };
         Self {
             bounded: options.map(bounded),
+            invalidations: Invalidations::default(),
             flights: SingleFlight::default(),
             hits: ShardedCounter::default(),
             misses: ShardedCounter::default(),
@@ -196,13 +213,13 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         }
     }
 
-    /// The value, if it is still true.
+    /// The value, if it is kept. Without a version stamp nothing in memory is believed.
     pub(super) fn get<Q>(&self, key: &Q, at: Option<RowsAt>) -> Option<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        let entry = self.bounded.as_ref()?.get(key);
-        let entry = entry.filter(|entry| Some(entry.at) == at);
+        let cache = self.bounded.as_ref()?;
+        let entry = at.and_then(|_| cache.get(key));
         match &entry {
             Some(_) => self.hits.note(),
             None => self.misses.note(),
@@ -210,10 +227,12 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         entry.map(|entry| entry.value)
     }
 
-    /// Keeps a value that was read no earlier than `at`, if that is known.
+    /// Keeps a value that was read after `at`, unless it may have been changed since.
     pub(super) fn keep(&self, key: K, value: V, at: Option<RowsAt>, weight: u64) {
-        if let (Some(cache), Some(at)) = (&self.bounded, at) {
-            cache.insert(key, CacheEntry { value, at, weight });
+        if let (Some(cache), Some(at)) = (&self.bounded, at)
+            && let Some(_not_now) = self.invalidations.unchanged_since(&key, at)
+        {
+            cache.insert(key, CacheEntry { value, weight });
         }
     }
 
@@ -231,8 +250,28 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         }
     }
 
-    fn clear(&self) {
+    /// Forgets a value that the change of this version changed, and keeps none that was read before.
+    fn invalidate<Q>(&self, key: &Q, version: u64)
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
         if let Some(cache) = &self.bounded {
+            let _not_now = self.invalidations.changed(key, version);
+            cache.remove(key);
+        }
+    }
+
+    /// Forgets the values that `is_changed` by the change of this version, and keeps none that was read before.
+    fn invalidate_all(&self, version: u64, is_changed: impl Fn(&V) -> bool) {
+        if let Some(cache) = &self.bounded {
+            self.invalidations.all_changed(version);
+            cache.retain(|_, entry| !is_changed(&entry.value));
+        }
+    }
+
+    fn begin_anew(&self, reloads: u64) {
+        if let Some(cache) = &self.bounded {
+            self.invalidations.begin_anew(reloads);
             cache.clear();
         }
     }

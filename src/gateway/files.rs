@@ -12,6 +12,7 @@ use crate::model::address::FileRef;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::name::FileName;
+use crate::model::time::UnixSeconds;
 
 /// The beginning of a page, as a caller names it. The text is usually a file's id, but may be any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,12 +280,21 @@ impl Gateway {
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
-        let change = self.catalog.delete_file(organization, id, now);
-        let file = self.ask(self.changing(change)).await?;
+        let file = self.mark_deleted(organization, id, now).await?;
         match file.expires_at {
             Some(expired) if expired <= now => Err(Refusal::FileNotFound),
             _ => Ok(file),
         }
+    }
+
+    async fn mark_deleted(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+        now: UnixSeconds,
+    ) -> Result<FileRecord, Refusal> {
+        let change = self.catalog.delete_file(organization, id, now);
+        self.changing_of(organization, change).await
     }
 
     /// Deletes a file, if that was not done before, and removes its bytes at once. A file registered in
@@ -301,8 +311,7 @@ impl Gateway {
         let file = match found.state {
             FileState::Ready => {
                 let now = self.clock.now();
-                let change = self.catalog.delete_file(organization, id, now);
-                self.ask(self.changing(change)).await?
+                self.mark_deleted(organization, id, now).await?
             }
             FileState::Deleted { .. } => found,
             FileState::Swept { .. } => return Err(Refusal::FileNotFound),

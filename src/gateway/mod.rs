@@ -21,6 +21,7 @@ use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
 use crate::model::id::{AppId, BlobKey, FileId};
+use crate::model::revocation::RevocationBounds;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Keyring;
 
@@ -31,6 +32,7 @@ pub mod apps;
 pub mod batch;
 pub mod cache;
 mod catalogue_failures;
+pub mod change_queue;
 pub mod clock;
 pub mod counts;
 pub mod doctor;
@@ -68,8 +70,10 @@ pub struct GatewaySettings {
     pub lifetime_max: u64,
     /// `links.expiry_window`, seconds; 0 is off.
     pub expiry_window: u64,
-    /// `links.revisions_max`, files.
-    pub revisions_max: u64,
+    /// `links.denied_max`, `links.denied_ids_max` and `links.revisions_max`, of each organization.
+    pub revocation_bounds: RevocationBounds,
+    /// `links.revoke_reserve`: how much more of each the operator may revoke.
+    pub revoke_reserve: u64,
     /// `links.name_in_url`: whether the URLs of the APIs' mints end with the file's name.
     pub name_in_url: bool,
     /// `links.not_before_leeway`, seconds.
@@ -95,6 +99,7 @@ pub struct Gateway {
     keyring: ArcSwap<Keyring>,
     snapshot: Arc<revocations::SnapshotCell>,
     cache: Arc<cache::Cache>,
+    changes: change_queue::ChangeQueues,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
@@ -128,6 +133,7 @@ impl Gateway {
             keyring: ArcSwap::from_pointee(keyring),
             snapshot: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
+            changes: change_queue::ChangeQueues::default(),
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use super::Gateway;
 use super::refusal::Refusal;
 use super::revocations::REFRESH_WAIT_MAX;
+use crate::model::revocation::RevocationCounts;
 use crate::sign::keyring::KeyState;
 use crate::sign::verify::Rejection;
 
@@ -35,17 +36,6 @@ pub struct CacheState {
     pub entries: u64,
     /// The weight of those: bytes, as far as they are known; open files weigh 1 each.
     pub weight: u64,
-}
-
-/// The revocations in this process's snapshot, counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RevocationState {
-    /// Organizations whose links were all revoked at some time.
-    pub epochs: u64,
-    /// Files whose links were.
-    pub revisions: u64,
-    /// Links that were revoked one by one and have not expired.
-    pub denied: u64,
 }
 
 /// The reasons why a link opens nothing, each at its own place.
@@ -144,15 +134,8 @@ impl Gateway {
     }
 
     /// Returns the numbers of revocations in this process's snapshot.
-    pub fn revocation_state(&self) -> RevocationState {
-        let known = self.snapshot.revocations();
-        let revisions = known.revisions.values().map(|of| of.len() as u64);
-        let denied = known.denied.values().map(|of| of.len() as u64);
-        RevocationState {
-            epochs: known.epochs.len() as u64,
-            revisions: revisions.sum(),
-            denied: denied.sum(),
-        }
+    pub fn revocation_counts(&self) -> RevocationCounts {
+        self.snapshot.revocations().counts()
     }
 }
 

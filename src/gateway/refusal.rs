@@ -66,10 +66,8 @@ pub enum Refusal {
         /// The most that there may be.
         limit: u64,
     },
-    /// So much was revoked one by one that no more fits into every gateway's memory.
-    #[error(
-        "the limit of {limit} {what} is reached: revoke all links of an organization, which makes room"
-    )]
+    /// An organization revoked as many links by their ids alone as it may.
+    #[error("the limit of {limit} {what} is reached: send the whole link, whose file is known")]
     RevocationsFull {
         /// The kind of thing that is counted.
         what: &'static str,
@@ -214,7 +212,7 @@ impl Refusal {
         match self {
             Self::TooLarge { .. } => Some("uploads.size_max"),
             Self::Quota { what, .. } => Some(quota_setting(what)),
-            Self::RevocationsFull { .. } => Some("links.revisions_max"),
+            Self::RevocationsFull { .. } => Some("links.denied_ids_max"),
             _ => None,
         }
     }

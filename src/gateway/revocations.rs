@@ -2,11 +2,16 @@
 //!
 //! Epochs, link revisions and denied links are under every link that is opened, so they are held in
 //! memory; rows are kept there as they are asked for ([`super::cache`]). A running gateway calls
-//! [`Gateway::refresh_in_time`] every [`REFRESH_EVERY`], and as soon as [`Gateway::notified`] answers. A refresh
-//! reloads what was revoked when anybody revoked something, and lets go of the rows when anybody changed one. A
-//! snapshot that nobody compared for [`STALENESS_MAX`] is not answered from: a request that opens or makes a link
-//! refreshes by itself, and is refused as unavailable if that fails. So does the first one after this process
-//! changed something.
+//! [`Gateway::refresh_in_time`] every [`REFRESH_EVERY`], and as soon as [`Gateway::notified`] answers.
+//!
+//! 1. A refresh reads the entries of the change feed behind the snapshot's position, applies them to it, and has
+//!    the cache forget what they name. That costs as much as there are changes, whatever was revoked before.
+//! 2. Where the feed does not lead on from there, everything is read anew, in a task of its own, and the cache
+//!    forgets everything.
+//! 3. A snapshot that nobody compared for [`STALENESS_MAX`] is not answered from: a request that opens or makes a
+//!    link refreshes by itself, and is refused as unavailable if that fails.
+//! 4. Whoever changes something waits for a refresh that began after the change, and nobody else does. Where that
+//!    fails, or nobody knows what became of the change, the snapshot is not answered from until the next refresh.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,11 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::Gateway;
 use super::refusal::Refusal;
-use crate::catalog::{Answer, CatalogError, Versions};
+use crate::catalog::changes::{CHANGES_KEPT, Change, FeedPosition, Revoked};
+use crate::catalog::{Answer, CatalogError};
+use crate::model::address::FileRef;
+use crate::model::id::OrganizationId;
 use crate::model::revocation::Revocations;
 
 /// The interval at which a running gateway compares its snapshot with the catalogue.
@@ -30,6 +38,9 @@ pub const STALENESS_MAX: Duration = Duration::from_secs(1);
 /// The most time that a request that finds the snapshot too old waits for its own refresh.
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// The entries of the change feed, denied links or link revisions that are forgotten in one transaction.
+const TRIMMED_AT_ONCE: u32 = 1_000;
+
 /// The snapshot of one gateway, and what refreshes it. It is read for every request, so nobody ever waits for
 /// it: a refresh puts a new one in its place.
 #[derive(Debug, Default)]
@@ -40,8 +51,8 @@ pub(super) struct SnapshotCell {
     /// Notifies all who wait at once when a refresh is over: a lock that is handed on from one to the next would
     /// cost the last of hundreds as many turns, each behind everybody else's work.
     refreshed: Notify,
-    /// The number of changes that this process made to rows that may be in memory. A snapshot from before the last
-    /// of them answers nothing.
+    /// The number of changes of this process of which nobody knows whether a snapshot has them. A snapshot from
+    /// before the last of them answers nothing.
     own_changes: AtomicU64,
 }
 
@@ -49,20 +60,24 @@ pub(super) struct SnapshotCell {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) revocations: Arc<Revocations>,
-    /// The catalogue's, when they were read, or before.
-    versions: Versions,
+    /// The position in the change feed. `None` at the start, before everything was read.
+    position: Option<FeedPosition>,
+    /// The last change of a row that the cache has forgotten.
+    rows_version: u64,
+    /// The number of times that everything was read.
+    reloads: u64,
     /// On the gateway's own clock: when the refresh that confirmed this began. Never, at the start.
     confirmed: Option<Duration>,
     /// The number of this process's own changes by then.
     own_changes: u64,
 }
 
-/// A moment between two changes of rows. A row that was read at one may be answered with as long as that
-/// lasts.
+/// A version stamp: the last change of rows before a row was read. The row may be kept unless a later change of it
+/// was applied, or everything was read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RowsAt {
-    version: u64,
-    own_changes: u64,
+    pub(super) version: u64,
+    pub(super) reloads: u64,
 }
 
 #[cfg(test)]
@@ -71,24 +86,22 @@ impl RowsAt {
     pub(super) const fn sample(version: u64) -> Self {
         Self {
             version,
-            own_changes: 0,
+            reloads: 0,
         }
     }
 }
 
-/// Notes a change by this process when it is dropped: when it was answered for, and also when its caller
-/// gave up, or nobody knows whether it happened.
+/// Notes when it is dropped that this process changed something that no snapshot may have: its caller gave up, or
+/// nobody knows whether it happened, or no refresh has read it.
 struct OwnChange<'a> {
-    gateway: &'a Gateway,
-    may_have_happened: bool,
+    snapshot: &'a SnapshotCell,
+    is_settled: bool,
 }
 
 impl Drop for OwnChange<'_> {
     fn drop(&mut self) {
-        if self.may_have_happened {
-            let own_changes = &self.gateway.snapshot.own_changes;
-            own_changes.fetch_add(1, Ordering::SeqCst);
-            self.gateway.cache.clear();
+        if !self.is_settled {
+            self.snapshot.own_changes.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -107,9 +120,11 @@ impl SnapshotCell {
     }
 
     /// Puts what a refresh found in the place of what was known, and notifies all who wait for one.
-    fn replace(&self, snapshot: &Arc<Snapshot>) {
-        self.current.store(Arc::clone(snapshot));
+    fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        self.current.store(Arc::clone(&snapshot));
         self.refreshed.notify_waiters();
+        snapshot
     }
 
     fn own_changes(&self) -> u64 {
@@ -118,9 +133,8 @@ impl SnapshotCell {
 }
 
 impl Gateway {
-    /// Compares the snapshot with the catalogue: reloads what was revoked if that changed, and lets
-    /// go of the rows if any of them did. What was committed before the call began is known when it
-    /// answers.
+    /// Compares the snapshot with the catalogue: applies what was changed since. What was committed before the call
+    /// began is known when it answers.
     ///
     /// Waits as long as the catalogue may take; a request calls [`Gateway::refresh_in_time`]. Dropping the
     /// future leaves a reload that has begun to finish by itself: it is there for the next refresh, which
@@ -148,8 +162,7 @@ impl Gateway {
         }
     }
 
-    /// Returns what may be answered from now: at most [`STALENESS_MAX`] old, and not older than what this process
-    /// changed last. Refreshes where that is due.
+    /// Returns what may be answered from now: at most [`STALENESS_MAX`] old. Refreshes where that is due.
     pub(super) async fn current(&self) -> Result<Guard<Arc<Snapshot>>, Refusal> {
         match self.fresh() {
             Some(snapshot) => Ok(snapshot),
@@ -160,13 +173,13 @@ impl Gateway {
         }
     }
 
-    /// Returns the version stamp that rows in memory must bear to be answered with now. A caller takes it before it
-    /// looks for a row, so that a change while the row is read makes it old. While a refresh is due there is none,
+    /// Returns the version stamp of rows that are read from now on. A caller takes it before it looks for a row, so
+    /// that a row is not kept that was changed while it was read. While a refresh is due there is none,
     /// and a caller that needs a row asks the catalogue.
     pub(super) fn rows_at(&self) -> Option<RowsAt> {
         self.fresh().map(|snapshot| RowsAt {
-            version: snapshot.versions.rows,
-            own_changes: snapshot.own_changes,
+            version: snapshot.rows_version,
+            reloads: snapshot.reloads,
         })
     }
 
@@ -177,26 +190,74 @@ impl Gateway {
         (is_own && snapshot.confirmed.is_some_and(is_fresh)).then_some(snapshot)
     }
 
+    /// Makes a change of an organization when its turn has come, as [`Gateway::changing`] does.
+    pub(super) async fn changing_of<T>(
+        &self,
+        organization: &OrganizationId,
+        change: Answer<'_, T>,
+    ) -> Result<T, Refusal> {
+        let _queued = self.changes.enter(organization).await?;
+        self.ask(self.changing(change)).await
+    }
+
     /// Waits for a change of what may be in memory: whoever asks after it answered is answered as it is
-    /// then.
+    /// then. Others go on meanwhile.
     pub(super) async fn changing<T>(&self, change: Answer<'_, T>) -> Result<T, CatalogError> {
-        let mut noted = OwnChange {
-            gateway: self,
-            may_have_happened: true,
+        let mut own = OwnChange {
+            snapshot: &self.snapshot,
+            is_settled: false,
         };
         let outcome = change.await;
-        noted.may_have_happened = !matches!(
-            outcome,
-            Err(CatalogError::NotFound { .. }
-                | CatalogError::Conflict { .. }
-                | CatalogError::Limit { .. })
-        );
+        own.is_settled = if outcome.is_ok() {
+            // A process that has read nothing yet, as most commands, need not begin with everything now.
+            let has_read = self.snapshot.current.load().position.is_some();
+            has_read && Box::pin(self.compare_in_time()).await.is_ok()
+        } else {
+            matches!(
+                outcome,
+                Err(CatalogError::NotFound { .. }
+                    | CatalogError::Conflict { .. }
+                    | CatalogError::Limit { .. })
+            )
+        };
         outcome
+    }
+
+    /// Forgets the denied links in the snapshot that are dead anyway.
+    pub(super) async fn forget_dead_links(&self) {
+        let one_at_a_time = Arc::clone(&self.snapshot.refreshing).lock_owned().await;
+        let (snapshot, now) = (Arc::clone(&self.snapshot), self.clock.now());
+        let forget = move || {
+            let _one_at_a_time = one_at_a_time;
+            let mut next = Snapshot::clone(&snapshot.current.load());
+            Arc::make_mut(&mut next.revocations).forget_dead(now);
+            snapshot.replace(next);
+        };
+        // It goes through all of them, off the threads that serve requests.
+        if let Err(error) = tokio::task::spawn_blocking(forget).await {
+            tracing::error!(%error, "forgetting dead links failed");
+        }
+    }
+
+    /// Forgets the entries of the change feed that nobody follows any more, and what was revoked in earlier epochs.
+    ///
+    /// # Errors
+    /// The refusal of a catalogue that fails.
+    pub async fn trim_changes(&self) -> Result<(), Refusal> {
+        let trim = || self.catalog.trim_changes(CHANGES_KEPT, TRIMMED_AT_ONCE);
+        while self.ask(trim()).await? > 0 {
+            tokio::task::yield_now().await;
+        }
+        let clear = || self.catalog.clear_superseded(TRIMMED_AT_ONCE);
+        while self.ask(clear()).await? > 0 {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     /// Has every refresh wait until the guard is dropped, as behind a catalogue that hangs.
     #[cfg(test)]
-    pub(crate) async fn stall_refreshes(&self) -> tokio::sync::OwnedMutexGuard<()> {
+    pub(crate) async fn stall_refreshes(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.snapshot.refreshing).lock_owned().await
     }
 
@@ -224,35 +285,113 @@ impl Gateway {
                 break turn;
             }
         };
-        let before = self.snapshot.current.load_full();
-        let own_changes = self.snapshot.own_changes();
-        let confirmed = Some(self.clock.elapsed());
-        let versions = self.ask(self.catalog.versions()).await?;
-        let (snapshot, cache) = (Arc::clone(&self.snapshot), Arc::clone(&self.cache));
-        let rows_before = before.versions.rows;
-        let replace = move |revocations| {
-            let now = Arc::new(Snapshot {
+        match self.follow().await? {
+            Some(snapshot) => Ok(snapshot),
+            None => self.reload(one_at_a_time).await,
+        }
+    }
+
+    /// Follows the change feed to its end; `None` where it does not lead on from the snapshot's position. Each page is put
+    /// in place as it comes, so that a caller that gives up on the way leaves less to the next one.
+    async fn follow(&self) -> Result<Option<Arc<Snapshot>>, Refusal> {
+        loop {
+            let mut next = Snapshot::clone(&self.snapshot.current.load());
+            let Some(position) = next.position else {
+                return Ok(None);
+            };
+            let (own_changes, confirmed) = (self.snapshot.own_changes(), self.clock.elapsed());
+            let page = match self.catalog.changes(position).await {
+                Ok(Some(page)) => page,
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let is_damaged = matches!(error, CatalogError::Corrupt { .. });
+                    let refusal = self.refusal(error);
+                    // An entry that cannot be read is behind the newest one, from which everything is read.
+                    return if is_damaged { Ok(None) } else { Err(refusal) };
+                }
+            };
+            if !self.apply(page.changes, &mut next) {
+                return Ok(None);
+            }
+            next.position = Some(page.position);
+            if !page.has_more {
+                (next.own_changes, next.confirmed) = (own_changes, Some(confirmed));
+                return Ok(Some(self.snapshot.replace(next)));
+            }
+            self.snapshot.replace(next);
+        }
+    }
+
+    /// Applies entries of the change feed to a snapshot, and has the cache forget what they name. Answers `false` at one
+    /// after which everything is to be read anew.
+    fn apply(&self, changes: Vec<(u64, Change)>, next: &mut Snapshot) -> bool {
+        let now = self.clock.now();
+        for (version, change) in changes {
+            match change {
+                Change::LinkDenied {
+                    organization,
+                    link,
+                    expires,
+                } => {
+                    let revocations = Arc::make_mut(&mut next.revocations);
+                    revocations.deny(&organization, [(link, expires)]);
+                    revocations.forget_dead_if_due(&organization, now);
+                }
+                Change::RevisionSet {
+                    organization,
+                    file,
+                    revision,
+                } => {
+                    let revocations = Arc::make_mut(&mut next.revocations);
+                    revocations.set_revisions(&organization, [(file, revision)]);
+                }
+                Change::EpochRaised {
+                    organization,
+                    epoch,
+                } => {
+                    Arc::make_mut(&mut next.revocations).raise_epoch(&organization, epoch);
+                }
+                Change::FileChanged { organization, file } => {
+                    let file = FileRef::new(&organization, &file);
+                    self.cache.forget_file(file, version);
+                    next.rows_version = version;
+                }
+                Change::KeyChanged { key } => {
+                    self.cache.forget_key(&key, version);
+                    next.rows_version = version;
+                }
+                Change::Everything => return false,
+            }
+        }
+        true
+    }
+
+    /// Reads everything anew, in a task of its own: it goes on where its caller gives up.
+    async fn reload(&self, one_at_a_time: OwnedMutexGuard<()>) -> Result<Arc<Snapshot>, Refusal> {
+        let (catalog, snapshot, cache) = (
+            Arc::clone(&self.catalog),
+            Arc::clone(&self.snapshot),
+            Arc::clone(&self.cache),
+        );
+        let failures = Arc::clone(&self.catalogue_failures);
+        let (own_changes, confirmed) = (snapshot.own_changes(), Some(self.clock.elapsed()));
+        let reloads = snapshot.current.load().reloads + 1;
+        let now = self.clock.now();
+        let reload = async move {
+            let revoked = catalog.revoked(now).await;
+            let Revoked {
                 revocations,
-                versions,
+                position,
+            } = revoked.map_err(|error| failures.refusal(error))?;
+            cache.begin_anew(reloads);
+            let now = snapshot.replace(Snapshot {
+                revocations: Arc::new(revocations),
+                position: Some(position),
+                rows_version: position.version,
+                reloads,
                 confirmed,
                 own_changes,
             });
-            snapshot.replace(&now);
-            if rows_before != versions.rows {
-                cache.clear();
-            }
-            now
-        };
-        if before.confirmed.is_some() && before.versions.revocations == versions.revocations {
-            return Ok(replace(Arc::clone(&before.revocations)));
-        }
-        let catalog = Arc::clone(&self.catalog);
-        let failures = Arc::clone(&self.catalogue_failures);
-        let now = self.clock.now();
-        let reload = async move {
-            let revocations = catalog.revocations(now).await;
-            let revocations = revocations.map_err(|error| failures.refusal(error))?;
-            let now = replace(Arc::new(revocations));
             drop(one_at_a_time);
             Ok(now)
         };
@@ -262,119 +401,4 @@ impl Gateway {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::*;
-    use crate::catalog::contract::{file, file_id, organization};
-    use crate::catalog::sqlite::Sqlite;
-    use crate::catalog::{Catalog, FILES_ADDED_MAX};
-    use crate::gateway::mint::MintOptions;
-    use crate::gateway::principal::Principal;
-    use crate::gateway::testing;
-    use crate::model::file::FileRecord;
-    use crate::model::id::{ApiKeyId, OrganizationId};
-    use crate::model::key::Scopes;
-
-    struct Place {
-        _directory: tempfile::TempDir,
-        catalog: Arc<Sqlite>,
-        gateway: Gateway,
-        owner: OrganizationId,
-    }
-
-    /// A gateway on a disk, and `raised` files whose links were revoked once.
-    async fn place(raised: usize) -> Place {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalogue.sqlite3");
-        let catalog = Arc::new(Sqlite::open(&path).await.unwrap());
-        let owner = organization(catalog.as_ref(), "a").await;
-        let files: Vec<FileRecord> = (0..raised)
-            .map(|number| FileRecord {
-                link_revision: 1,
-                ..file(&owner, &format!("f{number}"), 1)
-            })
-            .collect();
-        for some in files.chunks(FILES_ADDED_MAX) {
-            catalog.add_files(some).await.unwrap();
-        }
-        let shared: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
-        Place {
-            _directory: directory,
-            catalog,
-            gateway: testing::gateway(shared, testing::memory_blobs()),
-            owner,
-        }
-    }
-
-    #[tokio::test]
-    async fn an_upload_costs_no_reload_of_what_was_revoked() {
-        let place = place(100_000).await;
-        let begun = Instant::now();
-        let before = place.gateway.refresh().await.unwrap();
-        println!(
-            "the first look, of 100,000 revisions: {:?}",
-            begun.elapsed()
-        );
-        let upload = file(&place.owner, "upload", 1);
-        place.catalog.add_file(&upload).await.unwrap();
-        let begun = Instant::now();
-        let after = place.gateway.refresh().await.unwrap();
-        println!("the look after an upload: {:?}", begun.elapsed());
-        assert!(Arc::ptr_eq(&before, &after), "nothing was read again");
-
-        let raised = place
-            .catalog
-            .raise_link_revision(&place.owner, &upload.id, 200_000);
-        raised.await.unwrap();
-        let begun = Instant::now();
-        let after = place.gateway.refresh().await.unwrap();
-        println!("the look after a revocation: {:?}", begun.elapsed());
-        assert_eq!(after.revision(&place.owner, &upload.id), 1);
-    }
-
-    #[tokio::test]
-    async fn a_reload_goes_on_when_the_one_who_waited_gives_up() {
-        let place = place(20_000).await;
-        let patience = Duration::from_millis(20);
-        let none = Duration::from_micros(1);
-        assert!(
-            tokio::time::timeout(none, place.gateway.refresh())
-                .await
-                .is_err(),
-            "reading so much takes longer"
-        );
-        let begun = Instant::now();
-        let known = loop {
-            if let Ok(known) = tokio::time::timeout(patience, place.gateway.refresh()).await {
-                break known.unwrap();
-            }
-            assert!(begun.elapsed() < Duration::from_secs(20), "never ready");
-        };
-        assert_eq!(known.revision(&place.owner, file_id("f0")), 1);
-    }
-
-    #[tokio::test]
-    async fn minting_does_not_wait_longer_than_a_request_may() {
-        let place = place(0).await;
-        place
-            .catalog
-            .add_file(&file(&place.owner, "f", 1))
-            .await
-            .unwrap();
-        let caller = Principal {
-            key: ApiKeyId::from_random([1; 16]),
-            organization: place.owner.clone(),
-            scopes: Scopes::USUAL,
-        };
-        let _stalled = place.gateway.stall_refreshes().await;
-        let options = MintOptions::default();
-        let minting = place.gateway.mint(&caller, "f", &options);
-        let outcome = tokio::time::timeout(REFRESH_WAIT_MAX * 2, minting).await;
-        let outcome = outcome.expect("an answer in time");
-        assert!(
-            matches!(outcome, Err(Refusal::Unavailable(_))),
-            "{outcome:?}"
-        );
-    }
-}
+mod tests;

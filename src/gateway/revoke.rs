@@ -2,127 +2,231 @@
 //!
 //! Each call answers once it is durable. This gateway refuses from its next request on, every other within
 //! [`STALENESS_MAX`](super::revocations::STALENESS_MAX).
+//!
+//! Every gateway holds what was revoked in memory, so each organization has bounds. A revocation never fails open:
+//! where an organization's list of links is full, all links of the link's file end in its place, and where its list
+//! of files is, all of the organization. Only a link that is named by its id alone is refused then, as its file is not
+//! known.
+
+use std::sync::Arc;
 
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
-use crate::catalog::{CatalogError, DENIED_LINKS_MAX};
 use crate::model::id::{FileId, OrganizationId};
-use crate::model::revocation::LinkId;
-use crate::model::time::UnixSeconds;
+use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds, Revocations};
 use crate::sign::url;
-use crate::sign::verify::Attempt;
+use crate::sign::verify::{Attempt, RecognizedLink};
 
-/// A link that opens nothing any more: its organization, its id, and until when the revocation is kept. From then on
-/// the link is dead anyway.
-pub use crate::sign::verify::RecognizedLink as RevokedLink;
+/// Links that open nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The organization of the links.
+    pub organization: OrganizationId,
+    /// The link that was to end, if it was one.
+    pub link_id: Option<LinkId>,
+    /// The file whose links were to end, or that of the link where more than that ended.
+    pub file: Option<FileId>,
+    /// The links that ended.
+    pub extent: Extent,
+}
+
+impl Revoked {
+    /// Returns of what all links ended, where fewer were meant: `file` or `organization`.
+    pub const fn widened(&self) -> Option<&'static str> {
+        match (self.extent, &self.link_id, &self.file) {
+            (Extent::File { .. }, Some(_), _) => Some("file"),
+            (Extent::Organization { .. }, Some(_), _)
+            | (Extent::Organization { .. }, _, Some(_)) => Some("organization"),
+            _ => None,
+        }
+    }
+}
+
+/// On whose word links are revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoker {
+    /// An API key's, within the bounds of its organization.
+    Organization,
+    /// The operator's, who has `links.revoke_reserve` more room.
+    Operator,
+}
 
 impl Gateway {
-    /// Revokes the link that `url` is, of `organization` if one is given. Whatever claims it has, it must be
-    /// signed as a link is signed now: one whose file, organization or key was revoked is a fault of the
-    /// field `download_url`, which never repeats the link. A link whose time is over is a success, with
-    /// nothing to be done.
+    /// Revokes the link that `url` is, of `organization` if one is given. Whatever claims it has, it must be signed with a
+    /// key of ours that is in use: else it is a fault of the field `download_url`, which never repeats the link. A link
+    /// whose time is over is a success, with nothing to be done, and so is one that is revoked already, be it alone,
+    /// with its file or with its organization, unless many more revocations of those followed.
     pub async fn revoke_url(
         &self,
         organization: Option<&OrganizationId>,
         url: &str,
-    ) -> Result<RevokedLink, Refusal> {
-        let revocations = self.refresh_in_time().await?;
-        let recognized = url::split(url).and_then(|(organization, file, query)| {
-            let attempt = Attempt {
-                organization,
-                file,
-                query,
-            };
-            self.keyring().recognize(&attempt, &revocations).ok()
-        });
-        let ours = |link: &RevokedLink| organization.is_none_or(|own| *own == link.organization);
-        let link = recognized.filter(ours).ok_or_else(|| {
+        by: Revoker,
+    ) -> Result<Revoked, Refusal> {
+        let (link, ended) = self.recognized(organization, url).await?.ok_or_else(|| {
             let why =
                 "must be a signed URL of this organization that no other revocation ended yet";
             FieldFault::missing("download_url", why)
         })?;
-        if link.expires > self.clock.now() {
-            self.deny(&link.organization, link.link_id, link.expires)
-                .await?;
-        }
-        Ok(link)
+        let expires = link.expires;
+        let denial = Denial {
+            organization: link.organization,
+            link: link.link_id,
+            expires,
+            signed: Some(link.signed),
+        };
+        let extent = match (expires > self.clock.now(), ended) {
+            (false, _) => Extent::Link { expires },
+            (true, Some(extent)) => extent,
+            (true, None) => self.deny(&denial, by).await?,
+        };
+        let (file, extent) = match extent {
+            // It may have been revoked by its id alone before, for longer than it lives.
+            Extent::Link { .. } => (None, Extent::Link { expires }),
+            more => (denial.signed.map(|of| of.file), more),
+        };
+        Ok(Revoked {
+            organization: denial.organization,
+            link_id: Some(denial.link),
+            file,
+            extent,
+        })
     }
 
     /// Revokes the link of this id, of which nothing else is known: it is denied for as long as a link may
     /// live. One that is denied already stays so until the same end.
+    ///
+    /// # Errors
+    /// [`Refusal::RevocationsFull`] where the organization revoked as many links by their ids alone as it may.
     pub async fn revoke_link(
         &self,
         organization: &OrganizationId,
         link_id: LinkId,
-    ) -> Result<RevokedLink, Refusal> {
-        let revocations = self.refresh_in_time().await?;
-        let now = self.clock.now();
-        let denied = revocations.denied_until(organization, link_id);
-        let expires = match denied.filter(|end| *end > now) {
-            Some(end) => end,
-            None => {
-                let end = now.plus(self.settings.lifetime_max);
-                self.deny(organization, link_id, end).await?;
-                end
-            }
-        };
-        Ok(RevokedLink {
+        by: Revoker,
+    ) -> Result<Revoked, Refusal> {
+        let denial = Denial {
             organization: organization.clone(),
-            link_id,
-            expires,
+            link: link_id,
+            expires: self.clock.now().plus(self.settings.lifetime_max),
+            signed: None,
+        };
+        Ok(Revoked {
+            extent: self.deny(&denial, by).await?,
+            organization: denial.organization,
+            link_id: Some(link_id),
+            file: None,
         })
     }
 
-    /// Revokes all links of a file, deleted or not, that were made so far. Answers the link revision with
-    /// which links are signed from now on.
+    /// Revokes all links of a file, deleted or not, that were made so far; where its organization has too many such
+    /// files, all of the organization.
     pub async fn revoke_links_of_file(
         &self,
         organization: &OrganizationId,
         file: &FileId,
-    ) -> Result<u64, Refusal> {
-        let max = self.settings.revisions_max;
+        by: Revoker,
+    ) -> Result<Revoked, Refusal> {
+        let max = self.bounds(by).files;
         let raising = self.catalog.raise_link_revision(organization, file, max);
-        let raised = self.changing(raising).await;
-        raised.map_err(|error| self.full(error))
+        let extent = self.changing_of(organization, raising).await?;
+        Ok(Revoked {
+            organization: organization.clone(),
+            link_id: None,
+            file: Some(file.clone()),
+            extent,
+        })
     }
 
-    /// Revokes all links of an organization that were made so far, and its derived keys. Answers the epoch
-    /// with which links are signed from now on.
+    /// Revokes all links of an organization that were made so far, and its derived keys.
     pub async fn revoke_links_of_organization(
         &self,
         organization: &OrganizationId,
-    ) -> Result<u64, Refusal> {
+    ) -> Result<Revoked, Refusal> {
         let raising = self.catalog.raise_epoch(organization);
-        self.ask(self.changing(raising)).await
+        let epoch = self.changing_of(organization, raising).await?;
+        Ok(Revoked {
+            organization: organization.clone(),
+            link_id: None,
+            file: None,
+            extent: Extent::Organization { epoch },
+        })
     }
 
-    async fn deny(
+    /// Returns the link that `url` is, of `organization` if one is given, and how it ended, if it did with others; `None`
+    /// where it is none of this installation.
+    async fn recognized(
         &self,
-        organization: &OrganizationId,
-        link: LinkId,
-        expires: UnixSeconds,
-    ) -> Result<(), Refusal> {
-        let deny = || {
-            let denying = self
-                .catalog
-                .deny_link(organization, link, expires, DENIED_LINKS_MAX);
-            self.changing(denying)
+        organization: Option<&OrganizationId>,
+        url: &str,
+    ) -> Result<Option<(RecognizedLink, Option<Extent>)>, Refusal> {
+        let Some((owner, file, query)) = url::split(url) else {
+            return Ok(None);
         };
-        let mut denied = deny().await;
-        if matches!(denied, Err(CatalogError::Limit { .. })) {
-            // Those that are dead anyway still count, until somebody forgets them.
-            let now = self.clock.now();
-            self.ask(self.catalog.forget_denied(now)).await?;
-            denied = deny().await;
+        if organization.is_some_and(|own| own.as_str() != owner) {
+            return Ok(None);
         }
-        denied.map_err(|error| self.full(error))
+        let attempt = Attempt {
+            organization: owner,
+            file,
+            query,
+        };
+        let known = Arc::clone(&self.current().await?.revocations);
+        if let Ok(link) = self.keyring().recognize(&attempt, &known) {
+            return Ok(Some((link, None)));
+        }
+        // It may have been signed after another gateway revoked something, a moment ago.
+        let known = self.refresh_in_time().await?;
+        if let Ok(link) = self.keyring().recognize(&attempt, &known) {
+            return Ok(Some((link, None)));
+        }
+        let ended = self.keyring().recognize_ended(&attempt, &known);
+        Ok(ended.map(|link| {
+            let extent = ended_by(&link, &known);
+            (link, Some(extent))
+        }))
     }
 
-    /// Returns the refusal of an error of the catalogue: a limit names the way out.
-    fn full(&self, error: CatalogError) -> Refusal {
-        match error {
-            CatalogError::Limit { what, limit } => Refusal::RevocationsFull { what, limit },
-            error => self.refusal(error),
+    /// Denies a link, or more where there is no room. Asks the catalogue for nothing where the link is denied for as long
+    /// already.
+    async fn deny(&self, denial: &Denial, by: Revoker) -> Result<Extent, Refusal> {
+        let now = self.clock.now();
+        let is_enough = |end| match denial.signed {
+            Some(_) => end >= denial.expires,
+            None => end > now,
+        };
+        let denied = self
+            .current()
+            .await?
+            .revocations
+            .denied_until(&denial.organization, denial.link);
+        if let Some(expires) = denied.filter(|end| is_enough(*end)) {
+            return Ok(Extent::Link { expires });
+        }
+        let bounds = self.bounds(by);
+        let denying = self.catalog.deny_link(denial, now, bounds);
+        let denied = self.changing_of(&denial.organization, denying).await;
+        denied.map_err(|refusal| match refusal {
+            Refusal::Limit { what, limit } => Refusal::RevocationsFull { what, limit },
+            other => other,
+        })
+    }
+
+    const fn bounds(&self, by: Revoker) -> RevocationBounds {
+        match by {
+            Revoker::Organization => self.settings.revocation_bounds,
+            Revoker::Operator => self
+                .settings
+                .revocation_bounds
+                .with(self.settings.revoke_reserve),
         }
     }
+}
+
+/// Returns the revocation that ended a link which was signed with earlier counters.
+fn ended_by(link: &RecognizedLink, known: &Revocations) -> Extent {
+    let epoch = known.epoch(&link.organization);
+    if link.signed.epoch < epoch {
+        return Extent::Organization { epoch };
+    }
+    let link_revision = known.revision(&link.organization, &link.signed.file);
+    Extent::File { link_revision }
 }

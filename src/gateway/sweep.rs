@@ -190,8 +190,9 @@ impl Gateway {
         let id_free_before = now.minus(self.recycle_seconds().max(self.settings.lifetime_max));
         let forget = || self.catalog.forget_swept(id_free_before, STEP_MAX);
         failures.checked("forgetting swept files", self.forget_all(forget).await);
-        let denied = self.ask(self.catalog.forget_denied(now)).await;
-        failures.checked("forgetting dead links", denied);
+        let forget = || self.catalog.forget_denied(now, STEP_MAX);
+        failures.checked("forgetting dead links", self.forget_all(forget).await);
+        self.forget_dead_links().await;
         let keys_before = now.minus(KEY_SECONDS);
         let forget = || self.catalog.forget_keys(keys_before, STEP_MAX);
         failures.checked("forgetting idempotency keys", self.forget_all(forget).await);
@@ -202,7 +203,7 @@ impl Gateway {
 
     /// Forgets up to [`STEP_MAX`] rows at a time, until there are no more.
     async fn forget_all<'a>(&self, forget: impl Fn() -> Answer<'a, u64>) -> Result<(), Refusal> {
-        while self.ask(forget()).await? >= u64::from(STEP_MAX) {
+        while self.ask(forget()).await? > 0 {
             yield_now().await;
         }
         Ok(())
@@ -223,7 +224,7 @@ mod tests {
     use super::*;
     use crate::blob::BlobStore;
     use crate::blob::memory::MemoryBlobs;
-    use crate::catalog::contract::{file, organization};
+    use crate::catalog::contract::{MANY, denial, file, organization};
     use crate::catalog::testing::TestCatalog;
     use crate::catalog::{Catalog, FILES_ADDED_MAX};
     use crate::gateway::testing::stubborn::Stubborn;
@@ -369,10 +370,8 @@ mod tests {
         });
         let (catalog, owner) = deleted(blobs.as_ref(), 3, 1_000).await;
         let denied = crate::model::revocation::LinkId::parse("aaaaaaaaaaaa").unwrap();
-        catalog
-            .deny_link(&owner, denied, at(2_000), 1)
-            .await
-            .unwrap();
+        let denied = denial(&owner, denied, 2_000);
+        catalog.deny_link(&denied, at(0), MANY).await.unwrap();
         store(blobs.as_ref(), key(9)).await;
         let swept = gateway(Arc::clone(&catalog) as _, Arc::clone(&blobs) as _)
             .sweep()
@@ -380,6 +379,6 @@ mod tests {
         assert!(matches!(swept, Err(Refusal::Internal(_))), "{swept:?}");
         assert_eq!(blobs.list(None, 1).await.unwrap(), []);
         assert_eq!(catalog.forget_swept(at(NOW), 1).await.unwrap(), 0);
-        assert_eq!(catalog.forget_denied(at(NOW)).await.unwrap(), 0);
+        assert_eq!(catalog.forget_denied(at(NOW), 1).await.unwrap(), 0);
     }
 }

@@ -8,6 +8,7 @@ use super::{Gateway, GatewaySettings};
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
 use crate::catalog::quota::Quota;
+use crate::model::revocation::RevocationBounds;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use crate::sign::secret::Secret;
@@ -58,7 +59,12 @@ pub(crate) fn gateway_with(
         lifetime: 3_600,
         lifetime_max: 604_800,
         expiry_window: 0,
-        revisions_max: 100_000,
+        revocation_bounds: RevocationBounds {
+            links: 100_000,
+            ids: 100_000,
+            files: 100_000,
+        },
+        revoke_reserve: 0,
         name_in_url: false,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,

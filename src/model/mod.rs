@@ -20,6 +20,7 @@ pub mod name;
 pub mod network;
 pub mod range;
 pub mod revocation;
+pub mod shared_map;
 pub mod tenancy;
 pub mod text;
 pub mod time;

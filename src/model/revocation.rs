@@ -1,13 +1,17 @@
 //! Revocations: a snapshot of all that was ever revoked.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::id::{FileId, OrganizationId, are_of_ids};
+use super::shared_map::SharedMap;
 use super::time::UnixSeconds;
 
 /// The characters of a link id.
 pub const LINK_ID_CHARS: usize = 12;
+
+/// The number of an organization's denied links from which on dead ones are looked for among them.
+const FORGET_DEAD_FROM: usize = 1_024;
 
 /// The first 12 characters of a link's MAC. It names the link in logs and in revocation without
 /// giving it away: 31 more characters are needed to open anything.
@@ -40,34 +44,153 @@ impl fmt::Debug for LinkId {
     }
 }
 
+/// One link that is to open nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The owner of the link.
+    pub organization: OrganizationId,
+    /// The link.
+    pub link: LinkId,
+    /// The time from which on it is dead anyway.
+    pub expires: UnixSeconds,
+    /// The signed parts of the link, if it is known whole; `None` of a link that is named by its id alone.
+    pub signed: Option<SignedFor>,
+}
+
+/// The file of a link, and the counters that it was signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedFor {
+    /// The file.
+    pub file: FileId,
+    /// The epoch of its organization.
+    pub epoch: u64,
+    /// The link revision of the file.
+    pub link_revision: u64,
+}
+
+/// The extent of a revocation: which links ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// One link. The revocation is kept until `expires`; from then on the link is dead anyway.
+    Link {
+        /// That time.
+        expires: UnixSeconds,
+    },
+    /// All links of a file that were signed with an earlier link revision.
+    File {
+        /// The link revision with which links are signed from now on.
+        link_revision: u64,
+    },
+    /// All links of an organization that were signed in an earlier epoch.
+    Organization {
+        /// The epoch in which links are signed from now on.
+        epoch: u64,
+    },
+}
+
+impl Extent {
+    /// Returns the time until which the revocation of one link is kept.
+    pub const fn expires(self) -> Option<UnixSeconds> {
+        match self {
+            Self::Link { expires } => Some(expires),
+            Self::File { .. } | Self::Organization { .. } => None,
+        }
+    }
+
+    /// Returns the file's link revision, if all links of a file ended.
+    pub const fn link_revision(self) -> Option<u64> {
+        match self {
+            Self::File { link_revision } => Some(link_revision),
+            Self::Link { .. } | Self::Organization { .. } => None,
+        }
+    }
+
+    /// Returns the organization's epoch, if all links of an organization ended.
+    pub const fn epoch(self) -> Option<u64> {
+        match self {
+            Self::Organization { epoch } => Some(epoch),
+            Self::Link { .. } | Self::File { .. } => None,
+        }
+    }
+}
+
+/// The most that one organization may revoke one by one: every process holds it in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RevocationBounds {
+    /// Denied links.
+    pub links: u64,
+    /// Links that are denied by their ids alone, which count for themselves.
+    pub ids: u64,
+    /// Files with a raised link revision.
+    pub files: u64,
+}
+
+impl RevocationBounds {
+    /// These bounds, and so much room more in each.
+    pub const fn with(self, reserve: u64) -> Self {
+        Self {
+            links: self.links.saturating_add(reserve),
+            ids: self.ids.saturating_add(reserve),
+            files: self.files.saturating_add(reserve),
+        }
+    }
+}
+
 /// Every epoch and link revision that was ever raised, and every denied link that has not expired.
 /// What is not in here stands at 0, or is not denied.
+///
+/// A copy shares what it has in common with the original, and a change copies next to nothing, however much was
+/// revoked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revocations {
-    /// Raised epochs.
-    pub epochs: HashMap<OrganizationId, u64>,
+    organizations: SharedMap<OrganizationId, Arc<OfOrganization>>,
+}
+
+/// The revocations of one organization.
+#[derive(Clone, Debug, Default)]
+struct OfOrganization {
+    epoch: u64,
     /// Raised link revisions, of files whose id is still taken.
-    pub revisions: HashMap<OrganizationId, HashMap<FileId, u64>>,
+    revisions: SharedMap<FileId, u64>,
     /// Denied links, each with the time from which on it is dead anyway.
-    pub denied: HashMap<OrganizationId, HashMap<LinkId, UnixSeconds>>,
+    denied: SharedMap<LinkId, UnixSeconds>,
+    /// The number of denied links that there were when dead ones were last looked for.
+    denied_then: usize,
+}
+
+impl PartialEq for OfOrganization {
+    fn eq(&self, other: &Self) -> bool {
+        self.epoch == other.epoch
+            && self.revisions == other.revisions
+            && self.denied == other.denied
+    }
+}
+
+impl Eq for OfOrganization {}
+
+/// The numbers of revocations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RevocationCounts {
+    /// Organizations whose epoch was raised.
+    pub epochs: u64,
+    /// Files whose link revision was raised.
+    pub revisions: u64,
+    /// Denied links.
+    pub denied: u64,
 }
 
 impl Revocations {
     /// The organization's epoch; 0 until first raised.
     pub fn epoch(&self, organization: impl AsRef<str>) -> u64 {
-        self.epochs
-            .get(organization.as_ref())
-            .copied()
-            .unwrap_or_default()
+        self.of(organization.as_ref()).map_or(0, |of| of.epoch)
     }
 
     /// The file's link revision; 0 until first raised.
     pub fn revision(&self, organization: impl AsRef<str>, file: impl AsRef<str>) -> u64 {
-        self.revisions
-            .get(organization.as_ref())
-            .and_then(|of| of.get(file.as_ref()))
-            .copied()
-            .unwrap_or_default()
+        let revision = |of: &OfOrganization| of.revisions.get(file.as_ref()).copied();
+        self.of(organization.as_ref())
+            .and_then(revision)
+            .unwrap_or(0)
     }
 
     /// Returns whether this one link was revoked.
@@ -77,6 +200,146 @@ impl Revocations {
 
     /// Returns the time from which this one link, which was revoked, is dead anyway.
     pub fn denied_until(&self, organization: impl AsRef<str>, link: LinkId) -> Option<UnixSeconds> {
-        self.denied.get(organization.as_ref())?.get(&link).copied()
+        self.of(organization.as_ref())?.denied.get(&link).copied()
+    }
+
+    /// Returns how many there are. Costs as much as there are organizations.
+    pub fn counts(&self) -> RevocationCounts {
+        let mut counts = RevocationCounts::default();
+        for (_, of) in self.organizations.iter() {
+            counts.epochs += u64::from(of.epoch > 0);
+            counts.revisions += of.revisions.len() as u64;
+            counts.denied += of.denied.len() as u64;
+        }
+        counts
+    }
+
+    /// Sets an organization's epoch, and forgets the rest of what it revoked: all its links died.
+    pub fn raise_epoch(&mut self, organization: &OrganizationId, epoch: u64) {
+        self.change(organization, |of| {
+            *of = OfOrganization {
+                epoch,
+                ..OfOrganization::default()
+            };
+        });
+    }
+
+    /// Sets link revisions of an organization's files.
+    pub fn set_revisions(
+        &mut self,
+        organization: &OrganizationId,
+        revisions: impl IntoIterator<Item = (FileId, u64)>,
+    ) {
+        self.change(organization, |of| {
+            for (file, revision) in revisions {
+                match revision {
+                    0 => of.revisions.remove(&file),
+                    _ => of.revisions.insert(file, revision),
+                }
+            }
+        });
+    }
+
+    /// Denies links of an organization, each until a time.
+    pub fn deny(
+        &mut self,
+        organization: &OrganizationId,
+        links: impl IntoIterator<Item = (LinkId, UnixSeconds)>,
+    ) {
+        self.change(organization, |of| of.denied.extend(links));
+    }
+
+    /// Forgets the denied links that are dead at `now` anyway. Costs as much as there are denied links.
+    pub fn forget_dead(&mut self, now: UnixSeconds) {
+        let has_dead = |of: &OfOrganization| of.denied.iter().any(|(_, end)| *end <= now);
+        let organizations = self.organizations.iter();
+        let with_dead = organizations.filter(|(_, of)| has_dead(of));
+        let with_dead: Vec<OrganizationId> = with_dead.map(|(id, _)| id.clone()).collect();
+        for organization in &with_dead {
+            self.change(organization, |of| of.forget_dead(now));
+        }
+    }
+
+    /// Forgets those of one organization where they are twice as many as when that was last done: so an organization
+    /// that goes on denying links never has more than twice as many as live. Costs next to nothing on average.
+    pub fn forget_dead_if_due(&mut self, organization: &OrganizationId, now: UnixSeconds) {
+        let of = self.of(organization.as_str());
+        let is_due = |of: &OfOrganization| {
+            of.denied.len() >= FORGET_DEAD_FROM.max(of.denied_then.saturating_mul(2))
+        };
+        if of.is_some_and(is_due) {
+            self.change(organization, |of| of.forget_dead(now));
+        }
+    }
+
+    fn of(&self, organization: &str) -> Option<&OfOrganization> {
+        self.organizations.get(organization).map(Arc::as_ref)
+    }
+
+    fn change(&mut self, organization: &OrganizationId, change: impl FnOnce(&mut OfOrganization)) {
+        self.organizations
+            .change(organization, |of| change(Arc::make_mut(of)));
+        let is_nothing =
+            |of: &OfOrganization| of.epoch == 0 && of.revisions.is_empty() && of.denied.is_empty();
+        if self.of(organization.as_str()).is_some_and(is_nothing) {
+            self.organizations.remove(organization.as_str());
+        }
+    }
+}
+
+impl OfOrganization {
+    fn forget_dead(&mut self, now: UnixSeconds) {
+        self.denied.retain(|_, end| *end > now);
+        self.denied_then = self.denied.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_leaves_nothing_and_copies_keep_what_they_had() {
+        let one = OrganizationId::parse("one").unwrap();
+        let other = OrganizationId::parse("other").unwrap();
+        let file = FileId::parse("f").unwrap();
+        let at = |seconds| UnixSeconds::new(seconds).unwrap();
+        let [early, late] = ["earlyearlyea", "latelatelate"].map(|id| LinkId::parse(id).unwrap());
+        let mut all = Revocations::default();
+        all.deny(&one, [(early, at(5)), (late, at(9))]);
+        all.set_revisions(&one, [(file.clone(), 3)]);
+        all.deny(&other, [(early, at(5))]);
+        let before = all.clone();
+        all.forget_dead(at(5));
+        assert_eq!(all.denied_until(&one, late), Some(at(9)));
+        assert!(!all.is_denied(&one, early) && before.is_denied(&one, early));
+        all.raise_epoch(&one, 1);
+        assert_eq!((all.epoch(&one), all.revision(&one, &file)), (1, 0));
+        assert!(!all.is_denied(&one, late) && before.is_denied(&one, late));
+        let mut epoch_alone = Revocations::default();
+        epoch_alone.raise_epoch(&one, 1);
+        assert_eq!(all, epoch_alone);
+        let counts = RevocationCounts {
+            epochs: 0,
+            revisions: 1,
+            denied: 3,
+        };
+        assert_eq!(before.counts(), counts);
+    }
+
+    #[test]
+    fn an_organization_never_has_more_than_twice_as_many_links_as_live() {
+        let owner = OrganizationId::parse("one").unwrap();
+        let mut all = Revocations::default();
+        for number in 0..20_000_u64 {
+            let now = UnixSeconds::new(number).unwrap();
+            let link = LinkId::parse(&format!("link-{number:07}")).unwrap();
+            all.deny(&owner, [(link, now.plus(3_000))]);
+            all.forget_dead_if_due(&owner, now);
+            assert!(all.counts().denied <= 6_000);
+            assert!(all.is_denied(&owner, link));
+        }
+        all.forget_dead(UnixSeconds::new(30_000).unwrap());
+        assert_eq!(all, Revocations::default());
     }
 }

@@ -23,6 +23,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 /// The interval at which expired files are moved into the recycle bin. Nobody waits for it.
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
 
+/// The interval at which the change feed is cut to its length. That is a read where there is nothing to forget.
+const TRIM_EVERY: Duration = Duration::from_secs(5);
+
 /// The interval at which a gateway looks for files that came in without text detection, as under an older version.
 const TEXT_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -66,6 +69,7 @@ pub(super) fn start_tasks(
     tasks.spawn(sweep(Arc::clone(gateway)));
     tasks.spawn(detect_text(Arc::clone(gateway)));
     tasks.spawn(expire_files(Arc::clone(gateway)));
+    tasks.spawn(trim_changes(Arc::clone(gateway)));
 }
 
 /// Starts the background tasks of what is served: its downloads, its certificate, and its audit stream.
@@ -80,7 +84,7 @@ pub(super) fn start_web_tasks(
     tasks.spawn(reopen_audit(audit));
 }
 
-/// Refreshes the snapshot of revocations when others revoke. Ends with its task.
+/// Refreshes the snapshot when others change something. Ends with its task.
 async fn refresh_revocations(gateway: Arc<Gateway>) {
     let mut tick = ticks(REFRESH_EVERY);
     let mut failures = FailureRun::default();
@@ -168,6 +172,19 @@ async fn expire_files(gateway: Arc<Gateway>) {
         tick.tick().await;
         if let Some(refusal) = failures.note(gateway.expire_files().await) {
             tracing::warn!(error = %refusal, "cannot move expired files into the recycle bin");
+        }
+    }
+}
+
+/// Cuts the change feed to its length.
+async fn trim_changes(gateway: Arc<Gateway>) {
+    let mut tick = interval(TRIM_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        // A catalogue that fails is in the log already, and a feed that is longer for a while does no harm.
+        if let Err(refusal) = gateway.trim_changes().await {
+            tracing::debug!(error = %refusal, "cutting the change feed is put off");
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::gateway::cache::CacheLimits;
 use crate::gateway::clock::Clock;
 use crate::gateway::limits::{self, Rule};
 use crate::gateway::{Gateway, GatewaySettings};
+use crate::model::revocation::RevocationBounds;
 use crate::sign::keyring::{Keyring, Kid};
 
 use super::setup::{CatalogSetupLock, SetupPolicy};
@@ -97,7 +98,12 @@ impl Installation {
             lifetime_max: config.links.lifetime_max,
             expiry_window: config.links.expiry_window,
             name_in_url: config.links.name_in_url,
-            revisions_max: config.links.revisions_max,
+            revocation_bounds: RevocationBounds {
+                links: config.links.denied_max,
+                ids: config.links.denied_ids_max,
+                files: config.links.revisions_max,
+            },
+            revoke_reserve: config.links.revoke_reserve,
             not_before_leeway: config.links.not_before_leeway,
             upload_size_max: config.uploads.size_max,
             limits: limits(config),

@@ -126,7 +126,7 @@ mod tests {
         let (organization, file, query) = url::split(url).unwrap();
         let mut revocations = Revocations::default();
         let id = OrganizationId::parse(organization).unwrap();
-        revocations.epochs.insert(id, epoch);
+        revocations.raise_epoch(&id, epoch);
         let attempt = Attempt {
             organization,
             file,

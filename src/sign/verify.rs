@@ -16,14 +16,18 @@ use super::mac::{Keyed, download_message};
 use super::organization_key::derive;
 use super::query::Parameters;
 use super::token::Token;
-use crate::model::address::FileRef;
+use crate::model::address::{FileAddress, FileRef};
 use crate::model::id::OrganizationId;
 use crate::model::network::Network;
-use crate::model::revocation::{LinkId, Revocations};
+use crate::model::revocation::{LinkId, Revocations, SignedFor};
 use crate::model::time::UnixSeconds;
 
 /// The most earlier pairs of epoch and link revision that [`Keyring::explain`] tries.
 pub const EXPLAIN_TRIES_MAX: usize = 1_000;
+
+/// The most earlier pairs of epoch and link revision that [`Keyring::recognize_ended`] tries: a caller who asks again
+/// for what was just done is found by the first of them.
+pub const RECOGNIZE_TRIES_MAX: usize = 16;
 
 /// A link as a client sent it. It is a credential, so it has no `Debug`.
 #[derive(Clone, Copy)]
@@ -121,6 +125,8 @@ pub struct RecognizedLink {
     pub link_id: LinkId,
     /// The first second at which the link is dead.
     pub expires: UnixSeconds,
+    /// The link's file, and the counters that it was signed with.
+    pub signed: SignedFor,
 }
 
 /// The reason why a link opens nothing. For logs, metrics and the operator; a client is never told which.
@@ -209,11 +215,23 @@ impl Keyring {
         let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
         let (epoch, revision) = link.in_force(revocations);
         self.check_mac(&link, epoch, revision)?;
-        Ok(RecognizedLink {
-            organization: link.file.to_address().organization,
-            link_id: link.token.link_id,
-            expires: link.expires,
-        })
+        Ok(link.recognized(epoch, revision))
+    }
+
+    /// Recognizes a link that opened until all links of its file or of its organization were revoked, not long before.
+    /// Costs up to [`RECOGNIZE_TRIES_MAX`] times as much as [`Keyring::recognize`], so it is for callers with an API
+    /// key, who want a link revoked.
+    pub fn recognize_ended(
+        &self,
+        attempt: &Attempt<'_>,
+        revocations: &Revocations,
+    ) -> Option<RecognizedLink> {
+        let link = UnprovenLink::parse(attempt)?;
+        let (epoch, revision) = link.in_force(revocations);
+        let matches =
+            |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
+        let (epoch, revision) = earlier(epoch, revision, RECOGNIZE_TRIES_MAX).find(matches)?;
+        Some(link.recognized(epoch, revision))
     }
 
     /// Verifies like [`Keyring::verify`], and looks for the reason behind a MAC that does not match: whether it would
@@ -235,7 +253,7 @@ impl Keyring {
         let (epoch, revision) = link.in_force(conditions.revocations);
         let matches =
             |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
-        match earlier(epoch, revision).find(matches) {
+        match earlier(epoch, revision, EXPLAIN_TRIES_MAX).find(matches) {
             Some((of, _)) if of == epoch => Err(Rejection::FileRevoked),
             Some(_) => Err(Rejection::OrganizationRevoked),
             None => Err(rejection),
@@ -289,22 +307,18 @@ impl Keyring {
     }
 }
 
-/// The pairs of epoch and link revision that were in force before these, likely ones first. Raising
+/// The pairs of epoch and link revision that were in force before these, likely ones first, so many at most. Raising
 /// the epoch sets the revisions back to 0, so under an earlier epoch any revision may have been.
-fn earlier(epoch: u64, revision: u64) -> impl Iterator<Item = (u64, u64)> {
-    let tries_of_this_epoch = if epoch == 0 {
-        EXPLAIN_TRIES_MAX
-    } else {
-        EXPLAIN_TRIES_MAX / 2
-    };
+fn earlier(epoch: u64, revision: u64, tries_max: usize) -> impl Iterator<Item = (u64, u64)> {
+    let tries_of_this_epoch = if epoch == 0 { tries_max } else { tries_max / 2 };
     let of_this_epoch = (0..revision).rev().map(move |revision| (epoch, revision));
     // By how far the epoch lies back and how high the revision is, in sum.
-    let of_earlier_epochs = (1..=EXPLAIN_TRIES_MAX as u64)
+    let of_earlier_epochs = (1..=tries_max as u64)
         .flat_map(move |sum| (1..=sum.min(epoch)).map(move |back| (epoch - back, sum - back)));
     of_this_epoch
         .take(tries_of_this_epoch)
         .chain(of_earlier_epochs)
-        .take(EXPLAIN_TRIES_MAX)
+        .take(tries_max)
 }
 
 /// A link of the right shape that nothing proves yet.
@@ -337,6 +351,21 @@ impl<'a> UnprovenLink<'a> {
             epoch,
             revocations.revision(self.file.organization(), self.file.file()),
         )
+    }
+
+    /// The link as one that was signed with these counters.
+    fn recognized(&self, epoch: u64, link_revision: u64) -> RecognizedLink {
+        let FileAddress { organization, file } = self.file.to_address();
+        RecognizedLink {
+            organization,
+            link_id: self.token.link_id,
+            expires: self.expires,
+            signed: SignedFor {
+                file,
+                epoch,
+                link_revision,
+            },
+        }
     }
 
     fn mac_matches(&self, organization_key: &Keyed, revision: u64) -> bool {
@@ -406,7 +435,8 @@ mod tests {
 
     #[test]
     fn earlier_pairs_are_bounded_and_likely_ones_come_first() {
-        let first = |epoch, revision| earlier(epoch, revision).take(6).collect::<Vec<_>>();
+        let all = |epoch, revision| earlier(epoch, revision, EXPLAIN_TRIES_MAX);
+        let first = |epoch, revision| all(epoch, revision).take(6).collect::<Vec<_>>();
         assert_eq!(first(0, 0), []);
         assert_eq!(first(0, 2), [(0, 1), (0, 0)]);
         assert_eq!(
@@ -414,7 +444,7 @@ mod tests {
             [(2, 0), (1, 0), (1, 1), (0, 0), (1, 2), (0, 1)]
         );
         for (epoch, revision) in [(0, 5_000), (5_000, 0), (u64::MAX, u64::MAX), (1, 1)] {
-            assert_eq!(earlier(epoch, revision).count(), EXPLAIN_TRIES_MAX);
+            assert_eq!(all(epoch, revision).count(), EXPLAIN_TRIES_MAX);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Ops {
     }
 
     fn state(&self) -> [Family; 7] {
-        let revoked = self.gateway.revocation_state();
+        let revoked = self.gateway.revocation_counts();
         let revoked = [
             ("organization_epochs", revoked.epochs),
             ("link_revisions", revoked.revisions),

@@ -18,7 +18,7 @@ use hallpass::model::id::{BlobKey, FileId, OrganizationId, SpaceId};
 use hallpass::model::media::MediaType;
 use hallpass::model::metadata::Metadata;
 use hallpass::model::name::FileName;
-use hallpass::model::revocation::LinkId;
+use hallpass::model::revocation::{LinkId, RevocationBounds};
 use hallpass::telemetry::metrics::{Metrics, Outcome, Route};
 
 use super::{NOW, at, keyring};
@@ -29,7 +29,12 @@ async fn gateway(directory: &Path) -> Gateway {
         lifetime: 3_600,
         lifetime_max: 604_800,
         expiry_window: 0,
-        revisions_max: 100_000,
+        revocation_bounds: RevocationBounds {
+            links: 100_000,
+            ids: 100_000,
+            files: 100_000,
+        },
+        revoke_reserve: 0,
         name_in_url: false,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,

@@ -59,11 +59,11 @@ fn revocations() -> Revocations {
     let organization = OrganizationId::parse(&"o".repeat(128)).unwrap();
     let file = FileId::parse(&"f".repeat(128)).unwrap();
     let other = LinkId::parse("aaaaaaaaaaaa").unwrap();
-    Revocations {
-        epochs: [(organization.clone(), 3)].into(),
-        revisions: [(organization.clone(), [(file, 7)].into())].into(),
-        denied: [(organization, [(other, at(NOW + 60))].into())].into(),
-    }
+    let mut revocations = Revocations::default();
+    revocations.raise_epoch(&organization, 3);
+    revocations.set_revisions(&organization, [(file, 7)]);
+    revocations.deny(&organization, [(other, at(NOW + 60))]);
+    revocations
 }
 
 /// What the verifier says `later` seconds from now, and how often it allocated.

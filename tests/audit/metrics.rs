@@ -144,7 +144,7 @@ fn a_gateway_without_its_bytes_or_its_catalogue_is_not_ready() {
     let at = Audited::start();
     let ready = || get(&format!("{}/readyz", at.admin)).0;
     let path = at.place.path("data/catalogue.sqlite3");
-    let script = "ALTER TABLE revocation_version RENAME TO gone";
+    let script = "ALTER TABLE change RENAME TO gone";
     let patient = ["-cmd", ".timeout 5000"];
     let done = Command::new("sqlite3")
         .args(patient)

@@ -72,7 +72,10 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.recheck_interval", "1", "2", "3s"),
     ("links.name_in_url", "true", "true", "true"),
     ("links.cap_cache_to_expiry", "true", "true", "true"),
+    ("links.denied_max", "1", "2", "3"),
+    ("links.denied_ids_max", "0", "1", "2"),
     ("links.revisions_max", "1", "2", "3"),
+    ("links.revoke_reserve", "0", "1", "2"),
     (
         "cors.origins",
         "['https://a']",
@@ -228,7 +231,10 @@ fn the_defaults_are_these() {
     assert_eq!(config.links.recheck_interval, 30);
     assert!(!config.links.name_in_url);
     assert!(!config.links.cap_cache_to_expiry);
+    assert_eq!(config.links.denied_max, 100_000);
+    assert_eq!(config.links.denied_ids_max, 10_000);
     assert_eq!(config.links.revisions_max, 100_000);
+    assert_eq!(config.links.revoke_reserve, 1_000);
     assert_eq!(config.cors.origins, Origins::Any);
     assert!(!config.cors.credentials);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");

@@ -10,6 +10,7 @@ use hallpass::gateway::Gateway;
 use hallpass::gateway::refusal::Refusal;
 use hallpass::model::file::FileRecord;
 use hallpass::model::id::OrganizationId;
+use hallpass::model::revocation::Extent;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -120,7 +121,10 @@ async fn a_commit_without_an_answer_is_done_once() {
             .revoke_links_of_organization(&organization)
             .await
         {
-            Ok(epoch) => assert_eq!(epoch, before + 1, "raised once"),
+            Ok(revoked) => {
+                let raised_once = Extent::Organization { epoch: before + 1 };
+                assert_eq!(revoked.extent, raised_once);
+            }
             Err(refusal) => assert!(matches!(refusal, Refusal::Unavailable(_)), "{refusal:?}"),
         }
     }

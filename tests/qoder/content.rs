@@ -217,7 +217,7 @@ async fn c11_only_outputs_of_tools_and_skills_are_handed_out() {
 async fn c11_the_purpose_is_looked_at_before_a_link_is_made() {
     let app = fixture().await;
     // Without this table no link can be made.
-    app.sql("ALTER TABLE revocation_version RENAME TO revocation_version_that_was");
+    app.sql("ALTER TABLE change RENAME TO change_that_was");
     let begun = Instant::now();
     while !matches!(mint(&app).await.status, 500 | 503) {
         assert!(

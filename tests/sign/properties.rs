@@ -60,9 +60,8 @@ proptest! {
     #[test]
     fn what_was_minted_is_verified(grant in grants(), epoch in any::<u64>(), revision in any::<u64>()) {
         let mut revocations = Revocations::default();
-        revocations.epochs.insert(grant.organization.clone(), epoch);
-        let revisions = [(grant.file.clone(), revision)].into();
-        revocations.revisions.insert(grant.organization.clone(), revisions);
+        revocations.raise_epoch(&grant.organization, epoch);
+        revocations.set_revisions(&grant.organization, [(grant.file.clone(), revision)]);
         let link = keyring().mint(&grant, epoch, revision);
         let url = link.url(BASE);
         let verified = keyring().verify(&attempt(&url), &conditions(&revocations)).unwrap();

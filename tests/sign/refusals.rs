@@ -331,31 +331,28 @@ fn revocations_end_links_and_are_explained() {
     };
 
     let mut denied = Revocations::default();
-    let entry = [(link.link_id(), link.expires())].into();
-    denied.denied.insert(organization.clone(), entry);
+    denied.deny(&organization, [(link.link_id(), link.expires())]);
     assert_eq!(
         refused(&denied),
         (Rejection::LinkRevoked, Rejection::LinkRevoked)
     );
 
     let mut of_file = Revocations::default();
-    of_file
-        .revisions
-        .insert(organization.clone(), [(file, 900)].into());
+    of_file.set_revisions(&organization, [(file, 900)]);
     assert_eq!(
         refused(&of_file),
         (Rejection::MacMismatch, Rejection::FileRevoked)
     );
 
     let mut of_organization = Revocations::default();
-    of_organization.epochs.insert(organization.clone(), 20);
+    of_organization.raise_epoch(&organization, 20);
     assert_eq!(
         refused(&of_organization),
         (Rejection::MacMismatch, Rejection::OrganizationRevoked)
     );
 
     let mut long_ago = Revocations::default();
-    long_ago.epochs.insert(organization, 100_000);
+    long_ago.raise_epoch(&organization, 100_000);
     assert_eq!(
         refused(&long_ago),
         (Rejection::MacMismatch, Rejection::MacMismatch)

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hallpass::config::keyring_file;
 use hallpass::model::address::FileRef;
+use hallpass::model::id::{FileId, OrganizationId};
 use hallpass::model::revocation::{LinkId, Revocations};
 use hallpass::sign::claims::{ClaimName, Claims};
 use hallpass::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
@@ -49,20 +50,17 @@ fn revocations(vector: &Value) -> Revocations {
     let attempt = attempt(text(vector, "url"));
     let mut revocations = Revocations::default();
     // An id that is none has no revocations either.
-    if let (Ok(organization), Ok(file)) = (attempt.organization.parse(), attempt.file.parse()) {
+    if let (Ok(organization), Ok(file)) = (
+        attempt.organization.parse::<OrganizationId>(),
+        attempt.file.parse::<FileId>(),
+    ) {
         let epoch = number(vector, "organization_epoch");
         let revision = number(vector, "link_revision");
         let denied = vector["denied"].as_array().into_iter().flatten();
         let denied = denied.map(|id| (LinkId::parse(id.as_str().unwrap()).unwrap(), seconds(0)));
-        let Revocations {
-            epochs,
-            revisions,
-            denied: denials,
-        } = &mut revocations;
-        epochs.insert(organization, epoch);
-        let organization = epochs.keys().next().unwrap().clone();
-        revisions.insert(organization.clone(), [(file, revision)].into());
-        denials.insert(organization, denied.collect());
+        revocations.raise_epoch(&organization, epoch);
+        revocations.set_revisions(&organization, [(file, revision)]);
+        revocations.deny(&organization, denied);
     }
     revocations
 }

@@ -10,7 +10,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     what_has_no_file_is_passed_over(catalog).await;
     a_number_stays_at_the_largest(catalog).await;
     a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog).await;
-    counting_moves_no_version(catalog).await;
+    counting_is_not_in_the_feed(catalog).await;
     so_many_at_once_and_no_more(catalog).await;
 }
 
@@ -142,16 +142,16 @@ async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Cata
     catalog.forget_counts(at(4_000), 9).await.unwrap();
 }
 
-async fn counting_moves_no_version(catalog: &dyn Catalog) {
-    let owner = organization(catalog, "counts_versions").await;
+async fn counting_is_not_in_the_feed(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_feed").await;
     let some = file(&owner, "f", 1);
     catalog.add_file(&some).await.unwrap();
-    let before = catalog.versions().await.unwrap();
+    let before = position(catalog).await;
     let all = [count(&some, "countsJJJJJJ", 1, 1)];
     catalog.add_counts(&all).await.unwrap();
     catalog.add_counts(&all).await.unwrap();
     assert!(catalog.forget_counts(at(5_000), 99).await.unwrap() > 0);
-    assert_eq!(catalog.versions().await.unwrap(), before);
+    assert_eq!(position(catalog).await, before);
     let kept = catalog.file(&owner, &some.id).await.unwrap().unwrap();
     assert_eq!(kept, some, "its record is as it was");
 }

@@ -12,7 +12,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     a_key_is_completed_with_the_rows_or_not_at_all(catalog).await;
     a_key_means_its_request_for_a_day(catalog).await;
     the_oldest_of_too_many_keys_go(catalog).await;
-    claims_move_no_version(catalog).await;
+    claims_are_not_in_the_feed(catalog).await;
 }
 
 /// Claims two keys, and completes one of them.
@@ -202,13 +202,13 @@ async fn the_oldest_of_too_many_keys_go(catalog: &dyn Catalog) {
     }
 }
 
-async fn claims_move_no_version(catalog: &dyn Catalog) {
-    let owner = organization(catalog, "keys_versions").await;
+async fn claims_are_not_in_the_feed(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "keys_feed").await;
     let of = claim(&owner, "k", 1);
-    let before = catalog.versions().await.unwrap();
+    let before = position(catalog).await;
     catalog.claim(&of, at(100), at(110)).await.unwrap();
     catalog.renew(&of, at(120)).await.unwrap();
     complete(catalog, &of, "a").await.unwrap();
     catalog.forget_keys(at(100), 9).await.unwrap();
-    assert_eq!(catalog.versions().await.unwrap(), before);
+    assert_eq!(position(catalog).await, before);
 }

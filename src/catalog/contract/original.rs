@@ -8,7 +8,6 @@ use crate::catalog::testing::TestCatalog;
 use crate::model::app::{App, AppSecret};
 use crate::model::count::{Count, Counts};
 use crate::model::id::AppId;
-use crate::model::revocation::LinkId;
 
 /// An installation in memory with rows of every kind, in every state.
 pub(crate) async fn original(prefix: &str) -> TestCatalog {
@@ -40,7 +39,8 @@ pub(crate) async fn original(prefix: &str) -> TestCatalog {
         .await
         .unwrap();
     let link = LinkId::parse("transfer_AAA").unwrap();
-    original.deny_link(&a, link, at(99), 9).await.unwrap();
+    let denial = denial(&a, link, 99);
+    original.deny_link(&denial, at(0), MANY).await.unwrap();
     let counts = Counts {
         downloads: 3,
         whole: 2,

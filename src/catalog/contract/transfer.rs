@@ -8,7 +8,6 @@ use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Tr
 use crate::model::app::{App, AppSecret};
 use crate::model::count::{Counted, Counts};
 use crate::model::id::{AppId, InstallationId};
-use crate::model::revocation::LinkId;
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     everything_is_there_as_it_was(catalog).await;
@@ -16,7 +15,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     what_belongs_to_nothing_is_passed_over(catalog).await;
     what_is_removed_is_gone_with_what_belongs_to_it(catalog).await;
     a_digest_belongs_to_one_key(catalog).await;
-    moving_moves_the_versions(catalog).await;
+    moving_changes_everything(catalog).await;
     so_many_at_once_and_no_more(catalog).await;
     what_somebody_uses_becomes_no_copy(catalog).await;
 }
@@ -97,7 +96,7 @@ async fn everything_is_there_as_it_was(catalog: &dyn Catalog) {
     let owner = organization_id("transfer_a");
     let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
     assert_eq!(page.total, 3);
-    let revoked = catalog.revocations(at(0)).await.unwrap();
+    let revoked = revoked(catalog, 0).await;
     assert_eq!(revoked.revision(&owner, "rich"), 3);
     assert_eq!(revoked.epoch("transfer_b"), 1);
     assert!(revoked.is_denied(&owner, LinkId::parse("transfer_AAA").unwrap()));
@@ -178,6 +177,7 @@ async fn what_belongs_to_nothing_is_passed_over(catalog: &dyn Catalog) {
             organization: nobody.clone(),
             link: LinkId::parse("transfer_BBB").unwrap(),
             expires: at(1),
+            id_alone: false,
         },
         Row::IdempotencyKey(KeyRow {
             claim: Claim {
@@ -270,18 +270,14 @@ async fn a_digest_belongs_to_one_key(catalog: &dyn Catalog) {
     assert_taken(put(&other).await);
 }
 
-async fn moving_moves_the_versions(catalog: &dyn Catalog) {
-    let owner = organization(catalog, "transfer_versions").await;
+async fn moving_changes_everything(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "transfer_feed").await;
     let rows = [Row::File(Box::new(file(&owner, "f", 1)))];
-    let mut seen = vec![catalog.versions().await.unwrap()];
+    let before = position(catalog).await;
     catalog.put_rows(&rows).await.unwrap();
-    seen.push(catalog.versions().await.unwrap());
     catalog.remove_rows(&rows).await.unwrap();
-    seen.push(catalog.versions().await.unwrap());
-    for two in seen.windows(2) {
-        assert_ne!(two[0].revocations, two[1].revocations);
-        assert_ne!(two[0].rows, two[1].rows);
-    }
+    let changes = changes_since(catalog, before).await;
+    assert_eq!(changes, [Change::Everything, Change::Everything]);
 }
 
 async fn so_many_at_once_and_no_more(catalog: &dyn Catalog) {
@@ -318,16 +314,16 @@ async fn what_somebody_uses_becomes_no_copy(catalog: &dyn Catalog) {
 }
 
 /// What stays where it is, and why.
-const STAYS: [(&str, &str); 9] = [
+const STAYS: [(&str, &str); 15] = [
     (
         "_sqlx_migrations",
         "says which steps of the schema were done",
     ),
     (
-        "revocation_version",
-        "tells the processes of one catalogue whether to look again",
+        "change",
+        "tells the processes of one catalogue what to read anew",
     ),
-    ("row_version", "the same"),
+    ("change_head", "the same"),
     (
         "change_mark",
         "what became of a change whose answer was lost",
@@ -337,6 +333,18 @@ const STAYS: [(&str, &str); 9] = [
     ("organization.ready_files", "is counted with the files"),
     ("organization.kept_files", "the same"),
     ("organization.kept_bytes", "the same"),
+    ("organization.revised_files", "the same"),
+    ("organization.denied_links", "is counted with them"),
+    ("organization.denied_ids", "the same"),
+    (
+        "organization.cleared_epoch",
+        "says what is still to be cleared away",
+    ),
+    (
+        "file.link_epoch",
+        "is the one in force where the row is put",
+    ),
+    ("denied_link.epoch", "the same"),
 ];
 
 /// Says no to a table or a column, `table.column`, that nobody moves, and to one that is not there.

@@ -1,8 +1,8 @@
 //! The LISTEN/NOTIFY subscriber, which tells at once that somebody changed something.
 //!
-//! Every write that moves the versions sends a notification, which the server hands to the subscribers once that
-//! write is committed. It only makes the versions be read sooner: a process that gets none, because its
-//! connection broke or hangs, reads them by itself often enough.
+//! Every write that adds to the change feed sends a notification, which the server hands to the subscribers once that
+//! write is committed. It only makes the feed be read sooner: a process that gets none, because its
+//! connection broke or hangs, reads it by itself often enough.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use super::CONNECT_TIME_MAX;
 
-/// The channel that the statements of `sql::versions` notify. The server keeps those of different databases apart.
+/// The channel that the statements of `sql::changes` notify. The server keeps those of different databases apart.
 const CHANNEL: &str = "hallpass";
 
 /// After so long a silence the server is asked whether it is still there, and has so long to answer.

@@ -2,6 +2,7 @@
 //! to date under a lock that only one process has at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
@@ -94,6 +95,7 @@ async fn open_unbounded(
         subscriber: Subscriber::new(options.clone()),
         options,
         watcher: Mutex::default(),
+        appended: AtomicU64::new(0),
         commits: Commits::default(),
     })
 }
@@ -193,5 +195,6 @@ fn schema() -> Migrator {
         step!("installation", "0004_installation.sql"),
         step!("copy note", "0005_copy_note.sql"),
         step!("text, identity and expiry", "0006_text_identity_expiry.sql"),
+        step!("changes", "0007_changes.sql"),
     ])
 }

@@ -5,10 +5,14 @@ use std::time::Instant;
 use sqlx::{Connection as _, Row as _, query};
 
 use super::*;
-use crate::catalog::contract::{assert_missing, at, file, file_id, organization};
+use crate::catalog::changes::Changes as _;
+use crate::catalog::contract::{
+    assert_missing, at, file, file_id, organization, position, revoked,
+};
 use crate::catalog::{Catalog as _, Filter, Place};
 use crate::model::file::FileRecord;
 use crate::model::id::FileId;
+use crate::model::revocation::Extent;
 use server::Server;
 
 mod address;
@@ -51,8 +55,45 @@ async fn two_gateways_see_each_others_changes() {
     let owner = organization(&one, "a").await;
     assert!(two.organization(&owner).await.unwrap().is_some());
     assert_eq!(two.raise_epoch(&owner).await.unwrap(), 1);
-    assert_eq!(one.revocations(at(0)).await.unwrap().epoch(&owner), 1);
-    crate::catalog::contract::versions::all(&one, &two).await;
+    assert_eq!(revoked(&one, 0).await.epoch(&owner), 1);
+    crate::catalog::contract::changes::all(&one, &two).await;
+}
+
+#[tokio::test]
+async fn a_long_feed_comes_in_pages() {
+    let catalog = catalog("long").await;
+    crate::catalog::contract::changes::a_long_feed_comes_in_pages(&catalog).await;
+}
+
+/// Whoever has seen an entry has seen all before it, while several gateways and organizations write at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_entry_comes_after_a_later_one_was_seen() {
+    let gateways = [catalog("order").await, catalog("order").await];
+    let mut owners = Vec::new();
+    for number in 0..4 {
+        owners.push(organization(&gateways[0], &format!("org{number}")).await);
+    }
+    let here = position(&gateways[0]).await;
+    let writing = owners.iter().enumerate().map(|(number, owner)| {
+        let gateway = &gateways[number % 2];
+        async move {
+            for _ in 0..25 {
+                gateway.raise_epoch(owner).await.unwrap();
+            }
+        }
+    });
+    let reading = async {
+        let (mut here, mut seen) = (here, Vec::new());
+        while seen.len() < 100 {
+            let page = gateways[1].changes(here).await.unwrap().unwrap();
+            here = page.position;
+            seen.extend(page.changes.into_iter().map(|(version, _)| version));
+        }
+        seen
+    };
+    let (_, seen) = tokio::join!(futures_util::future::join_all(writing), reading);
+    let wanted: Vec<u64> = (here.version + 1..=here.version + 100).collect();
+    assert_eq!(seen, wanted);
 }
 
 #[tokio::test]
@@ -140,9 +181,10 @@ async fn a_user_who_may_not_change_the_schema_can_work_with_it() {
 async fn a_closed_catalogue_answers_nothing() {
     let catalog = catalog("closed").await;
     let owner = organization(&catalog, "a").await;
+    let start = position(&catalog).await;
     catalog.close().await;
     for outcome in [
-        catalog.versions().await.err(),
+        catalog.changes(start).await.err(),
         catalog.organization(&owner).await.err(),
     ] {
         assert!(
@@ -180,21 +222,26 @@ async fn of_many_at_once_one_adds_and_the_counts_are_right() {
     assert_eq!((page.files.len(), page.total), (20, 20));
 }
 
-/// Limits that count over all organizations hold however many count at once.
+/// The limit of an organization holds however many count at once: the next one ends all its links, and makes room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_holds_however_many_come_at_once() {
     let gateways = [catalog("limit").await, catalog("limit").await];
-    let mut files: Vec<FileRecord> = Vec::new();
-    for number in 0..12 {
-        let owner = organization(&gateways[0], &format!("org{number}")).await;
-        files.push(file(&owner, "f", 1));
-    }
+    let owner = organization(&gateways[0], "a").await;
+    let files = (0..12).map(|number| file(&owner, &format!("f{number}"), 1));
+    let files: Vec<FileRecord> = files.collect();
     gateways[0].add_files(&files).await.unwrap();
     let raising = files.iter().enumerate().map(|(number, file)| {
         gateways[number % 2].raise_link_revision(&file.organization, &file.id, 5)
     });
     let raised = futures_util::future::join_all(raising).await;
-    assert_eq!(raised.iter().filter(|outcome| outcome.is_ok()).count(), 5);
+    let raised: Vec<Extent> = raised.into_iter().map(Result::unwrap).collect();
+    let mut epochs: Vec<u64> = raised.iter().filter_map(|extent| extent.epoch()).collect();
+    epochs.sort_unstable();
+    assert_eq!(epochs, [1, 2], "the sixth and the twelfth");
+    let once = raised
+        .iter()
+        .filter(|extent| extent.link_revision() == Some(1));
+    assert_eq!(once.count(), 10);
     let raising = (0..20).map(|number| gateways[number % 2].raise_epoch(&files[0].organization));
     let mut epochs: Vec<u64> = futures_util::future::join_all(raising)
         .await
@@ -202,7 +249,23 @@ async fn a_limit_holds_however_many_come_at_once() {
         .map(Result::unwrap)
         .collect();
     epochs.sort_unstable();
-    assert_eq!(epochs, (1..=20).collect::<Vec<_>>());
+    assert_eq!(epochs, (3..=22).collect::<Vec<_>>());
+}
+
+/// As where the server was replaced, and the connection that reads the feed is still to the old one.
+#[tokio::test]
+async fn a_feed_without_what_this_process_added_does_not_lead_on() {
+    let catalog = catalog("other_feed").await;
+    let owner = organization(&catalog, "a").await;
+    let here = position(&catalog).await;
+    assert!(catalog.changes(here).await.unwrap().is_some());
+    catalog.raise_epoch(&owner).await.unwrap();
+    let there = catalog.changes(here).await.unwrap().unwrap().position;
+    assert_eq!(catalog.appended.load(Ordering::SeqCst), there.version);
+    catalog.appended.store(there.version + 1, Ordering::SeqCst);
+    assert_eq!(catalog.changes(there).await.unwrap(), None);
+    // Once: then everything was read anew from where this process writes.
+    assert!(catalog.changes(there).await.unwrap().is_some());
 }
 
 /// Files of several organizations, added in opposite orders at once, get in nobody's way for long.
@@ -276,6 +339,7 @@ async fn a_dropped_call_is_done_or_not_done() {
 async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
     let catalog = catalog("busy").await;
     let owner = organization(&catalog, "a").await;
+    let start = position(&catalog).await;
     let mut other = stranger("busy").await;
     let mut held = other.begin().await.unwrap();
     let lock = "SELECT 1 FROM organization FOR UPDATE";
@@ -290,7 +354,7 @@ async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
     println!("refused after {:?}", begun.elapsed());
     assert!(begun.elapsed() < ANSWER_TIME_MAX * 10);
     assert!(catalog.organization(&owner).await.unwrap().is_some());
-    catalog.versions().await.unwrap();
+    catalog.changes(start).await.unwrap().unwrap();
     held.rollback().await.unwrap();
     catalog.add_file(&made).await.unwrap();
 }

@@ -100,18 +100,34 @@ pub(super) use piece;
 macro_rules! files {
     ($($rest:literal),*) => {
         concat!(
-            "SELECT ", $crate::catalog::sql::dialect::file_columns!(), " FROM file ", $($rest),*
+            "SELECT ", $crate::catalog::sql::dialect::file_values!(), " FROM file ", $($rest),*
         )
     };
 }
 pub(super) use files;
 
-/// The columns of a whole file.
+/// The columns of a whole file, as they are written.
 macro_rules! file_columns {
     () => {
-        "organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, metadata, \
-         created_at, updated_at, uploaded_by, damaged_at, link_revision, blob, path, inode, modified_nanos, \
-         device, changed_nanos, is_text, expires_at"
+        $crate::catalog::sql::dialect::file_columns!("link_revision")
+    };
+    ($link_revision:literal) => {
+        concat!(
+            "organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, metadata, \
+             created_at, updated_at, uploaded_by, damaged_at, ", $link_revision, ", blob, path, inode, \
+             modified_nanos, device, changed_nanos, is_text, expires_at"
+        )
     };
 }
 pub(super) use file_columns;
+
+/// The columns of a whole file, as they are read: a link revision of an earlier epoch is 0.
+macro_rules! file_values {
+    () => {
+        $crate::catalog::sql::dialect::file_columns!(
+            "CASE WHEN link_revision > 0 AND link_epoch <> (SELECT epoch FROM organization \
+             WHERE organization.id = file.organization) THEN 0 ELSE link_revision END AS link_revision"
+        )
+    };
+}
+pub(super) use file_values;

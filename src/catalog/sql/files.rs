@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::dialect::{SqlText, file_columns, files, text};
+use super::dialect::{SqlText, file_values, files, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
 use super::tables::Table;
-use super::{rows, tenancy, usage, values, versions};
+use super::{ORGANIZATIONS_LOCKED_MAX, changes, revocation, rows, tenancy, usage, values};
+use crate::catalog::changes::Change;
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
 use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE, expect_at_most};
@@ -92,15 +93,23 @@ const DELETE: &str = concat!(
     "UPDATE file SET state = 'deleted', \
      deleted_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END \
      WHERE organization = $1 AND id = $2 AND state = 'ready' RETURNING ",
-    file_columns!()
+    file_values!()
 );
 
+/// Forgets swept files that nobody revoked links of.
 const FORGET_SWEPT: SqlText = text!(
-    "WITH old AS (SELECT organization, id FROM file WHERE state = 'swept' AND deleted_at <= $1 LIMIT $2",
-    [lock "UPDATE"],
-    ") DELETE FROM file WHERE (organization, id) IN (SELECT organization, id FROM old) \
-     RETURNING link_revision"
+    "WITH old AS (SELECT organization, id FROM file WHERE state = 'swept' AND deleted_at <= $1 \
+     AND link_revision = 0 LIMIT $2", [lock "UPDATE"],
+    ") DELETE FROM file WHERE (organization, id) IN (SELECT organization, id FROM old)"
 );
+
+/// Finds swept files that somebody revoked links of.
+const SWEPT_REVISED: &str = files!(
+    "WHERE state = 'swept' AND deleted_at <= $1 AND link_revision > 0 ORDER BY organization, id LIMIT $2"
+);
+
+const FORGET_REVISED: &str = "DELETE FROM file WHERE organization = $1 AND id = $2 AND state = 'swept' \
+     AND link_revision > 0 RETURNING link_epoch";
 
 pub(super) async fn add_one(session: &mut Session<'_>, file: &FileRecord) -> Result<(), Fault> {
     add(session, Quota::NONE, std::slice::from_ref(file)).await
@@ -114,10 +123,6 @@ pub(super) async fn add(
     files: &[FileRecord],
 ) -> Result<(), Fault> {
     expect_at_most(FILES_ADDED_MAX, "files added at once", files.len())?;
-    let revoked = files.iter().any(|file| file.link_revision > 0);
-    if revoked {
-        versions::lock_revocations(session).await?;
-    }
     let organizations: BTreeSet<&OrganizationId> =
         files.iter().map(|file| &file.organization).collect();
     for organization in organizations {
@@ -146,10 +151,26 @@ pub(super) async fn add(
             return Err(taken("the file id").into());
         }
     }
-    if revoked {
-        versions::raise_revocations(session).await?;
+    let mut revised: Vec<&FileRecord> =
+        files.iter().filter(|file| file.link_revision > 0).collect();
+    revised.sort_by_key(|file| &file.organization);
+    for of_one in revised.chunk_by(|one, other| one.organization == other.organization) {
+        let ids: Vec<&FileId> = of_one.iter().map(|file| &file.id).collect();
+        if let Some(file) = of_one.first() {
+            revocation::count_imported(session, &file.organization, &ids).await?;
+        }
     }
-    Ok(())
+    let set = |file: &&FileRecord| revision_set(file, file.link_revision);
+    let changes: Vec<Change> = revised.iter().map(set).collect();
+    changes::append(session, &changes).await
+}
+
+fn revision_set(file: &FileRecord, revision: u64) -> Change {
+    Change::RevisionSet {
+        organization: file.organization.clone(),
+        file: file.id.clone(),
+        revision,
+    }
 }
 
 pub(super) async fn file(
@@ -272,13 +293,10 @@ pub(super) async fn delete(
     let delete = query(DELETE).bind(organization).bind(id).bind(now);
     let deleted = session.optional(delete, rows::file).await?;
     let file = deleted.ok_or(missing(FILE))?;
-    versions::raise_rows(session).await?;
+    let change = changes::of_files([(&file.organization, &file.id)]);
+    changes::append(session, &change).await?;
     Ok(file)
 }
-
-/// The most organizations whose expired files are marked in one transaction. It locks each of them to its end, and
-/// asks the server three times for each.
-const EXPIRING_ORGANIZATIONS_MAX: usize = 16;
 
 /// Marks expired files deleted, organization by organization.
 pub(super) async fn expire(
@@ -295,16 +313,18 @@ pub(super) async fn expire(
     });
     let found: BTreeSet<(OrganizationId, FileId)> = found.await?.into_iter().collect();
     let found: Vec<_> = found.into_iter().collect();
-    let mut marked = 0;
+    let (mut marked, mut changed) = (0, Vec::new());
     let of_each = found.chunk_by(|(one, _), (other, _)| one == other);
-    for of_one in of_each.take(EXPIRING_ORGANIZATIONS_MAX) {
+    for of_one in of_each.take(ORGANIZATIONS_LOCKED_MAX) {
         let Some((organization, _)) = of_one.first() else {
             continue;
         };
         usage::lock(session, organization).await?;
         let ids: Value<'_> = of_one.iter().map(|(_, id)| id.as_str()).collect();
         let mark = query(MARK_EXPIRED).bind(organization).bind(ids).bind(now);
-        let done = session.execute(mark).await?;
+        let ids = session.all(mark, |row| rows::file_id(row, "id")).await?;
+        let done = ids.len() as u64;
+        changed.extend(changes::of_files(ids.iter().map(|id| (organization, id))));
         let count = query(
             "UPDATE organization SET ready_files = CASE WHEN ready_files > $1 THEN ready_files - $1 ELSE 0 END \
              WHERE id = $2",
@@ -313,15 +333,14 @@ pub(super) async fn expire(
         session.execute(count).await?;
         marked += done;
     }
-    if marked > 0 {
-        versions::raise_rows(session).await?;
-    }
+    changes::append(session, &changed).await?;
     Ok(marked)
 }
 
 const MARK_EXPIRED: SqlText = text!(
     "UPDATE file SET state = 'deleted', deleted_at = expires_at \
-     WHERE organization = $1 AND state = 'ready' AND expires_at <= $3 AND id ", [in "$2"]
+     WHERE organization = $1 AND state = 'ready' AND expires_at <= $3 AND id ", [in "$2"],
+    " RETURNING id"
 );
 
 pub(super) async fn deleted(
@@ -338,14 +357,43 @@ pub(super) async fn forget_swept(
     before: UnixSeconds,
     limit: u32,
 ) -> Result<u64, Fault> {
-    versions::lock_revocations(session).await?;
-    let forget = query(FORGET_SWEPT).bind(before).bind(limit);
-    let revisions = session.all(forget, |row| rows::number(row, "link_revision"));
-    let revisions = revisions.await?;
-    if revisions.iter().any(|revision| *revision > 0) {
-        versions::raise_revocations(session).await?;
+    let (revised, free) = forget_revised(session, before, limit).await?;
+    let rest = i64::from(limit) - rows::stored(revised)?;
+    let forget = query(FORGET_SWEPT).bind(before).bind(rest);
+    let forgotten = revised + session.execute(forget).await?;
+    changes::append(session, &free).await?;
+    Ok(forgotten)
+}
+
+/// Forgets swept files that somebody revoked links of. Their organizations count them, and are locked before any row.
+async fn forget_revised(
+    session: &mut Session<'_>,
+    before: UnixSeconds,
+    limit: u32,
+) -> Result<(u64, Vec<Change>), Fault> {
+    let find = query(SWEPT_REVISED).bind(before).bind(limit);
+    let found = session.all(find, rows::file).await?;
+    let (mut forgotten, mut free) = (0, Vec::new());
+    let of_each = found.chunk_by(|one, other| one.organization == other.organization);
+    for of_one in of_each.take(ORGANIZATIONS_LOCKED_MAX) {
+        let Some(FileRecord { organization, .. }) = of_one.first() else {
+            continue;
+        };
+        let epoch = revocation::lock(session, organization).await?.epoch;
+        for file in of_one {
+            let forget = query(FORGET_REVISED).bind(organization).bind(&file.id);
+            let link_epoch = session.optional(forget, |row| rows::number(row, "link_epoch"));
+            let Some(link_epoch) = link_epoch.await? else {
+                continue;
+            };
+            forgotten += 1;
+            if link_epoch == epoch {
+                revocation::count(session, organization, revocation::REVISED_COUNT, -1).await?;
+                free.push(revision_set(file, 0));
+            }
+        }
     }
-    Ok(revisions.len() as u64)
+    Ok((forgotten, free))
 }
 
 pub(super) async fn blobs_in_use(

@@ -5,8 +5,9 @@ use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::session::{Session, Value, query};
 use super::values::insert;
-use super::{Database, rows, tenancy, versions};
+use super::{Database, changes, rows, tenancy};
 use crate::catalog::apps::Apps;
+use crate::catalog::changes::Change;
 use crate::catalog::transfer::Row;
 use crate::catalog::{missing, taken};
 use crate::model::app::App;
@@ -77,11 +78,15 @@ pub(super) async fn set_state(
     if key.state == ApiKeyState::Deactivated && state != ApiKeyState::Deactivated {
         return Err(taken("the API key's deactivation").into());
     }
+    if key.state == state {
+        return Ok(key);
+    }
     let update = query("UPDATE api_key SET state = $1 WHERE id = $2");
     session
         .execute(update.bind(state.as_str()).bind(id))
         .await?;
-    versions::raise_rows(session).await?;
+    let change = Change::KeyChanged { key: id.clone() };
+    changes::append(session, &[change]).await?;
     Ok(ApiKey { state, ..key })
 }
 

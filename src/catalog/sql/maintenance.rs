@@ -4,8 +4,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use super::calls::calls;
 use super::fault::Fault;
-use super::session::{Session, query};
-use super::{Database, files, rows, versions};
+use super::session::{Session, SessionKind, query};
+use super::{Database, changes, files, revocation, rows};
+use crate::catalog::Answer;
 use crate::catalog::integrity::Integrity;
 use crate::catalog::maintenance::{Maintenance, TEXTS_SET_MAX, Text};
 use crate::catalog::{FILE, expect_at_most, missing, taken};
@@ -33,6 +34,27 @@ impl<D: Database> Maintenance for D {
         fn expire_files(now: UnixSeconds, limit: u32) -> u64
             => Write, "marking expired files deleted", files::expire;
     }
+
+    fn clear_superseded(&self, limit: u32) -> Answer<'_, u64> {
+        const DOING: &str = "clearing away what earlier epochs revoked";
+        Box::pin(async move {
+            let find = self.run(SessionKind::Read, DOING, |session| {
+                Box::pin(revocation::uncleared(session))
+            });
+            let Some((organization, epoch)) = find.await? else {
+                return Ok(0);
+            };
+            let clear = self.run(SessionKind::Write, DOING, move |session| {
+                Box::pin(revocation::clear(
+                    session,
+                    organization.clone(),
+                    epoch,
+                    limit,
+                ))
+            });
+            clear.await
+        })
+    }
 }
 
 async fn set_text(session: &mut Session<'_>, texts: &[Text]) -> Result<(), Fault> {
@@ -44,10 +66,8 @@ async fn set_text(session: &mut Session<'_>, texts: &[Text]) -> Result<(), Fault
             .bind(&text.file);
         session.execute(set).await?;
     }
-    if texts.is_empty() {
-        return Ok(());
-    }
-    versions::raise_rows(session).await
+    let changed = changes::of_files(texts.iter().map(|text| (&text.organization, &text.file)));
+    changes::append(session, &changed).await
 }
 
 async fn replace_identity(
@@ -70,7 +90,7 @@ async fn replace_identity(
         .bind(seen.device.map(u64::cast_signed))
         .bind(seen.changed_nanos);
     if session.execute(replace).await? == 1 {
-        return versions::raise_rows(session).await;
+        return changes::append(session, &changes::of_files([(organization, id)])).await;
     }
     let known =
         query("SELECT 1 FROM file WHERE organization = $1 AND id = $2 AND state <> 'swept'");
@@ -115,5 +135,5 @@ async fn mark_damaged(
     if session.execute(mark).await? == 0 {
         return Err(missing(FILE).into());
     }
-    versions::raise_rows(session).await
+    changes::append(session, &changes::of_files([(organization, id)])).await
 }

@@ -5,9 +5,9 @@
 //!    [`postgres`](super::postgres)).
 //! 2. The call runs its statements on the session. One text serves both databases: both number their
 //!    placeholders, `$1`. What the dialects write differently is in `dialect`.
-//! 3. Each write takes its locks in one order: `revocation_version`, `organization`, the rows themselves,
-//!    `row_version`. So of two writes to one organization the second waits for the first, and none waits in a
-//!    circle. SQLite has one write transaction at a time, and no such locks.
+//! 3. Each write takes its locks in one order: `organization`, the rows themselves, `change_head`. So of two writes
+//!    to one organization the second waits for the first, and none waits in a circle. SQLite has one write
+//!    transaction at a time, and no such locks.
 //!
 //! `port` and the modules of the sub-traits name the calls, `rows` maps rows to values of the model, `values`
 //! maps those to bind values, and `fault` says what an error of a database means.
@@ -19,13 +19,17 @@ use tokio::time::timeout;
 
 use self::fault::Fault;
 use self::session::{Session, SessionKind};
-use super::{Answer, CatalogError, Versions};
+use super::changes::{FeedPage, FeedPosition};
+use super::{Answer, CatalogError};
 
 pub(super) mod batch;
 mod calls;
+pub(super) mod changes;
 mod counters;
+mod denial;
 pub(super) mod dialect;
 pub(super) mod fault;
+mod feed;
 pub(super) mod files;
 mod idempotency;
 mod keys;
@@ -41,7 +45,10 @@ mod tenancy;
 mod transfer;
 mod usage;
 mod values;
-pub(super) mod versions;
+
+/// The most organizations for which a background task writes in one transaction. It locks each of them to its end,
+/// and asks the server a few times for each.
+const ORGANIZATIONS_LOCKED_MAX: usize = 16;
 
 /// The statements of one call, at work on a session.
 pub(super) type Working<'s, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 's>>;
@@ -60,10 +67,10 @@ pub trait Database: Send + Sync {
         work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
     ) -> Answer<'a, T>;
 
-    /// Answers [`Catalog::versions`](super::Catalog::versions), on a connection that waits for no other call.
-    fn read_versions(&self) -> Answer<'_, Versions>;
+    /// Answers [`Changes::changes`](super::changes::Changes::changes), on a connection that waits for no other call.
+    fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>>;
 
-    /// Answers [`Catalog::changed`](super::Catalog::changed).
+    /// Answers [`Changes::changed`](super::changes::Changes::changed).
     fn heard(&self) -> Answer<'_, ()>;
 }
 

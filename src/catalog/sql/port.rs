@@ -1,14 +1,14 @@
 //! The calls of the port: the session that each needs, its statements, and what an error says was being done.
 
 use super::calls::calls;
-use super::{Database, files, keys, quota, revocation, tenancy};
+use super::{Database, denial, files, keys, quota, revocation, tenancy};
 use crate::catalog::quota::Quota;
-use crate::catalog::{Answer, Catalog, Filter, NumberedPage, Place, Versions};
+use crate::catalog::{Catalog, Filter, NumberedPage, Place};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState};
-use crate::model::revocation::{LinkId, Revocations};
+use crate::model::revocation::{Denial, Extent, RevocationBounds};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
@@ -80,27 +80,15 @@ impl<D: Database> Catalog for D {
             => Read, "listing the API keys", keys::list;
         fn set_api_key_state(id: &'a ApiKeyId, state: ApiKeyState) -> ApiKey
             => Write, "changing an API key", keys::set_state;
-        fn revocations(now: UnixSeconds) -> Revocations
-            => ReadTransaction, "reading what was revoked", revocation::all;
         fn raise_link_revision(
             organization: &'a OrganizationId, id: &'a FileId, revisions_max: u64
-        ) -> u64
+        ) -> Extent
             => Write, "revoking a file's links", revocation::raise_link_revision;
         fn raise_epoch(organization: &'a OrganizationId) -> u64
             => Write, "revoking an organization's links", revocation::raise_epoch;
-        fn deny_link(
-            organization: &'a OrganizationId, link: LinkId, expires: UnixSeconds, denied_max: u64
-        ) -> ()
-            => Write, "revoking a link", revocation::deny_link;
-        fn forget_denied(now: UnixSeconds) -> u64
-            => Write, "forgetting dead links", revocation::forget_denied;
-    }
-
-    fn versions(&self) -> Answer<'_, Versions> {
-        self.read_versions()
-    }
-
-    fn changed(&self) -> Answer<'_, ()> {
-        self.heard()
+        fn deny_link(denial: &'a Denial, now: UnixSeconds, bounds: RevocationBounds) -> Extent
+            => Write, "revoking a link", denial::deny_link;
+        fn forget_denied(now: UnixSeconds, limit: u32) -> u64
+            => Write, "forgetting dead links", denial::forget_denied;
     }
 }

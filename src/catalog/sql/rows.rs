@@ -1,9 +1,8 @@
 //! Row mapping: from the columns of a row to values of the model. What no value stands for is damage, said with
 //! the column's name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::hash::Hash;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -281,17 +280,16 @@ pub(super) fn counts(row: Row<'_>) -> Result<Counts, Fault> {
 }
 
 /// Reads the words of the column `pairs`, two by two. One text for an organization is read in half the time of a
-/// row for each file, and every gateway reads all of them again whenever anybody revokes.
-pub(super) fn pairs<K: Eq + Hash, V>(
+/// row for each file, and every gateway reads all of them when it begins.
+pub(super) fn pairs<K, V>(
     row: Row<'_>,
     parse: impl Fn(&str, &str) -> Option<(K, V)>,
-) -> Result<HashMap<K, V>, Fault> {
+) -> Result<Vec<(K, V)>, Fault> {
     value(row, "pairs", |text: &str| {
         let mut words = text.split(' ');
-        let mut pairs = HashMap::new();
+        let mut pairs = Vec::new();
         while let Some(first) = words.next() {
-            let (key, value) = parse(first, words.next()?)?;
-            pairs.insert(key, value);
+            pairs.push(parse(first, words.next()?)?);
         }
         Some(pairs)
     })

@@ -28,6 +28,8 @@ pub enum SessionKind {
 /// A connection while one call has it. Dropped before its end, a transaction is undone.
 pub struct Session<'a> {
     connection: Connection,
+    /// The number of the last entry of the change feed that the call added.
+    pub(in crate::catalog) appended: Option<u64>,
     /// Everything that the call's statements borrow outlives the session.
     _call: PhantomData<&'a ()>,
 }
@@ -69,6 +71,7 @@ impl Session<'_> {
     pub(in crate::catalog) const fn new(connection: Connection) -> Self {
         Self {
             connection,
+            appended: None,
             _call: PhantomData,
         }
     }
@@ -146,9 +149,14 @@ impl Session<'_> {
         })
     }
 
+    /// Returns whether this is a session of PostgreSQL.
+    pub(super) const fn is_postgres(&self) -> bool {
+        matches!(self.connection, Connection::Postgres(_))
+    }
+
     /// Runs a statement on a table that only PostgreSQL has.
     pub(super) async fn execute_if_postgres(&mut self, query: Query<'_>) -> Result<(), Fault> {
-        if matches!(self.connection, Connection::Postgres(_)) {
+        if self.is_postgres() {
             self.execute(query).await?;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The tables, and the statements that read and write whole rows of them.
 
-use super::dialect::file_columns;
+use super::dialect::{file_columns, file_values};
 use crate::catalog::transfer::Kind;
 
 /// The table of a kind.
@@ -8,6 +8,12 @@ pub(in crate::catalog) struct Table {
     pub(in crate::catalog) name: &'static str,
     /// All columns as a statement lists them, those of the key first.
     columns: &'static str,
+    /// The values that are read for them.
+    values: &'static str,
+    /// The condition of rows that are read, as the end of a `WHERE`.
+    condition: &'static str,
+    /// The column that says of which epoch of its organization a row is. A row that is written is of the one in force.
+    epoch: Option<&'static str>,
     /// The number of the key's columns.
     pub(super) key: usize,
     /// The conditions that a row `new` belongs to something that is there.
@@ -21,6 +27,9 @@ const OF_FILE: &str =
 
 const OF_FOLDER: &str = "EXISTS (SELECT 1 FROM folder \
      WHERE folder.organization = new.organization AND folder.id = new.folder)";
+
+const OF_EPOCH: &str = " AND denied_link.epoch = (SELECT organization.epoch FROM organization \
+     WHERE organization.id = denied_link.organization)";
 
 const OF_MEMBER: &str = "EXISTS (SELECT 1 FROM organization WHERE organization.id = new.member)";
 const OF_API_KEY: &str = "EXISTS (SELECT 1 FROM api_key WHERE api_key.id = new.api_key)";
@@ -42,7 +51,7 @@ impl Table {
             Kind::FolderMember => ("folder_member", "organization, folder, member"),
             Kind::File => ("file", file_columns!()),
             Kind::FolderFile => ("folder_file", "organization, folder, file"),
-            Kind::DeniedLink => ("denied_link", "organization, link, expires"),
+            Kind::DeniedLink => ("denied_link", "organization, link, expires, id_alone"),
             Kind::FileCount => (
                 "file_count",
                 "organization, file, downloads, whole, bytes_sent, last_at",
@@ -55,6 +64,11 @@ impl Table {
                 "idempotency_key",
                 "organization, api_key, key, created_at, owner, held_until, fingerprint, outcome",
             ),
+        };
+        let (values, condition, epoch) = match kind {
+            Kind::File => (file_values!(), "", Some("link_epoch")),
+            Kind::DeniedLink => (columns, OF_EPOCH, Some("epoch")),
+            _ => (columns, "", None),
         };
         let (key, belongs): (_, &[&str]) = match kind {
             Kind::Organization => (1, &[]),
@@ -72,6 +86,9 @@ impl Table {
         Self {
             name,
             columns,
+            values,
+            condition,
+            epoch,
             key,
             belongs,
         }
@@ -94,9 +111,10 @@ impl Table {
     pub(in crate::catalog) fn select(&self) -> String {
         let (keys, limit) = (self.keys(), self.key + 1);
         format!(
-            "SELECT {columns} FROM {name} WHERE ({keys}) > ({places}) ORDER BY {keys} LIMIT ${limit}",
-            columns = self.columns,
+            "SELECT {values} FROM {name} WHERE ({keys}) > ({places}){condition} ORDER BY {keys} LIMIT ${limit}",
+            values = self.values,
             name = self.name,
+            condition = self.condition,
             places = places(0, self.key),
         )
     }
@@ -116,10 +134,16 @@ impl Table {
     /// keys, so that two that write the same ones wait in no circle.
     pub(super) fn put(&self, rows: usize) -> String {
         let set = |column| format!("{column} = excluded.{column}");
-        let set: Vec<String> = self.columns.split(", ").map(set).collect();
+        let columns = self.columns.split(", ").chain(self.epoch);
+        let set: Vec<String> = columns.map(set).collect();
+        let in_force = "(SELECT organization.epoch FROM organization WHERE organization.id = new.organization)";
+        let (and_epoch, and_in_force) = match self.epoch {
+            Some(column) => (format!(", {column}"), format!(", {in_force}")),
+            None => (String::new(), String::new()),
+        };
         format!(
-            "WITH new ({columns}) AS (VALUES {values}) INSERT INTO {name} ({columns}) \
-             SELECT {columns} FROM new WHERE {belongs} ORDER BY {keys} \
+            "WITH new ({columns}) AS (VALUES {values}) INSERT INTO {name} ({columns}{and_epoch}) \
+             SELECT {columns}{and_in_force} FROM new WHERE {belongs} ORDER BY {keys} \
              ON CONFLICT ({keys}) DO UPDATE SET {set}",
             columns = self.columns,
             values = tuples(rows, self.columns().len()),
@@ -150,10 +174,48 @@ pub(super) fn file_sums(files: usize) -> String {
         "WITH wanted (organization, id) AS (VALUES {values}) SELECT file.organization, \
          CAST(sum(CASE WHEN state = 'ready' THEN 1 ELSE 0 END) AS bigint) AS ready_files, \
          CAST(sum(CASE WHEN state <> 'swept' THEN 1 ELSE 0 END) AS bigint) AS kept_files, \
-         CAST(sum(CASE WHEN state <> 'swept' THEN size ELSE 0 END) AS bigint) AS kept_bytes \
+         CAST(sum(CASE WHEN state <> 'swept' THEN size ELSE 0 END) AS bigint) AS kept_bytes, \
+         CAST(sum(CASE WHEN link_revision > 0 AND link_epoch = epoch THEN 1 ELSE 0 END) AS bigint) \
+         AS revised_files \
          FROM wanted JOIN file ON file.organization = wanted.organization AND file.id = wanted.id \
-         GROUP BY file.organization",
+         JOIN organization ON organization.id = file.organization GROUP BY file.organization",
         values = tuples(files, 2),
+    )
+}
+
+/// Sums what so many denied links count for their organizations.
+pub(super) fn denied_sums(links: usize) -> String {
+    format!(
+        "WITH wanted (organization, link) AS (VALUES {values}) SELECT denied_link.organization, \
+         CAST(sum(1 - id_alone) AS bigint) AS denied_links, CAST(sum(id_alone) AS bigint) AS denied_ids \
+         FROM wanted JOIN denied_link \
+         ON denied_link.organization = wanted.organization AND denied_link.link = wanted.link \
+         JOIN organization ON organization.id = denied_link.organization AND organization.epoch = denied_link.epoch \
+         GROUP BY denied_link.organization",
+        values = tuples(links, 2),
+    )
+}
+
+/// Adds so many changes to the feed, behind the newest one; answers with their numbers, or the last one's.
+pub(super) fn append_changes(changes: usize, is_postgres: bool) -> String {
+    let row = |place: usize| format!("({}, {})", place + 1, places(place * 4, 4));
+    let new: Vec<String> = (0..changes).map(row).collect();
+    let new = new.join(", ");
+    let columns = "version, stamp, kind, organization, item, number";
+    if !is_postgres {
+        return format!(
+            "INSERT INTO change ({columns}) SELECT (SELECT max(version) FROM change) + column1, random(), \
+             column2, column3, column4, column5 FROM (VALUES {new}) RETURNING version"
+        );
+    }
+    format!(
+        "WITH head AS (UPDATE change_head SET version = version + {changes} \
+         RETURNING version - {changes} AS before), \
+         new (place, kind, organization, item, number) AS (VALUES {new}), \
+         added AS (INSERT INTO change ({columns}) SELECT before + place, \
+         ('x' || replace(gen_random_uuid()::text, '-', ''))::bit(64)::bigint, \
+         kind, organization, item, number FROM head, new) \
+         SELECT before + {changes} AS version, pg_notify('hallpass', '') FROM head"
     )
 }
 

@@ -6,7 +6,8 @@ use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::session::{Session, Value, query};
 use super::values::insert;
-use super::{rows, versions};
+use super::{changes, rows};
+use crate::catalog::changes::Change;
 use crate::catalog::transfer::Row;
 use crate::catalog::{FILE, FOLDER, SPACE, missing};
 use crate::model::id::{FileId, FolderId, OrganizationId, SpaceId};
@@ -28,21 +29,23 @@ pub(super) async fn create_organization(
     session: &mut Session<'_>,
     organization: &Organization,
 ) -> Result<(), Fault> {
-    if organization.epoch > 0 {
-        versions::lock_revocations(session).await?;
-    }
     let row = Row::Organization(organization.clone());
     insert(session, &row, "the organization").await?;
-    if organization.epoch > 0 {
-        versions::raise_revocations(session).await?;
-    }
     let space = Space {
         organization: organization.id.clone(),
         id: SpaceId::default_space(),
         name: String::new(),
         created_at: organization.created_at,
     };
-    create_space(session, &space).await
+    create_space(session, &space).await?;
+    if organization.epoch == 0 {
+        return Ok(());
+    }
+    let change = Change::EpochRaised {
+        organization: organization.id.clone(),
+        epoch: organization.epoch,
+    };
+    changes::append(session, &[change]).await
 }
 
 pub(super) async fn organization(

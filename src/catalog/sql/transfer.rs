@@ -1,19 +1,34 @@
 //! Transfer: whole rows, from one catalogue to another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::calls;
+use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
 use super::tables::{self, Table};
-use super::{Database, idempotency, rows, values, versions};
+use super::{Database, changes, idempotency, rows, values};
+use crate::catalog::changes::Change;
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer};
 use crate::catalog::{expect_at_most, taken};
 use crate::model::id::{InstallationId, OrganizationId};
 use crate::model::revocation::LinkId;
 
 const COUNT_DIFFERENCE: &str = "UPDATE organization SET ready_files = ready_files + $1, \
-     kept_files = kept_files + $2, kept_bytes = kept_bytes + $3 WHERE id = $4";
+     kept_files = kept_files + $2, kept_bytes = kept_bytes + $3, revised_files = revised_files + $4, \
+     denied_links = denied_links + $5, denied_ids = denied_ids + $6 WHERE id = $7";
+const LOCK: SqlText = text!(
+    "SELECT id FROM organization WHERE id ", [in "$1"], " ORDER BY id", [lock "NO KEY UPDATE"]
+);
+const RECOUNT_REVOKED: SqlText = text!(
+    "UPDATE organization SET denied_links = (SELECT count(*) FROM denied_link \
+     WHERE denied_link.organization = organization.id AND denied_link.epoch = organization.epoch AND id_alone = 0), \
+     denied_ids = (SELECT count(*) FROM denied_link \
+     WHERE denied_link.organization = organization.id AND denied_link.epoch = organization.epoch AND id_alone = 1), \
+     revised_files = (SELECT count(*) FROM file \
+     WHERE file.organization = organization.id AND link_epoch = organization.epoch AND link_revision > 0) \
+     WHERE id ", [in "$1"]
+);
 const NOTE: &str = "SELECT installation.id, blobs, is_whole FROM copy_note, installation";
 const SET_NOTE: &str = "INSERT INTO copy_note (one, blobs, is_whole) VALUES (1, $1, $2) \
      ON CONFLICT (one) DO UPDATE SET blobs = excluded.blobs, is_whole = excluded.is_whole";
@@ -84,6 +99,7 @@ fn row_of(kind: Kind, row: rows::Row<'_>) -> Result<Row, Fault> {
             organization: organization()?,
             link: link()?,
             expires: rows::time(row, "expires")?,
+            id_alone: rows::number(row, "id_alone")? == 1,
         },
         Kind::IdempotencyKey => Row::IdempotencyKey(idempotency::key_row(row)?),
         Kind::FileCount => Row::FileCount {
@@ -116,16 +132,50 @@ async fn write_all(
     rows: &[Row],
 ) -> Result<u64, Fault> {
     expect_at_most(ROWS_AT_ONCE_MAX, "rows moved at once", rows.len())?;
-    versions::lock_revocations(session).await?;
     let mut written = 0;
     for same in rows.chunk_by(|one, other| one.kind() == other.kind()) {
+        let owners = same.iter().filter_map(owner).collect();
+        lock(session, &owners).await?;
         let before = sums(session, same).await?;
         written += write(session, same, writing).await?;
-        count(session, same, before).await?;
+        match same {
+            // What is revoked in an epoch that is another one now.
+            [Row::Organization(_), ..] => {
+                let recount = query(RECOUNT_REVOKED).bind(ids(&owners));
+                session.execute(recount).await?;
+            }
+            _ => count(session, same, before).await?,
+        }
     }
-    versions::raise_revocations(session).await?;
-    versions::raise_rows(session).await?;
+    changes::append(session, &[Change::Everything]).await?;
     Ok(written)
+}
+
+/// Returns the organization that counts a row, or that it is.
+fn owner(row: &Row) -> Option<&OrganizationId> {
+    match row {
+        Row::Organization(organization) => Some(&organization.id),
+        Row::File(file) => Some(&file.organization),
+        Row::DeniedLink { organization, .. } => Some(organization),
+        _ => None,
+    }
+}
+
+fn ids<'a>(organizations: &BTreeSet<&'a OrganizationId>) -> Value<'a> {
+    organizations.iter().map(|id| id.as_str()).collect()
+}
+
+/// Keeps others from counting in these organizations, as far as they are there, until the transaction ends.
+async fn lock(
+    session: &mut Session<'_>,
+    organizations: &BTreeSet<&OrganizationId>,
+) -> Result<(), Fault> {
+    if organizations.is_empty() {
+        return Ok(());
+    }
+    let lock = query(LOCK).bind(ids(organizations));
+    // All rows are asked for, so that all are locked.
+    session.all(lock, |_| Ok(())).await.map(drop)
 }
 
 /// Writes rows of one kind by one statement.
@@ -153,22 +203,31 @@ fn keys(rows: &[Row]) -> Vec<Value<'_>> {
     rows.iter().flat_map(key).collect()
 }
 
-/// The ready files, the kept files and the kept bytes of organizations.
-type Sums = BTreeMap<OrganizationId, [i64; 3]>;
+/// The counters of organizations, in the order of [`COUNTERS`].
+type Sums = BTreeMap<OrganizationId, [i64; 6]>;
 
-/// Sums what these rows count for their organizations, if they are files.
+const COUNTERS: [&str; 6] = [
+    "ready_files",
+    "kept_files",
+    "kept_bytes",
+    "revised_files",
+    "denied_links",
+    "denied_ids",
+];
+
+/// Sums what these rows count for their organizations, if they are files or denied links.
 async fn sums(session: &mut Session<'_>, rows: &[Row]) -> Result<Sums, Fault> {
-    if !matches!(rows, [Row::File(_), ..]) {
-        return Ok(Sums::new());
-    }
-    let select = made(tables::file_sums(rows.len()), keys(rows));
-    let found = session.all(select, |row| {
-        let number = |column| rows::value(row, column, Some::<i64>);
-        let sums = [
-            number("ready_files")?,
-            number("kept_files")?,
-            number("kept_bytes")?,
-        ];
+    let (text, counters) = match rows {
+        [Row::File(_), ..] => (tables::file_sums(rows.len()), 0..4),
+        [Row::DeniedLink { .. }, ..] => (tables::denied_sums(rows.len()), 4..6),
+        _ => return Ok(Sums::new()),
+    };
+    let found = session.all(made(text, keys(rows)), |row| {
+        let mut sums = [0; 6];
+        let of_each = sums.iter_mut().zip(COUNTERS);
+        for (sum, counter) in of_each.take(counters.end).skip(counters.start) {
+            *sum = rows::value(row, counter, Some::<i64>)?;
+        }
         Ok((rows::organization_id(row, "organization")?, sums))
     });
     Ok(found.await?.into_iter().collect())
@@ -177,19 +236,19 @@ async fn sums(session: &mut Session<'_>, rows: &[Row]) -> Result<Sums, Fault> {
 /// Counts what has changed since `before`.
 async fn count(session: &mut Session<'_>, rows: &[Row], before: Sums) -> Result<(), Fault> {
     let mut differences = sums(session, rows).await?;
-    for (organization, [ready, files, bytes]) in before {
+    for (organization, before) in before {
         let of = differences.entry(organization).or_default();
-        let [all_ready, all_files, all_bytes] = *of;
-        *of = [all_ready - ready, all_files - files, all_bytes - bytes];
+        for (after, before) in of.iter_mut().zip(before) {
+            *after -= before;
+        }
     }
-    differences.retain(|_, difference| *difference != [0; 3]);
-    for (organization, [ready, files, bytes]) in &differences {
-        let count = query(COUNT_DIFFERENCE)
-            .bind(*ready)
-            .bind(*files)
-            .bind(*bytes)
-            .bind(organization);
-        session.execute(count).await?;
+    differences.retain(|_, difference| *difference != [0; 6]);
+    for (organization, difference) in &differences {
+        let mut count = query(COUNT_DIFFERENCE);
+        for counter in difference {
+            count = count.bind(*counter);
+        }
+        session.execute(count.bind(organization)).await?;
     }
     Ok(())
 }

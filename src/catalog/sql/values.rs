@@ -63,7 +63,13 @@ pub(super) fn all(row: &Row) -> Result<Vec<Value<'_>>, Fault> {
             organization,
             link,
             expires,
-        } => vec![organization.into(), link.as_str().into(), (*expires).into()],
+            id_alone,
+        } => vec![
+            organization.into(),
+            link.as_str().into(),
+            (*expires).into(),
+            i64::from(*id_alone).into(),
+        ],
         Row::IdempotencyKey(of) => idempotency_key(of),
         Row::FileCount {
             organization,

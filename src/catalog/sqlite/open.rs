@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::{Driver, READERS_MAX, Sqlite};
+use super::{Driver, OpenFile, READERS_MAX, Sqlite};
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
@@ -69,6 +69,7 @@ async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<
     check_header(&path).await?;
     let options = options(&path, busy);
     let mut watcher = options.connect().await?;
+    let file = OpenFile::of(path.clone()).await?;
     let version = query_scalar("SELECT sqlite_version()").fetch_one(&mut watcher);
     let version: String = version.await?;
     check_version(&version)?;
@@ -89,6 +90,7 @@ async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<
         writer: pool(1).connect_lazy_with(options.clone()),
         readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
         watcher: Mutex::new(Some(watcher)),
+        file,
     })
 }
 
@@ -137,6 +139,7 @@ fn schema() -> Migrator {
         step!("installation", "0009_installation.sql"),
         step!("copy note", "0010_copy_note.sql"),
         step!("text, identity and expiry", "0011_text_identity_expiry.sql"),
+        step!("changes", "0012_changes.sql"),
     ])
 }
 

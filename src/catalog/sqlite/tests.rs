@@ -12,7 +12,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::catalog::Catalog as _;
-use crate::catalog::contract::{assert_missing, at, file, organization};
+use crate::catalog::changes::Changes as _;
+use crate::catalog::contract::{assert_missing, at, file, organization, position, revoked};
 use crate::catalog::sql::files;
 use crate::model::id::FileId;
 
@@ -40,6 +41,21 @@ async fn stranger(path: &Path) -> SqliteConnection {
         .filename(path)
         .create_if_missing(true);
     options.connect().await.unwrap()
+}
+
+/// Its connections still have the file that is gone: what they read and write is what nobody else does.
+#[tokio::test]
+async fn a_file_that_was_replaced_is_followed_no_more() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let here = position(&catalog).await;
+    assert!(catalog.changes(here).await.unwrap().is_some());
+    let copy = place.path.with_extension("copy");
+    fs::copy(&place.path, &copy).unwrap();
+    fs::rename(&copy, &place.path).unwrap();
+    let refused = catalog.changes(here).await;
+    let is_unavailable = matches!(refused, Err(CatalogError::Unavailable { .. }));
+    assert!(is_unavailable, "{refused:?}");
 }
 
 #[tokio::test]
@@ -129,7 +145,7 @@ async fn everything_is_there_after_a_restart() {
         .unwrap();
     let page = catalog.numbered_page(&owner, 0, 9, at(0)).await.unwrap();
     assert_eq!((page.files, page.total), (vec![file(&owner, "f", 1)], 1));
-    assert_eq!(catalog.revocations(at(0)).await.unwrap().epoch(&owner), 1);
+    assert_eq!(revoked(&catalog, 0).await.epoch(&owner), 1);
 }
 
 #[tokio::test]
@@ -137,9 +153,10 @@ async fn a_closed_catalogue_leaves_one_file_and_answers_nothing() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
     let owner = organization(&catalog, "a").await;
+    let start = position(&catalog).await;
     catalog.close().await;
     for outcome in [
-        catalog.versions().await.err(),
+        catalog.changes(start).await.err(),
         catalog.organization(&owner).await.err(),
     ] {
         assert!(
@@ -158,8 +175,15 @@ async fn two_handles_see_each_others_changes() {
     let owner = organization(&one, "a").await;
     assert!(two.organization(&owner).await.unwrap().is_some());
     assert_eq!(two.raise_epoch(&owner).await.unwrap(), 1);
-    assert_eq!(one.revocations(at(0)).await.unwrap().epoch(&owner), 1);
-    crate::catalog::contract::versions::all(&one, &two).await;
+    assert_eq!(revoked(&one, 0).await.epoch(&owner), 1);
+    crate::catalog::contract::changes::all(&one, &two).await;
+}
+
+#[tokio::test]
+async fn a_long_feed_comes_in_pages() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    crate::catalog::contract::changes::a_long_feed_comes_in_pages(&catalog).await;
 }
 
 #[tokio::test]
@@ -169,6 +193,7 @@ async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
     let busy = Duration::from_secs(1);
     let catalog = open::open(&place.path, Missing::Make, busy).await.unwrap();
     let owner = organization(&catalog, "a").await;
+    let start = position(&catalog).await;
     let mut other = stranger(&place.path).await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
 
@@ -185,7 +210,7 @@ async fn a_long_writer_bounds_writes_and_leaves_reads_alone() {
         begun.elapsed()
     );
     assert!(catalog.organization(&owner).await.unwrap().is_some());
-    catalog.versions().await.unwrap();
+    catalog.changes(start).await.unwrap().unwrap();
 
     held.rollback().await.unwrap();
     catalog.add_file(&made).await.unwrap();

@@ -3,111 +3,77 @@
 use serde::Serialize;
 
 use crate::cli::output::Show;
-use crate::gateway::revoke::RevokedLink;
-use crate::model::id::{FileId, OrganizationId};
+use crate::gateway::revoke::Revoked;
+use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::Event;
 
-/// The links of an organization that were revoked.
+/// The links that were revoked: one, those of a file, or those of an organization.
 #[derive(Serialize)]
 pub(in crate::cli) struct Revocation {
     organization_id: String,
-    #[serde(flatten)]
-    links: RevokedLinks,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum RevokedLinks {
-    /// One link.
-    One { link_id: String, expires: u64 },
-    /// All links of a file, signed with an earlier revision.
-    OfFile { file_id: String, link_revision: u64 },
-    /// All links, signed in an earlier epoch.
-    All { organization_epoch: u64 },
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link_revision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization_epoch: Option<u64>,
+    /// Of what all links were revoked, where fewer were named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    widened: Option<&'static str>,
 }
 
 impl Revocation {
-    pub(in crate::cli) fn file(
-        organization: &OrganizationId,
-        file: &FileId,
-        link_revision: u64,
-    ) -> Self {
-        let file_id = file.to_string();
-        let links = RevokedLinks::OfFile {
-            file_id,
-            link_revision,
-        };
-        Self::new(organization, links)
-    }
-
-    pub(in crate::cli) fn organization(
-        organization: &OrganizationId,
-        organization_epoch: u64,
-    ) -> Self {
-        Self::new(organization, RevokedLinks::All { organization_epoch })
-    }
-
-    fn new(organization: &OrganizationId, links: RevokedLinks) -> Self {
-        let organization_id = organization.to_string();
-        Self {
-            organization_id,
-            links,
-        }
-    }
-
     /// Returns the event in the audit stream.
     pub(in crate::cli) fn event(&self) -> Event<'_> {
-        let event = Event {
+        Event {
             event: "revoke",
             organization_id: Some(&self.organization_id),
+            file_id: self.file_id.as_deref(),
+            link_id: self.link_id.as_deref(),
+            expires: self.expires,
+            link_revision: self.link_revision,
+            organization_epoch: self.organization_epoch,
             ..Event::default()
-        };
-        match &self.links {
-            RevokedLinks::One { link_id, expires } => Event {
-                link_id: Some(link_id),
-                expires: Some(*expires),
-                ..event
-            },
-            RevokedLinks::OfFile {
-                file_id,
-                link_revision,
-            } => Event {
-                file_id: Some(file_id),
-                link_revision: Some(*link_revision),
-                ..event
-            },
-            RevokedLinks::All { organization_epoch } => Event {
-                organization_epoch: Some(*organization_epoch),
-                ..event
-            },
         }
     }
 }
 
-impl From<RevokedLink> for Revocation {
-    fn from(link: RevokedLink) -> Self {
-        let links = RevokedLinks::One {
-            link_id: link.link_id.to_string(),
-            expires: link.expires.get(),
-        };
-        Self::new(&link.organization, links)
+impl From<Revoked> for Revocation {
+    fn from(revoked: Revoked) -> Self {
+        Self {
+            organization_id: revoked.organization.to_string(),
+            link_id: revoked.link_id.map(|link| link.to_string()),
+            file_id: revoked.file.as_ref().map(ToString::to_string),
+            expires: revoked.extent.expires().map(UnixSeconds::get),
+            link_revision: revoked.extent.link_revision(),
+            organization_epoch: revoked.extent.epoch(),
+            widened: revoked.widened(),
+        }
     }
 }
 
 impl Show for Revocation {
     fn lines(&self) -> Vec<String> {
-        let what = match &self.links {
-            RevokedLinks::One { link_id, .. } => format!("link {link_id}  revoked"),
-            RevokedLinks::OfFile {
-                file_id,
-                link_revision,
-            } => {
-                format!("{file_id}  all links revoked, now at link_revision {link_revision}")
-            }
-            RevokedLinks::All { organization_epoch } => {
-                format!("all links revoked, now at organization_epoch {organization_epoch}")
-            }
+        let mut line = self.organization_id.clone();
+        if let Some(link_id) = &self.link_id {
+            line += &format!("  link {link_id}");
+        }
+        if let Some(file_id) = &self.file_id {
+            line += &format!("  {file_id}");
+        }
+        let ended = match (self.link_revision, self.organization_epoch) {
+            (Some(revision), _) => format!("all links revoked, now at link_revision {revision}"),
+            (_, Some(epoch)) => format!("all links revoked, now at organization_epoch {epoch}"),
+            (None, None) => "revoked".into(),
         };
-        vec![format!("{}  {what}", self.organization_id)]
+        line += &format!("  {ended}");
+        if let Some(of) = self.widened {
+            line += &format!(" (widened to the {of}: all links of it ended)");
+        }
+        vec![line]
     }
 }

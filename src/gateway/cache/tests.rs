@@ -28,6 +28,7 @@ use crate::model::name::FileName;
 use crate::model::time::UnixSeconds;
 use crate::sign::url;
 
+mod by_key;
 mod disk;
 mod herd;
 
@@ -127,6 +128,11 @@ impl Place {
         self.catalog.calls();
         let done = work.await;
         (done, self.catalog.calls())
+    }
+
+    /// Forgets all that is kept, as after everything was read once.
+    fn forget_all(&self) {
+        self.gateway.cache.begin_anew(1);
     }
 
     /// What another process does to a file.
@@ -297,7 +303,7 @@ async fn a_row_that_was_read_before_its_file_was_deleted_is_not_answered_with() 
         place.add("f", "bytes").await;
         let link = place.mint("f").await.unwrap();
         // Forgets the row that the mint had.
-        place.gateway.cache.clear();
+        place.forget_all();
         let (seen, go_on) = place.catalog.hesitate();
         let late = tokio::spawn({
             let (place, link) = (Arc::clone(&place), link.clone());

@@ -21,7 +21,13 @@ async fn an_older_schema_is_no_place_to_move_to() {
     let older = "DROP TABLE copy_note; DROP TABLE idempotency_key; \
          DROP INDEX file_of_name, file_of_name_by_id, file_in_bin, file_in_bin_by_id; \
          ALTER TABLE file DROP COLUMN is_text, DROP COLUMN expires_at, DROP COLUMN device, \
-         DROP COLUMN changed_nanos; DELETE FROM _sqlx_migrations WHERE version >= 5";
+         DROP COLUMN changed_nanos, DROP COLUMN link_epoch; DROP TABLE change, change_head; \
+         DROP INDEX denied_link_dead, organization_uncleared; \
+         CREATE INDEX file_revised ON file (organization, id, link_revision) WHERE link_revision > 0; \
+         CREATE TABLE revocation_version (one integer); CREATE TABLE row_version (one integer); \
+         ALTER TABLE denied_link DROP COLUMN id_alone, DROP COLUMN epoch; \
+         ALTER TABLE organization DROP COLUMN denied_links, DROP COLUMN cleared_epoch, \
+         DROP COLUMN denied_ids, DROP COLUMN revised_files; DELETE FROM _sqlx_migrations WHERE version >= 5";
     server.sql("older", older);
     assert_taken(Postgres::open_with(&address, CONNECTIONS, Missing::MakeAndChangeNone).await);
     let newest = "SELECT max(version) FROM _sqlx_migrations";

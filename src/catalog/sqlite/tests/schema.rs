@@ -3,13 +3,18 @@
 use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
-use crate::catalog::contract::{assert_taken, at, file_id, organization_id, rich_file};
+use crate::catalog::changes::Change;
+use crate::catalog::contract::{
+    MANY, assert_taken, at, changes_since, denial, file_id, organization_id, revoked, rich_file,
+    signed,
+};
 use crate::catalog::integrity::Integrity as _;
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::quota::{Quota, Quotas as _};
 use crate::catalog::sql::batch::{IN_FOLDER, OF_IDS, OWNER};
 use crate::model::file::BlobLocation;
-use crate::model::id::AppId;
+use crate::model::id::{AppId, OrganizationId};
+use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds};
 
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
@@ -28,8 +33,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TABLE app; DROP INDEX folder_member_member; DROP TABLE revocation_version; \
-         DROP TABLE row_version; ALTER TABLE file DROP COLUMN damaged_at; \
+        "DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
          DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; DROP TABLE copy_note; \
@@ -37,7 +41,17 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DROP INDEX file_of_name_by_id; DROP INDEX file_in_bin; DROP INDEX file_in_bin_by_id; \
          ALTER TABLE file DROP COLUMN is_text; ALTER TABLE file DROP COLUMN expires_at; \
          ALTER TABLE file DROP COLUMN device; ALTER TABLE file DROP COLUMN changed_nanos; \
-         DROP TABLE idempotency_key; DELETE FROM _sqlx_migrations WHERE version >= 3",
+         DROP TABLE idempotency_key; DROP TABLE change; DROP INDEX denied_link_dead; \
+         DROP INDEX organization_uncleared; DROP INDEX file_revised; \
+         ALTER TABLE denied_link DROP COLUMN id_alone; ALTER TABLE denied_link DROP COLUMN epoch; \
+         ALTER TABLE file DROP COLUMN link_epoch; ALTER TABLE organization DROP COLUMN cleared_epoch; \
+         CREATE INDEX file_revised ON file (organization, id, link_revision) WHERE link_revision > 0; \
+         UPDATE organization SET epoch = 5; \
+         ALTER TABLE organization DROP COLUMN denied_links; \
+         ALTER TABLE organization DROP COLUMN denied_ids; \
+         ALTER TABLE organization DROP COLUMN revised_files; \
+         INSERT INTO denied_link VALUES ('kept', 'aaaaaaaaaaaa', 99); \
+         DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
     let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
@@ -70,9 +84,33 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     assert_eq!(catalog.installation().await.unwrap(), id);
     let unknown = AppId::from_random([1; 16]);
     assert!(catalog.app(&unknown).await.unwrap().is_none());
-    let before = catalog.versions().await.unwrap();
-    catalog.raise_epoch(&organization_id("kept")).await.unwrap();
-    assert_ne!(catalog.versions().await.unwrap(), before);
+    what_was_revoked_before_is_counted(&catalog, &owner).await;
+}
+
+/// `rich` has a link revision, and one link is denied, both in the epoch that is in force.
+async fn what_was_revoked_before_is_counted(catalog: &Sqlite, owner: &OrganizationId) {
+    let known = revoked(catalog, 0).await;
+    assert_eq!((known.epoch(owner), known.revision(owner, "rich")), (5, 3));
+    let [before, now] = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|id| LinkId::parse(id).unwrap());
+    assert_eq!(known.denied_until(owner, before), Some(at(99)));
+    assert_eq!(catalog.clear_superseded(9).await.unwrap(), 0);
+    let no_more = RevocationBounds {
+        links: 1,
+        files: 1,
+        ..MANY
+    };
+    let denial = Denial {
+        signed: Some(signed("ready", 5)),
+        ..denial(owner, now, 99)
+    };
+    let position = position(catalog).await;
+    let extent = catalog.deny_link(&denial, at(0), no_more).await.unwrap();
+    assert_eq!(extent, Extent::Organization { epoch: 6 });
+    let raised = Change::EpochRaised {
+        organization: owner.clone(),
+        epoch: 6,
+    };
+    assert_eq!(changes_since(catalog, position).await, [raised]);
 }
 
 #[tokio::test]

@@ -18,14 +18,14 @@ fn flights() -> (Arc<SingleFlight<&'static str, u32>>, RowsAt) {
 async fn a_thousand_mints_of_a_cold_file_ask_once() {
     let place = place().await;
     place.add("f", "bytes").await;
-    place.gateway.cache.clear();
+    place.forget_all();
     let minting = (0..1_000).map(|_| place.mint("f"));
     let (minted, calls) = place.calls(join_all(minting)).await;
     assert!(minted.iter().all(Result::is_ok));
     // The key, and the row.
     assert_eq!(calls, 2);
     let link = minted.into_iter().next().unwrap().unwrap();
-    place.gateway.cache.clear();
+    place.forget_all();
     let (opened, calls) = place
         .calls(join_all((0..1_000).map(|_| place.get(&link))))
         .await;
@@ -41,7 +41,7 @@ async fn who_asks_after_a_delete_does_not_join_a_read_of_before() {
     for by_this_process in [true, false] {
         let place = Arc::new(place().await);
         place.add("f", "bytes").await;
-        place.gateway.cache.clear();
+        place.forget_all();
         let (seen, go_on) = place.catalog.hesitate();
         let early: Vec<_> = (0..10)
             .map(|_| {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use hyper::Response;
 
-use super::wire::Revoked;
 use super::{caller, wire};
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::{FieldFault, Refusal};
+use crate::gateway::revoke::{Revoked, Revoker};
 use crate::model::id::FileId;
 use crate::model::key::Scope;
-use crate::model::revocation::LinkId;
+use crate::model::revocation::{Extent, LinkId};
+use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::Event;
 use crate::web::body::Body;
 use crate::web::context::RequestContext;
@@ -38,23 +39,19 @@ pub(super) async fn link(
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
     let revoke = async move {
-        let link = match named {
-            wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&organization), &url).await?,
+        let by = Revoker::Organization;
+        match named {
+            wire::LinkNamed::Url(url) => gateway.revoke_url(Some(&organization), &url, by).await,
             wire::LinkNamed::Id(id) => {
                 // It may be a link, by mistake.
                 let why = "must be the 12 characters of a link id";
                 let wrong = || FieldFault::missing("link_id", why);
                 let link_id = LinkId::parse(&id).ok_or_else(wrong)?;
-                gateway.revoke_link(&organization, link_id).await?
+                gateway.revoke_link(&organization, link_id, by).await
             }
-        };
-        Ok(Revoked {
-            link_id: Some(link.link_id.to_string()),
-            expires: Some(link.expires.get()),
-            ..Revoked::default()
-        })
+        }
     };
-    carried_out(context, caller, "revoked a link", revoke).await
+    carry_out(context, caller, revoke).await
 }
 
 /// `POST …/files/{file}/revoke`: all links of a file.
@@ -67,14 +64,10 @@ pub(super) async fn links_of_file(
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
     let revoke = async move {
-        let link_revision = gateway.revoke_links_of_file(&organization, &file).await?;
-        Ok(Revoked {
-            file_id: Some(file.to_string()),
-            link_revision: Some(link_revision),
-            ..Revoked::default()
-        })
+        let by = Revoker::Organization;
+        gateway.revoke_links_of_file(&organization, &file, by).await
     };
-    carried_out(context, caller, "revoked all links of a file", revoke).await
+    carry_out(context, caller, revoke).await
 }
 
 /// `POST /v1/organizations/{organization}/revoke`: all links of an organization.
@@ -85,20 +78,21 @@ pub(super) async fn links_of_organization(
     let caller = caller_without_body(context, organization).await?;
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
-    let revoke = async move {
-        let epoch = gateway.revoke_links_of_organization(&organization).await?;
-        Ok(Revoked {
-            organization_epoch: Some(epoch),
-            ..Revoked::default()
-        })
+    let revoke = async move { gateway.revoke_links_of_organization(&organization).await };
+    carry_out(context, caller, revoke).await
+}
+
+/// Carries a revocation out, records it, and answers with what was revoked.
+async fn carry_out(
+    context: &RequestContext<'_>,
+    caller: Principal,
+    revoke: impl Future<Output = Result<Revoked, Refusal>> + Send + 'static,
+) -> Result<Response<Body>, Problem> {
+    let on_done = move |recorder: EventRecorder<'_>, revoked: &Revoked| {
+        record(recorder, &caller, revoked);
     };
-    carried_out(
-        context,
-        caller,
-        "revoked all links of an organization",
-        revoke,
-    )
-    .await
+    let revoked = context.carry_out(revoke, on_done).await?;
+    Ok(context.json(wire::revoked(&revoked)))
 }
 
 /// Authorizes a caller whose body is empty, or is the empty object that some clients always send: a caller that
@@ -115,40 +109,46 @@ async fn caller_without_body(
     Err(FieldFault::missing("body", "must be empty: this call revokes all links at once").into())
 }
 
-/// Revokes as a detached operation, says in the log and in the audit stream who revoked what, and answers it.
-async fn carried_out(
-    context: &RequestContext<'_>,
-    caller: Principal,
-    what: &'static str,
-    revoke: impl Future<Output = Result<Revoked, Refusal>> + Send + 'static,
-) -> Result<Response<Body>, Problem> {
-    let organization_id = caller.organization.to_string();
-    let record = move |recorder: EventRecorder<'_>, revoked: &Revoked| {
-        let event = Event {
-            file_id: revoked.file_id.as_deref(),
-            link_id: revoked.link_id.as_deref(),
-            expires: revoked.expires,
-            link_revision: revoked.link_revision,
-            organization_epoch: revoked.organization_epoch,
-            ..Event::default()
+/// Records that links were revoked, and says in the log who revoked which. A warning where they are more than were
+/// named.
+fn record(recorder: EventRecorder<'_>, caller: &Principal, revoked: &Revoked) {
+    let which = Event {
+        file_id: revoked.file.as_ref().map(FileId::as_str),
+        link_id: revoked.link_id.as_ref().map(LinkId::as_str),
+        expires: revoked.extent.expires().map(UnixSeconds::get),
+        link_revision: revoked.extent.link_revision(),
+        organization_epoch: revoked.extent.epoch(),
+        ..Event::default()
+    };
+    macro_rules! say {
+        ($level:ident, $what:literal) => {
+            tracing::$level!(
+                target: TARGET,
+                trace_id = %recorder.trace_id,
+                api_key_id = %caller.key,
+                organization_id = %caller.organization,
+                file_id = which.file_id.map(display),
+                link_id = which.link_id.map(display),
+                expires = which.expires,
+                link_revision = which.link_revision,
+                organization_epoch = which.organization_epoch,
+                $what
+            )
         };
-        tracing::info!(
-            target: TARGET,
-            trace_id = %recorder.trace_id,
-            api_key_id = %caller.key,
-            organization_id = %caller.organization,
-            file_id = event.file_id.map(display),
-            link_id = event.link_id.map(display),
-            expires = event.expires,
-            link_revision = event.link_revision,
-            organization_epoch = event.organization_epoch,
-            "{what}"
-        );
-        recorder.revoked(&caller, event);
-    };
-    let revoked = Revoked {
-        organization_id,
-        ..context.carry_out(revoke, record).await?
-    };
-    Ok(context.json(wire::revoked(&revoked)))
+    }
+    match (revoked.extent, revoked.widened()) {
+        (Extent::Link { .. }, _) => say!(info, "revoked a link"),
+        (Extent::File { .. }, None) => say!(info, "revoked all links of a file"),
+        (Extent::Organization { .. }, None) => say!(info, "revoked all links of an organization"),
+        (Extent::File { .. }, Some(_)) => {
+            say!(warn, "revoked all links of a file in the place of one");
+        }
+        (Extent::Organization { .. }, Some(_)) => {
+            say!(
+                warn,
+                "revoked all links of an organization in the place of fewer"
+            );
+        }
+    }
+    recorder.revoked(caller, which);
 }

@@ -7,7 +7,11 @@ use serde_json::Value;
 
 use crate::gateway::mint::Minted;
 use crate::gateway::refusal::FieldFault;
+use crate::gateway::revoke::Revoked;
 use crate::model::file::FileRecord;
+use crate::model::id::FileId;
+use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
 use crate::web::problem::Problem;
 use crate::web::wire::json;
 
@@ -87,20 +91,23 @@ struct LinkBody {
     link_id: Option<Value>,
 }
 
-/// The fields of the answer to revoking: of one link, of all links of a file, or of all links of an organization.
-#[derive(Default, Serialize)]
-pub(super) struct Revoked {
-    pub(super) organization_id: String,
+/// The fields of the answer when links were revoked.
+#[derive(Serialize)]
+struct RevokedFields<'a> {
+    organization_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) link_id: Option<String>,
+    link_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) expires: Option<u64>,
+    file_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) file_id: Option<String>,
+    expires: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) link_revision: Option<u64>,
+    link_revision: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) organization_epoch: Option<u64>,
+    organization_epoch: Option<u64>,
+    /// Of what all links were revoked, where fewer were named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    widened: Option<&'static str>,
 }
 
 /// A problem in Aitronos' words.
@@ -219,9 +226,17 @@ pub fn link_named(body: &[u8]) -> Result<LinkNamed, Problem> {
     }
 }
 
-/// The answer to revoking.
+/// The answer to revoking links.
 pub(super) fn revoked(revoked: &Revoked) -> Vec<u8> {
-    json(revoked)
+    json(&RevokedFields {
+        organization_id: revoked.organization.as_str(),
+        link_id: revoked.link_id.as_ref().map(LinkId::as_str),
+        file_id: revoked.file.as_ref().map(FileId::as_str),
+        expires: revoked.extent.expires().map(UnixSeconds::get),
+        link_revision: revoked.extent.link_revision(),
+        organization_epoch: revoked.extent.epoch(),
+        widened: revoked.widened(),
+    })
 }
 
 /// An error.
