@@ -148,6 +148,43 @@ fn what_was_revoked_stays_dead_when_the_gateway_is_killed_at_once() {
     }
 }
 
+/// Killed before, in and after its commit: what is in the catalogue then holds for a gateway that runs beside within a
+/// second, and for the next one from its first request on.
+#[test]
+fn a_process_that_dies_in_the_midst_of_a_revocation_leaves_it_done_or_not_done() {
+    let place = Place::new();
+    let (_serving, base, _) = serve(&place);
+    let file = place.add("a.txt", b"bytes");
+    let (mut died, mut done) = (0, 0);
+    let moments = [
+        ("fdatasync", 1..=4),
+        ("pwrite64", 1..=8),
+        ("pread64", 9..=16),
+    ];
+    let moments = moments
+        .into_iter()
+        .flat_map(|(call, of)| of.map(move |n| (call, n)));
+    for (round, (call, n)) in moments.enumerate() {
+        let lifetime = format!("{}m", 60 + round);
+        let (link, _) = link_of(&place, &base, &file, &["--expires-in", &lifetime]);
+        assert_eq!(status(&link), 200);
+        let inject = format!("inject={call}:signal=SIGKILL:when={n}");
+        let strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", &inject];
+        let output = place.run_under(&strace, &["revoke", "--no-wait", &link]);
+        died += u32::from(!output.status.success());
+        // Reads the catalogue, and nothing that a gateway holds.
+        let is_done = reason(&place, &link) == "link_revoked";
+        assert!(is_done || !output.status.success(), "what was said is done");
+        done += u32::from(is_done && !output.status.success());
+        if is_done {
+            until("the gateway beside refuses", || status(&link) == 401);
+        }
+        assert_eq!(status(&link), if is_done { 401 } else { 200 });
+    }
+    println!("{died} of 20 died, {done} of them after their commit");
+    assert!(died > 0, "no call was ever reached");
+}
+
 #[test]
 fn several_links_are_revoked_at_once_and_those_that_are_none_are_named_by_their_place() {
     let place = Place::new();
@@ -209,19 +246,53 @@ fn what_cannot_be_revoked_is_said() {
 }
 
 #[test]
-fn a_file_too_many_is_refused_with_the_way_out() {
+fn the_operator_has_room_that_no_key_can_fill() {
     let place = Place::new();
-    place.file("one.toml", b"[links]\nrevisions_max = 1\n");
+    let limits =
+        b"[links]\ndenied_max = 1\ndenied_ids_max = 1\nrevisions_max = 1\nrevoke_reserve = 1\n";
+    place.file("one.toml", limits);
+    let revoke = ["revoke", "--no-wait", "--config", "one.toml"];
+    let by_id = |id: &'static str| [&revoke[..], &["--link-id", id]].concat();
+    let file = place.add("a.txt", b"bytes");
+    place.good(&by_id("made-up-id_1"));
+    place.good(&by_id("made-up-id_2"));
+    let errors = place.bad(1, &by_id("made-up-id_3"));
+    assert!(errors.contains("send the whole link"), "{errors}");
+    assert!(errors.contains("links.denied_ids_max"), "{errors}");
+
+    let link = |lifetime: &str| {
+        let signed = place.json(&["sign", "--file", &file, "--expires-in", lifetime]);
+        text(&signed, "download_url")
+    };
+    let [one, two, three] = ["1h", "2h", "3h"].map(link);
+    for link in [&one, &two] {
+        let said = place.good(&[&revoke[..], &[link.as_str()]].concat());
+        assert!(said.ends_with("  revoked\n"), "{said}");
+    }
+    let said = place.good(&[&revoke[..], &[three.as_str()]].concat());
+    let wanted =
+        format!("  {file}  all links revoked, now at link_revision 1 (widened to the file: ");
+    assert!(said.contains(&wanted), "{said}");
+    assert_eq!(reason(&place, &three), "file_revoked");
+}
+
+#[test]
+fn a_file_too_many_ends_all_links_of_the_organization() {
+    let place = Place::new();
+    place.file(
+        "one.toml",
+        b"[links]\nrevisions_max = 1\nrevoke_reserve = 0\n",
+    );
     let [one, two] = ["a.txt", "b.txt"].map(|name| place.add(name, b"bytes"));
     let revoke = ["revoke", "--no-wait", "--config", "one.toml"];
     let of = |file: &str| [&revoke[..], &["--file", file]].concat().join(" ");
     let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
     place.good(&words(&of(&one)));
-    let errors = place.bad(1, &words(&of(&two)));
-    assert!(
-        errors.contains("revoke all links of an organization"),
-        "{errors}"
+    let said = place.good(&words(&of(&two)));
+    let wanted = format!(
+        "org_default  {two}  all links revoked, now at organization_epoch 1 (widened to the organization: "
     );
-    place.good(&[&revoke[..], &["--organization", "org_default"]].concat());
-    place.good(&words(&of(&two)));
+    assert!(said.starts_with(&wanted), "{said}");
+    let said: Value = place.json(&[&revoke[..], &["--file", &two]].concat());
+    assert_eq!(said["link_revision"], 1, "that made room");
 }

@@ -1,6 +1,7 @@
 //! Revoking by calls, over real sockets: what they answer, what they refuse, and what opens afterwards.
 
 mod calls;
+mod feed;
 mod limits;
 mod refusals;
 mod under_way;

@@ -88,6 +88,13 @@ impl TestApp {
         Self::start_with(&[]).await
     }
 
+    /// Starts another gateway with the same rows and bytes, and these settings.
+    pub(crate) async fn beside(&self, settings: &[(&'static str, &str)]) -> Self {
+        let data = self.directory.path().join("data").display().to_string();
+        let own = [("server.data_dir", data.as_str())];
+        Self::start_with(&[&own, settings].concat()).await
+    }
+
     /// Starts on a data directory that may have been used before.
     pub(crate) async fn start_in(directory: TempDir, settings: &[(&'static str, &str)]) -> Self {
         secrets::gather_log();
@@ -372,17 +379,18 @@ fn config(directory: &TempDir, settings: &[(&'static str, &str)]) -> Config {
         ("server.listen", "127.0.0.1:0".into()),
         ("audit.file", audit),
     ];
-    if is_on_postgres() {
-        usual.push(("catalog.url", database_of(directory.path())));
+    // A gateway beside another one has that one's rows and bytes.
+    let given = settings.iter().find(|(key, _)| *key == "server.data_dir");
+    let place = given.and_then(|(_, data)| Path::new(data).parent());
+    let place = place.unwrap_or(directory.path());
+    if is_on_postgres() && settings.iter().all(|(key, _)| *key != "catalog.url") {
+        usual.push(("catalog.url", database_of(place)));
     }
     let of_disk =
         |(key, _): &(&str, &str)| key.starts_with("blobs.") || key.starts_with("handover.");
     let store = Store::running().filter(|_| !settings.iter().any(of_disk));
     if let Some(store) = store {
-        // A gateway beside another one has that one's bytes.
-        let given = settings.iter().find(|(key, _)| *key == "server.data_dir");
-        let place = given.and_then(|(_, data)| Path::new(data).parent());
-        usual.extend(store.settings(&prefix_of(place.unwrap_or(directory.path()))));
+        usual.extend(store.settings(&prefix_of(place)));
     }
     usual.retain(|(key, _)| settings.iter().all(|(given, _)| given != key));
     let usual = usual.iter().map(|(key, value)| (*key, value.as_str()));
