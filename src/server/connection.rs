@@ -17,9 +17,10 @@ use hyper_util::rt::TokioIo;
 
 use super::connection_state::{ConnectionState, TrackedStream};
 use super::connections::{ConnectionLease, Stopping};
-use super::http2::{self, HEAD_BYTES_MAX, Streams};
+use super::http2::{self, HEAD_BYTES_MAX};
 use super::listen::Accepted;
 use super::proxy_protocol;
+use super::streams::Streams;
 use super::tls::Tls;
 use crate::config::Http2;
 use crate::telemetry::metrics::{Metrics, Refused};

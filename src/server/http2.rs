@@ -1,17 +1,12 @@
-//! HTTP/2 (RFC 9113): how a client begins with it, how much of it one connection may have, and the tasks of
-//! its streams.
+//! HTTP/2 (RFC 9113): how a client begins with it, and how much of it one connection may have.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::BytesMut;
-use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::task::{self, AbortHandle, JoinSet};
 
-use crate::web::response_tracker::ResponseAborter;
+use super::streams::StreamsOf;
 
 /// The first bytes of a client that speaks HTTP/2 by prior knowledge (RFC 9113, §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -93,61 +88,6 @@ pub(super) fn builder(executor: StreamsOf) -> http2::Builder<StreamsOf> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     builder
-}
-
-/// The tasks of one connection's streams. They end when this is dropped, as what an HTTP/1 connection does
-/// ends with it.
-#[derive(Debug, Default)]
-pub(super) struct Streams(Arc<Mutex<Tasks>>);
-
-#[derive(Debug, Default)]
-struct Tasks {
-    all: JoinSet<()>,
-    handles: HashMap<task::Id, AbortHandle>,
-}
-
-/// The executor of the streams' tasks. A task may hold this, so it must not hold the tasks.
-#[derive(Clone, Debug)]
-pub(super) struct StreamsOf(Weak<Mutex<Tasks>>);
-
-impl Streams {
-    /// Returns the executor of these tasks.
-    pub(super) fn executor(&self) -> StreamsOf {
-        StreamsOf(Arc::downgrade(&self.0))
-    }
-}
-
-impl StreamsOf {
-    fn with_tasks(&self, work: impl FnOnce(&mut Tasks)) {
-        if let Some(tasks) = self.0.upgrade() {
-            work(&mut tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        }
-    }
-}
-
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamsOf {
-    fn execute(&self, stream: F) {
-        self.with_tasks(|tasks| {
-            // Those that have ended would else be kept until the connection ends.
-            while let Some(ended) = tasks.all.try_join_next_with_id() {
-                let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
-                tasks.handles.remove(&id);
-            }
-            let handle = tasks.all.spawn(stream);
-            tasks.handles.insert(handle.id(), handle);
-        });
-    }
-}
-
-impl ResponseAborter for StreamsOf {
-    /// Drops the stream, which resets it and takes back what waits for the client's window.
-    fn abort(&self, task: task::Id) {
-        self.with_tasks(|tasks| {
-            if let Some(handle) = tasks.handles.get(&task) {
-                handle.abort();
-            }
-        });
-    }
 }
 
 #[cfg(test)]

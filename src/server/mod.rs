@@ -60,6 +60,7 @@ pub mod reload;
 pub mod setup;
 pub mod shutdown;
 mod start_error;
+mod streams;
 mod tls;
 
 /// The longest time that requests in flight get to finish after a stop was asked for.
