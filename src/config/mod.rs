@@ -93,6 +93,12 @@ pub const BYTES_KEPT_MAX: u64 = 1 << 60;
 /// The most connections that may be allowed, more than a process can have descriptors for.
 pub const CONNECTIONS_MAX: u64 = 10_000_000;
 
+/// The most requests at once on one HTTP/2 connection: as many as its share of memory has place for.
+pub const HTTP2_STREAMS_MAX: u64 = 100;
+
+/// The least memory for answers that wait for clients over TLS and HTTP/2.
+pub const RESPONSE_MEMORY_MIN: u64 = 1024 * 1024;
+
 /// The most connections to a database: more than any server takes.
 pub const CATALOG_CONNECTIONS_MAX: u64 = 1000;
 
@@ -189,6 +195,8 @@ settings! {
         connections_max: u64 = "10000", count(1, CONNECTIONS_MAX);
         /// The most connections of one address; 0 is any number. Loopback and trusted proxies are not counted.
         connections_per_address_max: u64 = "1000", count(0, CONNECTIONS_MAX);
+        /// The most bytes of answers that wait in memory for clients over TLS and HTTP/2, in this process.
+        response_memory_max: u64 = "128MiB", bytes(RESPONSE_MEMORY_MIN, CACHE_BYTES_MAX);
         /// PEM file of the certificate, and those above it, with which `tls:` listeners begin.
         tls_certificate: Option<PathBuf> = "", optional(path_of);
         /// PEM file of that certificate's private key.
@@ -197,6 +205,8 @@ settings! {
         hsts: Option<StrictTransport> = "", optional(strict_transport);
         /// The connections that may speak HTTP/2: none, those over TLS, or also plain ones that begin with it.
         http2: Http2 = "tls", word(&Http2::WORDS);
+        /// The most requests at once on one HTTP/2 connection.
+        http2_streams_max: u64 = "100", count(1, HTTP2_STREAMS_MAX);
         /// True if other processes may listen at the same addresses (`SO_REUSEPORT`).
         reuse_port: bool = "false", boolean;
     }

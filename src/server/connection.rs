@@ -12,7 +12,7 @@ use hyper::header::{CONNECTION, HeaderValue};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, Version};
+use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::TokioIo;
 
 use super::connection_state::{ConnectionState, TrackedStream};
@@ -20,6 +20,7 @@ use super::connections::{ConnectionLease, Stopping};
 use super::http2::{self, HEAD_BYTES_MAX};
 use super::listen::Accepted;
 use super::proxy_protocol;
+use super::sealed_stream::SealedStream;
 use super::streams::Streams;
 use super::tls::Tls;
 use crate::config::Http2;
@@ -27,6 +28,9 @@ use crate::telemetry::metrics::{Metrics, Refused};
 use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
+use crate::web::response_memory::{
+    ConnectionMemory, HTTP1_BYTES_MAX, HTTP2_BYTES_MAX, ResponseMemory,
+};
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
 use crate::zero_copy::{Regions, Socket, Wire};
@@ -41,14 +45,18 @@ pub(super) struct Public {
     pub(super) http2: Http2,
     /// The TLS settings, where connections begin with a TLS handshake.
     pub(super) tls: Option<Arc<Tls>>,
+    /// The memory budget of responses.
+    pub(super) memory: Arc<ResponseMemory>,
+    /// `server.http2_streams_max`.
+    pub(super) streams_max: u32,
 }
 
 /// A connection whose first request is due.
 enum Opened {
     /// The kernel can send files to it.
     Plain(TrackedStream, Regions),
-    /// Over TLS, or HTTP/2, or both.
-    Other(Box<dyn IoStream>, Version),
+    /// Over TLS, or HTTP/2, or both: bytes of answers wait in memory for its client.
+    Other(Box<dyn IoStream>, Version, ConnectionMemory),
 }
 
 trait IoStream: Read + Write + Unpin + Send {}
@@ -71,26 +79,28 @@ impl Public {
                 return;
             }
         };
-        let answer_over = |regions, aborter: Arc<dyn ResponseAborter>| {
+        let answer_over = |regions, memory, aborter: Arc<dyn ResponseAborter>| {
             let is_tls = self.tls.is_some();
-            let arrival = self.web.arrival(peer, is_tls, regions, aborter);
+            let arrival = self.web.arrival(peer, is_tls, regions, memory, aborter);
             let web = Arc::clone(&self.web);
             move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         let connection = Arc::clone(&lease.state);
         match opened {
             Opened::Plain(stream, regions) => {
-                let answer = answer_over(Some(regions), connection);
+                let answer = answer_over(Some(regions), None, connection);
                 serve_http1(stream, lease, answer).await;
             }
-            Opened::Other(stream, Version::HTTP_2) => {
+            Opened::Other(stream, Version::HTTP_2, memory) => {
                 let streams = Streams::default();
-                let answer = answer_over(None, Arc::new(streams.executor()));
+                let aborter = Arc::new(streams.executor());
+                let answer = answer_over(None, Some(memory.clone()), aborter);
+                let limits = (memory, self.streams_max);
                 // Boxed: most connections need no memory for it.
-                Box::pin(serve_http2(stream, streams, lease, answer)).await;
+                Box::pin(serve_http2(stream, streams, lease, limits, answer)).await;
             }
-            Opened::Other(stream, _) => {
-                let answer = answer_over(None, connection);
+            Opened::Other(stream, _, memory) => {
+                let answer = answer_over(None, Some(memory), connection);
                 Box::pin(serve_http1(stream, lease, answer)).await;
             }
         }
@@ -120,12 +130,24 @@ impl Public {
         let opened = match &self.tls {
             Some(tls) => {
                 let (stream, version) = tls.accept(TokioIo::new(stream)).await?;
-                Opened::Other(Box::new(TokioIo::new(stream)), version)
+                let memory = self.memory_of(version);
+                let stream = TokioIo::new(SealedStream::new(stream, &memory));
+                Opened::Other(Box::new(stream), version, memory)
             }
-            None if is_http2 => Opened::Other(Box::new(stream), Version::HTTP_2),
+            None if is_http2 => {
+                let version = Version::HTTP_2;
+                Opened::Other(Box::new(stream), version, self.memory_of(version))
+            }
             None => Opened::Plain(stream, regions),
         };
         Ok((opened, peer))
+    }
+
+    fn memory_of(&self, version: Version) -> ConnectionMemory {
+        self.memory.connection(match version {
+            Version::HTTP_2 => HTTP2_BYTES_MAX,
+            _ => HTTP1_BYTES_MAX,
+        })
     }
 }
 
@@ -197,11 +219,13 @@ where
     }
 }
 
-/// Speaks HTTP/2 until the connection ends.
+/// Speaks HTTP/2 until the connection ends. A request beyond the connection's share of memory is refused in a way that
+/// lets its client send it again (RFC 9113, §8.7).
 async fn serve_http2<A, F, B, W>(
     stream: Box<dyn IoStream>,
     streams: Streams,
     lease: ConnectionLease,
+    (memory, streams_max): (ConnectionMemory, u32),
     answer: A,
 ) where
     A: Fn(Request<Incoming>) -> F,
@@ -215,14 +239,32 @@ async fn serve_http2<A, F, B, W>(
         mut stopping,
     } = lease;
     state.multiplex();
+    state.watch_streams(streams.executor());
     let service = service_fn(|request: Request<Incoming>| {
-        let (open, answering) = (state.begin(), answer(request));
+        let begun = memory.open_stream().map(|held| {
+            let open = state.begin_stream(&streams, held);
+            // What is sent with a request may take its time, and has a small answer.
+            let grant = (request.method() == Method::GET).then(|| memory.grant_answer());
+            // Boxed, so that there is only room for it while it runs: the task lives as long as the body.
+            (open, Box::pin(answer(request)), grant)
+        });
+        let reaper = begun.is_none().then(|| streams.reaper());
         async move {
+            let _reaper = reaper;
+            let Some((open, answering, grant)) = begun else {
+                return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+            };
+            let allowance = match grant {
+                Some(grant) => Some(grant.await),
+                None => None,
+            };
             let response = answering.await;
-            Ok::<_, Infallible>(response.map(|body| body.watched_by(open)))
+            drop(allowance);
+            Ok(response.map(|body| body.watched_by(open)))
         }
     });
-    let mut connection = pin!(http2::builder(streams.executor()).serve_connection(stream, service));
+    let builder = http2::builder(streams.executor(), memory.streams_max(streams_max));
+    let mut connection = pin!(builder.serve_connection(stream, service));
     let served = tokio::select! {
         biased;
         served = connection.as_mut() => served,

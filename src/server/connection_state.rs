@@ -5,15 +5,17 @@
 //! deadline costs no timer and no system call a request.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::task;
 
 use super::coarse_clock::{CoarseClock, Deadlines};
+use super::streams::{StreamState, Streams, StreamsOf};
 use crate::telemetry::metrics::Deadline;
+use crate::web::response_memory::HeldBytes;
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::ResponseWatcher;
 
@@ -69,6 +71,8 @@ pub(super) struct ConnectionState {
     unread: AtomicBool,
     /// Time since which the answer waits for its next bytes, plus one; 0 while it has some.
     waiting: AtomicU64,
+    /// The streams of an HTTP/2 connection.
+    streams: OnceLock<StreamsOf>,
 }
 
 impl ConnectionState {
@@ -90,6 +94,7 @@ impl ConnectionState {
             queued_taken: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
+            streams: OnceLock::new(),
         }
     }
 
@@ -106,10 +111,32 @@ impl ConnectionState {
         open
     }
 
+    /// Has the streams of an HTTP/2 connection watched. Only the first call counts.
+    pub(super) fn watch_streams(&self, streams: StreamsOf) {
+        let _ = self.streams.set(streams);
+    }
+
+    /// Notes that the request of an HTTP/2 stream has come in whole, but for its body. `held` is the stream's memory.
+    pub(super) fn begin_stream(
+        self: &Arc<Self>,
+        streams: &Streams,
+        held: HeldBytes,
+    ) -> OpenRequest {
+        let mut open = self.begin();
+        open.stream = Some(streams.begin(&self.clock, held));
+        open
+    }
+
+    /// Ends each stream whose client takes too little of it, and returns their number.
+    pub(super) fn end_stalled_streams(&self) -> usize {
+        self.streams.get().map_or(0, StreamsOf::end_stalled)
+    }
+
     fn begin_part(self: &Arc<Self>) -> OpenRequest {
         self.open.fetch_add(1, Relaxed);
         OpenRequest {
             state: Arc::clone(self),
+            stream: None,
             is_of_piece: false,
         }
     }
@@ -270,6 +297,8 @@ impl ResponseAborter for ConnectionState {
 #[derive(Debug)]
 pub(super) struct OpenRequest {
     state: Arc<ConnectionState>,
+    /// The stream that it is on, over HTTP/2.
+    stream: Option<Arc<StreamState>>,
     /// Whether it is that of a piece, which is with the HTTP library until it is dropped.
     is_of_piece: bool,
 }
@@ -293,17 +322,25 @@ impl ResponseWatcher for OpenRequest {
     }
 
     fn piece(&self) -> Self {
-        self.state.begin_part().last_piece()
+        let mut part = self.state.begin_part();
+        part.stream.clone_from(&self.stream);
+        part.last_piece()
     }
 
     fn last_piece(mut self) -> Self {
         self.state.note_queued();
+        if let Some(stream) = &self.stream {
+            stream.note_queued();
+        }
         self.is_of_piece = true;
         self
     }
 
     fn note_taken(&self, bytes: usize) {
         self.state.note_taken(bytes);
+        if let Some(stream) = &self.stream {
+            stream.note_taken(bytes);
+        }
     }
 }
 
@@ -312,6 +349,9 @@ impl Drop for OpenRequest {
         // It is idle only once no piece of it is queued.
         if self.is_of_piece {
             self.state.queued.fetch_sub(1, Relaxed);
+            if let Some(stream) = &self.stream {
+                stream.note_gone();
+            }
         }
         if self.state.open.fetch_sub(1, Relaxed) == 1 {
             // An answer that was to be ended is over; the next one may be another link's.

@@ -205,6 +205,11 @@ impl Connections {
                     self.metrics.note_deadline(deadline);
                     tracing::debug!("a connection was ended: it took too long");
                     entry.abort();
+                } else {
+                    for _ in 0..entry.state.end_stalled_streams() {
+                        self.metrics.note_deadline(Deadline::Write);
+                        tracing::debug!("a stream was ended: it took too long");
+                    }
                 }
             }
         }

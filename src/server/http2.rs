@@ -11,9 +11,6 @@ use super::streams::StreamsOf;
 /// The first bytes of a client that speaks HTTP/2 by prior knowledge (RFC 9113, §3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The most open requests on one connection; the fewest that RFC 9113, §6.5.2 advises.
-const STREAMS_MAX: u32 = 100;
-
 /// The most streams that the client resets before they were looked at, and the most that we reset for errors in them,
 /// until the connection is ended.
 const RESETS_MAX: usize = 100;
@@ -76,11 +73,12 @@ fn begins_http1(begun: &[u8]) -> Option<bool> {
     Some(words.next()?.starts_with(b"HTTP/1."))
 }
 
-/// Returns the server of HTTP/2, with the limits of one connection.
-pub(super) fn builder(executor: StreamsOf) -> http2::Builder<StreamsOf> {
+/// Returns the server of HTTP/2, with the limits of one connection, of which the client may open `streams_max` requests
+/// at once.
+pub(super) fn builder(executor: StreamsOf, streams_max: u32) -> http2::Builder<StreamsOf> {
     let mut builder = http2::Builder::new(executor);
     builder
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(streams_max)
         .max_pending_accept_reset_streams(RESETS_MAX)
         .max_local_error_reset_streams(RESETS_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))

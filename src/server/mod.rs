@@ -20,6 +20,7 @@ use crate::telemetry::metrics::{Listener as Kind, Metrics};
 use crate::web::client::TrustedProxies;
 use crate::web::offload::{Offload, OffloadMode};
 use crate::web::ops::Ops;
+use crate::web::response_memory::ResponseMemory;
 use crate::web::{self, Web, WebSettings};
 
 use background::{start_tasks, start_web_tasks};
@@ -57,6 +58,7 @@ pub mod migration;
 pub mod presence;
 mod proxy_protocol;
 pub mod reload;
+mod sealed_stream;
 pub mod setup;
 pub mod shutdown;
 mod start_error;
@@ -83,6 +85,7 @@ pub struct HttpServer {
     keyring_watch: Option<KeyringWatch>,
     tls: Option<Arc<Tls>>,
     http2: Http2,
+    streams_max: u32,
     configuration: Option<ConfigurationCheck>,
     web_settings: WebSettings,
     /// True if connections begin with a PROXY protocol header.
@@ -156,6 +159,7 @@ impl HttpServer {
             keyring_watch,
             tls: tls.map(Arc::new),
             http2: server.http2,
+            streams_max: u32::try_from(server.http2_streams_max).unwrap_or(u32::MAX),
             configuration: None,
             is_announced: server.proxy_protocol,
             limits: ConnectionLimits {
@@ -177,6 +181,7 @@ impl HttpServer {
                 koodrive_date_skew: config.koodrive.date_skew_secs,
                 qoder_content_status: config.qoder.content_status,
                 qoder_generation: config.qoder.generation,
+                memory: Arc::new(ResponseMemory::new(server.response_memory_max)),
             },
         })
     }
@@ -218,6 +223,8 @@ impl HttpServer {
             announced_by: self.is_announced.then(|| proxies.clone()),
             http2: self.http2,
             tls: None,
+            memory: Arc::clone(&ops.memory),
+            streams_max: self.streams_max,
         };
         let counting = CounterFlush::start(&public.web, &self.gateway);
         let admin_connections = connections(ADMIN_LIMITS, Kind::Private, &metrics);
@@ -287,6 +294,7 @@ fn sides(gateway: &Arc<Gateway>, settings: WebSettings, audit: Option<Audit>) ->
         gateway: Arc::clone(gateway),
         metrics: Arc::clone(&metrics),
         audit: audit.clone(),
+        memory: Arc::clone(&settings.memory),
     };
     let web = Web::new(Arc::clone(gateway), settings, metrics, audit);
     (Arc::new(web), ops)

@@ -13,6 +13,7 @@ use bytes::{Buf as _, Bytes};
 use hyper::Version;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::response_memory::{ConnectionMemory, Grant, HeldBytes};
 use super::throttled::{Throttle, ThrottledBytes};
 use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp, Stream};
@@ -51,12 +52,14 @@ pub enum Body {
 ///
 /// Where the connection can send a file itself, its bytes are handed over by reference, as far as they
 /// are in memory; what is not is first read ahead where waiting is no harm, a window at a time. Elsewhere
-/// they are read a piece at a time.
+/// they are read a piece at a time, when the connection's share of the memory budget has place for one.
 pub struct Region {
     content: Content,
     identity: Arc<DownloadIdentity>,
     /// The connection's own queue, if it can send files.
     regions: Option<Regions>,
+    /// The connection's share of the memory budget, if its bytes count.
+    memory: Option<ConnectionMemory>,
     start: u64,
     next: u64,
     end: u64,
@@ -66,6 +69,8 @@ pub struct Region {
     stream: Option<Stream>,
     /// The bytes that came from it and wait for their turn.
     rest: Bytes,
+    /// The wait for memory for the next piece.
+    grant: Option<Grant>,
     waiting: Option<NextBytes>,
     /// The throttle of a region whose bytes may only go out so fast.
     throttle: Option<Box<Throttle>>,
@@ -77,6 +82,8 @@ pub(super) struct RegionOptions<'a> {
     pub(super) identity: DownloadIdentity,
     /// The queue by which the connection sends files, if it can.
     pub(super) regions: Option<&'a Regions>,
+    /// The connection's share of the memory budget, if its bytes count.
+    pub(super) memory: Option<&'a ConnectionMemory>,
     /// The limits that the download was admitted by, if there are any. Each region goes out at a pace of its own.
     pub(super) admitted: Option<&'a Admitted>,
 }
@@ -139,12 +146,14 @@ impl Body {
             content,
             identity: Arc::new(options.identity),
             regions: options.regions.cloned(),
+            memory: options.memory.cloned(),
             start,
             next: start,
             end,
             stamp: None,
             stream: None,
             rest: Bytes::new(),
+            grant: None,
             waiting: None,
             throttle: pace.map(|pace| Box::new(Throttle::new(pace))),
         }))
@@ -172,6 +181,21 @@ impl Body {
         } else {
             Self::Throttled(ThrottledBytes::new(bytes, pace))
         };
+    }
+
+    /// Has the bytes of it that are in memory count as the connection's.
+    pub(super) fn count_in(&mut self, memory: &ConnectionMemory) {
+        match self {
+            Self::Full(bytes) => *bytes = memory.hold(std::mem::take(bytes)),
+            Self::Throttled(throttled) => throttled.count_in(memory),
+            Self::Sequence(bodies) => {
+                for body in bodies {
+                    body.count_in(memory);
+                }
+            }
+            // A region counts piece by piece.
+            Self::Empty | Self::Region(_) => {}
+        }
     }
 
     /// Returns the number of bytes that are left of it.
@@ -270,11 +294,17 @@ impl Region {
         }
         let bytes = match &mut self.waiting {
             Some(waiting) => ready!(waiting.as_mut().poll(context)),
-            None => match self.begin() {
-                Ok(None) => Ok(None),
-                Ok(Some(waiting)) => ready!(self.waiting.insert(waiting).as_mut().poll(context)),
-                Err(refusal) => Err(refusal),
-            },
+            None => {
+                // Before the file is looked at: it may change while memory is waited for.
+                let held = ready!(self.poll_memory(context));
+                match self.begin(held) {
+                    Ok(None) => Ok(None),
+                    Ok(Some(waiting)) => {
+                        ready!(self.waiting.insert(waiting).as_mut().poll(context))
+                    }
+                    Err(refusal) => Err(refusal),
+                }
+            }
         };
         self.waiting = None;
         Poll::Ready(bytes.map(|bytes| match bytes {
@@ -289,16 +319,37 @@ impl Region {
         BodyPiece::from(bytes)
     }
 
-    /// Returns the wait for the next piece; `None` if it can be handed over at once.
-    fn begin(&mut self) -> Result<Option<NextBytes>, Refusal> {
+    /// Waits for memory for the next piece; `None` if it needs none that counts.
+    fn poll_memory(&mut self, context: &mut Context<'_>) -> Poll<Option<HeldBytes>> {
+        let Some(memory) = self.memory.as_ref().filter(|_| self.queue().is_none()) else {
+            return Poll::Ready(None);
+        };
+        let most = self.length(self.identity.read_bytes);
+        let mut grant = self.grant.take().unwrap_or_else(|| memory.grant(most));
+        let granted = Pin::new(&mut grant).poll(context);
+        if granted.is_pending() {
+            self.grant = Some(grant);
+        }
+        granted.map(Some)
+    }
+
+    /// Returns the wait for the next piece, whose memory is `held`; `None` if it can be handed over at once.
+    fn begin(&mut self, held: Option<HeldBytes>) -> Result<Option<NextBytes>, Refusal> {
+        let granted = held.as_ref().map(HeldBytes::bytes);
+        let counted = move |bytes| match held {
+            Some(held) => held.around(bytes),
+            None => bytes,
+        };
         if let Some(stream) = self.stream() {
-            return Ok(Some(Box::pin(async move { stream.next().await.map(Some) })));
+            return Ok(Some(Box::pin(async move {
+                stream.next().await.map(|bytes| Some(counted(bytes)))
+            })));
         }
         let (content, start) = (self.content.clone(), self.next);
         let is_sent_by_the_kernel = self.queue().is_some();
         let length = self.length(match is_sent_by_the_kernel {
             true => REGION_BYTES_MAX,
-            false => self.identity.read_bytes,
+            false => granted.unwrap_or(self.identity.read_bytes),
         });
         // A file that was changed while it is sent must not go out as half the one and half the other.
         if (length as u64) < self.end - self.start {
@@ -309,7 +360,8 @@ impl Region {
         }
         if !is_sent_by_the_kernel {
             return Ok(Some(Box::pin(async move {
-                content.read(start, length).await.map(Some)
+                let bytes = content.read(start, length).await?;
+                Ok(Some(counted(bytes)))
             })));
         }
         if content.is_at_hand(start, length) {

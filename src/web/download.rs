@@ -31,19 +31,18 @@ use super::file_path::FilePath;
 use super::problem::Problem;
 use super::recorder::TrackedDownload;
 use super::reply::{self, set};
-use super::{conditional, cors, credential, offload, redirect};
+use super::{Arrival, conditional, cors, credential, offload, redirect};
 use crate::gateway::download::{Download, LinkRequest, names_a_link};
 use crate::gateway::limits::Admitted;
 use crate::model::condition::PreconditionOutcome;
 use crate::model::range::Selection;
-use crate::zero_copy::Regions;
 
 /// Answers a request for the bytes of a file. A request that has a link's parameters is a link, whatever key it
-/// sends along. `regions`: the connection can send files itself.
+/// sends along.
 pub(super) async fn answer(
     context: &mut RequestContext<'_>,
     at: FilePath<'_>,
-    regions: Option<&Regions>,
+    arrival: &Arrival,
 ) -> Result<Response<Body>, Problem> {
     let (gateway, request, query) = (context.gateway(), context.request, context.query());
     // 1.
@@ -89,7 +88,8 @@ pub(super) async fn answer(
     let is_http1 = request.version <= Version::HTTP_11;
     let options = RegionOptions {
         identity: DownloadIdentity::new(request.version, trace_id, link_id),
-        regions: regions.filter(|_| is_http1),
+        regions: arrival.regions.as_ref().filter(|_| is_http1),
+        memory: arrival.memory.as_ref(),
         admitted: admitted.as_ref(),
     };
     // 6 to 9.

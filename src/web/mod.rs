@@ -41,6 +41,7 @@ use problem::Problem;
 use recorder::RequestRecorder;
 use request_body::RequestBody;
 use response_head::ResponseHeads;
+use response_memory::ConnectionMemory;
 use response_tracker::{ConnectionTracker, InFlight, LongDownloads, ResponseAborter};
 use route::Route;
 use tracked::Tracked;
@@ -77,6 +78,7 @@ mod refused;
 mod reply;
 mod request_body;
 mod response_head;
+pub mod response_memory;
 pub mod response_tracker;
 pub mod route;
 mod settings;
@@ -97,6 +99,8 @@ pub struct Arrival {
     pub is_tls: bool,
     /// The queue by which bodies hand files over to the connection, if it can send them itself.
     pub regions: Option<Regions>,
+    /// Its share of the memory budget, where bytes of answers wait in memory for the client.
+    pub memory: Option<ConnectionMemory>,
     /// The tracker of its responses.
     pub tracker: ConnectionTracker,
 }
@@ -137,12 +141,13 @@ impl Web {
     }
 
     /// Returns what the requests of a new connection come by, whose responses `aborter` ends. `regions`: it can send
-    /// files itself.
+    /// files itself; `memory`: bytes of answers wait in memory for its client.
     pub fn arrival(
         &self,
         peer: Peer,
         is_tls: bool,
         regions: Option<Regions>,
+        memory: Option<ConnectionMemory>,
         aborter: Arc<dyn ResponseAborter>,
     ) -> Arrival {
         let (recorder, long_downloads) = (&self.shared.recorder, &self.long_downloads);
@@ -151,6 +156,7 @@ impl Web {
             peer,
             is_tls,
             regions,
+            memory,
             tracker,
         }
     }
@@ -247,6 +253,9 @@ impl Web {
         let record = context.record(response.status(), problem.as_ref());
         shared.recorder.answered(&record, begun);
         reply::omit_content(&request.method, &mut response);
+        if let Some(memory) = &arrival.memory {
+            response.body_mut().count_in(memory);
+        }
         // 8.
         let (route, download) = (context.route, context.download.take());
         response.map(|body| arrival.tracker.track(body, route, begun, download))
@@ -275,7 +284,7 @@ async fn answer(
     context.gateway().limits().admit_address(context.counted)?;
     // 4.
     match route? {
-        Route::Download(at) => download::answer(context, at, arrival.regions.as_ref()).await,
+        Route::Download(at) => download::answer(context, at, arrival).await,
         // Boxed, so that connections that never make such a call need no room for one.
         Route::Verify => Box::pin(verify::answer(context)).await,
         Route::Aitronos(call) => Box::pin(aitronos::answer(call, context)).await,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::body::Body;
 use super::reply;
+use super::response_memory::ResponseMemory;
 use crate::gateway::Gateway;
 use crate::gateway::observe::CacheState;
 use crate::telemetry::audit::Audit;
@@ -27,6 +28,8 @@ pub struct Ops {
     pub metrics: Arc<Metrics>,
     /// Its audit stream, if there is one.
     pub audit: Option<Audit>,
+    /// Its memory budget of responses.
+    pub memory: Arc<ResponseMemory>,
 }
 
 impl Ops {
@@ -99,7 +102,7 @@ impl Ops {
         answer(StatusCode::OK, Bytes::from(text), media_type)
     }
 
-    fn state(&self) -> [Family; 7] {
+    fn state(&self) -> [Family; 8] {
         let revoked = self.gateway.revocation_counts();
         let revoked = [
             ("organization_epochs", revoked.epochs),
@@ -107,6 +110,11 @@ impl Ops {
             ("links", revoked.denied),
         ];
         [
+            Family::gauge(
+                "hallpass_response_memory_bytes",
+                "Bytes of answers that wait in memory for clients over TLS and HTTP/2",
+                self.memory.held(),
+            ),
             Family::counters(
                 "hallpass_catalogue_errors",
                 "Calls of the catalogue that failed",

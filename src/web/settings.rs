@@ -10,6 +10,7 @@ use super::cors::Origins;
 use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
 use super::offload::Offload;
 use super::original_link::VerifyHeader;
+use super::response_memory::ResponseMemory;
 use super::strict_transport::StrictTransport;
 
 /// The settings of the public side.
@@ -43,4 +44,6 @@ pub struct WebSettings {
     pub qoder_content_status: ContentStatus,
     /// `qoder.generation`.
     pub qoder_generation: GenerationServed,
+    /// `server.response_memory_max`: the memory budget of responses.
+    pub memory: Arc<ResponseMemory>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::response_memory::ConnectionMemory;
 use crate::gateway::limits::Pace;
 
 /// A throttle of one body: its pace, and the wait for the next piece.
@@ -71,6 +72,11 @@ impl ThrottledBytes {
             bytes,
             throttle: Box::new(Throttle::new(pace)),
         }
+    }
+
+    /// Has the bytes count as the connection's.
+    pub(super) fn count_in(&mut self, memory: &ConnectionMemory) {
+        self.bytes = memory.hold(std::mem::take(&mut self.bytes));
     }
 
     /// Returns the number of bytes that are yet to go out.

@@ -48,6 +48,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ),
     ("server.connections_max", "1", "2", "3"),
     ("server.connections_per_address_max", "1", "2", "3"),
+    ("server.response_memory_max", "'1MiB'", "2MiB", "3MiB"),
     ("server.tls_certificate", "'/a'", "b", "c,d"),
     ("server.tls_key", "'/a'", "b", "c,d"),
     (
@@ -57,6 +58,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "Max-Age=3",
     ),
     ("server.http2", "'off'", "on", "off"),
+    ("server.http2_streams_max", "1", "2", "3"),
     ("server.reuse_port", "true", "true", "true"),
     (
         "catalog.url",
@@ -224,6 +226,8 @@ fn the_defaults_are_these() {
     assert!(config.server.trusted_proxies.is_empty() && !config.server.proxy_protocol);
     assert_eq!(config.server.connections_max, 10_000);
     assert_eq!(config.server.connections_per_address_max, 1000);
+    assert_eq!(config.server.response_memory_max, 128 << 20);
+    assert_eq!(config.server.http2_streams_max, 100);
     assert_eq!(config.links.lifetime, 3600);
     assert_eq!(config.links.lifetime_max, 604_800);
     assert_eq!(config.links.expiry_window, 0);

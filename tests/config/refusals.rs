@@ -123,6 +123,13 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "10000001",
         "must be 0 to 10000000",
     ),
+    (
+        "server.response_memory_max",
+        "1023KiB",
+        "must be 1048576 to 1099511627776 bytes",
+    ),
+    ("server.http2_streams_max", "0", "must be 1 to 100"),
+    ("server.http2_streams_max", "101", "must be 1 to 100"),
     ("links.lifetime", "soon", SECONDS),
     ("links.lifetime", "0", "must be 1 to 316224000 seconds"),
     ("links.lifetime", "8d", "must be at most links.lifetime_max"),

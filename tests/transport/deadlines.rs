@@ -69,6 +69,48 @@ async fn without_a_window(app: &TestApp, link: &str, what: &str) {
     ends(30, what, work).await;
 }
 
+/// One stream is read all the while; of another one the client takes too little, whether it grants a little or nothing.
+async fn one_stream_of_three(app: &TestApp, link: &str) {
+    let (mut frames, mut writer) = open(app.client.0, &[(WINDOW, 0)]).await;
+    for stream in [1, 3, 5] {
+        writer.write_all(&get(link, stream)).await.unwrap();
+    }
+    let (read, trickled, stopped) = (1, 3, 5);
+    let granting = async {
+        loop {
+            let [some, few] = [2_000_u32, 17].map(u32::to_be_bytes);
+            for (stream, more) in [(0, some), (read, some), (trickled, few)] {
+                let update = frame(WINDOW_UPDATE, 0, stream, &more);
+                if writer.write_all(&update).await.is_err() {
+                    return;
+                }
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let what = "the end of the streams of which too little is taken";
+    let work = async {
+        let (mut reset, mut came_after) = (Vec::new(), 0);
+        while came_after < 3 {
+            let frame = frames.next_of(&[DATA, RST_STREAM]).await.unwrap();
+            match frame.kind {
+                RST_STREAM => reset.push(frame.stream),
+                _ if reset.len() == 2 && frame.stream == read => came_after += 1,
+                _ => {}
+            }
+        }
+        reset.sort_unstable();
+        assert_eq!(reset, [trickled, stopped]);
+    };
+    let work = async {
+        tokio::select! {
+            () = work => {}
+            () = granting => panic!("the connection ended"),
+        }
+    };
+    ends(30, what, work).await;
+}
+
 async fn idle(app: &TestApp, link: &str) {
     let (mut frames, mut writer) = open(app.client.0, &[]).await;
     writer.write_all(&get(link, 1)).await.unwrap();
@@ -136,6 +178,7 @@ async fn whoever_stops_over_tls_or_http_2_is_ended() {
     tokio::join!(
         without_a_window(&app, &large, "the end of one that grants no window"),
         without_a_window(&app, &small, "the same where the answers are small"),
+        one_stream_of_three(&app, &large),
         idle(&app, &small),
         silent(tls, b"", "the end of one that never shakes hands"),
         silent(tls, b"\x16\x03\x01\x02\x00\x01", "the end of half a hello"),

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -96,9 +96,13 @@ pub(super) async fn open(address: SocketAddr, settings: &[(u16, u32)]) -> (Frame
 }
 
 /// The frames that come.
-pub(super) struct Frames(OwnedReadHalf);
+pub(super) struct Frames<R = OwnedReadHalf>(R);
 
-impl Frames {
+impl<R: AsyncRead + Unpin> Frames<R> {
+    pub(super) fn of(reader: R) -> Self {
+        Self(reader)
+    }
+
     /// The next one; none when the connection has ended.
     pub(super) async fn next(&mut self) -> Option<Frame> {
         let reading = async {

@@ -13,6 +13,7 @@ mod frames_refused;
 mod frames_states;
 mod handshakes;
 mod restart;
+mod slow_readers;
 mod tools;
 
 use std::net::SocketAddr;

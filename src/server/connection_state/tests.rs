@@ -1,6 +1,11 @@
 //! Tests of the deadlines of a connection, on a clock of its own.
 
+use hyper::rt::Executor as _;
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
 use super::*;
+use crate::web::response_memory::ResponseMemory;
 
 const DEADLINES: Deadlines = Deadlines {
     head: Duration::from_secs(10),
@@ -127,4 +132,45 @@ fn an_http2_connection_is_idle_whatever_it_says_and_is_asked_to_stop_before_it_i
     assert!(!state.is_past_deadline());
     wait(1);
     assert!(state.is_past_deadline());
+}
+
+/// Who takes of one stream and leaves another waiting keeps the first alone.
+#[tokio::test]
+async fn a_stream_of_which_too_little_is_taken_ends_whatever_is_taken_of_others() {
+    let (state, wait) = state();
+    state.multiplex();
+    let memory = Arc::new(ResponseMemory::new(1 << 20)).connection(1 << 19);
+    let streams = Streams::default();
+    state.watch_streams(streams.executor());
+    let begin = || {
+        let open = state.begin_stream(&streams, memory.open_stream().unwrap());
+        let (task, mut is_over) = oneshot::channel::<()>();
+        streams.executor().execute(async move {
+            let _task = task;
+            std::future::pending::<()>().await;
+        });
+        let is_over = move || is_over.try_recv() == Err(TryRecvError::Closed);
+        (open.piece(), open, is_over)
+    };
+    let (read, _open, mut read_is_over) = begin();
+    let (trickled, _open_too, mut trickled_is_over) = begin();
+    for _ in 0..3 {
+        wait(10);
+        read.note_taken(1_000);
+        trickled.note_taken(341);
+        assert_eq!(state.end_stalled_streams(), 0);
+    }
+    wait(1);
+    read.note_taken(1_000);
+    assert_eq!(state.end_stalled_streams(), 1);
+    while !trickled_is_over() {
+        task::yield_now().await;
+    }
+    assert_eq!(state.end_stalled_streams(), 0, "once");
+    assert!(!read_is_over() && !state.is_past_deadline());
+    // None is waited for of which no piece is due.
+    drop((read, trickled));
+    wait(1_000);
+    assert_eq!(state.end_stalled_streams(), 0);
+    assert!(!read_is_over());
 }

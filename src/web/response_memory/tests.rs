@@ -1,0 +1,217 @@
+//! Tests of the budget: what it bounds, and whose turn it is.
+
+use std::sync::atomic::AtomicBool;
+use std::task::Wake;
+
+use super::*;
+
+const KIB: usize = 1024;
+
+#[derive(Default)]
+struct Told(AtomicBool);
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// A wait for memory, and whether it was told to look again.
+struct Waiting(Grant, Arc<Told>);
+
+impl Waiting {
+    fn on(memory: &ConnectionMemory, most: usize) -> Self {
+        Self(memory.grant(most), Arc::default())
+    }
+
+    fn answer(memory: &ConnectionMemory) -> Self {
+        Self(memory.grant_answer(), Arc::default())
+    }
+
+    fn look(&mut self) -> Option<HeldBytes> {
+        self.1.0.store(false, Relaxed);
+        let waker = Arc::clone(&self.1).into();
+        match Pin::new(&mut self.0).poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(held) => Some(held),
+            Poll::Pending => None,
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        self.1.0.load(Relaxed)
+    }
+}
+
+/// Takes all that a connection gets, in pieces of at most so many bytes.
+fn take_all(memory: &ConnectionMemory, most: usize) -> Vec<HeldBytes> {
+    std::iter::from_fn(|| Waiting::on(memory, most).look()).collect()
+}
+
+fn sum(held: &[HeldBytes]) -> usize {
+    held.iter().map(HeldBytes::bytes).sum()
+}
+
+fn budget(mib: u64) -> Arc<ResponseMemory> {
+    Arc::new(ResponseMemory::new(mib << 20))
+}
+
+#[test]
+fn one_connection_has_as_much_as_its_transport_may_hold_and_no_more() {
+    for (most, piece, streams) in [
+        (HTTP1_BYTES_MAX, 128 * KIB, 0),
+        (HTTP2_BYTES_MAX, 16 * KIB, 100),
+    ] {
+        let budget = budget(128);
+        let memory = budget.connection(most);
+        let streams: Vec<_> = (0..streams)
+            .map(|_| memory.open_stream().unwrap())
+            .collect();
+        let pieces = take_all(&memory, piece);
+        let held = sum(&pieces) + sum(&streams);
+        assert_eq!(budget.held(), held as u64);
+        assert!(held <= most && held > most / 2, "{held} of {most}");
+        drop((pieces, streams));
+        assert_eq!(budget.held(), 0);
+    }
+}
+
+#[test]
+fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_share() {
+    for (most, piece, streams) in [
+        (HTTP1_BYTES_MAX, 128 * KIB, 0),
+        (HTTP2_BYTES_MAX, 16 * KIB, 100),
+    ] {
+        let budget = budget(128);
+        let mut all = Vec::new();
+        for _ in 0..2_000 {
+            let memory = budget.connection(most);
+            let streams = (0..streams).map_while(|_| memory.open_stream()).collect();
+            let pieces = take_all(&memory, piece);
+            assert!(sum(&pieces) >= PIECE_BYTES_MIN);
+            all.push((memory, pieces, streams));
+        }
+        let held = |(_, pieces, streams): &(_, Vec<_>, Vec<_>)| sum(pieces) + sum(streams);
+        let total: usize = all.iter().map(held).sum();
+        assert_eq!(budget.held(), total as u64);
+        assert!(total <= 128 << 20, "{} MiB", total >> 20);
+        let newcomer = budget.connection(most);
+        assert!(newcomer.share() > 0);
+        let first = Waiting::on(&newcomer, piece).look().unwrap();
+        assert!(first.bytes() >= PIECE_BYTES_MIN);
+        drop(first);
+        // Whoever came first has more, but keeps it only for as long as its client takes nothing.
+        let last = held(&all[1_999]);
+        assert!(last >= PIECE_BYTES_MIN && held(&all[0]) > last);
+        drop(all);
+        assert_eq!((budget.held(), newcomer.share()), (0, most));
+    }
+}
+
+#[test]
+fn a_connection_that_holds_nothing_gets_a_small_piece_of_a_budget_that_is_used_up() {
+    let budget = budget(1);
+    let other = budget.connection(4 << 20);
+    let all = other.hold(Bytes::from(vec![0; 2 << 20]));
+    let memory = budget.connection(HTTP1_BYTES_MAX);
+    assert_eq!(memory.share(), 0);
+    let first = Waiting::on(&memory, 128 * KIB).look().unwrap();
+    assert_eq!(first.bytes(), PIECE_BYTES_MIN);
+    let mut second = Waiting::on(&memory, 100);
+    assert!(second.look().is_none());
+    drop(first);
+    assert!(second.is_told());
+    assert_eq!(second.look().unwrap().bytes(), 100, "a small one is enough");
+    drop(all);
+    assert_eq!(budget.held(), 0);
+}
+
+#[test]
+fn bodies_of_a_connection_get_memory_in_turn_and_nobody_is_forgotten() {
+    let budget = budget(128);
+    let memory = budget.connection(64 * KIB);
+    let _stream = memory.open_stream().unwrap();
+    let mut pieces = take_all(&memory, 16 * KIB);
+    let mut waiting: Vec<_> = (0..4).map(|_| Waiting::on(&memory, 16 * KIB)).collect();
+    for one in &mut waiting {
+        assert!(one.look().is_none());
+    }
+    pieces.remove(0);
+    assert!(waiting[0].is_told() && !waiting[1].is_told());
+    assert!(waiting[1].look().is_none(), "it is the first one's turn");
+    assert!(
+        Waiting::on(&memory, KIB).look().is_none(),
+        "nobody comes between"
+    );
+    // One that gives up has the next one look.
+    drop(waiting.remove(0));
+    assert!(waiting[0].is_told());
+    let got = waiting[0].look().unwrap();
+    assert!(waiting[1].is_told(), "there may be memory for it, too");
+    drop(waiting);
+    drop((pieces, got));
+    assert!(Waiting::on(&memory, 16 * KIB).look().is_some());
+}
+
+#[test]
+fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() {
+    let budget = budget(128);
+    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let answer = memory.hold(Bytes::from(vec![1; HTTP2_BYTES_MAX]));
+    assert_eq!(budget.held(), HTTP2_BYTES_MAX as u64);
+    let mut body = Waiting::on(&memory, KIB);
+    let mut handler = Waiting::answer(&memory);
+    assert!(body.look().is_none() && handler.look().is_none());
+    let last = answer.slice(HTTP2_BYTES_MAX - 1..);
+    drop(answer);
+    assert!(!handler.is_told());
+    assert_eq!(last[..], [1]);
+    drop(last);
+    assert!(handler.is_told() && !body.is_told(), "answers come first");
+    assert!(handler.look().is_some() && body.is_told());
+    assert!(body.look().is_some());
+    drop((handler, body));
+    assert_eq!(budget.held(), 0);
+    assert!(memory.hold(Bytes::new()).is_empty());
+}
+
+#[test]
+fn bodies_that_are_not_read_hold_up_no_other_answer() {
+    let budget = budget(128);
+    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let _stream = memory.open_stream().unwrap();
+    let pieces = take_all(&memory, 16 * KIB);
+    let mut body = Waiting::on(&memory, 16 * KIB);
+    assert!(body.look().is_none());
+    let first = Waiting::answer(&memory).look().unwrap();
+    let mut second = Waiting::answer(&memory);
+    assert!(second.look().is_none(), "one at a time");
+    drop(first);
+    assert!(second.is_told() && second.look().is_some());
+    drop(pieces);
+    assert!(body.is_told() && body.look().is_some());
+    // Where there is memory, many are made at once.
+    let many: Vec<_> = (0..20)
+        .map_while(|_| Waiting::answer(&memory).look())
+        .collect();
+    assert_eq!(many.len(), 20);
+}
+
+#[test]
+fn streams_are_fewer_where_the_budget_is_short_and_some_there_always_are() {
+    let budget = budget(64);
+    let memory = budget.connection(HTTP2_BYTES_MAX);
+    assert_eq!((memory.streams_max(100), memory.streams_max(3)), (100, 3));
+    let hundred: Vec<_> = (0..100).map_while(|_| memory.open_stream()).collect();
+    assert_eq!(hundred.len(), 100);
+    let full = budget.connection(64 << 20);
+    let all = full.hold(Bytes::from(vec![0; 60 << 20]));
+    let late = budget.connection(HTTP2_BYTES_MAX);
+    assert_eq!((late.streams_max(100), late.streams_max(3)), (8, 3));
+    let few: Vec<_> = (0..100).map_while(|_| late.open_stream()).collect();
+    assert_eq!(few.len(), STREAMS_MIN);
+    assert!(memory.open_stream().is_none(), "it has enough");
+    drop(few);
+    assert!(late.open_stream().is_some());
+    drop((all, hundred));
+    assert!(late.streams_max(100) > 90);
+}
