@@ -20,12 +20,12 @@ use super::connections::{ConnectionLease, Stopping};
 use super::http2::{self, HEAD_BYTES_MAX};
 use super::listen::Accepted;
 use super::proxy_protocol;
+use super::request_target::CheckedStream;
 use super::sealed_stream::SealedStream;
 use super::streams::Streams;
 use super::tls::Tls;
 use crate::config::Http2;
 use crate::telemetry::metrics::{Metrics, Refused};
-use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
 use crate::web::response_memory::{
@@ -33,6 +33,7 @@ use crate::web::response_memory::{
 };
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
+use crate::web::{TargetHasFragment, Web};
 use crate::zero_copy::{Regions, Socket, Wire};
 
 /// The server of a public listener's connections.
@@ -187,7 +188,11 @@ where
         mut stopping,
     } = lease;
     let shared = Arc::new((Arc::clone(&state), answer));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let stream = CheckedStream::new(stream, Arc::clone(&state.targets));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if shared.0.targets.begin() {
+            request.extensions_mut().insert(TargetHasFragment);
+        }
         let (shared, open) = (Arc::clone(&shared), shared.0.begin());
         // The answer is called for in here, for the same reason. Boxed for each request, so that there is only
         // room for it while it runs: most connections wait for their next one.

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::task;
 
 use super::coarse_clock::{CoarseClock, Deadlines};
+use super::request_target::RequestTargets;
 use super::streams::{StreamState, Streams, StreamsOf};
 use crate::telemetry::metrics::Deadline;
 use crate::web::response_memory::HeldBytes;
@@ -73,6 +74,7 @@ pub(super) struct ConnectionState {
     waiting: AtomicU64,
     /// The streams of an HTTP/2 connection.
     streams: OnceLock<StreamsOf>,
+    pub(super) targets: Arc<RequestTargets>,
 }
 
 impl ConnectionState {
@@ -95,6 +97,7 @@ impl ConnectionState {
             unread: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             streams: OnceLock::new(),
+            targets: Arc::default(),
         }
     }
 
@@ -244,6 +247,8 @@ impl ConnectionState {
     fn enter(&self, phase: Phase) {
         self.since.store(self.clock.now(), Relaxed);
         self.phase.store(phase as u8, Relaxed);
+        self.targets
+            .note_busy(!matches!(phase, Phase::Idle | Phase::Head));
     }
 
     fn note_read(&self) {

@@ -58,6 +58,7 @@ pub mod migration;
 pub mod presence;
 mod proxy_protocol;
 pub mod reload;
+mod request_target;
 mod sealed_stream;
 pub mod setup;
 pub mod shutdown;

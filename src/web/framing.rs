@@ -15,8 +15,13 @@ use super::problem::Problem;
 /// The longest request target, in bytes. The longest link, its name encoded twice over, is under half of it.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
+/// The mark of a request whose target came with a fragment, which no request target has (RFC 9112, §3.2). The HTTP
+/// library takes it off, so the connection says it.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetHasFragment;
+
 /// Refuses a head with a `Host` that is missing, doubled or malformed, with any `Transfer-Encoding`
-/// other than `chunked` alone, or whose target is too long or no path, or a URL of a malformed authority. In HTTP/2 the
+/// other than `chunked` alone, or whose target is too long, no path, with a fragment, or a URL of a malformed authority. In HTTP/2 the
 /// `:authority` takes the place of the `Host`; one that is there beside it must be the same.
 pub(super) fn check(request: &Parts) -> Result<(), Problem> {
     check_coding(&request.headers)?;
@@ -31,6 +36,9 @@ pub(super) fn check(request: &Parts) -> Result<(), Problem> {
 
 /// `*` is for OPTIONS and a host alone for CONNECT, which is no method of ours (RFC 9112, §3.2).
 fn check_target(request: &Parts) -> Result<(), Problem> {
+    if request.extensions.get::<TargetHasFragment>().is_some() {
+        return Err(Problem::BadHead("its target has a fragment"));
+    }
     let path = request.uri.path();
     if path.starts_with('/') || (path == "*" && request.method == Method::OPTIONS) {
         Ok(())

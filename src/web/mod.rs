@@ -46,7 +46,7 @@ use response_tracker::{ConnectionTracker, InFlight, LongDownloads, ResponseAbort
 use route::Route;
 use tracked::Tracked;
 
-pub use framing::TARGET_BYTES_MAX;
+pub use framing::{TARGET_BYTES_MAX, TargetHasFragment};
 pub use settings::WebSettings;
 
 mod access_log;

@@ -10,6 +10,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
 
 use super::body::Body;
+use super::framing::TargetHasFragment;
 use super::reply;
 use super::response_memory::ResponseMemory;
 use crate::gateway::Gateway;
@@ -44,6 +45,12 @@ impl Ops {
     }
 
     async fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
+        if request.extensions().get::<TargetHasFragment>().is_some() {
+            return plain(
+                StatusCode::BAD_REQUEST,
+                "no request target has a fragment\n",
+            );
+        }
         let path = request.uri().path();
         if !matches!(path, "/livez" | "/readyz" | "/metrics") {
             return plain(StatusCode::NOT_FOUND, "not found\n");

@@ -242,4 +242,7 @@ fn the_numbers_are_for_who_names_the_private_listener() {
         status("/metrics", "http://localhost", "rebound.example.com"),
         "200"
     );
+    for path in ["/metrics#x", "/livez#", "/readyz#/x"] {
+        assert_eq!(status(path, "", "localhost"), "400", "{path}");
+    }
 }

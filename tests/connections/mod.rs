@@ -4,6 +4,7 @@
 mod bytes;
 mod deadlines;
 mod endings;
+mod fragments;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
