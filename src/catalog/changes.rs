@@ -20,9 +20,9 @@ pub const CHANGES_READ_MAX: u32 = 10_000;
 /// The change feed of a catalogue, under the contract of [`Catalog`](super::Catalog).
 ///
 /// An entry belongs to the transaction of its change: it is there as soon as the change is, and whoever has seen it
-/// has seen all entries before it, on every handle to the catalogue. What only adds a file, a key, an app or an
-/// organization has no entry, nor has what happens to a file after it was deleted, nor that dead links are forgotten:
-/// nobody keeps that something is not there.
+/// has seen all entries before it, on every handle to the catalogue. What only adds a file or an organization has no
+/// entry, nor has what happens to a file after it was deleted, nor that dead links are forgotten: nobody keeps that one
+/// of these is not there. An API key that was made has one, since processes keep for a while that there is none.
 pub trait Changes: Send + Sync {
     /// Returns everything that was ever revoked and still matters at `now`, and the position of the feed, both of
     /// one moment.
@@ -106,7 +106,7 @@ pub enum Change {
         /// The file.
         file: FileId,
     },
-    /// An API key, and with it its apps, may be answered otherwise than before.
+    /// An API key, and with it its apps, may be answered otherwise than before: it was made, or its state was changed.
     KeyChanged {
         /// The key.
         key: ApiKeyId,

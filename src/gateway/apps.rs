@@ -53,7 +53,8 @@ impl Gateway {
             secret,
             created_at: self.clock.now(),
         };
-        self.ask(self.catalog.create_app(&key, &app)).await?;
+        let create = self.catalog.create_app(&key, &app);
+        self.ask(self.changing(create)).await?;
         Ok((key, text, app))
     }
 

@@ -2,7 +2,8 @@
 //!
 //! An entry is kept until it is changed: by this process or, as far as a refresh has found, by another. A refresh
 //! forgets what was changed by its key, and nothing else (`invalidation`). A row that was changed while it was being
-//! read is not kept: whoever reads takes a version stamp before (`RowsAt`). What is not there is never kept.
+//! read is not kept: whoever reads takes a version stamp before (`RowsAt`). What is not there is not kept either, but for
+//! API keys: a caller with a bad one, which asks again and again, costs one read in [`UNKNOWN_FOR`].
 //! Everything is forgotten only where everything is read anew: where the change feed does not lead on, or says so.
 //!
 //! Of many who ask at once for a row that is not there, one asks the catalogue (`single_flight`); of many who open a
@@ -13,6 +14,7 @@
 
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use quick_cache::sync::{Cache as Bounded, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
@@ -35,6 +37,12 @@ mod single_flight;
 /// The bytes that a row costs besides its texts: its fields, its key, and its place in a cache.
 const ROW_BYTES: u64 = 1_024;
 
+/// The time for which it is kept that there is no API key of some digest. One that is made ends it.
+pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// The most API keys of which that is kept.
+const UNKNOWN_KEYS_MAX: u64 = 1_024;
+
 /// The memory budgets of the caches. A budget of 0 keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
@@ -52,6 +60,8 @@ pub struct CacheLimits {
 pub(super) struct Cache {
     pub(super) files: BoundedCache<FileAddress, Arc<FileRecord>>,
     pub(super) keys: BoundedCache<Sha256Digest, Arc<ApiKey>>,
+    /// The digests of API keys that there are not, each with the time until which that is kept, by the gateway's clock.
+    pub(super) unknown_keys: BoundedCache<Sha256Digest, Duration>,
     pub(super) apps: BoundedCache<AppId, Arc<(App, ApiKey)>>,
     pub(super) spaces: BoundedCache<SpaceAddress, ()>,
     pub(super) open: BoundedCache<FileAddress, Arc<OpenFile>>,
@@ -99,6 +109,7 @@ impl Cache {
         Self {
             files: BoundedCache::new(limits.rows_bytes, ROW_BYTES),
             keys: BoundedCache::new(beside, ROW_BYTES),
+            unknown_keys: BoundedCache::new(beside.min(UNKNOWN_KEYS_MAX), 1),
             apps: BoundedCache::new(beside, ROW_BYTES),
             spaces: BoundedCache::new(beside, ROW_BYTES),
             open: BoundedCache::new(limits.open_files, 1),
@@ -124,6 +135,7 @@ impl Cache {
     pub(super) fn begin_anew(&self, reloads: u64) {
         self.files.begin_anew(reloads);
         self.keys.begin_anew(reloads);
+        self.unknown_keys.begin_anew(reloads);
         self.apps.begin_anew(reloads);
         self.spaces.begin_anew(reloads);
         self.open.begin_anew(reloads);
@@ -137,10 +149,12 @@ impl Cache {
         self.small.invalidate(&file, version);
     }
 
-    /// Forgets an API key that the change of this version changed, and its apps. Costs as much as there are keys in
+    /// Forgets an API key that the change of this version changed, and its apps, and which keys there are not: it may be
+    /// one of them. Costs as much as there are keys in
     /// memory, which change rarely.
     pub(super) fn forget_key(&self, id: &ApiKeyId, version: u64) {
         self.keys.invalidate_all(version, |key| key.id == *id);
+        self.unknown_keys.invalidate_all(version, |_| true);
         self.apps.invalidate_all(version, |app| app.1.id == *id);
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::Gateway;
+use super::cache::UNKNOWN_FOR;
 use super::refusal::Refusal;
 use crate::model::digest::Sha256Digest;
 use crate::model::id::{ApiKeyId, OrganizationId};
@@ -85,10 +86,16 @@ impl Gateway {
         if let Some(kept) = self.cache.keys.get(&digest, at) {
             return self.working(&kept).map(Recognized);
         }
+        let unknown = &self.cache.unknown_keys;
+        let is_unknown = |until| self.clock.elapsed() < until;
+        if unknown.get(&digest, at).is_some_and(is_unknown) {
+            return Err(Refusal::KeyUnknown);
+        }
         let look = || async {
             let found = self.ask(self.catalog.api_key(&digest)).await?.map(Arc::new);
-            if let Some(key) = &found {
-                self.cache.keys.keep_row(digest, Arc::clone(key), at);
+            match &found {
+                Some(key) => self.cache.keys.keep_row(digest, Arc::clone(key), at),
+                None => unknown.keep(digest, self.clock.elapsed() + UNKNOWN_FOR, at, 1),
             }
             Ok(found)
         };

@@ -212,7 +212,8 @@ impl Gateway {
     /// Makes an API key and answers it with its text, which is kept nowhere.
     pub async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, String), Refusal> {
         let (key, text) = self.new_api_key(new).await?;
-        self.ask(self.catalog.create_api_key(&key)).await?;
+        let create = self.catalog.create_api_key(&key);
+        self.ask(self.changing(create)).await?;
         Ok((key, text))
     }
 

@@ -1,5 +1,7 @@
 //! Bad links and bad calls, each sent over a socket.
 
+use hallpass::model::key::Scopes;
+
 use crate::support::app::TestApp;
 
 async fn fixture() -> TestApp {
@@ -528,4 +530,17 @@ fn newest_blob(root: std::path::PathBuf, size: u64) -> std::path::PathBuf {
         }
     }
     panic!("no blob of {size} bytes");
+}
+
+/// That there is no such key is kept for a while, but not after it was made.
+#[tokio::test]
+async fn a_key_that_was_refused_works_as_soon_as_it_is_made() {
+    let app = TestApp::start().await.with_org_123().await;
+    let list = "/v1/organizations/org_123/files";
+    let key = [("X-API-Key", "made-later-1")];
+    for _ in 0..3 {
+        assert_eq!(app.client.get(list, &key).await.status, 401);
+    }
+    app.api_key("org_123", "made-later-1", Scopes::USUAL).await;
+    assert_eq!(app.client.get(list, &key).await.status, 200);
 }

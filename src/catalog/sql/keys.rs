@@ -28,6 +28,17 @@ macro_rules! api_keys {
 const LOCK: SqlText = api_keys!("WHERE id = $1", [lock "UPDATE"]);
 
 pub(super) async fn create(session: &mut Session<'_>, key: &ApiKey) -> Result<(), Fault> {
+    add(session, key).await?;
+    note_changed(session, &key.id).await
+}
+
+/// Adds an entry to the change feed: this key may be answered otherwise than before.
+async fn note_changed(session: &mut Session<'_>, id: &ApiKeyId) -> Result<(), Fault> {
+    let change = Change::KeyChanged { key: id.clone() };
+    changes::append(session, &[change]).await
+}
+
+async fn add(session: &mut Session<'_>, key: &ApiKey) -> Result<(), Fault> {
     tenancy::expect(session, &key.organization).await?;
     let insert = query(
         "INSERT INTO api_key (id, organization, name, digest, scopes, state, created_at, expires_at) \
@@ -85,8 +96,7 @@ pub(super) async fn set_state(
     session
         .execute(update.bind(state.as_str()).bind(id))
         .await?;
-    let change = Change::KeyChanged { key: id.clone() };
-    changes::append(session, &[change]).await?;
+    note_changed(session, id).await?;
     Ok(ApiKey { state, ..key })
 }
 
@@ -130,9 +140,10 @@ async fn apps(
 }
 
 async fn create_app(session: &mut Session<'_>, key: &ApiKey, app: &App) -> Result<(), Fault> {
-    create(session, key).await?;
+    add(session, key).await?;
     if app.key != key.id {
         return Err(missing("the API key").into());
     }
-    insert(session, &Row::App(app.clone()), "the app").await
+    insert(session, &Row::App(app.clone()), "the app").await?;
+    note_changed(session, &key.id).await
 }

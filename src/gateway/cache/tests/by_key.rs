@@ -70,7 +70,11 @@ async fn after_a_feed_that_does_not_lead_on_everything_is_forgotten() {
     place.delete_elsewhere("gone").await;
     place.delete_elsewhere("other").await;
     let trimmed = place.catalog.other.trim_changes(1, 100).await;
-    assert_eq!(trimmed.unwrap(), 2, "the first entry, and the first delete");
+    assert_eq!(
+        trimmed.unwrap(),
+        3,
+        "the first entry, the key, and the first delete"
+    );
     place.gateway.refresh().await.unwrap();
     assert_gone(place.get(&gone).await);
     let (bytes, calls) = place.calls(place.get(&stays)).await;
@@ -130,4 +134,60 @@ async fn what_nobody_waited_for_is_looked_for_by_the_next_request() {
     assert!(given_up.is_err());
     let (_, calls) = place.calls(place.get(&link)).await;
     assert!(calls > 0, "it was answered from memory");
+}
+
+#[tokio::test]
+async fn a_bad_key_costs_one_look_until_it_is_made() {
+    let place = place().await;
+    for (made_here, text) in [(true, "hp_made-here"), (false, "hp_made-elsewhere")] {
+        let mut costs = Vec::new();
+        for _ in 0..3 {
+            let (refused, calls) = place.calls(place.gateway.recognize(text)).await;
+            assert!(matches!(refused, Err(Refusal::KeyUnknown)), "{refused:?}");
+            costs.push(calls);
+        }
+        assert_eq!(costs, [1, 0, 0], "{text}");
+        let new = NewApiKey {
+            organization: place.owner().clone(),
+            name: String::new(),
+            scopes: Scopes::USUAL,
+            expires_in: None,
+            text: Some(text.to_owned()),
+        };
+        let id = if made_here {
+            place.gateway.create_api_key(new).await.unwrap().0.id
+        } else {
+            let (key, _) = place.gateway.new_api_key(new).await.unwrap();
+            place.catalog.other.create_api_key(&key).await.unwrap();
+            place.gateway.refresh().await.unwrap();
+            key.id
+        };
+        let known = place.gateway.recognize(text).await.unwrap();
+        assert_eq!(*known.key(), id);
+    }
+    // What is kept of a bad key is as long as any other true as of a refresh.
+    let unknown = "hp_never-made";
+    assert!(place.gateway.recognize(unknown).await.is_err());
+    let _stalled = place.gateway.stall_refreshes().await;
+    tokio::time::sleep(STALENESS_MAX).await;
+    let (refused, calls) = place.calls(place.gateway.recognize(unknown)).await;
+    assert!(refused.is_err() && calls == 1, "{calls}");
+}
+
+/// As an app that acts as it is made with its key.
+#[tokio::test]
+async fn a_key_that_is_made_with_an_app_works_at_once() {
+    let place = place().await;
+    let text = "hp_of-an-app";
+    assert!(place.gateway.recognize(text).await.is_err());
+    let new = NewApiKey {
+        organization: place.owner().clone(),
+        name: String::new(),
+        scopes: Scopes::USUAL,
+        expires_in: None,
+        text: Some(text.to_owned()),
+    };
+    let (key, ..) = place.gateway.create_app(new, None).await.unwrap();
+    let known = place.gateway.recognize(text).await.unwrap();
+    assert_eq!(*known.key(), key.id);
 }
