@@ -39,8 +39,13 @@ pub trait Maintenance: Send + Sync {
     fn expire_files(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 
     /// Clears away some of the denied links and link revisions, at most `limit` of each, that were made in earlier epochs
-    /// of their organizations and count for nothing. Returns 0 once there is nothing left to do.
-    fn clear_superseded(&self, limit: u32) -> Answer<'_, u64>;
+    /// of an organization and count for nothing. Returns the organization, the next one after `after` that has any;
+    /// `None` where no later one does.
+    fn clear_superseded<'a>(
+        &'a self,
+        after: Option<&'a OrganizationId>,
+        limit: u32,
+    ) -> Answer<'a, Option<OrganizationId>>;
 }
 
 /// The answer to whether a file is text.

@@ -227,7 +227,7 @@ settings! {
         expiry_window: u64 = "0", seconds(0, LINK_SECONDS_MAX);
         /// Seconds by which a link may be used before its `not-before`.
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
-        /// Seconds after which a download that is under way is held against what was revoked, again and again.
+        /// Seconds after which a download that is under way is compared with what was revoked, again and again.
         recheck_interval: u64 = "30s", seconds(1, 3_600);
         /// True if the URLs of the APIs' mints end with the file's name, as those of the command line do.
         name_in_url: bool = "false", boolean;

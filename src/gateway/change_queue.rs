@@ -17,19 +17,28 @@ use crate::model::id::OrganizationId;
 /// The most revocations and deletions of one organization that a gateway asks the catalogue for at once.
 pub const CHANGES_AT_ONCE_MAX: usize = 2;
 
-/// The longest that one waits for its turn.
+/// The most of them that wait besides.
+pub const CHANGES_QUEUED_MAX: usize = 64;
+
+/// The longest that one waits.
 const QUEUE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The queues of the organizations that change something now.
 #[derive(Debug, Default)]
-pub(super) struct ChangeQueues(Mutex<HashMap<OrganizationId, Arc<Semaphore>>>);
+pub(super) struct ChangeQueues(Mutex<HashMap<OrganizationId, ChangeQueue>>);
+
+/// The changes of one organization that wait or are under way.
+#[derive(Debug)]
+struct ChangeQueue {
+    semaphore: Arc<Semaphore>,
+    length: usize,
+}
 
 /// A change in its queue, waiting or under way. Dropping it lets the next one go on.
 #[must_use = "the next change goes on when this is dropped"]
 pub(super) struct QueuedChange<'a> {
     queues: &'a ChangeQueues,
     organization: &'a OrganizationId,
-    semaphore: Option<Arc<Semaphore>>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -37,7 +46,7 @@ impl ChangeQueues {
     /// Waits until a change of this organization may be made.
     ///
     /// # Errors
-    /// `Unavailable` after [`QUEUE_TIME_MAX`].
+    /// `Unavailable` after [`QUEUE_TIME_MAX`], and at once where [`CHANGES_QUEUED_MAX`] wait already.
     pub(super) async fn enter<'a>(
         &'a self,
         organization: &'a OrganizationId,
@@ -50,16 +59,24 @@ impl ChangeQueues {
         organization: &'a OrganizationId,
         time_max: Duration,
     ) -> Result<QueuedChange<'a>, Refusal> {
+        let too_many =
+            || Refusal::Unavailable("too many changes of this organization are under way".into());
         let semaphore = {
             let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let queue = queues.entry(organization.clone());
-            let new = || Arc::new(Semaphore::new(CHANGES_AT_ONCE_MAX));
-            Arc::clone(queue.or_insert_with(new))
+            let new = || ChangeQueue {
+                semaphore: Arc::new(Semaphore::new(CHANGES_AT_ONCE_MAX)),
+                length: 0,
+            };
+            let queue = queues.entry(organization.clone()).or_insert_with(new);
+            if queue.length == CHANGES_AT_ONCE_MAX + CHANGES_QUEUED_MAX {
+                return Err(too_many());
+            }
+            queue.length += 1;
+            Arc::clone(&queue.semaphore)
         };
         let mut queued = QueuedChange {
             queues: self,
             organization,
-            semaphore: Some(Arc::clone(&semaphore)),
             permit: None,
         };
         match timeout(time_max, semaphore.acquire_owned()).await {
@@ -67,9 +84,7 @@ impl ChangeQueues {
                 queued.permit = Some(permit);
                 Ok(queued)
             }
-            _ => Err(Refusal::Unavailable(
-                "too many changes of this organization are under way".into(),
-            )),
+            _ => Err(too_many()),
         }
     }
 }
@@ -78,10 +93,11 @@ impl Drop for QueuedChange<'_> {
     fn drop(&mut self) {
         self.permit = None;
         let mut queues = self.queues.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.semaphore = None;
-        // The map has the last one: nobody waits, and nobody comes while it is locked.
-        let is_last = |queue: &Arc<Semaphore>| Arc::strong_count(queue) == 1;
-        if queues.get(self.organization).is_some_and(is_last) {
+        let Some(queue) = queues.get_mut(self.organization) else {
+            return;
+        };
+        queue.length -= 1;
+        if queue.length == 0 {
             queues.remove(self.organization);
         }
     }
@@ -111,6 +127,25 @@ mod tests {
         assert!((&mut gives_up).now_or_never().is_none());
         drop(gives_up);
         drop(waits);
+        assert!(queues.0.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_is_full_refuses_at_once() {
+        let queues = ChangeQueues::default();
+        let [one, other] = ["one", "other"].map(|id| OrganizationId::parse(id).unwrap());
+        let mut all = Vec::new();
+        for _ in 0..CHANGES_AT_ONCE_MAX + CHANGES_QUEUED_MAX {
+            let mut queued = Box::pin(queues.enter(&one));
+            all.push(((&mut queued).now_or_never(), queued));
+        }
+        let more = queues.enter(&one).now_or_never();
+        assert!(matches!(more, Some(Err(Refusal::Unavailable(_)))));
+        drop(queues.enter(&other).now_or_never().unwrap());
+        all.pop();
+        let waits = queues.enter(&one).now_or_never();
+        assert!(waits.is_none(), "one place is free");
+        drop(all);
         assert!(queues.0.lock().unwrap().is_empty());
     }
 

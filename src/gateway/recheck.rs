@@ -13,7 +13,7 @@ use crate::sign::keyring::{KeyState, Keyring};
 /// The signing key, the epoch and the link revision that a link was verified with.
 pub use crate::sign::verify::InForce;
 
-/// The revocations and the signing keys of one moment, for all downloads to be held against them.
+/// The revocations and the signing keys of one moment, for all downloads to be compared with.
 pub struct Recheck {
     revocations: Arc<Revocations>,
     keyring: Arc<Keyring>,

@@ -41,6 +41,9 @@ pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The entries of the change feed, denied links or link revisions that are forgotten in one transaction.
 const TRIMMED_AT_ONCE: u32 = 1_000;
 
+/// The most such transactions of each kind that one [`Gateway::trim_changes`] makes, whatever comes meanwhile.
+const TRIMS_MAX: usize = 50;
+
 /// The snapshot of one gateway, and what refreshes it. It is read for every request, so nobody ever waits for
 /// it: a refresh puts a new one in its place.
 #[derive(Debug, Default)]
@@ -239,18 +242,29 @@ impl Gateway {
         }
     }
 
-    /// Forgets the entries of the change feed that nobody follows any more, and what was revoked in earlier epochs.
+    /// Forgets entries of the change feed that nobody follows any more, and some of what was revoked in earlier epochs, of
+    /// one organization after another: `cleared` is the one that had its turn last, so that none that revokes without end
+    /// keeps the others from theirs.
     ///
     /// # Errors
     /// The refusal of a catalogue that fails.
-    pub async fn trim_changes(&self) -> Result<(), Refusal> {
-        let trim = || self.catalog.trim_changes(CHANGES_KEPT, TRIMMED_AT_ONCE);
-        while self.ask(trim()).await? > 0 {
-            tokio::task::yield_now().await;
+    pub async fn trim_changes(&self, cleared: &mut Option<OrganizationId>) -> Result<(), Refusal> {
+        for _ in 0..TRIMS_MAX {
+            let trim = self.catalog.trim_changes(CHANGES_KEPT, TRIMMED_AT_ONCE);
+            if self.ask(trim).await? == 0 {
+                break;
+            }
         }
-        let clear = || self.catalog.clear_superseded(TRIMMED_AT_ONCE);
-        while self.ask(clear()).await? > 0 {
-            tokio::task::yield_now().await;
+        for _ in 0..TRIMS_MAX {
+            let after = cleared.take();
+            let clear = self
+                .catalog
+                .clear_superseded(after.as_ref(), TRIMMED_AT_ONCE);
+            *cleared = self.ask(clear).await?;
+            // Behind the last one it begins again, unless there was none at all.
+            if cleared.is_none() && after.is_none() {
+                break;
+            }
         }
         Ok(())
     }

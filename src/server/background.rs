@@ -176,14 +176,15 @@ async fn expire_files(gateway: Arc<Gateway>) {
     }
 }
 
-/// Cuts the change feed to its length.
+/// Cuts the change feed to its length, and clears away what earlier epochs revoked.
 async fn trim_changes(gateway: Arc<Gateway>) {
     let mut tick = interval(TRIM_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut cleared = None;
     loop {
         tick.tick().await;
         // A catalogue that fails is in the log already, and a feed that is longer for a while does no harm.
-        if let Err(refusal) = gateway.trim_changes().await {
+        if let Err(refusal) = gateway.trim_changes(&mut cleared).await {
             tracing::debug!(error = %refusal, "cutting the change feed is put off");
         }
     }

@@ -296,6 +296,10 @@ impl ResponseAborter for ConnectionState {
     fn abort(&self, _: task::Id) {
         self.is_aborted.store(true, Relaxed);
     }
+
+    fn forget_abort(&self) {
+        self.is_aborted.store(false, Relaxed);
+    }
 }
 
 /// A request that is being answered, until this and the watchers of all pieces of its answer are dropped.
@@ -359,8 +363,6 @@ impl Drop for OpenRequest {
             }
         }
         if self.state.open.fetch_sub(1, Relaxed) == 1 {
-            // An answer that was to be ended is over; the next one may be another link's.
-            self.state.is_aborted.store(false, Relaxed);
             let is_over = self.state.is_last() && self.state.is_multiplexed.load(Relaxed);
             self.state.enter(if is_over {
                 Phase::Lingering

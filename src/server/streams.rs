@@ -113,6 +113,9 @@ impl ResponseAborter for StreamsOf {
         // The response is on its way, so its stream is open.
         let _ = open.any(|stream| is_its(&stream));
     }
+
+    /// The task is over with its response.
+    fn forget_abort(&self) {}
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for StreamsOf {

@@ -27,7 +27,7 @@ pub const EXPLAIN_TRIES_MAX: usize = 1_000;
 
 /// The most earlier pairs of epoch and link revision that [`Keyring::recognize_ended`] tries: a caller who asks again
 /// for what was just done is found by the first of them.
-pub const RECOGNIZE_TRIES_MAX: usize = 16;
+pub const RECOGNIZE_TRIES_MAX: usize = 256;
 
 /// A link as a client sent it. It is a credential, so it has no `Debug`.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@
 //! those that come beside one another need more. So a request on a connection that is open allocates nothing for
 //! it.
 //!
-//! The links of long downloads are held against what was revoked, every `links.recheck_interval`. A response whose link
+//! The links of long downloads are compared with what was revoked, every `links.recheck_interval`. A response whose link
 //! was revoked is ended from outside, as its body may wait for the client: with its connection over HTTP/1, with its
 //! stream over HTTP/2.
 
@@ -35,9 +35,12 @@ const ONE_GO_BYTES_MAX: u64 = 16 * 1024;
 pub trait ResponseAborter: Send + Sync {
     /// Ends the response that this task sends: with its connection over HTTP/1, with its stream over HTTP/2.
     fn abort(&self, task: task::Id);
+
+    /// Takes an abort back that came too late: the response of this task is over, and the next may be another link's.
+    fn forget_abort(&self);
 }
 
-/// The trackers of connections that have long downloads, which are counted, and whose links are held against what was
+/// The trackers of connections that have long downloads, which are counted, and whose links are compared with what was
 /// revoked, while they go on.
 #[derive(Default)]
 pub(super) struct LongDownloads(Mutex<Vec<Weak<ResponseTracker>>>);
@@ -252,6 +255,9 @@ impl ResponseTracker {
             self.recorder.metrics.note_done(progress.route, took);
             if let Some(download) = progress.download {
                 let (due, is_revoked) = (progress.due, progress.is_revoked);
+                if is_revoked {
+                    self.aborter.forget_abort();
+                }
                 self.recorder
                     .downloaded(download, sent, due, is_revoked, took);
             }

@@ -143,7 +143,7 @@ async fn widen(
 ) -> Result<Extent, Fault> {
     let (organization, id) = (&denial.organization, &signed.file);
     match lock_revision(session, organization, id, counted.epoch).await? {
-        // Its links open nothing, and its id is not free before they are dead.
+        // Its links open nothing, and its id is not free before those that a mint made are dead.
         Some((_, true)) => {
             let expires = denial.expires;
             Ok(Extent::Link { expires })

@@ -35,15 +35,20 @@ impl<D: Database> Maintenance for D {
             => Write, "marking expired files deleted", files::expire;
     }
 
-    fn clear_superseded(&self, limit: u32) -> Answer<'_, u64> {
+    fn clear_superseded<'a>(
+        &'a self,
+        after: Option<&'a OrganizationId>,
+        limit: u32,
+    ) -> Answer<'a, Option<OrganizationId>> {
         const DOING: &str = "clearing away what earlier epochs revoked";
         Box::pin(async move {
-            let find = self.run(SessionKind::Read, DOING, |session| {
-                Box::pin(revocation::uncleared(session))
+            let find = self.run(SessionKind::Read, DOING, move |session| {
+                Box::pin(revocation::uncleared(session, after))
             });
             let Some((organization, epoch)) = find.await? else {
-                return Ok(0);
+                return Ok(None);
             };
+            let found = organization.clone();
             let clear = self.run(SessionKind::Write, DOING, move |session| {
                 Box::pin(revocation::clear(
                     session,
@@ -52,7 +57,8 @@ impl<D: Database> Maintenance for D {
                     limit,
                 ))
             });
-            clear.await
+            clear.await?;
+            Ok(Some(found))
         })
     }
 }

@@ -27,9 +27,8 @@ const LOCK_REVISION: SqlText = text!(
     [lock "UPDATE"]
 );
 
-/// Finds an organization that has something of an earlier epoch.
-const UNCLEARED: &str =
-    "SELECT id, epoch FROM organization WHERE cleared_epoch < epoch ORDER BY id LIMIT 1";
+/// Finds the next organization that has something of an earlier epoch.
+const UNCLEARED: &str = "SELECT id, epoch FROM organization WHERE cleared_epoch < epoch AND id > $1 ORDER BY id LIMIT 1";
 
 const CLEAR_LINKS: &str = "DELETE FROM denied_link WHERE organization = $1 AND link IN (\
      SELECT link FROM denied_link WHERE organization = $1 AND epoch < $2 LIMIT $3)";
@@ -260,11 +259,14 @@ pub(super) async fn raise_epoch(
     Ok(epoch)
 }
 
-/// Returns an organization that has something of an epoch before this one.
+/// Returns the next organization that has something of an epoch before this one.
 pub(super) async fn uncleared(
     session: &mut Session<'_>,
+    after: Option<&OrganizationId>,
 ) -> Result<Option<(OrganizationId, u64)>, Fault> {
-    let found = session.optional(query(UNCLEARED), |row| {
+    // Every id comes after the empty text.
+    let after = after.map_or("", OrganizationId::as_str);
+    let found = session.optional(query(UNCLEARED).bind(after), |row| {
         let id = rows::organization_id(row, "id")?;
         Ok((id, rows::number(row, "epoch")?))
     });
@@ -277,7 +279,7 @@ pub(super) async fn clear(
     organization: OrganizationId,
     epoch: u64,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<(), Fault> {
     // A link that is denied anew meanwhile is of another epoch then.
     lock(session, &organization).await?;
     let epoch = rows::stored(epoch)?;
@@ -292,5 +294,5 @@ pub(super) async fn clear(
             .execute(done.bind(epoch).bind(&organization))
             .await?;
     }
-    Ok(cleared.max(1))
+    Ok(())
 }
