@@ -71,8 +71,8 @@ impl Gateway {
     /// the app's secret and that key works. The caller is yet to be let in, as whoever presents an API key is.
     ///
     /// A refusal does not tell in its time whether there is such an app: a signature is checked where there is
-    /// none, too, and each that is refused costs one MAC, one query that finds an app, and one that finds none,
-    /// also where the app is in the cache. Only a good signature puts it there.
+    /// none, too, and each that is refused costs one MAC, one query that finds an app, and two that find none, the
+    /// last one of them, also where the app is in the cache. Only a good signature puts it there.
     ///
     /// # Errors
     /// [`Refusal::KeyUnknown`] of a wrong signature and of an app that is none. Of a key that does not work
@@ -98,6 +98,7 @@ impl Gateway {
                 self.app_row(&id, at).await?;
             }
             self.look_for_the_other(found.is_some(), &id, at).await?;
+            self.look_for_no_app(at).await?;
             return Err(Refusal::KeyUnknown);
         };
         if !is_kept {
@@ -115,6 +116,12 @@ impl Gateway {
         self.cache.apps.flights.read(id.clone(), at, look).await
     }
 
+    /// Looks for an app that there is not.
+    async fn look_for_no_app(&self, at: Option<RowsAt>) -> Result<(), Refusal> {
+        let nobody = AppId::from_random(random()?);
+        self.app_row(&nobody, at).await.map(drop)
+    }
+
     /// Looks for an app that there is not, behind a query that found one, and for one that there is behind
     /// one that found none: reading a row takes time.
     async fn look_for_the_other(
@@ -124,7 +131,7 @@ impl Gateway {
         at: Option<RowsAt>,
     ) -> Result<(), Refusal> {
         let other = match (was_found, self.some_app.get()) {
-            (true, _) => AppId::from_random(random()?),
+            (true, _) => return self.look_for_no_app(at).await,
             (false, Some(some)) => some.clone(),
             (false, None) => {
                 // An installation without apps has nothing to reveal.
