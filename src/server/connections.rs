@@ -315,16 +315,16 @@ impl ConnectionEntry {
 }
 
 impl OpenOnes {
-    /// Returns the entry of which something has been so for longest.
+    /// Returns the entry of which something has been so for longest; of several, the oldest connection's.
     fn longest(
         &mut self,
         since: impl Fn(&ConnectionEntry) -> Option<u64>,
     ) -> Option<&mut ConnectionEntry> {
-        let entries = self.entries.values_mut();
-        let matching = entries.filter_map(|entry| Some((since(entry)?, entry)));
+        let entries = self.entries.iter_mut();
+        let matching = entries.filter_map(|(id, entry)| Some((since(entry)?, *id, entry)));
         matching
-            .min_by_key(|(since, _)| *since)
-            .map(|(_, entry)| entry)
+            .min_by_key(|(since, id, _)| (*since, *id))
+            .map(|(_, _, entry)| entry)
     }
 
     fn remove(&mut self, id: u64) {
