@@ -183,18 +183,14 @@ impl Body {
         };
     }
 
-    /// Has the bytes of it that are in memory count as the connection's.
+    /// Has the bytes of it that are in memory and may go out at once count as the connection's.
     pub(super) fn count_in(&mut self, memory: &ConnectionMemory) {
         match self {
             Self::Full(bytes) => *bytes = memory.hold(std::mem::take(bytes)),
             Self::Throttled(throttled) => throttled.count_in(memory),
-            Self::Sequence(bodies) => {
-                for body in bodies {
-                    body.count_in(memory);
-                }
-            }
-            // A region counts piece by piece.
-            Self::Empty | Self::Region(_) => {}
+            // A region counts piece by piece. The heads between several, some kilobytes, go out after those before them:
+            // counted from the beginning, they would have the regions wait for what waits for them.
+            Self::Empty | Self::Region(_) | Self::Sequence(_) => {}
         }
     }
 

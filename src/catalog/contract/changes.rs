@@ -17,6 +17,7 @@ pub(crate) async fn all(one: &dyn Catalog, other: &dyn Catalog) {
     what_changes_nothing_has_none(one, other).await;
     a_feed_that_is_another_one_does_not_lead_on(one, other).await;
     old_entries_are_forgotten_but_for_the_newest(one, other).await;
+    one_that_revokes_without_end_keeps_no_other_from_being_cleared(one).await;
 }
 
 /// The entries behind a position, which are the same on both handles.
@@ -297,4 +298,21 @@ pub(crate) async fn a_long_feed_comes_in_pages(catalog: &dyn Catalog) {
         .iter()
         .map(|file| revision_set(&owner, file.id.as_str(), 1));
     assert!(wanted.eq(seen), "each of them once, in their order");
+}
+
+async fn one_that_revokes_without_end_keeps_no_other_from_being_cleared(catalog: &dyn Catalog) {
+    let without_end = organization(catalog, "feed_cleared_1").await;
+    let other = organization(catalog, "feed_cleared_2").await;
+    for organization in [&other, &without_end] {
+        catalog.raise_epoch(organization).await.unwrap();
+    }
+    let mut cleared = None;
+    loop {
+        catalog.raise_epoch(&without_end).await.unwrap();
+        let next = catalog.clear_superseded(cleared.as_ref(), 1_000).await;
+        cleared = Some(next.unwrap().expect("none comes after the other one"));
+        if cleared.as_ref() == Some(&other) {
+            break;
+        }
+    }
 }

@@ -422,24 +422,6 @@ async fn what_an_earlier_epoch_revoked_is_cleared_away_step_by_step(catalog: &dy
     assert_eq!(revoked(catalog, 0).await, known);
     assert!(known.is_denied(&owner, link("gggggggggg-0")));
     assert_eq!(known.revision(&owner, &g), 1);
-    // One that revokes without end has its turn, and the others have theirs.
-    let next = organization(catalog, "revocation_clear_next").await;
-    for organization in [&owner, &next] {
-        catalog.raise_epoch(organization).await.unwrap();
-    }
-    let first = catalog.clear_superseded(None, 1).await.unwrap();
-    assert_eq!(first.as_ref(), Some(&owner));
-    catalog.raise_epoch(&owner).await.unwrap();
-    let second = catalog.clear_superseded(first.as_ref(), 1).await.unwrap();
-    assert_eq!(second.as_ref(), Some(&next));
-    let third = catalog.clear_superseded(second.as_ref(), 1).await.unwrap();
-    assert_eq!(third, None);
-    while catalog
-        .clear_superseded(None, 1_000)
-        .await
-        .unwrap()
-        .is_some()
-    {}
 }
 
 async fn imported_numbers_count_as_raised(catalog: &dyn Catalog) {
