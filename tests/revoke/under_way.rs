@@ -179,24 +179,25 @@ async fn a_download_ends_soon_after_its_link_is_revoked_and_those_beside_it_go_o
         let stream = narrow(tls).await;
         pair.connect_over(stream, protocols).await.unwrap()
     };
+    let (mut of_leaked, mut of_good) = (Vec::new(), Vec::new());
+    // Each connection is used at once: one without a request is ended after ten seconds.
     let two = Http2::over(narrow(app.client.0).await).await;
+    of_leaked.push(two.begin(&leaked).await);
     let two_tls = Http2::over(over_tls(&["h2"]).await).await;
+    of_leaked.push(two_tls.begin(&leaked).await);
     let two_unix = Http2::over(UnixStream::connect(&socket).await.unwrap()).await;
+    of_leaked.push(two_unix.begin(&leaked).await);
     let parts = "Range: bytes=0-9999999,10000002-19999999\r\n";
-    let mut begun = Vec::new();
-    for link in [&leaked, &good] {
+    for (link, begun) in [(&leaked, &mut of_leaked), (&good, &mut of_good)] {
         let unix = UnixStream::connect(&socket).await.unwrap();
-        begun.push([
-            begin(narrow(app.client.0).await, link, "").await,
-            begin(narrow(app.client.0).await, link, parts).await,
-            begin(over_tls(&["http/1.1"]).await, link, "").await,
-            begin(unix, link, "").await,
-            two.begin(link).await,
-            two_tls.begin(link).await,
-            two_unix.begin(link).await,
-        ]);
+        begun.push(begin(narrow(app.client.0).await, link, "").await);
+        begun.push(begin(narrow(app.client.0).await, link, parts).await);
+        begun.push(begin(over_tls(&["http/1.1"]).await, link, "").await);
+        begun.push(begin(unix, link, "").await);
     }
-    let [of_leaked, of_good] = begun.try_into().ok().unwrap();
+    for connection in [&two, &two_tls, &two_unix] {
+        of_good.push(connection.begin(&good).await);
+    }
     let count = of_leaked.len();
     revoke(&app, ONE, &naming(&minted)).await;
     revoked(&app, count).await;

@@ -16,7 +16,7 @@ use super::frames::*;
 use super::{NAME, Pair};
 
 /// `server.response_memory_max`.
-const BUDGET: u64 = 16 << 20;
+const BUDGET: u64 = 1 << 20;
 
 /// What each connection may have besides: a piece of 4 KiB, records that are sealed, and 8 streams.
 const BESIDES: u64 = 64 << 10;
@@ -103,6 +103,17 @@ impl Gateway {
         let mut client = super::Http2::over(self.connect("h2").await).await;
         let reply = client.get(target, &[]).await;
         assert!(reply.status == 200 && reply.body == bytes());
+        // And several ranges, whose heads are in memory from the beginning.
+        let ranges = "bytes=0-99999,1000000-1099999,2000000-2099999,3000000-3099999";
+        let reply = client.get(target, &[("range", ranges)]).await;
+        parts_are_whole(reply.status, &reply.body);
+        let stream = self.connect("http/1.1").await;
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: {NAME}\r\nRange: {ranges}\r\nConnection: close\r\n\r\n"
+        );
+        let answer = exchange_over(stream, request.as_bytes(), false).await;
+        let reply = parse(&answer, false);
+        parts_are_whole(reply.status, &reply.body);
     }
 
     /// Resident memory, in bytes.
@@ -144,6 +155,28 @@ impl Gateway {
             before = now;
         }
     }
+}
+
+/// Four parts of 100,000 bytes, one at each million, each behind its head.
+fn parts_are_whole(status: u16, mut body: &[u8]) {
+    assert_eq!(status, 206);
+    let bytes = bytes();
+    for start in [0, 1_000_000, 2_000_000, 3_000_000] {
+        let end = body
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")
+            .unwrap();
+        let part;
+        (part, body) = body[end + 4..].split_at(100_000);
+        assert!(
+            part == &bytes[start..start + 100_000],
+            "the part at {start}"
+        );
+    }
+    assert!(
+        body.ends_with(b"--\r\n") || body.ends_with(b"--"),
+        "it ends"
+    );
 }
 
 /// The bytes with which a client begins that grants all windows that there are, and asks for a file on each of these streams.
