@@ -239,7 +239,7 @@ settings! {
         denied_ids_max: u64 = "10000", count(0, REVOCATIONS_MAX);
         /// The most files of one organization whose links may have been revoked.
         revisions_max: u64 = "100000", count(1, REVOCATIONS_MAX);
-        /// How many more of each the command line may revoke.
+        /// The number of each that the command line may revoke besides.
         revoke_reserve: u64 = "1000", count(0, REVOCATIONS_MAX);
     }
     /// The use of the bytes by other sites.

@@ -197,7 +197,7 @@ async fn what_changes_a_row_has_one(one: &dyn Catalog, other: &dyn Catalog) {
     assert_eq!(since(one, other, before).await, wanted);
 }
 
-/// What fails, and what becomes of a file that nobody can have any more.
+/// Calls that add no entry: those that fail, and those about a file that nobody can open any more.
 async fn what_changes_nothing_has_none(one: &dyn Catalog, other: &dyn Catalog) {
     let owner = organization(one, "feed_gone").await;
     let key = api_key(&owner, 0xe3, 1);

@@ -1,4 +1,4 @@
-//! What was revoked, in rows that are moved: it counts, and is of the epoch in force.
+//! Revocations in rows that are moved: they count, and are of the epoch in force.
 
 use super::transfer::rows_of;
 use super::*;
@@ -10,7 +10,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     what_is_moved_is_of_the_epoch_in_force(catalog).await;
 }
 
-/// What counts against an organization's bounds is counted with the rows.
+/// The counters of an organization's revocations follow the rows that are put and removed.
 async fn what_was_revoked_is_counted(catalog: &dyn Catalog) {
     let owner = organization(catalog, "transfer_revoked").await;
     let file = |id: &str, link_revision| {

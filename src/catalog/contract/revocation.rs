@@ -81,7 +81,7 @@ async fn revisions_have_a_limit_for_each_organization(catalog: &dyn Catalog) {
     assert_eq!(raise(&owner, &a, 1).await, revision(2), "raised already");
     assert_eq!(raise(&other, &b, 1).await, revision(1), "another's");
     assert_eq!(raise(&owner, &b, 2).await, revision(1));
-    // What is forgotten makes room, and where there is none all links of the organization end.
+    // A link that is forgotten frees capacity; where there is none, all links of the organization end.
     catalog.delete_file(&owner, &a, at(70)).await.unwrap();
     catalog.mark_swept(&owner, &a).await.unwrap();
     catalog.forget_swept(at(70), 100).await.unwrap();
@@ -97,7 +97,7 @@ async fn revisions_have_a_limit_for_each_organization(catalog: &dyn Catalog) {
     assert_eq!(raise(&owner, &b, 1).await, revision(1), "that made room");
 }
 
-/// How long a link is denied, if it is one that was.
+/// The time until which a link is denied, if it is.
 fn until(seconds: u64) -> Extent {
     let expires = at(seconds);
     Extent::Link { expires }
@@ -162,7 +162,7 @@ async fn a_link_named_by_its_id_alone_is_denied_until_one_end(catalog: &dyn Cata
 }
 
 /// Room for so many links, so many ids alone, and so many files.
-fn room(links: u64, ids: u64, files: u64) -> RevocationBounds {
+fn bounds_of(links: u64, ids: u64, files: u64) -> RevocationBounds {
     RevocationBounds { links, ids, files }
 }
 
@@ -183,14 +183,14 @@ async fn a_full_list_ends_more_than_one_link(catalog: &dyn Catalog) {
         link_revision,
         ..signed(file, 0)
     };
-    let bounds = room(1, 0, 1);
+    let bounds = bounds_of(1, 0, 1);
     assert_eq!(deny(&owner, "1", of("f", 0), bounds).await, until(200));
     assert_eq!(
         deny(&other, "1", of("f", 0), bounds).await,
         until(200),
         "another's"
     );
-    let again = deny(&owner, "1", of("f", 0), room(0, 0, 0)).await;
+    let again = deny(&owner, "1", of("f", 0), bounds_of(0, 0, 0)).await;
     assert_eq!(again, until(200), "one that is denied already");
     assert_eq!(deny(&owner, "2", of("f", 0), bounds).await, revision(1));
     // Twice, and by two who knew the same.
@@ -249,27 +249,30 @@ async fn ids_alone_have_a_limit_of_their_own(catalog: &dyn Catalog) {
             Err(error) => panic!("{error:?}"),
         }
     };
-    assert!(!deny(&owner, "1", 200, 0, room(9, 0, 9)).await);
+    assert!(!deny(&owner, "1", 200, 0, bounds_of(9, 0, 9)).await);
     assert!(
-        deny(&owner, "1", 200, 0, room(0, 1, 0)).await,
+        deny(&owner, "1", 200, 0, bounds_of(0, 1, 0)).await,
         "the lists are apart"
     );
-    assert!(!deny(&owner, "2", 300, 0, room(9, 1, 9)).await);
-    assert!(deny(&other, "2", 300, 0, room(9, 1, 9)).await, "another's");
+    assert!(!deny(&owner, "2", 300, 0, bounds_of(9, 1, 9)).await);
     assert!(
-        deny(&owner, "2", 300, 200, room(9, 1, 9)).await,
+        deny(&other, "2", 300, 0, bounds_of(9, 1, 9)).await,
+        "another's"
+    );
+    assert!(
+        deny(&owner, "2", 300, 200, bounds_of(9, 1, 9)).await,
         "a dead one made room"
     );
     let all = revoked(catalog, 0).await;
     assert!(!all.is_denied(&owner, link("eeeeeeeeee-1")));
     while catalog.forget_denied(at(300), 100).await.unwrap() > 0 {}
     assert!(
-        deny(&owner, "3", 400, 300, room(9, 1, 9)).await,
+        deny(&owner, "3", 400, 300, bounds_of(9, 1, 9)).await,
         "it was forgotten"
     );
     catalog.raise_epoch(&owner).await.unwrap();
     assert!(
-        deny(&owner, "4", 400, 300, room(9, 1, 9)).await,
+        deny(&owner, "4", 400, 300, bounds_of(9, 1, 9)).await,
         "and so does an epoch"
     );
 }
@@ -353,7 +356,7 @@ async fn what_an_earlier_epoch_revoked_counts_for_nothing(catalog: &dyn Catalog)
     let stored = catalog.file(&owner, &f).await.unwrap().unwrap();
     assert_eq!(stored.link_revision, 0);
     // Each begins anew, and its room is free.
-    let one = room(1, 1, 1);
+    let one = bounds_of(1, 1, 1);
     assert_eq!(deny("2", None, 700, one).await.unwrap(), until(700));
     assert!(deny("3", None, 700, one).await.is_err(), "it is counted");
     assert_eq!(deny("4", Some(1), 700, one).await.unwrap(), until(700));
@@ -368,7 +371,7 @@ async fn what_an_earlier_epoch_revoked_counts_for_nothing(catalog: &dyn Catalog)
     let known = revoked(catalog, 0).await;
     assert!(known.is_denied(&owner, link("ffffffffff-2")) && known.revision(&owner, &g) == 1);
     assert_eq!(
-        deny("5", Some(1), 700, room(1, 1, 9)).await.unwrap(),
+        deny("5", Some(1), 700, bounds_of(1, 1, 9)).await.unwrap(),
         revision(1)
     );
     assert_eq!(raise(&h, 1).await, Extent::Organization { epoch: 2 });

@@ -65,9 +65,9 @@ async fn a_long_feed_comes_in_pages() {
     crate::catalog::contract::changes::a_long_feed_comes_in_pages(&catalog).await;
 }
 
-/// Whoever has seen an entry has seen all before it, while several gateways and organizations write at once.
+/// The order of the feed: a reader that has seen an entry has seen all before it, while several gateways and organizations write at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_entry_comes_after_a_later_one_was_seen() {
+async fn entries_are_seen_in_the_order_of_their_numbers() {
     let gateways = [catalog("order").await, catalog("order").await];
     let mut owners = Vec::new();
     for number in 0..4 {
@@ -252,7 +252,7 @@ async fn a_limit_holds_however_many_come_at_once() {
     assert_eq!(epochs, (3..=22).collect::<Vec<_>>());
 }
 
-/// As where the server was replaced, and the connection that reads the feed is still to the old one.
+/// A server that was replaced, while the connection that reads the feed is still to the old one.
 #[tokio::test]
 async fn a_feed_without_what_this_process_added_does_not_lead_on() {
     let catalog = catalog("other_feed").await;

@@ -132,9 +132,9 @@ fn of_files<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, F
             .add(&count.counts);
     }
     let files = files.iter();
-    json(
-        files.map(|((organization, file), counts)| Added::new(organization, file.as_str(), counts)),
-    )
+    json(files.map(|((organization, file), counts)| {
+        CountRecord::new(organization, file.as_str(), counts)
+    }))
 }
 
 /// Returns the counts of each link, as `[counts …]` reads them.
@@ -149,16 +149,16 @@ fn of_links<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, F
     }
     let links = links.iter();
     json(
-        links.map(|((organization, link), (expires, counts))| Added {
+        links.map(|((organization, link), (expires, counts))| CountRecord {
             expires: Some(rows::stored_time(*expires)),
-            ..Added::new(organization, link.as_str(), counts)
+            ..CountRecord::new(organization, link.as_str(), counts)
         }),
     )
 }
 
 /// The counts to add to one row, as the statements read them.
 #[derive(Serialize)]
-struct Added<'a> {
+struct CountRecord<'a> {
     organization: &'a str,
     /// Of the file or the link.
     id: &'a str,
@@ -170,7 +170,7 @@ struct Added<'a> {
     last_at: Option<i64>,
 }
 
-impl<'a> Added<'a> {
+impl<'a> CountRecord<'a> {
     /// Numbers that do not fit into a column stay at the largest that does.
     fn new(organization: &'a OrganizationId, id: &'a str, counts: &Counts) -> Self {
         Self {
@@ -187,7 +187,7 @@ impl<'a> Added<'a> {
 
 /// Returns the array of objects that `[counts …]` reads: one value, so that the statements are prepared once for
 /// any number of counts.
-fn json<'a>(added: impl Iterator<Item = Added<'a>>) -> Result<String, Fault> {
-    let added: Vec<Added<'_>> = added.collect();
+fn json<'a>(added: impl Iterator<Item = CountRecord<'a>>) -> Result<String, Fault> {
+    let added: Vec<CountRecord<'_>> = added.collect();
     serde_json::to_string(&added).map_err(|error| sqlx::Error::Encode(error.into()).into())
 }

@@ -66,10 +66,10 @@ pub(super) async fn deny_link(
         session.execute(extend.bind(denial.link.as_str())).await?;
         return append(session, denial).await;
     }
-    if !counted.have_room(denial, bounds) {
-        make_room(session, denial, now, &mut counted).await?;
+    if !counted.has_capacity(denial, bounds) {
+        forget_some_dead(session, denial, now, &mut counted).await?;
     }
-    if counted.have_room(denial, bounds) {
+    if counted.has_capacity(denial, bounds) {
         return write_denial(session, denial, epoch).await;
     }
     match &denial.signed {
@@ -82,7 +82,7 @@ pub(super) async fn deny_link(
 }
 
 impl Counters {
-    const fn have_room(&self, denial: &Denial, bounds: RevocationBounds) -> bool {
+    const fn has_capacity(&self, denial: &Denial, bounds: RevocationBounds) -> bool {
         match denial.signed {
             Some(_) => self.links < bounds.links,
             None => self.ids < bounds.ids,
@@ -163,7 +163,7 @@ async fn widen(
 }
 
 /// Forgets some dead links of an organization that is locked, of the kind that there is no room for.
-async fn make_room(
+async fn forget_some_dead(
     session: &mut Session<'_>,
     denial: &Denial,
     now: UnixSeconds,

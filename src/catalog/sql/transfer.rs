@@ -139,7 +139,7 @@ async fn write_all(
         let before = sums(session, same).await?;
         written += write(session, same, writing).await?;
         match same {
-            // What is revoked in an epoch that is another one now.
+            // Revocations of an earlier epoch.
             [Row::Organization(_), ..] => {
                 let recount = query(RECOUNT_REVOKED).bind(ids(&owners));
                 session.execute(recount).await?;

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_a_change_of_it_is_not_kept() {
+    fn a_row_that_was_read_before_its_change_is_not_cached() {
         let invalidations = Invalidations::default();
         let is_kept = |key: &str, at| invalidations.unchanged_since(key, at).is_some();
         assert!(is_kept("a", at(0, 0)));

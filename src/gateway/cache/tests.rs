@@ -184,7 +184,7 @@ async fn an_app_is_known_until_its_key_is_paused() {
     let (unknown, gateway) = (format!("app_{:032x}", 0), &place.gateway);
     let ask = |signature| gateway.recognize_app(app.id.as_str(), "message", signature);
     let (good, bad) = (&signed("secret", "message"), &[0; 32]);
-    // What is refused costs a query that finds an app and two that find none, whether it is known or kept;
+    // A refusal costs a query that finds an app and two that find none, whether it is known or kept;
     // and keeps nothing. The first one that is unknown looks which apps there are, once.
     let nobody = || gateway.recognize_app(&unknown, "message", bad);
     assert!(matches!(nobody().await, Err(Refusal::KeyUnknown)));

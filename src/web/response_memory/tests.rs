@@ -8,16 +8,16 @@ use super::*;
 const KIB: usize = 1024;
 
 #[derive(Default)]
-struct Told(AtomicBool);
+struct WakeFlag(AtomicBool);
 
-impl Wake for Told {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Relaxed);
     }
 }
 
 /// A wait for memory, and whether it was told to look again.
-struct Waiting(Grant, Arc<Told>);
+struct Waiting(Grant, Arc<WakeFlag>);
 
 impl Waiting {
     fn on(memory: &ConnectionMemory, most: usize) -> Self {
@@ -37,7 +37,7 @@ impl Waiting {
         }
     }
 
-    fn is_told(&self) -> bool {
+    fn is_woken(&self) -> bool {
         self.1.0.load(Relaxed)
     }
 }
@@ -119,7 +119,7 @@ fn a_connection_that_holds_nothing_gets_a_small_piece_of_a_budget_that_is_used_u
     let mut second = Waiting::on(&memory, 100);
     assert!(second.look().is_none());
     drop(first);
-    assert!(second.is_told());
+    assert!(second.is_woken());
     assert_eq!(second.look().unwrap().bytes(), 100, "a small one is enough");
     drop(all);
     assert_eq!(budget.held(), 0);
@@ -136,7 +136,7 @@ fn bodies_of_a_connection_get_memory_in_turn_and_nobody_is_forgotten() {
         assert!(one.look().is_none());
     }
     pieces.remove(0);
-    assert!(waiting[0].is_told() && !waiting[1].is_told());
+    assert!(waiting[0].is_woken() && !waiting[1].is_woken());
     assert!(waiting[1].look().is_none(), "it is the first one's turn");
     assert!(
         Waiting::on(&memory, KIB).look().is_none(),
@@ -144,9 +144,9 @@ fn bodies_of_a_connection_get_memory_in_turn_and_nobody_is_forgotten() {
     );
     // One that gives up has the next one look.
     drop(waiting.remove(0));
-    assert!(waiting[0].is_told());
+    assert!(waiting[0].is_woken());
     let got = waiting[0].look().unwrap();
-    assert!(waiting[1].is_told(), "there may be memory for it, too");
+    assert!(waiting[1].is_woken(), "there may be memory for it, too");
     drop(waiting);
     drop((pieces, got));
     assert!(Waiting::on(&memory, 16 * KIB).look().is_some());
@@ -163,11 +163,11 @@ fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() 
     assert!(body.look().is_none() && handler.look().is_none());
     let last = answer.slice(HTTP2_BYTES_MAX - 1..);
     drop(answer);
-    assert!(!handler.is_told());
+    assert!(!handler.is_woken());
     assert_eq!(last[..], [1]);
     drop(last);
-    assert!(handler.is_told() && !body.is_told(), "answers come first");
-    assert!(handler.look().is_some() && body.is_told());
+    assert!(handler.is_woken() && !body.is_woken(), "answers come first");
+    assert!(handler.look().is_some() && body.is_woken());
     assert!(body.look().is_some());
     drop((handler, body));
     assert_eq!(budget.held(), 0);
@@ -186,9 +186,9 @@ fn bodies_that_are_not_read_hold_up_no_other_answer() {
     let mut second = Waiting::answer(&memory);
     assert!(second.look().is_none(), "one at a time");
     drop(first);
-    assert!(second.is_told() && second.look().is_some());
+    assert!(second.is_woken() && second.look().is_some());
     drop(pieces);
-    assert!(body.is_told() && body.look().is_some());
+    assert!(body.is_woken() && body.look().is_some());
     // Where there is memory, many are made at once.
     let many: Vec<_> = (0..20)
         .map_while(|_| Waiting::answer(&memory).look())
