@@ -6,14 +6,14 @@
 //! others: the library formats it, with the error if there is one, so that nothing tells it from a caller's text. The
 //! log always shows the place.
 
-use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::pin::Pin;
 use std::sync::Once;
 use std::task::Poll;
+use std::thread;
 
 thread_local! {
     /// True if a panic on this thread is caught.
@@ -22,21 +22,22 @@ thread_local! {
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Installs the hook: from now on a panic that [`caught`] catches is reported to its caller alone, any other on
-/// standard error.
+/// Installs the hook: from now on a panic that [`caught`] catches is reported to its caller alone, any other in one line
+/// on standard error.
+///
+/// No line has a backtrace, also where `RUST_BACKTRACE` asks for one. The standard library locks while it makes one, and
+/// where memory ends meanwhile, it waits for that lock for ever instead of ending the process.
 pub fn install() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
-        let usual = panic::take_hook();
-        panic::set_hook(Box::new(move |panicked| {
+        panic::set_hook(Box::new(|panicked| {
+            let said = said(panicked);
             if IS_CAUGHT.get() {
-                SAID.set(said(panicked));
-            } else if panicked.payload().is::<&'static str>() {
-                usual(panicked);
+                SAID.set(said);
             } else {
-                // With a backtrace where the environment asks for one, as the usual hook has it.
-                let trace = Backtrace::capture();
-                let _ = writeln!(std::io::stderr(), "{}\n{trace}", said(panicked));
+                let thread = thread::current();
+                let name = thread.name().unwrap_or("without a name");
+                let _ = writeln!(io::stderr(), "thread '{name}' {said}");
             }
         }));
     });
@@ -65,14 +66,14 @@ fn said(panicked: &PanicHookInfo<'_>) -> String {
     let place = panicked.location().map(ToString::to_string);
     let place = place.unwrap_or_default();
     if let Some(what) = payload.downcast_ref::<&'static str>() {
-        return format!("a panic at {place}: {what}");
+        return format!("panicked at {place}: {what}");
     }
     match payload.downcast_ref::<String>() {
         Some(what) => format!(
-            "a panic at {place}, with a message of {} bytes that may repeat what was sent",
+            "panicked at {place}, with a message of {} bytes that may repeat what was sent",
             what.len()
         ),
-        None => format!("a panic at {place}: no message"),
+        None => format!("panicked at {place}: no message"),
     }
 }
 
@@ -116,7 +117,7 @@ mod tests {
             };
             let said = caught(pin!(panics)).await.unwrap_err();
             assert!(
-                said.starts_with("a panic at src/telemetry/panics.rs:"),
+                said.starts_with("panicked at src/telemetry/panics.rs:"),
                 "{said}"
             );
             assert!(said.ends_with(end), "{said}");

@@ -200,8 +200,10 @@ fn allocations_that_fail_may_end_it_and_lose_nothing() {
     let mut died = 0;
     for _ in 0..rounds(20, 5) {
         let enable = "enable_random name=libc/mm/malloc,probability=0.0001";
-        let Ok(mut server) = Server::start(site.serve_command(&["fiu-run", "-x", "-c", enable]))
-        else {
+        let mut command = site.serve_command(&["fiu-run", "-x", "-c", enable]);
+        // Nothing is printed then that takes memory and a lock: it ends, and does not hang.
+        command.env("RUST_BACKTRACE", "1");
+        let Ok(mut server) = Server::start(command) else {
             died += 1;
             continue;
         };

@@ -4,9 +4,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::thread::sleep;
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 /// How long anything is waited for: the machine may be busy with other tests.
@@ -51,11 +52,10 @@ pub(crate) struct Server {
     /// How long it took until it listened.
     pub(crate) started_in: Duration,
     log: Arc<Mutex<String>>,
-    _stdout: BufReader<ChildStdout>,
 }
 
 impl Server {
-    /// Starts it and waits until it listens; answers the exit status and the log if it does not.
+    /// Starts it and waits until it listens; answers the exit status and the log if it ends instead.
     pub(crate) fn start(mut command: Command) -> Result<Self, (ExitStatus, String)> {
         let begun = Instant::now();
         let mut child = command
@@ -64,39 +64,41 @@ impl Server {
             .spawn()
             .expect("a program that starts");
         let log = Arc::new(Mutex::new(String::new()));
-        let mut stderr = child.stderr.take().unwrap();
-        let kept = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(read @ 1..) = stderr.read(&mut bytes) {
-                let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
-                kept.lock().unwrap().push_str(&text);
-            }
-        });
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
+        let errors = keep(child.stderr.take().unwrap(), Arc::clone(&log));
+        let lines = lines_of(child.stdout.take().unwrap());
+        let mut server = Self {
+            pid: child.id(),
+            host: String::new(),
+            started_in: Duration::ZERO,
+            child,
+            log,
+        };
         // The first API key may come before it.
-        while stdout.read_line(&mut line).unwrap_or(0) > 0 {
-            if let Some(url) = line.trim_end().strip_prefix("listening on http://") {
-                // A fault that was injected may have ended it right behind that line.
-                let Some(pid) = own_pid(child.id()) else {
-                    break;
-                };
-                return Ok(Self {
-                    pid,
-                    host: url.to_owned(),
-                    started_in: begun.elapsed(),
-                    child,
-                    log,
-                    _stdout: stdout,
-                });
-            }
-            line.clear();
+        while let Some(line) = server.next(&lines) {
+            let Some(url) = line.strip_prefix("listening on http://") else {
+                continue;
+            };
+            // A fault that was injected may have ended it right behind that line.
+            let Some(pid) = own_pid(server.child.id()) else {
+                break;
+            };
+            server.pid = pid;
+            server.host = url.to_owned();
+            server.started_in = begun.elapsed();
+            return Ok(server);
         }
-        let status = child.wait().unwrap();
-        reader.join().unwrap();
-        let log = log.lock().unwrap().clone();
-        Err((status, log))
+        let status = server.wait().expect("an end behind its last line");
+        errors.join().unwrap();
+        Err((status, server.log()))
+    }
+
+    /// The next line of its standard output; `None` behind the last one.
+    fn next(&self, lines: &Receiver<String>) -> Option<String> {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("no line and no end: {}", self.log()),
+        }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -178,13 +180,35 @@ impl Drop for Server {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             // Its own process first: a tracer that is killed would let it run on.
-            signal(self.pid, "KILL");
+            signal(own_pid(self.child.id()).unwrap_or(self.pid), "KILL");
             if self.wait_for(Duration::from_secs(2)).is_none() {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
             }
         }
     }
+}
+
+/// Adds all of a program's standard error to a log, on a thread that ends with it.
+fn keep(mut stderr: ChildStderr, log: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        while let Ok(read @ 1..) = stderr.read(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+            log.lock().unwrap().push_str(&text);
+        }
+    })
+}
+
+/// The lines of a program's standard output, which is read to its end.
+fn lines_of(stdout: ChildStdout) -> Receiver<String> {
+    let (lines, received) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
+    });
+    received
 }
 
 /// Sends a signal; a process that is gone is no error.
