@@ -32,7 +32,7 @@ pub mod apps;
 pub mod batch;
 pub mod cache;
 mod catalogue_failures;
-pub mod change_queue;
+pub mod tenant_queue;
 pub mod clock;
 pub mod counts;
 pub mod doctor;
@@ -99,7 +99,7 @@ pub struct Gateway {
     keyring: ArcSwap<Keyring>,
     snapshot: Arc<revocations::SnapshotCell>,
     cache: Arc<cache::Cache>,
-    changes: change_queue::ChangeQueues,
+    changes: tenant_queue::ChangeQueues,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
@@ -133,7 +133,7 @@ impl Gateway {
             keyring: ArcSwap::from_pointee(keyring),
             snapshot: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
-            changes: change_queue::ChangeQueues::default(),
+            changes: tenant_queue::ChangeQueues::default(),
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),
