@@ -87,6 +87,9 @@ pub trait Catalog:
     + Send
     + Sync
 {
+    /// Returns how many calls read at once. Further ones wait, in the order in which they were made.
+    fn readers(&self) -> usize;
+
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;
 

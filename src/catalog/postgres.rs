@@ -217,6 +217,10 @@ impl Database for Postgres {
         })
     }
 
+    fn reading_connections(&self) -> usize {
+        self.pool.options().get_max_connections() as usize
+    }
+
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {
         answer(
             "looking for changes",

@@ -155,6 +155,10 @@ impl Database for Sqlite {
         Box::pin(bounded(ANSWER_TIME_MAX, doing, work))
     }
 
+    fn reading_connections(&self) -> usize {
+        READERS_MAX as usize
+    }
+
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {
         let work = async move {
             let mut watcher = self.watcher.lock().await;

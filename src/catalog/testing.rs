@@ -98,6 +98,10 @@ impl Database for TestCatalog {
         })
     }
 
+    fn reading_connections(&self) -> usize {
+        self.other.reading_connections()
+    }
+
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let one_less = |left: u64| left.checked_sub(1);

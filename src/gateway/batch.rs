@@ -120,7 +120,8 @@ impl Gateway {
         if unknown.is_empty() {
             return Ok(rows);
         }
-        for found in self.ask(self.catalog.files(organization, &unknown)).await? {
+        let found = self.catalog.files(organization, &unknown);
+        for found in self.read_of(organization, found).await? {
             let found = Arc::new(found);
             if found.state == FileState::Ready {
                 self.cache.keep_file(&found, at);
@@ -141,7 +142,7 @@ impl Gateway {
         let ids: Vec<FileId> = ids.filter_map(Result::ok).collect();
         let organization = &caller.organization;
         let found = self.catalog.shared_files(organization, &folder, &ids);
-        let found = self.ask(found).await?;
+        let found = self.read_of(organization, found).await?;
         let SharedFiles { owner, files } = found.ok_or(Refusal::Missing { what: FOLDER })?;
         let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
         if self.has_space(organization, &space).await? || self.has_space(&owner, &space).await? {
@@ -165,7 +166,8 @@ impl Gateway {
             return Ok(true);
         }
         let look = || async {
-            let found = self.ask(self.catalog.space(organization, space)).await?;
+            let found = self.catalog.space(organization, space);
+            let found = self.read_of(organization, found).await?;
             if found.is_some() {
                 self.cache.spaces.keep_row(address.clone(), (), at);
             }

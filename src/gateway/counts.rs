@@ -160,7 +160,8 @@ impl Gateway {
         organization: &OrganizationId,
         of: Counted<'_>,
     ) -> Result<Counts, Refusal> {
-        self.ask(self.catalog.counts(organization, of)).await
+        let counts = self.catalog.counts(organization, of);
+        self.read_of(organization, counts).await
     }
 }
 

@@ -78,7 +78,8 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<Option<FileRecord>, Refusal> {
-        let mut found = self.ask(self.catalog.file(organization, id)).await?;
+        let found = self.catalog.file(organization, id);
+        let mut found = self.read_of(organization, found).await?;
         if let Some(file) = &mut found {
             file.state = file.state_at(self.clock.now());
         }
@@ -101,6 +102,6 @@ impl Gateway {
         let place = after.as_ref().map_or(Place::Newest, Place::After);
         let (filter, now) = (Filter::of_purpose(purpose), self.clock.now());
         let page = self.catalog.page(organization, filter, place, limit, now);
-        self.ask(page).await
+        self.read_of(organization, page).await
     }
 }

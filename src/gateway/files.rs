@@ -56,7 +56,8 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
-        let found = self.ask(self.catalog.file(organization, id)).await?;
+        let found = self.catalog.file(organization, id);
+        let found = self.read_of(organization, found).await?;
         let now = self.clock.now();
         found
             .filter(|file| file.state_at(now) == FileState::Ready)
@@ -77,7 +78,7 @@ impl Gateway {
         let address = file.to_address();
         let look = || async {
             let found = self.catalog.file(&address.organization, &address.file);
-            let found = self.ask(found).await?;
+            let found = self.read_of(&address.organization, found).await?;
             let Some(found) = found.filter(|file| file.state == FileState::Ready) else {
                 return Ok(None);
             };
@@ -113,7 +114,7 @@ impl Gateway {
         let offset = page.saturating_sub(1).saturating_mul(u64::from(limit));
         let now = self.clock.now();
         let page = self.catalog.numbered_page(organization, offset, limit, now);
-        self.ask(page).await
+        self.read_of(organization, page).await
     }
 
     /// Up to `limit` ready files of an organization, next to a cursor or from the newest on.
@@ -140,7 +141,7 @@ impl Gateway {
         let now = self.clock.now();
         let catalog = &self.catalog;
         let page = catalog.page(organization, filter, place, one_more, now);
-        let mut files = self.ask(page).await?;
+        let mut files = self.read_of(organization, page).await?;
         let has_more = files.len() as u64 > u64::from(limit);
         if has_more {
             // The one that was asked for only to know that it is there is the farthest from the cursor.
@@ -217,7 +218,8 @@ impl Gateway {
             };
             is_of_state && names.is_none_or(has_name)
         };
-        let mut files = self.ask(self.catalog.files(organization, &ids)).await?;
+        let files = self.catalog.files(organization, &ids);
+        let mut files = self.read_of(organization, files).await?;
         files.retain(is_wanted);
         Ok(files)
     }
@@ -262,7 +264,10 @@ impl Gateway {
             return Ok(None);
         };
         let row = match FileId::parse(text) {
-            Ok(id) => self.ask(self.catalog.file(organization, &id)).await?,
+            Ok(id) => {
+                let row = self.catalog.file(organization, &id);
+                self.read_of(organization, row).await?
+            }
             Err(_) => None,
         };
         let time = row.map_or_else(|| FileId::time_in(text), |file| Some(file.created_at));
@@ -304,8 +309,9 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
+        let found = self.catalog.file(organization, id);
         let found = self
-            .ask(self.catalog.file(organization, id))
+            .read_of(organization, found)
             .await?
             .ok_or(Refusal::FileNotFound)?;
         let file = match found.state {

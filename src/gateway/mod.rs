@@ -27,12 +27,12 @@ use crate::sign::keyring::Keyring;
 
 use clock::Clock;
 use refusal::Refusal;
+use tenant_queue::{QueueBounds, TenantQueues};
 
 pub mod apps;
 pub mod batch;
 pub mod cache;
 mod catalogue_failures;
-pub mod tenant_queue;
 pub mod clock;
 pub mod counts;
 pub mod doctor;
@@ -53,6 +53,7 @@ pub mod refusal;
 pub mod revocations;
 pub mod revoke;
 pub mod sweep;
+mod tenant_queue;
 pub mod tenants;
 #[cfg(test)]
 pub mod testing;
@@ -99,7 +100,10 @@ pub struct Gateway {
     keyring: ArcSwap<Keyring>,
     snapshot: Arc<revocations::SnapshotCell>,
     cache: Arc<cache::Cache>,
-    changes: tenant_queue::ChangeQueues,
+    /// The queues of the organizations that revoke or delete now.
+    changes: TenantQueues,
+    /// The queues of those that read from the catalogue now.
+    reads: TenantQueues,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
@@ -124,6 +128,7 @@ impl Gateway {
         keyring: Keyring,
         settings: GatewaySettings,
     ) -> Self {
+        let reads = TenantQueues::new(QueueBounds::reads(catalog.readers()));
         Self {
             catalog,
             catalogue_failures: Arc::default(),
@@ -133,7 +138,8 @@ impl Gateway {
             keyring: ArcSwap::from_pointee(keyring),
             snapshot: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
-            changes: tenant_queue::ChangeQueues::default(),
+            changes: TenantQueues::new(QueueBounds::CHANGES),
+            reads,
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),

@@ -92,7 +92,8 @@ impl Gateway {
             return Err(Refusal::KeyUnknown);
         }
         let look = || async {
-            let found = self.ask(self.catalog.api_key(&digest)).await?.map(Arc::new);
+            let found = self.catalog.api_key(&digest);
+            let found = self.read_of_stranger(found).await?.map(Arc::new);
             match &found {
                 Some(key) => self.cache.keys.keep_row(digest, Arc::clone(key), at),
                 None => unknown.keep(digest, self.clock.elapsed() + UNKNOWN_FOR, at, 1),

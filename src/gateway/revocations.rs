@@ -199,7 +199,7 @@ impl Gateway {
         organization: &OrganizationId,
         change: Answer<'_, T>,
     ) -> Result<T, Refusal> {
-        let _queued = self.changes.enter(organization).await?;
+        let _queued = self.changes.enter(Some(organization.clone())).await?;
         self.ask(self.changing(change)).await
     }
 

@@ -1,8 +1,9 @@
-//! The queue of changes of one organization: it changes only so much at once, and waits for itself.
+//! Queues of tenants before what all of them share: each waits for itself, where nobody else waits.
 //!
-//! Changes of all organizations meet in one row, or one lock, of the catalogue, which each holds until it is durable.
-//! So the changes of a tenant that makes as many as it can stand in a queue here, where nobody else waits, and at most
-//! [`CHANGES_AT_ONCE_MAX`] of each gateway are before those of another tenant there.
+//! Changes of all organizations meet in one row, or one lock, of the catalogue, which each holds until it is durable;
+//! reads meet at the connections of the catalogue, which are given in the order in which they are asked for. So the
+//! calls of a tenant that makes as many as it can stand in a queue here, and only a bounded number of them is before
+//! those of another tenant there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,75 +12,111 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::Gateway;
 use super::refusal::Refusal;
+use crate::catalog::CatalogError;
 use crate::model::id::OrganizationId;
 
-/// The most revocations and deletions of one organization that a gateway asks the catalogue for at once.
-pub const CHANGES_AT_ONCE_MAX: usize = 2;
+/// The bounds of the queue of each tenant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QueueBounds {
+    /// The calls, as a refusal names them.
+    what: &'static str,
+    /// The most that are under way at once.
+    at_once_max: usize,
+    /// The most that wait besides.
+    queued_max: usize,
+    /// The longest that one waits.
+    time_max: Duration,
+}
 
-/// The most of them that wait besides.
-pub const CHANGES_QUEUED_MAX: usize = 64;
+impl QueueBounds {
+    /// The bounds of revocations and deletions.
+    pub(super) const CHANGES: Self = Self {
+        what: "changes",
+        at_once_max: 2,
+        queued_max: 64,
+        time_max: Duration::from_secs(5),
+    };
 
-/// The longest that one waits.
-const QUEUE_TIME_MAX: Duration = Duration::from_secs(5);
+    /// The bounds of reads, where so many connections read. Each tenant leaves a quarter of them to the others, and at
+    /// least one, unless there is only one.
+    pub(super) fn reads(connections: usize) -> Self {
+        let left = (connections / 4).max(1);
+        Self {
+            what: "reads",
+            at_once_max: connections.saturating_sub(left).max(1),
+            queued_max: 4_096,
+            time_max: Duration::from_secs(5),
+        }
+    }
+}
 
-/// The queues of the organizations that change something now.
-#[derive(Debug, Default)]
-pub(super) struct ChangeQueues(Mutex<HashMap<OrganizationId, ChangeQueue>>);
+/// The tenant that a call is for. Those of whom nothing is known yet are one, so that they wait for each other alone.
+pub(super) type Tenant = Option<OrganizationId>;
 
-/// The changes of one organization that wait or are under way.
+/// The queues of the tenants that call now.
 #[derive(Debug)]
-struct ChangeQueue {
+pub(super) struct TenantQueues {
+    bounds: QueueBounds,
+    queues: Mutex<HashMap<Tenant, TenantQueue>>,
+}
+
+/// The calls of one tenant that wait or are under way.
+#[derive(Debug)]
+struct TenantQueue {
     semaphore: Arc<Semaphore>,
     length: usize,
 }
 
-/// A change in its queue, waiting or under way. Dropping it lets the next one go on.
-#[must_use = "the next change goes on when this is dropped"]
-pub(super) struct QueuedChange<'a> {
-    queues: &'a ChangeQueues,
-    organization: &'a OrganizationId,
+/// A call in its queue, waiting or under way. Dropping it lets the next one go on.
+#[must_use = "the next call goes on when this is dropped"]
+pub(super) struct QueuedCall<'a> {
+    queues: &'a TenantQueues,
+    tenant: Tenant,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl ChangeQueues {
-    /// Waits until a change of this organization may be made.
-    ///
-    /// # Errors
-    /// `Unavailable` after [`QUEUE_TIME_MAX`], and at once where [`CHANGES_QUEUED_MAX`] wait already.
-    pub(super) async fn enter<'a>(
-        &'a self,
-        organization: &'a OrganizationId,
-    ) -> Result<QueuedChange<'a>, Refusal> {
-        self.enter_within(organization, QUEUE_TIME_MAX).await
+impl TenantQueues {
+    /// Returns empty queues.
+    pub(super) fn new(bounds: QueueBounds) -> Self {
+        Self {
+            bounds,
+            queues: Mutex::default(),
+        }
     }
 
-    async fn enter_within<'a>(
-        &'a self,
-        organization: &'a OrganizationId,
-        time_max: Duration,
-    ) -> Result<QueuedChange<'a>, Refusal> {
-        let too_many =
-            || Refusal::Unavailable("too many changes of this organization are under way".into());
+    /// Waits until a call for this tenant may go on.
+    ///
+    /// # Errors
+    /// `Unavailable` after the longest wait, and at once where as many wait already as may.
+    pub(super) async fn enter(&self, tenant: Tenant) -> Result<QueuedCall<'_>, Refusal> {
+        let bounds = self.bounds;
+        let too_many = || {
+            let what = bounds.what;
+            Refusal::Unavailable(format!(
+                "too many {what} of this organization are under way"
+            ))
+        };
         let semaphore = {
-            let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = || ChangeQueue {
-                semaphore: Arc::new(Semaphore::new(CHANGES_AT_ONCE_MAX)),
+            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || TenantQueue {
+                semaphore: Arc::new(Semaphore::new(bounds.at_once_max)),
                 length: 0,
             };
-            let queue = queues.entry(organization.clone()).or_insert_with(new);
-            if queue.length == CHANGES_AT_ONCE_MAX + CHANGES_QUEUED_MAX {
+            let queue = queues.entry(tenant.clone()).or_insert_with(new);
+            if queue.length == bounds.at_once_max + bounds.queued_max {
                 return Err(too_many());
             }
             queue.length += 1;
             Arc::clone(&queue.semaphore)
         };
-        let mut queued = QueuedChange {
+        let mut queued = QueuedCall {
             queues: self,
-            organization,
+            tenant,
             permit: None,
         };
-        match timeout(time_max, semaphore.acquire_owned()).await {
+        match timeout(bounds.time_max, semaphore.acquire_owned()).await {
             Ok(Ok(permit)) => {
                 queued.permit = Some(permit);
                 Ok(queued)
@@ -89,72 +126,187 @@ impl ChangeQueues {
     }
 }
 
-impl Drop for QueuedChange<'_> {
+impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
         self.permit = None;
-        let mut queues = self.queues.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queues.get_mut(self.organization) else {
+        let mut queues = self.queues.queues.lock();
+        let queues = queues.as_mut().unwrap_or_else(PoisonError::get_mut);
+        let Some(queue) = queues.get_mut(&self.tenant) else {
             return;
         };
         queue.length -= 1;
         if queue.length == 0 {
-            queues.remove(self.organization);
+            queues.remove(&self.tenant);
         }
+    }
+}
+
+impl Gateway {
+    /// Reads from the catalogue for an organization, when its turn has come.
+    ///
+    /// # Errors
+    /// Those of the queue and of the read.
+    pub(super) async fn read_of<T>(
+        &self,
+        organization: &OrganizationId,
+        read: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, Refusal> {
+        let _queued = self.reads.enter(Some(organization.clone())).await?;
+        self.ask(read).await
+    }
+
+    /// Reads from the catalogue for somebody of whom nothing is known yet, when the turn of those has come.
+    ///
+    /// # Errors
+    /// Those of the queue and of the read.
+    pub(super) async fn read_of_stranger<T>(
+        &self,
+        read: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, Refusal> {
+        let _queued = self.reads.enter(None).await?;
+        self.ask(read).await
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::catalog::Catalog as _;
+    use crate::catalog::contract::{file, file_id, organization};
+    use crate::catalog::testing::TestCatalog;
+    use crate::gateway::files::{Cursor, Filter, Filters};
+    use crate::gateway::testing;
+    use crate::model::count::Counted;
+    use crate::model::id::SpaceId;
+
+    fn changes() -> (TenantQueues, [Tenant; 3]) {
+        let of = |id| Some(OrganizationId::parse(id).unwrap());
+        let queues = TenantQueues::new(QueueBounds::CHANGES);
+        (queues, [of("one"), of("other"), None])
+    }
+
+    fn is_empty(queues: &TenantQueues) -> bool {
+        queues.queues.lock().unwrap().is_empty()
+    }
 
     #[tokio::test]
-    async fn an_organization_waits_for_itself_alone_and_leaves_nothing() {
-        let queues = ChangeQueues::default();
-        let [one, other] = ["one", "other"].map(|id| OrganizationId::parse(id).unwrap());
-        let first = queues.enter(&one).await.unwrap();
-        let second = queues.enter(&one).await.unwrap();
-        let mut third = Box::pin(queues.enter(&one));
+    async fn a_tenant_waits_for_itself_alone_and_leaves_nothing() {
+        let (queues, [one, other, stranger]) = changes();
+        let first = queues.enter(one.clone()).await.unwrap();
+        let second = queues.enter(one.clone()).await.unwrap();
+        let mut third = Box::pin(queues.enter(one.clone()));
         assert!((&mut third).now_or_never().is_none(), "two are under way");
-        drop(queues.enter(&other).now_or_never().unwrap());
+        for tenant in [other, stranger] {
+            drop(queues.enter(tenant).now_or_never().unwrap());
+        }
         drop(first);
         let third = third.now_or_never().unwrap().unwrap();
         // One that gives up in the queue is no reason to keep it.
         drop((second, third));
-        let waits = [queues.enter(&one).await, queues.enter(&one).await];
-        let mut gives_up = Box::pin(queues.enter(&one));
+        let waits = [
+            queues.enter(one.clone()).await,
+            queues.enter(one.clone()).await,
+        ];
+        let mut gives_up = Box::pin(queues.enter(one));
         assert!((&mut gives_up).now_or_never().is_none());
         drop(gives_up);
         drop(waits);
-        assert!(queues.0.lock().unwrap().is_empty());
+        assert!(is_empty(&queues));
     }
 
     #[tokio::test]
     async fn a_queue_that_is_full_refuses_at_once() {
-        let queues = ChangeQueues::default();
-        let [one, other] = ["one", "other"].map(|id| OrganizationId::parse(id).unwrap());
+        let (queues, [one, other, _]) = changes();
+        let bounds = queues.bounds;
         let mut all = Vec::new();
-        for _ in 0..CHANGES_AT_ONCE_MAX + CHANGES_QUEUED_MAX {
-            let mut queued = Box::pin(queues.enter(&one));
+        for _ in 0..bounds.at_once_max + bounds.queued_max {
+            let mut queued = Box::pin(queues.enter(one.clone()));
             all.push(((&mut queued).now_or_never(), queued));
         }
-        let more = queues.enter(&one).now_or_never();
+        let more = queues.enter(one.clone()).now_or_never();
         assert!(matches!(more, Some(Err(Refusal::Unavailable(_)))));
-        drop(queues.enter(&other).now_or_never().unwrap());
+        drop(queues.enter(other).now_or_never().unwrap());
         all.pop();
-        let waits = queues.enter(&one).now_or_never();
+        let waits = queues.enter(one).now_or_never();
         assert!(waits.is_none(), "one place is free");
         drop(all);
-        assert!(queues.0.lock().unwrap().is_empty());
+        assert!(is_empty(&queues));
     }
 
     #[tokio::test]
     async fn a_turn_that_does_not_come_is_refused() {
-        let queues = ChangeQueues::default();
-        let one = OrganizationId::parse("one").unwrap();
-        let _under_way = [queues.enter(&one).await, queues.enter(&one).await];
-        let refused = queues.enter_within(&one, Duration::ZERO).await;
+        let (mut queues, [one, ..]) = changes();
+        queues.bounds.time_max = Duration::ZERO;
+        let _under_way = [
+            queues.enter(one.clone()).await,
+            queues.enter(one.clone()).await,
+        ];
+        let refused = queues.enter(one).await;
         assert!(matches!(refused, Err(Refusal::Unavailable(_))));
+    }
+
+    /// Every read that a request of an organization makes waits for those of the same organization.
+    #[tokio::test]
+    async fn an_organization_reads_so_much_at_once_and_no_more() {
+        let catalog = Arc::new(TestCatalog::new().await);
+        let owner = organization(catalog.as_ref(), "a").await;
+        let other = organization(catalog.as_ref(), "b").await;
+        let id = file_id("f");
+        for owner in [&owner, &other] {
+            catalog.add_file(&file(owner, "f", 1)).await.unwrap();
+        }
+        let gateway = testing::gateway(Arc::clone(&catalog) as _, testing::memory_blobs());
+        gateway.refresh().await.unwrap();
+        let mut under_way = Vec::new();
+        for _ in 0..gateway.reads.bounds.at_once_max {
+            under_way.push(gateway.reads.enter(Some(owner.clone())).await.unwrap());
+        }
+        let cursor = Cursor::After("file_x".into());
+        let of_ids = Filters {
+            ids: Some(vec!["f".into()]),
+            ..Filters::default()
+        };
+        let space = SpaceId::default_space();
+        catalog.calls();
+        {
+            let mut reads = [
+                Box::pin(async { gateway.ready_file(&owner, &id).await.is_ok() })
+                    as Pin<Box<dyn Future<Output = bool>>>,
+                Box::pin(async { gateway.numbered_page(&owner, 1, 9).await.is_ok() }),
+                Box::pin(async {
+                    let page = gateway.cursor_page(&owner, Filter::Ready, Some(&cursor), 9);
+                    page.await.is_ok()
+                }),
+                Box::pin(async {
+                    let page = gateway.filtered_page(&owner, &of_ids, None, 9);
+                    page.await.is_ok()
+                }),
+                Box::pin(async { gateway.purge(&owner, &id).await.is_ok() }),
+                Box::pin(async { gateway.page_after(&owner, None, None, 9).await.is_ok() }),
+                Box::pin(async { gateway.file_in_any_state(&owner, &id).await.is_ok() }),
+                Box::pin(async { gateway.counts(&owner, Counted::File(&id)).await.is_ok() }),
+                Box::pin(async { gateway.space(&owner, &space).await.is_ok() }),
+            ];
+            for read in &mut reads {
+                assert!(read.now_or_never().is_none());
+            }
+            assert_eq!(catalog.calls(), 0);
+            assert!(gateway.ready_file(&other, &id).await.is_ok());
+            assert!(gateway.recognize("of-a-stranger").await.is_err());
+            assert_eq!(catalog.calls(), 2, "others go on");
+        }
+        drop(under_way);
+        assert!(gateway.ready_file(&owner, &id).await.is_ok());
+    }
+
+    #[test]
+    fn readers_are_left_to_others() {
+        for (connections, at_once) in [(1, 1), (2, 1), (3, 2), (4, 3), (8, 6), (10, 8)] {
+            assert_eq!(QueueBounds::reads(connections).at_once_max, at_once);
+        }
     }
 }

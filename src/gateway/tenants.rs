@@ -106,7 +106,8 @@ impl Gateway {
         organization: &OrganizationId,
         id: &SpaceId,
     ) -> Result<Space, Refusal> {
-        let found = self.ask(self.catalog.space(organization, id)).await?;
+        let found = self.catalog.space(organization, id);
+        let found = self.read_of(organization, found).await?;
         found.ok_or(Refusal::Missing { what: SPACE })
     }
 

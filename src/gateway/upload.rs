@@ -176,7 +176,8 @@ impl Gateway {
         if quota == Quota::NONE {
             return Ok(None);
         }
-        let kept = self.ask(self.catalog.usage(organization)).await?;
+        let kept = self.catalog.usage(organization);
+        let kept = self.read_of(organization, kept).await?;
         let files = kept.files.saturating_add(1);
         let allowed = quota.allow(files, kept.bytes.saturating_add(at_least));
         allowed.map_err(|error| self.refusal(error))?;

@@ -11,6 +11,7 @@ mod hearing;
 mod idempotency;
 mod load;
 mod nodes;
+mod readers;
 mod together;
 
 use crate::support::app::TestApp;

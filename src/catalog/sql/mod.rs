@@ -67,6 +67,9 @@ pub trait Database: Send + Sync {
         work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
     ) -> Answer<'a, T>;
 
+    /// Answers [`Catalog::readers`](super::Catalog::readers).
+    fn reading_connections(&self) -> usize;
+
     /// Answers [`Changes::changes`](super::changes::Changes::changes), on a connection that waits for no other call.
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>>;
 

@@ -13,6 +13,10 @@ use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
 impl<D: Database> Catalog for D {
+    fn readers(&self) -> usize {
+        self.reading_connections()
+    }
+
     calls! {
         fn create_organization(organization: &'a Organization) -> ()
             => Write, "making an organization", tenancy::create_organization;

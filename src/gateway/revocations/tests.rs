@@ -195,8 +195,8 @@ async fn an_organization_changes_so_much_at_once_and_no_more() {
     let id = file_id("f");
     catalog.add_file(&file(&owner, "f", 1)).await.unwrap();
     let under_way = [
-        gateway.changes.enter(&owner).await,
-        gateway.changes.enter(&owner).await,
+        gateway.changes.enter(Some(owner.clone())).await,
+        gateway.changes.enter(Some(owner.clone())).await,
     ];
     let by = Revoker::Organization;
     let link = LinkId::parse("link-0000001").unwrap();
