@@ -11,9 +11,13 @@ use std::future::{Future, poll_fn};
 use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::pin::Pin;
+use std::process;
 use std::sync::Once;
 use std::task::Poll;
 use std::thread;
+
+/// The beginning of the names that the SQLite driver gives its threads.
+const SQLITE_THREADS: &str = "sqlx-sqlite-worker";
 
 thread_local! {
     /// True if a panic on this thread is caught.
@@ -23,7 +27,8 @@ thread_local! {
 }
 
 /// Installs the hook: from now on a panic that [`caught`] catches is reported to its caller alone, any other in one line
-/// on standard error.
+/// on standard error. One on a thread of the SQLite driver then aborts the process: the driver would end the rows of
+/// its statement as if there were no more, and what is revoked could seem not to be.
 ///
 /// No line has a backtrace, also where `RUST_BACKTRACE` asks for one. The standard library locks while it makes one, and
 /// where memory ends meanwhile, it waits for that lock for ever instead of ending the process.
@@ -38,6 +43,9 @@ pub fn install() {
                 let thread = thread::current();
                 let name = thread.name().unwrap_or("without a name");
                 let _ = writeln!(io::stderr(), "thread '{name}' {said}");
+                if name.starts_with(SQLITE_THREADS) {
+                    process::abort();
+                }
             }
         }));
     });
@@ -79,9 +87,42 @@ fn said(panicked: &PanicHookInfo<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
     use std::pin::pin;
+    use std::process::Command;
 
     use super::*;
+
+    /// The name of the thread that panics in the process of a test.
+    const PANICS_ON: &str = "HALLPASS_TEST_PANICS_ON";
+    const SIGABRT: i32 = 6;
+
+    #[test]
+    fn a_panic_on_a_thread_of_the_sqlite_driver_ends_the_process() {
+        if let Some(name) = std::env::var_os(PANICS_ON) {
+            install();
+            let thread = thread::Builder::new().name(name.into_string().unwrap());
+            let _ = thread.spawn(|| panic!("no row")).unwrap().join();
+            return;
+        }
+        let end_after_panic_on = |name: &str| {
+            let test = "telemetry::panics::tests::a_panic_on_a_thread_of_the_sqlite_driver_ends_the_process";
+            let ended = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", test])
+                .env(PANICS_ON, name)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert!(
+                said.contains(&format!("thread '{name}' panicked at")),
+                "{said}"
+            );
+            ended.status
+        };
+        let of_the_driver = end_after_panic_on(&format!("{SQLITE_THREADS}-3"));
+        assert_eq!(of_the_driver.signal(), Some(SIGABRT));
+        assert!(end_after_panic_on("another").success());
+    }
 
     #[tokio::test]
     async fn a_panic_is_an_outcome_and_the_next_one_is_told_apart() {

@@ -216,6 +216,14 @@ fn allocations_that_fail_may_end_it_and_lose_nothing() {
         server.kill();
         let server = site.serve();
         site.check(&server, &ledger);
+        // A panic on one of these ends the process, which knows them by their name.
+        let threads = server.threads();
+        assert!(
+            threads
+                .iter()
+                .any(|name| name.starts_with("sqlx-sqlite-wor")),
+            "{threads:?}"
+        );
         server.stop();
     }
     println!("died {died} times; {} uploads acknowledged", ledger.len());

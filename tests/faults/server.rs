@@ -94,7 +94,8 @@ impl Server {
 
     /// The next line of its standard output; `None` behind the last one.
     fn next(&self, lines: &Receiver<String>) -> Option<String> {
-        match lines.recv_timeout(PATIENCE) {
+        // A start may wait for a minute for the catalogue.
+        match lines.recv_timeout(2 * PATIENCE) {
             Ok(line) => Some(line),
             Err(RecvTimeoutError::Disconnected) => None,
             Err(RecvTimeoutError::Timeout) => panic!("no line and no end: {}", self.log()),
@@ -150,6 +151,13 @@ impl Server {
             return 0;
         }
         fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
+    }
+
+    /// The names of its threads, of which the kernel keeps 15 characters.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
+        let names = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("comm")));
+        names.map_while(Result::ok).collect()
     }
 
     /// The processor time that it has used.
