@@ -38,6 +38,10 @@ pub const STALENESS_MAX: Duration = Duration::from_secs(1);
 /// The most time that a request that finds the snapshot too old waits for its own refresh.
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// A sentence about a catalogue that was put back to an earlier moment.
+pub const REVOCATIONS_LOST: &str = "links that were revoked since then open again until they end; revoke them again, or \
+     retire the signing key (`hallpass key rotate`, `hallpass key retire`)";
+
 /// The entries of the change feed, denied links or link revisions that are forgotten in one transaction.
 const TRIMMED_AT_ONCE: u32 = 1_000;
 
@@ -163,6 +167,25 @@ impl Gateway {
         if self.catalog.changed().await.is_err() {
             std::future::pending().await
         }
+    }
+
+    /// Returns the newest change that this gateway knows of; `None` before its first refresh.
+    pub fn newest_change(&self) -> Option<FeedPosition> {
+        self.snapshot.current.load().position
+    }
+
+    /// Returns whether the catalogue has a change that it had before: it has not where an older one was put back. Of one
+    /// that is so long ago that its entry may be forgotten, the answer is `true`.
+    ///
+    /// # Errors
+    /// The refusal of a catalogue that fails.
+    pub async fn has_change(&self, seen: FeedPosition) -> Result<bool, Refusal> {
+        if self.ask(self.catalog.changes(seen)).await?.is_some() {
+            return Ok(true);
+        }
+        let newest = self.compare_in_time().await?.position;
+        let forgotten_from = seen.version.saturating_add(CHANGES_KEPT);
+        Ok(newest.is_some_and(|newest| newest.version >= forgotten_from))
     }
 
     /// Returns what may be answered from now: at most [`STALENESS_MAX`] old. Refreshes where that is due.
@@ -389,7 +412,8 @@ impl Gateway {
         );
         let failures = Arc::clone(&self.catalogue_failures);
         let (own_changes, confirmed) = (snapshot.own_changes(), Some(self.clock.elapsed()));
-        let reloads = snapshot.current.load().reloads + 1;
+        let before = snapshot.current.load_full();
+        let reloads = before.reloads + 1;
         let now = self.clock.now();
         let reload = async move {
             let revoked = catalog.revoked(now).await;
@@ -398,6 +422,12 @@ impl Gateway {
                 position,
             } = revoked.map_err(|error| failures.refusal(error))?;
             cache.begin_anew(reloads);
+            if before
+                .position
+                .is_some_and(|before| before.version > position.version)
+            {
+                tracing::warn!("the catalogue is older than it was: {REVOCATIONS_LOST}");
+            }
             let now = snapshot.replace(Snapshot {
                 revocations: Arc::new(revocations),
                 position: Some(position),

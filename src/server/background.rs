@@ -9,6 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::keyring_watch::KeyringWatch;
 use super::reload::ConfigurationCheck;
+use super::seen_change::{self, SeenChange};
 use super::shutdown;
 use super::tls::{Tls, TlsWatch};
 use crate::gateway::Gateway;
@@ -59,7 +60,9 @@ pub(super) fn start_tasks(
     gateway: &Arc<Gateway>,
     keyring_watch: Option<KeyringWatch>,
     configuration: Option<ConfigurationCheck>,
+    seen_change: SeenChange,
 ) {
+    tasks.spawn(note_changes(Arc::clone(gateway), seen_change));
     tasks.spawn(refresh_revocations(Arc::clone(gateway)));
     tasks.spawn(reload_keyring(
         Arc::clone(gateway),
@@ -95,6 +98,24 @@ async fn refresh_revocations(gateway: Arc<Gateway>) {
         }
         if let Some(refusal) = failures.note(gateway.refresh_in_time().await) {
             tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
+        }
+    }
+}
+
+/// Keeps the newest change that was seen, in its file. Ends with its task.
+async fn note_changes(gateway: Arc<Gateway>, mut seen_change: SeenChange) {
+    let mut tick = ticks(seen_change::WRITE_EVERY);
+    loop {
+        tick.tick().await;
+        let gateway = Arc::clone(&gateway);
+        let write = move || {
+            seen_change.write(&gateway);
+            seen_change
+        };
+        // It waits for the disk.
+        match tokio::task::spawn_blocking(write).await {
+            Ok(file) => seen_change = file,
+            Err(error) => return tracing::error!(%error, "noting the newest change failed"),
         }
     }
 }
@@ -238,7 +259,8 @@ mod tests {
         let _stalled = gateway.stall_refreshes().await;
         let mut tasks = JoinSet::new();
         let watch = KeyringWatch::new(path.clone());
-        start_tasks(&mut tasks, &gateway, Some(watch), None);
+        let seen_change = SeenChange::in_directory(directory.path(), "sqlite");
+        start_tasks(&mut tasks, &gateway, Some(watch), None, seen_change);
         for kid in ["c", "d"] {
             // Long enough for the tasks to be at whatever they wait for.
             sleep(REFRESH_EVERY * 2).await;

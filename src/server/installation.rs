@@ -4,6 +4,7 @@
 //! DATA_DIR/               0700, or 0710 where a group may read the bytes (blobs.mode)
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it), unless they are in a database
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
+//!   catalogue-seen        0600, the newest change that a gateway has seen (beside the keyring)
 //!   gateway-….toml        0600, the prefix of a running gateway's links, one file for each
 //!   .gitignore            keeps all of it out of a repository
 //!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)

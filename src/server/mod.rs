@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use presence::{GatewayCommand, Presence};
 use reload::ConfigurationCheck;
+use seen_change::SeenChange;
 use tls::Tls;
 
 pub use blob_store::blob_bytes_max;
@@ -60,6 +62,7 @@ mod proxy_protocol;
 pub mod reload;
 mod request_target;
 mod sealed_stream;
+mod seen_change;
 pub mod setup;
 pub mod shutdown;
 mod start_error;
@@ -88,6 +91,7 @@ pub struct HttpServer {
     http2: Http2,
     streams_max: u32,
     configuration: Option<ConfigurationCheck>,
+    seen_change: SeenChange,
     web_settings: WebSettings,
     /// True if connections begin with a PROXY protocol header.
     is_announced: bool,
@@ -150,9 +154,14 @@ impl HttpServer {
         known.map_err(|refusal| {
             StartError::Failed(format!("reading what was revoked: {refusal}"))
         })?;
+        let mut seen_change = SeenChange::of(config);
+        seen_change.check(&gateway).await.map_err(|refusal| {
+            StartError::Failed(format!("reading the newest changes: {refusal}"))
+        })?;
         let server = &config.server;
         Ok(Self {
             audit,
+            seen_change,
             presence: Presence::announce_or_warn(&server.data_dir, command, &public_base_url),
             gateway,
             listeners,
@@ -236,6 +245,7 @@ impl HttpServer {
             &self.gateway,
             self.keyring_watch,
             self.configuration,
+            self.seen_change.clone(),
         );
         start_web_tasks(&mut tasks, &web, self.tls.clone(), audit);
         // Dropped, it ends the accepting.
@@ -269,21 +279,16 @@ impl HttpServer {
         drop(self.presence);
         tasks.shutdown().await;
         drop(accepting);
-        let finished = async {
-            // Connections that were accepted already are served, so they are asked to end after that.
-            while acceptors.join_next().await.is_some() {}
-            tokio::join!(connections.finish(), admin_connections.finish());
-        };
-        tokio::select! {
-            () = finished => tracing::info!("stopped"),
-            () = force => tracing::warn!("stopped at once: asked a second time"),
-            () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
-        }
-        abort(&[&connections, &admin_connections]).await;
+        drain(acceptors, &[&connections, &admin_connections], force).await;
         web.finish_changes().await;
         counting.finish().await;
-        // Waits for the last lines, which may be a while.
-        let _ = tokio::task::spawn_blocking(|| drop(audit_end)).await;
+        let (mut seen_change, gateway) = (self.seen_change, self.gateway);
+        let end = move || {
+            seen_change.write(&gateway);
+            // Waits for the last lines, which may be a while.
+            drop(audit_end);
+        };
+        let _ = tokio::task::spawn_blocking(end).await;
     }
 }
 
@@ -304,6 +309,21 @@ fn sides(gateway: &Arc<Gateway>, settings: WebSettings, audit: Option<Audit>) ->
 fn connections(limits: ConnectionLimits, kind: Kind, metrics: &Arc<Metrics>) -> Arc<Connections> {
     let (deadlines, metrics) = (Deadlines::default(), Arc::clone(metrics));
     Arc::new(Connections::new(limits, deadlines, kind, metrics))
+}
+
+/// Waits until what is in flight has finished, for so long at most, and aborts the rest.
+async fn drain(mut acceptors: JoinSet<()>, all: &[&Connections], force: impl Future<Output = ()>) {
+    let finished = async {
+        // Connections that were accepted already are served, so they are asked to end after that.
+        while acceptors.join_next().await.is_some() {}
+        join_all(all.iter().map(|connections| connections.finish())).await;
+    };
+    tokio::select! {
+        () = finished => tracing::info!("stopped"),
+        () = force => tracing::warn!("stopped at once: asked a second time"),
+        () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
+    }
+    abort(all).await;
 }
 
 /// Aborts all connections that are still open, and waits until they have ended.

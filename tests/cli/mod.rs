@@ -15,6 +15,7 @@ mod log_hash;
 mod memory;
 mod messages;
 mod pasted;
+pub(crate) mod restored;
 mod revoke;
 mod rotation;
 mod serving;

@@ -417,7 +417,7 @@ pub(crate) fn said(output: &Output) -> String {
     )
 }
 
-pub(super) fn mode(path: &Path) -> u32 {
+pub(crate) fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 

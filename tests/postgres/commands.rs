@@ -130,3 +130,22 @@ fn a_server_that_is_not_there_is_said_so_in_time() {
         "no keyring for nothing"
     );
 }
+
+#[test]
+fn an_older_database_is_told_until_somebody_has_seen_to_it() {
+    let server = Server::shared();
+    let place = Place::with(&[(URL, &server.database("restored"))]);
+    place.json(&["key", "generate"]);
+    let copy = |from: &str, to: &str| {
+        server.sql("postgres", &format!("DROP DATABASE IF EXISTS \"{to}\""));
+        server.sql(
+            "postgres",
+            &format!("CREATE DATABASE \"{to}\" TEMPLATE \"{from}\""),
+        );
+    };
+    crate::cli::restored::is_told_until_somebody_has_seen_to_it(
+        &place,
+        || copy("restored", "restored_backup"),
+        || copy("restored_backup", "restored"),
+    );
+}
