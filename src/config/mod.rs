@@ -228,7 +228,7 @@ settings! {
         /// Seconds by which a link may be used before its `not-before`.
         not_before_leeway: u64 = "0", seconds(0, LEEWAY_SECONDS_MAX);
         /// Seconds after which a download that is under way is compared with what was revoked, again and again.
-        recheck_interval: u64 = "30s", seconds(1, 3_600);
+        recheck_interval: u64 = "30s", seconds(1, crate::gateway::recheck::RECHECK_SECONDS_MAX);
         /// True if the URLs of the APIs' mints end with the file's name, as those of the command line do.
         name_in_url: bool = "false", boolean;
         /// True if browsers forget the bytes when the link ends, if that is sooner than in an hour.

@@ -8,10 +8,14 @@ use std::sync::Arc;
 use super::Gateway;
 use crate::model::file::FileRecord;
 use crate::model::revocation::{LinkId, Revocations};
+use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring};
 
 /// The signing key, the epoch and the link revision that a link was verified with.
 pub use crate::sign::verify::InForce;
+
+/// The longest interval in seconds at which downloads that are under way are compared with what was revoked.
+pub const RECHECK_SECONDS_MAX: u64 = 3_600;
 
 /// The revocations and the signing keys of one moment, for all downloads to be compared with.
 pub struct Recheck {
@@ -26,6 +30,12 @@ impl Gateway {
             revocations: self.snapshot.revocations(),
             keyring: self.keyring.load_full(),
         }
+    }
+
+    /// Returns the time by which a link must have ended for its denial to be of no use: a download that began before
+    /// is still compared with it.
+    pub(super) fn denials_dead_by(&self) -> UnixSeconds {
+        self.clock.now().minus(RECHECK_SECONDS_MAX)
     }
 }
 

@@ -252,11 +252,11 @@ impl Gateway {
     /// Forgets the denied links in the snapshot that are dead anyway.
     pub(super) async fn forget_dead_links(&self) {
         let one_at_a_time = Arc::clone(&self.snapshot.refreshing).lock_owned().await;
-        let (snapshot, now) = (Arc::clone(&self.snapshot), self.clock.now());
+        let (snapshot, dead_by) = (Arc::clone(&self.snapshot), self.denials_dead_by());
         let forget = move || {
             let _one_at_a_time = one_at_a_time;
             let mut next = Snapshot::clone(&snapshot.current.load());
-            Arc::make_mut(&mut next.revocations).forget_dead(now);
+            Arc::make_mut(&mut next.revocations).forget_dead(dead_by);
             snapshot.replace(next);
         };
         // It goes through all of them, off the threads that serve requests.
@@ -362,7 +362,7 @@ impl Gateway {
     /// Applies entries of the change feed to a snapshot, and has the cache forget what they name. Answers `false` at one
     /// after which everything is to be read anew.
     fn apply(&self, changes: Vec<(u64, Change)>, next: &mut Snapshot) -> bool {
-        let now = self.clock.now();
+        let dead_by = self.denials_dead_by();
         for (version, change) in changes {
             match change {
                 Change::LinkDenied {
@@ -372,7 +372,7 @@ impl Gateway {
                 } => {
                     let revocations = Arc::make_mut(&mut next.revocations);
                     revocations.deny(&organization, [(link, expires)]);
-                    revocations.forget_dead_if_due(&organization, now);
+                    revocations.forget_dead_if_due(&organization, dead_by);
                 }
                 Change::RevisionSet {
                     organization,
@@ -414,9 +414,9 @@ impl Gateway {
         let (own_changes, confirmed) = (snapshot.own_changes(), Some(self.clock.elapsed()));
         let before = snapshot.current.load_full();
         let reloads = before.reloads + 1;
-        let now = self.clock.now();
+        let dead_by = self.denials_dead_by();
         let reload = async move {
-            let revoked = catalog.revoked(now).await;
+            let revoked = catalog.revoked(dead_by).await;
             let Revoked {
                 revocations,
                 position,

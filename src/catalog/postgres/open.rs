@@ -20,7 +20,9 @@ use super::{
 };
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
-use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
+use crate::catalog::sql::open::{
+    Missing, OPEN_TIME_MAX, OPENING, UPGRADING, migrator, say_upgrading,
+};
 use crate::catalog::{CatalogError, OLDER, missing, taken};
 
 /// A connection that lay idle for longer is asked whether it is well before it is used.
@@ -37,8 +39,34 @@ pub(super) async fn open(
     missing: Missing,
     connections_max: u32,
 ) -> Result<Postgres, CatalogError> {
-    let work = open_unbounded(address, missing, connections_max);
-    bounded(OPEN_TIME_MAX, OPENING, work).await
+    open_within(OPEN_TIME_MAX, address, missing, connections_max).await
+}
+
+/// Opens it. `time_max` bounds what comes before the schema's steps.
+pub(super) async fn open_within(
+    time_max: Duration,
+    address: &Address,
+    missing: Missing,
+    connections_max: u32,
+) -> Result<Postgres, CatalogError> {
+    let begin = async {
+        let options = address.options()?;
+        let mut connection = connect(&options).await?;
+        check_server(&mut connection).await?;
+        let state = state_of_schema(&mut connection, missing).await?;
+        Ok((options, connection, state))
+    };
+    let (options, mut connection, state) = bounded(time_max, OPENING, begin).await?;
+    if state == SchemaState::Older {
+        say_upgrading();
+    }
+    if state != SchemaState::Current {
+        let done = bring_up_to_date(&mut connection).await;
+        done.map_err(|fault| fault.while_doing(UPGRADING))?;
+    }
+    let closed = async { Ok(connection.close().await?) };
+    bounded(time_max, OPENING, closed).await?;
+    Ok(lazy(options, connections_max))
 }
 
 /// Keeps other processes that would set the same catalogue up waiting while it lives.
@@ -65,17 +93,8 @@ impl SetupLock {
     }
 }
 
-async fn open_unbounded(
-    address: &Address,
-    policy: Missing,
-    connections_max: u32,
-) -> Result<Postgres, Fault> {
-    let options = address.options()?;
-    let mut connection = connect(&options).await?;
-    check_server(&mut connection).await?;
-    bring_up_to_date(&mut connection, policy).await?;
-    connection.close().await?;
-
+/// Returns the catalogue of these options, which connects when it is asked.
+fn lazy(options: PgConnectOptions, connections_max: u32) -> Postgres {
     let pool = PoolOptions::<Driver>::new()
         .max_connections(connections_max)
         .acquire_timeout(CONNECT_TIME_MAX)
@@ -89,7 +108,7 @@ async fn open_unbounded(
             })
         })
         .after_connect(|connection, _| Box::pin(prepare(connection)));
-    Ok(Postgres {
+    Postgres {
         pool: pool.connect_lazy_with(options.clone()),
         permits: Arc::new(Semaphore::new(connections_max as usize)),
         subscriber: Subscriber::new(options.clone()),
@@ -97,7 +116,7 @@ async fn open_unbounded(
         watcher: Mutex::default(),
         appended: AtomicU64::new(0),
         commits: Commits::default(),
-    })
+    }
 }
 
 async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Fault> {
@@ -150,9 +169,23 @@ fn refused(why: &str) -> sqlx::Error {
     sqlx::Error::Configuration(why.into())
 }
 
-/// Makes the tables, or changes those of an older version. Does nothing where there is nothing to do, so that
-/// a user who may not change the schema can work with it.
-async fn bring_up_to_date(connection: &mut PgConnection, policy: Missing) -> Result<(), Fault> {
+/// How far the schema is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SchemaState {
+    /// There is none.
+    Missing,
+    /// Steps are to be done.
+    Older,
+    /// It is a later one, or not ours: the steps say so.
+    Another,
+    /// Nothing is to be done, so that a user who may not change the schema can work with it.
+    Current,
+}
+
+async fn state_of_schema(
+    connection: &mut PgConnection,
+    policy: Missing,
+) -> Result<SchemaState, Fault> {
     let schema = schema();
     let is_there: bool = query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *connection)
@@ -175,11 +208,26 @@ async fn bring_up_to_date(connection: &mut PgConnection, policy: Missing) -> Res
     let wanted = schema.iter();
     let is_current = wanted
         .map(|step| (step.version, step.checksum.to_vec()))
-        .eq(done);
-    if !is_current {
-        schema.run(connection).await?;
-    }
-    Ok(())
+        .eq(done.iter().cloned());
+    Ok(if is_current {
+        SchemaState::Current
+    } else if done.is_empty() {
+        SchemaState::Missing
+    } else if is_older {
+        SchemaState::Older
+    } else {
+        SchemaState::Another
+    })
+}
+
+/// Makes the tables, or changes those of an older version. Who holds a lock on one of them is waited for within the time
+/// of opening.
+async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), Fault> {
+    query("SELECT set_config('lock_timeout', $1, false)")
+        .bind(OPEN_TIME_MAX.as_millis().to_string())
+        .execute(&mut *connection)
+        .await?;
+    Ok(schema().run(connection).await?)
 }
 
 fn schema() -> Migrator {

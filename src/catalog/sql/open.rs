@@ -5,11 +5,20 @@ use std::time::Duration;
 use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// The longest that opening takes, the wait for another process that opens the same catalogue included. Changing
-/// the schema of a large catalogue takes its time.
+/// The longest that opening takes, the wait for another process that opens the same catalogue included. The steps of
+/// the schema have no bound: on a large catalogue one may take minutes, and nothing is gained by breaking it off.
 pub(in crate::catalog) const OPEN_TIME_MAX: Duration = Duration::from_secs(60);
 
 pub(in crate::catalog) const OPENING: &str = "opening the catalogue";
+
+pub(in crate::catalog) const UPGRADING: &str = "bringing the catalogue up to date";
+
+/// Says that steps of the schema are to be done.
+pub(in crate::catalog) fn say_upgrading() {
+    tracing::warn!(
+        "the catalogue is of an older version: bringing it up to date, which may take minutes"
+    );
+}
 
 /// The policy where no catalogue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

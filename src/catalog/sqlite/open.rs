@@ -23,7 +23,9 @@ use tokio::time::sleep;
 use super::{Driver, OpenFile, READERS_MAX, Sqlite};
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
-use crate::catalog::sql::open::{Missing, OPEN_TIME_MAX, OPENING, migrator};
+use crate::catalog::sql::open::{
+    Missing, OPEN_TIME_MAX, OPENING, UPGRADING, migrator, say_upgrading,
+};
 use crate::catalog::{CatalogError, OLDER, missing, taken};
 
 /// The pause before trying again for the lock file, which the system does not announce.
@@ -43,55 +45,92 @@ const HEADER_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// "WAL-reset").
 const SQLITE_VERSION_MIN: [u32; 3] = [3, 51, 3];
 
+/// A catalogue that is being opened: nobody else opens it meanwhile.
+struct Opening {
+    path: PathBuf,
+    watcher: SqliteConnection,
+    file: OpenFile,
+    is_older: bool,
+    lock: File,
+}
+
 /// Opens the catalogue at `path`. `busy` bounds the wait for a connection and for the write lock.
 pub(super) async fn open(
     path: &Path,
     missing: Missing,
     busy: Duration,
 ) -> Result<Sqlite, CatalogError> {
-    let opened = bounded(OPEN_TIME_MAX, OPENING, open_unbounded(path, missing, busy)).await;
-    opened.map_err(|error| name_the_file(error, path))
+    open_within(OPEN_TIME_MAX, path, missing, busy)
+        .await
+        .map_err(|error| name_the_file(error, path))
 }
 
-async fn open_unbounded(path: &Path, policy: Missing, busy: Duration) -> Result<Sqlite, Fault> {
-    // Absolute, so that no path is taken for one of SQLite's `file:` addresses.
-    let path = std::path::absolute(path)?;
-    if policy == Missing::Refuse && !fs::try_exists(&path).await? {
-        return Err(missing("the catalogue").into());
+/// Opens it. `time_max` bounds what comes before the schema's steps, and what comes after them.
+pub(super) async fn open_within(
+    time_max: Duration,
+    path: &Path,
+    missing: Missing,
+    busy: Duration,
+) -> Result<Sqlite, CatalogError> {
+    let mut opening = bounded(time_max, OPENING, Opening::begin(path, missing, busy)).await?;
+    if opening.is_older {
+        say_upgrading();
     }
-    let lock = lock(&beside(&path, "-lock")).await?;
-    if !fs::try_exists(&path).await? {
-        if policy == Missing::Refuse {
+    let done = schema().run(&mut opening.watcher).await;
+    done.map_err(|error| Fault::from(error).while_doing(UPGRADING))?;
+    bounded(time_max, OPENING, opening.finish(busy)).await
+}
+
+impl Opening {
+    async fn begin(path: &Path, policy: Missing, busy: Duration) -> Result<Self, Fault> {
+        // Absolute, so that no path is taken for one of SQLite's `file:` addresses.
+        let path = std::path::absolute(path)?;
+        if policy == Missing::Refuse && !fs::try_exists(&path).await? {
             return Err(missing("the catalogue").into());
         }
-        make(&path).await?;
+        let lock = lock(&beside(&path, "-lock")).await?;
+        if !fs::try_exists(&path).await? {
+            if policy == Missing::Refuse {
+                return Err(missing("the catalogue").into());
+            }
+            make(&path).await?;
+        }
+        check_header(&path).await?;
+        let mut watcher = options(&path, busy).connect().await?;
+        let file = OpenFile::of(path.clone()).await?;
+        let version = query_scalar("SELECT sqlite_version()").fetch_one(&mut watcher);
+        let version: String = version.await?;
+        check_version(&version)?;
+        let is_older = is_older(&mut watcher).await?;
+        if policy == Missing::MakeAndChangeNone && is_older {
+            return Err(taken(OLDER).into());
+        }
+        Ok(Self {
+            path,
+            watcher,
+            file,
+            is_older,
+            lock,
+        })
     }
-    check_header(&path).await?;
-    let options = options(&path, busy);
-    let mut watcher = options.connect().await?;
-    let file = OpenFile::of(path.clone()).await?;
-    let version = query_scalar("SELECT sqlite_version()").fetch_one(&mut watcher);
-    let version: String = version.await?;
-    check_version(&version)?;
-    if policy == Missing::MakeAndChangeNone && is_older(&mut watcher).await? {
-        return Err(taken(OLDER).into());
-    }
-    schema().run(&mut watcher).await?;
-    turn_log_on(&mut watcher).await?;
-    drop(lock);
 
-    let pool = |connections| {
-        let options = PoolOptions::<Driver>::new().max_connections(connections);
-        let options = options.acquire_timeout(busy).test_before_acquire(false);
-        let options = options.idle_timeout(None).max_lifetime(None);
-        options.after_release(|connection, _| Box::pin(is_reusable(connection)))
-    };
-    Ok(Sqlite {
-        writer: pool(1).connect_lazy_with(options.clone()),
-        readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
-        watcher: Mutex::new(Some(watcher)),
-        file,
-    })
+    async fn finish(mut self, busy: Duration) -> Result<Sqlite, Fault> {
+        turn_log_on(&mut self.watcher).await?;
+        drop(self.lock);
+        let options = options(&self.path, busy);
+        let pool = |connections| {
+            let options = PoolOptions::<Driver>::new().max_connections(connections);
+            let options = options.acquire_timeout(busy).test_before_acquire(false);
+            let options = options.idle_timeout(None).max_lifetime(None);
+            options.after_release(|connection, _| Box::pin(is_reusable(connection)))
+        };
+        Ok(Sqlite {
+            writer: pool(1).connect_lazy_with(options.clone()),
+            readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
+            watcher: Mutex::new(Some(self.watcher)),
+            file: self.file,
+        })
+    }
 }
 
 /// Returns the settings of every connection to a catalogue.

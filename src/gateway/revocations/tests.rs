@@ -13,6 +13,7 @@ use crate::catalog::testing::TestCatalog;
 use crate::catalog::{Catalog, FILES_ADDED_MAX};
 use crate::gateway::mint::MintOptions;
 use crate::gateway::principal::Principal;
+use crate::gateway::recheck::RECHECK_SECONDS_MAX;
 use crate::gateway::revoke::Revoker;
 use crate::gateway::testing;
 use crate::model::file::FileRecord;
@@ -244,4 +245,28 @@ async fn minting_does_not_wait_longer_than_a_request_may() {
         matches!(outcome, Err(Refusal::Unavailable(_))),
         "{outcome:?}"
     );
+}
+
+/// A download that began before its link ended is compared with the denial until then.
+#[tokio::test]
+async fn the_denial_of_a_link_outlives_it_for_downloads_that_are_under_way() {
+    let place = place(1).await;
+    let (owner, now) = (&place.owner, testing::NOW);
+    let [under_way, long_over] = ["under-way-12", "long-over-12"].map(LinkId::parse);
+    let [under_way, long_over] = [under_way.unwrap(), long_over.unwrap()];
+    let ends = [
+        (under_way, now - RECHECK_SECONDS_MAX + 1),
+        (long_over, now - RECHECK_SECONDS_MAX),
+    ];
+    place.gateway.refresh().await.unwrap();
+    for (link, end) in ends {
+        let denial = denial(owner, link, end);
+        let denied = place.catalog.deny_link(&denial, at(end - 1), MANY).await;
+        denied.unwrap();
+    }
+    place.gateway.refresh().await.unwrap();
+    place.gateway.forget_dead_links().await;
+    let known = place.gateway.snapshot.revocations();
+    assert!(known.is_denied(owner, under_way));
+    assert!(!known.is_denied(owner, long_over));
 }

@@ -32,9 +32,18 @@ async fn an_older_schema_is_no_place_to_move_to() {
     assert_taken(Postgres::open_with(&address, CONNECTIONS, Missing::MakeAndChangeNone).await);
     let newest = "SELECT max(version) FROM _sqlx_migrations";
     assert_eq!(server.sql("older", newest), "4", "it is as it was");
-    Postgres::open_with(&address, CONNECTIONS, Missing::Refuse)
+    // The steps may take longer than all else that belongs to opening.
+    let held = "BEGIN; LOCK TABLE organization IN ACCESS SHARE MODE; SELECT pg_sleep(7); COMMIT";
+    let holding = tokio::task::spawn_blocking(move || server.sql("older", held));
+    let is_held = "SELECT count(*) FROM pg_locks WHERE relation = 'organization'::regclass";
+    while server.sql("older", is_held) == "0" {}
+    let begun = Instant::now();
+    let time_max = Duration::from_secs(5);
+    open::open_within(time_max, &address, Missing::Refuse, CONNECTIONS)
         .await
         .unwrap();
+    assert!(begun.elapsed() > time_max);
+    holding.await.unwrap();
 }
 
 #[tokio::test]

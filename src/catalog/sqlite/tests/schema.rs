@@ -1,5 +1,9 @@
 //! The schema's steps, and how SQLite answers the looks for many files.
 
+use std::path::Path;
+
+use tokio::task::JoinHandle;
+
 use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
@@ -15,6 +19,20 @@ use crate::catalog::sql::batch::{IN_FOLDER, OF_IDS, OWNER};
 use crate::model::file::BlobLocation;
 use crate::model::id::{AppId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds};
+
+/// Holds the write lock from now on, for so long.
+async fn write_for(path: &Path, time: Duration) -> JoinHandle<()> {
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut connection = options.connect().await.unwrap();
+    query("BEGIN IMMEDIATE")
+        .execute(&mut connection)
+        .await
+        .unwrap();
+    tokio::spawn(async move {
+        tokio::time::sleep(time).await;
+        query("COMMIT").execute(&mut connection).await.unwrap();
+    })
+}
 
 #[tokio::test]
 async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
@@ -54,9 +72,16 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
-    let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
+    // The steps may take longer than all else that belongs to opening.
+    let time_max = Duration::from_secs(5);
+    let writing = write_for(&place.path, time_max + Duration::from_secs(2)).await;
+    let begun = Instant::now();
+    let busy = Duration::from_secs(60);
+    let catalog = open::open_within(time_max, &place.path, Missing::Refuse, busy)
         .await
         .unwrap();
+    assert!(begun.elapsed() > time_max);
+    writing.await.unwrap();
     let kept = catalog.organization(&organization_id("kept")).await;
     assert!(kept.unwrap().is_some());
     let rich = catalog.file(&owner, &file_id("rich")).await.unwrap();
