@@ -12,7 +12,7 @@ use crate::catalog::changes::Change;
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
 use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE, expect_at_most};
-use crate::catalog::{Filter, NumberedPage, Place, Position, missing, taken};
+use crate::catalog::{Filter, Place, Position, missing, taken};
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{BlobKey, FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
@@ -59,11 +59,6 @@ pub(in crate::catalog) const PAGES_IN_BIN: Pages =
     pages!("organization = $1 AND state = 'deleted'");
 pub(in crate::catalog) const PAGES_IN_BIN_OF_NAME: Pages =
     pages!("organization = $1 AND name = $6 AND state = 'deleted'");
-/// Reads a page by its number.
-pub(in crate::catalog) const NUMBERED_PAGE: SqlText = text!(
-    [files], "WHERE organization = $1 AND state = 'ready' AND ", [unexpired "$4"],
-    " ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
-);
 /// Finds deleted files for the sweeper of the recycle bin.
 pub(in crate::catalog) const DELETED: &str = files!(
     "WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY deleted_at, organization, id LIMIT $2"
@@ -80,10 +75,6 @@ pub(in crate::catalog) const UNKNOWN_TEXT: &str = files!(
 /// Finds expired files, to mark them deleted.
 pub(in crate::catalog) const EXPIRED: &str = "SELECT organization, id FROM file \
      WHERE state = 'ready' AND expires_at <= $1 ORDER BY expires_at, organization, id LIMIT $2";
-/// Counts the files that lists have. The cast keeps SQLite from going through all files of the organization.
-pub(in crate::catalog) const LISTED: &str = "SELECT ready_files - (SELECT count(*) FROM file \
-     WHERE CAST(file.organization AS text) = organization.id AND state = 'ready' AND expires_at <= $2) \
-     AS ready_files FROM organization WHERE id = $1";
 pub(in crate::catalog) const BLOBS_IN_USE: SqlText = text!(
     "SELECT DISTINCT blob FROM file WHERE state <> 'swept' AND blob ", [in "$1"]
 );
@@ -253,29 +244,6 @@ fn comparable(id: &str) -> Cow<'_, str> {
         None => id.into(),
         Some((before, _)) => format!("{before}\u{1}").into(),
     }
-}
-
-pub(super) async fn numbered_page(
-    session: &mut Session<'_>,
-    organization: &OrganizationId,
-    offset: u64,
-    limit: u32,
-    now: UnixSeconds,
-) -> Result<NumberedPage, Fault> {
-    let listed = query(LISTED).bind(organization).bind(now);
-    let total = session.optional(listed, |row| rows::number(row, "ready_files"));
-    let total = total.await?.unwrap_or(0);
-    if offset >= total {
-        let files = Vec::new();
-        return Ok(NumberedPage { files, total });
-    }
-    let page = query(NUMBERED_PAGE)
-        .bind(organization)
-        .bind(limit)
-        .bind(rows::stored(offset)?)
-        .bind(now);
-    let files = session.all(page, rows::file).await?;
-    Ok(NumberedPage { files, total })
 }
 
 pub(super) async fn delete(

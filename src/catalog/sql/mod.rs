@@ -34,6 +34,7 @@ pub(super) mod files;
 mod idempotency;
 mod keys;
 mod maintenance;
+pub(super) mod numbered;
 pub(super) mod open;
 mod port;
 mod quota;

@@ -1,7 +1,7 @@
 //! The calls of the port: the session that each needs, its statements, and what an error says was being done.
 
 use super::calls::calls;
-use super::{Database, denial, files, keys, quota, revocation, tenancy};
+use super::{Database, denial, files, keys, numbered, quota, revocation, tenancy};
 use crate::catalog::quota::Quota;
 use crate::catalog::{Catalog, Filter, NumberedPage, Place};
 use crate::model::digest::Sha256Digest;
@@ -65,7 +65,7 @@ impl<D: Database> Catalog for D {
         fn numbered_page(
             organization: &'a OrganizationId, offset: u64, limit: u32, now: UnixSeconds
         ) -> NumberedPage
-            => ReadTransaction, "listing files", files::numbered_page;
+            => ReadTransaction, "listing files", numbered::numbered_page;
         fn delete_file(organization: &'a OrganizationId, id: &'a FileId, now: UnixSeconds) -> FileRecord
             => Write, "deleting a file", files::delete;
         fn deleted_files(before: UnixSeconds, limit: u32) -> Vec<FileRecord>

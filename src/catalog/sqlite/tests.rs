@@ -14,7 +14,7 @@ use super::*;
 use crate::catalog::Catalog as _;
 use crate::catalog::changes::Changes as _;
 use crate::catalog::contract::{assert_missing, at, file, organization, position, revoked};
-use crate::catalog::sql::files;
+use crate::catalog::sql::{files, numbered};
 use crate::model::id::FileId;
 
 mod damage;
@@ -358,7 +358,7 @@ const PLANS: &[(&str, &str)] = &[
         "INDEX file_ready_of_purpose_by_id (organization=? AND purpose=? AND id>?)",
     ),
     (
-        files::NUMBERED_PAGE.sqlite,
+        numbered::NUMBERED_PAGE.sqlite,
         "INDEX file_ready (organization=?)",
     ),
     (
@@ -398,7 +398,7 @@ const PLANS: &[(&str, &str)] = &[
         "INDEX file_text_unknown ((organization,id)>(?,?))",
     ),
     (files::EXPIRED, "INDEX file_expiring (expires_at<?)"),
-    (files::LISTED, "INDEX file_expiring (expires_at<?)"),
+    (numbered::LISTED, "INDEX file_expiring (expires_at<?)"),
     (files::DELETED, "INDEX file_deleted (deleted_at<?)"),
     (files::BLOBS_IN_USE.sqlite, "INDEX file_blob (blob=?)"),
 ];

@@ -1,7 +1,7 @@
 //! The plans of the statements of lists and background tasks.
 
 use super::*;
-use crate::catalog::sql::files;
+use crate::catalog::sql::{files, numbered};
 
 /// Rows enough that the planner has a choice.
 const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
@@ -32,7 +32,7 @@ fn plans() -> Vec<(&'static str, String, &'static str)> {
             "by_id ",
         ),
         (
-            files::NUMBERED_PAGE.postgres,
+            numbered::NUMBERED_PAGE.postgres,
             "'org1', 20, 100, 1000".into(),
             "file_ready ",
         ),
@@ -84,7 +84,7 @@ fn background_plans() -> Vec<(&'static str, String, &'static str)> {
             "file_text_unknown ",
         ),
         (files::EXPIRED, "1000, 20".into(), "file_expiring "),
-        (files::LISTED, "'org1', 1000".into(), "file_expiring "),
+        (numbered::LISTED, "'org1', 1000".into(), "file_expiring "),
         (files::DELETED, "100000, 20".into(), "file_deleted "),
         (
             files::WITH_BYTES,
