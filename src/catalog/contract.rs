@@ -29,6 +29,7 @@ mod keys;
 mod lists;
 mod maintenance;
 mod moved;
+mod numbered;
 pub(crate) mod original;
 mod quota;
 mod revocation;
@@ -41,6 +42,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     tenancy::all(catalog).await;
     files::all(catalog).await;
     lists::all(catalog).await;
+    numbered::all(catalog).await;
     sweeping::all(catalog).await;
     keys::all(catalog).await;
     revocation::all(catalog).await;

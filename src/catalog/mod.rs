@@ -190,8 +190,8 @@ pub trait Catalog:
 
     /// A numbered page of an organization's `Ready` files that are not expired at `now`, newest first: up to
     /// `limit` after the first `offset`, and how many there are in all, both of one moment. The total is a
-    /// kept counter, less those that are expired and not marked deleted yet; a deep offset costs as much as it
-    /// skips.
+    /// kept counter, less those that are expired and not marked deleted yet. Costs some thousand files more than
+    /// `limit` at any offset, one step for each thousand of the organization, and one for each expired file.
     fn numbered_page<'a>(
         &'a self,
         organization: &'a OrganizationId,

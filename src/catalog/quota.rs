@@ -50,6 +50,15 @@ pub struct Recount {
     pub counted: Usage,
     /// By the rows.
     pub found: Usage,
+    /// The anchors of its list that are wrong: by which numbered pages deep in the list are found.
+    pub wrong_anchors: u64,
+}
+
+impl Recount {
+    /// Returns whether what was counted is what was found.
+    pub fn is_right(&self) -> bool {
+        self.counted == self.found && self.wrong_anchors == 0
+    }
 }
 
 /// The things that [`Limit`](super::CatalogError::Limit) counts where an organization has too many files.

@@ -63,6 +63,8 @@ pub struct Miscount {
     pub counted: Usage,
     /// The totals by its rows.
     pub found: Usage,
+    /// The anchors of its list that are wrong.
+    pub wrong_anchors: u64,
 }
 
 /// Stages and blobs that no row names and no living process writes. Every running gateway sweeps them within an
@@ -126,14 +128,15 @@ impl Gateway {
     ) -> Result<(), Refusal> {
         for Organization { id, .. } in self.ask(self.catalog.organizations()).await? {
             let mut recount = self.ask(self.catalog.recount(&id, false)).await?;
-            if mend && recount.counted != recount.found {
+            if mend && !recount.is_right() {
                 recount = self.ask(self.catalog.recount(&id, true)).await?;
             }
-            if recount.counted != recount.found {
+            if !recount.is_right() {
                 report(Miscount {
                     organization: id,
                     counted: recount.counted,
                     found: recount.found,
+                    wrong_anchors: recount.wrong_anchors,
                 });
             }
         }

@@ -5,6 +5,7 @@ mod files;
 mod framing;
 mod idempotency;
 mod links;
+mod pages;
 mod refusals;
 mod upload_faults;
 mod uploads;

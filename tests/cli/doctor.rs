@@ -323,6 +323,17 @@ fn counters_that_are_wrong_are_found_and_set_right() {
             "{wrong}"
         );
     }
+    sqlite("UPDATE list_anchor SET files = 7");
+    let (found, code) = doctor(&place, &[]);
+    let wrong = &found["organizations"][0]["wrong_list_anchors"];
+    assert_eq!((wrong, code), (&1.into(), Some(1)));
+    let printed = place.good(&["doctor", "--mend"]);
+    assert!(
+        printed.contains("; 1 anchors of its list are wrong"),
+        "{printed}"
+    );
+    let (found, code) = doctor(&place, &[]);
+    assert_eq!((&found["miscounted"], code), (&0.into(), Some(0)));
 }
 
 #[test]

@@ -270,7 +270,7 @@ async fn expired_files_are_marked_the_first_ones_first(catalog: &dyn Catalog) {
     assert_eq!((page.files.len(), page.total), (2, 2));
     for of in [&owner, &other] {
         let recount = catalog.recount(of, false).await.unwrap();
-        assert_eq!(recount.counted, recount.found);
+        assert!(recount.is_right(), "{recount:?}");
     }
     // One that nobody has marked says when it expired, too.
     let late = catalog.delete_file(&owner, &file_id("late"), at(40)).await;

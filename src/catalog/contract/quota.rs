@@ -155,6 +155,7 @@ async fn what_is_kept_is_what_the_rows_are(catalog: &dyn Catalog) {
         for mend in [false, true] {
             let recount = catalog.recount(&owner, mend).await.unwrap();
             assert_eq!((recount.counted, recount.found), (kept, kept), "{mend}");
+            assert!(recount.is_right(), "{mend}");
         }
     };
     is(0, 0, 0).await;

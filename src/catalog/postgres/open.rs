@@ -244,5 +244,6 @@ fn schema() -> Migrator {
         step!("copy note", "0005_copy_note.sql"),
         step!("text, identity and expiry", "0006_text_identity_expiry.sql"),
         step!("changes", "0007_changes.sql"),
+        step!("list anchors", "0008_list_anchors.sql"),
     ])
 }

@@ -41,7 +41,9 @@ pub(super) use text;
 /// - `[later "table" "column"]`, the later of a column's time and another one;
 /// - `[lock "…"]`, the clause that locks rows: SQLite has locked everything already;
 /// - `[unexpired "$1"]`, whether a file has not expired, so that either planner stays with the index of a list:
-///   SQLite's takes an `OR` for a reason to leave it, PostgreSQL's a `coalesce` for few rows.
+///   SQLite's takes an `OR` for a reason to leave it, PostgreSQL's a `coalesce` for few rows;
+/// - `[expired "$1" "$2"]`, whether a file of this organization has expired, so that either planner finds those by the
+///   organization: PostgreSQL's would go through those of all.
 macro_rules! piece {
     ($dialect:ident $literal:literal) => {
         $literal
@@ -89,6 +91,15 @@ macro_rules! piece {
     };
     (postgres [unexpired $now:literal]) => {
         concat!("(expires_at IS NULL OR expires_at > ", $now, ")")
+    };
+    (sqlite [expired $organization:literal $now:literal]) => {
+        concat!("organization = ", $organization, " AND expires_at <= ", $now)
+    };
+    (postgres [expired $organization:literal $now:literal]) => {
+        concat!(
+            "organization = ", $organization, " AND expires_at IS NOT NULL \
+             AND (organization, expires_at) <= (", $organization, ", ", $now, ")"
+        )
     };
     ($dialect:ident [files]) => {
         $crate::catalog::sql::dialect::files!()

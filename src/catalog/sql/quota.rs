@@ -4,7 +4,7 @@ use super::calls::calls;
 use super::fault::Fault;
 use super::session::SessionKind::{ReadTransaction, Write};
 use super::session::{Session, query};
-use super::{Database, files, idempotency, rows, usage};
+use super::{Database, files, idempotency, numbered, rows, usage};
 use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{Quota, Quotas, Recount, Usage};
 use crate::catalog::{Answer, DELETED_FILE, missing};
@@ -69,7 +69,15 @@ async fn recount(
         .bind(organization);
         session.execute(set).await?;
     }
-    Ok(Recount { counted, found })
+    let wrong_anchors = numbered::wrong_anchors(session, organization).await?;
+    if mend && wrong_anchors > 0 {
+        numbered::make_anchors(session, organization).await?;
+    }
+    Ok(Recount {
+        counted,
+        found,
+        wrong_anchors,
+    })
 }
 
 async fn counted(session: &mut Session<'_>, organization: &OrganizationId) -> Result<Usage, Fault> {

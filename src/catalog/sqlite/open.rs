@@ -179,6 +179,7 @@ fn schema() -> Migrator {
         step!("copy note", "0010_copy_note.sql"),
         step!("text, identity and expiry", "0011_text_identity_expiry.sql"),
         step!("changes", "0012_changes.sql"),
+        step!("list anchors", "0013_list_anchors.sql"),
     ])
 }
 

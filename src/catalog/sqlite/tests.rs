@@ -359,7 +359,7 @@ const PLANS: &[(&str, &str)] = &[
     ),
     (
         numbered::NUMBERED_PAGE.sqlite,
-        "INDEX file_ready (organization=?)",
+        "INDEX file_ready (organization=? AND (created_at,id)<(?,?))",
     ),
     (
         files::PAGES_OF_NAME.after.sqlite,
@@ -398,7 +398,14 @@ const PLANS: &[(&str, &str)] = &[
         "INDEX file_text_unknown ((organization,id)>(?,?))",
     ),
     (files::EXPIRED, "INDEX file_expiring (expires_at<?)"),
-    (numbered::LISTED, "INDEX file_expiring (expires_at<?)"),
+    (
+        numbered::LISTED.sqlite,
+        "INDEX file_expiring_of (organization=? AND expires_at<?)",
+    ),
+    (
+        numbered::NEWER_EXPIRED.sqlite,
+        "INDEX file_expiring_of (organization=? AND expires_at<?)",
+    ),
     (files::DELETED, "INDEX file_deleted (deleted_at<?)"),
     (files::BLOBS_IN_USE.sqlite, "INDEX file_blob (blob=?)"),
 ];

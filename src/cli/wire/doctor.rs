@@ -70,6 +70,8 @@ pub(in crate::cli) struct Miscounted {
     organization_id: String,
     counted: Amount,
     found: Amount,
+    /// The anchors of its list that are wrong.
+    wrong_list_anchors: u64,
 }
 
 /// The counters of an organization.
@@ -97,6 +99,7 @@ impl From<&Miscount> for Miscounted {
                 files_kept: found.files,
                 bytes_kept: found.bytes,
             },
+            wrong_list_anchors: miscount.wrong_anchors,
         }
     }
 }
@@ -112,8 +115,12 @@ impl Show for Miscounted {
             format!("{files} files, {files_kept} kept with {bytes_kept} bytes")
         };
         let (counted, found) = (say(&self.counted), say(&self.found));
+        let anchors = match self.wrong_list_anchors {
+            0 => String::new(),
+            wrong => format!("; {wrong} anchors of its list are wrong"),
+        };
         vec![format!(
-            "{}  miscounted: {counted}; there are {found}",
+            "{}  miscounted: {counted}; there are {found}{anchors}",
             self.organization_id
         )]
     }

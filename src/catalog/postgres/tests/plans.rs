@@ -33,7 +33,7 @@ fn plans() -> Vec<(&'static str, String, &'static str)> {
         ),
         (
             numbered::NUMBERED_PAGE.postgres,
-            "'org1', 20, 100, 1000".into(),
+            "'org1', 20, 100, 50000, 'file_5', 1000".into(),
             "file_ready ",
         ),
         (
@@ -84,7 +84,16 @@ fn background_plans() -> Vec<(&'static str, String, &'static str)> {
             "file_text_unknown ",
         ),
         (files::EXPIRED, "1000, 20".into(), "file_expiring "),
-        (numbered::LISTED, "'org1', 1000".into(), "file_expiring "),
+        (
+            numbered::LISTED.postgres,
+            "'org1', 90000".into(),
+            "file_expiring_of ",
+        ),
+        (
+            numbered::NEWER_EXPIRED.postgres,
+            "'org1', 90000, 50000, 'file_5'".into(),
+            "file_expiring_of ",
+        ),
         (files::DELETED, "100000, 20".into(), "file_deleted "),
         (
             files::WITH_BYTES,

@@ -1,12 +1,43 @@
 //! Moving rows: what the contract leaves to each database.
 
 use super::*;
-use crate::catalog::contract::assert_taken;
 use crate::catalog::contract::transfer::{assert_all_is_moved, notes};
+use crate::catalog::contract::{assert_taken, organization_id};
+use crate::catalog::quota::Quotas as _;
 
 #[tokio::test]
 async fn an_empty_database_becomes_a_copy() {
     notes(&catalog("notes").await).await;
+}
+
+/// Takes back the step that made anchors.
+const NO_ANCHORS: &str = "DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
+     organization_is_listed, files_are_listed, file_is_listed_otherwise CASCADE; \
+     DROP INDEX file_expiring_of; DELETE FROM _sqlx_migrations WHERE version >= 8";
+
+/// A list of an older schema has anchors from then on.
+#[tokio::test]
+async fn lists_of_an_older_schema_get_anchors() {
+    let old = catalog("anchors").await;
+    let owner = organization(&old, "many").await;
+    let files: Vec<_> = (0..5_000)
+        .map(|number| file(&owner, &format!("f{number:04}"), number / 3))
+        .collect();
+    old.add_files(&files).await.unwrap();
+    organization(&old, "empty").await;
+    old.close().await;
+    let server = Server::shared();
+    server.sql("anchors", NO_ANCHORS);
+    let catalog = catalog("anchors").await;
+    for owner in ["many", "empty"] {
+        let owner = organization_id(owner);
+        let recount = catalog.recount(&owner, false).await.unwrap();
+        assert!(recount.is_right(), "{owner}");
+    }
+    let anchors = "SELECT count(*) FROM list_anchor WHERE organization = 'many'";
+    assert_eq!(server.sql("anchors", anchors), "5");
+    let page = catalog.numbered_page(&owner, 4_000, 1, at(0)).await;
+    assert_eq!(page.unwrap().files[0].id.as_str(), "f0999");
 }
 
 #[tokio::test]
@@ -28,6 +59,7 @@ async fn an_older_schema_is_no_place_to_move_to() {
          ALTER TABLE denied_link DROP COLUMN id_alone, DROP COLUMN epoch; \
          ALTER TABLE organization DROP COLUMN denied_links, DROP COLUMN cleared_epoch, \
          DROP COLUMN denied_ids, DROP COLUMN revised_files; DELETE FROM _sqlx_migrations WHERE version >= 5";
+    server.sql("older", NO_ANCHORS);
     server.sql("older", older);
     assert_taken(Postgres::open_with(&address, CONNECTIONS, Missing::MakeAndChangeNone).await);
     let newest = "SELECT max(version) FROM _sqlx_migrations";

@@ -51,7 +51,9 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
+        "DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
+         DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
+         DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
          DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; DROP TABLE copy_note; \
@@ -114,6 +116,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
 
 /// `rich` has a link revision, and one link is denied, both in the epoch that is in force.
 async fn what_was_revoked_before_is_counted(catalog: &Sqlite, owner: &OrganizationId) {
+    assert!(catalog.recount(owner, false).await.unwrap().is_right());
     let known = revoked(catalog, 0).await;
     assert_eq!((known.epoch(owner), known.revision(owner, "rich")), (5, 3));
     let [before, now] = ["aaaaaaaaaaaa", "bbbbbbbbbbbb"].map(|id| LinkId::parse(id).unwrap());
@@ -136,6 +139,40 @@ async fn what_was_revoked_before_is_counted(catalog: &Sqlite, owner: &Organizati
         epoch: 6,
     };
     assert_eq!(changes_since(catalog, position).await, [raised]);
+}
+
+/// A list of an older schema has anchors from then on.
+#[tokio::test]
+async fn lists_of_an_older_schema_get_anchors() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = organization(&catalog, "many").await;
+    let files: Vec<_> = (0..5_000)
+        .map(|number| file(&owner, &format!("f{number:04}"), number / 3))
+        .collect();
+    catalog.add_files(&files).await.unwrap();
+    organization(&catalog, "empty").await;
+    catalog.close().await;
+    run(
+        &place.path,
+        "DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
+         DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
+         DELETE FROM _sqlx_migrations WHERE version >= 13",
+    )
+    .await;
+    let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
+        .await
+        .unwrap();
+    for owner in ["many", "empty"] {
+        let recount = catalog.recount(&organization_id(owner), false).await;
+        assert!(recount.unwrap().is_right(), "{owner}");
+    }
+    let mut stranger = stranger(&place.path).await;
+    let anchors = query("SELECT count(*) FROM list_anchor WHERE organization = 'many'");
+    let anchors: i64 = anchors.fetch_one(&mut stranger).await.unwrap().get(0);
+    assert_eq!(anchors, 5);
+    let page = catalog.numbered_page(&owner, 4_000, 1, at(0)).await;
+    assert_eq!(page.unwrap().files[0].id.as_str(), "f0999");
 }
 
 #[tokio::test]
