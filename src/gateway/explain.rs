@@ -102,6 +102,6 @@ impl Gateway {
         let place = after.as_ref().map_or(Place::Newest, Place::After);
         let (filter, now) = (Filter::of_purpose(purpose), self.clock.now());
         let page = self.catalog.page(organization, filter, place, limit, now);
-        self.read_of(organization, page).await
+        self.list_of(organization, page).await
     }
 }

@@ -114,7 +114,7 @@ impl Gateway {
         let offset = page.saturating_sub(1).saturating_mul(u64::from(limit));
         let now = self.clock.now();
         let page = self.catalog.numbered_page(organization, offset, limit, now);
-        self.read_of(organization, page).await
+        self.list_of(organization, page).await
     }
 
     /// Up to `limit` ready files of an organization, next to a cursor or from the newest on.
@@ -141,7 +141,7 @@ impl Gateway {
         let now = self.clock.now();
         let catalog = &self.catalog;
         let page = catalog.page(organization, filter, place, one_more, now);
-        let mut files = self.read_of(organization, page).await?;
+        let mut files = self.list_of(organization, page).await?;
         let has_more = files.len() as u64 > u64::from(limit);
         if has_more {
             // The one that was asked for only to know that it is there is the farthest from the cursor.
@@ -219,7 +219,7 @@ impl Gateway {
             is_of_state && names.is_none_or(has_name)
         };
         let files = self.catalog.files(organization, &ids);
-        let mut files = self.read_of(organization, files).await?;
+        let mut files = self.list_of(organization, files).await?;
         files.retain(is_wanted);
         Ok(files)
     }

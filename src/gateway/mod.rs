@@ -102,8 +102,10 @@ pub struct Gateway {
     cache: Arc<cache::Cache>,
     /// The queues of the organizations that revoke or delete now.
     changes: TenantQueues,
-    /// The queues of those that read from the catalogue now.
+    /// The queues of those that read single things from the catalogue now.
     reads: TenantQueues,
+    /// The queues of those that read lists.
+    lists: TenantQueues,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
@@ -128,7 +130,7 @@ impl Gateway {
         keyring: Keyring,
         settings: GatewaySettings,
     ) -> Self {
-        let reads = TenantQueues::new(QueueBounds::reads(catalog.readers()));
+        let readers = catalog.readers();
         Self {
             catalog,
             catalogue_failures: Arc::default(),
@@ -139,7 +141,8 @@ impl Gateway {
             snapshot: Arc::default(),
             cache: Arc::new(cache::Cache::new(&settings.cache)),
             changes: TenantQueues::new(QueueBounds::CHANGES),
-            reads,
+            reads: TenantQueues::new(QueueBounds::reads(readers)),
+            lists: TenantQueues::new(QueueBounds::lists(readers)),
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),

@@ -39,15 +39,23 @@ impl QueueBounds {
         time_max: Duration::from_secs(5),
     };
 
-    /// The bounds of reads, where so many connections read. Each tenant leaves a quarter of them to the others, and at
-    /// least one, unless there is only one.
+    /// The bounds of reads of single things, where so many connections read: half of them.
     pub(super) fn reads(connections: usize) -> Self {
-        let left = (connections / 4).max(1);
         Self {
             what: "reads",
-            at_once_max: connections.saturating_sub(left).max(1),
+            at_once_max: (connections / 2).max(1),
             queued_max: 4_096,
             time_max: Duration::from_secs(5),
+        }
+    }
+
+    /// The bounds of lists, where so many connections read: a quarter of them. A list keeps a processor busy, at the
+    /// connection and where it is written out, so that few at once are as many as there are processors.
+    pub(super) fn lists(connections: usize) -> Self {
+        Self {
+            what: "lists",
+            at_once_max: (connections / 4).max(1),
+            ..Self::reads(connections)
         }
     }
 }
@@ -152,6 +160,19 @@ impl Gateway {
         read: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, Refusal> {
         let _queued = self.reads.enter(Some(organization.clone())).await?;
+        self.ask(read).await
+    }
+
+    /// Reads a list from the catalogue for an organization, when its turn has come.
+    ///
+    /// # Errors
+    /// Those of the queue and of the read.
+    pub(super) async fn list_of<T>(
+        &self,
+        organization: &OrganizationId,
+        read: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, Refusal> {
+        let _queued = self.lists.enter(Some(organization.clone())).await?;
         self.ask(read).await
     }
 
@@ -262,8 +283,10 @@ mod tests {
         let gateway = testing::gateway(Arc::clone(&catalog) as _, testing::memory_blobs());
         gateway.refresh().await.unwrap();
         let mut under_way = Vec::new();
-        for _ in 0..gateway.reads.bounds.at_once_max {
-            under_way.push(gateway.reads.enter(Some(owner.clone())).await.unwrap());
+        for queues in [&gateway.reads, &gateway.lists] {
+            for _ in 0..queues.bounds.at_once_max {
+                under_way.push(queues.enter(Some(owner.clone())).await.unwrap());
+            }
         }
         let cursor = Cursor::After("file_x".into());
         let of_ids = Filters {
@@ -304,9 +327,11 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_left_to_others() {
-        for (connections, at_once) in [(1, 1), (2, 1), (3, 2), (4, 3), (8, 6), (10, 8)] {
-            assert_eq!(QueueBounds::reads(connections).at_once_max, at_once);
+    fn connections_are_left_to_others() {
+        for (connections, reads, lists) in [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 1), (10, 5, 2)]
+        {
+            assert_eq!(QueueBounds::reads(connections).at_once_max, reads);
+            assert_eq!(QueueBounds::lists(connections).at_once_max, lists);
         }
     }
 }
