@@ -20,6 +20,19 @@ use crate::model::file::BlobLocation;
 use crate::model::id::{AppId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds};
 
+/// Opens a catalogue, whose steps take longer than all else that belongs to opening may take.
+async fn open_while_somebody_writes(path: &Path) -> Sqlite {
+    let time_max = Duration::from_secs(5);
+    let writing = write_for(path, time_max + Duration::from_secs(2)).await;
+    let (begun, busy) = (Instant::now(), Duration::from_secs(60));
+    let catalog = open::open_within(time_max, path, Missing::Refuse, busy)
+        .await
+        .unwrap();
+    assert!(begun.elapsed() > time_max);
+    writing.await.unwrap();
+    catalog
+}
+
 /// Holds the write lock from now on, for so long.
 async fn write_for(path: &Path, time: Duration) -> JoinHandle<()> {
     let options = SqliteConnectOptions::new().filename(path);
@@ -74,16 +87,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DELETE FROM _sqlx_migrations WHERE version >= 3",
     )
     .await;
-    // The steps may take longer than all else that belongs to opening.
-    let time_max = Duration::from_secs(5);
-    let writing = write_for(&place.path, time_max + Duration::from_secs(2)).await;
-    let begun = Instant::now();
-    let busy = Duration::from_secs(60);
-    let catalog = open::open_within(time_max, &place.path, Missing::Refuse, busy)
-        .await
-        .unwrap();
-    assert!(begun.elapsed() > time_max);
-    writing.await.unwrap();
+    let catalog = open_while_somebody_writes(&place.path).await;
     let kept = catalog.organization(&organization_id("kept")).await;
     assert!(kept.unwrap().is_some());
     let rich = catalog.file(&owner, &file_id("rich")).await.unwrap();
