@@ -91,7 +91,7 @@ impl Gateway {
         if unknown.get(&digest, at).is_some_and(is_unknown) {
             return Err(Refusal::KeyUnknown);
         }
-        let look = || async {
+        let read_row = || async {
             let found = self.catalog.api_key(&digest);
             let found = self.read_of_stranger(found).await?.map(Arc::new);
             match &found {
@@ -100,7 +100,7 @@ impl Gateway {
             }
             Ok(found)
         };
-        let found = self.cache.keys.flights.read(digest, at, look).await?;
+        let found = self.cache.keys.flights.read(digest, at, read_row).await?;
         let key = found.ok_or(Refusal::KeyUnknown)?;
         self.working(&key).map(Recognized)
     }

@@ -41,7 +41,7 @@ pub enum Body {
     Full(Bytes),
     /// Bytes that may only go out so fast.
     Throttled(ThrottledBytes),
-    /// A region of a file, read as the client takes it. Boxed, as connections keep room for a body.
+    /// A region of a file, read as the client takes it. Boxed, as connections keep space for a body.
     Region(Box<Region>),
     /// One after the other.
     Sequence(VecDeque<Self>),
@@ -52,7 +52,7 @@ pub enum Body {
 ///
 /// Where the connection can send a file itself, its bytes are handed over by reference, as far as they
 /// are in memory; what is not is first read ahead where waiting is no harm, a window at a time. Elsewhere
-/// they are read a piece at a time, when the connection's share of the memory budget has place for one.
+/// they are read a piece at a time, when the connection's share of the memory budget has a permit for one.
 pub struct Region {
     content: Content,
     identity: Arc<DownloadIdentity>,
@@ -67,7 +67,7 @@ pub struct Region {
     stamp: Option<Stamp>,
     /// The bytes on their way here, where they come from a store piece by piece.
     stream: Option<Stream>,
-    /// The bytes that came from it and wait for their turn.
+    /// The bytes that came from it and wait for their rate.
     rest: Bytes,
     /// The wait for memory for the next piece.
     grant: Option<Grant>,
@@ -291,7 +291,7 @@ impl Region {
         let bytes = match &mut self.waiting {
             Some(waiting) => ready!(waiting.as_mut().poll(context)),
             None => {
-                // Before the file is looked at: it may change while memory is waited for.
+                // Before the file is checked: it may change while memory is waited for.
                 let held = ready!(self.poll_memory(context));
                 match self.begin(held) {
                     Ok(None) => Ok(None),

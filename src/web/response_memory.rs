@@ -67,7 +67,7 @@ struct AccountState {
     pieces: usize,
     /// The number of open streams; 0 over HTTP/1.
     streams: usize,
-    /// Those who wait for memory, first come, first served: answers that are to be made, and then bodies.
+    /// Those that wait for memory, in order: answers that are to be made, and then bodies.
     waiting: VecDeque<Waiting>,
     next_id: u64,
 }
@@ -101,13 +101,13 @@ struct OwnedBytes {
     _held: HeldBytes,
 }
 
-/// A wait for memory. Dropping it gives its place up.
+/// A wait for memory. Dropping it leaves the queue.
 #[derive(Debug)]
 pub struct Grant {
     memory: ConnectionMemory,
     most: usize,
     is_answer: bool,
-    /// Its place among those that wait.
+    /// Its id in the queue.
     id: Option<u64>,
 }
 
@@ -145,7 +145,7 @@ impl ResponseMemory {
 
 impl ConnectionMemory {
     /// Waits for memory for a piece of at most so many bytes, more than none; it may be less, but never none. Those
-    /// that wait are served in turn.
+    /// that wait are served in order.
     pub fn grant(&self, most: usize) -> Grant {
         Grant {
             memory: self.clone(),
@@ -240,15 +240,15 @@ impl AccountState {
 
     /// Returns the bytes that a piece of at most so many may have now; `None` if it must wait.
     fn grantable(&self, share: usize, most: usize) -> Option<usize> {
-        let room = share.saturating_sub(self.held);
+        let free = share.saturating_sub(self.held);
         // Small pieces cost time, so one of HTTP/1 waits for a quarter of the share. Of many streams each gets a part of
         // what is left, so that those that are not read leave something for those that are.
         let (least, piece) = match self.streams {
-            0 => (share / 4, room),
-            _ => (0, room / 8),
+            0 => (share / 4, free),
+            _ => (0, free / 8),
         };
         let least = least.max(PIECE_BYTES_MIN).min(most);
-        if room >= least.max(1) {
+        if free >= least.max(1) {
             return Some(piece.clamp(least, most));
         }
         (self.pieces == 0).then(|| PIECE_BYTES_MIN.min(most))
@@ -259,15 +259,15 @@ impl AccountState {
         self.held < share || self.pieces == 0
     }
 
-    /// Returns the place of a newcomer among those that wait.
-    fn place(&self, is_answer: bool) -> usize {
+    /// Returns the position of a newcomer in the queue.
+    fn position(&self, is_answer: bool) -> usize {
         match is_answer {
             true => self.waiting.partition_point(|waiting| waiting.is_answer),
             false => self.waiting.len(),
         }
     }
 
-    /// Returns the waker of the one whose turn it is.
+    /// Returns the waker of the first in the queue.
     fn next(&self) -> Option<Waker> {
         self.waiting.front().map(|waiting| waiting.waker.clone())
     }
@@ -280,15 +280,15 @@ impl Future for Grant {
         let memory = self.memory.clone();
         let share = memory.share();
         let mut state = memory.lock();
-        let place = match self.id {
+        let position = match self.id {
             Some(mine) => state.waiting.iter().position(|one| one.id == mine),
-            None => Some(state.place(self.is_answer)),
+            None => Some(state.position(self.is_answer)),
         };
         let bytes = match self.is_answer {
             true => state.may_answer(share).then_some(self.most),
             false => state.grantable(share, self.most),
         };
-        if place == Some(0)
+        if position == Some(0)
             && let Some(bytes) = bytes
         {
             if self.id.take().is_some() {
@@ -304,7 +304,7 @@ impl Future for Grant {
             return Poll::Ready(held);
         }
         if self.id.is_some() {
-            let mine = place.and_then(|place| state.waiting.get_mut(place));
+            let mine = position.and_then(|at| state.waiting.get_mut(at));
             if let Some(mine) = mine {
                 mine.waker.clone_from(context.waker());
             }
@@ -312,13 +312,13 @@ impl Future for Grant {
             let (id, is_answer) = (state.next_id, self.is_answer);
             state.next_id += 1;
             let waker = context.waker().clone();
-            let place = state.place(is_answer);
+            let position = state.position(is_answer);
             let waiting = Waiting {
                 id,
                 is_answer,
                 waker,
             };
-            state.waiting.insert(place, waiting);
+            state.waiting.insert(position, waiting);
             self.id = Some(id);
         }
         Poll::Pending

@@ -1,4 +1,4 @@
-//! A throttled body: bytes that go out no faster than they may. [`crate::gateway::limits`] says whose turn it is.
+//! A throttled body: bytes that go out no faster than they may. [`crate::gateway::limits`] says when.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use crate::gateway::limits::Pace;
 /// A throttle of one body: its pace, and the wait for the next piece.
 pub(super) struct Throttle {
     pub(super) pace: Pace,
-    waiting: Option<TurnWait>,
+    waiting: Option<RateWait>,
 }
 
-/// A wait for a turn, in parts: at the end of each the connection is looked at, since one that waits neither reads
+/// A wait for a rate, in parts: at the end of each the connection is polled, since one that waits neither reads
 /// nor writes, and would not learn that the client is gone.
-struct TurnWait {
-    turn: Instant,
-    next_look: Pin<Box<Sleep>>,
+struct RateWait {
+    until: Instant,
+    next_check: Pin<Box<Sleep>>,
 }
 
 /// Bytes in memory that may not all go out at once.
@@ -30,16 +30,16 @@ pub struct ThrottledBytes {
     throttle: Box<Throttle>,
 }
 
-/// The longest time between two looks at a connection that waits for its turn.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest time between two checks of a connection that waits for its rate.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-impl TurnWait {
-    /// The wait that is left until this turn, if any is.
-    fn until(turn: Instant) -> Option<Self> {
-        let left = turn.saturating_duration_since(Instant::now());
+impl RateWait {
+    /// The wait that is left until then, if any is.
+    fn until(until: Instant) -> Option<Self> {
+        let left = until.saturating_duration_since(Instant::now());
         (!left.is_zero()).then(|| Self {
-            turn,
-            next_look: Box::pin(sleep(left.min(LOOK_EVERY))),
+            until,
+            next_check: Box::pin(sleep(left.min(CHECK_EVERY))),
         })
     }
 }
@@ -52,15 +52,15 @@ impl Throttle {
         }
     }
 
-    /// Waits for the turn of the next piece, of up to `left` bytes. Until it is spent it stays granted.
+    /// Waits until the next piece is due, of up to `left` bytes. Until it is spent it stays granted.
     pub(super) fn poll_grant(&mut self, context: &mut Context<'_>, left: u64) -> Poll<()> {
         if self.pace.granted() == 0 {
             let wait = self.pace.grant(left);
-            self.waiting = TurnWait::until(Instant::now() + wait);
+            self.waiting = RateWait::until(Instant::now() + wait);
         }
         while let Some(waiting) = &mut self.waiting {
-            ready!(waiting.next_look.as_mut().poll(context));
-            self.waiting = TurnWait::until(waiting.turn);
+            ready!(waiting.next_check.as_mut().poll(context));
+            self.waiting = RateWait::until(waiting.until);
         }
         Poll::Ready(())
     }
@@ -84,7 +84,7 @@ impl ThrottledBytes {
         self.bytes.len() as u64
     }
 
-    /// The next of them, when their turn has come.
+    /// The next of them, when they are due.
     pub(super) fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         let left = self.left();
         ready!(self.throttle.poll_grant(context, left));

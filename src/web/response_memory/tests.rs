@@ -1,4 +1,4 @@
-//! Tests of the budget: what it bounds, and whose turn it is.
+//! Tests of the budget: what it bounds, and in which order.
 
 use std::sync::atomic::AtomicBool;
 use std::task::Wake;
@@ -16,7 +16,7 @@ impl Wake for WakeFlag {
     }
 }
 
-/// A wait for memory, and whether it was told to look again.
+/// A wait for memory, and whether it was woken.
 struct Waiting(Grant, Arc<WakeFlag>);
 
 impl Waiting {
@@ -28,7 +28,7 @@ impl Waiting {
         Self(memory.grant_answer(), Arc::default())
     }
 
-    fn look(&mut self) -> Option<HeldBytes> {
+    fn poll(&mut self) -> Option<HeldBytes> {
         self.1.0.store(false, Relaxed);
         let waker = Arc::clone(&self.1).into();
         match Pin::new(&mut self.0).poll(&mut Context::from_waker(&waker)) {
@@ -44,7 +44,7 @@ impl Waiting {
 
 /// Takes all that a connection gets, in pieces of at most so many bytes.
 fn take_all(memory: &ConnectionMemory, most: usize) -> Vec<HeldBytes> {
-    std::iter::from_fn(|| Waiting::on(memory, most).look()).collect()
+    std::iter::from_fn(|| Waiting::on(memory, most).poll()).collect()
 }
 
 fn sum(held: &[HeldBytes]) -> usize {
@@ -96,7 +96,7 @@ fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_s
         assert!(total <= 128 << 20, "{} MiB", total >> 20);
         let newcomer = budget.connection(most);
         assert!(newcomer.share() > 0);
-        let first = Waiting::on(&newcomer, piece).look().unwrap();
+        let first = Waiting::on(&newcomer, piece).poll().unwrap();
         assert!(first.bytes() >= PIECE_BYTES_MIN);
         drop(first);
         // Whoever came first has more, but keeps it only for as long as its client takes nothing.
@@ -114,42 +114,42 @@ fn a_connection_that_holds_nothing_gets_a_small_piece_of_a_budget_that_is_used_u
     let all = other.hold(Bytes::from(vec![0; 2 << 20]));
     let memory = budget.connection(HTTP1_BYTES_MAX);
     assert_eq!(memory.share(), 0);
-    let first = Waiting::on(&memory, 128 * KIB).look().unwrap();
+    let first = Waiting::on(&memory, 128 * KIB).poll().unwrap();
     assert_eq!(first.bytes(), PIECE_BYTES_MIN);
     let mut second = Waiting::on(&memory, 100);
-    assert!(second.look().is_none());
+    assert!(second.poll().is_none());
     drop(first);
     assert!(second.is_woken());
-    assert_eq!(second.look().unwrap().bytes(), 100, "a small one is enough");
+    assert_eq!(second.poll().unwrap().bytes(), 100, "a small one is enough");
     drop(all);
     assert_eq!(budget.held(), 0);
 }
 
 #[test]
-fn bodies_of_a_connection_get_memory_in_turn_and_nobody_is_forgotten() {
+fn bodies_of_a_connection_get_memory_in_order_and_nobody_is_forgotten() {
     let budget = budget(128);
     let memory = budget.connection(64 * KIB);
     let _stream = memory.open_stream().unwrap();
     let mut pieces = take_all(&memory, 16 * KIB);
     let mut waiting: Vec<_> = (0..4).map(|_| Waiting::on(&memory, 16 * KIB)).collect();
     for one in &mut waiting {
-        assert!(one.look().is_none());
+        assert!(one.poll().is_none());
     }
     pieces.remove(0);
     assert!(waiting[0].is_woken() && !waiting[1].is_woken());
-    assert!(waiting[1].look().is_none(), "it is the first one's turn");
+    assert!(waiting[1].poll().is_none(), "the first one comes first");
     assert!(
-        Waiting::on(&memory, KIB).look().is_none(),
+        Waiting::on(&memory, KIB).poll().is_none(),
         "nobody comes between"
     );
-    // One that gives up has the next one look.
+    // One that gives up wakes the next one.
     drop(waiting.remove(0));
     assert!(waiting[0].is_woken());
-    let got = waiting[0].look().unwrap();
+    let got = waiting[0].poll().unwrap();
     assert!(waiting[1].is_woken(), "there may be memory for it, too");
     drop(waiting);
     drop((pieces, got));
-    assert!(Waiting::on(&memory, 16 * KIB).look().is_some());
+    assert!(Waiting::on(&memory, 16 * KIB).poll().is_some());
 }
 
 #[test]
@@ -160,15 +160,15 @@ fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() 
     assert_eq!(budget.held(), HTTP2_BYTES_MAX as u64);
     let mut body = Waiting::on(&memory, KIB);
     let mut handler = Waiting::answer(&memory);
-    assert!(body.look().is_none() && handler.look().is_none());
+    assert!(body.poll().is_none() && handler.poll().is_none());
     let last = answer.slice(HTTP2_BYTES_MAX - 1..);
     drop(answer);
     assert!(!handler.is_woken());
     assert_eq!(last[..], [1]);
     drop(last);
     assert!(handler.is_woken() && !body.is_woken(), "answers come first");
-    assert!(handler.look().is_some() && body.is_woken());
-    assert!(body.look().is_some());
+    assert!(handler.poll().is_some() && body.is_woken());
+    assert!(body.poll().is_some());
     drop((handler, body));
     assert_eq!(budget.held(), 0);
     assert!(memory.hold(Bytes::new()).is_empty());
@@ -181,17 +181,17 @@ fn bodies_that_are_not_read_hold_up_no_other_answer() {
     let _stream = memory.open_stream().unwrap();
     let pieces = take_all(&memory, 16 * KIB);
     let mut body = Waiting::on(&memory, 16 * KIB);
-    assert!(body.look().is_none());
-    let first = Waiting::answer(&memory).look().unwrap();
+    assert!(body.poll().is_none());
+    let first = Waiting::answer(&memory).poll().unwrap();
     let mut second = Waiting::answer(&memory);
-    assert!(second.look().is_none(), "one at a time");
+    assert!(second.poll().is_none(), "one at a time");
     drop(first);
-    assert!(second.is_woken() && second.look().is_some());
+    assert!(second.is_woken() && second.poll().is_some());
     drop(pieces);
-    assert!(body.is_woken() && body.look().is_some());
+    assert!(body.is_woken() && body.poll().is_some());
     // Where there is memory, many are made at once.
     let many: Vec<_> = (0..20)
-        .map_while(|_| Waiting::answer(&memory).look())
+        .map_while(|_| Waiting::answer(&memory).poll())
         .collect();
     assert_eq!(many.len(), 20);
 }
