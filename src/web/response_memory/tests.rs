@@ -1,7 +1,9 @@
 //! Tests of the budget: what it bounds, and in which order.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::AtomicBool;
-use std::task::Wake;
+use std::task::{Context, Poll, Wake};
 
 use super::*;
 
