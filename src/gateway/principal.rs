@@ -92,6 +92,10 @@ impl Gateway {
             return Err(Refusal::KeyUnknown);
         }
         let read_row = || async {
+            // Of many that come at once, the first one has asked by now.
+            if unknown.get(&digest, at).is_some_and(is_unknown) {
+                return Ok(None);
+            }
             let found = self.catalog.api_key(&digest);
             let found = self.read_of_stranger(found).await?.map(Arc::new);
             match &found {

@@ -174,6 +174,17 @@ async fn a_bad_key_costs_one_look_until_it_is_made() {
     assert!(refused.is_err() && calls == 1, "{calls}");
 }
 
+#[tokio::test]
+async fn many_requests_at_once_with_one_bad_key_cost_one_read() {
+    let place = place().await;
+    let bad = || place.gateway.recognize("hp_of-nobody");
+    let all = Box::pin(async { tokio::join!(bad(), bad(), bad(), bad(), bad()) });
+    let ((one, .., last), calls) = place.calls(all).await;
+    assert!(matches!(one, Err(Refusal::KeyUnknown)), "{one:?}");
+    assert!(matches!(last, Err(Refusal::KeyUnknown)), "{last:?}");
+    assert_eq!(calls, 1);
+}
+
 /// As an app that acts as it is made with its key.
 #[tokio::test]
 async fn a_key_that_is_made_with_an_app_works_at_once() {
