@@ -183,7 +183,7 @@ impl Body {
         };
     }
 
-    /// Has the bytes of it that are in memory and may go out at once count as the connection's.
+    /// Has the bytes of it that are in memory count as the connection's: at once, or when they may go out.
     pub(super) fn count_in(&mut self, memory: &ConnectionMemory) {
         match self {
             Self::Full(bytes) => *bytes = memory.hold(std::mem::take(bytes)),

@@ -27,6 +27,8 @@ struct RateWait {
 /// Bytes in memory that may not all go out at once.
 pub struct ThrottledBytes {
     bytes: Bytes,
+    /// The connection's account, if its bytes count.
+    memory: Option<ConnectionMemory>,
     throttle: Box<Throttle>,
 }
 
@@ -70,13 +72,14 @@ impl ThrottledBytes {
     pub(super) fn new(bytes: Bytes, pace: Pace) -> Self {
         Self {
             bytes,
+            memory: None,
             throttle: Box::new(Throttle::new(pace)),
         }
     }
 
-    /// Has the bytes count as the connection's.
+    /// Has each piece count as the connection's when it is due: until then it waits for the limit, not for the client.
     pub(super) fn count_in(&mut self, memory: &ConnectionMemory) {
-        self.bytes = memory.hold(std::mem::take(&mut self.bytes));
+        self.memory = Some(memory.clone());
     }
 
     /// Returns the number of bytes that are yet to go out.
@@ -92,6 +95,9 @@ impl ThrottledBytes {
         let length = usize::try_from(pace.granted()).unwrap_or(usize::MAX);
         let piece = self.bytes.split_to(length.min(self.bytes.len()));
         pace.spend(piece.len() as u64);
-        Poll::Ready(piece)
+        Poll::Ready(match &self.memory {
+            Some(memory) => memory.hold(piece),
+            None => piece,
+        })
     }
 }

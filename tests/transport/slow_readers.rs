@@ -32,6 +32,9 @@ const WIDEST: u32 = 0x7fff_ffff;
 const WORDS: u32 = 1 << 20;
 const LENGTH: usize = 4 * WORDS as usize;
 
+/// The length of a file that is kept in memory.
+const MIDDLE: usize = 12_000;
+
 /// REFUSED_STREAM (RFC 9113, §7).
 const REFUSED: u32 = 7;
 
@@ -43,6 +46,7 @@ struct Gateway {
     admin: Client,
     large: String,
     small: String,
+    middle: String,
     _place: Place,
 }
 
@@ -56,9 +60,16 @@ fn bytes() -> Vec<u8> {
 
 impl Gateway {
     async fn start() -> Self {
+        let gateway = Self::start_with(&[]);
+        gateway.serves_others().await;
+        gateway
+    }
+
+    fn start_with(variables: &[(&str, &str)]) -> Self {
         let (pair, place) = (Pair::new(), Place::new());
         let large = place.add("large.bin", &bytes());
         let small = place.add("small.txt", b"bytes");
+        let middle = place.add("middle.bin", &[7; MIDDLE]);
         let admin = {
             let free = TcpListener::bind("127.0.0.1:0").unwrap();
             free.local_addr().unwrap()
@@ -69,23 +80,23 @@ impl Gateway {
                 .env("HALLPASS_SERVER_TLS_CERTIFICATE", pair.certificate())
                 .env("HALLPASS_SERVER_TLS_KEY", pair.key())
                 .env("HALLPASS_SERVER_ADMIN_LISTEN", admin.to_string())
-                .env("HALLPASS_SERVER_RESPONSE_MEMORY_MAX", BUDGET.to_string());
+                .env("HALLPASS_SERVER_RESPONSE_MEMORY_MAX", BUDGET.to_string())
+                .envs(variables.iter().copied());
             command
         });
         let base = serving.url();
         let address = base.strip_prefix("https://").unwrap().parse().unwrap();
         let sign = |file: &str| target(&text(&place.sign(&base, file, &[]), "download_url"));
-        let gateway = Self {
+        Self {
             large: sign(&large),
             small: sign(&small),
+            middle: sign(&middle),
             serving,
             pair,
             address,
             admin: Client(admin),
             _place: place,
-        };
-        gateway.serves_others().await;
-        gateway
+        }
     }
 
     async fn connect(&self, protocol: &str) -> TlsStream<TcpStream> {
@@ -292,6 +303,32 @@ async fn a_request_beyond_the_share_of_its_connection_is_refused_so_that_it_may_
         let frame = frames.next_of(&[HEADERS, RST_STREAM]).await.unwrap();
         assert_eq!(frame.kind, HEADERS);
     }
+}
+
+/// They wait for the limit, and not for their clients.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_wait_for_a_limit_do_not_count_as_memory_that_clients_hold() {
+    const CLIENTS: u64 = 10;
+    let limit = [("HALLPASS_LIMITS_LINK_BYTES_PER_SECOND", "1024")];
+    let gateway = Gateway::start_with(&limit);
+    let mut open = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut stream = gateway.connect("http/1.1").await;
+        let get = format!("GET {} HTTP/1.1\r\nHost: {NAME}\r\n\r\n", gateway.middle);
+        stream.write_all(get.as_bytes()).await.unwrap();
+        assert_eq!(stream.read_u8().await.unwrap(), b'H');
+        open.push(stream);
+        let mut stream = gateway.connect("h2").await;
+        let opening = opening(&gateway.middle, 1);
+        stream.write_all(&opening).await.unwrap();
+        let mut frames = Frames::of(&mut stream);
+        frames.next_of(&[HEADERS]).await.unwrap();
+        open.push(stream);
+    }
+    let held = gateway.held().await;
+    println!("{} answers hold {held} bytes", open.len());
+    // Of all 240,000 bytes there are those of a few seconds; and the streams.
+    assert!(held < 100_000, "{held}");
 }
 
 /// Heads without a body are answers, too: who does not read is not listened to either.
