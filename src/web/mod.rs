@@ -189,9 +189,12 @@ impl Web {
     pub fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-        arrival: Arrival,
+        mut arrival: Arrival,
     ) -> impl Future<Output = Response<Tracked<Body, InFlight>>> + Send {
         let (parts, body) = request.into_parts();
+        if parts.version == Version::HTTP_2 {
+            arrival.memory = arrival.memory.map(|memory| memory.of_stream());
+        }
         // The future is made from the parts, so that it has no room for the request beside them.
         async move {
             self.conduct(&parts, &mut RequestBody::new(body), &arrival)

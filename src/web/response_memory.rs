@@ -5,12 +5,17 @@
 //! has not taken, and the task of each open HTTP/2 stream.
 //!
 //! Each connection has a *share*: so much as its transport may hold, times the square of the part of the budget that is
-//! free. Where many clients take nothing, all shares shrink, and there is always some of it left for the next one. A
-//! body waits for memory before it reads. No connection waits for another one: what it lacks comes back when the client
-//! takes what waits for it, and one that holds no piece gets a small one whatever the others hold.
+//! free. Where many clients take nothing, all shares shrink, so that some of it is left for the next one. A
+//! body waits for memory before it reads.
+//!
+//! No connection waits for another one, and no stream of HTTP/2 for another one: what it lacks comes back when its own
+//! client takes what waits for it. One that holds no piece gets a small one whatever the others hold. So a connection
+//! holds at most its share, and besides one small piece for each stream that it has open
+//! ([`STREAM_PIECE_BYTES`] times `server.http2_streams_max`). While the share is whole they are part of it: they are
+//! kept back when others ask for more.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -26,8 +31,18 @@ pub const HTTP1_BYTES_MAX: usize = 256 * 1024;
 /// The most bytes that one HTTP/2 connection holds, however many streams it has.
 pub const HTTP2_BYTES_MAX: usize = 512 * 1024;
 
-/// The piece that a connection gets which holds none.
+/// The piece that a connection gets which holds none, and the least of a further one of a stream.
 pub const PIECE_BYTES_MIN: usize = 4 * 1024;
+
+/// The piece that an HTTP/2 stream gets which holds none, whatever the other streams of its connection hold.
+pub const STREAM_PIECE_BYTES: usize = 2 * 1024;
+
+/// The part of the share that must be free where an HTTP/2 stream gets one more piece: one quarter. So streams that are
+/// not read leave something for those that are.
+const FREE_FOR_MORE: usize = 4;
+
+/// The part of what is free that one piece of an HTTP/2 stream may have: one eighth.
+const FREE_FOR_ONE: usize = 8;
 
 /// The allowance for an open HTTP/2 stream: its task, its request's head and the HTTP library's entry.
 pub const STREAM_BYTES: usize = 2560;
@@ -49,9 +64,13 @@ pub struct ResponseMemory {
     held: AtomicU64,
 }
 
-/// The account of one connection. Cloning is a reference count.
+/// The account of one connection, as one of its responses uses it. Cloning is a reference count.
 #[derive(Clone, Debug)]
-pub struct ConnectionMemory(Arc<Account>);
+pub struct ConnectionMemory {
+    account: Arc<Account>,
+    /// The bytes of pieces of one HTTP/2 stream. The account's lock guards their number.
+    stream: Option<Arc<AtomicUsize>>,
+}
 
 #[derive(Debug)]
 struct Account {
@@ -65,8 +84,14 @@ struct Account {
 struct AccountState {
     /// All bytes that it holds.
     held: usize,
-    /// The bytes of them that are pieces.
+    /// The bytes of them that are pieces, answers included.
     pieces: usize,
+    /// The bytes of pieces that are answers made in memory.
+    answers: usize,
+    /// The number of answers that are being made.
+    in_making: usize,
+    /// The number of streams that hold a piece.
+    streams_with_pieces: usize,
     /// The number of open streams; 0 over HTTP/1.
     streams: usize,
     /// Those that wait for memory, in order: answers that are to be made, and then bodies.
@@ -78,14 +103,22 @@ struct AccountState {
 struct Waiting {
     id: u64,
     is_answer: bool,
+    stream: Option<Arc<AtomicUsize>>,
     waker: Waker,
 }
 
 /// The kind of bytes that a connection holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// A piece of a file.
     Piece,
+    /// An answer that was made in memory.
+    Answer,
+    /// The allowance for an answer that is being made.
+    InMaking,
+    /// An open HTTP/2 stream.
     Stream,
+    /// Records of TLS.
     Sealed,
 }
 
@@ -119,11 +152,14 @@ impl ResponseMemory {
 
     /// Returns the account of a new connection, whose transport may hold so many bytes.
     pub fn connection(self: &Arc<Self>, most: usize) -> ConnectionMemory {
-        ConnectionMemory(Arc::new(Account {
-            budget: Arc::clone(self),
-            most,
-            state: Mutex::default(),
-        }))
+        ConnectionMemory {
+            account: Arc::new(Account {
+                budget: Arc::clone(self),
+                most,
+                state: Mutex::default(),
+            }),
+            stream: None,
+        }
     }
 
     /// Returns the share of a connection whose transport may hold so many bytes.
@@ -136,8 +172,16 @@ impl ResponseMemory {
 }
 
 impl ConnectionMemory {
+    /// Returns the account as the response of one HTTP/2 stream uses it, whose pieces count by themselves.
+    pub fn of_stream(&self) -> Self {
+        Self {
+            account: Arc::clone(&self.account),
+            stream: Some(Arc::default()),
+        }
+    }
+
     /// Waits for memory for a piece of at most so many bytes, more than none; it may be less, but never none. Those
-    /// that wait are served in order.
+    /// that wait are served in order, but a stream that holds no piece waits for nobody.
     pub fn grant(&self, most: usize) -> Grant {
         Grant {
             memory: self.clone(),
@@ -147,9 +191,10 @@ impl ConnectionMemory {
         }
     }
 
-    /// Waits until an answer may be made: the connection is within its share, or holds no piece. The allowance is for as
-    /// long as it is being made; then it counts itself. So bodies that are not read hold up no other request, and
-    /// requests that come at once do not all have their answers made at once where memory is short.
+    /// Waits until an answer may be made: the connection is within its share, or makes no other one. The allowance is for
+    /// as long as it is being made; then it counts itself. So bodies that are not read hold up no other request, and
+    /// requests that come at once do not all have their answers made at once where memory is short. Where all of the
+    /// budget is used up, the connection has one answer at a time that its client has not taken.
     pub fn grant_answer(&self) -> Grant {
         let mut grant = self.grant(ANSWER_BYTES);
         grant.is_answer = true;
@@ -162,7 +207,7 @@ impl ConnectionMemory {
         if bytes.is_empty() {
             return bytes;
         }
-        self.take(Kind::Piece, bytes.len()).around(bytes)
+        self.take(Kind::Answer, bytes.len()).around(bytes)
     }
 
     /// Returns the count of records that are sealed and not sent: none yet.
@@ -172,7 +217,7 @@ impl ConnectionMemory {
 
     /// Returns how many of at most `most` streams the client may be told to open.
     pub fn streams_max(&self, most: u32) -> u32 {
-        let (share, whole) = (self.share() as u64, self.0.most as u64);
+        let (share, whole) = (self.share() as u64, self.account.most as u64);
         let streams = u64::from(most) * share / whole.max(1);
         let least = u32::try_from(STREAMS_MIN).unwrap_or(u32::MAX);
         u32::try_from(streams).map_or(most, |streams| streams.clamp(least.min(most), most))
@@ -192,7 +237,7 @@ impl ConnectionMemory {
     }
 
     fn share(&self) -> usize {
-        self.0.budget.share(self.0.most)
+        self.account.budget.share(self.account.most)
     }
 
     fn take(&self, kind: Kind, bytes: usize) -> HeldBytes {
@@ -200,8 +245,11 @@ impl ConnectionMemory {
     }
 
     fn take_locked(&self, state: &mut AccountState, kind: Kind, bytes: usize) -> HeldBytes {
-        state.add(kind, bytes);
-        self.0.budget.held.fetch_add(bytes as u64, Relaxed);
+        state.add(kind, bytes, self.stream.as_deref());
+        if kind == Kind::InMaking {
+            state.in_making += 1;
+        }
+        self.account.budget.held.fetch_add(bytes as u64, Relaxed);
         HeldBytes {
             memory: self.clone(),
             kind,
@@ -211,44 +259,75 @@ impl ConnectionMemory {
 
     fn lock(&self) -> MutexGuard<'_, AccountState> {
         // Nothing that holds the lock can leave the account half changed.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.account
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl AccountState {
-    fn add(&mut self, kind: Kind, bytes: usize) {
+    fn add(&mut self, kind: Kind, bytes: usize, stream: Option<&AtomicUsize>) {
         self.held += bytes;
-        if kind == Kind::Piece {
-            self.pieces += bytes;
+        if !kind.is_piece() {
+            return;
+        }
+        self.pieces += bytes;
+        if kind == Kind::Answer {
+            self.answers += bytes;
+        }
+        if let Some(stream) = stream
+            && bytes > 0
+            && stream.fetch_add(bytes, Relaxed) == 0
+        {
+            self.streams_with_pieces += 1;
         }
     }
 
-    fn subtract(&mut self, kind: Kind, bytes: usize) {
+    fn subtract(&mut self, kind: Kind, bytes: usize, stream: Option<&AtomicUsize>) {
         self.held -= bytes;
-        if kind == Kind::Piece {
-            self.pieces -= bytes;
+        if !kind.is_piece() {
+            return;
+        }
+        self.pieces -= bytes;
+        if kind == Kind::Answer {
+            self.answers -= bytes;
+        }
+        if let Some(stream) = stream
+            && bytes > 0
+            && stream.fetch_sub(bytes, Relaxed) == bytes
+        {
+            self.streams_with_pieces -= 1;
         }
     }
 
-    /// Returns the bytes that a piece of at most so many may have now; `None` if it must wait.
-    fn grantable(&self, share: usize, most: usize) -> Option<usize> {
-        let free = share.saturating_sub(self.held);
-        // Small pieces cost time, so one of HTTP/1 waits for a quarter of the share. Of many streams each gets a part of
-        // what is left, so that those that are not read leave something for those that are.
-        let (least, piece) = match self.streams {
-            0 => (share / 4, free),
-            _ => (0, free / 8),
+    /// Returns the bytes that a piece of at most so many may have now; `None` if it must wait. `own`: the bytes that its
+    /// stream holds already; `None` over HTTP/1.
+    fn grantable(&self, share: usize, most: usize, own: Option<usize>) -> Option<usize> {
+        let Some(own) = own else {
+            let free = share.saturating_sub(self.held);
+            // Small pieces cost time, so it waits for a quarter of the share.
+            let least = (share / 4).max(PIECE_BYTES_MIN).min(most);
+            if free >= least.max(1) {
+                return Some(free.clamp(least, most));
+            }
+            return (self.pieces == 0).then(|| PIECE_BYTES_MIN.min(most));
         };
-        let least = least.max(PIECE_BYTES_MIN).min(most);
-        if free >= least.max(1) {
-            return Some(piece.clamp(least, most));
-        }
-        (self.pieces == 0).then(|| PIECE_BYTES_MIN.min(most))
+        let without_piece = self.streams.saturating_sub(self.streams_with_pieces);
+        let free = share.saturating_sub(self.held + without_piece * STREAM_PIECE_BYTES);
+        let least = match own {
+            0 if self.pieces == 0 => PIECE_BYTES_MIN,
+            0 => STREAM_PIECE_BYTES,
+            _ if free >= (share / FREE_FOR_MORE).max(PIECE_BYTES_MIN) => PIECE_BYTES_MIN,
+            _ => return None,
+        };
+        Some((free / FREE_FOR_ONE).clamp(least.min(most), most))
     }
 
-    /// Returns whether the connection is within its share, or holds no piece.
+    /// Returns whether an answer may be made.
     const fn may_answer(&self, share: usize) -> bool {
-        self.held < share || self.pieces == 0
+        let is_alone = self.in_making == 0;
+        self.held < share || is_alone && (share > 0 || self.answers < ANSWER_BYTES)
     }
 
     /// Returns the position of a newcomer in the queue.
@@ -263,6 +342,24 @@ impl AccountState {
     fn next(&self) -> Option<Waker> {
         self.waiting.front().map(|waiting| waiting.waker.clone())
     }
+
+    /// Returns the waker of the body that waits for this stream, if the stream holds no piece: it is granted one wherever
+    /// it is in the queue.
+    fn of_stream_without_piece(&self, stream: Option<&Arc<AtomicUsize>>) -> Option<Waker> {
+        let stream = stream.filter(|stream| stream.load(Relaxed) == 0)?;
+        let is_its = |waiting: &&Waiting| {
+            let own = waiting.stream.as_ref();
+            !waiting.is_answer && own.is_some_and(|own| Arc::ptr_eq(own, stream))
+        };
+        let waiting = self.waiting.iter().find(is_its);
+        waiting.map(|waiting| waiting.waker.clone())
+    }
+}
+
+impl Kind {
+    const fn is_piece(self) -> bool {
+        matches!(self, Self::Piece | Self::Answer)
+    }
 }
 
 impl HeldBytes {
@@ -275,8 +372,13 @@ impl HeldBytes {
     pub fn resize(&mut self, bytes: usize) {
         if bytes > self.bytes {
             let more = bytes - self.bytes;
-            self.memory.lock().add(self.kind, more);
-            self.memory.0.budget.held.fetch_add(more as u64, Relaxed);
+            let stream = self.memory.stream.as_deref();
+            self.memory.lock().add(self.kind, more, stream);
+            self.memory
+                .account
+                .budget
+                .held
+                .fetch_add(more as u64, Relaxed);
         } else if bytes < self.bytes {
             self.release(self.bytes - bytes);
         }
@@ -291,21 +393,24 @@ impl HeldBytes {
 
     fn release(&self, bytes: usize) {
         let memory = &self.memory;
-        memory.0.budget.held.fetch_sub(bytes as u64, Relaxed);
+        memory.account.budget.held.fetch_sub(bytes as u64, Relaxed);
         let mut state = memory.lock();
-        state.subtract(self.kind, bytes);
+        state.subtract(self.kind, bytes, memory.stream.as_deref());
+        let own = state.of_stream_without_piece(memory.stream.as_ref());
         let next = state.next();
         drop(state);
-        if let Some(next) = next {
-            next.wake();
+        for waker in own.into_iter().chain(next) {
+            waker.wake();
         }
     }
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        if self.kind == Kind::Stream {
-            self.memory.lock().streams -= 1;
+        match self.kind {
+            Kind::Stream => self.memory.lock().streams -= 1,
+            Kind::InMaking => self.memory.lock().in_making -= 1,
+            Kind::Piece | Kind::Answer | Kind::Sealed => {}
         }
         self.release(self.bytes);
     }

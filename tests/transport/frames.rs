@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) kind: u8,
+    pub(super) flags: u8,
     pub(super) stream: u32,
     pub(super) payload: Vec<u8>,
 }
@@ -83,6 +84,12 @@ pub(super) fn request<'a>(method: &'a str, path: &'a str) -> Vec<(&'a str, &'a s
 pub(super) async fn open(address: SocketAddr, settings: &[(u16, u32)]) -> (Frames, OwnedWriteHalf) {
     let stream = TcpStream::connect(address).await.unwrap();
     let (reader, mut writer) = stream.into_split();
+    writer.write_all(&preface(settings)).await.unwrap();
+    (Frames(reader), writer)
+}
+
+/// What a client says first: the preface, and these settings.
+pub(super) fn preface(settings: &[(u16, u32)]) -> Vec<u8> {
     let mut payload = Vec::new();
     for (name, value) in settings {
         payload.extend(name.to_be_bytes());
@@ -91,8 +98,12 @@ pub(super) async fn open(address: SocketAddr, settings: &[(u16, u32)]) -> (Frame
     let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     said.extend(frame(SETTINGS, 0, 0, &payload));
     said.extend(frame(SETTINGS, ACK, 0, b""));
-    writer.write_all(&said).await.unwrap();
-    (Frames(reader), writer)
+    said
+}
+
+/// More window for a stream, or for the connection (0).
+pub(super) fn grant(stream: u32, bytes: u32) -> Vec<u8> {
+    frame(WINDOW_UPDATE, 0, stream, &bytes.to_be_bytes())
 }
 
 /// The frames that come.
@@ -108,11 +119,12 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         let reading = async {
             let mut head = [0; 9];
             self.0.read_exact(&mut head).await.ok()?;
-            let [a, b, c, kind, _, stream @ ..] = head;
+            let [a, b, c, kind, flags, stream @ ..] = head;
             let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
             self.0.read_exact(&mut payload).await.ok()?;
             Some(Frame {
                 kind,
+                flags,
                 stream: u32::from_be_bytes(stream),
                 payload,
             })

@@ -7,6 +7,7 @@ mod certificates;
 mod content;
 mod counts;
 mod deadlines;
+mod fair_streams;
 mod floods;
 mod frames;
 mod frames_refused;

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use super::{ConnectionMemory, HeldBytes, Kind, Waiting};
@@ -27,17 +28,22 @@ impl Future for Grant {
             Some(mine) => state.waiting.iter().position(|one| one.id == mine),
             None => Some(state.position(self.is_answer)),
         };
-        let bytes = match self.is_answer {
-            true => state.may_answer(share).then_some(self.most),
-            false => state.grantable(share, self.most),
+        let stream = memory.stream.as_ref();
+        let own = stream.map(|stream| stream.load(Relaxed));
+        let (kind, bytes) = match self.is_answer {
+            true => (Kind::InMaking, state.may_answer(share).then_some(self.most)),
+            false => (Kind::Piece, state.grantable(share, self.most, own)),
         };
-        if position == Some(0)
+        let waits_for_nobody = !self.is_answer && own == Some(0);
+        if (position == Some(0) || waits_for_nobody)
             && let Some(bytes) = bytes
         {
-            if self.id.take().is_some() {
-                state.waiting.pop_front();
+            if self.id.take().is_some()
+                && let Some(position) = position
+            {
+                state.waiting.remove(position);
             }
-            let held = memory.take_locked(&mut state, Kind::Piece, bytes);
+            let held = memory.take_locked(&mut state, kind, bytes);
             let next = state.next();
             drop(state);
             // There may be memory for it, too.
@@ -59,6 +65,7 @@ impl Future for Grant {
             let waiting = Waiting {
                 id,
                 is_answer,
+                stream: stream.cloned(),
                 waker,
             };
             state.waiting.insert(position, waiting);

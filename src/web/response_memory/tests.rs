@@ -44,9 +44,24 @@ impl Waiting {
     }
 }
 
-/// Takes all that a connection gets, in pieces of at most so many bytes.
+/// Takes all that a connection of HTTP/1, or a stream, gets, in pieces of at most so many bytes.
 fn take_all(memory: &ConnectionMemory, most: usize) -> Vec<HeldBytes> {
     std::iter::from_fn(|| Waiting::on(memory, most).poll()).collect()
+}
+
+/// Opens so many streams as there may be of a hundred, none for HTTP/1, and has each take all that it gets.
+fn take_all_of_streams(
+    memory: &ConnectionMemory,
+    most: usize,
+    streams: usize,
+) -> (Vec<HeldBytes>, Vec<HeldBytes>) {
+    if streams == 0 {
+        return (Vec::new(), take_all(memory, most));
+    }
+    let open: Vec<_> = (0..streams).map_while(|_| memory.open_stream()).collect();
+    let take = |_: &HeldBytes| take_all(&memory.of_stream(), most);
+    let pieces = open.iter().flat_map(take).collect();
+    (open, pieces)
 }
 
 fn sum(held: &[HeldBytes]) -> usize {
@@ -65,10 +80,9 @@ fn one_connection_has_as_much_as_its_transport_may_hold_and_no_more() {
     ] {
         let budget = budget(128);
         let memory = budget.connection(most);
-        let streams: Vec<_> = (0..streams)
-            .map(|_| memory.open_stream().unwrap())
-            .collect();
-        let pieces = take_all(&memory, piece);
+        let (open, pieces) = take_all_of_streams(&memory, piece, streams);
+        assert_eq!(open.len(), streams);
+        let streams = open;
         let held = sum(&pieces) + sum(&streams);
         assert_eq!(budget.held(), held as u64);
         assert!(held <= most && held > most / 2, "{held} of {most}");
@@ -87,17 +101,18 @@ fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_s
         let mut all = Vec::new();
         for _ in 0..2_000 {
             let memory = budget.connection(most);
-            let streams = (0..streams).map_while(|_| memory.open_stream()).collect();
-            let pieces = take_all(&memory, piece);
-            assert!(sum(&pieces) >= PIECE_BYTES_MIN);
+            let (streams, pieces) = take_all_of_streams(&memory, piece, streams);
+            assert!(sum(&pieces) >= PIECE_BYTES_MIN.max(streams.len() * STREAM_PIECE_BYTES));
             all.push((memory, pieces, streams));
         }
         let held = |(_, pieces, streams): &(_, Vec<_>, Vec<_>)| sum(pieces) + sum(streams);
         let total: usize = all.iter().map(held).sum();
         assert_eq!(budget.held(), total as u64);
-        assert!(total <= 128 << 20, "{} MiB", total >> 20);
+        // When it is used up, each new connection has what every one has: that is 36 KiB over HTTP/2.
+        let most_in_all = if streams == 0 { 128 } else { 160 };
+        assert!(total <= most_in_all << 20, "{} MiB", total >> 20);
         let newcomer = budget.connection(most);
-        assert!(newcomer.share() > 0);
+        assert!(newcomer.share() > 0 || streams > 0);
         let first = Waiting::on(&newcomer, piece).poll().unwrap();
         assert!(first.bytes() >= PIECE_BYTES_MIN);
         drop(first);
@@ -130,8 +145,9 @@ fn a_connection_that_holds_nothing_gets_a_small_piece_of_a_budget_that_is_used_u
 #[test]
 fn bodies_of_a_connection_get_memory_in_order_and_nobody_is_forgotten() {
     let budget = budget(128);
-    let memory = budget.connection(64 * KIB);
-    let _stream = memory.open_stream().unwrap();
+    let connection = budget.connection(64 * KIB);
+    let _stream = connection.open_stream().unwrap();
+    let memory = connection.of_stream();
     let mut pieces = take_all(&memory, 16 * KIB);
     let mut waiting: Vec<_> = (0..4).map(|_| Waiting::on(&memory, 16 * KIB)).collect();
     for one in &mut waiting {
@@ -157,9 +173,10 @@ fn bodies_of_a_connection_get_memory_in_order_and_nobody_is_forgotten() {
 #[test]
 fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() {
     let budget = budget(128);
-    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let memory = budget.connection(HTTP2_BYTES_MAX).of_stream();
     let answer = memory.hold(Bytes::from(vec![1; HTTP2_BYTES_MAX]));
     assert_eq!(budget.held(), HTTP2_BYTES_MAX as u64);
+    let in_making = Waiting::answer(&memory).poll().unwrap();
     let mut body = Waiting::on(&memory, KIB);
     let mut handler = Waiting::answer(&memory);
     assert!(body.poll().is_none() && handler.poll().is_none());
@@ -167,9 +184,10 @@ fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() 
     drop(answer);
     assert!(!handler.is_woken());
     assert_eq!(last[..], [1]);
-    drop(last);
+    drop(in_making);
     assert!(handler.is_woken() && !body.is_woken(), "answers come first");
     assert!(handler.poll().is_some() && body.is_woken());
+    drop(last);
     assert!(body.poll().is_some());
     drop((handler, body));
     assert_eq!(budget.held(), 0);
@@ -180,22 +198,76 @@ fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() 
 fn bodies_that_are_not_read_hold_up_no_other_answer() {
     let budget = budget(128);
     let memory = budget.connection(HTTP2_BYTES_MAX);
-    let _stream = memory.open_stream().unwrap();
-    let pieces = take_all(&memory, 16 * KIB);
-    let mut body = Waiting::on(&memory, 16 * KIB);
+    let (open, mut pieces) = take_all_of_streams(&memory, 16 * KIB, 100);
+    let reader = memory.of_stream();
+    pieces.extend(take_all(&reader, 16 * KIB));
+    let mut body = Waiting::on(&reader, 16 * KIB);
     assert!(body.poll().is_none());
+    let full = memory.hold(Bytes::from(vec![0; HTTP2_BYTES_MAX]));
     let first = Waiting::answer(&memory).poll().unwrap();
     let mut second = Waiting::answer(&memory);
     assert!(second.poll().is_none(), "one at a time");
     drop(first);
     assert!(second.is_woken() && second.poll().is_some());
-    drop(pieces);
+    drop((full, open, pieces));
     assert!(body.is_woken() && body.poll().is_some());
     // Where there is memory, many are made at once.
     let many: Vec<_> = (0..20)
         .map_while(|_| Waiting::answer(&memory).poll())
         .collect();
     assert_eq!(many.len(), 20);
+}
+
+#[test]
+fn a_stream_that_holds_no_piece_waits_for_no_other_one_and_is_woken_by_its_own_last_piece() {
+    let budget = budget(128);
+    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let _open: Vec<_> = (0..40).map_while(|_| memory.open_stream()).collect();
+    let slow: Vec<_> = (0..39).map(|_| memory.of_stream()).collect();
+    let pieces: Vec<_> = slow.iter().map(|one| take_all(one, 16 * KIB)).collect();
+    assert!(pieces.iter().all(|pieces| !pieces.is_empty()));
+    // One that has some left something for others: a quarter of the share, of which each takes an eighth.
+    let sizes = pieces.iter().map(|pieces| sum(pieces));
+    assert!(sizes.max().unwrap() < HTTP2_BYTES_MAX * 3 / 4);
+    let mut waiting: Vec<_> = slow.iter().map(|one| Waiting::on(one, 16 * KIB)).collect();
+    assert!(waiting.iter_mut().all(|one| one.poll().is_none()));
+    let other = memory.of_stream();
+    for _ in 0..3 {
+        let piece = Waiting::on(&other, 16 * KIB).poll().unwrap();
+        assert!(piece.bytes() >= STREAM_PIECE_BYTES);
+        let mut next = Waiting::on(&other, 16 * KIB);
+        assert!(next.poll().is_none() && !next.is_woken());
+        drop(piece);
+        assert!(next.is_woken(), "though others came before it");
+        assert!(next.poll().is_some());
+    }
+    // With all of them the connection is within what it may hold.
+    assert!(budget.held() <= HTTP2_BYTES_MAX as u64);
+    // Answers are made, too, one after the other where the share is spent.
+    let full = memory.hold(Bytes::from(vec![0; HTTP2_BYTES_MAX]));
+    assert!(Waiting::answer(&memory).poll().is_some());
+    let first = Waiting::answer(&memory).poll().unwrap();
+    assert!(Waiting::answer(&memory).poll().is_none());
+    drop((first, full));
+}
+
+#[test]
+fn of_a_budget_that_is_used_up_a_connection_has_one_answer_at_a_time() {
+    let budget = budget(1);
+    let other = budget.connection(4 << 20);
+    let _all = other.hold(Bytes::from(vec![0; 2 << 20]));
+    let memory = budget.connection(HTTP2_BYTES_MAX);
+    assert!(Waiting::answer(&memory).poll().is_some());
+    let answer = memory.of_stream().hold(Bytes::from(vec![0; ANSWER_BYTES]));
+    let mut second = Waiting::answer(&memory);
+    assert!(second.poll().is_none());
+    // A file is another thing: each stream has a piece.
+    for _ in 0..STREAMS_MIN {
+        let piece = Waiting::on(&memory.of_stream(), 16 * KIB).poll();
+        assert_eq!(piece.unwrap().bytes(), STREAM_PIECE_BYTES);
+    }
+    drop(answer);
+    assert!(second.is_woken() && second.poll().is_some());
 }
 
 #[test]
