@@ -34,7 +34,7 @@ use crate::web::response_memory::{
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
 use crate::web::{TargetHasFragment, Web};
-use crate::zero_copy::{Regions, Socket, Wire};
+use crate::zero_copy::{BodyPiece, Regions, Socket, Wire};
 
 /// The server of a public listener's connections.
 #[derive(Clone)]
@@ -179,7 +179,7 @@ where
     S: Read + Write + Unpin,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Tracked<B, W>>>,
-    B: HttpBody + Unpin + 'static,
+    B: HttpBody<Data = BodyPiece> + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
     W: ResponseWatcher + Unpin + 'static,
 {
@@ -235,7 +235,7 @@ async fn serve_http2<A, F, B, W>(
 ) where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Tracked<B, W>>> + Send + 'static,
-    B: HttpBody<Data: Send> + Unpin + Send + 'static,
+    B: HttpBody<Data = BodyPiece> + Unpin + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
     W: ResponseWatcher + Unpin + Send + 'static,
 {

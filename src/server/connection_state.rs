@@ -14,7 +14,7 @@ use tokio::task;
 
 use super::coarse_clock::{CoarseClock, Deadlines};
 use super::request_target::RequestTargets;
-use super::streams::{StreamState, Streams, StreamsOf};
+use super::streams::{CheckedStreams, Progress, StreamState, Streams, StreamsOf};
 use crate::telemetry::metrics::Deadline;
 use crate::web::response_memory::HeldBytes;
 use crate::web::response_tracker::ResponseAborter;
@@ -68,6 +68,8 @@ pub(super) struct ConnectionState {
     queued_since: AtomicU64,
     /// The bytes of them that it took since.
     queued_taken: AtomicU64,
+    /// The bytes of them that it took in all, over HTTP/2.
+    taken_of_all: AtomicU64,
     /// True if the client may still be sending a request that is answered already.
     unread: AtomicBool,
     /// Time since which the answer waits for its next bytes, plus one; 0 while it has some.
@@ -94,6 +96,7 @@ impl ConnectionState {
             queued: AtomicU32::new(0),
             queued_since: AtomicU64::new(0),
             queued_taken: AtomicU64::new(0),
+            taken_of_all: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
             streams: OnceLock::new(),
@@ -130,9 +133,16 @@ impl ConnectionState {
         open
     }
 
-    /// Ends each stream whose client takes too little of it, and returns their number.
-    pub(super) fn end_stalled_streams(&self) -> usize {
-        self.streams.get().map_or(0, StreamsOf::end_stalled)
+    /// Ends each stream of which the client takes too little, and returns how many there are of which kind.
+    pub(super) fn end_stalled_streams(&self) -> CheckedStreams {
+        let progress = Progress {
+            taken: self.taken_of_all.load(Relaxed),
+            is_stalled: self.is_over(self.queued_since.load(Relaxed), self.deadlines().write),
+        };
+        let streams = self.streams.get();
+        streams.map_or_else(CheckedStreams::default, |streams| {
+            streams.end_stalled(progress)
+        })
     }
 
     fn begin_part(self: &Arc<Self>) -> OpenRequest {
@@ -189,15 +199,13 @@ impl ConnectionState {
     /// Returns the deadline that has passed, if one has.
     pub(super) fn passed_deadline(&self) -> Option<Deadline> {
         let deadlines = self.deadlines();
-        let now = self.clock.now();
-        let over =
-            |since: u64, limit: Duration| u128::from(now.saturating_sub(since)) > limit.as_millis();
         let blocked = self.blocked.load(Relaxed);
         let since = self.since.load(Relaxed);
         let (kind, since, limit) = match self.phase() {
             Phase::Lingering => (Deadline::Linger, since, deadlines.linger),
             _ if blocked > 0 => (Deadline::Write, blocked - 1, deadlines.write),
-            _ if self.queued.load(Relaxed) > 0 => (
+            // Over HTTP/2 each stream has a deadline of its own.
+            _ if self.queued.load(Relaxed) > 0 && !self.is_multiplexed.load(Relaxed) => (
                 Deadline::Write,
                 self.queued_since.load(Relaxed),
                 deadlines.write,
@@ -207,7 +215,12 @@ impl ConnectionState {
             // A body that is awaited has its own deadline (`web`).
             Phase::Busy => return None,
         };
-        over(since, limit).then_some(kind)
+        self.is_over(since, limit).then_some(kind)
+    }
+
+    /// Returns whether more time than this has gone by since then.
+    fn is_over(&self, since: u64, limit: Duration) -> bool {
+        u128::from(self.clock.now().saturating_sub(since)) > limit.as_millis()
     }
 
     /// Returns the time since which the connection has waited for a request, if it does.
@@ -222,12 +235,18 @@ impl ConnectionState {
     }
 
     /// Returns the time since which the client has taken less than [`Deadlines::written_min`] bytes of answers that wait
-    /// for it, if some do.
+    /// for it, if some do. Beside a request of HTTP/2 that waits for us, or whose body comes in, it is not stalled.
     pub(super) fn stalled_since(&self) -> Option<u64> {
-        match self.blocked.load(Relaxed) {
-            0 => (self.queued.load(Relaxed) > 0).then(|| self.queued_since.load(Relaxed)),
-            since => Some(since - 1),
+        let blocked = self.blocked.load(Relaxed);
+        if blocked > 0 {
+            return Some(blocked - 1);
         }
+        let waits_for_client = self.queued.load(Relaxed) > 0
+            && self
+                .streams
+                .get()
+                .is_none_or(StreamsOf::all_wait_for_client);
+        waits_for_client.then(|| self.queued_since.load(Relaxed))
     }
 
     /// Returns whether the answer has waited for its next bytes so long that the client may be gone unseen.
@@ -339,7 +358,7 @@ impl ResponseWatcher for OpenRequest {
     fn last_piece(mut self) -> Self {
         self.state.note_queued();
         if let Some(stream) = &self.stream {
-            stream.note_queued();
+            stream.note_queued(self.state.taken_of_all.load(Relaxed));
         }
         self.is_of_piece = true;
         self
@@ -348,8 +367,13 @@ impl ResponseWatcher for OpenRequest {
     fn note_taken(&self, bytes: usize) {
         self.state.note_taken(bytes);
         if let Some(stream) = &self.stream {
-            stream.note_taken(bytes);
+            let before = self.state.taken_of_all.fetch_add(bytes as u64, Relaxed);
+            stream.note_taken(bytes, before + bytes as u64);
         }
+    }
+
+    fn is_one_of_several(&self) -> bool {
+        self.stream.is_some()
     }
 }
 

@@ -206,12 +206,24 @@ impl Connections {
                     tracing::debug!("a connection was ended: it took too long");
                     entry.abort();
                 } else {
-                    for _ in 0..entry.state.end_stalled_streams() {
-                        self.metrics.note_deadline(Deadline::Write);
-                        tracing::debug!("a stream was ended: it took too long");
-                    }
+                    self.end_stalled_streams(entry);
                 }
             }
+        }
+    }
+
+    /// Ends each stream of which the client takes too little. Where one cannot be reset any more, the client is asked to
+    /// send its requests on another connection, and this one ends when no other stream is open.
+    fn end_stalled_streams(&self, entry: &mut ConnectionEntry) {
+        let checked = entry.state.end_stalled_streams();
+        for _ in 0..checked.reset {
+            self.metrics.note_deadline(Deadline::Write);
+            tracing::debug!("a stream was ended: it took too long");
+        }
+        if checked.stuck > 0 && entry.stop.take().is_none() && checked.stuck == checked.open {
+            self.metrics.note_deadline(Deadline::Write);
+            tracing::debug!("a connection was ended: its last streams took too long");
+            entry.abort();
         }
     }
 

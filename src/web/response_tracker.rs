@@ -289,6 +289,10 @@ impl ResponseWatcher for InFlight {
             tracker.note_first_byte(progress.route, progress.begun, is_all);
         }
     }
+
+    fn is_one_of_several(&self) -> bool {
+        false
+    }
 }
 
 impl Drop for InFlight {

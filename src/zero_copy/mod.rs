@@ -268,6 +268,19 @@ fn unclaimed() -> io::Error {
     )
 }
 
+impl BodyPiece {
+    /// Takes the last of several bytes off. `None` for a region of a file, which the connection sends itself.
+    pub fn split_last_byte(&mut self) -> Option<Self> {
+        match &mut self.0 {
+            PieceKind::Bytes(bytes) if bytes.len() > 1 => {
+                let last = bytes.split_off(bytes.len() - 1);
+                Some(Self::from(last))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl From<Bytes> for BodyPiece {
     fn from(bytes: Bytes) -> Self {
         Self(PieceKind::Bytes(bytes))

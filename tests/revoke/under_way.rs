@@ -218,6 +218,48 @@ async fn a_download_ends_soon_after_its_link_is_revoked_and_those_beside_it_go_o
     );
 }
 
+/// Nothing but the last piece waits for the client, and of that it has the beginning.
+#[tokio::test]
+async fn the_last_piece_of_an_answer_ends_with_its_link_too() {
+    const WINDOW: usize = 60_000;
+    let (pair, place) = (Pair::new(), tempfile::tempdir().unwrap());
+    let (app, tls) = everywhere(&pair, place.path(), &[]).await;
+    app.add("middle", "middle.bin", &[7; WINDOW + 5_000]).await;
+    let minted = app.mint("middle", "").await;
+    let socket = place.path().join("socket");
+    let connections: [Box<dyn Stream>; 3] = [
+        Box::new(TcpStream::connect(app.client.0).await.unwrap()),
+        Box::new(pair.connect(tls, &["h2"]).await.unwrap()),
+        Box::new(UnixStream::connect(&socket).await.unwrap()),
+    ];
+    let mut begun = Vec::new();
+    for connection in connections {
+        let (send, connection) = h2::client::Builder::new()
+            .initial_window_size(60_000)
+            .handshake(connection)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let Begun::Http2(mut body) = Http2(send).begin(&link(&minted)).await else {
+            unreachable!()
+        };
+        let mut came = 0;
+        while came < WINDOW {
+            came += body.data().await.unwrap().unwrap().len();
+        }
+        begun.push(Begun::Http2(body));
+    }
+    revoke(&app, ONE, &naming(&minted)).await;
+    revoked(&app, begun.len()).await;
+    for download in begun {
+        let (length, is_whole) = download.rest().await;
+        assert!(length == 0 && !is_whole, "{length}");
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 /// Bytes that lie in memory, and bytes that may only go out so fast.
 #[tokio::test]
 async fn bytes_in_memory_and_throttled_ones_end_too() {

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
-use crate::web::response_memory::ResponseMemory;
+use crate::web::response_memory::{ConnectionMemory, ResponseMemory};
 
 const DEADLINES: Deadlines = Deadlines {
     head: Duration::from_secs(10),
@@ -80,11 +80,9 @@ fn a_reader_must_take_so_much_in_its_time() {
     assert!(!state.is_past_deadline());
 }
 
-/// In HTTP/2 a client reads off its socket and still takes nothing, where it grants no window.
 #[test]
 fn a_client_must_take_so_much_of_what_is_due() {
     let (state, wait) = state();
-    state.multiplex();
     let open = state.begin();
     let (first, second) = (open.piece(), open.piece());
     wait(30);
@@ -134,43 +132,168 @@ fn an_http2_connection_is_idle_whatever_it_says_and_is_asked_to_stop_before_it_i
     assert!(state.is_past_deadline());
 }
 
-/// Who takes of one stream and leaves another waiting keeps the first alone.
+/// An HTTP/2 connection, and its streams.
+struct Multiplexed {
+    state: Arc<ConnectionState>,
+    memory: ConnectionMemory,
+    streams: Streams,
+}
+
+/// A stream with a piece that waits for the client, and its task's end.
+struct Begun {
+    piece: OpenRequest,
+    _open: OpenRequest,
+    task: oneshot::Receiver<()>,
+}
+
+impl Multiplexed {
+    fn new() -> (Self, impl Fn(u64)) {
+        let (state, wait) = state();
+        state.multiplex();
+        let memory = Arc::new(ResponseMemory::new(1 << 20)).connection(1 << 19);
+        let streams = Streams::default();
+        state.watch_streams(streams.executor());
+        let multiplexed = Self {
+            state,
+            memory,
+            streams,
+        };
+        (multiplexed, wait)
+    }
+
+    fn begin(&self) -> Begun {
+        self.begin_with(std::future::pending())
+    }
+
+    fn begin_with(&self, work: impl Future<Output = ()> + Send + 'static) -> Begun {
+        let held = self.memory.open_stream().unwrap();
+        let open = self.state.begin_stream(&self.streams, held);
+        let (sender, task) = oneshot::channel::<()>();
+        self.streams.executor().execute(async move {
+            let _sender = sender;
+            work.await;
+        });
+        Begun {
+            piece: open.piece(),
+            _open: open,
+            task,
+        }
+    }
+
+    /// The numbers of streams that are reset now, and that cannot be.
+    fn check(&self) -> (usize, usize) {
+        let checked = self.state.end_stalled_streams();
+        (checked.reset, checked.stuck)
+    }
+}
+
+impl Begun {
+    fn take(&self, bytes: usize) {
+        self.piece.note_taken(bytes);
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.task.try_recv() == Err(TryRecvError::Closed)
+    }
+
+    async fn over(&mut self) {
+        while !self.is_over() {
+            task::yield_now().await;
+        }
+    }
+}
+
+/// One that takes much of one stream and leaves another waiting keeps the first alone.
 #[tokio::test]
 async fn a_stream_of_which_too_little_is_taken_ends_whatever_is_taken_of_others() {
-    let (state, wait) = state();
-    state.multiplex();
-    let memory = Arc::new(ResponseMemory::new(1 << 20)).connection(1 << 19);
-    let streams = Streams::default();
-    state.watch_streams(streams.executor());
-    let begin = || {
-        let open = state.begin_stream(&streams, memory.open_stream().unwrap());
-        let (task, mut is_over) = oneshot::channel::<()>();
-        streams.executor().execute(async move {
-            let _task = task;
-            std::future::pending::<()>().await;
-        });
-        let is_over = move || is_over.try_recv() == Err(TryRecvError::Closed);
-        (open.piece(), open, is_over)
-    };
-    let (read, _open, mut read_is_over) = begin();
-    let (trickled, _open_too, mut trickled_is_over) = begin();
+    let (connection, wait) = Multiplexed::new();
+    let (mut read, mut trickled) = (connection.begin(), connection.begin());
     for _ in 0..3 {
         wait(10);
-        read.note_taken(1_000);
-        trickled.note_taken(341);
-        assert_eq!(state.end_stalled_streams(), 0);
+        read.take(400_000);
+        trickled.take(341);
+        assert_eq!(connection.check(), (0, 0));
     }
     wait(1);
-    read.note_taken(1_000);
-    assert_eq!(state.end_stalled_streams(), 1);
-    while !trickled_is_over() {
-        task::yield_now().await;
-    }
-    assert_eq!(state.end_stalled_streams(), 0, "once");
-    assert!(!read_is_over() && !state.is_past_deadline());
+    assert_eq!(connection.check(), (1, 0));
+    trickled.over().await;
+    assert_eq!(connection.check(), (0, 0), "once");
+    assert!(!read.is_over() && !connection.state.is_past_deadline());
     // None is waited for of which no piece is due.
-    drop((read, trickled));
+    let Begun {
+        piece,
+        _open,
+        mut task,
+    } = read;
+    drop((piece, trickled.piece));
     wait(1_000);
-    assert_eq!(state.end_stalled_streams(), 0);
-    assert!(!read_is_over());
+    assert_eq!(connection.check(), (0, 0));
+    assert_eq!(task.try_recv(), Err(TryRecvError::Empty));
+}
+
+/// A slow client takes of its streams in turn, and each of them waits for all the others.
+#[tokio::test]
+async fn one_that_reads_slowly_all_the_while_keeps_all_of_its_streams() {
+    let (connection, wait) = Multiplexed::new();
+    let mut streams: Vec<_> = (0..30).map(|_| connection.begin()).collect();
+    for _ in 0..3 {
+        for stream in &streams {
+            wait(3);
+            stream.take(16_000);
+            assert_eq!(connection.check(), (0, 0));
+        }
+    }
+    // Each waits for 90 seconds in between; for several deadlines none does.
+    let left = streams.split_off(1);
+    for _ in 0..39 {
+        wait(3);
+        streams[0].take(1_024);
+        assert_eq!(connection.check().1, 0);
+    }
+    for mut stream in left {
+        wait(3);
+        streams[0].take(1_024);
+        connection.check();
+        stream.over().await;
+    }
+    assert!(!streams[0].is_over());
+}
+
+#[tokio::test]
+async fn where_nothing_at_all_is_taken_all_streams_end_after_one_deadline_and_the_connection_does_not()
+ {
+    let (connection, wait) = Multiplexed::new();
+    let mut streams = [connection.begin(), connection.begin()];
+    wait(30);
+    assert_eq!(connection.check(), (0, 0));
+    wait(1);
+    assert!(!connection.state.is_past_deadline());
+    assert_eq!(connection.check(), (2, 0));
+    for stream in &mut streams {
+        stream.over().await;
+    }
+    // Its socket takes nothing: that is another thing.
+    connection.state.note_written(&Poll::Pending);
+    wait(31);
+    assert!(connection.state.is_past_deadline());
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_reset_is_told_from_others() {
+    let (connection, wait) = Multiplexed::new();
+    let mut stuck = connection.begin_with(std::future::ready(()));
+    stuck.over().await;
+    task::yield_now().await;
+    let upload = connection.begin();
+    drop(upload.piece);
+    assert_eq!(connection.state.stalled_since(), None, "an upload goes on");
+    wait(31);
+    let checked = connection.state.end_stalled_streams();
+    assert_eq!((checked.open, checked.reset, checked.stuck), (2, 0, 1));
+    drop(upload._open);
+    assert!(connection.state.stalled_since().is_some());
+    let checked = connection.state.end_stalled_streams();
+    assert_eq!((checked.open, checked.reset, checked.stuck), (1, 0, 1));
+    drop(stuck);
+    assert_eq!(connection.streams.count(), 0, "none is left in the table");
 }
