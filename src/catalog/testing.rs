@@ -25,8 +25,9 @@ pub(crate) struct TestCatalog {
     pages: AtomicU64,
 }
 
-/// A pause of the next call that reads a file: it reports that it has read the row, and waits before it answers.
+/// A pause of the next call of a kind: it reports that it is done, and waits before it answers.
 struct Hesitation {
+    doing: &'static str,
     seen: oneshot::Sender<()>,
     go_on: oneshot::Receiver<()>,
 }
@@ -55,9 +56,17 @@ impl TestCatalog {
 
     /// Has the next look for a file hesitate. Answers when it has read the row, and lets it answer.
     pub(crate) fn hesitate(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        self.hesitate_in("looking for a file")
+    }
+
+    /// Has the next call that does this hesitate. Answers when it is done, and lets it answer.
+    pub(crate) fn hesitate_in(
+        &self,
+        doing: &'static str,
+    ) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
         let (seen, is_seen) = oneshot::channel();
         let (let_go, go_on) = oneshot::channel();
-        *self.hesitation.lock().unwrap() = Some(Hesitation { seen, go_on });
+        *self.hesitation.lock().unwrap() = Some(Hesitation { doing, seen, go_on });
         (is_seen, let_go)
     }
 
@@ -79,14 +88,12 @@ impl Database for TestCatalog {
         doing: &'static str,
         work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
     ) -> Answer<'a, T> {
-        let hesitation = match doing {
-            "looking for a file" => self.hesitation.lock().unwrap().take(),
-            _ => None,
-        };
+        let mut hesitation = self.hesitation.lock().unwrap();
+        let hesitation = hesitation.take_if(|next| next.doing == doing);
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::Relaxed);
             let done = self.other.run(access, doing, work).await;
-            if let Some(Hesitation { seen, go_on }) = hesitation {
+            if let Some(Hesitation { seen, go_on, .. }) = hesitation {
                 seen.send(()).unwrap();
                 go_on.await.unwrap();
             }

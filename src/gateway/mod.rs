@@ -106,6 +106,8 @@ pub struct Gateway {
     reads: TenantQueues,
     /// The queues of those that read lists.
     lists: TenantQueues,
+    /// The uploads that wait for their rows.
+    adding: upload::AddQueues,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
@@ -143,6 +145,7 @@ impl Gateway {
             changes: TenantQueues::new(QueueBounds::CHANGES),
             reads: TenantQueues::new(QueueBounds::reads(readers)),
             lists: TenantQueues::new(QueueBounds::lists(readers)),
+            adding: upload::AddQueues::default(),
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),

@@ -23,6 +23,10 @@ use crate::model::name::FileName;
 use crate::model::text::DetectedText;
 use crate::model::time::UnixSeconds;
 
+mod together;
+
+pub(super) use together::AddQueues;
+
 /// The description of a new file, without its bytes.
 #[derive(Clone, Debug)]
 pub struct NewFile {

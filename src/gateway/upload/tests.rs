@@ -7,7 +7,7 @@ use crate::catalog::Catalog as _;
 use crate::catalog::testing::TestCatalog;
 use crate::gateway::testing::{gateway, memory_blobs};
 
-async fn place() -> (Arc<TestCatalog>, Arc<Gateway>) {
+pub(super) async fn place() -> (Arc<TestCatalog>, Arc<Gateway>) {
     let catalog = Arc::new(TestCatalog::new().await);
     let gateway = Arc::new(gateway(Arc::clone(&catalog) as _, memory_blobs()));
     let id = OrganizationId::default_organization();
@@ -16,7 +16,7 @@ async fn place() -> (Arc<TestCatalog>, Arc<Gateway>) {
     (catalog, gateway)
 }
 
-fn new(id: Option<&str>, space: &str) -> NewFile {
+pub(super) fn new(id: Option<&str>, space: &str) -> NewFile {
     let name = FileName::from_client("a.txt").unwrap();
     NewFile {
         organization: OrganizationId::default_organization(),
@@ -32,7 +32,7 @@ fn new(id: Option<&str>, space: &str) -> NewFile {
     }
 }
 
-async fn staged(gateway: &Arc<Gateway>, new: NewFile) -> StagedFile {
+pub(super) async fn staged(gateway: &Arc<Gateway>, new: NewFile) -> StagedFile {
     let mut upload = gateway.begin_upload().await.unwrap();
     upload.write(Bytes::from_static(b"bytes")).await.unwrap();
     gateway.keep(upload, new).await.unwrap()
