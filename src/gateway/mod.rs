@@ -28,6 +28,7 @@ use crate::sign::keyring::Keyring;
 use clock::Clock;
 use refusal::Refusal;
 use tenant_queue::{QueueBounds, TenantQueues};
+use upload::staged_bytes::StagedBytes;
 
 pub mod apps;
 pub mod batch;
@@ -108,6 +109,8 @@ pub struct Gateway {
     lists: TenantQueues,
     /// The uploads that wait for their rows.
     adding: upload::AddQueues,
+    /// The bytes that organizations are staging.
+    staged: StagedBytes,
     limits: Arc<limits::Limits>,
     /// An app that there is, for `apps` to look for where another one is not there.
     some_app: OnceLock<AppId>,
@@ -146,6 +149,7 @@ impl Gateway {
             reads: TenantQueues::new(QueueBounds::reads(readers)),
             lists: TenantQueues::new(QueueBounds::lists(readers)),
             adding: upload::AddQueues::default(),
+            staged: StagedBytes::default(),
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),
             rereads: Arc::default(),

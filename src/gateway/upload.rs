@@ -23,8 +23,12 @@ use crate::model::name::FileName;
 use crate::model::text::DetectedText;
 use crate::model::time::UnixSeconds;
 
+pub(super) mod staged_bytes;
 mod together;
 
+use staged_bytes::StagedShare;
+
+pub use staged_bytes::RemainingQuota;
 pub(super) use together::AddQueues;
 
 /// The description of a new file, without its bytes.
@@ -58,14 +62,8 @@ pub struct Upload {
     stage: Box<dyn Staged>,
     size: u64,
     size_max: u64,
-    room: Option<RemainingQuota>,
-}
-
-/// The remaining quota of an organization, in bytes, as of the last read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemainingQuota {
-    left: u64,
-    limit: u64,
+    /// What it takes of its organization's quota, where one holds.
+    share: Option<StagedShare>,
 }
 
 /// Bytes that are durable, of a file that is not described yet. Dropped before they are, they are removed in
@@ -73,6 +71,7 @@ pub struct RemainingQuota {
 #[must_use]
 pub struct StoredBytes {
     stored: Option<StoredBlob>,
+    share: Option<StagedShare>,
     blobs: Arc<dyn BlobStore>,
 }
 
@@ -103,27 +102,17 @@ impl Drop for StoredBytes {
 #[must_use]
 pub struct StagedFile(pub(super) FileRecord);
 
-impl RemainingQuota {
-    /// The rest of it, once so many bytes more are kept.
-    #[must_use]
-    pub const fn less(self, bytes: u64) -> Self {
-        Self {
-            left: self.left.saturating_sub(bytes),
-            limit: self.limit,
-        }
-    }
-}
-
 impl Upload {
     /// Returns how many bytes were written.
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// Holds it to this room: bytes that there is none for are refused when they come.
+    /// Holds it to this room, together with all others of the organization that are under way: bytes that there is
+    /// none for are refused when they come.
     #[must_use]
-    pub const fn within(mut self, room: Option<RemainingQuota>) -> Self {
-        self.room = room;
+    pub fn within(mut self, room: Option<RemainingQuota>) -> Self {
+        self.share = room.map(RemainingQuota::share);
         self
     }
 
@@ -136,9 +125,10 @@ impl Upload {
                 limit: self.size_max,
             });
         }
-        if let Some(RemainingQuota { limit, .. }) = self.room.filter(|room| self.size > room.left) {
+        if let Some(share) = &mut self.share {
             let what = BYTES_KEPT;
-            return Err(Refusal::Quota { what, limit });
+            let added = share.add(chunk.len() as u64);
+            added.map_err(|limit| Refusal::Quota { what, limit })?;
         }
         Ok(self.stage.write(chunk).await?)
     }
@@ -164,7 +154,7 @@ impl Gateway {
             stage,
             size: 0,
             size_max,
-            room: None,
+            share: None,
         })
     }
 
@@ -185,10 +175,11 @@ impl Gateway {
         let files = kept.files.saturating_add(1);
         let allowed = quota.allow(files, kept.bytes.saturating_add(at_least));
         allowed.map_err(|error| self.refusal(error))?;
-        Ok(quota.bytes.map(|limit| RemainingQuota {
-            left: limit.saturating_sub(kept.bytes),
-            limit,
-        }))
+        let remaining = |limit: u64| {
+            let left = limit.saturating_sub(kept.bytes);
+            self.staged.remaining(organization, left, limit)
+        };
+        Ok(quota.bytes.map(remaining))
     }
 
     /// Makes the bytes durable, then the row, and answers the record of the ready file. A future that is
@@ -223,6 +214,7 @@ impl Gateway {
     pub async fn store(&self, upload: Upload) -> Result<StoredBytes, Refusal> {
         Ok(StoredBytes {
             stored: Some(upload.stage.commit().await?),
+            share: upload.share,
             blobs: Arc::clone(&self.blobs),
         })
     }
@@ -237,6 +229,9 @@ impl Gateway {
         let location = BlobLocation::Stored(stored.key);
         let content = (stored.size, stored.sha256, stored.text);
         let file = self.record(new, content, location)?;
+        if let Some(share) = bytes.share.take() {
+            share.end();
+        }
         Ok(StagedFile(file))
     }
 

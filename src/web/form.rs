@@ -53,8 +53,6 @@ pub(super) struct Form {
     pub(super) texts: Texts,
     /// The bytes that the organization's quota leaves for the one file.
     quota: Option<RemainingQuota>,
-    /// The bytes of a batch's files together.
-    batch_bytes: u64,
 }
 
 /// The text fields of a form, each read as soon as its part is, so that a form with a wrong one is not
@@ -191,7 +189,7 @@ impl Form {
             }
             // A fault of the name is told here, before the bytes come in.
             let name = self.name_of_file(head.filename.as_deref(), fields)?;
-            let taken = taken(to.gateway, self.quota, lines, parts, name).await?;
+            let taken = taken(to.gateway, self.quota.take(), lines, parts, name).await?;
             self.files.push(FilePart {
                 filename: String::new(),
                 taken: Ok(taken),
@@ -230,14 +228,10 @@ impl Form {
         let taking = async {
             let name = file_name("filename", &filename)?;
             let quota = to.remaining_quota(0).await?;
-            let quota = quota.map(|quota| quota.less(self.batch_bytes));
             taken(to.gateway, quota, lines, parts, Some(name)).await
         };
         let taken = match taking.await {
-            Ok(file) => {
-                self.batch_bytes = self.batch_bytes.saturating_add(file.upload.size());
-                Ok(file)
-            }
+            Ok(file) => Ok(file),
             Err(Problem::Refused(refusal)) if is_of_one_file(&refusal) => {
                 // The limit of the whole body bounds this.
                 while parts.chunk().await?.is_some() {}

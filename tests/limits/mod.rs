@@ -5,6 +5,7 @@ mod gone;
 mod paces;
 mod quotas;
 mod requests;
+mod staged;
 
 use std::time::{Duration, Instant};
 

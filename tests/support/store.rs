@@ -86,6 +86,14 @@ pub(crate) async fn kept(directory: &Path) -> (usize, usize) {
     (blobs, behind.abandoned_stages().await.unwrap())
 }
 
+/// How many bytes are being written by a gateway whose data directory is in this one, and keeps them on its disk.
+pub(crate) fn staged_bytes(directory: &Path) -> u64 {
+    let stages = fs::read_dir(directory.join("data/blobs/stage")).unwrap();
+    // One that ends meanwhile has none.
+    let sizes = stages.flatten().flat_map(|stage| stage.metadata());
+    sizes.map(|found| found.len()).sum()
+}
+
 fn files_below(directory: &Path) -> usize {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
     let count = entries.map(|entry| match entry.file_type().unwrap().is_dir() {
