@@ -345,6 +345,31 @@ pub const DELETED_FILE: &str = "the deleted file";
 /// The things that [`CatalogError::Limit`] counts where too many links are denied by their ids alone.
 pub const DENIED_IDS: &str = "links that an organization revoked by their ids alone";
 
+/// The reason why an API key does not work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyEnd {
+    /// Its organization has no such key.
+    Unknown,
+    /// Its time is over.
+    Expired,
+    /// It is paused.
+    Paused,
+    /// It was deactivated.
+    Deactivated,
+}
+
+impl KeyEnd {
+    /// Returns the words for it, as the end of a sentence that begins with the key.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "is unknown",
+            Self::Expired => "has expired",
+            Self::Paused => "is paused",
+            Self::Deactivated => "has been deactivated",
+        }
+    }
+}
+
 /// The reason why a catalogue did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -360,6 +385,9 @@ pub enum CatalogError {
         /// The kind of thing, in our own words.
         what: &'static str,
     },
+    /// The API key for which something was to be written does not work any more.
+    #[error("the API key {}", .0.as_str())]
+    KeyEnded(KeyEnd),
     /// A named limit was reached.
     #[error("the limit of {limit} {what} is reached")]
     Limit {

@@ -14,6 +14,9 @@ pub trait Quotas: Send + Sync {
     /// is kept, and of any number of calls for the last room, no more succeed than it has room for. Which of
     /// several reasons a call is refused for is open.
     ///
+    /// The API key that a file was uploaded with is asked again, as of the file's `updated_at`: `KeyEnded` where it does
+    /// not work any more, and then none is added. A file that came with none needs none.
+    ///
     /// With a completion of an idempotency key the key is completed in the same transaction. The key must be
     /// of the organization of all the files.
     fn add_files_within<'a>(

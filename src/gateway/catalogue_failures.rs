@@ -22,6 +22,7 @@ impl CatalogueFailures {
             CatalogError::NoSpace { .. } => Some(1),
             CatalogError::Corrupt { .. } => Some(2),
             CatalogError::NotFound { .. }
+            | CatalogError::KeyEnded(_)
             | CatalogError::Conflict { .. }
             | CatalogError::Limit { .. } => None,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::blob::BlobError;
 use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT};
-use crate::catalog::{self, CatalogError};
+use crate::catalog::{self, CatalogError, KeyEnd};
 use crate::model::key::Scope;
 use crate::sign::verify::Rejection;
 
@@ -253,6 +253,10 @@ impl Refusal {
                 what: catalog::FILE | catalog::DELETED_FILE,
             } => Self::FileNotFound,
             CatalogError::NotFound { what } => Self::Missing { what },
+            CatalogError::KeyEnded(KeyEnd::Unknown) => Self::KeyUnknown,
+            CatalogError::KeyEnded(KeyEnd::Expired) => Self::KeyExpired,
+            CatalogError::KeyEnded(KeyEnd::Paused) => Self::KeyPaused,
+            CatalogError::KeyEnded(KeyEnd::Deactivated) => Self::KeyDeactivated,
             CatalogError::Conflict { what } => Self::Exists { what },
             CatalogError::Limit {
                 what: what @ (FILES_KEPT | BYTES_KEPT),

@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 
 use super::*;
+use crate::catalog::KeyEnd;
 use crate::catalog::quota::{BYTES_KEPT, FILES_KEPT, Quota, Usage};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
@@ -12,6 +13,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     together_they_are_added_or_none_is(catalog).await;
     sums_that_are_no_number_are_refused(catalog).await;
     what_is_kept_is_what_the_rows_are(catalog).await;
+    a_key_that_has_ended_adds_nothing(catalog).await;
 }
 
 fn files(limit: u64) -> Quota {
@@ -141,6 +143,42 @@ async fn together_they_are_added_or_none_is(catalog: &dyn Catalog) {
             .await,
         (BYTES_KEPT, 20),
     );
+}
+
+async fn a_key_that_has_ended_adds_nothing(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "quota_keys").await;
+    let other = organization(catalog, "quota_keys_other").await;
+    let key = ApiKey {
+        expires_at: Some(at(100)),
+        ..api_key(&owner, 0xd1, 1)
+    };
+    catalog.create_api_key(&key).await.unwrap();
+    let add = async |owner: &OrganizationId, id: &str, now| {
+        let file = FileRecord {
+            uploaded_by: Some(key.id.clone()),
+            updated_at: at(now),
+            ..file(owner, id, 1)
+        };
+        let whole = [sized(owner, &format!("beside_{id}"), 1), file];
+        catalog.add_files_within(&whole, Quota::NONE, None).await
+    };
+    let ended = async |owner: &OrganizationId, now, wanted: KeyEnd| {
+        let outcome = add(owner, "ended", now).await;
+        let is_wanted = matches!(outcome, Err(CatalogError::KeyEnded(end)) if end == wanted);
+        assert!(is_wanted, "{wanted:?}: {outcome:?}");
+    };
+    add(&owner, "works", 99).await.unwrap();
+    ended(&owner, 100, KeyEnd::Expired).await;
+    ended(&other, 99, KeyEnd::Unknown).await;
+    for (state, wanted) in [
+        (ApiKeyState::Paused, KeyEnd::Paused),
+        (ApiKeyState::Deactivated, KeyEnd::Deactivated),
+    ] {
+        catalog.set_api_key_state(&key.id, state).await.unwrap();
+        ended(&owner, 99, wanted).await;
+    }
+    assert_eq!(catalog.usage(&owner).await.unwrap().files, 2);
+    assert_eq!(catalog.usage(&other).await.unwrap().files, 0);
 }
 
 async fn what_is_kept_is_what_the_rows_are(catalog: &dyn Catalog) {

@@ -7,14 +7,15 @@ use super::dialect::{SqlText, file_values, files, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
 use super::tables::Table;
-use super::{ORGANIZATIONS_LOCKED_MAX, changes, revocation, rows, tenancy, usage, values};
+use super::{ORGANIZATIONS_LOCKED_MAX, changes, revocation, rows, usage, values};
 use crate::catalog::changes::Change;
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
-use crate::catalog::{FILE, FILES_ADDED_MAX, SPACE, expect_at_most};
+use crate::catalog::{CatalogError, FILE, FILES_ADDED_MAX, KeyEnd, SPACE, expect_at_most};
 use crate::catalog::{Filter, Place, Position, missing, taken};
 use crate::model::file::{FileRecord, FileState};
-use crate::model::id::{BlobKey, FileId, OrganizationId};
+use crate::model::id::{ApiKeyId, BlobKey, FileId, OrganizationId, SpaceId};
+use crate::model::key::ApiKeyState;
 use crate::model::time::UnixSeconds;
 
 /// The pages of one set of files. They compare the whole place at once, so that they begin in an index
@@ -103,7 +104,20 @@ const FORGET_REVISED: &str = "DELETE FROM file WHERE organization = $1 AND id = 
      AND link_revision > 0 RETURNING link_epoch";
 
 pub(super) async fn add_one(session: &mut Session<'_>, file: &FileRecord) -> Result<(), Fault> {
-    add(session, Quota::NONE, std::slice::from_ref(file)).await
+    add_all(session, std::slice::from_ref(file)).await
+}
+
+pub(super) async fn add_all(session: &mut Session<'_>, files: &[FileRecord]) -> Result<(), Fault> {
+    add(session, Quota::NONE, files, KeyCheck::None).await
+}
+
+/// Whether the API keys of files that are added must work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyCheck {
+    /// They need not.
+    None,
+    /// They must: the files are being uploaded with them.
+    Working,
 }
 
 /// Adds files within a quota. Locks the organizations first, so that of two calls with one id, or that count in
@@ -112,6 +126,7 @@ pub(super) async fn add(
     session: &mut Session<'_>,
     quota: Quota,
     files: &[FileRecord],
+    key_check: KeyCheck,
 ) -> Result<(), Fault> {
     expect_at_most(FILES_ADDED_MAX, "files added at once", files.len())?;
     let organizations: BTreeSet<&OrganizationId> =
@@ -121,13 +136,21 @@ pub(super) async fn add(
         let of: Vec<&FileRecord> = files.iter().filter(of).collect();
         usage::count_added(session, organization, &of, quota).await?;
     }
-    let spaces: BTreeSet<_> = files
+    let is_checked = key_check == KeyCheck::Working;
+    let owners: BTreeSet<Owners<'_>> = files
         .iter()
-        .map(|file| (&file.organization, &file.space))
+        .map(|file| Owners {
+            organization: &file.organization,
+            space: &file.space,
+            key: file
+                .uploaded_by
+                .as_ref()
+                .filter(|_| is_checked)
+                .map(|key| (key, file.updated_at)),
+        })
         .collect();
-    for (organization, space) in spaces {
-        let found = tenancy::space(session, organization, space).await?;
-        found.ok_or(missing(SPACE))?;
+    for owners in owners {
+        owners.expect(session).await?;
     }
     for some in files.chunks(ROWS_AT_ONCE_MAX) {
         let mut all = Vec::new();
@@ -154,6 +177,43 @@ pub(super) async fn add(
     let set = |file: &&FileRecord| revision_set(file, file.link_revision);
     let changes: Vec<Change> = revised.iter().map(set).collect();
     changes::append(session, &changes).await
+}
+
+/// All that a new file belongs to.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Owners<'a> {
+    organization: &'a OrganizationId,
+    space: &'a SpaceId,
+    /// The API key that must work, and the time at which it must.
+    key: Option<(&'a ApiKeyId, UnixSeconds)>,
+}
+
+/// Looks for a space, and for an API key of the same organization, in one statement: uploads wait for each.
+const OWNERS: &str = "SELECT api_key.state AS state, api_key.expires_at AS expires_at FROM space \
+     LEFT JOIN api_key ON api_key.organization = space.organization AND api_key.id = $3 \
+     WHERE space.organization = $1 AND space.id = $2";
+
+impl Owners<'_> {
+    /// Fails unless all of them are there, and the key works.
+    async fn expect(self, session: &mut Session<'_>) -> Result<(), Fault> {
+        let owners = query(OWNERS)
+            .bind(self.organization)
+            .bind(self.space)
+            .bind(self.key.map_or("", |(key, _)| key.as_str()));
+        let found = session.optional(owners, rows::key_state).await?;
+        let found = found.ok_or(missing(SPACE))?;
+        let Some((_, at)) = self.key else {
+            return Ok(());
+        };
+        let end = match found {
+            None => KeyEnd::Unknown,
+            Some((ApiKeyState::Deactivated, _)) => KeyEnd::Deactivated,
+            Some((ApiKeyState::Paused, _)) => KeyEnd::Paused,
+            Some((ApiKeyState::Active, Some(end))) if end <= at => KeyEnd::Expired,
+            Some((ApiKeyState::Active, _)) => return Ok(()),
+        };
+        Err(CatalogError::KeyEnded(end).into())
+    }
 }
 
 fn revision_set(file: &FileRecord, revision: u64) -> Change {

@@ -2,7 +2,6 @@
 
 use super::calls::calls;
 use super::{Database, denial, files, keys, numbered, quota, revocation, tenancy};
-use crate::catalog::quota::Quota;
 use crate::catalog::{Catalog, Filter, NumberedPage, Place};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
@@ -55,7 +54,7 @@ impl<D: Database> Catalog for D {
         fn add_file(file: &'a FileRecord) -> ()
             => Write, "adding a file", files::add_one;
         fn add_files(files: &'a [FileRecord]) -> ()
-            => Write, "adding files", files::add, Quota::NONE;
+            => Write, "adding files", files::add_all;
         fn file(organization: &'a OrganizationId, id: &'a FileId) -> Option<FileRecord>
             => Read, "looking for a file", files::file;
         fn page(

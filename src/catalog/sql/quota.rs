@@ -2,6 +2,7 @@
 
 use super::calls::calls;
 use super::fault::Fault;
+use super::files::KeyCheck;
 use super::session::SessionKind::{ReadTransaction, Write};
 use super::session::{Session, query};
 use super::{Database, files, idempotency, numbered, rows, usage};
@@ -40,7 +41,7 @@ async fn add_files(
     quota: Quota,
     key: Option<&Completion>,
 ) -> Result<(), Fault> {
-    files::add(session, quota, files).await?;
+    files::add(session, quota, files, KeyCheck::Working).await?;
     match key {
         Some(key) => idempotency::complete(session, key).await,
         None => Ok(()),

@@ -187,6 +187,13 @@ pub(super) fn api_key(row: Row<'_>) -> Result<ApiKey, Fault> {
     })
 }
 
+/// Reads the state of an API key, if there is one, and when it expires.
+pub(super) fn key_state(row: Row<'_>) -> Result<Option<(ApiKeyState, Option<UnixSeconds>)>, Fault> {
+    let state = optional(row, "state", ApiKeyState::parse)?;
+    let end = optional(row, "expires_at", unix_seconds)?;
+    Ok(state.map(|state| (state, end)))
+}
+
 /// Reads an app from a row that has its key, too: `id` and `created_at` are the key's.
 pub(super) fn app(row: Row<'_>) -> Result<App, Fault> {
     app_of(row, ["app", "id", "app_created_at"])
