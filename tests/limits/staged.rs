@@ -13,6 +13,8 @@ const HELD: usize = 3_000_000;
 /// What the quota has place for.
 const LEFT: usize = 3_500_000;
 
+const PATIENCE: Duration = Duration::from_secs(30);
+
 fn form(length: usize) -> Vec<u8> {
     Form::default().file("a.bin", &bytes(length)).close()
 }
@@ -26,9 +28,13 @@ async fn upload(app: &TestApp, length: usize) -> Reply {
 async fn held(app: &TestApp, key: (&str, &str), target: &str) -> UnderWay {
     let mut upload = UnderWay::begin(app.client.0, target, &[key], form(HELD)).await;
     upload.send_all_but(4).await;
-    while staged_bytes(app.directory.path()) < 1_000_000 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let are_staged = async {
+        while staged_bytes(app.directory.path()) < 1_000_000 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(PATIENCE, are_staged);
+    waited.await.expect("bytes on the disk");
     upload
 }
 

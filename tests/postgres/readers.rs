@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, query, query_scalar};
 use tokio::task::{JoinSet, block_in_place};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{ANYONE, app};
 use crate::support::app::new_file;
 use crate::support::postgres::Server;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const THEIRS: &str = "/v1/organizations/org_123/files";
 const OWN: &str = "/v1/organizations/org_abc123/files";
@@ -43,13 +45,16 @@ async fn reads_of_one_organization_leave_connections_to_others() {
         let (client, target) = (app.client, target.clone());
         reads.spawn(async move { client.get(&target, &[ANYONE]).await.status });
     }
-    loop {
-        let waiting: i64 = query_scalar(WAITING).fetch_one(&mut other).await.unwrap();
-        if waiting >= 3 {
-            break;
+    let are_waiting = async {
+        loop {
+            let waiting: i64 = query_scalar(WAITING).fetch_one(&mut other).await.unwrap();
+            if waiting >= 3 {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
         }
-        sleep(Duration::from_millis(10)).await;
-    }
+    };
+    timeout(PATIENCE, are_waiting).await.expect("three reads");
     for target in [format!("{OWN}/own"), OWN.into(), format!("{OWN}?page=9")] {
         let reply = app.client.get(&target, &[OWN_KEY]).await;
         assert_eq!(reply.status, 200, "{target}");
