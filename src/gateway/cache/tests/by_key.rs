@@ -176,13 +176,23 @@ async fn a_bad_key_costs_one_look_until_it_is_made() {
 
 #[tokio::test]
 async fn many_requests_at_once_with_one_bad_key_cost_one_read() {
-    let place = place().await;
-    let bad = || place.gateway.recognize("hp_of-nobody");
-    let all = Box::pin(async { tokio::join!(bad(), bad(), bad(), bad(), bad()) });
-    let ((one, .., last), calls) = place.calls(all).await;
-    assert!(matches!(one, Err(Refusal::KeyUnknown)), "{one:?}");
-    assert!(matches!(last, Err(Refusal::KeyUnknown)), "{last:?}");
-    assert_eq!(calls, 1);
+    let place = Arc::new(place().await);
+    let (seen, go_on) = place.catalog.hesitate_in("looking for an API key");
+    place.catalog.calls();
+    let asking: Vec<_> = (0..5)
+        .map(|_| {
+            let gateway = Arc::clone(&place.gateway);
+            tokio::spawn(async move { gateway.recognize("hp_of-nobody").await })
+        })
+        .collect();
+    // All of them have found that nobody knows yet.
+    seen.await.unwrap();
+    go_on.send(()).unwrap();
+    for asked in asking {
+        let refused = asked.await.unwrap();
+        assert!(matches!(refused, Err(Refusal::KeyUnknown)), "{refused:?}");
+    }
+    assert_eq!(place.catalog.calls(), 1);
 }
 
 /// As an app that acts as it is made with its key.
