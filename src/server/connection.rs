@@ -190,7 +190,7 @@ where
     let shared = Arc::new((Arc::clone(&state), answer));
     let stream = CheckedStream::new(stream, Arc::clone(&state.targets));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if shared.0.targets.begin() {
+        if shared.0.targets.begin(request.body().size_hint().exact()) {
             request.extensions_mut().insert(TargetHasFragment);
         }
         let (shared, open) = (Arc::clone(&shared), shared.0.begin());

@@ -266,8 +266,6 @@ impl ConnectionState {
     fn enter(&self, phase: Phase) {
         self.since.store(self.clock.now(), Relaxed);
         self.phase.store(phase as u8, Relaxed);
-        self.targets
-            .note_busy(!matches!(phase, Phase::Idle | Phase::Head));
     }
 
     fn note_read(&self) {

@@ -1,9 +1,10 @@
 //! The check of request lines for a fragment, which is no part of a request target (RFC 9112, §3.2).
 //!
-//! The HTTP library takes a fragment off before it hands out the target. So a connection of HTTP/1 looks at the bytes
-//! that are read for a request, up to the end of its target. Two are not looked at: a request that its client sends
-//! before the one before it is answered, whose bytes come with that one's, and one over HTTP/2, where the library alone
-//! sees the target.
+//! The HTTP library takes a fragment off before it hands out the target. So a connection of HTTP/1 follows the bytes of
+//! its requests: the first line, the fields up to the empty line, and the body, whose length the library says
+//! (RFC 9112, §6). It passes one head on at a time. What the client sends behind one waits until the library has begun
+//! with that request, so that each target is looked at, and nothing else is taken for one. One over HTTP/2 is not
+//! looked at, where the library alone sees the target.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -12,45 +13,58 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use memchr::memchr3;
+use memchr::{memchr, memchr2, memchr3};
 
-/// The most bytes of one read that may hold a request's target: as many as the HTTP library asks for at first.
-const READ_BYTES: usize = 8 * 1024;
+/// The most bytes of one read of a head: as many as the HTTP library asks for at first.
+const HEAD_READ_BYTES: usize = 8 * 1024;
+
+/// The most bytes of one read of a body.
+const BODY_READ_BYTES: usize = 64 * 1024;
+
+/// The length of a body in chunks (RFC 9112, §7.1). Such a request is the last of its connection.
+const IN_CHUNKS: u64 = u64::MAX;
 
 /// The request targets of one connection, as its reader finds them.
 #[derive(Debug, Default)]
 pub(super) struct RequestTargets {
     /// The number of requests whose heads have come in.
     begun: AtomicU64,
+    /// The length of the last one's body, or [`IN_CHUNKS`].
+    body_length: AtomicU64,
     /// True if the target of the next one has a fragment.
     has_fragment: AtomicBool,
-    /// True while a request is answered: what comes in then is its body, or a later request.
-    is_busy: AtomicBool,
 }
 
 impl RequestTargets {
-    /// Notes whether a request is answered now.
-    pub(super) fn note_busy(&self, is_busy: bool) {
-        self.is_busy.store(is_busy, Relaxed);
-    }
-
-    /// Notes that the head of a request has come in. Returns whether its target has a fragment.
-    pub(super) fn begin(&self) -> bool {
+    /// Notes that the head of a request has come in, with a body of this length, or in chunks. Returns whether its target
+    /// has a fragment.
+    pub(super) fn begin(&self, body_length: Option<u64>) -> bool {
+        let length = body_length.unwrap_or(IN_CHUNKS);
+        self.body_length.store(length, Relaxed);
         self.begun.fetch_add(1, Relaxed);
         self.has_fragment.swap(false, Relaxed)
     }
 }
 
-/// The part of a request's first line that comes next.
+/// The part of a request that comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
-    /// The method, perhaps behind empty lines, which mean nothing (RFC 9112, §2.2).
+    /// Its first byte, perhaps behind empty lines, which mean nothing (RFC 9112, §2.2).
+    First,
     Method,
-    /// The first byte of the target.
-    Begin,
     Target,
-    Rest,
+    /// The rest of the first line.
+    Version,
+    /// The fields. True if their line has no byte yet.
+    Fields(bool),
+    /// Nothing: the head is whole.
+    Whole,
+    /// So many bytes of the body.
+    Body(u64),
+    /// Nobody knows: a body in chunks, or the HTTP library reads it otherwise.
+    Unknown,
 }
 
 /// The stream of an HTTP/1 connection, whose request targets are looked at.
@@ -60,6 +74,8 @@ pub(super) struct CheckedStream<S> {
     /// The number of requests before the one that is looked at.
     before: u64,
     part: Part,
+    /// The bytes that came with a head, behind it.
+    left: Bytes,
 }
 
 impl<S> CheckedStream<S> {
@@ -68,54 +84,129 @@ impl<S> CheckedStream<S> {
             stream,
             targets,
             before: 0,
-            part: Part::Method,
+            part: Part::First,
+            left: Bytes::new(),
         }
     }
 
-    /// Returns whether the next bytes may be of a request's target.
-    fn is_due(&mut self) -> bool {
+    /// Goes on behind a head, where the HTTP library has begun with its request.
+    fn go_on(&mut self) {
         let begun = self.targets.begun.load(Relaxed);
-        if begun != self.before {
-            self.before = begun;
-            self.part = Part::Method;
-        }
-        self.part != Part::Rest && !self.targets.is_busy.load(Relaxed)
+        let has_begun = begun != self.before;
+        self.before = begun;
+        self.part = match (self.part == Part::Whole, has_begun) {
+            (true, true) => match self.targets.body_length.load(Relaxed) {
+                0 => Part::First,
+                IN_CHUNKS => Part::Unknown,
+                length => Part::Body(length),
+            },
+            (false, false) => self.part,
+            _ => Part::Unknown,
+        };
     }
 
-    /// Looks for a fragment in bytes of the first line. Whether they are that nobody knows: where a client sends requests
-    /// before it is answered, they may be of a later line. So what does not begin as a request does is let be.
-    fn look(&mut self, mut bytes: &[u8]) {
-        if self.part == Part::Method {
-            let first = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
-            bytes = first
-                .and_then(|first| bytes.get(first..))
-                .unwrap_or_default();
-            let is_letter = |byte: &u8| byte.is_ascii_uppercase();
-            let Some(end) = bytes.iter().position(|byte| !is_letter(byte)) else {
-                return;
-            };
-            self.part = match bytes.get(end) {
-                Some(b' ') => Part::Begin,
-                _ => Part::Rest,
-            };
-            bytes = bytes.get(end + 1..).unwrap_or_default();
+    /// Follows these bytes, up to the end of a head. Returns their number.
+    fn follow(&mut self, bytes: &[u8]) -> usize {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.part != Part::Whole {
+            let followed = self.follow_part(rest);
+            rest = rest.get(followed..).unwrap_or_default();
         }
-        if self.part == Part::Begin
-            && let Some(first) = bytes.first()
-        {
-            self.part = match first {
-                b'/' | b'h' | b'H' | b'#' => Part::Target,
-                _ => Part::Rest,
-            };
-        }
-        if self.part == Part::Target
-            && let Some(end) = memchr3(b' ', b'\n', b'#', bytes)
-        {
-            if bytes.get(end) == Some(&b'#') {
-                self.targets.has_fragment.store(true, Relaxed);
+        bytes.len() - rest.len()
+    }
+
+    /// Follows bytes of the part that comes next, at least one, and returns their number.
+    fn follow_part(&mut self, bytes: &[u8]) -> usize {
+        let all = bytes.len();
+        let end_of_line = || memchr(b'\n', bytes);
+        let (next, end) = match self.part {
+            Part::First => match bytes.first() {
+                Some(b'\r' | b'\n') => (Part::First, Some(0)),
+                _ => (Part::Method, Some(0)),
+            },
+            Part::Method => {
+                let end = memchr2(b' ', b'\n', bytes);
+                (self.behind(bytes, end, Part::Target), end)
             }
-            self.part = Part::Rest;
+            Part::Target => {
+                let end = memchr3(b' ', b'\n', b'#', bytes);
+                if end.and_then(|end| bytes.get(end)) == Some(&b'#') {
+                    self.targets.has_fragment.store(true, Relaxed);
+                }
+                (self.behind(bytes, end, Part::Version), end)
+            }
+            Part::Version => (Part::Fields(true), end_of_line()),
+            Part::Fields(is_empty) => {
+                let end = end_of_line();
+                (behind_field(bytes, end, is_empty), end)
+            }
+            Part::Body(left) => return self.pass(left, all),
+            Part::Whole | Part::Unknown => return all,
+        };
+        match (end, self.part, next) {
+            (Some(end), _, next) => {
+                self.part = next;
+                end + 1
+            }
+            // A line that is not over knows whether it has a byte.
+            (None, Part::Fields(_), next) => {
+                self.part = next;
+                all
+            }
+            (None, ..) => all,
         }
+    }
+
+    /// Returns what comes behind a part of the first line that ends there: the fields, where the line ends with it.
+    fn behind(&self, bytes: &[u8], end: Option<usize>, next: Part) -> Part {
+        match end.and_then(|end| bytes.get(end)) {
+            Some(b'\n') => Part::Fields(true),
+            Some(_) => next,
+            None => self.part,
+        }
+    }
+
+    /// Follows bytes of a body of which `left` come.
+    fn pass(&mut self, left: u64, all: usize) -> usize {
+        let followed = usize::try_from(left).map_or(all, |left| left.min(all));
+        self.part = match left - followed as u64 {
+            0 => Part::First,
+            left => Part::Body(left),
+        };
+        followed
+    }
+}
+
+/// Returns what comes behind bytes of a line of fields, which ends there, if it does.
+fn behind_field(bytes: &[u8], end: Option<usize>, is_empty: bool) -> Part {
+    let line = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
+    let is_empty = is_empty && line.iter().all(|byte| *byte == b'\r');
+    match end {
+        Some(_) if is_empty => Part::Whole,
+        Some(_) => Part::Fields(true),
+        None => Part::Fields(is_empty),
+    }
+}
+
+impl<S: Read + Unpin> CheckedStream<S> {
+    /// Reads at most so many bytes, and passes those on that come before the end of a head.
+    #[inline(never)]
+    fn poll_read_some<const BYTES: usize>(
+        &mut self,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut bytes = [MaybeUninit::uninit(); BYTES];
+        let (bytes, _) = bytes.split_at_mut(buffer.remaining().min(BYTES));
+        let mut read = ReadBuf::uninit(bytes);
+        ready!(Pin::new(&mut self.stream).poll_read(context, read.unfilled()))?;
+        let followed = self.follow(read.filled());
+        let (passed, left) = read.filled().split_at(followed);
+        buffer.put_slice(passed);
+        if !left.is_empty() {
+            self.left = Bytes::copy_from_slice(left);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -126,16 +217,20 @@ impl<S: Read + Unpin> Read for CheckedStream<S> {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.is_due() {
-            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        this.go_on();
+        if !this.left.is_empty() {
+            let mut left = std::mem::take(&mut this.left);
+            let most = left.len().min(buffer.remaining());
+            let followed = this.follow(left.get(..most).unwrap_or_default());
+            buffer.put_slice(&left.split_to(followed));
+            this.left = left;
+            return Poll::Ready(Ok(()));
         }
-        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
-        let (bytes, _) = bytes.split_at_mut(buffer.remaining().min(READ_BYTES));
-        let mut read = ReadBuf::uninit(bytes);
-        ready!(Pin::new(&mut this.stream).poll_read(context, read.unfilled()))?;
-        this.look(read.filled());
-        buffer.put_slice(read.filled());
-        Poll::Ready(Ok(()))
+        match this.part {
+            Part::Unknown => Pin::new(&mut this.stream).poll_read(context, buffer),
+            Part::Body(_) => this.poll_read_some::<BODY_READ_BYTES>(context, buffer),
+            _ => this.poll_read_some::<HEAD_READ_BYTES>(context, buffer),
+        }
     }
 }
 
@@ -173,45 +268,79 @@ impl<S: Write + Unpin> Write for CheckedStream<S> {
 mod tests {
     use super::*;
 
-    /// Returns whether a fragment is found in the first request of these reads.
-    fn has_fragment(reads: &[&[u8]]) -> bool {
+    /// Returns for each request of these reads whether it has a fragment. Their bodies have these lengths.
+    fn fragments(reads: &[&[u8]], lengths: &[Option<u64>]) -> Vec<bool> {
         let targets = Arc::new(RequestTargets::default());
         let mut stream = CheckedStream::new((), Arc::clone(&targets));
+        let (mut found, mut lengths) = (Vec::new(), lengths.iter());
         for read in reads {
-            if stream.is_due() {
-                stream.look(read);
+            let mut rest = *read;
+            while !rest.is_empty() {
+                stream.go_on();
+                assert_ne!(stream.part, Part::Unknown, "{rest:?}");
+                rest = &rest[stream.follow(rest)..];
+                if stream.part == Part::Whole {
+                    found.push(targets.begin(lengths.next().copied().flatten()));
+                }
             }
         }
-        targets.begin()
+        found
     }
 
     #[test]
-    fn a_fragment_is_found_however_the_line_comes_in() {
-        for (sent, expected) in [
-            (&b"GET /a?b#c HTTP/1.1\r\nHost: x\r\n\r\n"[..], true),
-            (b"GET /a?b# HTTP/1.1\r\n", true),
-            (b"\r\n\nGET #x HTTP/1.1\r\n", true),
-            (b"GET http://x/a#c HTTP/1.1\r\n", true),
-            (b"GET /#\r\n", true),
-            (b"GET /a?b HTTP/1.1\r\nX: #c\r\n\r\n#", false),
-            // The method is another thing's to judge.
-            (b"G#T / HTTP/1.1\r\n", false),
-            (b"GET\r\nX: #\r\n", false),
-            // The rest of a head whose beginning came with the request before.
-            (b"kie: a#b\r\n\r\n", false),
-            (b"AB cd#e\r\n\r\n", false),
+    fn a_fragment_is_found_however_the_bytes_come_in_and_wherever_the_request_is() {
+        let none = Some(0);
+        for (sent, lengths, expected) in [
             (
-                b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nGET /# HTT",
-                false,
+                &b"GET /a?b#c HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+                &[none][..],
+                &[true][..],
             ),
-            (b"", false),
+            (b"GET /a?b# HTTP/1.1\r\n\r\n", &[none], &[true]),
+            (b"\r\n\nGET #x HTTP/1.1\n\n", &[none], &[true]),
+            (b"GET http://x/a#c HTTP/1.1\r\n\r\n", &[none], &[true]),
+            (b"GET /#\r\n\r\n", &[none], &[true]),
+            (b"GET /a?b HTTP/1.1\r\nX: #c\r\n\r\n", &[none], &[false]),
+            // The method is another thing's to judge.
+            (b"G#T / HTTP/1.1\r\n\r\n", &[none], &[false]),
+            (b"GET\r\nX: #\r\n\r\n", &[none], &[false]),
+            // Requests behind one another, each field of which could be a request.
+            (
+                b"GET /a HTTP/1.1\r\nX: GET /#\r\n\r\nGET /b#c HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\n\r\n",
+                &[none, none, none],
+                &[false, true, false],
+            ),
+            (
+                b"POST / HTTP/1.1\r\n\r\nGET /# HTT\r\nGET /#x HTTP/1.1\r\n\r\n",
+                &[Some(12), none],
+                &[false, true],
+            ),
+            (b"", &[], &[]),
         ] {
+            let text = String::from_utf8_lossy(sent);
             for at in 0..=sent.len() {
                 let (one, other) = sent.split_at(at);
-                assert_eq!(has_fragment(&[one, other]), expected, "{sent:?} at {at}");
+                assert_eq!(fragments(&[one, other], lengths), expected, "{text} at {at}");
             }
             let single: Vec<&[u8]> = sent.chunks(1).collect();
-            assert_eq!(has_fragment(&single), expected, "{sent:?}");
+            assert_eq!(fragments(&single, lengths), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_library_reads_otherwise_is_followed_no_further() {
+        let targets = Arc::new(RequestTargets::default());
+        let mut stream = CheckedStream::new((), Arc::clone(&targets));
+        stream.follow(b"GET / HTTP/1.1\r\nX: y");
+        assert!(!targets.begin(Some(0)));
+        stream.go_on();
+        stream.follow(b"GET /#x HTTP/1.1\r\n\r\n");
+        assert!(!targets.begin(Some(0)));
+        let mut stream = CheckedStream::new((), Arc::clone(&targets));
+        stream.before = targets.begun.load(Relaxed);
+        stream.follow(b"POST / HTTP/1.1\r\n\r\n");
+        assert!(!targets.begin(None), "its body is in chunks");
+        stream.go_on();
+        assert_eq!(stream.part, Part::Unknown);
     }
 }

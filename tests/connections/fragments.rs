@@ -43,16 +43,15 @@ async fn a_target_with_a_fragment_is_400_and_its_neighbours_are_answered() {
         form.len()
     );
     let get = |target: &str, more: &str| request(target, more).into_bytes();
+    let upload = [upload.into_bytes(), form].concat();
+    let begun = format!("GET {link} HTTP/1.1\r\nHost: x\r\nX-Note: ").into_bytes();
+    let rest = b"GET /#x HTTP/1.1\r\n\r\n".to_vec();
     let good = get(&link, "X-Note: #x\r\n");
     let list = format!("/v1/organizations/org_123/files#{link}");
     // A head that is refused is the last of its connection.
     let runs = [
         (
-            vec![
-                good.clone(),
-                [upload.into_bytes(), form].concat(),
-                good.clone(),
-            ],
+            vec![good.clone(), upload.clone(), good.clone()],
             vec!["200", "201", "200"],
         ),
         (
@@ -61,9 +60,20 @@ async fn a_target_with_a_fragment_is_400_and_its_neighbours_are_answered() {
         ),
         (vec![get(&format!("http://x{link}#"), "")], vec!["400"]),
         (
-            vec![good, get(&list, "X-API-Key: k1\r\n")],
+            vec![good.clone(), get(&list, "X-API-Key: k1\r\n")],
             vec!["200", "400"],
         ),
+        // Sent before those before them are answered.
+        (
+            vec![
+                [good.clone(), upload, get(&format!("{link}#x"), "")].concat(),
+                Vec::new(),
+                Vec::new(),
+            ],
+            vec!["200", "201", "400"],
+        ),
+        // The rest of a head looks like a request of its own.
+        (vec![[good, begun].concat(), rest], vec!["200", "200"]),
     ];
     for (requests, expected) in runs {
         let stream = TcpStream::connect(app.client.0).await.unwrap();
