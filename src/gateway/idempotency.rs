@@ -205,8 +205,12 @@ impl Gateway {
                 },
             };
             let (catalog, quota) = (&self.catalog, self.settings.quota);
+            let organization = held.claim.organization.clone();
+            let queued = self.keyed.enter(Some(organization)).await?;
             let adding = catalog.add_files_within(&files, quota, Some(&completion));
-            let Err(refusal) = self.ask(adding).await else {
+            let added = self.ask(adding).await;
+            drop(queued);
+            let Err(refusal) = added else {
                 held.is_done = true;
                 return Ok(outcomes);
             };

@@ -107,6 +107,8 @@ pub struct Gateway {
     reads: TenantQueues,
     /// The queues of those that read lists.
     lists: TenantQueues,
+    /// The queues of organizations that upload with idempotency keys.
+    keyed: TenantQueues,
     /// The uploads that wait for their rows.
     adding: upload::AddQueues,
     /// The bytes that organizations are staging.
@@ -148,6 +150,7 @@ impl Gateway {
             changes: TenantQueues::new(QueueBounds::CHANGES),
             reads: TenantQueues::new(QueueBounds::reads(readers)),
             lists: TenantQueues::new(QueueBounds::lists(readers)),
+            keyed: TenantQueues::new(QueueBounds::KEYED),
             adding: upload::AddQueues::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),

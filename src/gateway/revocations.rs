@@ -23,6 +23,11 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::Gateway;
 use super::refusal::Refusal;
+
+mod older;
+
+pub use older::REVOCATIONS_LOST;
+
 use crate::catalog::changes::{CHANGES_KEPT, Change, FeedPosition, Revoked};
 use crate::catalog::{Answer, CatalogError};
 use crate::model::address::FileRef;
@@ -37,10 +42,6 @@ pub const STALENESS_MAX: Duration = Duration::from_secs(1);
 
 /// The most time that a request that finds the snapshot too old waits for its own refresh.
 pub const REFRESH_WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// A sentence about a catalogue that was put back to an earlier moment.
-pub const REVOCATIONS_LOST: &str = "links that were revoked since then open again until they end; revoke them again, or \
-     retire the signing key (`hallpass key rotate`, `hallpass key retire`)";
 
 /// The entries of the change feed, denied links or link revisions that are forgotten in one transaction.
 const TRIMMED_AT_ONCE: u32 = 1_000;
@@ -73,10 +74,20 @@ pub(super) struct Snapshot {
     rows_version: u64,
     /// The number of times that everything was read.
     reloads: u64,
+    /// The number of times that it was of an older catalogue then.
+    put_back: u64,
     /// On the gateway's own clock: when the refresh that confirmed this began. Never, at the start.
     confirmed: Option<Duration>,
     /// The number of this process's own changes by then.
     own_changes: u64,
+}
+
+/// The outcome of following the change feed.
+enum Followed {
+    /// It led to its end.
+    Led(Arc<Snapshot>),
+    /// Everything is to be read anew: `has_gap` where it does not lead on from where it was.
+    Ended { has_gap: bool },
 }
 
 /// A version stamp: the last change of rows before a row was read. The row may be kept unless a later change of it
@@ -167,25 +178,6 @@ impl Gateway {
         if self.catalog.changed().await.is_err() {
             std::future::pending().await
         }
-    }
-
-    /// Returns the newest change that this gateway knows of; `None` before its first refresh.
-    pub fn newest_change(&self) -> Option<FeedPosition> {
-        self.snapshot.current.load().position
-    }
-
-    /// Returns whether the catalogue has a change that it had before: it has not where an older one was put back. Of one
-    /// that is so long ago that its entry may be forgotten, the answer is `true`.
-    ///
-    /// # Errors
-    /// The refusal of a catalogue that fails.
-    pub async fn has_change(&self, seen: FeedPosition) -> Result<bool, Refusal> {
-        if self.ask(self.catalog.changes(seen)).await?.is_some() {
-            return Ok(true);
-        }
-        let newest = self.compare_in_time().await?.position;
-        let forgotten_from = seen.version.saturating_add(CHANGES_KEPT);
-        Ok(newest.is_some_and(|newest| newest.version >= forgotten_from))
     }
 
     /// Returns what may be answered from now: at most [`STALENESS_MAX`] old. Refreshes where that is due.
@@ -323,37 +315,40 @@ impl Gateway {
             }
         };
         match self.follow().await? {
-            Some(snapshot) => Ok(snapshot),
-            None => self.reload(one_at_a_time).await,
+            Followed::Led(snapshot) => Ok(snapshot),
+            Followed::Ended { has_gap } => self.reload(one_at_a_time, has_gap).await,
         }
     }
 
-    /// Follows the change feed to its end; `None` where it does not lead on from the snapshot's position. Each page is put
-    /// in place as it comes, so that a caller that gives up on the way leaves less to the next one.
-    async fn follow(&self) -> Result<Option<Arc<Snapshot>>, Refusal> {
+    /// Follows the change feed from the snapshot's position. Each page is put in place as it comes, so that a caller that
+    /// gives up on the way leaves less to the next one.
+    async fn follow(&self) -> Result<Followed, Refusal> {
         loop {
             let mut next = Snapshot::clone(&self.snapshot.current.load());
             let Some(position) = next.position else {
-                return Ok(None);
+                return Ok(Followed::Ended { has_gap: false });
             };
             let (own_changes, confirmed) = (self.snapshot.own_changes(), self.clock.elapsed());
             let page = match self.catalog.changes(position).await {
                 Ok(Some(page)) => page,
-                Ok(None) => return Ok(None),
+                Ok(None) => return Ok(Followed::Ended { has_gap: true }),
                 Err(error) => {
                     let is_damaged = matches!(error, CatalogError::Corrupt { .. });
                     let refusal = self.refusal(error);
                     // An entry that cannot be read is behind the newest one, from which everything is read.
-                    return if is_damaged { Ok(None) } else { Err(refusal) };
+                    return match is_damaged {
+                        true => Ok(Followed::Ended { has_gap: false }),
+                        false => Err(refusal),
+                    };
                 }
             };
             if !self.apply(page.changes, &mut next) {
-                return Ok(None);
+                return Ok(Followed::Ended { has_gap: false });
             }
             next.position = Some(page.position);
             if !page.has_more {
                 (next.own_changes, next.confirmed) = (own_changes, Some(confirmed));
-                return Ok(Some(self.snapshot.replace(next)));
+                return Ok(Followed::Led(self.snapshot.replace(next)));
             }
             self.snapshot.replace(next);
         }
@@ -404,7 +399,11 @@ impl Gateway {
     }
 
     /// Reads everything anew, in a task of its own: it goes on where its caller gives up.
-    async fn reload(&self, one_at_a_time: OwnedMutexGuard<()>) -> Result<Arc<Snapshot>, Refusal> {
+    async fn reload(
+        &self,
+        one_at_a_time: OwnedMutexGuard<()>,
+        has_gap: bool,
+    ) -> Result<Arc<Snapshot>, Refusal> {
         let (catalog, snapshot, cache) = (
             Arc::clone(&self.catalog),
             Arc::clone(&self.snapshot),
@@ -422,17 +421,13 @@ impl Gateway {
                 position,
             } = revoked.map_err(|error| failures.refusal(error))?;
             cache.begin_anew(reloads);
-            if before
-                .position
-                .is_some_and(|before| before.version > position.version)
-            {
-                tracing::warn!("the catalogue is older than it was: {REVOCATIONS_LOST}");
-            }
+            let is_put_back = older::is_put_back(before.position, position, has_gap);
             let now = snapshot.replace(Snapshot {
                 revocations: Arc::new(revocations),
                 position: Some(position),
                 rows_version: position.version,
                 reloads,
+                put_back: before.put_back + u64::from(is_put_back),
                 confirmed,
                 own_changes,
             });

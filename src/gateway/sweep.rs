@@ -190,7 +190,8 @@ impl Gateway {
         let id_free_before = now.minus(self.recycle_seconds().max(self.settings.lifetime_max));
         let forget = || self.catalog.forget_swept(id_free_before, STEP_MAX);
         failures.checked("forgetting swept files", self.forget_all(forget).await);
-        let forget = || self.catalog.forget_denied(now, STEP_MAX);
+        let dead_by = self.denials_dead_by();
+        let forget = || self.catalog.forget_denied(dead_by, STEP_MAX);
         failures.checked("forgetting dead links", self.forget_all(forget).await);
         self.forget_dead_links().await;
         let keys_before = now.minus(KEY_SECONDS);

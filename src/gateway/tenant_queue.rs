@@ -39,6 +39,15 @@ impl QueueBounds {
         time_max: Duration::from_secs(5),
     };
 
+    /// The bounds of uploads with an idempotency key, whose rows come with their keys' answers, one upload after the
+    /// other.
+    pub(super) const KEYED: Self = Self {
+        what: "uploads",
+        at_once_max: 2,
+        queued_max: 4_096,
+        time_max: Duration::from_secs(15),
+    };
+
     /// The bounds of reads of single things, where so many connections read: half of them.
     pub(super) fn reads(connections: usize) -> Self {
         Self {
@@ -49,12 +58,17 @@ impl QueueBounds {
         }
     }
 
-    /// The bounds of lists, where so many connections read: a quarter of them. A list keeps a processor busy, at the
-    /// connection and where it is written out, so that few at once are as many as there are processors.
+    /// The bounds of lists, where so many connections read: half of them, and no more than half of the processors. A list
+    /// keeps one busy, at the connection and where it is written out.
     pub(super) fn lists(connections: usize) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::lists_on(processors, connections)
+    }
+
+    fn lists_on(processors: usize, connections: usize) -> Self {
         Self {
             what: "lists",
-            at_once_max: (connections / 4).max(1),
+            at_once_max: (connections.min(processors) / 2).max(1),
             ..Self::reads(connections)
         }
     }
@@ -328,10 +342,12 @@ mod tests {
 
     #[test]
     fn connections_are_left_to_others() {
-        for (connections, reads, lists) in [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 1), (10, 5, 2)]
-        {
+        for (connections, reads) in [(1, 1), (2, 1), (3, 1), (4, 2), (10, 5)] {
             assert_eq!(QueueBounds::reads(connections).at_once_max, reads);
-            assert_eq!(QueueBounds::lists(connections).at_once_max, lists);
+            for (processors, lists) in [(1, 1), (2, 1), (4, reads.min(2)), (64, reads)] {
+                let bounds = QueueBounds::lists_on(processors, connections);
+                assert_eq!(bounds.at_once_max, lists, "{connections} on {processors}");
+            }
         }
     }
 }

@@ -12,7 +12,6 @@ use tokio::runtime::Handle;
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore, Staged, StoredBlob};
-use crate::catalog::CatalogError;
 use crate::catalog::quota::{BYTES_KEPT, Quota};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -257,30 +256,43 @@ impl Gateway {
 
     /// Makes the rows of files whose bytes are kept, all at once where that goes, and answers for each in
     /// turn as [`Gateway::finish_upload`] does. The bytes of one that is refused are removed again.
+    ///
+    /// Where some do not go with the others, halves are tried, so that a few that are refused cost a few calls.
     pub async fn add_staged(&self, staged: Vec<StagedFile>) -> Vec<Result<FileRecord, Refusal>> {
         let files: Vec<FileRecord> = staged.into_iter().map(|StagedFile(file)| file).collect();
-        let quota = self.settings.quota;
-        match self.catalog.add_files_within(&files, quota, None).await {
-            Ok(()) => files.into_iter().map(Ok).collect(),
-            // The rows may be there or not, and asking again could only confuse them with another's.
-            Err(CatalogError::Unavailable { doing, source }) => {
-                let why = source.to_string();
-                let error = |_| CatalogError::Unavailable {
-                    doing,
-                    source: why.clone().into(),
-                };
-                let errors = files.iter().map(error);
-                errors.map(|error| Err(self.refusal(error))).collect()
-            }
-            // None is there: some do not go with the others, and each hears for itself.
-            Err(_) => {
-                let mut added = Vec::new();
+        let count = files.len();
+        let (mut added, mut left) = (Vec::with_capacity(count), vec![files]);
+        while let Some(mut files) = left.pop() {
+            if files.len() < 2 {
                 for file in files {
                     added.push(self.add_one(StagedFile(file)).await);
                 }
-                added
+            } else {
+                let adding = self
+                    .catalog
+                    .add_files_within(&files, self.settings.quota, None);
+                match self.ask(adding).await {
+                    Ok(()) => added.extend(files.into_iter().map(Ok)),
+                    // The rows may be there or not, and asking again could only confuse them with another's.
+                    Err(Refusal::Unavailable(why)) => {
+                        let refusals = files.iter().map(|_| Err(Refusal::Unavailable(why.clone())));
+                        added.extend(refusals);
+                    }
+                    // None is there.
+                    Err(_) => {
+                        let rest = files.split_off(files.len() / 2);
+                        left.extend([rest, files]);
+                    }
+                }
+            }
+            // A catalogue that does not answer is not asked for each of the others.
+            if let Some(Err(Refusal::Unavailable(why))) = added.last() {
+                let why = why.clone();
+                added.resize_with(count, || Err(Refusal::Unavailable(why.clone())));
+                break;
             }
         }
+        added
     }
 
     /// Removes the bytes of files that get no rows.

@@ -29,6 +29,8 @@ pub(super) struct SeenChange {
     kind: &'static str,
     /// True where the catalogue does not have the change of the file. It then stays until somebody removes it.
     is_ahead: bool,
+    /// How many times an older catalogue was put back under the gateway by the last look.
+    put_back: u64,
     /// True once it could not be written, which is said once.
     has_failed: bool,
 }
@@ -50,6 +52,7 @@ impl SeenChange {
             path: directory.join(FILE),
             kind,
             is_ahead: false,
+            put_back: 0,
             has_failed: false,
         }
     }
@@ -79,7 +82,9 @@ impl SeenChange {
         let Some(newest) = gateway.newest_change() else {
             return;
         };
-        let seen = self.read();
+        let (seen, put_back) = (self.read(), gateway.times_put_back());
+        self.is_ahead |= put_back > self.put_back;
+        self.put_back = put_back;
         self.is_ahead &= seen.is_some();
         if self.is_ahead || seen.is_some_and(|seen| seen.version >= newest.version) {
             return;

@@ -221,12 +221,15 @@ async fn state_of_schema(
 }
 
 /// Makes the tables, or changes those of an older version. Who holds a lock on one of them is waited for within the time
-/// of opening.
+/// of opening. No other bound holds, whatever the role or the database has: a step may take as long as it takes.
 async fn bring_up_to_date(connection: &mut PgConnection) -> Result<(), Fault> {
-    query("SELECT set_config('lock_timeout', $1, false)")
-        .bind(OPEN_TIME_MAX.as_millis().to_string())
-        .execute(&mut *connection)
-        .await?;
+    query(
+        "SELECT set_config(name, CASE name WHEN 'lock_timeout' THEN $1 ELSE '0' END, false) FROM pg_settings \
+         WHERE name IN ('lock_timeout', 'statement_timeout', 'transaction_timeout')",
+    )
+    .bind(OPEN_TIME_MAX.as_millis().to_string())
+    .execute(&mut *connection)
+    .await?;
     Ok(schema().run(connection).await?)
 }
 

@@ -1,9 +1,12 @@
 //! A snapshot costs what was changed, and is as good as the catalogue.
 
+use std::path::Path;
 use std::pin::Pin;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use super::*;
 use crate::catalog::changes::CHANGES_READ_MAX;
@@ -21,8 +24,16 @@ use crate::model::id::{ApiKeyId, OrganizationId};
 use crate::model::key::Scopes;
 use crate::model::revocation::{Denial, LinkId};
 
+/// Runs statements behind the gateway's back.
+async fn run(path: &Path, statements: &str) {
+    let options = SqliteConnectOptions::new().filename(path);
+    let mut connection = options.connect().await.unwrap();
+    let done = sqlx::query(sqlx::AssertSqlSafe(statements.to_owned()));
+    done.execute(&mut connection).await.unwrap();
+}
+
 struct Place {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     catalog: Arc<Sqlite>,
     gateway: Gateway,
     owner: OrganizationId,
@@ -45,7 +56,7 @@ async fn place(raised: usize) -> Place {
     }
     let shared: Arc<dyn Catalog> = Arc::clone(&catalog) as _;
     Place {
-        _directory: directory,
+        directory,
         catalog,
         gateway: testing::gateway(shared, testing::memory_blobs()),
         owner,
@@ -269,4 +280,49 @@ async fn the_denial_of_a_link_outlives_it_for_downloads_that_are_under_way() {
     let known = place.gateway.snapshot.revocations();
     assert!(known.is_denied(owner, under_way));
     assert!(!known.is_denied(owner, long_over));
+}
+
+/// An older catalogue has other changes under the numbers of those that it lacks, or has none there yet.
+#[tokio::test]
+async fn an_older_catalogue_is_noticed_whatever_the_number_of_its_newest_change_is() {
+    for (later, expected) in [(0, 1), (1, 1), (5, 1)] {
+        let place = place(1).await;
+        place.gateway.refresh().await.unwrap();
+        for _ in 0..3 {
+            place.catalog.raise_epoch(&place.owner).await.unwrap();
+        }
+        place.gateway.refresh().await.unwrap();
+        let seen = place.gateway.newest_change().unwrap();
+        assert!(place.gateway.has_change(seen).await.unwrap());
+        assert_eq!(place.gateway.times_put_back(), 0);
+        let path = place.directory.path().join("catalogue.sqlite3");
+        let newest = "(SELECT max(version) FROM change)";
+        run(
+            &path,
+            &format!("DELETE FROM change WHERE version = {newest}"),
+        )
+        .await;
+        for _ in 0..later {
+            place.catalog.raise_epoch(&place.owner).await.unwrap();
+        }
+        place.gateway.refresh().await.unwrap();
+        assert_eq!(place.gateway.times_put_back(), expected, "{later}");
+        assert!(!place.gateway.has_change(seen).await.unwrap(), "{later}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_behind_the_change_that_was_seen_does_not_hide_it() {
+    let place = place(1).await;
+    place.gateway.refresh().await.unwrap();
+    place.catalog.raise_epoch(&place.owner).await.unwrap();
+    place.gateway.refresh().await.unwrap();
+    let seen = place.gateway.newest_change().unwrap();
+    place.catalog.raise_epoch(&place.owner).await.unwrap();
+    let path = place.directory.path().join("catalogue.sqlite3");
+    let damage = "UPDATE change SET kind = 'x' WHERE version = (SELECT max(version) FROM change)";
+    run(&path, damage).await;
+    assert!(place.gateway.has_change(seen).await.unwrap());
+    place.gateway.refresh().await.unwrap();
+    assert_eq!(place.gateway.times_put_back(), 0);
 }

@@ -34,7 +34,7 @@ struct Waiting {
 }
 
 /// The one that adds files to an organization now. Dropped before it has found that nobody waits, it turns those that do
-/// away.
+/// away: their files have no rows.
 struct Turn {
     gateway: Arc<Gateway>,
     organization: OrganizationId,
@@ -120,14 +120,17 @@ impl Turn {
                 .map(|Waiting { files, added }| (files, added))
                 .unzip();
             let files = files.into_iter().flatten().collect();
-            let mut added = self.gateway.add_staged(files).await.into_iter();
+            let added = self.gateway.add_staged(files).await;
+            let is_unavailable = matches!(added.last(), Some(Err(Refusal::Unavailable(_))));
+            let mut added = added.into_iter();
             for (caller, count) in callers.into_iter().zip(counts) {
                 // One that is gone has its files all the same.
                 let _ = caller.send(added.by_ref().take(count).collect());
             }
+            // A catalogue that does not answer is not waited for once more by each group that waits.
             waiting = match self.next() {
-                Some(next) => next,
-                None => return,
+                Some(next) if !is_unavailable => next,
+                _ => return,
             };
         }
     }

@@ -64,18 +64,27 @@ async fn an_older_schema_is_no_place_to_move_to() {
     assert_taken(Postgres::open_with(&address, CONNECTIONS, Missing::MakeAndChangeNone).await);
     let newest = "SELECT max(version) FROM _sqlx_migrations";
     assert_eq!(server.sql("older", newest), "4", "it is as it was");
-    // The steps may take longer than all else that belongs to opening.
-    let held = "BEGIN; LOCK TABLE organization IN ACCESS SHARE MODE; SELECT pg_sleep(7); COMMIT";
-    let holding = tokio::task::spawn_blocking(move || server.sql("older", held));
+    // The steps may take longer than all else that belongs to opening, and than a statement may.
+    let time_max = Duration::from_secs(5);
+    server.sql("older", "ALTER DATABASE older SET statement_timeout = '3s'");
+    let held = "SET statement_timeout = 0; BEGIN; LOCK TABLE organization IN ACCESS SHARE MODE; SELECT pg_sleep(50)";
+    let holding = std::thread::spawn(move || server.sql("older", held));
     let is_held = "SELECT count(*) FROM pg_locks WHERE relation = 'organization'::regclass";
     while server.sql("older", is_held) == "0" {}
+    let ending = tokio::spawn(async move {
+        tokio::time::sleep(time_max + Duration::from_secs(1)).await;
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = 'older' AND query LIKE '%pg_sleep(50)'";
+        let ended = tokio::task::spawn_blocking(move || server.sql("older", end));
+        ended.await.unwrap();
+    });
     let begun = Instant::now();
-    let time_max = Duration::from_secs(5);
     open::open_within(time_max, &address, Missing::Refuse, CONNECTIONS)
         .await
         .unwrap();
     assert!(begun.elapsed() > time_max);
-    holding.await.unwrap();
+    ending.await.unwrap();
+    assert!(holding.join().is_err(), "it was ended");
 }
 
 #[tokio::test]

@@ -79,3 +79,37 @@ async fn who_waits_for_one_that_is_gone_is_told_and_the_next_is_not() {
     let third = staged(&gateway, new(Some("three"), "space_default")).await;
     assert!(gateway.add_together(vec![third]).await[0].is_ok());
 }
+
+#[tokio::test]
+async fn a_few_that_are_refused_cost_a_few_calls() {
+    let (catalog, gateway) = place().await;
+    let mut files = Vec::new();
+    for number in 0..64 {
+        let id = format!("file_{}", if number == 40 { 2 } else { number });
+        files.push(staged(&gateway, new(Some(&id), "space_default")).await);
+    }
+    let _ = catalog.calls();
+    let added = gateway.add_staged(files).await;
+    let refused = added.iter().enumerate().filter(|(_, one)| one.is_err());
+    let refused: Vec<usize> = refused.map(|(number, _)| number).collect();
+    assert_eq!(refused, [40]);
+    assert!(catalog.calls() < 16);
+}
+
+#[tokio::test]
+async fn a_catalogue_that_does_not_answer_is_not_asked_by_each_that_waits() {
+    let (catalog, gateway) = place().await;
+    let (callers, go_on) = add_beside(&catalog, &gateway, &["one", "two", "three"]).await;
+    catalog.fall_silent();
+    let _ = catalog.calls();
+    go_on.send(()).unwrap();
+    for caller in callers {
+        let told = caller.await.unwrap();
+        assert!(
+            matches!(told[..], [Err(Refusal::Unavailable(_))]),
+            "{told:?}"
+        );
+    }
+    assert!(catalog.calls() < 2);
+    assert!(gateway.adding.lock().is_empty());
+}
