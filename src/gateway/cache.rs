@@ -3,7 +3,7 @@
 //! An entry is kept until it is changed: by this process or, as far as a refresh has found, by another. A refresh
 //! forgets what was changed by its key, and nothing else (`invalidation`). A row that was changed while it was being
 //! read is not kept: whoever reads takes a version stamp before (`RowsAt`). What is not there is not kept either, but for
-//! API keys: a caller with a bad one, which asks again and again, costs one read in [`UNKNOWN_FOR`].
+//! API keys: a caller with a bad one, which asks again and again, costs one read in ten seconds.
 //! Everything is forgotten only where everything is read anew: where the change feed does not lead on, or says so.
 //!
 //! Of many who ask at once for a row that is not there, one asks the catalogue (`single_flight`); of many who open a

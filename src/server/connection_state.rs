@@ -5,7 +5,10 @@
 //! deadline costs no timer and no system call a request.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -205,7 +208,7 @@ impl ConnectionState {
             Phase::Lingering => (Deadline::Linger, since, deadlines.linger),
             _ if blocked > 0 => (Deadline::Write, blocked - 1, deadlines.write),
             // Over HTTP/2 each stream has a deadline of its own.
-            _ if self.queued.load(Relaxed) > 0 && !self.is_multiplexed.load(Relaxed) => (
+            _ if self.queued.load(Acquire) > 0 && !self.is_multiplexed.load(Relaxed) => (
                 Deadline::Write,
                 self.queued_since.load(Relaxed),
                 deadlines.write,
@@ -241,7 +244,7 @@ impl ConnectionState {
         if blocked > 0 {
             return Some(blocked - 1);
         }
-        let waits_for_client = self.queued.load(Relaxed) > 0
+        let waits_for_client = self.queued.load(Acquire) > 0
             && self
                 .streams
                 .get()
@@ -293,10 +296,12 @@ impl ConnectionState {
     }
 
     fn note_queued(&self) {
-        if self.queued.fetch_add(1, Relaxed) == 0 {
+        // Before the number, so that nobody sees a piece with the time of an earlier one.
+        if self.queued.load(Relaxed) == 0 {
             self.queued_since.store(self.clock.now(), Relaxed);
             self.queued_taken.store(0, Relaxed);
         }
+        self.queued.fetch_add(1, Release);
     }
 
     fn note_taken(&self, bytes: usize) {

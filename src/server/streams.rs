@@ -1,7 +1,10 @@
 //! The streams of an HTTP/2 connection: their tasks, and the deadline of each. A client that takes next to nothing of one
 //! stream loses that stream, whatever it takes of others, and keeps the others.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use hyper::rt::Executor;
@@ -129,13 +132,15 @@ impl StreamsOf {
         let mut checked = CheckedStreams::default();
         for stream in self.open() {
             if stream.is_reset.load(Relaxed) {
+                // It was at its last piece when it was reset.
+                checked.stuck += usize::from(stream.is_over(1));
                 continue;
             }
             checked.open += 1;
             if !stream.is_stalled(connection) {
                 continue;
             }
-            match stream.reset() {
+            match stream.reset(connection.taken) {
                 true => checked.reset += 1,
                 false => checked.stuck += 1,
             }
@@ -180,7 +185,7 @@ impl ResponseAborter for StreamsOf {
         // client's window has room for them.
         for stream in self.open() {
             if stream.task.get().is_some_and(|own| own.id() == task) {
-                stream.reset();
+                stream.reset(stream.taken_of_all.load(Relaxed));
             }
         }
     }
@@ -217,9 +222,11 @@ impl Drop for StreamState {
 impl StreamState {
     /// Notes that a piece of its answer is with the HTTP library. `taken_of_all`: [`Progress::taken`].
     pub(super) fn note_queued(&self, taken_of_all: u64) {
-        if self.queued.fetch_add(1, Relaxed) == 0 {
+        // Before the number, so that nobody sees a piece with the time of an earlier one.
+        if self.queued.load(Relaxed) == 0 {
             self.renew(taken_of_all);
         }
+        self.queued.fetch_add(1, Release);
     }
 
     /// Notes that such a piece is gone.
@@ -239,22 +246,31 @@ impl StreamState {
     /// all streams, or much of others, or for several deadlines. One that reads slowly, and all the while, takes some of
     /// each stream in between.
     fn is_stalled(&self, connection: Progress) -> bool {
-        let waited = u128::from(self.clock.now().saturating_sub(self.since.load(Relaxed)));
-        let write = self.clock.deadlines.write;
+        if !self.is_over(1) {
+            return false;
+        }
         let taken_since = connection
             .taken
             .saturating_sub(self.taken_of_all.load(Relaxed));
-        self.queued.load(Relaxed) > 0
-            && waited > write.as_millis()
-            && (connection.is_stalled
-                || taken_since >= TAKEN_OF_OTHERS_MAX
-                || waited > (write * WRITE_DEADLINES_MAX).as_millis())
+        connection.is_stalled
+            || taken_since >= TAKEN_OF_OTHERS_MAX
+            || self.is_over(WRITE_DEADLINES_MAX)
     }
 
-    /// Drops its task, which resets the stream. Returns `false` if the task is over.
-    fn reset(&self) -> bool {
+    /// Returns whether something has waited for the client for more than so many write deadlines.
+    fn is_over(&self, deadlines: u32) -> bool {
+        if self.queued.load(Acquire) == 0 {
+            return false;
+        }
+        let waited = u128::from(self.clock.now().saturating_sub(self.since.load(Relaxed)));
+        waited > (self.clock.deadlines.write * deadlines).as_millis()
+    }
+
+    /// Drops its task, which resets the stream. Returns `false` if the task is over. `taken_of_all`: [`Progress::taken`].
+    fn reset(&self, taken_of_all: u64) -> bool {
         let task = self.task.get().filter(|task| !task.is_finished());
         if let Some(task) = task {
+            self.renew(taken_of_all);
             self.is_reset.store(true, Relaxed);
             task.abort();
         }

@@ -324,10 +324,14 @@ impl AccountState {
         Some((free / FREE_FOR_ONE).clamp(least.min(most), most))
     }
 
-    /// Returns whether an answer may be made.
+    /// Returns whether an answer may be made: a few at once whatever the connection holds, so that one whose making waits
+    /// for something holds up no other. Where the process's budget is used up, one.
     const fn may_answer(&self, share: usize) -> bool {
-        let is_alone = self.in_making == 0;
-        self.held < share || is_alone && (share > 0 || self.answers < ANSWER_BYTES)
+        let fits = match share {
+            0 => self.in_making == 0 && self.answers < ANSWER_BYTES,
+            _ => self.in_making < STREAMS_MIN,
+        };
+        self.held < share || fits
     }
 
     /// Returns the position of a newcomer in the queue.
