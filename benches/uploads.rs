@@ -171,7 +171,7 @@ async fn add(
                 let staged = vec![gateway.keep_in_place(&file, new).await.unwrap()];
                 let outcome = match way {
                     Way::OneByOne => gateway.add_staged(staged).await,
-                    Way::Together => gateway.add_together(staged).await,
+                    Way::Together => gateway.add_in_group(staged).await,
                 };
                 let is_added = outcome[0].is_ok();
                 added += u64::from(is_added);

@@ -110,7 +110,7 @@ pub struct Gateway {
     /// The queues of organizations that upload with idempotency keys.
     keyed: TenantQueues,
     /// The uploads that wait for their rows.
-    adding: upload::AddQueues,
+    adding: upload::PendingGroups,
     /// The bytes that organizations are staging.
     staged: StagedBytes,
     limits: Arc<limits::Limits>,
@@ -151,7 +151,7 @@ impl Gateway {
             reads: TenantQueues::new(QueueBounds::reads(readers)),
             lists: TenantQueues::new(QueueBounds::lists(readers)),
             keyed: TenantQueues::new(QueueBounds::KEYED),
-            adding: upload::AddQueues::default(),
+            adding: upload::PendingGroups::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),
             waiting: counts::PendingCounts::default(),

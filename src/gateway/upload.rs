@@ -22,13 +22,13 @@ use crate::model::name::FileName;
 use crate::model::text::DetectedText;
 use crate::model::time::UnixSeconds;
 
+mod group_commit;
 pub(super) mod staged_bytes;
-mod together;
 
 use staged_bytes::StagedShare;
 
+pub(super) use group_commit::PendingGroups;
 pub use staged_bytes::RemainingQuota;
-pub(super) use together::AddQueues;
 
 /// The description of a new file, without its bytes.
 #[derive(Clone, Debug)]

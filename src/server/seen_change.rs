@@ -1,5 +1,6 @@
-//! The newest change of the catalogue that a gateway has seen, in a file beside the keyring: a catalogue that was put
-//! back to an earlier moment, as from a backup, does not have it, and what was revoked since then is not revoked.
+//! A high-water mark of the change feed: the newest change that a gateway has seen, in a file beside the keyring. A
+//! catalogue that was put back to an earlier moment, as from a backup, does not have it, and what was revoked since then
+//! is not revoked.
 //!
 //! The file has one line: the kind of the catalogue, the number of the change, and the random bits that no other change
 //! of this number has. Each gateway with the keyring's directory writes it.

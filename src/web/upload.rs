@@ -242,7 +242,7 @@ async fn add(
     let gateway = Arc::clone(context.gateway());
     let store = async move {
         let Some(held) = held else {
-            return Ok((gateway.add_together(kept).await, files));
+            return Ok((gateway.add_in_group(kept).await, files));
         };
         let write = |added: &[Result<FileRecord, Refusal>]| {
             let (status, text) = answer(dialect, is_batch, &uploaded(&files, added)?)?;

@@ -19,7 +19,7 @@ async fn add_beside(
         let file = staged(gateway, new(Some(id), "space_default")).await;
         let adding = Arc::clone(gateway);
         callers.push(tokio::spawn(async move {
-            adding.add_together(vec![file]).await
+            adding.add_in_group(vec![file]).await
         }));
         let organization = OrganizationId::default_organization();
         // The first one has its turn, and each other one waits.
@@ -77,7 +77,7 @@ async fn who_waits_for_one_that_is_gone_is_told_and_the_next_is_not() {
         "{told:?}"
     );
     let third = staged(&gateway, new(Some("three"), "space_default")).await;
-    assert!(gateway.add_together(vec![third]).await[0].is_ok());
+    assert!(gateway.add_in_group(vec![third]).await[0].is_ok());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Uploads of one organization that are ready at once get their rows together.
+//! Group commit of uploads: those of one organization that are ready at once get their rows in one transaction.
 //!
 //! All files of an organization are counted in its one row, which a transaction holds until it is durable. One
 //! transaction for each upload is no more of them a second than a disk, or a database far away, makes commits. So one is
@@ -16,15 +16,15 @@ use crate::gateway::refusal::Refusal;
 use crate::model::file::FileRecord;
 use crate::model::id::OrganizationId;
 
-/// The most files that go together, unless one caller has more of them.
-const FILES_TOGETHER_MAX: usize = 128;
+/// The most files of a group, unless one caller has more of them.
+const GROUP_FILES_MAX: usize = 128;
 
 /// The outcome of each file of a caller.
 type Added = Vec<Result<FileRecord, Refusal>>;
 
 /// The organizations that files are being added to now, each with those that wait for the next transaction.
 #[derive(Debug, Default)]
-pub(in crate::gateway) struct AddQueues(Mutex<HashMap<OrganizationId, Vec<Waiting>>>);
+pub(in crate::gateway) struct PendingGroups(Mutex<HashMap<OrganizationId, Vec<Waiting>>>);
 
 /// The files of a caller that waits.
 #[derive(Debug)]
@@ -33,15 +33,15 @@ struct Waiting {
     added: oneshot::Sender<Added>,
 }
 
-/// The one that adds files to an organization now. Dropped before it has found that nobody waits, it turns those that do
-/// away: their files have no rows.
-struct Turn {
+/// The caller that adds files to an organization now, and then the groups of those that wait. Dropped before it has found
+/// that nobody waits, it refuses those that do: their files have no rows.
+struct GroupLeader {
     gateway: Arc<Gateway>,
     organization: OrganizationId,
     is_over: bool,
 }
 
-impl AddQueues {
+impl PendingGroups {
     fn lock(&self) -> MutexGuard<'_, HashMap<OrganizationId, Vec<Waiting>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +53,7 @@ impl Gateway {
     ///
     /// A future that is dropped while it waits leaves its files to be added, or not: a caller that must know calls this in
     /// a task of its own.
-    pub async fn add_together(self: &Arc<Self>, files: Vec<StagedFile>) -> Added {
+    pub async fn add_in_group(self: &Arc<Self>, files: Vec<StagedFile>) -> Added {
         let Some(StagedFile(first)) = files.first() else {
             return Vec::new();
         };
@@ -72,15 +72,15 @@ impl Gateway {
         };
         match waiting {
             Ok(files) => {
-                let mut turn = Turn {
+                let mut leader = GroupLeader {
                     gateway: Arc::clone(self),
                     organization,
                     is_over: false,
                 };
                 let added = self.add_staged(files).await;
                 // The caller has its answer, and others wait.
-                if let Some(next) = turn.next() {
-                    tokio::spawn(turn.serve(next));
+                if let Some(next) = leader.next() {
+                    tokio::spawn(leader.serve(next));
                 }
                 added
             }
@@ -92,16 +92,16 @@ impl Gateway {
     }
 }
 
-impl Turn {
-    /// Takes those that wait, first come, first served, and [`FILES_TOGETHER_MAX`] files at most; `None` once nobody
-    /// waits: the next caller has a turn of its own.
+impl GroupLeader {
+    /// Takes those that wait, first come, first served, and [`GROUP_FILES_MAX`] files at most; `None` once nobody
+    /// waits: the next caller leads again.
     fn next(&mut self) -> Option<Vec<Waiting>> {
         let mut queues = self.gateway.adding.lock();
         let queue = queues.get_mut(&self.organization)?;
         let mut files = 0;
         let fit = queue.iter().take_while(|waiting| {
             files += waiting.files.len();
-            files <= FILES_TOGETHER_MAX
+            files <= GROUP_FILES_MAX
         });
         let count = fit.count().max(1).min(queue.len());
         if count == 0 {
@@ -136,9 +136,9 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for GroupLeader {
     fn drop(&mut self) {
-        // Else the entry is that of a later turn.
+        // Else the entry is that of a later leader.
         if !self.is_over {
             self.gateway.adding.lock().remove(&self.organization);
         }
