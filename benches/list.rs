@@ -58,7 +58,12 @@ async fn main() -> ExitCode {
         .unwrap();
 
     let started = Instant::now();
-    fill(installation.catalog.as_ref(), files).await;
+    fill(
+        installation.catalog.as_ref(),
+        &OrganizationId::default_organization(),
+        files,
+    )
+    .await;
     let took = started.elapsed().as_secs_f64();
     println!("{files} files made in {took:.1} s; {turns} pages of {LIMIT} each\n");
 

@@ -1,13 +1,25 @@
 //! One tenant attacks, and another is measured.
 //!
 //! `cargo bench --bench neighbours -- [--quick] [--binary PATH]` starts the real binary on the first core with a million
-//! denied links of a thousand organizations. From the second core a tenant opens links of its own in an open loop, at
-//! half of what it reaches alone: first beside nobody, then beside sixteen connections of another tenant that do
-//! what the server refuses (401), then beside as many that revoke one link after the other. What it keeps of its rate, and
-//! its latency beside those that are refused, is held against our goals. The attacker sleeps while it waits, so that both
-//! clients have the one core.
+//! denied links of a thousand organizations. From the second core a tenant sends an open loop at half of the rate that
+//! it reaches alone, first beside nobody, then beside the connections of another tenant, one attack after the other:
 //!
-//! `--quick` has a hundredth of the links and turns of a second: whether everything works; the figures mean nothing.
+//! | attack | its connections | the other tenant |
+//! |---|---|---|
+//! | mints with an API key that does not exist (401), to compare with | 16 | opens links |
+//! | revocations of links, each another one | 16 | opens links |
+//! | files that are uploaded and deleted | 16 | opens links |
+//! | uploads | 16 | opens links |
+//! | pages far behind the end of a list of 300,000 files | 250 | looks files up |
+//!
+//! What it keeps of its rate, and its latency, are held against our goals, where there is one. The attackers sleep while
+//! they wait, so that both clients have the one core.
+//!
+//! `--quick` has a hundredth of the rows and turns of a second: whether everything works; the figures mean nothing.
+//!
+//! Slow readers have a bench of their own, `slow_readers`.
+
+mod attack;
 
 #[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/client.rs"]
@@ -24,6 +36,9 @@ mod load;
 #[path = "../versus/machine.rs"]
 mod machine;
 #[allow(dead_code, reason = "shared with another bench")]
+#[path = "../support/million.rs"]
+mod million;
+#[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/process.rs"]
 mod process;
 #[allow(dead_code, reason = "shared with another bench")]
@@ -39,9 +54,7 @@ mod tls;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hallpass::catalog::Catalog;
 use hallpass::catalog::sqlite::Sqlite;
@@ -50,10 +63,11 @@ use hallpass::model::id::OrganizationId;
 use hallpass::model::revocation::LinkId;
 use hallpass::model::tenancy::Organization;
 use hallpass::model::time::UnixSeconds;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use client::{Request, connect};
+use attack::{Attack, Attacker};
+use client::Request;
 use connection::Shape;
 use links::Signer;
 use load::{Target, float};
@@ -63,20 +77,34 @@ use spin::{Requests, Spin, Tally};
 
 /// The organization that attacks.
 const ATTACKER: &str = "org_attacker";
-/// Its connections.
-const ATTACKS_AT_ONCE: u64 = 16;
+/// The files that it has.
+const ATTACKER_FILES: u64 = 300_000;
 /// The files of the other tenant, and the connections of its client.
 const FILES: usize = 100;
 const CONNECTIONS: usize = 64;
 /// The organizations that denied links before, and how many each.
 const ORGANIZATIONS: u64 = 1_000;
 const DENIED_OF_EACH: u64 = 1_000;
-/// The least share of its rate that the other tenant keeps, and the most that its latency may grow by.
+/// The least share of its rate that the other tenant keeps.
 const KEPT_MIN: f64 = 0.99;
-const P99_MAX: f64 = 1.5;
+/// The most that its p99 may grow: beside revocations as against refused mints, and beside lists as against nobody.
+const P99_BESIDE_REVOCATIONS_MAX: f64 = 1.5;
+const P99_BESIDE_LISTS_MAX: f64 = 3.0;
 
-/// A kind of attack: the requests of a connection, one after the other.
-type Attack = Box<dyn Fn(u64) -> Outcome<(Request, u16)> + Sync>;
+/// The open loop of the other tenant: what it asks for, and how often.
+struct Loop {
+    at: SocketAddr,
+    target: Target,
+    shape: Shape,
+    rate: u64,
+    time: Duration,
+}
+
+/// What it had of it.
+struct Measured {
+    kept: f64,
+    p99: f64,
+}
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -102,69 +130,147 @@ fn main() -> ExitCode {
 fn run(binary: &Path, is_quick: bool) -> Outcome<bool> {
     raise_open_files()?;
     let time = Duration::from_secs(if is_quick { 1 } else { 10 });
-    let place = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let mut site = Site::new(binary, place.path())?;
-    let names = site.add_many("hot", FILES)?;
     let share = if is_quick { 100 } else { 1 };
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let mut site = Site::new(binary, directory.path())?;
+    let names = site.add_many("hot", FILES)?;
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    runtime.block_on(fill(&site, ORGANIZATIONS / share))?;
+        .build()?
+        .block_on(fill(&site, share))?;
     let key = attacker_key(binary, &site)?;
     let (_server, at) = site.serve(Core::Server)?;
-    let targets: Vec<String> = names
+    let attacker = Attacker {
+        organization: ATTACKER,
+        key,
+        signer: Signer::new(&site)?,
+        at,
+    };
+
+    println!(
+        "| | attacks a second | the rate kept | p50 | p99 | p99.9 |\n|---|---|---|---|---|---|"
+    );
+    let links: Vec<String> = names
         .iter()
         .map(|name| site.mint(at, name))
         .collect::<Outcome<_>>()?;
-    let target = Target::Any(targets.into());
+    let downloads = half_of(at, Target::Any(links.into()), Some(1024), time)?;
+    downloads.alone("links opened, beside nobody")?;
+    let beside_refusals = downloads.beside("refused mints", 16, &attacker.refused_mints())?;
+    let beside_revocations = downloads.beside("revocations", 16, &attacker.revocations())?;
+    downloads.beside("uploads and deletes", 16, &attacker.uploads_and_deletes())?;
+    downloads.beside("uploads", 16, &attacker.uploads())?;
 
-    let alone = measure(at, &target, None, time)?;
-    let rate = float(alone.answers) / alone.seconds;
-    let half = Some(whole(rate / 2.0));
-    println!("alone, as fast as it can: {rate:.0} a second");
-    report(
-        "beside nobody",
-        measure(at, &target, half, time)?,
-        rate / 2.0,
-        0.0,
-    );
-    let refused: Attack = Box::new(|_| Ok((refused_mint(), 401)));
-    let (tally, attacks) = beside(at, &target, half, time, &refused)?;
-    let (_, p99) = report("beside refused mints", tally, rate / 2.0, attacks);
-    let signer = Signer::new(&site)?;
-    let revoking: Attack =
-        Box::new(move |number| Ok((revocation(&signer, at, &key, number)?, 200)));
-    let (tally, attacks) = beside(at, &target, half, time, &revoking)?;
-    let (kept, beside_revoking) = report("beside revocations", tally, rate / 2.0, attacks);
-    let is_met = kept >= KEPT_MIN && beside_revoking <= P99_MAX * p99;
-    println!(
-        "goal: {KEPT_MIN} kept, p99 at most {P99_MAX} of that beside refused mints: {}",
-        if is_met { "met" } else { "missed" }
-    );
-    Ok(is_met)
+    let name = names.first().ok_or("no file")?;
+    let look_up = Request {
+        headers: vec![site.key_header()],
+        ..Request::get(format!(
+            "/v1/organizations/org_default/files/{}",
+            site.file(name)?.id
+        ))
+    };
+    let look_ups = half_of(at, Target::Same(look_up), None, time)?;
+    let alone = look_ups.alone("files looked up, beside nobody")?;
+    let beside_lists = look_ups.beside("pages behind the end", 250, &attacker.lists())?;
+
+    let goals = [
+        (
+            "revocations",
+            beside_revocations,
+            P99_BESIDE_REVOCATIONS_MAX * beside_refusals.p99,
+        ),
+        ("lists", beside_lists, P99_BESIDE_LISTS_MAX * alone.p99),
+    ];
+    let mut all_met = true;
+    for (attack, measured, p99_max) in goals {
+        let is_met = measured.kept >= KEPT_MIN && measured.p99 <= p99_max;
+        all_met &= is_met;
+        println!(
+            "goal beside {attack}: {KEPT_MIN} kept, p99 at most {p99_max:.0} µs: {}",
+            if is_met { "met" } else { "missed" }
+        );
+    }
+    Ok(all_met)
 }
 
-/// Has so many organizations deny links.
-async fn fill(site: &Site, organizations: u64) -> Outcome<()> {
+/// Finds how fast answers come in a closed loop, and answers an open loop of half of that.
+fn half_of(at: SocketAddr, target: Target, length: Option<u64>, time: Duration) -> Outcome<Loop> {
+    let shape = Shape {
+        status: 200,
+        length,
+    };
+    let tally = client(at, &target, shape, |spin| spin.saturate(time))?;
+    let rate = float(tally.answers) / tally.seconds / 2.0;
+    Ok(Loop {
+        at,
+        target,
+        shape,
+        rate: whole(rate),
+        time,
+    })
+}
+
+impl Loop {
+    fn alone(&self, what: &str) -> Outcome<Measured> {
+        Ok(self.report(what, self.measure()?, None))
+    }
+
+    fn beside(&self, what: &str, connections: usize, attack: &Attack<'_>) -> Outcome<Measured> {
+        let (tally, rate) = attack::beside(self.at, connections, attack, || self.measure())?;
+        Ok(self.report(&format!("beside {what}"), tally, Some(rate)))
+    }
+
+    fn measure(&self) -> Outcome<Tally> {
+        client(self.at, &self.target, self.shape, |spin| {
+            spin.pace(self.rate, self.time)
+        })
+    }
+
+    /// Prints a row of the table.
+    fn report(&self, what: &str, tally: Tally, attacks: Option<f64>) -> Measured {
+        let kept = float(tally.answers) / tally.seconds / float(self.rate);
+        let latencies = tally.latencies();
+        let attacks = attacks.map_or(String::new(), |rate| format!("{rate:.0}"));
+        println!(
+            "| {what} | {attacks} | {kept:.3} of {} a second | {:.0} µs | {:.0} µs | {:.0} µs |",
+            self.rate, latencies.p50, latencies.p99, latencies.p999
+        );
+        Measured {
+            kept,
+            p99: latencies.p99,
+        }
+    }
+}
+
+/// Runs a client on the second core.
+fn client(
+    at: SocketAddr,
+    target: &Target,
+    shape: Shape,
+    run: impl FnOnce(&mut Spin) -> Outcome<Tally> + Send,
+) -> Outcome<Tally> {
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            pin(1)?;
+            let requests = Requests::new(target, at, 1);
+            run(&mut Spin::open(at, None, CONNECTIONS, requests, shape)?)
+        });
+        client.join().map_err(|_| "the client panicked")?
+    })
+}
+
+/// Has a thousand organizations deny links, and the attacker have files; the `share`th part of both.
+async fn fill(site: &Site, share: u64) -> Outcome<()> {
     let catalog = Sqlite::open(&site.data_dir().join("catalogue.sqlite3")).await?;
     let now = u64::try_from(jiff::Timestamp::now().as_second())?;
     let expires = UnixSeconds::EPOCH.plus(now + u64::from(site::LIFETIME_SECONDS));
-    let parse = |id: &str| OrganizationId::parse(id).map_err(|_| "no organization id");
-    let all = (0..organizations).map(|number| format!("org_{number}"));
-    for id in all.chain([ATTACKER.to_owned()]) {
-        let organization = Organization {
-            id: parse(&id)?,
-            name: String::new(),
-            epoch: 0,
-            created_at: UnixSeconds::EPOCH,
-        };
-        catalog.create_organization(&organization).await?;
-        if id == ATTACKER {
-            continue;
-        }
+    let attacker = create(&catalog, ATTACKER).await?;
+    million::fill(&catalog, &attacker, ATTACKER_FILES / share).await;
+    for number in 0..ORGANIZATIONS / share {
+        let organization = create(&catalog, &format!("org_{number}")).await?;
         let row = |number: u64| {
             Some(Row::DeniedLink {
-                organization: organization.id.clone(),
+                organization: organization.clone(),
                 link: LinkId::parse(&format!("denied_{number:05}"))?,
                 expires,
                 id_alone: false,
@@ -179,113 +285,30 @@ async fn fill(site: &Site, organizations: u64) -> Outcome<()> {
     Ok(())
 }
 
-/// Makes the API key of the attacker, which may revoke.
+async fn create(catalog: &Sqlite, id: &str) -> Outcome<OrganizationId> {
+    let organization = Organization {
+        id: OrganizationId::parse(id).map_err(|_| "no organization id")?,
+        name: String::new(),
+        epoch: 0,
+        created_at: UnixSeconds::EPOCH,
+    };
+    catalog.create_organization(&organization).await?;
+    Ok(organization.id)
+}
+
+/// Makes the API key of the attacker, which may do everything there.
 fn attacker_key(binary: &Path, site: &Site) -> Outcome<String> {
     let words = ["apikey", "create", "--json", "--organization", ATTACKER];
+    let scopes = ["read", "mint", "write", "admin"];
     let made = Command::new(binary)
         .args(words)
-        .args(["--scope", "admin", "--data-dir"])
+        .args(scopes.iter().flat_map(|scope| ["--scope", scope]))
+        .arg("--data-dir")
         .arg(site.data_dir())
         .output()?;
     let made: Value = serde_json::from_slice(&made.stdout)?;
     let key = made.get("api_key").and_then(Value::as_str);
     Ok(key.ok_or("no API key was printed")?.to_owned())
-}
-
-/// A mint with an API key that does not exist.
-fn refused_mint() -> Request {
-    Request {
-        headers: vec![("X-API-Key", "hp_nobody".into())],
-        ..Request::get(format!("/v1/organizations/{ATTACKER}/files/file_a/content"))
-    }
-}
-
-/// A revocation of a link that is another one each time.
-fn revocation(signer: &Signer, at: SocketAddr, key: &str, number: u64) -> Outcome<Request> {
-    let link = signer.link(ATTACKER, &format!("file_{number}"))?;
-    Ok(Request {
-        method: "POST",
-        target: format!("/v1/organizations/{ATTACKER}/links/revoke"),
-        headers: vec![
-            ("X-API-Key", key.to_owned()),
-            ("Content-Type", "application/json".into()),
-        ],
-        body: json!({ "download_url": format!("http://{at}{link}") }).to_string(),
-    })
-}
-
-/// Measures the other tenant, in an open loop or as fast as it can.
-fn measure(at: SocketAddr, target: &Target, rate: Option<u64>, time: Duration) -> Outcome<Tally> {
-    let shape = Shape {
-        status: 200,
-        length: Some(1024),
-    };
-    std::thread::scope(|scope| {
-        let measuring = scope.spawn(|| {
-            pin(1)?;
-            let requests = Requests::new(target, at, 1);
-            let mut spin = Spin::open(at, None, CONNECTIONS, requests, shape)?;
-            match rate {
-                Some(rate) => spin.pace(rate, time),
-                None => spin.saturate(time),
-            }
-        });
-        measuring.join().map_err(|_| "the client panicked")?
-    })
-}
-
-/// Measures it beside an attack; answers the attacks a second, too.
-fn beside(
-    at: SocketAddr,
-    target: &Target,
-    rate: Option<u64>,
-    time: Duration,
-    attack: &Attack,
-) -> Outcome<(Tally, f64)> {
-    let (is_over, next) = (Arc::new(AtomicBool::new(false)), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        let attacks: Vec<_> = (0..ATTACKS_AT_ONCE)
-            .map(|_| scope.spawn(|| attack_until(at, attack, &next, &is_over)))
-            .collect();
-        let begun = Instant::now();
-        let measured = measure(at, target, rate, time);
-        is_over.store(true, Ordering::Relaxed);
-        let seconds = begun.elapsed().as_secs_f64();
-        for attack in attacks {
-            attack.join().map_err(|_| "an attacker panicked")??;
-        }
-        Ok((measured?, float(next.load(Ordering::Relaxed)) / seconds))
-    })
-}
-
-fn attack_until(
-    at: SocketAddr,
-    attack: &Attack,
-    next: &AtomicU64,
-    is_over: &AtomicBool,
-) -> Outcome<()> {
-    pin(1)?;
-    let stream = connect(at)?;
-    while !is_over.load(Ordering::Relaxed) {
-        let (request, status) = attack(next.fetch_add(1, Ordering::Relaxed))?;
-        let reply = request.send_over(&stream, at)?;
-        if reply.status != status {
-            let text = String::from_utf8_lossy(&reply.body).into_owned();
-            return Err(format!("an attack was answered {}: {text}", reply.status).into());
-        }
-    }
-    Ok(())
-}
-
-/// Prints what was measured; answers the share of the rate that was kept, and the p99 in microseconds.
-fn report(what: &str, tally: Tally, rate: f64, attacks: f64) -> (f64, f64) {
-    let kept = float(tally.answers) / tally.seconds / rate;
-    let latencies = tally.latencies();
-    println!(
-        "{what}: {kept:.3} of {rate:.0} a second, p50 {:.0} µs, p99 {:.0} µs, longest {:.0} µs; {attacks:.0} attacks a second",
-        latencies.p50, latencies.p99, latencies.max
-    );
-    (kept, latencies.p99)
 }
 
 /// A rate as a whole number.

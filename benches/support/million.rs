@@ -1,4 +1,4 @@
-//! A million files in a catalogue: rows alone, whose bytes nobody asks for.
+//! A million files of an organization: rows alone, whose bytes nobody asks for.
 
 use hallpass::catalog::{Catalog, FILES_ADDED_MAX};
 use hallpass::model::digest::Sha256Digest;
@@ -15,17 +15,20 @@ const MILLIS_BETWEEN: u64 = 143;
 /// One in so many files is the output of an agent; none is that of a skill.
 const RARE: u64 = 10_000;
 
-/// Adds so many files to the organization that every installation has.
-pub(crate) async fn fill(catalog: &dyn Catalog, files: u64) {
+/// Adds so many files to an organization.
+pub(crate) async fn fill(catalog: &dyn Catalog, organization: &OrganizationId, files: u64) {
     let numbers: Vec<u64> = (1..=files).collect();
     for numbers in numbers.chunks(FILES_ADDED_MAX) {
-        let records: Vec<FileRecord> = numbers.iter().map(|number| record(*number)).collect();
+        let records: Vec<FileRecord> = numbers
+            .iter()
+            .map(|number| record(organization, *number))
+            .collect();
         catalog.add_files(&records).await.unwrap();
     }
 }
 
 /// The file of this number, counted from the oldest, 1.
-fn record(number: u64) -> FileRecord {
+fn record(organization: &OrganizationId, number: u64) -> FileRecord {
     let created_at = UnixSeconds::EPOCH.plus(millis_of(number) / 1000);
     let purpose = match number {
         _ if number.is_multiple_of(RARE) => Purpose::AgentOutput,
@@ -34,7 +37,7 @@ fn record(number: u64) -> FileRecord {
     };
     let pairs = [("project".to_owned(), format!("number {}", number % 100))];
     FileRecord {
-        organization: OrganizationId::default_organization(),
+        organization: organization.clone(),
         id: file_id(number),
         space: SpaceId::default_space(),
         name: FileName::from_client(&format!("report {number}.txt")).unwrap(),

@@ -124,13 +124,16 @@ impl Reply {
             }
         }
         let text = String::from_utf8(head.clone())?;
-        let status = text.split(' ').nth(1).ok_or("no status")?.parse()?;
+        let status: u16 = text.split(' ').nth(1).ok_or("no status")?.parse()?;
         let length = text.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             let is_length = name.eq_ignore_ascii_case("content-length");
             is_length.then(|| value.trim().parse().ok())?
         });
-        let length: u64 = length.ok_or("no Content-Length")?;
+        let length: u64 = match status {
+            204 => 0,
+            _ => length.ok_or("no Content-Length")?,
+        };
         let mut reply = Self {
             status,
             head,
