@@ -123,6 +123,7 @@ impl Attacker {
 }
 
 /// Measures something while so many connections attack; answers the attacks a second, too.
+#[allow(clippy::disallowed_methods)] // No connection waits for this thread.
 pub(crate) fn beside<T>(
     at: SocketAddr,
     connections: usize,

@@ -35,7 +35,11 @@ mod load;
 #[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/machine.rs"]
 mod machine;
-#[allow(dead_code, reason = "shared with another bench")]
+#[allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "shared with another bench, where what fails has failed"
+)]
 #[path = "../support/million.rs"]
 mod million;
 #[allow(dead_code, reason = "shared with another bench")]

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use hallpass::config::{Config, Flag};
 use hallpass::gateway::clock::{Clock, SystemClock};
+use hallpass::model::id::OrganizationId;
 use hallpass::server::installation::Installation;
 use hallpass::server::setup::SetupPolicy;
 
@@ -76,6 +77,7 @@ async fn fill(data_dir: String, files: u64) -> Outcome<()> {
         .map_err(|problems| format!("{problems:?}"))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let installation = Installation::open(&config, SetupPolicy::SetUp, clock).await?;
-    million::fill(installation.catalog.as_ref(), files).await;
+    let organization = OrganizationId::default_organization();
+    million::fill(installation.catalog.as_ref(), &organization, files).await;
     Ok(())
 }
