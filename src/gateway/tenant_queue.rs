@@ -39,8 +39,7 @@ impl QueueBounds {
         time_max: Duration::from_secs(5),
     };
 
-    /// The bounds of uploads with an idempotency key, whose rows come with their keys' answers, one upload after the
-    /// other.
+    /// The bounds of uploads with an idempotency key, each of which has a transaction of its own.
     pub(super) const KEYED: Self = Self {
         what: "uploads",
         at_once_max: 2,
@@ -173,8 +172,8 @@ impl Gateway {
         organization: &OrganizationId,
         read: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, Refusal> {
-        let _queued = self.reads.enter(Some(organization.clone())).await?;
-        self.ask(read).await
+        self.ask_in(&self.reads, Some(organization.clone()), read)
+            .await
     }
 
     /// Reads a list from the catalogue for an organization, when its turn has come.
@@ -186,8 +185,8 @@ impl Gateway {
         organization: &OrganizationId,
         read: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, Refusal> {
-        let _queued = self.lists.enter(Some(organization.clone())).await?;
-        self.ask(read).await
+        self.ask_in(&self.lists, Some(organization.clone()), read)
+            .await
     }
 
     /// Reads from the catalogue for somebody of whom nothing is known yet, when the turn of those has come.
@@ -198,8 +197,17 @@ impl Gateway {
         &self,
         read: impl Future<Output = Result<T, CatalogError>>,
     ) -> Result<T, Refusal> {
-        let _queued = self.reads.enter(None).await?;
-        self.ask(read).await
+        self.ask_in(&self.reads, None, read).await
+    }
+
+    async fn ask_in<T>(
+        &self,
+        queues: &TenantQueues,
+        tenant: Tenant,
+        call: impl Future<Output = Result<T, CatalogError>>,
+    ) -> Result<T, Refusal> {
+        let _queued = queues.enter(tenant).await?;
+        self.ask(call).await
     }
 }
 

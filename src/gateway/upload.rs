@@ -61,7 +61,7 @@ pub struct Upload {
     stage: Box<dyn Staged>,
     size: u64,
     size_max: u64,
-    /// What it takes of its organization's quota, where one holds.
+    /// The bytes that it takes of its organization's quota, where one holds.
     share: Option<StagedShare>,
 }
 
@@ -257,7 +257,7 @@ impl Gateway {
     /// Makes the rows of files whose bytes are kept, all at once where that goes, and answers for each in
     /// turn as [`Gateway::finish_upload`] does. The bytes of one that is refused are removed again.
     ///
-    /// Where some do not go with the others, halves are tried, so that a few that are refused cost a few calls.
+    /// It halves a batch of which some are refused, so that a few of them cost a few calls.
     pub async fn add_staged(&self, staged: Vec<StagedFile>) -> Vec<Result<FileRecord, Refusal>> {
         let files: Vec<FileRecord> = staged.into_iter().map(|StagedFile(file)| file).collect();
         let count = files.len();

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use super::high_water_mark::{self, HighWaterMark};
 use super::keyring_watch::KeyringWatch;
 use super::reload::ConfigurationCheck;
-use super::seen_change::{self, SeenChange};
 use super::shutdown;
 use super::tls::{Tls, TlsWatch};
 use crate::gateway::Gateway;
@@ -60,9 +60,9 @@ pub(super) fn start_tasks(
     gateway: &Arc<Gateway>,
     keyring_watch: Option<KeyringWatch>,
     configuration: Option<ConfigurationCheck>,
-    seen_change: SeenChange,
+    high_water_mark: HighWaterMark,
 ) {
-    tasks.spawn(note_changes(Arc::clone(gateway), seen_change));
+    tasks.spawn(note_high_water_mark(Arc::clone(gateway), high_water_mark));
     tasks.spawn(refresh_revocations(Arc::clone(gateway)));
     tasks.spawn(reload_keyring(
         Arc::clone(gateway),
@@ -103,18 +103,18 @@ async fn refresh_revocations(gateway: Arc<Gateway>) {
 }
 
 /// Keeps the newest change that was seen, in its file. Ends with its task.
-async fn note_changes(gateway: Arc<Gateway>, mut seen_change: SeenChange) {
-    let mut tick = ticks(seen_change::WRITE_EVERY);
+async fn note_high_water_mark(gateway: Arc<Gateway>, mut high_water_mark: HighWaterMark) {
+    let mut tick = ticks(high_water_mark::WRITE_EVERY);
     loop {
         tick.tick().await;
         let gateway = Arc::clone(&gateway);
         let write = move || {
-            seen_change.write(&gateway);
-            seen_change
+            high_water_mark.write(&gateway);
+            high_water_mark
         };
         // It waits for the disk.
         match tokio::task::spawn_blocking(write).await {
-            Ok(file) => seen_change = file,
+            Ok(file) => high_water_mark = file,
             Err(error) => return tracing::error!(%error, "noting the newest change failed"),
         }
     }
@@ -259,8 +259,8 @@ mod tests {
         let _stalled = gateway.stall_refreshes().await;
         let mut tasks = JoinSet::new();
         let watch = KeyringWatch::new(path.clone());
-        let seen_change = SeenChange::in_directory(directory.path(), "sqlite");
-        start_tasks(&mut tasks, &gateway, Some(watch), None, seen_change);
+        let high_water_mark = HighWaterMark::in_directory(directory.path(), "sqlite");
+        start_tasks(&mut tasks, &gateway, Some(watch), None, high_water_mark);
         for kid in ["c", "d"] {
             // Long enough for the tasks to be at whatever they wait for.
             sleep(REFRESH_EVERY * 2).await;

@@ -29,12 +29,12 @@ use coarse_clock::Deadlines;
 use connection::Public;
 use connections::{ConnectionLimits, Connections};
 use counter_flush::CounterFlush;
+use high_water_mark::HighWaterMark;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
 use listen::{Accepted, Listener};
 use presence::{GatewayCommand, Presence};
 use reload::ConfigurationCheck;
-use seen_change::SeenChange;
 use tls::Tls;
 
 pub use blob_store::blob_bytes_max;
@@ -52,6 +52,7 @@ mod connections;
 mod counter_flush;
 pub mod disk;
 mod fingerprint;
+mod high_water_mark;
 mod http2;
 pub mod installation;
 mod keyring_watch;
@@ -62,7 +63,6 @@ mod proxy_protocol;
 pub mod reload;
 mod request_target;
 mod sealed_stream;
-mod seen_change;
 pub mod setup;
 pub mod shutdown;
 mod start_error;
@@ -91,7 +91,7 @@ pub struct HttpServer {
     http2: Http2,
     streams_max: u32,
     configuration: Option<ConfigurationCheck>,
-    seen_change: SeenChange,
+    high_water_mark: HighWaterMark,
     web_settings: WebSettings,
     /// True if connections begin with a PROXY protocol header.
     is_announced: bool,
@@ -154,14 +154,14 @@ impl HttpServer {
         known.map_err(|refusal| {
             StartError::Failed(format!("reading what was revoked: {refusal}"))
         })?;
-        let mut seen_change = SeenChange::of(config);
-        seen_change.check(&gateway).await.map_err(|refusal| {
+        let mut high_water_mark = HighWaterMark::of(config);
+        high_water_mark.check(&gateway).await.map_err(|refusal| {
             StartError::Failed(format!("reading the newest changes: {refusal}"))
         })?;
         let server = &config.server;
         Ok(Self {
             audit,
-            seen_change,
+            high_water_mark,
             presence: Presence::announce_or_warn(&server.data_dir, command, &public_base_url),
             gateway,
             listeners,
@@ -245,7 +245,7 @@ impl HttpServer {
             &self.gateway,
             self.keyring_watch,
             self.configuration,
-            self.seen_change.clone(),
+            self.high_water_mark.clone(),
         );
         start_web_tasks(&mut tasks, &web, self.tls.clone(), audit);
         // Dropped, it ends the accepting.
@@ -282,9 +282,9 @@ impl HttpServer {
         drain(acceptors, &[&connections, &admin_connections], force).await;
         web.finish_changes().await;
         counting.finish().await;
-        let (mut seen_change, gateway) = (self.seen_change, self.gateway);
+        let (mut high_water_mark, gateway) = (self.high_water_mark, self.gateway);
         let end = move || {
-            seen_change.write(&gateway);
+            high_water_mark.write(&gateway);
             // Waits for the last lines, which may be a while.
             drop(audit_end);
         };

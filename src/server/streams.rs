@@ -165,7 +165,7 @@ impl StreamsOf {
 
     /// Frees the memory of tasks that have ended, and forgets this stream.
     fn reap(&self, ended: Option<*const StreamState>) {
-        // Whoever holds the lock executes a task or ends one, so another end will come.
+        // The lock is held to execute a task or to end one, so another end will come.
         if let Some(streams) = self.0.upgrade()
             && let Ok(mut streams) = streams.try_lock()
         {

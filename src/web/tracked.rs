@@ -35,7 +35,7 @@ pub trait ResponseWatcher: Sized {
 
 /// A response body that is watched.
 ///
-/// Where a response is one of several (HTTP/2), its last byte goes out by itself. The HTTP library takes a piece whole as
+/// The last byte of a response that is one of several (HTTP/2) goes out by itself. The HTTP library takes a piece whole as
 /// soon as the client's window has room for its first byte, and ends the response's task with the last piece. From
 /// then on nothing can reset the stream. So the last piece is one byte: when the library takes it, the window has room
 /// for all before it.

@@ -17,7 +17,7 @@ fn log_of(place: &Place, beside: impl FnOnce(&str)) -> String {
 }
 
 /// What must hold whatever the catalogue is: `back_up` and `put_back` are run while no gateway runs.
-pub(crate) fn is_told_until_somebody_has_seen_to_it(
+pub(crate) fn is_warned_of_until_its_mark_is_removed(
     place: &Place,
     back_up: impl FnOnce(),
     put_back: impl FnOnce(),
@@ -55,7 +55,7 @@ pub(crate) fn is_told_until_somebody_has_seen_to_it(
 }
 
 #[test]
-fn an_older_file_of_sqlite_is_told_until_somebody_has_seen_to_it() {
+fn an_older_file_of_sqlite_is_warned_of_until_its_mark_is_removed() {
     let place = Place::new();
     log_of(&place, |_| ());
     let (catalogue, backup) = (place.data("catalogue.sqlite3"), place.path("backup"));
@@ -70,5 +70,5 @@ fn an_older_file_of_sqlite_is_told_until_somebody_has_seen_to_it() {
         }
         fs::copy(&backup, &catalogue).unwrap();
     };
-    is_told_until_somebody_has_seen_to_it(&place, back_up, put_back);
+    is_warned_of_until_its_mark_is_removed(&place, back_up, put_back);
 }

@@ -132,7 +132,7 @@ fn a_server_that_is_not_there_is_said_so_in_time() {
 }
 
 #[test]
-fn an_older_database_is_told_until_somebody_has_seen_to_it() {
+fn an_older_database_is_warned_of_until_its_mark_is_removed() {
     let server = Server::shared();
     let place = Place::with(&[(URL, &server.database("restored"))]);
     place.json(&["key", "generate"]);
@@ -143,7 +143,7 @@ fn an_older_database_is_told_until_somebody_has_seen_to_it() {
             &format!("CREATE DATABASE \"{to}\" TEMPLATE \"{from}\""),
         );
     };
-    crate::cli::restored::is_told_until_somebody_has_seen_to_it(
+    crate::cli::restored::is_warned_of_until_its_mark_is_removed(
         &place,
         || copy("restored", "restored_backup"),
         || copy("restored_backup", "restored"),

@@ -169,7 +169,7 @@ fn refused(why: &str) -> sqlx::Error {
     sqlx::Error::Configuration(why.into())
 }
 
-/// How far the schema is.
+/// The state of the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SchemaState {
     /// There is none.

@@ -111,12 +111,12 @@ pub(super) async fn add_all(session: &mut Session<'_>, files: &[FileRecord]) -> 
     add(session, Quota::NONE, files, KeyCheck::None).await
 }
 
-/// Whether the API keys of files that are added must work.
+/// The check of the API keys of files that are added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyCheck {
-    /// They need not.
+    /// None is made.
     None,
-    /// They must: the files are being uploaded with them.
+    /// Each key must work: its file is being uploaded with it.
     Working,
 }
 

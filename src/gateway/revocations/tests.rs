@@ -312,7 +312,7 @@ async fn an_older_catalogue_is_noticed_whatever_the_number_of_its_newest_change_
 }
 
 #[tokio::test]
-async fn a_damaged_entry_behind_the_change_that_was_seen_does_not_hide_it() {
+async fn a_damaged_entry_behind_a_known_change_does_not_hide_it() {
     let place = place(1).await;
     place.gateway.refresh().await.unwrap();
     place.catalog.raise_epoch(&place.owner).await.unwrap();

@@ -292,7 +292,7 @@ async fn where_nothing_at_all_is_taken_all_streams_end_after_one_deadline_and_th
 }
 
 #[tokio::test]
-async fn a_stream_that_cannot_be_reset_is_told_from_others() {
+async fn a_stream_that_cannot_be_reset_counts_as_stuck() {
     let (connection, wait) = Multiplexed::new();
     let mut stuck = connection.begin_with(std::future::ready(()));
     stuck.over().await;

@@ -108,7 +108,7 @@ fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_s
         let held = |(_, pieces, streams): &(_, Vec<_>, Vec<_>)| sum(pieces) + sum(streams);
         let total: usize = all.iter().map(held).sum();
         assert_eq!(budget.held(), total as u64);
-        // When it is used up, each new connection has what every one has: that is 36 KiB over HTTP/2.
+        // Each new connection has its least of a budget that is used up: 36 KiB over HTTP/2.
         let most_in_all = if streams == 0 { 128 } else { 160 };
         assert!(total <= most_in_all << 20, "{} MiB", total >> 20);
         let newcomer = budget.connection(most);
@@ -170,7 +170,7 @@ fn bodies_of_a_connection_get_memory_in_order_and_nobody_is_forgotten() {
     assert!(Waiting::on(&memory, 16 * KIB).poll().is_some());
 }
 
-/// As many answers as may be made at once where the share is spent.
+/// The answers that may be made at once where the share is spent.
 fn a_few_answers(memory: &ConnectionMemory) -> Vec<HeldBytes> {
     let few: Vec<_> = (0..STREAMS_MIN)
         .map_while(|_| Waiting::answer(memory).poll())

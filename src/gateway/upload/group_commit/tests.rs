@@ -66,7 +66,7 @@ async fn one_that_is_refused_refuses_no_other() {
 }
 
 #[tokio::test]
-async fn who_waits_for_one_that_is_gone_is_told_and_the_next_is_not() {
+async fn callers_behind_a_leader_that_is_gone_are_refused_and_the_next_is_not() {
     let (catalog, gateway) = place().await;
     let (mut callers, _go_on) = add_beside(&catalog, &gateway, &["one", "two"]).await;
     let second = callers.pop().unwrap();

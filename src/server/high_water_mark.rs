@@ -24,19 +24,19 @@ pub(super) const WRITE_EVERY: Duration = Duration::from_secs(10);
 
 /// The file, and what is known of it.
 #[derive(Clone, Debug)]
-pub(super) struct SeenChange {
+pub(super) struct HighWaterMark {
     path: PathBuf,
     /// The kind of the catalogue: rows that were moved from one to the other have another change feed.
     kind: &'static str,
     /// True where the catalogue does not have the change of the file. It then stays until somebody removes it.
     is_ahead: bool,
-    /// How many times an older catalogue was put back under the gateway by the last look.
+    /// The number of times, by the last check, that an older catalogue was put back under the gateway.
     put_back: u64,
     /// True once it could not be written, which is said once.
     has_failed: bool,
 }
 
-impl SeenChange {
+impl HighWaterMark {
     /// Returns the file of this configuration.
     pub(super) fn of(config: &Config) -> Self {
         let keyring = config.keyring_file();
