@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -96,6 +97,14 @@ impl Connection {
     /// Returns when the request that is answered was sent, or was to be sent.
     pub(crate) const fn since(&self) -> Instant {
         self.since
+    }
+
+    /// Returns the socket, to be waited for.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Plain(stream) => stream.as_fd(),
+            Stream::Tls(stream) => stream.sock.as_fd(),
+        }
     }
 
     /// Takes the bytes of an answer that are there, if any are. `scratch` is written over.

@@ -50,8 +50,10 @@ mod options;
 mod process;
 mod report;
 mod servers;
+#[allow(dead_code, reason = "shared with another bench")]
 mod site;
 mod sites;
+#[allow(dead_code, reason = "shared with another bench")]
 mod spin;
 mod spread;
 mod tls;

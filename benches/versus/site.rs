@@ -212,6 +212,20 @@ impl Site {
         Ok((running, listeners.first().copied().ok_or("no listener")?))
     }
 
+    /// Starts the gateway with a private listener at this address. Answers where it listens, too.
+    pub(crate) fn serve_with_admin(
+        &self,
+        core: Core,
+        admin: SocketAddr,
+    ) -> Outcome<(Running, SocketAddr)> {
+        let mut command = self.command(core)?;
+        command
+            .env("HALLPASS_SERVER_ADMIN_LISTEN", admin.to_string())
+            .args(["serve", "--json", "--listen", "127.0.0.1:0"]);
+        let (running, listeners) = listening(&mut command)?;
+        Ok((running, listeners.first().copied().ok_or("no listener")?))
+    }
+
     /// Starts the gateway with a TLS listener, too, and answers where that is behind where the plain one is.
     pub(crate) fn serve_tls(
         &self,

@@ -4,7 +4,7 @@
 //! It works in two ways. In a closed loop each connection sends its next request as soon as the last one is answered, which
 //! saturates the server. In an open loop requests are sent at a constant rate, whatever the server does, and their
 //! latency counts from the moment at which each was to be sent: a server that stalls cannot hide it by slowing the
-//! client down.
+//! client down. Beside other clients on its core it may sleep in that loop until something is due.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConfig;
 
 use super::connection::{BODY_BYTES_AT_ONCE, Connection, Shape};
@@ -27,6 +28,7 @@ pub(crate) struct Spin {
     requests: Requests,
     shape: Shape,
     scratch: Vec<u8>,
+    sleeps: bool,
 }
 
 /// The answers of a loop.
@@ -76,7 +78,14 @@ impl Spin {
             requests,
             shape,
             scratch: vec![0; BODY_BYTES_AT_ONCE],
+            sleeps: false,
         })
+    }
+
+    /// Sleeps in the open loop until a request is due or an answer comes in.
+    pub(crate) fn sleeping(mut self) -> Self {
+        self.sleeps = true;
+        self
     }
 
     /// Sends on every connection as soon as its last answer is whole, for so long.
@@ -141,9 +150,30 @@ impl Spin {
                     next += 1;
                 }
             }
+            if self.sleeps {
+                let is_all_sent = float(sent) >= total;
+                let may_send = !is_all_sent && !free.is_empty();
+                self.sleep(&busy, may_send.then(|| due(sent)))?;
+            }
         }
         tally.seconds = started.elapsed().as_secs_f64();
         Ok(tally)
+    }
+
+    /// Waits until one of these connections can be read, or until then, 100 ms at most.
+    fn sleep(&self, busy: &[usize], until: Option<Instant>) -> Outcome<()> {
+        let longest = Duration::from_millis(100);
+        let left = until.map_or(longest, |until| {
+            until.saturating_duration_since(Instant::now()).min(longest)
+        });
+        let mut waited_for: Vec<PollFd<'_>> = busy
+            .iter()
+            .filter_map(|place| self.connections.get(*place))
+            .map(|connection| PollFd::from_borrowed_fd(connection.descriptor(), PollFlags::IN))
+            .collect();
+        let left = Timespec::try_from(left)?;
+        poll(&mut waited_for, Some(&left))?;
+        Ok(())
     }
 }
 
