@@ -14,6 +14,7 @@
 //!           catalog/   blob/     two small ports, each with a written contract, adapters, and one suite for all
 //!           sign/                the signed link: pure; its module doc is the specification
 //!           zero_copy/           zero-copy (`sendfile`) from the page cache to the socket, under hyper
+//!           page_cache.rs        which bytes of a file the kernel has in memory
 //!           model/               ids, times, ranges, names, file records: pure values
 //! ```
 //!
@@ -36,6 +37,7 @@
 //! [`web::Web::handle`] for how a request gets there.
 
 pub mod model;
+pub mod page_cache;
 pub mod sign;
 
 pub mod blob;

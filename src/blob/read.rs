@@ -1,17 +1,16 @@
 //! Reading from an open blob.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::fstatfs;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use tokio::sync::Semaphore;
 
 use super::blocking::blocking;
 use super::{Blob, BlobError, BlobFuture, ObjectStream};
+use crate::page_cache;
 
 const READING: &str = "reading a blob";
 const CHECKING: &str = "looking at an open blob";
@@ -26,9 +25,6 @@ const PROBE_BYTES: u64 = 256 * 1024;
 
 /// The bytes of one read that only brings bytes into memory.
 const FETCH_BYTES: usize = 128 * 1024;
-
-/// The file system that is memory, and does not say of a part that it is.
-const TMPFS: u64 = 0x0102_1994;
 
 /// The state of an open file: its times, which change with it. Equal for bytes in memory, always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,7 +107,7 @@ impl Blob {
             };
             let mut bytes = vec![0; length];
             // Bytes in memory are read here and now.
-            let at_hand = read_now(&file, &mut bytes, offset).unwrap_or(0);
+            let at_hand = page_cache::read_now(&file, &mut bytes, offset).unwrap_or(0);
             if at_hand == length {
                 expect_unchanged(&file, opened)?;
                 return Ok(bytes.into());
@@ -149,7 +145,7 @@ impl Blob {
         (offset..last)
             .step_by(step)
             .chain([last])
-            .all(|at| is_byte_at_hand(file, at))
+            .all(|at| page_cache::has_byte(file, at))
     }
 
     /// Brings a part that lies inside the blob into memory. A file that was cut short after it was opened
@@ -231,27 +227,6 @@ async fn waiting<T: Send + 'static>(
     // It is never closed.
     let _turn = WAITING.acquire().await.ok();
     blocking(READING, read).await
-}
-
-/// Reads what is in memory.
-fn read_now(file: &File, bytes: &mut [u8], offset: u64) -> rustix::io::Result<usize> {
-    preadv2(
-        file,
-        &mut [IoSliceMut::new(bytes)],
-        offset,
-        ReadWriteFlags::NOWAIT,
-    )
-}
-
-fn is_byte_at_hand(file: &File, offset: u64) -> bool {
-    match read_now(file, &mut [0], offset) {
-        // Behind the end nothing is waited for.
-        Ok(_) => true,
-        Err(Errno::OPNOTSUPP) => {
-            fstatfs(file).is_ok_and(|found| found.f_type.cast_unsigned() == TMPFS)
-        }
-        Err(_) => false,
-    }
 }
 
 fn check_inside(size: u64, offset: u64, length: usize) -> Result<(), BlobError> {

@@ -8,11 +8,12 @@ pub(super) const LINES_MAX: usize = 450;
 /// The floors, and which others each may import. Calls only go down.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("page_cache", &[]),
     ("zero_copy", &[]),
     ("telemetry", &[]),
     ("sign", &["model"]),
-    ("catalog", &["model"]),
-    ("blob", &["model"]),
+    ("catalog", &["model", "page_cache"]),
+    ("blob", &["model", "page_cache"]),
     ("gateway", &["model", "sign", "catalog", "blob"]),
     ("web", &["model", "gateway", "telemetry", "zero_copy"]),
     (

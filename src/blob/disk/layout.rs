@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, RenameFlags, mkdirat, renameat_with, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, FileType, RenameFlags, fstatfs, mkdirat, renameat_with, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::access::Access;
@@ -23,9 +25,27 @@ const PLACING: &str = "putting a blob into its place";
 pub(super) struct Layout {
     blobs: File,
     access: Access,
+    /// True if a file that the kernel has in memory is opened there without asking anybody else.
+    is_local: bool,
     /// The directories, as `ab` and `abcd`, whose own entries are known to survive a crash. At most
     /// one for each directory there can be: 65,792.
     durable: Mutex<HashSet<String>>,
+}
+
+/// The file systems of a machine's own disks, by their magic numbers (statfs(2)): ext4, XFS, Btrfs, F2FS, ZFS, tmpfs,
+/// and overlayfs, which is made of these.
+const LOCAL: [u64; 7] = [
+    0xef53,
+    0x5846_5342,
+    0x9123_683e,
+    0xf2f5_2010,
+    0x2fc1_2fc1,
+    0x0102_1994,
+    0x794c_7630,
+];
+
+fn is_local(directory: &File) -> bool {
+    fstatfs(directory).is_ok_and(|found| LOCAL.contains(&found.f_type.cast_unsigned()))
 }
 
 /// The three names that lead to a blob.
@@ -39,6 +59,7 @@ impl Layout {
     /// The layout in an open directory.
     pub(super) fn new(blobs: File, access: Access) -> Self {
         Self {
+            is_local: is_local(&blobs),
             blobs,
             access,
             durable: Mutex::default(),
@@ -74,6 +95,21 @@ impl Layout {
             Err(Unfit::Odd(why)) => Err(damaged(why.to_owned())),
             Err(Unfit::Failed(error)) => Err(failed("opening a blob")(error)),
         }
+    }
+
+    /// Opens a blob as [`Layout::open`] does, where that waits for nothing. `None` where it would, and for whatever is
+    /// wrong with the blob.
+    pub(super) fn open_in_memory(&self, key: BlobKey, size: u64) -> Option<Blob> {
+        if !self.is_local || self.access.is_shared() {
+            return None;
+        }
+        let path = BlobPath::of(key).path();
+        let (file, metadata) = beneath_root::regular_in_memory(&self.blobs, &path)?;
+        (metadata.len() == size).then(|| Blob::File {
+            file: Arc::new(file),
+            size,
+            opened: None,
+        })
     }
 
     /// Moves the file of that name, written and synced, from `stages` to its place, and answers when

@@ -9,6 +9,7 @@
 //! at which a blob comes to be, and its bytes were on the disk before.
 
 use std::fs::{DirBuilder, File};
+use std::future::ready;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -147,6 +148,9 @@ impl BlobStore for Disk {
     fn open<'a>(&'a self, location: &'a BlobLocation, size: u64) -> BlobFuture<'a, Blob> {
         match location.clone() {
             BlobLocation::Stored(key) => {
+                if let Some(blob) = self.directories.layout.open_in_memory(key, size) {
+                    return Box::pin(ready(Ok(blob)));
+                }
                 Box::pin(self.with("opening a blob", move |to| to.layout.open(key, size)))
             }
             BlobLocation::InPlace(file) => {

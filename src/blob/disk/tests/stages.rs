@@ -74,6 +74,30 @@ fn give_up_a_write(staged: &mut dyn Staged) {
     drop((release, busy));
 }
 
+/// Others must not wait for what needs no disk.
+#[test]
+fn a_blob_whose_name_is_in_memory_is_opened_while_all_threads_wait_for_disks() {
+    with_one_thread(async {
+        let fixture = Fixture::new();
+        put(&fixture.disk, key(1, 1), &[b"here"]).await;
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || held.recv());
+        let location = BlobLocation::Stored(key(1, 1));
+        let opened = fixture.disk.open(&location, 4).now_or_never();
+        let opened = opened.expect("it waited for a thread").unwrap();
+        assert_eq!(opened.size(), 4);
+        // What is wrong is found out by the way that may wait, and said.
+        assert!(fixture.disk.open(&location, 5).now_or_never().is_none());
+        drop((release, busy));
+        let refused = fixture.disk.open(&location, 5).await;
+        assert!(
+            matches!(refused, Err(BlobError::Damaged { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(&read(&opened).await[..], b"here");
+    });
+}
+
 #[test]
 fn a_stage_dropped_while_it_writes_leaves_nothing() {
     with_one_thread(async {
