@@ -65,6 +65,19 @@ pub(crate) const MANY: RevocationBounds = RevocationBounds {
     files: 1_000,
 };
 
+/// Returns the file, which is the same on the spot where it is read there.
+pub(crate) async fn found(
+    catalog: &dyn Catalog,
+    organization: &OrganizationId,
+    id: &FileId,
+) -> Option<FileRecord> {
+    let found = catalog.file(organization, id).await.unwrap();
+    if let Some(on_the_spot) = catalog.file_on_the_spot(organization, id) {
+        assert_eq!(on_the_spot, found);
+    }
+    found
+}
+
 /// Returns what was revoked and still matters at `now`.
 pub(crate) async fn revoked(catalog: &dyn Catalog, now: u64) -> Revocations {
     catalog.revoked(at(now)).await.unwrap().revocations

@@ -176,6 +176,14 @@ pub trait Catalog:
         id: &'a FileId,
     ) -> Answer<'a, Option<FileRecord>>;
 
+    /// As [`Catalog::file`], but at once: on the thread that asks, without waiting for a disk, a lock or another thread. `None`
+    /// where that is not to be had, and then `file` answers.
+    fn file_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Option<Option<FileRecord>>;
+
     /// A page of those of an organization's files that `filter` names: the up to `limit` files that are next
     /// to `place`, in the order of the list that it is a place in. A file that is expired at `now` is in none.
     /// Costs the same at every place.

@@ -31,6 +31,8 @@ use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
 use super::sql::{Database, Working, changes};
 use super::{Answer, CatalogError, Missing};
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
 pub use self::open::SetupLock;
@@ -219,6 +221,15 @@ impl Database for Postgres {
 
     fn reading_connections(&self) -> usize {
         self.pool.options().get_max_connections() as usize
+    }
+
+    fn read_on_the_spot(
+        &self,
+        _organization: &OrganizationId,
+        _id: &FileId,
+    ) -> Option<Option<FileRecord>> {
+        // The server is asked over a socket.
+        None
     }
 
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {

@@ -6,12 +6,14 @@
 //! 3. A read is one statement, or one read transaction where several must agree, on one of a few connections
 //!    that only read. The write-ahead log lets them go on beside a writer.
 //! 4. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
+//! 5. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`).
 //!
 //! The statements are those of `sql`.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Sqlite as Driver, SqliteConnection, SqlitePool, query};
@@ -23,7 +25,11 @@ use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
 use super::sql::{Database, Working, bounded, changes};
 use super::{Answer, CatalogError, Missing};
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
+use on_the_spot::OnTheSpot;
 
+mod on_the_spot;
 mod open;
 #[cfg(test)]
 mod tests;
@@ -49,6 +55,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     /// The connection that reads the change feed; `None` once closed.
     watcher: Mutex<Option<SqliteConnection>>,
+    on_the_spot: Arc<OnTheSpot>,
     /// The file that the connections have open.
     file: OpenFile,
 }
@@ -118,6 +125,7 @@ impl Sqlite {
         self.writer.close().await;
         self.readers.close().await;
         *self.watcher.lock().await = None;
+        self.on_the_spot.close();
     }
 
     /// Opens a session. A transaction that is dropped without a commit is undone.
@@ -157,6 +165,14 @@ impl Database for Sqlite {
 
     fn reading_connections(&self) -> usize {
         READERS_MAX as usize
+    }
+
+    fn read_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Option<Option<FileRecord>> {
+        self.on_the_spot.file(organization, id)
     }
 
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {

@@ -76,18 +76,24 @@ impl Gateway {
             return Ok(cached);
         }
         let address = file.to_address();
-        let look = || async {
-            let found = self.catalog.file(&address.organization, &address.file);
-            let found = self.read_of(&address.organization, found).await?;
-            let Some(found) = found.filter(|file| file.state == FileState::Ready) else {
-                return Ok(None);
-            };
+        let (organization, id) = (&address.organization, &address.file);
+        let keep = |found: Option<FileRecord>| {
+            let found = found.filter(|file| file.state == FileState::Ready)?;
             let found = Arc::new(found);
             self.cache.keep_file(&found, at);
-            Ok(Some(found))
+            Some(found)
         };
-        let flights = &self.cache.files.flights;
-        let found = flights.read(address.clone(), at, look).await?;
+        let found = match self.catalog.file_on_the_spot(organization, id) {
+            Some(found) => keep(found),
+            None => {
+                let look = || async {
+                    let found = self.catalog.file(organization, id);
+                    Ok(keep(self.read_of(organization, found).await?))
+                };
+                let flights = &self.cache.files.flights;
+                flights.read(address.clone(), at, look).await?
+            }
+        };
         let found = found.ok_or(Refusal::FileNotFound)?;
         self.expect_unexpired(&found)?;
         Ok(found)

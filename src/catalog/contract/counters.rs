@@ -152,7 +152,7 @@ async fn counting_is_not_in_the_feed(catalog: &dyn Catalog) {
     catalog.add_counts(&all).await.unwrap();
     assert!(catalog.forget_counts(at(5_000), 99).await.unwrap() > 0);
     assert_eq!(position(catalog).await, before);
-    let kept = catalog.file(&owner, &some.id).await.unwrap().unwrap();
+    let kept = found(catalog, &owner, &some.id).await.unwrap();
     assert_eq!(kept, some, "its record is as it was");
 }
 

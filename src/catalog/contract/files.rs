@@ -17,13 +17,10 @@ async fn files_read_back_as_they_were_added(catalog: &dyn Catalog) {
     let owner = organization(catalog, "files_read").await;
     let other = organization(catalog, "files_read_other").await;
     for made in [file(&owner, "plain", 0), rich_file(&owner, "rich")] {
-        assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), None);
+        assert_eq!(found(catalog, &owner, &made.id).await, None);
         catalog.add_file(&made).await.unwrap();
-        assert_eq!(
-            catalog.file(&owner, &made.id).await.unwrap(),
-            Some(made.clone())
-        );
-        assert_eq!(catalog.file(&other, &made.id).await.unwrap(), None);
+        assert_eq!(found(catalog, &owner, &made.id).await, Some(made.clone()));
+        assert_eq!(found(catalog, &other, &made.id).await, None);
     }
     let purposes = Purpose::ALL.into_iter().enumerate();
     for (place, purpose) in purposes {
@@ -32,7 +29,7 @@ async fn files_read_back_as_they_were_added(catalog: &dyn Catalog) {
             ..file(&owner, &format!("purpose_{place}"), 1)
         };
         catalog.add_file(&made).await.unwrap();
-        assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), Some(made));
+        assert_eq!(found(catalog, &owner, &made.id).await, Some(made));
     }
 }
 
@@ -78,7 +75,7 @@ async fn added_files_are_ready(catalog: &dyn Catalog) {
         })
         .await
         .unwrap();
-    assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), Some(made));
+    assert_eq!(found(catalog, &owner, &made.id).await, Some(made));
 }
 
 /// An adapter may keep all 64 bits or refuse what it cannot keep; it never keeps another number.
@@ -89,10 +86,10 @@ async fn too_large_a_number_is_refused(catalog: &dyn Catalog) {
         ..file(&owner, "f", 1)
     };
     match catalog.add_file(&made).await {
-        Ok(()) => assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), Some(made)),
+        Ok(()) => assert_eq!(found(catalog, &owner, &made.id).await, Some(made)),
         Err(error) => {
             assert!(matches!(error, CatalogError::Limit { .. }), "{error:?}");
-            assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), None);
+            assert_eq!(found(catalog, &owner, &made.id).await, None);
         }
     }
 }
@@ -117,7 +114,7 @@ async fn one_id_is_added_once(catalog: &dyn Catalog) {
     }
     assert_eq!(winners.len(), 1);
     assert_eq!(
-        catalog.file(&owner, &file_id("same")).await.unwrap(),
+        found(catalog, &owner, &file_id("same")).await,
         winners.pop()
     );
     assert_eq!(
@@ -153,7 +150,7 @@ async fn files_are_deleted_once(catalog: &dyn Catalog) {
         ..made.clone()
     };
     assert_eq!(deleted, std::slice::from_ref(&wanted));
-    assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), Some(wanted));
+    assert_eq!(found(catalog, &owner, &made.id).await, Some(wanted));
     assert_eq!(
         catalog
             .numbered_page(&owner, 0, 10, at(0))

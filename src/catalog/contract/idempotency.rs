@@ -104,7 +104,7 @@ async fn a_claim_ends_by_itself_or_is_given_up(catalog: &dyn Catalog) {
     assert_eq!(get(&second, 120).await, Claimed::Ours, "it is over");
     assert_taken(catalog.renew(&first, at(999)).await);
     assert_taken(complete(catalog, &first, "late").await);
-    let late = catalog.file(&owner, &file_id("late")).await.unwrap();
+    let late = found(catalog, &owner, &file_id("late")).await;
     assert_eq!(late, None, "nothing is added without the key");
     catalog.release(&first).await.unwrap();
     assert_eq!(get(&first, 121).await, Claimed::AtWork, "it was not theirs");
@@ -135,9 +135,9 @@ async fn a_key_is_completed_with_the_rows_or_not_at_all(catalog: &dyn Catalog) {
         let again = catalog.claim(of, at(now), at(now + 10)).await.unwrap();
         assert_eq!(again, Claimed::Completed(completed("b")));
     }
-    let b = catalog.file(&owner, &file_id("b")).await.unwrap();
+    let b = found(catalog, &owner, &file_id("b")).await;
     assert!(b.is_some());
-    let c = catalog.file(&owner, &file_id("c")).await.unwrap();
+    let c = found(catalog, &owner, &file_id("c")).await;
     assert_eq!(c, None);
 }
 

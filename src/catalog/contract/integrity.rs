@@ -59,7 +59,7 @@ async fn a_mark_is_in_the_record_and_moves_the_rows(catalog: &dyn Catalog) {
         ..file(&owner, "f", 1)
     };
     catalog.add_file(&given).await.unwrap();
-    let stored = async || catalog.file(&owner, &id).await.unwrap().unwrap().damaged_at;
+    let stored = async || found(catalog, &owner, &id).await.unwrap().damaged_at;
     assert_eq!(stored().await, None, "what is added is whole");
     for since in [Some(at(7)), None, Some(at(9))] {
         let before = position(catalog).await;

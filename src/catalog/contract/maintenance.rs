@@ -65,7 +65,7 @@ async fn files_of_unknown_text_come_once_until_it_is_set(catalog: &dyn Catalog) 
     let after = position(catalog).await;
     assert_eq!(unknown(10).await, ["z"]);
     for (id, is_text) in [("a", Some(false)), ("c", Some(true)), ("z", None)] {
-        let found = catalog.file(&owner, &file_id(id)).await.unwrap().unwrap();
+        let found = found(catalog, &owner, &file_id(id)).await.unwrap();
         assert_eq!(found.is_text, is_text, "{id}");
     }
     catalog.set_text(&[]).await.unwrap();
@@ -115,7 +115,7 @@ async fn an_identity_is_replaced_while_it_is_as_it_was_seen(catalog: &dyn Catalo
     let replace = async |seen: &InPlace, found: &InPlace| {
         catalog.replace_identity(&owner, &id, seen, found).await
     };
-    let stored = async || catalog.file(&owner, &id).await.unwrap().unwrap().location;
+    let stored = async || found(catalog, &owner, &id).await.unwrap().location;
     for other in [
         place(2, None, None),
         place(1, Some(1), None),
@@ -206,7 +206,7 @@ async fn an_expired_file_is_in_no_list(catalog: &dyn Catalog) {
         assert_eq!(skipped.files.len(), wanted.len() - 1);
     }
     // It is there to be looked at, and is deleted when it expired, whoever says so.
-    let expired = catalog.file(&owner, &file_id("b")).await.unwrap().unwrap();
+    let expired = found(catalog, &owner, &file_id("b")).await.unwrap();
     assert_eq!(expired.state, FileState::Ready);
     assert_eq!(expired.state_at(at(99)), FileState::Ready);
     let then = FileState::Deleted { at: at(100) };

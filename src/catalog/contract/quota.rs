@@ -57,7 +57,7 @@ async fn what_is_within_a_quota_is_added(catalog: &dyn Catalog) {
     add(sized(&owner, "empty", 0), bytes(100)).await.unwrap();
     assert_full(add(sized(&owner, "b", 0), files(2)).await, (FILES_KEPT, 2));
     let b = file_id("b");
-    assert_eq!(catalog.file(&owner, &b).await.unwrap(), None);
+    assert_eq!(found(catalog, &owner, &b).await, None);
     let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
     assert_eq!(page.total, 2);
     // Another's room is its own, and what has no quota is counted all the same.
@@ -71,7 +71,7 @@ async fn what_is_within_a_quota_is_added(catalog: &dyn Catalog) {
     // What is there stays, however small the quota is by now.
     assert_full(add(sized(&owner, "d", 0), bytes(7)).await, (BYTES_KEPT, 7));
     catalog.add_files_within(&[], bytes(7), None).await.unwrap();
-    assert!(catalog.file(&owner, &b).await.unwrap().is_some());
+    assert!(found(catalog, &owner, &b).await.is_some());
 }
 
 async fn the_last_room_is_taken_once(catalog: &dyn Catalog) {

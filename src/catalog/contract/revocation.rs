@@ -48,10 +48,8 @@ async fn revisions_go_up_by_one(catalog: &dyn Catalog) {
         "a deleted file may be revoked still"
     );
     assert_eq!(
-        catalog
-            .file(&owner, &made.id)
+        found(catalog, &owner, &made.id)
             .await
-            .unwrap()
             .unwrap()
             .link_revision,
         10
@@ -302,15 +300,7 @@ async fn an_epoch_takes_revisions_and_denials_with_it(catalog: &dyn Catalog) {
         catalog.organization(&owner).await.unwrap().unwrap().epoch,
         2
     );
-    assert_eq!(
-        catalog
-            .file(&owner, &id)
-            .await
-            .unwrap()
-            .unwrap()
-            .link_revision,
-        0
-    );
+    assert_eq!(found(catalog, &owner, &id).await.unwrap().link_revision, 0);
 
     let all = revoked(catalog, 0).await;
     assert_eq!((all.epoch(&owner), all.revision(&owner, &id)), (2, 0));
@@ -353,7 +343,7 @@ async fn what_an_earlier_epoch_revoked_counts_for_nothing(catalog: &dyn Catalog)
     assert_eq!(catalog.raise_epoch(&owner).await.unwrap(), 1);
     let none = revoked(catalog, 0).await;
     assert!(!none.is_denied(&owner, link("ffffffffff-2")) && none.revision(&owner, &f) == 0);
-    let stored = catalog.file(&owner, &f).await.unwrap().unwrap();
+    let stored = found(catalog, &owner, &f).await.unwrap();
     assert_eq!(stored.link_revision, 0);
     // Each begins anew, and its room is free.
     let one = bounds_of(1, 1, 1);

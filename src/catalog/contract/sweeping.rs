@@ -54,7 +54,7 @@ async fn swept_files_keep_their_id_until_forgotten(catalog: &dyn Catalog) {
     catalog.mark_swept(&owner, &made.id).await.unwrap();
     assert_missing(catalog.mark_swept(&owner, &made.id).await);
     assert_missing(catalog.delete_file(&owner, &made.id, at(21)).await);
-    let state = catalog.file(&owner, &made.id).await.unwrap().unwrap().state;
+    let state = found(catalog, &owner, &made.id).await.unwrap().state;
     assert_eq!(state, FileState::Swept { at: at(20) });
     assert_taken(catalog.add_file(&made).await);
     let kept = catalog.folder_files(&owner, &folder_of.id).await.unwrap();
@@ -63,7 +63,7 @@ async fn swept_files_keep_their_id_until_forgotten(catalog: &dyn Catalog) {
     assert_eq!(catalog.forget_swept(at(19), 100).await.unwrap(), 0);
     assert_eq!(catalog.forget_swept(at(20), 0).await.unwrap(), 0);
     assert_eq!(catalog.forget_swept(at(20), 100).await.unwrap(), 1);
-    assert_eq!(catalog.file(&owner, &made.id).await.unwrap(), None);
+    assert_eq!(found(catalog, &owner, &made.id).await, None);
     assert_eq!(
         catalog.folder_files(&owner, &folder_of.id).await.unwrap(),
         []

@@ -60,6 +60,8 @@ pub(in crate::catalog) const PAGES_IN_BIN: Pages =
     pages!("organization = $1 AND state = 'deleted'");
 pub(in crate::catalog) const PAGES_IN_BIN_OF_NAME: Pages =
     pages!("organization = $1 AND name = $6 AND state = 'deleted'");
+/// Finds a file by its id.
+pub(in crate::catalog) const BY_ID: &str = files!("WHERE organization = $1 AND id = $2");
 /// Finds deleted files for the sweeper of the recycle bin.
 pub(in crate::catalog) const DELETED: &str = files!(
     "WHERE state = 'deleted' AND deleted_at <= $1 ORDER BY deleted_at, organization, id LIMIT $2"
@@ -229,8 +231,7 @@ pub(super) async fn file(
     organization: &OrganizationId,
     id: &FileId,
 ) -> Result<Option<FileRecord>, Fault> {
-    let select = query(files!("WHERE organization = $1 AND id = $2"));
-    let select = select.bind(organization).bind(id);
+    let select = query(BY_ID).bind(organization).bind(id);
     session.optional(select, rows::file).await
 }
 

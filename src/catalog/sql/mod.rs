@@ -21,6 +21,8 @@ use self::fault::Fault;
 use self::session::{Session, SessionKind};
 use super::changes::{FeedPage, FeedPosition};
 use super::{Answer, CatalogError};
+use crate::model::file::FileRecord;
+use crate::model::id::{FileId, OrganizationId};
 
 pub(super) mod batch;
 mod calls;
@@ -70,6 +72,13 @@ pub trait Database: Send + Sync {
 
     /// Answers [`Catalog::readers`](super::Catalog::readers).
     fn reading_connections(&self) -> usize;
+
+    /// Answers [`Catalog::file_on_the_spot`](super::Catalog::file_on_the_spot).
+    fn read_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Option<Option<FileRecord>>;
 
     /// Answers [`Changes::changes`](super::changes::Changes::changes), on a connection that waits for no other call.
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>>;

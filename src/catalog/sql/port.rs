@@ -16,6 +16,14 @@ impl<D: Database> Catalog for D {
         self.reading_connections()
     }
 
+    fn file_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Option<Option<FileRecord>> {
+        self.read_on_the_spot(organization, id)
+    }
+
     calls! {
         fn create_organization(organization: &'a Organization) -> ()
             => Write, "making an organization", tenancy::create_organization;

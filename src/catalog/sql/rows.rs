@@ -2,10 +2,13 @@
 //! the column's name.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
+use rusqlite::types::{FromSqlResult, ValueRef};
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -32,7 +35,13 @@ pub(in crate::catalog) enum Row<'r> {
     Sqlite(&'r SqliteRow),
     /// Of PostgreSQL.
     Postgres(&'r PgRow),
+    /// Of SQLite, read without the driver: all columns of a whole file, in their order.
+    WholeFile(&'r rusqlite::Row<'r>),
 }
+
+/// The columns of [`Row::WholeFile`].
+static FILE_COLUMNS: LazyLock<Vec<&str>> =
+    LazyLock::new(|| super::dialect::file_columns!().split(", ").collect());
 
 /// A value that a column can hold.
 pub(in crate::catalog) trait Stored<'r>: Sized {
@@ -40,18 +49,43 @@ pub(in crate::catalog) trait Stored<'r>: Sized {
 }
 
 macro_rules! stored {
-    ($($Type:ty),+) => {$(
+    ($($Type:ty: $of_value:expr),+) => {$(
         impl<'r> Stored<'r> for $Type {
             fn of(row: Row<'r>, column: &str) -> Result<Option<Self>, sqlx::Error> {
                 match row {
                     Row::Sqlite(row) => row.try_get(column),
                     Row::Postgres(row) => row.try_get(column),
+                    Row::WholeFile(row) => {
+                        let value = value_of_whole_file(row, column)?;
+                        let of_value: fn(ValueRef<'r>) -> FromSqlResult<Option<Self>> = $of_value;
+                        of_value(value).map_err(|error| undecoded(column, error))
+                    }
                 }
             }
         }
     )+};
 }
-stored!(&'r str, i64, &'r [u8]);
+stored!(
+    &'r str: |value| value.as_str_or_null(),
+    i64: |value| value.as_i64_or_null(),
+    &'r [u8]: |value| value.as_blob_or_null()
+);
+
+fn value_of_whole_file<'r>(
+    row: &'r rusqlite::Row<'r>,
+    column: &str,
+) -> Result<ValueRef<'r>, sqlx::Error> {
+    let place = FILE_COLUMNS.iter().position(|name| *name == column);
+    let place = place.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
+    row.get_ref(place).map_err(|error| undecoded(column, error))
+}
+
+fn undecoded(column: &str, error: impl Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: error.into(),
+    }
+}
 
 /// Reads the value that `column` holds. `parse` answers `None` for what no value stands for.
 pub(in crate::catalog) fn value<'r, D: Stored<'r>, T>(
@@ -219,7 +253,7 @@ pub(super) fn app_of_key(row: Row<'_>) -> Result<(AppId, ApiKeyId), Fault> {
 }
 
 /// Reads a row of `file`.
-pub(super) fn file(row: Row<'_>) -> Result<FileRecord, Fault> {
+pub(in crate::catalog) fn file(row: Row<'_>) -> Result<FileRecord, Fault> {
     Ok(FileRecord {
         organization: organization_id(row, "organization")?,
         id: file_id(row, "id")?,

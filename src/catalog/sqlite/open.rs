@@ -20,6 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::on_the_spot::OnTheSpot;
 use super::{Driver, OpenFile, READERS_MAX, Sqlite};
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
@@ -128,6 +129,7 @@ impl Opening {
             writer: pool(1).connect_lazy_with(options.clone()),
             readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
             watcher: Mutex::new(Some(self.watcher)),
+            on_the_spot: OnTheSpot::new(&self.path),
             file: self.file,
         })
     }

@@ -18,6 +18,7 @@ use crate::catalog::sql::{files, numbered};
 use crate::model::id::FileId;
 
 mod damage;
+mod on_the_spot;
 mod schema;
 mod transfer;
 
@@ -62,6 +63,7 @@ async fn a_file_that_was_replaced_is_followed_no_more() {
 async fn sqlite_keeps_the_contract() {
     let place = place();
     let catalog = Sqlite::open(&place.path).await.unwrap();
+    on_the_spot::ready(&catalog).await;
     crate::catalog::contract::all(&catalog).await;
     let mut connection = catalog.readers.acquire().await.unwrap();
     let checks = ["PRAGMA integrity_check", "PRAGMA foreign_key_check"];

@@ -1,0 +1,150 @@
+//! Rows that are read on the thread that asks: what they say, and when they are not.
+
+use std::io::{Read as _, Write as _};
+
+use rustix::fs::{Advice, fadvise};
+
+use super::super::on_the_spot::{OnTheSpot, READ_TIME_MAX, is_sample_in_memory};
+use super::*;
+use crate::catalog::contract::{file_id, found, rich_file};
+use crate::model::file::FileRecord;
+use crate::model::id::OrganizationId;
+
+/// Waits until rows are read on the spot. The first read has the connections opened.
+pub(super) async fn ready(catalog: &Sqlite) {
+    let (organization, id) = (OrganizationId::parse("nobody").unwrap(), file_id("none"));
+    let ready = async {
+        while catalog.file_on_the_spot(&organization, &id).is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), ready).await.unwrap();
+}
+
+/// Reads a row on the spot. A read that was interrupted for long is none for a while.
+async fn on_the_spot(
+    catalog: &Sqlite,
+    organization: &OrganizationId,
+    id: &FileId,
+) -> Option<FileRecord> {
+    let read = async {
+        loop {
+            if let Some(found) = catalog.file_on_the_spot(organization, id) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), read).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_row_on_the_spot_is_the_newest_whoever_changed_it() {
+    let place = place();
+    let (catalog, other) = (
+        Sqlite::open(&place.path).await.unwrap(),
+        Sqlite::open(&place.path).await.unwrap(),
+    );
+    let owner = organization(&catalog, "owner").await;
+    ready(&catalog).await;
+    let made = rich_file(&owner, "f");
+    assert_eq!(on_the_spot(&catalog, &owner, &made.id).await, None);
+    for turn in 0..50 {
+        let made = FileRecord {
+            id: file_id(&format!("f{turn}")),
+            ..made.clone()
+        };
+        let by = if turn % 2 == 0 { &catalog } else { &other };
+        by.add_file(&made).await.unwrap();
+        assert_eq!(
+            on_the_spot(&catalog, &owner, &made.id).await,
+            Some(made.clone())
+        );
+        let deleted = by.delete_file(&owner, &made.id, at(9)).await.unwrap();
+        assert_eq!(on_the_spot(&catalog, &owner, &made.id).await, Some(deleted));
+    }
+}
+
+/// As many as there are connections read at once, and one more asks the driver.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_who_ask_at_once_are_all_answered() {
+    let place = place();
+    let catalog = Arc::new(Sqlite::open(&place.path).await.unwrap());
+    let owner = organization(&*catalog, "owner").await;
+    let made = rich_file(&owner, "f");
+    catalog.add_file(&made).await.unwrap();
+    ready(&catalog).await;
+    let asking: Vec<_> = (0..16)
+        .map(|_| {
+            let (catalog, owner, made) = (catalog.clone(), owner.clone(), made.clone());
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    assert_eq!(found(&*catalog, &owner, &made.id).await, Some(made.clone()));
+                }
+            })
+        })
+        .collect();
+    for one in asking {
+        one.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn after_the_end_nothing_is_read_and_nothing_is_left_open() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = organization(&catalog, "owner").await;
+    ready(&catalog).await;
+    catalog.close().await;
+    assert_eq!(catalog.file_on_the_spot(&owner, &file_id("f")), None);
+    // The last connection wrote the log back, and removed it.
+    let log = place.path.with_extension("sqlite3-wal");
+    assert!(!log.exists(), "{}", log.display());
+}
+
+/// One whose pages are on the disk alone is not read on a thread that serves others.
+#[test]
+fn a_file_that_is_not_in_memory_is_found_out() {
+    let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+    let path = directory.path().join("pages");
+    let mut written = fs::File::create(&path).unwrap();
+    written.write_all(&vec![7; 4 << 20]).unwrap();
+    written.sync_all().unwrap();
+    assert!(is_sample_in_memory(&fs::File::open(&path).unwrap(), 1));
+    fadvise(&written, 0, None, Advice::DontNeed).unwrap();
+    let file = fs::File::open(&path).unwrap();
+    assert!(!is_sample_in_memory(&file, 1));
+    let mut bytes = Vec::new();
+    fs::File::open(&path)
+        .unwrap()
+        .read_to_end(&mut bytes)
+        .unwrap();
+    assert!(is_sample_in_memory(&file, 2));
+}
+
+#[test]
+fn a_read_that_waited_is_the_last_for_a_while_and_each_time_for_twice_as_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let file = fs::File::create_new(&path).unwrap();
+    let reads = OnTheSpot::new(&path);
+    let at = Duration::from_millis;
+    assert!(reads.is_in_memory(&file, at(1)));
+    let waited = READ_TIME_MAX + at(1);
+    for (begun, ends) in [(1_000, 1_250), (2_000, 2_500), (3_000, 4_000)] {
+        reads.note(at(begun) - waited, at(begun));
+        assert!(!reads.is_in_memory(&file, at(ends - 1)), "{begun}");
+        assert!(reads.is_in_memory(&file, at(ends)), "{begun}");
+    }
+    // One that did not wait ends the doubling.
+    reads.note(at(5_000), at(5_000));
+    reads.note(at(6_000) - waited, at(6_000));
+    assert!(reads.is_in_memory(&file, at(6_250)));
+    for _ in 0..100 {
+        reads.note(at(7_000) - waited, at(7_000));
+    }
+    assert!(
+        reads.is_in_memory(&file, at(7_000 + 16_000)),
+        "no longer than that"
+    );
+}
