@@ -32,6 +32,7 @@ mod moved;
 mod numbered;
 pub(crate) mod original;
 mod quota;
+pub(super) mod redemptions;
 mod revocation;
 mod sweeping;
 mod tenancy;
@@ -54,6 +55,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     counters::all(catalog).await;
     maintenance::all(catalog).await;
     idempotency::all(catalog).await;
+    redemptions::all(catalog).await;
     transfer::all(catalog).await;
     moved::all(catalog).await;
 }

@@ -1,8 +1,8 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Nine sub-traits have files of their own,
-//! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`], [`changes`] and
-//! [`transfer`].
+//! This file is the port: one trait, its contract, and its errors. Ten sub-traits have files of their own,
+//! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`], [`redemptions`],
+//! [`changes`] and [`transfer`].
 //! One adapter, `sql`, makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
 //! gateways. `contract.rs` is the one suite that both must pass.
 
@@ -29,6 +29,7 @@ pub mod integrity;
 pub mod maintenance;
 pub mod postgres;
 pub mod quota;
+pub mod redemptions;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]
@@ -83,6 +84,7 @@ pub trait Catalog:
     + maintenance::Maintenance
     + changes::Changes
     + idempotency::Idempotency
+    + redemptions::Redemptions
     + transfer::Transfer
     + Send
     + Sync

@@ -55,12 +55,14 @@ pub struct Recount {
     pub found: Usage,
     /// The anchors of its list that are wrong: by which numbered pages deep in the list are found.
     pub wrong_anchors: u64,
+    /// The links and shares whose open downloads are counted wrongly.
+    pub wrong_allowances: u64,
 }
 
 impl Recount {
     /// Returns whether what was counted is what was found.
     pub fn is_right(&self) -> bool {
-        self.counted == self.found && self.wrong_anchors == 0
+        self.counted == self.found && self.wrong_anchors == 0 && self.wrong_allowances == 0
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::Answer;
 use super::idempotency::KeyRow;
+use super::redemptions::{Allowance, Redemption};
 use crate::model::app::App;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
@@ -57,7 +58,7 @@ macro_rules! kinds {
 
         impl Kind {
             /// All of them, in an order in which they can be put.
-            pub const ALL: [Self; 12] = [$(Self::$kind),+];
+            pub const ALL: [Self; 14] = [$(Self::$kind),+];
 
             /// Returns a person's word for one of them.
             pub const fn noun(self) -> &'static str {
@@ -92,6 +93,10 @@ kinds! {
     LinkCount = "count of a link",
     /// Idempotency keys of uploads.
     IdempotencyKey = "idempotency key",
+    /// What is counted of links and shares that may be downloaded so many times.
+    Allowance = "allowance of downloads",
+    /// Downloads that were started by them.
+    Redemption = "started download",
 }
 
 impl Kind {
@@ -105,7 +110,9 @@ impl Kind {
             | Self::DeniedLink
             | Self::FileCount
             | Self::LinkCount
-            | Self::IdempotencyKey => true,
+            | Self::IdempotencyKey
+            | Self::Allowance
+            | Self::Redemption => true,
         }
     }
 }
@@ -176,6 +183,10 @@ pub enum Row {
     },
     /// Of [`Kind::IdempotencyKey`].
     IdempotencyKey(KeyRow),
+    /// Of [`Kind::Allowance`].
+    Allowance(Box<Allowance>),
+    /// Of [`Kind::Redemption`].
+    Redemption(Box<Redemption>),
 }
 
 impl Row {
@@ -194,6 +205,8 @@ impl Row {
             Self::FileCount { .. } => Kind::FileCount,
             Self::LinkCount { .. } => Kind::LinkCount,
             Self::IdempotencyKey(_) => Kind::IdempotencyKey,
+            Self::Allowance(_) => Kind::Allowance,
+            Self::Redemption(_) => Kind::Redemption,
         }
     }
 
@@ -224,6 +237,8 @@ impl Row {
                 claim.api_key.as_str(),
                 claim.key.as_str(),
             ],
+            Self::Allowance(of) => [of.organization.as_str(), of.subject.as_str(), ""],
+            Self::Redemption(of) => [of.ticket.rid.as_str(), "", ""],
             Self::DeniedLink {
                 organization, link, ..
             }

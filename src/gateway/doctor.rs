@@ -65,6 +65,8 @@ pub struct Miscount {
     pub found: Usage,
     /// The anchors of its list that are wrong.
     pub wrong_anchors: u64,
+    /// The links and shares whose open downloads are counted wrongly.
+    pub wrong_allowances: u64,
 }
 
 /// Stages and blobs that no row names and no living process writes. Every running gateway sweeps them within an
@@ -137,6 +139,7 @@ impl Gateway {
                     counted: recount.counted,
                     found: recount.found,
                     wrong_anchors: recount.wrong_anchors,
+                    wrong_allowances: recount.wrong_allowances,
                 });
             }
         }

@@ -87,8 +87,8 @@ impl Gateway {
     }
 
     /// Sweeps everything there is to sweep: abandoned stages, files whose days in the recycle bin are
-    /// over, ids that are free again, denials and counts of links that are dead anyway, and blobs that no
-    /// row names.
+    /// over, ids that are free again, denials, counts and counted downloads of links that are dead anyway, and
+    /// blobs that no row names.
     /// Safe beside any number of other processes; dropping the future stops between two removals.
     ///
     /// What cannot be removed is logged and passed over, and a step that cannot go on leaves the rest
@@ -199,6 +199,9 @@ impl Gateway {
         failures.checked("forgetting idempotency keys", self.forget_all(forget).await);
         let forget = || self.catalog.forget_counts(now, STEP_MAX);
         let doing = "forgetting what was counted of dead links";
+        failures.checked(doing, self.forget_all(forget).await);
+        let forget = || self.catalog.forget_redemptions(now, STEP_MAX);
+        let doing = "forgetting counted downloads";
         failures.checked(doing, self.forget_all(forget).await);
     }
 

@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod name;
 pub mod network;
 pub mod range;
+pub mod redemption;
 pub mod revocation;
 pub mod shared_map;
 pub mod tenancy;

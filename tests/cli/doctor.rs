@@ -332,6 +332,15 @@ fn counters_that_are_wrong_are_found_and_set_right() {
         printed.contains("; 1 anchors of its list are wrong"),
         "{printed}"
     );
+    sqlite(
+        "INSERT INTO allowance (organization, subject, kid, epoch, open) VALUES ('org_default', 'sx', 'k', 0, 1)",
+    );
+    let (found, code) = doctor(&place, &[]);
+    let wrong = &found["organizations"][0]["wrong_allowances"];
+    assert_eq!((wrong, code), (&1.into(), Some(1)));
+    let printed = place.good(&["doctor", "--mend"]);
+    let counted = "; 1 links or shares count their open downloads wrongly";
+    assert!(printed.contains(counted), "{printed}");
     let (found, code) = doctor(&place, &[]);
     assert_eq!((&found["miscounted"], code), (&0.into(), Some(0)));
 }

@@ -55,6 +55,7 @@ pub(crate) async fn original(prefix: &str) -> TestCatalog {
     };
     original.add_counts(&[count]).await.unwrap();
     idempotency::two_keys(&original, &a, &key, prefix).await;
+    redemptions::in_every_state(&original, &a).await;
     original
 }
 

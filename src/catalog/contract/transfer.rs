@@ -202,6 +202,7 @@ async fn what_belongs_to_nothing_is_passed_over(catalog: &dyn Catalog) {
             counts: Counts::default(),
         },
     ];
+    let lost = [lost.to_vec(), redemptions::two_rows(&nobody)].concat();
     assert_eq!(catalog.put_rows(&lost).await.unwrap(), 0);
     let found = Row::File(Box::new(file(&owner, "f", 1)));
     let some = [lost[0].clone(), found, lost[5].clone()];
@@ -231,6 +232,8 @@ async fn what_is_removed_is_gone_with_what_belongs_to_it(catalog: &dyn Catalog) 
     let organizations = rows_of(&original, Kind::Organization, 9).await;
     assert_missing(catalog.remove_rows(&organizations[..1]).await);
     for kind in [
+        Kind::Redemption,
+        Kind::Allowance,
         Kind::IdempotencyKey,
         Kind::LinkCount,
         Kind::FileCount,

@@ -248,5 +248,6 @@ fn schema() -> Migrator {
         step!("text, identity and expiry", "0006_text_identity_expiry.sql"),
         step!("changes", "0007_changes.sql"),
         step!("list anchors", "0008_list_anchors.sql"),
+        step!("redemptions", "0009_redemptions.sql"),
     ])
 }

@@ -17,6 +17,7 @@ use server::Server;
 
 mod address;
 mod plans;
+mod redemptions;
 mod transfer;
 
 #[allow(dead_code, reason = "the tests over a socket use the rest")]

@@ -35,7 +35,8 @@ pub(super) use text;
 /// - a literal;
 /// - `[files]`, a `SELECT` of whole files without conditions;
 /// - `[in "$1"]`, membership of a list of texts that is one value;
-/// - `[counts "$1"]`, a table `new` of counts from an array of objects in JSON that is one value;
+/// - `[records "$1" name type, …]`, a table `new` from an array of objects in JSON that is one value;
+/// - `[counts "$1"]`, such a table of counts;
 /// - `[sum "table" "column"]`, the sum of a column and what is added to it: a number that would be too large
 ///   stays at the largest;
 /// - `[later "table" "column"]`, the later of a column's time and another one;
@@ -54,19 +55,23 @@ macro_rules! piece {
     (postgres [in $list:literal]) => {
         concat!("= ANY(", $list, ")")
     };
-    (sqlite [counts $array:literal]) => {
+    (sqlite [records $array:literal $first:ident $type:ident $(, $column:ident $types:ident)*]) => {
         concat!(
-            "(SELECT value ->> 'organization' AS organization, value ->> 'id' AS id, \
-             value ->> 'expires' AS expires, value ->> 'downloads' AS downloads, value ->> 'whole' AS whole, \
-             value ->> 'bytes_sent' AS bytes_sent, value ->> 'last_at' AS last_at FROM jsonb_each(",
-            $array, ")) AS new"
+            "(SELECT value ->> '", stringify!($first), "' AS ", stringify!($first),
+            $(", value ->> '", stringify!($column), "' AS ", stringify!($column),)*
+            " FROM jsonb_each(", $array, ")) AS new"
         )
     };
-    (postgres [counts $array:literal]) => {
+    (postgres [records $array:literal $first:ident $type:ident $(, $column:ident $types:ident)*]) => {
         concat!(
-            "json_to_recordset(CAST(", $array, " AS json)) AS new (organization text, id text, \
-             expires bigint, downloads bigint, whole bigint, bytes_sent bigint, last_at bigint)"
+            "json_to_recordset(CAST(", $array, " AS json)) AS new (",
+            stringify!($first), " ", stringify!($type),
+            $(", ", stringify!($column), " ", stringify!($types),)* ")"
         )
+    };
+    ($dialect:ident [counts $array:literal]) => {
+        $crate::catalog::sql::dialect::piece!($dialect [records $array organization text, id text, expires bigint,
+            downloads bigint, whole bigint, bytes_sent bigint, last_at bigint])
     };
     ($dialect:ident [sum $table:literal $column:literal]) => {
         concat!(

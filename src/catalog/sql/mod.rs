@@ -24,6 +24,7 @@ use super::{Answer, CatalogError};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 
+pub(super) mod allowance;
 pub(super) mod batch;
 mod calls;
 pub(super) mod changes;
@@ -40,6 +41,7 @@ pub(super) mod numbered;
 pub(super) mod open;
 mod port;
 mod quota;
+pub(super) mod redemptions;
 mod revocation;
 pub(super) mod rows;
 pub(super) mod session;

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::files::KeyCheck;
 use super::session::SessionKind::{ReadTransaction, Write};
 use super::session::{Session, query};
-use super::{Database, files, idempotency, numbered, rows, usage};
+use super::{Database, allowance, files, idempotency, numbered, rows, usage};
 use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{Quota, Quotas, Recount, Usage};
 use crate::catalog::{Answer, DELETED_FILE, missing};
@@ -78,6 +78,7 @@ async fn recount(
         counted,
         found,
         wrong_anchors,
+        wrong_allowances: allowance::recount(session, organization, mend).await?,
     })
 }
 

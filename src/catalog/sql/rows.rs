@@ -25,6 +25,7 @@ use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
+use crate::model::redemption::{RedemptionId, Subject};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
@@ -118,6 +119,11 @@ pub(super) fn number(row: Row<'_>, column: &'static str) -> Result<u64, Fault> {
     value(row, column, |stored: i64| u64::try_from(stored).ok())
 }
 
+/// Reads such a number of a column that may be empty.
+pub(super) fn optional_number(row: Row<'_>, column: &'static str) -> Result<Option<u64>, Fault> {
+    optional(row, column, |stored: i64| u64::try_from(stored).ok())
+}
+
 /// Reads an organization's counters.
 pub(super) fn usage(row: Row<'_>) -> Result<Usage, Fault> {
     Ok(Usage {
@@ -150,7 +156,8 @@ pub(super) fn unix_seconds(stored: i64) -> Option<UnixSeconds> {
     u64::try_from(stored).ok().and_then(UnixSeconds::new)
 }
 
-fn text(row: Row<'_>, column: &'static str) -> Result<String, Fault> {
+/// Reads a text of any content.
+pub(super) fn text(row: Row<'_>, column: &'static str) -> Result<String, Fault> {
     value(row, column, |text: &str| Some(text.to_owned()))
 }
 
@@ -164,6 +171,16 @@ macro_rules! ids {
 }
 ids!(organization_id: OrganizationId, space_id: SpaceId, file_id: FileId, folder_id: FolderId);
 ids!(api_key_id: ApiKeyId, app_id: AppId);
+
+/// Reads the id of a started download.
+pub(super) fn redemption_id(row: Row<'_>) -> Result<RedemptionId, Fault> {
+    value(row, "rid", RedemptionId::parse)
+}
+
+/// Reads what downloads are counted of.
+pub(super) fn subject(row: Row<'_>) -> Result<Subject, Fault> {
+    value(row, "subject", Subject::parse)
+}
 
 /// Reads the key of a blob.
 pub(super) fn blob_key(row: Row<'_>) -> Result<BlobKey, Fault> {

@@ -25,6 +25,9 @@ const OF_ORGANIZATION: &str =
 const OF_FILE: &str =
     "EXISTS (SELECT 1 FROM file WHERE file.organization = new.organization AND file.id = new.file)";
 
+const OF_ALLOWANCE: &str = "EXISTS (SELECT 1 FROM allowance \
+     WHERE allowance.organization = new.organization AND allowance.subject = new.subject)";
+
 const OF_FOLDER: &str = "EXISTS (SELECT 1 FROM folder \
      WHERE folder.organization = new.organization AND folder.id = new.folder)";
 
@@ -64,6 +67,16 @@ impl Table {
                 "idempotency_key",
                 "organization, api_key, key, created_at, owner, held_until, fingerprint, outcome",
             ),
+            Kind::Allowance => (
+                "allowance",
+                "organization, subject, link_id, file, kid, epoch, link_revision, claims, allowed, done, open, \
+                 lapsed_bytes, bytes, expires",
+            ),
+            Kind::Redemption => (
+                "redemption",
+                "rid, organization, subject, file, size, client, opened_at, last_at, bytes_sent, state, done_at, \
+                 kid, expires, pass_revision, first_at, starter",
+            ),
         };
         let (values, condition, epoch) = match kind {
             Kind::File => (file_values!(), "", Some("link_epoch")),
@@ -73,8 +86,9 @@ impl Table {
         let (key, belongs): (_, &[&str]) = match kind {
             Kind::Organization => (1, &[]),
             Kind::ApiKey => (1, &[OF_ORGANIZATION]),
+            Kind::Redemption => (1, &[OF_ALLOWANCE]),
             Kind::App => (1, &[OF_API_KEY]),
-            Kind::Space | Kind::Folder | Kind::DeniedLink | Kind::LinkCount => {
+            Kind::Space | Kind::Folder | Kind::DeniedLink | Kind::LinkCount | Kind::Allowance => {
                 (2, &[OF_ORGANIZATION])
             }
             Kind::File => (2, &[OF_SPACE]),

@@ -7,6 +7,7 @@ use super::rows;
 use super::session::{Session, Value, made};
 use super::tables::Table;
 use crate::catalog::idempotency::KeyRow;
+use crate::catalog::redemptions::{Allowance, Redemption};
 use crate::catalog::taken;
 use crate::catalog::transfer::{Kind, Row};
 use crate::model::count::Counts;
@@ -71,6 +72,8 @@ pub(super) fn all(row: &Row) -> Result<Vec<Value<'_>>, Fault> {
             i64::from(*id_alone).into(),
         ],
         Row::IdempotencyKey(of) => idempotency_key(of),
+        Row::Allowance(of) => allowance(of)?,
+        Row::Redemption(of) => redemption(of)?,
         Row::FileCount {
             organization,
             file,
@@ -95,12 +98,17 @@ pub(super) async fn insert(
     row: &Row,
     what: &'static str,
 ) -> Result<(), Fault> {
+    match insert_new(session, row).await? {
+        true => Ok(()),
+        false => Err(taken(what).into()),
+    }
+}
+
+/// Inserts a row, unless another one has its key. Returns whether it did.
+pub(super) async fn insert_new(session: &mut Session<'_>, row: &Row) -> Result<bool, Fault> {
     let mut insert = made(Table::of(row.kind()).insert(1), all(row)?);
     insert.is_kept = true;
-    match session.execute(insert).await? {
-        0 => Err(taken(what).into()),
-        _ => Ok(()),
-    }
+    Ok(session.execute(insert).await? == 1)
 }
 
 /// Returns the values of a file in this state.
@@ -160,6 +168,49 @@ fn idempotency_key(of: &KeyRow) -> Vec<Value<'_>> {
         Value::Bytes(completed.map(|of| of.fingerprint.as_bytes().as_slice())),
         Value::Text(completed.map(|of| of.outcome.as_str().into())),
     ]
+}
+
+fn allowance(of: &Allowance) -> Result<Vec<Value<'_>>, Fault> {
+    let link = of.link.as_ref();
+    let link_revision = link.map(|link| rows::stored(link.link_revision));
+    Ok(vec![
+        (&of.organization).into(),
+        of.subject.as_str().into(),
+        Value::Text(link.map(|link| link.id.as_str().into())),
+        Value::Text(link.map(|link| link.file.as_str().into())),
+        of.kid.as_str().into(),
+        rows::stored(of.epoch)?.into(),
+        link_revision.transpose()?.into(),
+        Value::Text(link.map(|link| link.claims.as_str().into())),
+        of.allowed.map(rows::stored).transpose()?.into(),
+        rows::stored(of.counts.done)?.into(),
+        rows::stored(of.counts.open)?.into(),
+        of.counts.lapsed_bytes.into(),
+        rows::stored(of.bytes)?.into(),
+        of.expires.into(),
+    ])
+}
+
+fn redemption(of: &Redemption) -> Result<Vec<Value<'_>>, Fault> {
+    let pass_revision = of.pass_revision.map(rows::stored);
+    Ok(vec![
+        of.ticket.rid.as_str().into(),
+        (&of.organization).into(),
+        of.subject.as_str().into(),
+        Value::Text(of.file.as_ref().map(|file| file.as_str().into())),
+        rows::stored(of.size)?.into(),
+        Value::Bytes(of.client.as_ref().map(<[u8; 16]>::as_slice)),
+        of.opened_at.into(),
+        of.last_at.into(),
+        rows::stored(of.bytes_sent)?.into(),
+        of.state.as_str().into(),
+        of.done_at.into(),
+        of.ticket.kid.as_str().into(),
+        of.ticket.expires.into(),
+        pass_revision.transpose()?.into(),
+        of.first_at.into(),
+        Value::Bytes(of.starter.as_ref().map(<[u8; 32]>::as_slice)),
+    ])
 }
 
 /// Adds counts as they are kept: a number that does not fit is the largest that does.

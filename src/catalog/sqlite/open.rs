@@ -182,6 +182,7 @@ fn schema() -> Migrator {
         step!("text, identity and expiry", "0011_text_identity_expiry.sql"),
         step!("changes", "0012_changes.sql"),
         step!("list anchors", "0013_list_anchors.sql"),
+        step!("redemptions", "0014_redemptions.sql"),
     ])
 }
 

@@ -19,6 +19,7 @@ use crate::model::id::FileId;
 
 mod damage;
 mod on_the_spot;
+mod redemptions;
 mod schema;
 mod transfer;
 

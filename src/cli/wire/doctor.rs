@@ -72,6 +72,8 @@ pub(in crate::cli) struct Miscounted {
     found: Amount,
     /// The anchors of its list that are wrong.
     wrong_list_anchors: u64,
+    /// The links and shares whose open downloads are counted wrongly.
+    wrong_allowances: u64,
 }
 
 /// The counters of an organization.
@@ -100,6 +102,7 @@ impl From<&Miscount> for Miscounted {
                 bytes_kept: found.bytes,
             },
             wrong_list_anchors: miscount.wrong_anchors,
+            wrong_allowances: miscount.wrong_allowances,
         }
     }
 }
@@ -119,8 +122,12 @@ impl Show for Miscounted {
             0 => String::new(),
             wrong => format!("; {wrong} anchors of its list are wrong"),
         };
+        let allowances = match self.wrong_allowances {
+            0 => String::new(),
+            wrong => format!("; {wrong} links or shares count their open downloads wrongly"),
+        };
         vec![format!(
-            "{}  miscounted: {counted}; there are {found}{anchors}",
+            "{}  miscounted: {counted}; there are {found}{anchors}{allowances}",
             self.organization_id
         )]
     }

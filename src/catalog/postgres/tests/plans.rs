@@ -115,16 +115,8 @@ async fn lists_come_straight_from_an_index() {
     Server::shared().sql("plans", FILL);
     let mut connection = stranger("plans").await;
     for (sql, values, index) in plans().into_iter().chain(background_plans()) {
-        for mode in ["force_generic_plan", "force_custom_plan"] {
-            let script = format!(
-                "SET plan_cache_mode = {mode}; DEALLOCATE ALL; PREPARE look AS {sql}; EXPLAIN EXECUTE look({values})"
-            );
-            let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(script))
-                .fetch_all(&mut connection)
-                .await
-                .unwrap();
-            let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-            let plan = plan.join("\n");
+        for mode in MODES {
+            let plan = plan(&mut connection, mode, sql, &values).await;
             assert!(plan.contains(index), "{mode} {sql}\n{plan}");
             let costly = ["Seq Scan on file", "Sort"]
                 .iter()
@@ -135,4 +127,25 @@ async fn lists_come_straight_from_an_index() {
             );
         }
     }
+}
+
+/// The ways in which the server plans a prepared statement: for any values, and for those that it has.
+pub(super) const MODES: [&str; 2] = ["force_generic_plan", "force_custom_plan"];
+
+/// Returns the plan of a statement with these values.
+pub(super) async fn plan(
+    connection: &mut PgConnection,
+    mode: &str,
+    sql: &str,
+    values: &str,
+) -> String {
+    let script = format!(
+        "SET plan_cache_mode = {mode}; DEALLOCATE ALL; PREPARE look AS {sql}; EXPLAIN EXECUTE look({values})"
+    );
+    let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(script))
+        .fetch_all(connection)
+        .await
+        .unwrap();
+    let plan: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    plan.join("\n")
 }

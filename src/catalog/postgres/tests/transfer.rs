@@ -1,6 +1,7 @@
 //! Moving rows: what the contract leaves to each database.
 
 use super::*;
+use crate::catalog::contract::redemptions::together;
 use crate::catalog::contract::transfer::{assert_all_is_moved, notes};
 use crate::catalog::contract::{assert_taken, organization_id};
 use crate::catalog::quota::Quotas as _;
@@ -10,8 +11,8 @@ async fn an_empty_database_becomes_a_copy() {
     notes(&catalog("notes").await).await;
 }
 
-/// Takes back the step that made anchors.
-const NO_ANCHORS: &str = "DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
+/// Takes back the step that made anchors, and those after it.
+const NO_ANCHORS: &str = "DROP TABLE redemption, allowance; DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
      organization_is_listed, files_are_listed, file_is_listed_otherwise CASCADE; \
      DROP INDEX file_expiring_of; DELETE FROM _sqlx_migrations WHERE version >= 8";
 
@@ -38,6 +39,8 @@ async fn lists_of_an_older_schema_get_anchors() {
     assert_eq!(server.sql("anchors", anchors), "5");
     let page = catalog.numbered_page(&owner, 4_000, 1, at(0)).await;
     assert_eq!(page.unwrap().files[0].id.as_str(), "f0999");
+    // And whatever steps came after it.
+    together::of_many_at_once_no_more_start_than_are_allowed(&[&catalog]).await;
 }
 
 #[tokio::test]

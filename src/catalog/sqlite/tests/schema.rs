@@ -8,6 +8,7 @@ use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
 use crate::catalog::changes::Change;
+use crate::catalog::contract::redemptions::together;
 use crate::catalog::contract::{
     MANY, assert_taken, at, changes_since, denial, file_id, organization_id, revoked, rich_file,
     signed,
@@ -64,7 +65,8 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
+        "DROP TABLE redemption; DROP TABLE allowance; \
+         DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
          DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
@@ -116,6 +118,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     let unknown = AppId::from_random([1; 16]);
     assert!(catalog.app(&unknown).await.unwrap().is_none());
     what_was_revoked_before_is_counted(&catalog, &owner).await;
+    together::of_many_at_once_no_more_start_than_are_allowed(&[&catalog]).await;
 }
 
 /// `rich` has a link revision, and one link is denied, both in the epoch that is in force.
@@ -159,7 +162,8 @@ async fn lists_of_an_older_schema_get_anchors() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
+        "DROP TABLE redemption; DROP TABLE allowance; \
+         DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
          DELETE FROM _sqlx_migrations WHERE version >= 13",
     )

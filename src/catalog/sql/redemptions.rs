@@ -1,0 +1,394 @@
+//! Counted downloads: started, done, lapsed, and started again.
+
+use std::collections::BTreeMap;
+
+use super::allowance::{self, Locked, LockedRows};
+use super::calls::calls;
+use super::dialect::{SqlText, text};
+use super::fault::Fault;
+use super::rows::Row;
+use super::session::{Session, Value, query};
+use super::values::{insert, insert_new};
+use super::{Database, rows};
+use crate::catalog::redemptions::{
+    Allowance, CountedLink, DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket,
+    REDEMPTION, Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, Ticket,
+};
+use crate::catalog::{expect_at_most, missing, transfer};
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::redemption::{DownloadCounts, RedemptionId, RedemptionState};
+use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
+
+/// Finds the time of the open download that may lapse first.
+pub(in crate::catalog) const FIRST: &str = "SELECT last_at FROM redemption \
+     WHERE organization = $1 AND subject = $2 AND state = 'open' ORDER BY last_at LIMIT 1";
+/// Finds the download of this id, else the client's own that is open, or was done after `$6`.
+pub(in crate::catalog) const SAME: &str = "SELECT rid, kid, expires FROM \
+     (SELECT rid, kid, expires, 1 AS is_asked_for, opened_at FROM redemption \
+     WHERE rid = $3 AND organization = $1 AND subject = $2 \
+     UNION ALL SELECT rid, kid, expires, 0, opened_at FROM redemption \
+     WHERE organization = $1 AND subject = $2 AND client = $4 AND expires > $5 \
+     AND (state = 'open' OR done_at > $6)) AS found \
+     ORDER BY is_asked_for DESC, opened_at DESC LIMIT 1";
+pub(in crate::catalog) const TICKET: &str = "SELECT rid, redemption.organization AS organization, \
+     redemption.subject AS subject, redemption.file AS file, size, client, opened_at, last_at, bytes_sent, state, \
+     done_at, redemption.kid AS kid, redemption.expires AS expires, pass_revision, first_at, starter, \
+     link_id, allowance.file AS link_file, allowance.kid AS link_kid, epoch, link_revision, claims, allowed, done, \
+     open, lapsed_bytes, bytes, allowance.expires AS link_expires FROM redemption JOIN allowance \
+     ON allowance.organization = redemption.organization AND allowance.subject = redemption.subject \
+     WHERE rid = $1 AND redemption.organization = $2";
+const USE: &str = "UPDATE redemption SET first_at = coalesce(first_at, $3) WHERE rid = $1 AND organization = $2 \
+     RETURNING first_at";
+const KNOWN: &str = "SELECT expires FROM redemption WHERE rid = $1 AND organization = $2";
+pub(in crate::catalog) const OF_LINK: &str = "SELECT allowed, done, open, bytes, allowance.expires AS expires, \
+     coalesce(downloads, 0) AS downloads, last_at FROM allowance LEFT JOIN link_count \
+     ON link_count.organization = allowance.organization AND link_count.link = allowance.link_id \
+     WHERE allowance.organization = $1 AND link_id = $2 LIMIT 1";
+/// Finds downloads whose tickets ended long ago, and that send nothing any more.
+pub(in crate::catalog) const ENDED: &str = "SELECT rid FROM redemption \
+     WHERE expires <= $1 AND (state <> 'open' OR last_at <= $2) ORDER BY expires LIMIT $3";
+const REMOVE: SqlText = text!("DELETE FROM redemption WHERE rid ", [in "$1"]);
+
+// Neither waits for anybody: what another transaction has locked is left to the next round.
+
+pub(in crate::catalog) const FORGET_ALLOWANCES: SqlText = text!(
+    "WITH old AS (SELECT organization, subject FROM allowance WHERE expires <= $1 AND NOT EXISTS \
+     (SELECT 1 FROM redemption WHERE redemption.organization = allowance.organization \
+     AND redemption.subject = allowance.subject) ORDER BY expires LIMIT $2",
+    [lock "UPDATE OF allowance SKIP LOCKED"],
+    ") DELETE FROM allowance WHERE (organization, subject) IN (SELECT organization, subject FROM old)"
+);
+/// A ticket is dead from its end on, or ten minutes after its download was done: the order of `redemption_known`.
+pub(in crate::catalog) const FORGET_CLIENTS: SqlText = text!(
+    "WITH old AS (SELECT rid FROM redemption WHERE (client IS NOT NULL OR starter IS NOT NULL) \
+     AND CASE WHEN done_at + 600 < expires THEN done_at + 600 ELSE expires END <= $1 LIMIT $2",
+    [lock "UPDATE SKIP LOCKED"],
+    ") UPDATE redemption SET client = NULL, starter = NULL WHERE rid IN (SELECT rid FROM old)"
+);
+
+impl<D: Database> Redemptions for D {
+    calls! {
+        fn redeem(redeem: &'a Redeem) -> Redeemed
+            => Write, "starting a counted download", redeem_one;
+        fn add_redeemed(sent: &'a [Sent]) -> ()
+            => Write, "adding what counted downloads sent", add;
+        fn reopen(
+            organization: &'a OrganizationId, rid: RedemptionId, now: UnixSeconds
+        ) -> RedemptionState
+            => Write, "starting a lapsed download again", reopen;
+        fn redemption(organization: &'a OrganizationId, rid: RedemptionId) -> Option<Ticket>
+            => Read, "looking for a counted download", ticket;
+        fn first_used(
+            organization: &'a OrganizationId, rid: RedemptionId, at: UnixSeconds
+        ) -> UnixSeconds
+            => Write, "noting that a ticket is used", first_used;
+        fn allowance_of_link(organization: &'a OrganizationId, link: LinkId) -> Option<LinkAllowance>
+            => Read, "looking what is left of a link", of_link;
+        fn forget_redemptions(now: UnixSeconds, limit: u32) -> u64
+            => Write, "forgetting counted downloads", forget;
+    }
+}
+
+async fn redeem_one(session: &mut Session<'_>, of: &Redeem) -> Result<Redeemed, Fault> {
+    let has_ended = |end: UnixSeconds| end <= of.now;
+    if has_ended(of.ticket.expires) || of.expires.is_some_and(has_ended) {
+        return Ok(Redeemed::Expired);
+    }
+    if of.allowed == 0 {
+        return Ok(Redeemed::Exhausted);
+    }
+    let mut first = DownloadCounts::default();
+    let state = first.begin(of.size);
+    let made = transfer::Row::Allowance(Box::new(allowance_for(of, first)));
+    if insert_new(session, &made).await? {
+        return start(session, of, state, first).await;
+    }
+    let Some(mut locked) = allowance::lock(session, &of.organization, &of.subject).await? else {
+        // By another clock it ended so long ago that it was forgotten in between.
+        return Ok(Redeemed::Expired);
+    };
+    allowance::lapse_if_full(session, &mut locked, of.allowed, of.now).await?;
+    let left = locked.counts.left(of.allowed);
+    match same(session, of).await? {
+        Some(ticket) if ticket.rid == of.ticket.rid => return Ok(Redeemed::Fresh { left }),
+        Some(ticket) => return Ok(Redeemed::Same { ticket, left }),
+        None => {}
+    }
+    if left == 0 {
+        return refusal(session, of, &locked).await;
+    }
+    let state = locked.counts.begin(of.size);
+    allowance::set_counts(session, [&locked]).await?;
+    start(session, of, state, locked.counts).await
+}
+
+/// Inserts a download that is counted already.
+async fn start(
+    session: &mut Session<'_>,
+    of: &Redeem,
+    state: RedemptionState,
+    counts: DownloadCounts,
+) -> Result<Redeemed, Fault> {
+    let started = Redemption {
+        organization: of.organization.clone(),
+        subject: of.subject.clone(),
+        ticket: of.ticket.clone(),
+        file: of.file.clone(),
+        size: of.size,
+        client: of.client,
+        starter: of.starter,
+        opened_at: of.now,
+        last_at: of.now,
+        bytes_sent: 0,
+        state,
+        done_at: (state == RedemptionState::Done).then_some(of.now),
+        pass_revision: of.pass_revision,
+        first_at: None,
+    };
+    let started = transfer::Row::Redemption(Box::new(started));
+    insert(session, &started, REDEMPTION).await?;
+    let left = counts.left(of.allowed);
+    Ok(Redeemed::Fresh { left })
+}
+
+/// Returns the allowance that a subject's first download makes.
+fn allowance_for(of: &Redeem, counts: DownloadCounts) -> Allowance {
+    let is_link = of.link.is_some();
+    Allowance {
+        organization: of.organization.clone(),
+        subject: of.subject.clone(),
+        kid: of.kid.clone(),
+        epoch: of.epoch,
+        link: of.link.clone(),
+        allowed: is_link.then_some(of.allowed),
+        expires: of.expires.filter(|_| is_link),
+        counts,
+        bytes: 0,
+    }
+}
+
+async fn same(session: &mut Session<'_>, of: &Redeem) -> Result<Option<NewTicket>, Fault> {
+    let find = query(SAME)
+        .bind(&of.organization)
+        .bind(of.subject.as_str())
+        .bind(of.ticket.rid.as_str())
+        .bind(Value::Bytes(of.client.as_ref().map(<[u8; 16]>::as_slice)))
+        .bind(of.now)
+        .bind(of.now.minus(DONE_SECONDS));
+    session.optional(find, new_ticket).await
+}
+
+async fn refusal(
+    session: &mut Session<'_>,
+    of: &Redeem,
+    locked: &Locked,
+) -> Result<Redeemed, Fault> {
+    if locked.counts.done >= of.allowed {
+        return Ok(Redeemed::Exhausted);
+    }
+    let first = query(FIRST)
+        .bind(&of.organization)
+        .bind(of.subject.as_str());
+    let first = session.optional(first, |row| rows::time(row, "last_at"));
+    let first = first.await?.ok_or_else(allowance::miscounted)?;
+    Ok(Redeemed::Held {
+        until: first.plus(LAPSE_SECONDS),
+    })
+}
+
+async fn add(session: &mut Session<'_>, sent: &[Sent]) -> Result<(), Fault> {
+    let given = sent.len();
+    expect_at_most(SENT_ADDED_MAX, "records of sent bytes added at once", given)?;
+    let sent = of_each(sent);
+    if sent.is_empty() {
+        return Ok(());
+    }
+    let mut found = LockedRows::of(session, sent.keys()).await?;
+    found.each(|of, by| match sent.get(&of.rid) {
+        Some(sent) => of.add(sent, by),
+        None => Ok(()),
+    })?;
+    allowance::set_progress(session, &found.redemptions).await?;
+    found.set_counts(session).await
+}
+
+/// Returns what each download sent in all.
+fn of_each(sent: &[Sent]) -> BTreeMap<RedemptionId, Sent> {
+    let mut all: BTreeMap<RedemptionId, Sent> = BTreeMap::new();
+    for sent in sent.iter().filter(|sent| sent.bytes > 0) {
+        let of = all.entry(sent.rid).or_insert(Sent { bytes: 0, ..*sent });
+        of.bytes = of.bytes.saturating_add(sent.bytes);
+        of.at = of.at.max(sent.at);
+    }
+    all
+}
+
+async fn reopen(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    rid: RedemptionId,
+    now: UnixSeconds,
+) -> Result<RedemptionState, Fault> {
+    let known = query(KNOWN).bind(rid.as_str()).bind(organization);
+    let expires = session.optional(known, |row| rows::time(row, "expires"));
+    let expires = expires.await?.ok_or(missing(REDEMPTION))?;
+    let mut found = LockedRows::of(session, std::iter::once(&rid)).await?;
+    let (of, by) = found.only().ok_or(missing(REDEMPTION))?;
+    if of.state != RedemptionState::Lapsed || expires <= now {
+        return Ok(of.state);
+    }
+    let allowed = by.allowed.unwrap_or_default();
+    allowance::lapse_if_full(session, by, allowed, now).await?;
+    if by.counts.left(allowed) > 0 {
+        of.reopen(now, by);
+        allowance::set_progress(session, std::slice::from_ref(of)).await?;
+        allowance::set_counts(session, [&*by]).await?;
+    }
+    Ok(of.state)
+}
+
+async fn ticket(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    rid: RedemptionId,
+) -> Result<Option<Ticket>, Fault> {
+    let find = query(TICKET).bind(rid.as_str()).bind(organization);
+    let found = session.optional(find, |row| {
+        Ok(Ticket {
+            redemption: redemption(row)?,
+            allowance: allowance_of(row, ["link_file", "link_kid", "link_expires"])?,
+        })
+    });
+    found.await
+}
+
+async fn first_used(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    rid: RedemptionId,
+    at: UnixSeconds,
+) -> Result<UnixSeconds, Fault> {
+    let used = query(USE).bind(rid.as_str()).bind(organization).bind(at);
+    let first = session.optional(used, |row| rows::time(row, "first_at"));
+    Ok(first.await?.ok_or(missing(REDEMPTION))?)
+}
+
+async fn of_link(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    link: LinkId,
+) -> Result<Option<LinkAllowance>, Fault> {
+    let find = query(OF_LINK).bind(organization).bind(link.as_str());
+    let found = session.optional(find, |row| {
+        Ok(LinkAllowance {
+            allowed: rows::number(row, "allowed")?,
+            done: rows::number(row, "done")?,
+            open: rows::number(row, "open")?,
+            downloads: rows::number(row, "downloads")?,
+            bytes_sent: rows::number(row, "bytes")?,
+            last_download_at: rows::optional(row, "last_at", rows::unix_seconds)?,
+            expires: rows::time(row, "expires")?,
+        })
+    });
+    found.await
+}
+
+async fn forget(session: &mut Session<'_>, now: UnixSeconds, limit: u32) -> Result<u64, Fault> {
+    let before = now.minus(KEPT_SECONDS);
+    let removed = remove_ended(session, before, now, limit).await?;
+    let allowances = query(FORGET_ALLOWANCES).bind(before).bind(limit);
+    let allowances = session.execute(allowances).await?;
+    let clients = query(FORGET_CLIENTS).bind(now).bind(limit);
+    let clients = session.execute(clients).await?;
+    Ok(removed + allowances + clients)
+}
+
+/// Removes downloads whose tickets ended before, and has those lapse first that are open. Their bytes stay counted.
+async fn remove_ended(
+    session: &mut Session<'_>,
+    before: UnixSeconds,
+    now: UnixSeconds,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let ended = query(ENDED)
+        .bind(before)
+        .bind(now.minus(LAPSE_SECONDS))
+        .bind(limit);
+    let ended = session.all(ended, rows::redemption_id).await?;
+    if ended.is_empty() {
+        return Ok(0);
+    }
+    let mut found = LockedRows::of(session, ended.iter()).await?;
+    let mut gone = Vec::new();
+    found.each(|of, by| {
+        if of.is_stale(now) {
+            of.lapse(by)?;
+        }
+        // One that sent something since it was found stays.
+        if of.state != RedemptionState::Open {
+            gone.push(of.rid);
+        }
+        Ok(())
+    })?;
+    found.set_counts(session).await?;
+    let gone: Value<'_> = gone.iter().map(RedemptionId::as_str).collect();
+    session.execute(query(REMOVE).bind(gone)).await
+}
+
+/// Reads a row of `redemption`.
+pub(super) fn redemption(row: Row<'_>) -> Result<Redemption, Fault> {
+    Ok(Redemption {
+        organization: rows::organization_id(row, "organization")?,
+        subject: rows::subject(row)?,
+        ticket: new_ticket(row)?,
+        file: rows::optional(row, "file", |text: &str| FileId::parse(text).ok())?,
+        size: rows::number(row, "size")?,
+        client: rows::optional(row, "client", |bytes: &[u8]| bytes.try_into().ok())?,
+        starter: rows::optional(row, "starter", |bytes: &[u8]| bytes.try_into().ok())?,
+        opened_at: rows::time(row, "opened_at")?,
+        last_at: rows::time(row, "last_at")?,
+        bytes_sent: rows::number(row, "bytes_sent")?,
+        state: rows::value(row, "state", RedemptionState::parse)?,
+        done_at: rows::optional(row, "done_at", rows::unix_seconds)?,
+        pass_revision: rows::optional_number(row, "pass_revision")?,
+        first_at: rows::optional(row, "first_at", rows::unix_seconds)?,
+    })
+}
+
+/// Reads the ticket of a row of `redemption`.
+fn new_ticket(row: Row<'_>) -> Result<NewTicket, Fault> {
+    Ok(NewTicket {
+        rid: rows::redemption_id(row)?,
+        kid: rows::text(row, "kid")?,
+        expires: rows::time(row, "expires")?,
+    })
+}
+
+/// Reads a row of `allowance`.
+pub(super) fn allowance(row: Row<'_>) -> Result<Allowance, Fault> {
+    allowance_of(row, ["file", "kid", "expires"])
+}
+
+fn allowance_of(row: Row<'_>, [file, kid, expires]: [&'static str; 3]) -> Result<Allowance, Fault> {
+    let link_of = |id| {
+        Ok::<_, Fault>(CountedLink {
+            id,
+            file: rows::file_id(row, file)?,
+            link_revision: rows::number(row, "link_revision")?,
+            claims: rows::text(row, "claims")?,
+        })
+    };
+    let id = rows::optional(row, "link_id", LinkId::parse)?;
+    Ok(Allowance {
+        organization: rows::organization_id(row, "organization")?,
+        subject: rows::subject(row)?,
+        kid: rows::text(row, kid)?,
+        epoch: rows::number(row, "epoch")?,
+        link: id.map(link_of).transpose()?,
+        allowed: rows::optional_number(row, "allowed")?,
+        expires: rows::optional(row, expires, rows::unix_seconds)?,
+        counts: allowance::counts(row)?,
+        bytes: rows::number(row, "bytes")?,
+    })
+}
