@@ -31,15 +31,15 @@ pub const REDEMPTION: &str = "the started download";
 
 /// Counts downloads, under the contract of [`Catalog`](super::Catalog). Nothing in here is in the change feed.
 ///
-/// Every write first locks the allowances of what it writes, in the order of their keys: calls for one subject follow
+/// What counts first locks the allowances that it counts in, in the order of their keys: so calls for one subject follow
 /// each other, on any number of gateways, and those for different subjects never wait for each other.
 pub trait Redemptions: Send + Sync {
     /// Starts a download where one is left. Of any number of calls for one subject at once, no more start one than
     /// are allowed. Whether the link was revoked is for the caller to know.
     ///
     /// One of no bytes is done at once. Where none is left, up to [`LAPSED_MAX`] open ones that may lapse do so first,
-    /// those without bytes for longest before others. The client's own download is answered again while it is open or
-    /// in the [`DONE_SECONDS`] after it was done. Nothing but that lapse is written unless a download is started.
+    /// those without bytes for longest before others. Then the client's own download is answered again, if it is open
+    /// or was done in the last [`DONE_SECONDS`]. Nothing but that lapse is written unless a download is started.
     ///
     /// A call that is made again with the same id starts nothing more, and answers `Fresh`: so the outcome of one that
     /// was [`Unavailable`](super::CatalogError::Unavailable) is found out. `Conflict` for the id of another subject's
