@@ -32,7 +32,7 @@ mod moved;
 mod numbered;
 pub(crate) mod original;
 mod quota;
-pub(super) mod redemptions;
+pub(crate) mod redemptions;
 mod revocation;
 mod sweeping;
 mod tenancy;

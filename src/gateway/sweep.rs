@@ -228,8 +228,10 @@ mod tests {
     use super::*;
     use crate::blob::BlobStore;
     use crate::blob::memory::MemoryBlobs;
+    use crate::catalog::contract::redemptions::in_every_state;
     use crate::catalog::contract::{MANY, denial, file, organization};
     use crate::catalog::testing::TestCatalog;
+    use crate::catalog::transfer::{Kind, Transfer as _};
     use crate::catalog::{Catalog, FILES_ADDED_MAX};
     use crate::gateway::testing::stubborn::Stubborn;
     use crate::gateway::testing::{NOW, gateway};
@@ -308,6 +310,21 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(catalog.forget_swept(at(NOW), 1).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_sweep_forgets_counted_downloads_that_have_ended() {
+        let blobs = Arc::new(MemoryBlobs::new(|| at(NOW)));
+        let catalog = Arc::new(TestCatalog::new().await);
+        let owner = organization(catalog.as_ref(), "a").await;
+        in_every_state(catalog.as_ref(), &owner).await;
+        gateway(Arc::clone(&catalog) as _, blobs)
+            .sweep()
+            .await
+            .unwrap();
+        let left = async |kind| catalog.rows(kind, None, 9).await.unwrap().len();
+        assert_eq!(left(Kind::Redemption).await, 0);
+        assert_eq!(left(Kind::Allowance).await, 1, "a share's");
     }
 
     #[tokio::test]

@@ -121,8 +121,8 @@ fn held(since: u64) -> Redeemed {
     Redeemed::Held { until }
 }
 
-/// Starts a download in each state of two links and of a subject that is none, for what copies rows.
-pub(super) async fn in_every_state(catalog: &dyn Catalog, owner: &OrganizationId) {
+/// Starts downloads of two links and of a subject that is none, one in each state, for what copies rows.
+pub(crate) async fn in_every_state(catalog: &dyn Catalog, owner: &OrganizationId) {
     let mut open = redeem(owner, "rows1", 3);
     open.client = Some([5; 16]);
     open.starter = Some([6; 32]);
