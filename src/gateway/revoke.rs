@@ -14,8 +14,9 @@ use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds, Revocations};
+use crate::sign::recognize::RecognizedLink;
 use crate::sign::url;
-use crate::sign::verify::{Attempt, RecognizedLink};
+use crate::sign::verify::Attempt;
 
 /// Links that open nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -145,6 +145,7 @@ pub mod log_hash;
 mod mac;
 pub mod organization_key;
 pub mod query;
+pub mod recognize;
 pub mod secret;
 mod token;
 pub mod url;

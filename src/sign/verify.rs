@@ -16,18 +16,10 @@ use super::mac::{Keyed, download_message};
 use super::organization_key::derive;
 use super::query::Parameters;
 use super::token::Token;
-use crate::model::address::{FileAddress, FileRef};
-use crate::model::id::OrganizationId;
+use crate::model::address::FileRef;
 use crate::model::network::Network;
-use crate::model::revocation::{LinkId, Revocations, SignedFor};
+use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
-
-/// The most earlier pairs of epoch and link revision that [`Keyring::explain`] tries.
-pub const EXPLAIN_TRIES_MAX: usize = 1_000;
-
-/// The most earlier pairs of epoch and link revision that [`Keyring::recognize_ended`] tries: a caller who asks again
-/// for what was just done is found by the first of them.
-pub const RECOGNIZE_TRIES_MAX: usize = 256;
 
 /// A link as a client sent it. It is a credential, so it has no `Debug`.
 #[derive(Clone, Copy)]
@@ -115,20 +107,6 @@ impl<'a> Verified<'a> {
     }
 }
 
-/// A link whose MAC is good, whatever else may keep it from opening. It opens nothing: it says which link
-/// somebody means who wants it revoked.
-#[derive(Debug)]
-pub struct RecognizedLink {
-    /// The organization of the link's file.
-    pub organization: OrganizationId,
-    /// Names the link.
-    pub link_id: LinkId,
-    /// The first second at which the link is dead.
-    pub expires: UnixSeconds,
-    /// The link's file, and the counters that it was signed with.
-    pub signed: SignedFor,
-}
-
 /// The reason why a link opens nothing. For logs, metrics and the operator; a client is never told which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
@@ -202,69 +180,11 @@ impl Keyring {
         link.check_the_rest(epoch, revision, conditions)
     }
 
-    /// Checks 1 to 3 alone: whether a link is one of ours under the epoch and the link revision in force,
-    /// also where its time is over or has not come, or its claims mean nothing.
-    ///
-    /// # Errors
-    /// [`Rejection`], of the first check that fails.
-    pub fn recognize(
-        &self,
-        attempt: &Attempt<'_>,
-        revocations: &Revocations,
-    ) -> Result<RecognizedLink, Rejection> {
-        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
-        let (epoch, revision) = link.in_force(revocations);
-        self.check_mac(&link, epoch, revision)?;
-        Ok(link.recognized(epoch, revision))
-    }
-
-    /// Recognizes a link that opened until all links of its file or of its organization were revoked, not long before.
-    /// Costs up to [`RECOGNIZE_TRIES_MAX`] times as much as [`Keyring::recognize`], so it is for callers with an API
-    /// key, who want a link revoked.
-    pub fn recognize_ended(
-        &self,
-        attempt: &Attempt<'_>,
-        revocations: &Revocations,
-    ) -> Option<RecognizedLink> {
-        let link = UnprovenLink::parse(attempt)?;
-        let (epoch, revision) = link.in_force(revocations);
-        let matches =
-            |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
-        let (epoch, revision) = earlier(epoch, revision, RECOGNIZE_TRIES_MAX).find(matches)?;
-        Some(link.recognized(epoch, revision))
-    }
-
-    /// Verifies like [`Keyring::verify`], and looks for the reason behind a MAC that does not match: whether it would
-    /// at an earlier link revision or epoch. Costs up to [`EXPLAIN_TRIES_MAX`] times as much, so it is for an operator,
-    /// never for a request.
-    ///
-    /// # Errors
-    /// [`Rejection`], with its reason.
-    pub fn explain<'a>(
-        &self,
-        attempt: &Attempt<'a>,
-        conditions: &Conditions<'_>,
-    ) -> Result<Verified<'a>, Rejection> {
-        let rejection = match self.verify(attempt, conditions) {
-            Err(Rejection::MacMismatch) => Rejection::MacMismatch,
-            settled => return settled,
-        };
-        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
-        let (epoch, revision) = link.in_force(conditions.revocations);
-        let matches =
-            |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
-        match earlier(epoch, revision, EXPLAIN_TRIES_MAX).find(matches) {
-            Some((of, _)) if of == epoch => Err(Rejection::FileRevoked),
-            Some(_) => Err(Rejection::OrganizationRevoked),
-            None => Err(rejection),
-        }
-    }
-
     /// Checks 2 and 3. Every link that is refused costs one derived key and one MAC: where the kid is unknown
     /// or retired, and also where the organization's key is in the cache, which would tell in its time that
     /// links of that organization were opened of late. Only a good link saves the derivation, and only a good
     /// link puts a key into the cache.
-    fn check_mac(
+    pub(super) fn check_mac(
         &self,
         link: &UnprovenLink<'_>,
         epoch: u64,
@@ -307,33 +227,19 @@ impl Keyring {
     }
 }
 
-/// The pairs of epoch and link revision that were in force before these, likely ones first, so many at most. Raising
-/// the epoch sets the revisions back to 0, so under an earlier epoch any revision may have been.
-fn earlier(epoch: u64, revision: u64, tries_max: usize) -> impl Iterator<Item = (u64, u64)> {
-    let tries_of_this_epoch = if epoch == 0 { tries_max } else { tries_max / 2 };
-    let of_this_epoch = (0..revision).rev().map(move |revision| (epoch, revision));
-    // By how far the epoch lies back and how high the revision is, in sum.
-    let of_earlier_epochs = (1..=tries_max as u64)
-        .flat_map(move |sum| (1..=sum.min(epoch)).map(move |back| (epoch - back, sum - back)));
-    of_this_epoch
-        .take(tries_of_this_epoch)
-        .chain(of_earlier_epochs)
-        .take(tries_max)
-}
-
 /// A link of the right shape that nothing proves yet.
-struct UnprovenLink<'a> {
-    file: FileRef<'a>,
-    expires: UnixSeconds,
+pub(super) struct UnprovenLink<'a> {
+    pub(super) file: FileRef<'a>,
+    pub(super) expires: UnixSeconds,
     /// In its one spelling, as it was signed.
     expires_text: Cow<'a, str>,
     claims: Vec<(ClaimName, Cow<'a, str>)>,
-    token: Token,
+    pub(super) token: Token,
 }
 
 impl<'a> UnprovenLink<'a> {
     /// Check 1.
-    fn parse(attempt: &Attempt<'a>) -> Option<Self> {
+    pub(super) fn parse(attempt: &Attempt<'a>) -> Option<Self> {
         let parameters = Parameters::parse(attempt.query)?;
         Some(Self {
             file: FileRef::parse(attempt.organization, attempt.file).ok()?,
@@ -345,27 +251,12 @@ impl<'a> UnprovenLink<'a> {
     }
 
     /// The organization's epoch and the file's link revision.
-    fn in_force(&self, revocations: &Revocations) -> (u64, u64) {
+    pub(super) fn in_force(&self, revocations: &Revocations) -> (u64, u64) {
         let epoch = revocations.epoch(self.file.organization());
         (
             epoch,
             revocations.revision(self.file.organization(), self.file.file()),
         )
-    }
-
-    /// The link as one that was signed with these counters.
-    fn recognized(&self, epoch: u64, link_revision: u64) -> RecognizedLink {
-        let FileAddress { organization, file } = self.file.to_address();
-        RecognizedLink {
-            organization,
-            link_id: self.token.link_id,
-            expires: self.expires,
-            signed: SignedFor {
-                file,
-                epoch,
-                link_revision,
-            },
-        }
     }
 
     fn mac_matches(&self, organization_key: &Keyed, revision: u64) -> bool {
@@ -426,25 +317,5 @@ impl<'a> UnprovenLink<'a> {
                 link_revision,
             },
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn earlier_pairs_are_bounded_and_likely_ones_come_first() {
-        let all = |epoch, revision| earlier(epoch, revision, EXPLAIN_TRIES_MAX);
-        let first = |epoch, revision| all(epoch, revision).take(6).collect::<Vec<_>>();
-        assert_eq!(first(0, 0), []);
-        assert_eq!(first(0, 2), [(0, 1), (0, 0)]);
-        assert_eq!(
-            first(2, 1),
-            [(2, 0), (1, 0), (1, 1), (0, 0), (1, 2), (0, 1)]
-        );
-        for (epoch, revision) in [(0, 5_000), (5_000, 0), (u64::MAX, u64::MAX), (1, 1)] {
-            assert_eq!(all(epoch, revision).count(), EXPLAIN_TRIES_MAX);
-        }
     }
 }
