@@ -15,8 +15,7 @@ use super::refusal::{FieldFault, Refusal};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds, Revocations};
 use crate::sign::recognize::RecognizedLink;
-use crate::sign::url;
-use crate::sign::verify::Attempt;
+use crate::sign::url::{self, SignedUrl};
 
 /// Links that open nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,27 +158,26 @@ impl Gateway {
         organization: Option<&OrganizationId>,
         url: &str,
     ) -> Result<Option<(RecognizedLink, Option<Extent>)>, Refusal> {
-        let Some((owner, file, query)) = url::split(url) else {
+        let Some(signed) = url::parse(url) else {
             return Ok(None);
+        };
+        let owner = match signed {
+            SignedUrl::Download(link) | SignedUrl::Counted(link) => link.organization,
+            SignedUrl::Ticket(ticket) => ticket.organization,
         };
         if organization.is_some_and(|own| own.as_str() != owner) {
             return Ok(None);
         }
-        let attempt = Attempt {
-            organization: owner,
-            file,
-            query,
-        };
         let known = Arc::clone(&self.current().await?.revocations);
-        if let Ok(link) = self.keyring().recognize(&attempt, &known) {
+        if let Ok(link) = self.keyring().recognize(&signed, &known) {
             return Ok(Some((link, None)));
         }
         // It may have been signed after another gateway revoked something, a moment ago.
         let known = self.refresh_in_time().await?;
-        if let Ok(link) = self.keyring().recognize(&attempt, &known) {
+        if let Ok(link) = self.keyring().recognize(&signed, &known) {
             return Ok(Some((link, None)));
         }
-        let ended = self.keyring().recognize_ended(&attempt, &known);
+        let ended = self.keyring().recognize_ended(&signed, &known);
         Ok(ended.map(|link| {
             let extent = ended_by(&link, &known);
             (link, Some(extent))

@@ -1,9 +1,11 @@
 //! The claims of a link: its words besides the file and the end. Each claim is signed as the text that it is, and
-//! judged only once its MAC is known to be good.
+//! judged only once its MAC is known to be good. A link's kind is told by the claims that it may have.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::encoding;
+use super::message::DOWNLOAD_LABEL;
 use crate::model::disposition;
 use crate::model::media::MediaType;
 use crate::model::network::Network;
@@ -11,6 +13,33 @@ use crate::model::time::UnixSeconds;
 
 /// The longest value of a claim, decoded, in bytes.
 pub const CLAIM_BYTES_MAX: usize = 2_048;
+
+/// A kind of link, told by its claims: what is signed, and the route that opens it.
+pub trait LinkKind: Sized {
+    /// The names of its claims, in the order they are signed in.
+    type Name: Copy + Ord;
+
+    /// The first line of its message.
+    const LABEL: &'static str;
+
+    /// The segment of its path behind the file.
+    const ROUTE: &'static str;
+
+    /// The claim of this name, in exactly this spelling.
+    fn parse_name(text: &str) -> Option<Self::Name>;
+
+    /// The name of the query parameter.
+    fn name(claim: Self::Name) -> &'static str;
+
+    /// Reads the claims of a link whose MAC is good, sorted by name, each name once. `None` where they mean nothing.
+    fn judge(texts: Vec<(Self::Name, Cow<'_, str>)>) -> Option<Self>;
+
+    /// The claims that a link of any kind may have.
+    fn plain(&self) -> &Claims;
+
+    /// The claims that are there, as signed, sorted by name.
+    fn signed_texts(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)>;
+}
 
 /// The claims there are, in the order of their names, which is the order they are signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -148,6 +177,38 @@ impl Claims {
     /// The claims that are there, as signed, sorted by name.
     pub fn texts(&self) -> impl Iterator<Item = (ClaimName, &str)> {
         self.texts.iter().map(|(name, text)| (*name, text.as_str()))
+    }
+}
+
+impl LinkKind for Claims {
+    type Name = ClaimName;
+
+    const LABEL: &'static str = DOWNLOAD_LABEL;
+    const ROUTE: &'static str = "download";
+
+    fn parse_name(text: &str) -> Option<ClaimName> {
+        ClaimName::parse(text)
+    }
+
+    fn name(claim: ClaimName) -> &'static str {
+        claim.as_str()
+    }
+
+    fn judge(texts: Vec<(ClaimName, Cow<'_, str>)>) -> Option<Self> {
+        let mut claims = Self::none();
+        for (name, text) in texts {
+            claims = claims.with(name, text).ok()?;
+        }
+        Some(claims)
+    }
+
+    fn plain(&self) -> &Claims {
+        self
+    }
+
+    fn signed_texts(&self) -> impl Iterator<Item = (&'static str, Cow<'_, str>)> {
+        let texts = self.texts();
+        texts.map(|(name, text)| (name.as_str(), Cow::Borrowed(text)))
     }
 }
 

@@ -1,4 +1,5 @@
-//! The organizations' keys that were derived already: two hashes fewer for each link.
+//! The keys of organizations that are derived from a signing key, and those that were derived already: two hashes
+//! fewer for each link.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,14 +7,37 @@ use std::sync::Arc;
 use quick_cache::Equivalent;
 use quick_cache::sync::Cache;
 
+use super::gateway_key;
 use super::kid::Kid;
 use super::mac::Keyed;
+use super::organization_key;
+use super::secret::Secret;
 use crate::model::id::OrganizationId;
 
 /// The most keys that are kept, about a quarter of a kilobyte each. Those used least make room.
 pub const DERIVED_KEYS_MAX: usize = 4_096;
 
-/// The keys that one keyring derived. It goes with its keyring, and a key of an earlier epoch is asked
+/// The kind of a key that is derived for one organization at one epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    /// Its own key, which may be handed to it.
+    Organization,
+    /// The gateway's for it, which is handed to nobody.
+    Gateway,
+}
+
+impl KeyKind {
+    /// Derives a key of this kind.
+    pub(super) fn derive(self, secret: &Secret, organization: &str, epoch: u64) -> Keyed {
+        let bytes = match self {
+            Self::Organization => organization_key::derive(secret, organization, epoch),
+            Self::Gateway => gateway_key::derive(secret, organization, epoch),
+        };
+        Keyed::new(&*bytes)
+    }
+}
+
+/// The keys of one kind that one keyring derived. It goes with its keyring, and a key of an earlier epoch is asked
 /// for no more once the epoch was raised. A key that makes room, or goes with the keyring, is wiped.
 pub(super) struct DerivedKeys(Cache<Name, Arc<Keyed>>);
 
@@ -81,6 +105,7 @@ impl fmt::Debug for DerivedKeys {
 mod tests {
     use super::*;
     use crate::model::id::FileId;
+    use crate::model::redemption::RedemptionId;
     use crate::model::revocation::Revocations;
     use crate::model::time::UnixSeconds;
     use crate::sign::claims::Claims;
@@ -88,6 +113,7 @@ mod tests {
     use crate::sign::keyring::{KeyState, Keyring, SigningKey};
     use crate::sign::mac::work;
     use crate::sign::secret::Secret;
+    use crate::sign::ticket::{TicketAttempt, TicketGrant};
     use crate::sign::url;
     use crate::sign::verify::{Attempt, Conditions};
 
@@ -178,6 +204,58 @@ mod tests {
             assert_eq!(costs(url), (false, (1, 2)), "{url} with a key kept");
         }
         assert_eq!(keyring.derived.len(), 1);
+    }
+
+    /// As of links. The key of the one kind is not the key of the other, and each has a cache of its own.
+    #[test]
+    fn a_refused_ticket_costs_one_derived_key_and_one_mac_too() {
+        let keyring = keyring();
+        let organization = OrganizationId::parse("a").unwrap();
+        let grant = TicketGrant {
+            organization: &organization,
+            redemption: RedemptionId::parse(&"r".repeat(22)).unwrap(),
+            expires: at(9),
+        };
+        let other = self::keyring();
+        let good = other.mint_ticket(other.active(), &grant, 0).unwrap();
+        let good = good.as_str();
+        let revocations = Revocations::default();
+        let conditions = Conditions {
+            now: at(1),
+            lifetime_max: 60,
+            not_before_leeway: 0,
+            client: None,
+            revocations: &revocations,
+        };
+        let costs = |organization, ticket: &str| {
+            let attempt = TicketAttempt {
+                organization,
+                ticket,
+            };
+            work::of(|| keyring.verify_ticket(&attempt, &conditions).is_ok())
+        };
+        let refused = [
+            ("b", good.to_owned()),
+            ("a", good.replace(".9.", ".8.")),
+            ("a", good.replace("a.9", "unknown.9")),
+            ("a", good.replace("a.9", "retired.9")),
+        ];
+        for (organization, ticket) in &refused {
+            assert_eq!(
+                costs(organization, ticket),
+                (false, (1, 2)),
+                "{ticket} before"
+            );
+        }
+        assert_eq!(keyring.derived(KeyKind::Gateway).len(), 0);
+        assert_eq!(costs("a", good), (true, (1, 2)), "the first good one");
+        assert_eq!(costs("a", good), (true, (0, 1)), "any other");
+        for (organization, ticket) in &refused {
+            let cost = costs(organization, ticket);
+            assert_eq!(cost, (false, (1, 2)), "{ticket} with a key kept");
+        }
+        assert_eq!(keyring.derived(KeyKind::Gateway).len(), 1);
+        assert_eq!(keyring.derived.len(), 0);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The grant of a link, and the link itself.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::claims::{ClaimName, Claims};
+use super::claims::{ClaimName, Claims, LinkKind};
 use super::encoding::percent_encode;
 use super::kid::Kid;
 use crate::model::id::{FileId, OrganizationId};
@@ -16,9 +17,9 @@ pub const URL_CHARS_MAX: usize = 900;
 /// Bytes of a URL without claims besides its ids and its token.
 const PLAIN_URL_BYTES: usize = 80;
 
-/// One file of one organization until a moment, under claims.
+/// One file of one organization until a moment, under claims, whose kind is that of the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
+pub struct Grant<K = Claims> {
     /// The organization that owns the file.
     pub organization: OrganizationId,
     /// The file's id.
@@ -26,13 +27,13 @@ pub struct Grant {
     /// The first second at which the link is dead.
     pub expires: UnixSeconds,
     /// The claims.
-    pub claims: Claims,
+    pub claims: K,
 }
 
 /// A minted link, for as long as the grant that it was minted for is there. It is a credential: `Debug`
 /// shows its id only.
 #[derive(Clone)]
-pub struct SignedLink<'a> {
+pub struct SignedLink<'a, K = Claims> {
     /// The value of the parameter `token`.
     pub token: String,
     /// Names the link where it must not be given away.
@@ -41,11 +42,11 @@ pub struct SignedLink<'a> {
     pub expires: UnixSeconds,
     /// The signing key it was made with.
     pub kid: Kid,
-    grant: &'a Grant,
+    grant: &'a Grant<K>,
 }
 
-impl<'a> SignedLink<'a> {
-    pub(super) fn new(grant: &'a Grant, kid: &Kid, token: String, link_id: LinkId) -> Self {
+impl<'a, K: LinkKind> SignedLink<'a, K> {
+    pub(super) fn new(grant: &'a Grant<K>, kid: &Kid, token: String, link_id: LinkId) -> Self {
         Self {
             token,
             link_id,
@@ -65,6 +66,46 @@ impl<'a> SignedLink<'a> {
         self.url_with(base, "")
     }
 
+    /// `segment` follows the route as it is.
+    fn url_with(&self, base: &str, segment: &str) -> String {
+        let Grant {
+            organization, file, ..
+        } = self.grant;
+        let base = base.trim_end_matches('/');
+        let (organization, file) = (organization.as_str(), file.as_str());
+        // A byte that is escaped takes three.
+        let claims = self.grant.claims.signed_texts();
+        let claims: usize = claims
+            .map(|(name, text)| name.len() + 2 + 3 * text.len())
+            .sum();
+        let ids = organization.len() + file.len();
+        let room = base.len() + ids + segment.len() + self.token.len() + claims;
+        let mut url = String::with_capacity(room + PLAIN_URL_BYTES);
+        for part in [base, "/v1/organizations/", organization, "/files/", file] {
+            url.push_str(part);
+        }
+        for part in ["/", K::ROUTE, segment, "?"] {
+            url.push_str(part);
+        }
+        let is_first = |(name, _): &(&str, Cow<'_, str>)| *name == ClaimName::NotBefore.as_str();
+        for (name, text) in self.grant.claims.signed_texts().filter(is_first) {
+            push_claim(&mut url, name, &text);
+            url.push('&');
+        }
+        url.push_str("expires=");
+        url.push_str(itoa::Buffer::new().format(self.expires.get()));
+        let others = self.grant.claims.signed_texts();
+        for (name, text) in others.filter(|claim| !is_first(claim)) {
+            url.push('&');
+            push_claim(&mut url, name, &text);
+        }
+        url.push_str("&token=");
+        url.push_str(&self.token);
+        url
+    }
+}
+
+impl SignedLink<'_> {
     /// The whole URL with the file's name as its last segment, for programs that save a file under that. The
     /// name is not signed. It is left out where the URL would be longer than [`URL_CHARS_MAX`] with it.
     pub fn url_with_name(&self, base: &str, name: &str) -> String {
@@ -76,52 +117,15 @@ impl<'a> SignedLink<'a> {
             self.url(base)
         }
     }
-
-    /// `segment` follows `/download` as it is.
-    fn url_with(&self, base: &str, segment: &str) -> String {
-        let Grant {
-            organization, file, ..
-        } = self.grant;
-        let base = base.trim_end_matches('/');
-        let (organization, file) = (organization.as_str(), file.as_str());
-        // A byte that is escaped takes three.
-        let claims = self.grant.claims.texts();
-        let claims: usize = claims
-            .map(|(name, text)| name.as_str().len() + 2 + 3 * text.len())
-            .sum();
-        let ids = organization.len() + file.len();
-        let room = base.len() + ids + segment.len() + self.token.len() + claims;
-        let mut url = String::with_capacity(room + PLAIN_URL_BYTES);
-        for part in [base, "/v1/organizations/", organization, "/files/", file] {
-            url.push_str(part);
-        }
-        for part in ["/download", segment, "?"] {
-            url.push_str(part);
-        }
-        let is_first = |(name, _): &(ClaimName, &str)| *name == ClaimName::NotBefore;
-        for (name, text) in self.grant.claims.texts().filter(is_first) {
-            push_claim(&mut url, name, text);
-            url.push('&');
-        }
-        url.push_str("expires=");
-        url.push_str(itoa::Buffer::new().format(self.expires.get()));
-        for (name, text) in self.grant.claims.texts().filter(|claim| !is_first(claim)) {
-            url.push('&');
-            push_claim(&mut url, name, text);
-        }
-        url.push_str("&token=");
-        url.push_str(&self.token);
-        url
-    }
 }
 
-fn push_claim(url: &mut String, name: ClaimName, text: &str) {
-    url.push_str(name.as_str());
+fn push_claim(url: &mut String, name: &str, text: &str) {
+    url.push_str(name);
     url.push('=');
     url.extend(percent_encode(text));
 }
 
-impl fmt::Debug for SignedLink<'_> {
+impl<K> fmt::Debug for SignedLink<'_, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignedLink({})", self.link_id)
     }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::derived::{DerivedFrom, DerivedKeys};
+use super::claims::LinkKind;
+use super::derived::{DerivedFrom, DerivedKeys, KeyKind};
 use super::grant::{Grant, SignedLink};
 pub use super::kid::{InvalidKid, KID_CHARS_MAX, Kid};
 use super::log_hash::LogKey;
 use super::mac::Keyed;
-use super::organization_key::{OrganizationKey, derive, seal};
+use super::organization_key::{OrganizationKey, seal};
 use super::secret::Secret;
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
@@ -87,13 +88,16 @@ pub enum KeyringError {
 
 /// Signing keys, exactly one of which is active. It mints with that one and verifies with every one
 /// that is not retired. What it derives of its keys it keeps, up to
-/// [`DERIVED_KEYS_MAX`](super::derived::DERIVED_KEYS_MAX).
+/// [`DERIVED_KEYS_MAX`](super::derived::DERIVED_KEYS_MAX) of each kind.
 #[derive(Debug)]
 pub struct Keyring {
     keys: Vec<SigningKey>,
     /// The log's key, derived from the active key.
     log_key: LogKey,
+    /// Keys of organizations.
     pub(super) derived: DerivedKeys,
+    /// Keys of the gateway for them.
+    gateway_derived: DerivedKeys,
 }
 
 impl Keyring {
@@ -126,6 +130,7 @@ impl Keyring {
             log_key: LogKey::derive(kid, secret),
             keys,
             derived: DerivedKeys::new(),
+            gateway_derived: DerivedKeys::new(),
         })
     }
 
@@ -173,20 +178,51 @@ impl Keyring {
 
     /// Makes the link with the active key. `epoch` is the organization's, `link_revision` the file's.
     /// The same arguments give the same link.
-    pub fn mint<'a>(&self, grant: &'a Grant, epoch: u64, link_revision: u64) -> SignedLink<'a> {
+    pub fn mint<'a, K: LinkKind>(
+        &self,
+        grant: &'a Grant<K>,
+        epoch: u64,
+        link_revision: u64,
+    ) -> SignedLink<'a, K> {
         let (kid, secret) = self.active_key();
-        let organization = &grant.organization;
+        let key = self.signer(
+            KeyKind::Organization,
+            kid,
+            secret,
+            &grant.organization,
+            epoch,
+        );
+        seal(&key, kid, grant, link_revision)
+    }
+
+    /// Returns the key of this kind that a signing key gives for an organization, of whom somebody is proven to be.
+    pub(super) fn signer(
+        &self,
+        kind: KeyKind,
+        kid: &Kid,
+        secret: &Secret,
+        organization: &OrganizationId,
+        epoch: u64,
+    ) -> Arc<Keyed> {
         let from = DerivedFrom {
             kid,
             organization: organization.as_str(),
             epoch,
         };
-        let key = self.derived.get(from).unwrap_or_else(|| {
-            let key = Arc::new(Keyed::new(&*derive(secret, from.organization, epoch)));
-            self.derived.keep(from, organization, Arc::clone(&key));
+        let derived = self.derived(kind);
+        derived.get(from).unwrap_or_else(|| {
+            let key = Arc::new(kind.derive(secret, from.organization, epoch));
+            derived.keep(from, organization, Arc::clone(&key));
             key
-        });
-        seal(&key, kid, grant, link_revision)
+        })
+    }
+
+    /// The keys of this kind that were derived already.
+    pub(super) const fn derived(&self, kind: KeyKind) -> &DerivedKeys {
+        match kind {
+            KeyKind::Organization => &self.derived,
+            KeyKind::Gateway => &self.gateway_derived,
+        }
     }
 
     /// The key that signs, with its secret.

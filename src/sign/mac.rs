@@ -1,15 +1,7 @@
-//! HMAC-SHA256 (RFC 2104), the one algorithm of a link, and the two messages that it authenticates.
+//! HMAC-SHA256 (RFC 2104), the one algorithm of whatever is signed.
 
-use hmac::digest::Update;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-
-use super::claims::ClaimName;
-use super::encoding::percent_encode;
-
-/// Keeps a MAC over the one message from ever being good for the other, or for a later version.
-const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
-const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
 
 /// A MAC key that is prepared once for any number of messages: the library hashes the key's own block here, and
 /// each message starts from a clone of that state. It is as good as the key: it is lent and not cloned, has no
@@ -40,45 +32,6 @@ impl Keyed {
     }
 }
 
-/// Writes the message that a signing key signs to become an organization's key.
-pub(super) fn organization_message(organization: &str, epoch: u64, message: &mut impl Update) {
-    write_line(message, ORGANIZATION_LABEL.as_bytes());
-    write_line(message, organization.as_bytes());
-    write_line(message, itoa::Buffer::new().format(epoch).as_bytes());
-}
-
-/// Writes the message that an organization's key signs to make a link. `expires` is in decimal, as it stands in
-/// the link; the claims are decoded texts, sorted by name.
-pub(super) fn download_message<'a>(
-    organization: &str,
-    file: &str,
-    expires: &[u8],
-    link_revision: u64,
-    claims: impl Iterator<Item = (ClaimName, &'a str)>,
-    message: &mut impl Update,
-) {
-    write_line(message, DOWNLOAD_LABEL.as_bytes());
-    write_line(message, organization.as_bytes());
-    write_line(message, file.as_bytes());
-    write_line(message, expires);
-    write_line(
-        message,
-        itoa::Buffer::new().format(link_revision).as_bytes(),
-    );
-    for (name, text) in claims {
-        message.update(name.as_str().as_bytes());
-        message.update(b"=");
-        percent_encode(text).for_each(|piece| message.update(piece.as_bytes()));
-        message.update(b"\n");
-    }
-}
-
-/// Writes one field and the end of its line.
-fn write_line(message: &mut impl Update, field: &[u8]) {
-    message.update(field);
-    message.update(b"\n");
-}
-
 /// Counts the work of this thread, for the tests of what a refusal costs.
 #[cfg(test)]
 pub(super) mod work {
@@ -104,24 +57,13 @@ pub(super) mod work {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use hmac::block_api::HmacCore;
+    use hmac::digest::Update;
     use hmac::digest::block_api::{Buffer, CoreProxy};
-    use proptest::prelude::*;
     use zeroize::ZeroizeOnDrop;
 
     use super::*;
     use crate::model::digest::hex;
-
-    /// A message as a whole.
-    struct Whole(Vec<u8>);
-
-    impl Update for Whole {
-        fn update(&mut self, piece: &[u8]) {
-            self.0.extend_from_slice(piece);
-        }
-    }
 
     /// Both parts of the library's state, the hash and the bytes that it buffers, are wiped on drop. The features
     /// `zeroize` of `hmac` and `sha2` see to it.
@@ -175,66 +117,5 @@ mod tests {
                 expected
             );
         }
-    }
-
-    type Inputs = (String, String, u64, u64, BTreeMap<ClaimName, String>);
-
-    fn message(inputs: &Inputs) -> String {
-        let (organization, file, expires, revision, claims) = inputs;
-        let claims = claims.iter().map(|(name, text)| (*name, text.as_str()));
-        let expires = expires.to_string();
-        text(|of| {
-            download_message(
-                organization,
-                file,
-                expires.as_bytes(),
-                *revision,
-                claims,
-                of,
-            )
-        })
-    }
-
-    fn text(write: impl FnOnce(&mut Whole)) -> String {
-        let mut whole = Whole(Vec::new());
-        write(&mut whole);
-        String::from_utf8(whole.0).unwrap()
-    }
-
-    /// Few letters, small numbers and the bytes that separate fields: collisions, if there are any,
-    /// are near.
-    fn inputs() -> impl Strategy<Value = Inputs> {
-        let id = "[a1_-]{1,4}";
-        let claim = prop::sample::select(ClaimName::ALL.to_vec());
-        let claims = prop::collection::btree_map(claim, "[a1=\n%2:é]{1,5}", 0..4);
-        (id, id, 0_u64..120, 0_u64..120, claims)
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        #[test]
-        fn distinct_inputs_never_share_a_message(one in inputs(), other in inputs()) {
-            prop_assert_eq!(one == other, message(&one) == message(&other));
-        }
-
-        #[test]
-        fn a_moved_border_changes_the_message(text in "[a-z0-9]{3,30}", cut in 1_usize..30, other in 1_usize..30) {
-            let (cut, other) = (cut.min(text.len() - 1), other.min(text.len() - 1));
-            let at = |cut: usize| {
-                let (organization, file) = text.split_at(cut);
-                (organization.to_owned(), file.to_owned(), 1, 1, BTreeMap::new())
-            };
-            prop_assert_eq!(cut == other, message(&at(cut)) == message(&at(other)));
-        }
-    }
-
-    #[test]
-    fn no_organization_message_is_a_download_message() {
-        let none = std::iter::empty;
-        let download = text(|of| download_message("a", "b", b"0", 0, none(), of));
-        assert_eq!(download, "hallpass/v1/download\na\nb\n0\n0\n");
-        let organization = text(|of| organization_message("a", 0, of));
-        assert_eq!(organization, "hallpass/v1/organization\na\n0\n");
     }
 }

@@ -1,4 +1,4 @@
-//! The signed link, version 1. This page is its specification.
+//! The signed link, version 1, and its kin. This page is their specification.
 //!
 //! A signed URL opens one file of one organization until a moment that it names itself. It holds
 //! everything that is needed to check it but for the key, so a bad one never costs a look at the
@@ -60,6 +60,43 @@
 //!
 //! A tenant that signs for itself is given its organization key, never the signing key.
 //!
+//! # Counted links
+//!
+//! A counted link opens no bytes: it starts a download, so many times and no more often. Its route and its label are
+//! others, so that neither kind is ever good as the other; everything else is as above.
+//!
+//! ```text
+//! url       = base "/v1/organizations/" id "/files/" id "/redeem" "?" query
+//! mac       = HMAC-SHA256( organization_key, "hallpass/v1/counted" LF … )    ; the lines of a link
+//! ```
+//!
+//! Three more claims are known there. `max-downloads` must be there.
+//!
+//! | name | value | means |
+//! |---|---|---|
+//! | `max-downloads` | a number from 1 to 1000000, in decimal without leading zeros | how many downloads it starts |
+//! | `nonce` | 22 letters and digits | tells it from other links of the same file, claims and end |
+//! | `redeem` | `get` or `post` | the method that starts a download; absent: `post` |
+//!
+//! A minter always writes a fresh `nonce`: two links of one file, claims and end are one link, and would share what they
+//! allow.
+//!
+//! # Tickets
+//!
+//! A download that was started is fetched with its ticket, as often as its holder likes. Only a gateway makes one, so
+//! it is signed with a key of its own, which is derived as an organization's is and handed to nobody.
+//!
+//! ```text
+//! url         = base "/v1/organizations/" id "/tickets/" ticket "/" name
+//! ticket      = kid "." expires "." rid "." mac   ; as sent, never percent-decoded
+//! rid         = 22( ALPHA / DIGIT )               ; names the started download
+//! gateway_key = HMAC-SHA256( signing key, "hallpass/v1/gateway" LF organization LF organization epoch LF )
+//! mac         = HMAC-SHA256( gateway_key, "hallpass/v1/ticket" LF organization LF rid LF expires LF )
+//! ```
+//!
+//! It has no claims, and no link revision. What its link says of the answer, and whether that link was revoked, is in
+//! the row of the download, which nobody looks up before the MAC is good.
+//!
 //! # Order of checks
 //!
 //! [`Keyring::verify`] does these, and the first that fails names the [`Rejection`]:
@@ -76,7 +113,8 @@
 //! 9. the link is not denied. A link's name is its **link id**, the first 12 characters of `mac`.
 //!
 //! The caller tells none of these apart to a client. Only a [`Verified`] opens bytes, and only the
-//! verifier makes one.
+//! verifier makes one. A counted link has the same checks in [`Keyring::verify_counted`], and a ticket has the
+//! first four and the last, with its own first 12 characters, in [`Keyring::verify_ticket`].
 //!
 //! # Recipe
 //!
@@ -84,7 +122,7 @@
 //! is claimed, then `expires`, then the other claims sorted by name, encoded as in the message, then
 //! `token`. `not-before` is first because HTML reads `&not` as a sign of its own.
 //!
-//! Vectors, good and bad, are in `tests/vectors/links.json`; signers in other languages are in
+//! Vectors, good and bad, are in `tests/vectors/`, a file for each kind; signers in other languages are in
 //! `config/docs/sign-in-your-app.md`.
 //!
 //! # Example
@@ -132,21 +170,28 @@
 //! ```
 //!
 //! [`Keyring::verify`]: keyring::Keyring::verify
+//! [`Keyring::verify_counted`]: keyring::Keyring::verify_counted
+//! [`Keyring::verify_ticket`]: keyring::Keyring::verify_ticket
 //! [`Rejection`]: verify::Rejection
 //! [`Verified`]: verify::Verified
 
 pub mod claims;
+pub mod counted;
+mod counted_claims;
 pub mod derived;
 mod encoding;
+mod gateway_key;
 pub mod grant;
 pub mod keyring;
 mod kid;
 pub mod log_hash;
 mod mac;
+mod message;
 pub mod organization_key;
 pub mod query;
 pub mod recognize;
 pub mod secret;
+pub mod ticket;
 mod token;
 pub mod url;
 pub mod verify;

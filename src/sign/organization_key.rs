@@ -4,10 +4,12 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::claims::LinkKind;
 use super::encoding::{base64url, from_base64url};
 use super::grant::{Grant, SignedLink};
 use super::kid::Kid;
-use super::mac::{Keyed, download_message, organization_message};
+use super::mac::Keyed;
+use super::message::{LinkLines, link_message, organization_message};
 use super::secret::Secret;
 use super::token;
 use crate::model::id::OrganizationId;
@@ -36,7 +38,12 @@ impl OrganizationKey {
     /// Makes the link. `kid` is the signing key that this one was derived from, `link_revision` the
     /// file's own. The grant must be of the organization that this key was derived for, else the link
     /// opens nothing. The same arguments give the same link.
-    pub fn mint<'a>(&self, kid: &Kid, grant: &'a Grant, link_revision: u64) -> SignedLink<'a> {
+    pub fn mint<'a, K: LinkKind>(
+        &self,
+        kid: &Kid,
+        grant: &'a Grant<K>,
+        link_revision: u64,
+    ) -> SignedLink<'a, K> {
         seal(&Keyed::new(&*self.0), kid, grant, link_revision)
     }
 }
@@ -48,23 +55,21 @@ pub(super) fn derive(secret: &Secret, organization: &str, epoch: u64) -> Zeroizi
 }
 
 /// The link under an organization's key.
-pub(super) fn seal<'a>(
+pub(super) fn seal<'a, K: LinkKind>(
     key: &Keyed,
     kid: &Kid,
-    grant: &'a Grant,
+    grant: &'a Grant<K>,
     link_revision: u64,
-) -> SignedLink<'a> {
+) -> SignedLink<'a, K> {
     let mut digits = itoa::Buffer::new();
-    let expires = digits.format(grant.expires.get()).as_bytes();
+    let lines = LinkLines {
+        organization: grant.organization.as_str(),
+        file: grant.file.as_str(),
+        expires: digits.format(grant.expires.get()).as_bytes(),
+        link_revision,
+    };
     let mac = key.mac(|message| {
-        download_message(
-            grant.organization.as_str(),
-            grant.file.as_str(),
-            expires,
-            link_revision,
-            grant.claims.texts(),
-            message,
-        );
+        link_message(K::LABEL, lines, grant.claims.signed_texts(), message);
     });
     let (token, link_id) = token::write(kid, &mac);
     SignedLink::new(grant, kid, token, link_id)

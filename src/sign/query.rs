@@ -4,19 +4,19 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::claims::{ClaimName, has_good_length};
+use super::claims::{LinkKind, has_good_length};
 use super::encoding::is_encoded;
 pub use super::encoding::{percent_decode, seconds};
 
 const EXPIRES: &str = "expires";
 const TOKEN: &str = "token";
 
-/// The known parameters of a query, decoded. None of it is proven by anything yet.
-pub(super) struct Parameters<'a> {
+/// The known parameters of a query, for a link of the kind `K`, decoded. None of it is proven by anything yet.
+pub(super) struct Parameters<'a, K: LinkKind> {
     pub(super) expires: Cow<'a, str>,
     pub(super) token: Cow<'a, str>,
     /// Sorted by name, each name once, each text of good length.
-    pub(super) claims: Vec<(ClaimName, Cow<'a, str>)>,
+    pub(super) claims: Vec<(K::Name, Cow<'a, str>)>,
 }
 
 /// Returns whether the query means a link: one of its names, decoded, is `token` or `expires`. A piece that cannot be
@@ -27,7 +27,7 @@ pub fn names_a_link(query: &str) -> bool {
         .any(|name| name == TOKEN || name == EXPIRES)
 }
 
-impl<'a> Parameters<'a> {
+impl<'a, K: LinkKind> Parameters<'a, K> {
     /// `None` for whatever the grammar of queries does not allow, and when `expires` or `token` is
     /// missing or a known parameter is there twice.
     pub(super) fn parse(query: &'a str) -> Option<Self> {
@@ -39,7 +39,7 @@ impl<'a> Parameters<'a> {
         };
         let mut expires = None;
         let mut token = None;
-        let mut claims: Vec<(ClaimName, Cow<'a, str>)> = Vec::new();
+        let mut claims: Vec<(K::Name, Cow<'a, str>)> = Vec::new();
         for piece in pieces(query) {
             // An editor or a script that takes a parameter of its own away leaves its `&` there.
             if piece.is_empty() {
@@ -54,7 +54,7 @@ impl<'a> Parameters<'a> {
                 expires.replace(decode(value)?).is_some()
             } else if name == TOKEN {
                 token.replace(decode(value)?).is_some()
-            } else if let Some(claim) = ClaimName::parse(&name) {
+            } else if let Some(claim) = K::parse_name(&name) {
                 let twice = claims.iter().any(|(other, _)| *other == claim);
                 let text = decode(value).filter(|text| has_good_length(text))?;
                 claims.push((claim, text));
@@ -100,11 +100,12 @@ fn name_and_value(piece: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sign::claims::{ClaimName, Claims};
 
     type Owned = (String, String, Vec<(ClaimName, String)>);
 
     fn parse(query: &str) -> Option<Owned> {
-        let parameters = Parameters::parse(query)?;
+        let parameters = Parameters::<Claims>::parse(query)?;
         let claims = parameters.claims.into_iter();
         Some((
             parameters.expires.into_owned(),
@@ -172,7 +173,7 @@ mod tests {
             "expires[]=1&token=a",
         ];
         for query in bad {
-            assert!(Parameters::parse(query).is_none(), "{query}");
+            assert!(Parameters::<Claims>::parse(query).is_none(), "{query}");
         }
         let with_claim = |length| {
             format!(
@@ -180,8 +181,8 @@ mod tests {
                 "x".repeat(length)
             )
         };
-        assert!(Parameters::parse(&with_claim(2_048)).is_some());
-        assert!(Parameters::parse(&with_claim(2_049)).is_none());
+        assert!(Parameters::<Claims>::parse(&with_claim(2_048)).is_some());
+        assert!(Parameters::<Claims>::parse(&with_claim(2_049)).is_none());
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! What a caller is told of a link who may know more than a client: which link it is, whatever keeps it from opening,
 //! and why it does not.
 
+use super::claims::{Claims, LinkKind};
+use super::counted::{CountedClaims, VerifiedCounted};
 use super::keyring::Keyring;
+use super::ticket::{TicketAttempt, UnprovenTicket, VerifiedTicket};
+use super::url::SignedUrl;
 use super::verify::{Attempt, Conditions, Rejection, UnprovenLink, Verified};
 use crate::model::address::FileAddress;
 use crate::model::id::OrganizationId;
@@ -30,20 +34,21 @@ pub struct RecognizedLink {
 }
 
 impl Keyring {
-    /// Checks 1 to 3 alone: whether a link is one of ours under the epoch and the link revision in force,
-    /// also where its time is over or has not come, or its claims mean nothing.
+    /// Checks 1 to 3 alone: whether a link, counted or not, is one of ours under the epoch and the link revision in
+    /// force, also where its time is over or has not come, or its claims mean nothing. A ticket is no link.
     ///
     /// # Errors
     /// [`Rejection`], of the first check that fails.
     pub fn recognize(
         &self,
-        attempt: &Attempt<'_>,
+        url: &SignedUrl<'_>,
         revocations: &Revocations,
     ) -> Result<RecognizedLink, Rejection> {
-        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
-        let (epoch, revision) = link.in_force(revocations);
-        self.check_mac(&link, epoch, revision)?;
-        Ok(link.recognized(epoch, revision))
+        match url {
+            SignedUrl::Download(link) => self.recognize_as::<Claims>(link, revocations),
+            SignedUrl::Counted(link) => self.recognize_as::<CountedClaims>(link, revocations),
+            SignedUrl::Ticket(_) => Err(Rejection::Malformed),
+        }
     }
 
     /// Recognizes a link that opened until all links of its file or of its organization were revoked, not long before.
@@ -51,15 +56,14 @@ impl Keyring {
     /// key, who want a link revoked.
     pub fn recognize_ended(
         &self,
-        attempt: &Attempt<'_>,
+        url: &SignedUrl<'_>,
         revocations: &Revocations,
     ) -> Option<RecognizedLink> {
-        let link = UnprovenLink::parse(attempt)?;
-        let (epoch, revision) = link.in_force(revocations);
-        let matches =
-            |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
-        let (epoch, revision) = earlier(epoch, revision, RECOGNIZE_TRIES_MAX).find(matches)?;
-        Some(link.recognized(epoch, revision))
+        match url {
+            SignedUrl::Download(link) => self.recognize_ended_as::<Claims>(link, revocations),
+            SignedUrl::Counted(link) => self.recognize_ended_as::<CountedClaims>(link, revocations),
+            SignedUrl::Ticket(_) => None,
+        }
     }
 
     /// Verifies like [`Keyring::verify`], and looks for the reason behind a MAC that does not match: whether it would
@@ -73,18 +77,87 @@ impl Keyring {
         attempt: &Attempt<'a>,
         conditions: &Conditions<'_>,
     ) -> Result<Verified<'a>, Rejection> {
-        let rejection = match self.verify(attempt, conditions) {
+        self.verify(attempt, conditions)
+            .map_err(|rejection| self.reason::<Claims>(attempt, conditions, rejection))
+    }
+
+    /// As [`Keyring::explain`], of a counted link.
+    ///
+    /// # Errors
+    /// [`Rejection`], with its reason.
+    pub fn explain_counted<'a>(
+        &self,
+        attempt: &Attempt<'a>,
+        conditions: &Conditions<'_>,
+    ) -> Result<VerifiedCounted<'a>, Rejection> {
+        self.verify_counted(attempt, conditions)
+            .map_err(|rejection| self.reason::<CountedClaims>(attempt, conditions, rejection))
+    }
+
+    /// As [`Keyring::explain`], of a ticket.
+    ///
+    /// # Errors
+    /// [`Rejection`], with its reason.
+    pub fn explain_ticket(
+        &self,
+        attempt: &TicketAttempt<'_>,
+        conditions: &Conditions<'_>,
+    ) -> Result<VerifiedTicket, Rejection> {
+        let rejection = match self.verify_ticket(attempt, conditions) {
             Err(Rejection::MacMismatch) => Rejection::MacMismatch,
             settled => return settled,
         };
-        let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
+        let ticket = UnprovenTicket::parse(attempt).ok_or(Rejection::Malformed)?;
+        let earlier = (0..ticket.epoch(conditions.revocations)).rev();
+        let mut tried = earlier.take(EXPLAIN_TRIES_MAX);
+        match tried.any(|epoch| self.check_mac(&ticket, epoch, 0).is_ok()) {
+            true => Err(Rejection::OrganizationRevoked),
+            false => Err(rejection),
+        }
+    }
+
+    fn recognize_as<K: LinkKind>(
+        &self,
+        attempt: &Attempt<'_>,
+        revocations: &Revocations,
+    ) -> Result<RecognizedLink, Rejection> {
+        let link = UnprovenLink::<K>::parse(attempt).ok_or(Rejection::Malformed)?;
+        let (epoch, revision) = link.in_force(revocations);
+        self.check_mac(&link, epoch, revision)?;
+        Ok(link.recognized(epoch, revision))
+    }
+
+    fn recognize_ended_as<K: LinkKind>(
+        &self,
+        attempt: &Attempt<'_>,
+        revocations: &Revocations,
+    ) -> Option<RecognizedLink> {
+        let link = UnprovenLink::<K>::parse(attempt)?;
+        let (epoch, revision) = link.in_force(revocations);
+        let matches =
+            |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
+        let (epoch, revision) = earlier(epoch, revision, RECOGNIZE_TRIES_MAX).find(matches)?;
+        Some(link.recognized(epoch, revision))
+    }
+
+    /// Returns the reason behind a rejection, which is the rejection itself but for a MAC that matched before.
+    fn reason<K: LinkKind>(
+        &self,
+        attempt: &Attempt<'_>,
+        conditions: &Conditions<'_>,
+        rejection: Rejection,
+    ) -> Rejection {
+        let link = UnprovenLink::<K>::parse(attempt);
+        let Some(link) = link.filter(|_| rejection == Rejection::MacMismatch) else {
+            return rejection;
+        };
         let (epoch, revision) = link.in_force(conditions.revocations);
         let matches =
             |&(epoch, revision): &(u64, u64)| self.check_mac(&link, epoch, revision).is_ok();
         match earlier(epoch, revision, EXPLAIN_TRIES_MAX).find(matches) {
-            Some((of, _)) if of == epoch => Err(Rejection::FileRevoked),
-            Some(_) => Err(Rejection::OrganizationRevoked),
-            None => Err(rejection),
+            Some((of, _)) if of == epoch => Rejection::FileRevoked,
+            Some(_) => Rejection::OrganizationRevoked,
+            None => rejection,
         }
     }
 }
@@ -103,7 +176,7 @@ fn earlier(epoch: u64, revision: u64, tries_max: usize) -> impl Iterator<Item = 
         .take(tries_max)
 }
 
-impl UnprovenLink<'_> {
+impl<K: LinkKind> UnprovenLink<'_, K> {
     /// The link as one that was signed with these counters.
     fn recognized(&self, epoch: u64, link_revision: u64) -> RecognizedLink {
         let FileAddress { organization, file } = self.file.to_address();

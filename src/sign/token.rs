@@ -15,7 +15,12 @@ impl Token {
     /// Takes exactly the spelling that [`write()`] gives.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (kid, mac_text) = text.split_at_checked(text.len().checked_sub(BASE64URL_CHARS)?)?;
-        let kid = Kid::parse(kid.strip_suffix('.')?)?;
+        Self::of(kid.strip_suffix('.')?, mac_text)
+    }
+
+    /// Takes the two parts of a token, each in its one spelling.
+    pub(super) fn of(kid: &str, mac_text: &str) -> Option<Self> {
+        let kid = Kid::parse(kid)?;
         let mac = from_base64url(mac_text)?;
         let link_id = link_id(mac_text)?;
         Some(Self { kid, mac, link_id })

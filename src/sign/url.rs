@@ -1,37 +1,89 @@
-//! Takes a link apart that a person pasted.
+//! Takes a signed URL apart that a person pasted: each kind has one route.
 
+use super::claims::{Claims, LinkKind as _};
+use super::counted::CountedClaims;
+use super::ticket::TicketAttempt;
+use super::verify::Attempt;
 use crate::model::address::is_name_in_path;
 
-/// The name of the byte route, which is the last segment of a link's path or the one before it.
-const DOWNLOAD: &str = "download";
+/// A signed URL, told by its path. Nothing proves it. It is a credential, so it has no `Debug`.
+#[derive(Clone, Copy)]
+pub enum SignedUrl<'a> {
+    /// It opens a file's bytes.
+    Download(Attempt<'a>),
+    /// It starts a download that is counted.
+    Counted(Attempt<'a>),
+    /// It opens the bytes of a download that was started.
+    Ticket(TicketAttempt<'a>),
+}
 
-/// The organization, the file and the query of a link, as they stand in it; an absent query is empty.
-/// `url` is absolute or only a path; scheme, host, a fragment, whatever stands before
-/// `/v1/organizations/`, and the name behind `/download/` say nothing. `None` if the path is not that of a
-/// download. Nothing is decoded or checked besides.
+/// Takes a signed URL of any kind apart. `url` is absolute or only a path; scheme, host, a fragment, whatever stands
+/// before `/v1/organizations/`, and the name behind the route say nothing. `None` if the path is that of no kind.
+/// Nothing is decoded or checked besides.
+pub fn parse(url: &str) -> Option<SignedUrl<'_>> {
+    let (path, query) = path_and_query(url)?;
+    let attempt = |(organization, file)| Attempt {
+        organization,
+        file,
+        query,
+    };
+    let download = of_download(path).map(|ids| SignedUrl::Download(attempt(ids)));
+    let counted = || ids(path, CountedClaims::ROUTE).map(|ids| SignedUrl::Counted(attempt(ids)));
+    download
+        .or_else(counted)
+        .or_else(|| ticket(path).map(SignedUrl::Ticket))
+}
+
+/// The organization, the file and the query of a link that opens bytes, as [`parse`] gives them.
 pub fn split(url: &str) -> Option<(&str, &str, &str)> {
+    let (path, query) = path_and_query(url)?;
+    let (organization, file) = of_download(path)?;
+    Some((organization, file, query))
+}
+
+/// The path without its first slash, and the query.
+fn path_and_query(url: &str) -> Option<(&str, &str)> {
     let url = url.split('#').next().unwrap_or_default();
     let (location, query) = url.split_once('?').unwrap_or((url, ""));
     let path = match location.split_once("://") {
         Some((_, host_and_path)) => host_and_path.split_once('/')?.1,
         None => location.strip_prefix('/')?,
     };
-    let unnamed = || {
-        let (rest, name) = path.rsplit_once('/')?;
-        is_name_in_path(name).then(|| ids(rest)).flatten()
-    };
-    let (organization, file) = ids(path).or_else(unnamed)?;
-    Some((organization, file, query))
+    Some((path, query))
 }
 
-/// The organization and the file in a path that ends with the byte route's own name.
-fn ids(path: &str) -> Option<(&str, &str)> {
+/// The organization and the file in the path of a download, which may end with a name.
+fn of_download(path: &str) -> Option<(&str, &str)> {
+    let unnamed = || {
+        let (rest, name) = path.rsplit_once('/')?;
+        is_name_in_path(name)
+            .then(|| ids(rest, Claims::ROUTE))
+            .flatten()
+    };
+    ids(path, Claims::ROUTE).or_else(unnamed)
+}
+
+/// The organization and the file in a path that ends with this route.
+fn ids<'a>(path: &'a str, route: &str) -> Option<(&'a str, &'a str)> {
     let mut segments = path.rsplit('/');
     let mut next = || segments.next();
-    let (download, file, files) = (next()?, next()?, next()?);
+    let (last, file, files) = (next()?, next()?, next()?);
     let (organization, organizations, version) = (next()?, next()?, next()?);
-    let route = [version, organizations, files, download];
-    (route == ["v1", "organizations", "files", DOWNLOAD]).then_some((organization, file))
+    let is_route = [version, organizations, files, last] == ["v1", "organizations", "files", route];
+    is_route.then_some((organization, file))
+}
+
+/// The ticket in a path that ends with one and a name.
+fn ticket(path: &str) -> Option<TicketAttempt<'_>> {
+    let mut segments = path.rsplit('/');
+    let mut next = || segments.next();
+    let (name, ticket, tickets) = (next()?, next()?, next()?);
+    let (organization, organizations, version) = (next()?, next()?, next()?);
+    let is_route = [version, organizations, tickets] == ["v1", "organizations", "tickets"];
+    (is_route && is_name_in_path(name)).then_some(TicketAttempt {
+        organization,
+        ticket,
+    })
 }
 
 #[cfg(test)]
@@ -57,6 +109,45 @@ mod tests {
         }
         let bare = "/v1/organizations/o/files/f/download";
         assert_eq!(split(bare), Some(("o", "f", "")));
+    }
+
+    /// The kind of a URL, and its parts.
+    fn parts(url: &str) -> Option<(&'static str, [&str; 3])> {
+        Some(match parse(url)? {
+            SignedUrl::Download(link) => ("download", [link.organization, link.file, link.query]),
+            SignedUrl::Counted(link) => ("counted", [link.organization, link.file, link.query]),
+            SignedUrl::Ticket(ticket) => ("ticket", [ticket.organization, ticket.ticket, ""]),
+        })
+    }
+
+    #[test]
+    fn each_kind_is_told_by_its_path() {
+        let before = "https://h/p/v1/organizations/o";
+        let (link, ticket) = (["o", "f", "a=b"], ["o", "k.1.r.m", ""]);
+        for (url, expected) in [
+            ("/files/f/download?a=b", ("download", link)),
+            ("/files/f/download/redeem?a=b", ("download", link)),
+            ("/files/f/redeem?a=b#c", ("counted", link)),
+            ("/tickets/k.1.r.m/a.txt", ("ticket", ticket)),
+            ("/tickets/k.1.r.m/a.txt?utm=1", ("ticket", ticket)),
+            ("/tickets/k.1.r.m/%2f%E2%80%AE", ("ticket", ticket)),
+            ("/tickets/k.1.r.m/download", ("ticket", ticket)),
+        ] {
+            assert_eq!(parts(&format!("{before}{url}")), Some(expected), "{url}");
+        }
+        for none in [
+            "/files/f/redeem/",
+            "/files/f/redeem/a.txt?a=b",
+            "/f/redeem?a=b",
+            "/tickets/k.1.r.m",
+            "/tickets/k.1.r.m/",
+            "/tickets/k.1.r.m/.",
+            "/tickets/k.1.r.m/..",
+            "/tickets/k.1.r.m/a/b",
+            "/ticket/k.1.r.m/a",
+        ] {
+            assert_eq!(parts(&format!("{before}{none}")), None, "{none}");
+        }
     }
 
     #[test]

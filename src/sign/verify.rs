@@ -6,17 +6,19 @@ use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hmac::digest::Update;
 use subtle::ConstantTimeEq as _;
 
-use super::claims::{ClaimName, Claims};
-use super::derived::DerivedFrom;
+use super::claims::{Claims, LinkKind};
+use super::derived::{DerivedFrom, KeyKind};
 use super::encoding;
 use super::keyring::{KeyState, Keyring, Kid};
-use super::mac::{Keyed, download_message};
-use super::organization_key::derive;
+use super::mac::Keyed;
+use super::message::{LinkLines, link_message};
 use super::query::Parameters;
 use super::token::Token;
 use crate::model::address::FileRef;
+use crate::model::id::OrganizationId;
 use crate::model::network::Network;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
@@ -175,48 +177,64 @@ impl Keyring {
         conditions: &Conditions<'_>,
     ) -> Result<Verified<'a>, Rejection> {
         let link = UnprovenLink::parse(attempt).ok_or(Rejection::Malformed)?;
-        let (epoch, revision) = link.in_force(conditions.revocations);
-        self.check_mac(&link, epoch, revision)?;
-        link.check_the_rest(epoch, revision, conditions)
+        let (epoch, link_revision) = link.in_force(conditions.revocations);
+        self.check_mac(&link, epoch, link_revision)?;
+        let Proven {
+            file,
+            expires,
+            claims,
+            token,
+        } = link.check_the_rest(conditions)?;
+        Ok(Verified {
+            file,
+            expires,
+            claims,
+            link_id: token.link_id,
+            in_force: InForce {
+                kid: token.kid,
+                epoch,
+                link_revision,
+            },
+        })
     }
 
-    /// Checks 2 and 3. Every link that is refused costs one derived key and one MAC: where the kid is unknown
-    /// or retired, and also where the organization's key is in the cache, which would tell in its time that
+    /// Checks 2 and 3, of whatever is signed. What is refused costs one derived key and one MAC: where the kid is
+    /// unknown or retired, and also where the derived key is in the cache, which would tell in its time that
     /// links of that organization were opened of late. Only a good link saves the derivation, and only a good
     /// link puts a key into the cache.
-    pub(super) fn check_mac(
+    pub(super) fn check_mac<T: Unproven>(
         &self,
-        link: &UnprovenLink<'_>,
+        thing: &T,
         epoch: u64,
-        revision: u64,
+        link_revision: u64,
     ) -> Result<(), Rejection> {
-        let key = self.key(&link.token.kid);
+        let key = self.key(&thing.token().kid);
         let usable = key.and_then(|key| Some((&key.kid, key.secret.as_ref()?)));
         let (kid, secret) = usable.unwrap_or_else(|| self.active_key());
-        let organization = link.file.organization();
+        let organization = thing.organization();
         let from = DerivedFrom {
             kid,
             organization,
             epoch,
         };
-        let derived = || Keyed::new(&*derive(secret, organization, epoch));
-        let kept = self.derived.get(from);
+        let derive = || T::KEY.derive(secret, organization, epoch);
+        let derived = self.derived(T::KEY);
+        let kept = derived.get(from);
         let (matches, fresh) = match &kept {
-            Some(kept) => (link.mac_matches(kept, revision), None),
+            Some(kept) => (mac_matches(thing, kept, link_revision), None),
             None => {
-                let fresh = derived();
-                (link.mac_matches(&fresh, revision), Some(fresh))
+                let fresh = derive();
+                (mac_matches(thing, &fresh, link_revision), Some(fresh))
             }
         };
         match key.map(|key| key.state) {
             Some(KeyState::Active | KeyState::VerifyOnly) if matches => {
                 if let Some(fresh) = fresh {
-                    let organization = link.file.to_address().organization;
-                    self.derived.keep(from, &organization, Arc::new(fresh));
+                    derived.keep(from, &thing.to_organization(), Arc::new(fresh));
                 }
                 return Ok(());
             }
-            _ if kept.is_some() => drop(black_box(derived())),
+            _ if kept.is_some() => drop(black_box(derive())),
             _ => {}
         }
         Err(match key.map(|key| key.state) {
@@ -227,20 +245,84 @@ impl Keyring {
     }
 }
 
-/// A link of the right shape that nothing proves yet.
-pub(super) struct UnprovenLink<'a> {
+/// A signed thing of the right shape that nothing proves yet.
+pub(super) trait Unproven {
+    /// The kind of key that signs it.
+    const KEY: KeyKind;
+
+    fn organization(&self) -> &str;
+
+    fn to_organization(&self) -> OrganizationId;
+
+    fn token(&self) -> &Token;
+
+    /// Writes the message that its MAC is of, if it is good.
+    fn write_message(&self, link_revision: u64, message: &mut impl Update);
+}
+
+fn mac_matches(thing: &impl Unproven, key: &Keyed, link_revision: u64) -> bool {
+    let mac = key.mac(|message| thing.write_message(link_revision, message));
+    mac.as_slice().ct_eq(&thing.token().mac).into()
+}
+
+impl Conditions<'_> {
+    /// Checks 4 and 5.
+    fn check_end(&self, expires: UnixSeconds) -> Result<(), Rejection> {
+        if self.now >= expires {
+            return Err(Rejection::Expired);
+        }
+        if expires.since(self.now) > self.lifetime_max {
+            return Err(Rejection::TooFar);
+        }
+        Ok(())
+    }
+
+    /// Checks 7 and 8.
+    fn check_claims(&self, claims: &Claims) -> Result<(), Rejection> {
+        let latest_start = self.now.plus(self.not_before_leeway);
+        if claims
+            .not_before()
+            .is_some_and(|start| start > latest_start)
+        {
+            return Err(Rejection::NotYetValid);
+        }
+        let client_is_in = |network: Network| {
+            let client = self.client;
+            client.is_some_and(|address| network.contains(address))
+        };
+        if !claims.ip().is_none_or(client_is_in) {
+            return Err(Rejection::IpMismatch);
+        }
+        Ok(())
+    }
+
+    /// Check 9.
+    pub(super) fn check_denied(
+        &self,
+        organization: &str,
+        link_id: LinkId,
+    ) -> Result<(), Rejection> {
+        if self.revocations.is_denied(organization, link_id) {
+            return Err(Rejection::LinkRevoked);
+        }
+        Ok(())
+    }
+}
+
+/// A link of the kind `K`, of the right shape, that nothing proves yet.
+pub(super) struct UnprovenLink<'a, K: LinkKind> {
     pub(super) file: FileRef<'a>,
     pub(super) expires: UnixSeconds,
     /// In its one spelling, as it was signed.
     expires_text: Cow<'a, str>,
-    claims: Vec<(ClaimName, Cow<'a, str>)>,
+    claims: Vec<(K::Name, Cow<'a, str>)>,
     pub(super) token: Token,
 }
 
-impl<'a> UnprovenLink<'a> {
+impl<'a, K: LinkKind> UnprovenLink<'a, K> {
     /// Check 1.
     pub(super) fn parse(attempt: &Attempt<'a>) -> Option<Self> {
-        let parameters = Parameters::parse(attempt.query)?;
+        let parameters = Parameters::<K>::parse(attempt.query)?;
         Some(Self {
             file: FileRef::parse(attempt.organization, attempt.file).ok()?,
             expires: encoding::seconds(&parameters.expires)?,
@@ -259,63 +341,56 @@ impl<'a> UnprovenLink<'a> {
         )
     }
 
-    fn mac_matches(&self, organization_key: &Keyed, revision: u64) -> bool {
-        let mac = organization_key.mac(|message| {
-            let claims = self.claims.iter().map(|(name, text)| (*name, &**text));
-            let (organization, file) = (self.file.organization(), self.file.file());
-            let expires = self.expires_text.as_bytes();
-            download_message(organization, file, expires, revision, claims, message);
-        });
-        mac.as_slice().ct_eq(&self.token.mac).into()
-    }
-
-    /// Checks 4 to 9, of a link whose MAC is good under this epoch and this link revision.
-    fn check_the_rest(
+    /// Checks 4 to 9, of a link whose MAC is good.
+    pub(super) fn check_the_rest(
         self,
-        epoch: u64,
-        link_revision: u64,
         conditions: &Conditions<'_>,
-    ) -> Result<Verified<'a>, Rejection> {
-        if conditions.now >= self.expires {
-            return Err(Rejection::Expired);
-        }
-        if self.expires.since(conditions.now) > conditions.lifetime_max {
-            return Err(Rejection::TooFar);
-        }
-        let mut claims = Claims::none();
-        for (name, text) in self.claims {
-            let more = claims.with(name, text);
-            claims = more.map_err(|_| Rejection::Malformed)?;
-        }
-        let latest_start = conditions.now.plus(conditions.not_before_leeway);
-        if claims
-            .not_before()
-            .is_some_and(|start| start > latest_start)
-        {
-            return Err(Rejection::NotYetValid);
-        }
-        let client_is_in = |network: Network| {
-            let client = conditions.client;
-            client.is_some_and(|address| network.contains(address))
-        };
-        if !claims.ip().is_none_or(client_is_in) {
-            return Err(Rejection::IpMismatch);
-        }
-        let link_id = self.token.link_id;
-        let organization = self.file.organization();
-        if conditions.revocations.is_denied(organization, link_id) {
-            return Err(Rejection::LinkRevoked);
-        }
-        Ok(Verified {
+    ) -> Result<Proven<'a, K>, Rejection> {
+        conditions.check_end(self.expires)?;
+        let claims = K::judge(self.claims).ok_or(Rejection::Malformed)?;
+        conditions.check_claims(claims.plain())?;
+        conditions.check_denied(self.file.organization(), self.token.link_id)?;
+        Ok(Proven {
             file: self.file,
             expires: self.expires,
             claims,
-            link_id,
-            in_force: InForce {
-                kid: self.token.kid,
-                epoch,
-                link_revision,
-            },
+            token: self.token,
         })
     }
+}
+
+impl<K: LinkKind> Unproven for UnprovenLink<'_, K> {
+    const KEY: KeyKind = KeyKind::Organization;
+
+    fn organization(&self) -> &str {
+        self.file.organization()
+    }
+
+    fn to_organization(&self) -> OrganizationId {
+        self.file.to_address().organization
+    }
+
+    fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn write_message(&self, link_revision: u64, message: &mut impl Update) {
+        let claims = self.claims.iter();
+        let claims = claims.map(|(name, text)| (K::name(*name), &**text));
+        let lines = LinkLines {
+            organization: self.file.organization(),
+            file: self.file.file(),
+            expires: self.expires_text.as_bytes(),
+            link_revision,
+        };
+        link_message(K::LABEL, lines, claims, message);
+    }
+}
+
+/// A link of the kind `K` that passed every check. A proof of its kind is made of it.
+pub(super) struct Proven<'a, K> {
+    pub(super) file: FileRef<'a>,
+    pub(super) expires: UnixSeconds,
+    pub(super) claims: K,
+    pub(super) token: Token,
 }

@@ -1,9 +1,12 @@
 //! The signed link, seen from outside the crate.
 
 mod compile_fail;
+mod counted;
+mod kinds;
 mod properties;
 mod refusals;
 mod signers;
+mod tickets;
 mod vectors;
 
 use hallpass::model::id::{FileId, OrganizationId};
@@ -40,7 +43,7 @@ fn keyring() -> Keyring {
     .unwrap()
 }
 
-fn grant(organization: &str, file: &str, expires: u64, claims: Claims) -> Grant {
+fn grant<K>(organization: &str, file: &str, expires: u64, claims: K) -> Grant<K> {
     Grant {
         organization: OrganizationId::parse(organization).unwrap(),
         file: FileId::parse(file).unwrap(),

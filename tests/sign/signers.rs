@@ -1,4 +1,5 @@
-//! The signers printed in `config/docs/sign-in-your-app.md` make the links of the good vectors.
+//! The signers printed in `config/docs/sign-in-your-app.md` make the links of the good vectors,
+//! counted or not.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::vectors::vectors;
+use super::vectors::{list, vectors_of};
 
 const PAGE: &str = include_str!("../../config/docs/sign-in-your-app.md");
 
@@ -75,8 +76,9 @@ fn signer_agrees(program: &str, arguments: &[&str], files: &[(&str, String)]) {
     for (name, text) in files {
         std::fs::write(directory.path().join(name), text).unwrap();
     }
-    let vectors = vectors();
-    let good = vectors["good"].as_array().unwrap();
+    let (links, counted) = (vectors_of("links"), vectors_of("counted"));
+    let good = list(&links, "good").iter().chain(list(&counted, "good"));
+    let good: Vec<&Value> = good.collect();
     let call = |vector: &Value| {
         let text = [
             "base_url",
@@ -89,7 +91,7 @@ fn signer_agrees(program: &str, arguments: &[&str], files: &[(&str, String)]) {
         let names = text.iter().chain(&rest);
         names.map(|name| vector[name].clone()).collect::<Vec<_>>()
     };
-    let calls = json!(good.iter().map(call).collect::<Vec<_>>());
+    let calls = json!(good.iter().map(|vector| call(vector)).collect::<Vec<_>>());
     let printed = run(program, arguments, directory.path(), &calls.to_string());
     let expected: Vec<_> = good
         .iter()

@@ -1,4 +1,4 @@
-//! `tests/vectors/links.json` holds of this implementation.
+//! `tests/vectors/links.json` holds of this implementation, and its script writes all vectors.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -15,25 +15,36 @@ use serde_json::Value;
 
 use super::{attempt, grant, seconds};
 
-const LINKS: &str = include_str!("../vectors/links.json");
+/// The vectors of each kind, by the name of their file.
+const FILES: [(&str, &str); 3] = [
+    ("links", include_str!("../vectors/links.json")),
+    ("counted", include_str!("../vectors/counted.json")),
+    ("ticket", include_str!("../vectors/ticket.json")),
+];
 
-pub(super) fn vectors() -> Value {
-    serde_json::from_str(LINKS).unwrap()
+/// The vectors of one kind.
+pub(super) fn vectors_of(kind: &str) -> Value {
+    let file = FILES.into_iter().find(|(name, _)| *name == kind);
+    serde_json::from_str(file.unwrap().1).unwrap()
 }
 
-fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
+fn vectors() -> Value {
+    vectors_of("links")
+}
+
+pub(super) fn text<'a>(vector: &'a Value, name: &str) -> &'a str {
     vector[name].as_str().unwrap()
 }
 
-fn number(vector: &Value, name: &str) -> u64 {
+pub(super) fn number(vector: &Value, name: &str) -> u64 {
     vector[name].as_u64().unwrap()
 }
 
-fn list<'a>(vector: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn list<'a>(vector: &'a Value, name: &str) -> &'a [Value] {
     vector[name].as_array().unwrap()
 }
 
-fn keyring(vectors: &Value) -> Keyring {
+pub(super) fn keyring(vectors: &Value) -> Keyring {
     let key = |key: &Value| SigningKey {
         kid: Kid::parse(text(key, "kid")).unwrap(),
         state: KeyState::parse(text(key, "state")).unwrap(),
@@ -45,17 +56,16 @@ fn keyring(vectors: &Value) -> Keyring {
     Keyring::new(list(vectors, "keyring").iter().map(key).collect()).unwrap()
 }
 
-/// What is in force and denied for the one link of the vector.
-fn revocations(vector: &Value) -> Revocations {
-    let attempt = attempt(text(vector, "url"));
+/// What is in force and denied for the one link, or ticket, of the vector.
+pub(super) fn revocations(vector: &Value, organization: &str, file: &str) -> Revocations {
     let mut revocations = Revocations::default();
     // An id that is none has no revocations either.
     if let (Ok(organization), Ok(file)) = (
-        attempt.organization.parse::<OrganizationId>(),
-        attempt.file.parse::<FileId>(),
+        organization.parse::<OrganizationId>(),
+        file.parse::<FileId>(),
     ) {
         let epoch = number(vector, "organization_epoch");
-        let revision = number(vector, "link_revision");
+        let revision = vector["link_revision"].as_u64().unwrap_or_default();
         let denied = vector["denied"].as_array().into_iter().flatten();
         let denied = denied.map(|id| (LinkId::parse(id.as_str().unwrap()).unwrap(), seconds(0)));
         revocations.raise_epoch(&organization, epoch);
@@ -65,10 +75,14 @@ fn revocations(vector: &Value) -> Revocations {
     revocations
 }
 
-fn conditions<'a>(vectors: &Value, vector: &Value, revocations: &'a Revocations) -> Conditions<'a> {
+pub(super) fn conditions<'a>(
+    vectors: &Value,
+    vector: &Value,
+    revocations: &'a Revocations,
+) -> Conditions<'a> {
     Conditions {
         now: seconds(vector["now"].as_u64().unwrap_or(number(vectors, "now"))),
-        lifetime_max: number(vectors, "lifetime_max"),
+        lifetime_max: vectors["lifetime_max"].as_u64().unwrap_or_default(),
         not_before_leeway: 0,
         client: vector["client"].as_str().map(|ip| ip.parse().unwrap()),
         revocations,
@@ -121,9 +135,10 @@ fn good_vectors_are_minted_and_verified() {
             assert_eq!(with_keyring.token, link.token, "{name}");
         }
 
-        let revocations = revocations(vector);
+        let attempt = attempt(text(vector, "url"));
+        let revocations = revocations(vector, attempt.organization, attempt.file);
         let conditions = conditions(&vectors, vector, &revocations);
-        let verified = keyring.verify(&attempt(text(vector, "url")), &conditions);
+        let verified = keyring.verify(&attempt, &conditions);
         let verified = verified.unwrap_or_else(|why| panic!("{name}: {why}"));
         let file = FileRef::new(&grant.organization, &grant.file);
         assert_eq!(verified.file(), file, "{name}");
@@ -144,9 +159,9 @@ fn bad_vectors_are_refused_for_their_reason() {
     let keyring = keyring(&vectors);
     for vector in list(&vectors, "bad") {
         let name = text(vector, "name");
-        let revocations = revocations(vector);
-        let conditions = conditions(&vectors, vector, &revocations);
         let attempt = attempt(text(vector, "url"));
+        let revocations = revocations(vector, attempt.organization, attempt.file);
+        let conditions = conditions(&vectors, vector, &revocations);
         let refused = keyring.verify(&attempt, &conditions).unwrap_err();
         assert_eq!(refused.label(), text(vector, "reason"), "{name}");
         let explained = keyring.explain(&attempt, &conditions).unwrap_err();
@@ -180,16 +195,16 @@ fn published_keys_cannot_sign_real_links() {
 #[test]
 fn vectors_are_what_their_script_writes() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/make.py");
-    let mut python = std::process::Command::new("python3");
-    let output = python
-        .env("PYTHONIOENCODING", "utf-8")
-        .arg(script)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    assert!(output.stdout == LINKS.as_bytes(), "run make.py again");
+    for (kind, written) in FILES {
+        let mut python = std::process::Command::new("python3");
+        let output = python
+            .env("PYTHONIOENCODING", "utf-8")
+            .args([script, kind])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        let is_same = output.stdout == written.as_bytes();
+        assert!(is_same, "run make.py {kind} again");
+    }
 }

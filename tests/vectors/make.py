@@ -1,14 +1,17 @@
-"""Writes the link vectors to standard output, from the specification alone (src/sign/mod.rs).
+"""Writes the vectors of one kind to standard output, from the specification alone (src/sign/mod.rs).
 
-    python3 tests/vectors/make.py > tests/vectors/links.json
+    python3 tests/vectors/make.py links > tests/vectors/links.json
+    python3 tests/vectors/make.py counted > tests/vectors/counted.json
+    python3 tests/vectors/make.py ticket > tests/vectors/ticket.json
 
-Standard library only. A test compares the two files, so a change of one without the other fails.
+Standard library only. A test compares what it writes with the files, so a change of one without the other fails.
 """
 
 import base64
 import hashlib
 import hmac
 import json
+import sys
 
 NOW = 1779118492
 HOUR = NOW + 3600
@@ -34,10 +37,10 @@ def base64url(data):
 
 def link(name, organization="org_123", file="file_abc123", expires=HOUR, claims=None, kid="k1",
          epoch=0, revision=0, client=None, base="https://files.example.com", secret=None,
-         label="hallpass/v1/download"):
+         label="hallpass/v1/download", route="download", key_label="hallpass/v1/organization"):
     claims = claims or {}
     secret = secret or SECRETS[kid]
-    key_message = f"hallpass/v1/organization\n{organization}\n{epoch}\n"
+    key_message = f"{key_label}\n{organization}\n{epoch}\n"
     key = hmac.new(secret, key_message.encode(), hashlib.sha256).digest()
     pieces = [f"{claim}={percent_encode(claims[claim])}" for claim in sorted(claims)]
     fields = [label, organization, file, str(expires), str(revision), *pieces]
@@ -62,7 +65,7 @@ def link(name, organization="org_123", file="file_abc123", expires=HOUR, claims=
         "message": message,
         "token": f"{kid}.{mac}",
         "link_id": mac[:12],
-        "url": f"{base}/v1/organizations/{organization}/files/{file}/download?{query}",
+        "url": f"{base}/v1/organizations/{organization}/files/{file}/{route}?{query}",
     }
 
 
@@ -80,8 +83,8 @@ def bad(reason, good, url=None, now=NOW, client=None, epoch=None, revision=None,
     }
 
 
-def changed(name, reason, old, new, **options):
-    good = link(name, **options)
+def changed(name, reason, old, new, make=link, **options):
+    good = make(name, **options)
     assert old in good["url"], name
     return bad(reason, good, good["url"].replace(old, new))
 
@@ -196,4 +199,203 @@ VECTORS = {
     "good": GOOD,
     "bad": BAD,
 }
-print(json.dumps(VECTORS, indent=1, ensure_ascii=False))
+
+NONCE = "4Qm0zR8sVt1LwXy7KbDc2e"
+ONCE = {"max-downloads": "1", "nonce": NONCE}
+
+
+def counted(name, claims=None, **options):
+    """A counted link. A claim that is None is left out."""
+    claims = {claim: text for claim, text in {**ONCE, **(claims or {})}.items() if text is not None}
+    options = {"label": "hallpass/v1/counted", "route": "redeem", **options}
+    return link(name, claims=claims, **options)
+
+
+def bad_claim(name, claim, text, reason="malformed"):
+    return bad(reason, counted(name, claims={claim: text}))
+
+
+COUNTED_GOOD = [
+    counted("once"),
+    counted("as often as may be", claims={"max-downloads": "1000000"}),
+    counted("by GET", claims={"redeem": "get"}),
+    counted("by POST, which is said", claims={"redeem": "post"}),
+    counted("without a nonce", claims={"nonce": None}),
+    counted("another nonce", claims={"nonce": "0" * 22}),
+    counted("another key, longer than a block", kid="k2"),
+    counted("raised epoch and revision", epoch=3, revision=12),
+    counted("a base with a prefix", base="http://127.0.0.1:8080/downloads"),
+    counted("not before now", claims={"not-before": str(NOW)}),
+    counted("one address", claims={"ip": "192.0.2.7"}, client="192.0.2.7"),
+    counted("disposition of a name that is not ASCII", claims={DISPOSITION: CHINESE}),
+    counted("every claim", claims={**EVERY, "max-downloads": "25", "redeem": "get"}, client="2001:db8:1::1"),
+]
+
+COUNTED = counted("once")
+OF_ADDRESS = {"ip": "192.0.2.7"}
+
+COUNTED_BAD = [
+    bad_claim("no max-downloads", "max-downloads", None),
+    bad_claim("no download", "max-downloads", "0"),
+    bad_claim("max-downloads with a leading zero", "max-downloads", "01"),
+    bad_claim("max-downloads with an exponent", "max-downloads", "1e3"),
+    bad_claim("one download too many", "max-downloads", "1000001"),
+    bad_claim("max-downloads with a sign", "max-downloads", "+1"),
+    bad_claim("max-downloads of other digits", "max-downloads", "\u0661"),
+    bad_claim("redeem in upper case", "redeem", "GET"),
+    bad_claim("redeem by PUT", "redeem", "put"),
+    bad_claim("nonce of 21 characters", "nonce", NONCE[:-1]),
+    bad_claim("nonce of 23 characters", "nonce", NONCE + "0"),
+    bad_claim("nonce with a hyphen", "nonce", NONCE[:-1] + "-"),
+    bad_claim("type with parameters", TYPE, "text/html; x=y"),
+    changed("max-downloads twice", "malformed", "&nonce=", "&max-downloads=1&nonce=", counted),
+    changed("max-downloads twice, once percent-encoded", "malformed", "&nonce=", "&m%61x-downloads=1&nonce=", counted),
+    changed("redeem twice", "malformed", "&token=", "&redeem=get&token=", counted, claims={"redeem": "get"}),
+    changed("nonce twice", "malformed", "&nonce=", f"&nonce={NONCE}&nonce=", counted),
+    changed("empty max-downloads", "malformed", "max-downloads=1", "max-downloads=", counted),
+    changed("max-downloads without a value", "malformed", "max-downloads=1", "max-downloads", counted),
+    changed("no token", "malformed", "&token=" + COUNTED["token"], "", counted),
+    changed("no expires", "malformed", f"expires={HOUR}&", "", counted),
+    changed("leading zero", "malformed", "expires=", "expires=0", counted),
+    changed("unknown kid", "kid_unknown", "token=k1", "token=k9", counted),
+    changed("retired kid", "kid_retired", "token=k1", "token=gone", counted),
+    changed("another key's kid", "mac_mismatch", "token=k1", "token=k2", counted),
+    changed("more downloads", "mac_mismatch", "max-downloads=1", "max-downloads=2", counted),
+    changed("max-downloads removed", "mac_mismatch", "&max-downloads=1", "", counted),
+    changed("another nonce", "mac_mismatch", NONCE, NONCE[::-1], counted),
+    changed("nonce removed", "mac_mismatch", f"&nonce={NONCE}", "", counted),
+    changed("by GET, which was not signed", "mac_mismatch", "&token=", "&redeem=get&token=", counted),
+    changed("by POST, which was not signed", "mac_mismatch", "redeem=get", "redeem=post", counted, claims={"redeem": "get"}),
+    changed("later expiry", "mac_mismatch", f"expires={HOUR}", f"expires={HOUR + 1}", counted),
+    changed("another file", "mac_mismatch", "file_abc123", "file_abc124", counted),
+    changed("another organization", "mac_mismatch", "org_123", "org_abc123", counted),
+    changed("the token of a link that opens bytes", "mac_mismatch", "/download?", "/redeem?"),
+    changed("the token of a link that opens bytes, with max-downloads", "mac_mismatch", "/download?", "/redeem?max-downloads=1&"),
+    bad("mac_mismatch", counted("made for a link that opens bytes", label="hallpass/v1/download")),
+    bad("mac_mismatch", counted("made with the gateway's key", key_label="hallpass/v1/gateway")),
+    bad("mac_mismatch", counted("made with another secret", secret=b"hallpass-example-signing-key-9999")),
+    bad("mac_mismatch", counted("file revoked", revision=2), revision=4, explained="file_revoked"),
+    bad("mac_mismatch", counted("organization revoked", revision=2), epoch=1, revision=0, explained="organization_revoked"),
+    bad("expired", counted("the second it expires"), now=HOUR),
+    bad("too_far", counted("a second too far", expires=NOW + 604801)),
+    bad("expired", counted("expired before its claims are looked at", claims={"max-downloads": "0"}), now=HOUR),
+    bad("not_yet_valid", counted("a second early", claims={"not-before": str(NOW + 1)})),
+    bad("ip_mismatch", counted("another address", claims=OF_ADDRESS), client="192.0.2.8"),
+    bad("ip_mismatch", counted("an unknown address", claims=OF_ADDRESS)),
+    bad("link_revoked", COUNTED, denied=[COUNTED["link_id"]]),
+]
+
+RID = "7hGf3KpQ9sTz0aBcDeFgHi"
+
+
+def ticket(name, organization="org_123", rid=RID, expires=HOUR, kid="k1", epoch=0, filename="report.png",
+           base="https://files.example.com", secret=None, label="hallpass/v1/ticket", key_label="hallpass/v1/gateway"):
+    key_message = f"{key_label}\n{organization}\n{epoch}\n"
+    key = hmac.new(secret or SECRETS[kid], key_message.encode(), hashlib.sha256).digest()
+    message = f"{label}\n{organization}\n{rid}\n{expires}\n"
+    mac = base64url(hmac.new(key, message.encode(), hashlib.sha256).digest())
+    text = f"{kid}.{expires}.{rid}.{mac}"
+    return {
+        "name": name,
+        "kid": kid,
+        "organization": organization,
+        "organization_epoch": epoch,
+        "redemption": rid,
+        "expires": expires,
+        "filename": filename,
+        "base_url": base,
+        "gateway_key": base64url(key),
+        "message": message,
+        "ticket": text,
+        "url": f"{base}/v1/organizations/{organization}/tickets/{text}/{percent_encode(filename)}",
+    }
+
+
+def bad_ticket(name, reason, old="", new="", now=NOW, epoch=None, denied=None, explained=None, **options):
+    good = ticket(name, **options)
+    assert old in good["url"], name
+    return {
+        "name": name,
+        "reason": reason,
+        "explained": explained or reason,
+        "url": good["url"].replace(old, new) if old else good["url"],
+        "now": now,
+        "organization_epoch": good["organization_epoch"] if epoch is None else epoch,
+        "denied": denied or [],
+    }
+
+
+TICKET = ticket("plain")
+TICKET_MAC = TICKET["ticket"].split(".")[3]
+TICKET_STRAY = TICKET_MAC[:-1] + ALPHABET[ALPHABET.index(TICKET_MAC[-1]) + 1]
+TICKET_FLIPPED = ("A" if TICKET_MAC[0] != "A" else "B") + TICKET_MAC[1:]
+
+TICKET_GOOD = [
+    TICKET,
+    ticket("the shortest organization and the farthest end", organization="o", expires=99999999999),
+    ticket("the longest organization", organization="o" * 128),
+    ticket("another key, longer than a block", kid="k2"),
+    ticket("raised epoch", epoch=3),
+    ticket("a base with a prefix", base="http://127.0.0.1:8080/downloads"),
+    ticket("an id of digits", rid="0" * 22),
+    ticket("a name that is not ASCII", filename="发票 1.pdf"),
+    ticket("a name of every sign", filename="a+b %41&=;/?#\u202e~!'()*.json"),
+    ticket("a long name", filename="x" * 1024),
+]
+
+TICKET_BAD = [
+    bad_ticket("id of 21 characters", "malformed", RID, RID[:-1]),
+    bad_ticket("id of 23 characters", "malformed", RID, RID + "0"),
+    bad_ticket("id of 21 characters, signed", "malformed", rid=RID[:-1]),
+    bad_ticket("id with a hyphen, signed", "malformed", rid=RID[:-1] + "-"),
+    bad_ticket("no id", "malformed", RID + ".", ""),
+    bad_ticket("five parts", "malformed", RID, RID + ".0"),
+    bad_ticket("no kid", "malformed", "/k1.", "/."),
+    bad_ticket("kid of seventeen characters", "malformed", "/k1.", "/" + "k" * 17 + "."),
+    bad_ticket("leading zero", "malformed", f".{HOUR}.", f".0{HOUR}."),
+    bad_ticket("sign", "malformed", f".{HOUR}.", f".+{HOUR}."),
+    bad_ticket("twelve digits", "malformed", f".{HOUR}.", ".100000000000."),
+    bad_ticket("no end", "malformed", f".{HOUR}.", ".."),
+    bad_ticket("MAC one character short", "malformed", TICKET_MAC, TICKET_MAC[:-1]),
+    bad_ticket("MAC one character long", "malformed", TICKET_MAC, TICKET_MAC + "A"),
+    bad_ticket("padding", "malformed", TICKET_MAC, TICKET_MAC + "="),
+    bad_ticket("stray bits in the last character", "malformed", TICKET_MAC, TICKET_STRAY),
+    bad_ticket("a dot that is percent-encoded", "malformed", "/k1.", "/k1%2e"),
+    bad_ticket("an id that is percent-encoded", "malformed", RID, "%37" + RID[1:]),
+    bad_ticket("an organization that is percent-encoded", "malformed", "org_123", "%6frg_123"),
+    bad_ticket("empty name", "malformed", "report.png", ""),
+    bad_ticket("no name", "malformed", "/report.png", ""),
+    bad_ticket("a name of two segments", "malformed", "report.png", "a/b"),
+    bad_ticket("unknown kid", "kid_unknown", "/k1.", "/k9."),
+    bad_ticket("retired kid", "kid_retired", "/k1.", "/gone."),
+    bad_ticket("another key's kid", "mac_mismatch", "/k1.", "/k2."),
+    bad_ticket("one character of the MAC", "mac_mismatch", TICKET_MAC, TICKET_FLIPPED),
+    bad_ticket("later end", "mac_mismatch", f".{HOUR}.", f".{HOUR + 1}."),
+    bad_ticket("another id", "mac_mismatch", RID, RID[::-1]),
+    bad_ticket("another organization", "mac_mismatch", "org_123", "org_abc123"),
+    bad_ticket("made with the organization's key", "mac_mismatch", key_label="hallpass/v1/organization"),
+    bad_ticket("made for a download", "mac_mismatch", label="hallpass/v1/download"),
+    bad_ticket("made with another secret", "mac_mismatch", secret=b"hallpass-example-signing-key-9999"),
+    bad_ticket("organization revoked", "mac_mismatch", epoch=2, explained="organization_revoked"),
+    bad_ticket("the second it ends", "expired", now=HOUR),
+    bad_ticket("revoked by its own id", "link_revoked", denied=[TICKET_MAC[:12]]),
+]
+
+COUNTED_VECTORS = {
+    "about": "Counted links, version 1, as in links.json: they start a download, and open nothing themselves.",
+    "now": NOW,
+    "lifetime_max": 604800,
+    "keyring": KEYRING,
+    "good": COUNTED_GOOD,
+    "bad": COUNTED_BAD,
+}
+TICKET_VECTORS = {
+    "about": "Tickets, version 1, as in links.json: with one a download that was started is fetched. The name at the "
+    "end of the URL is not signed.",
+    "now": NOW,
+    "keyring": KEYRING,
+    "good": TICKET_GOOD,
+    "bad": TICKET_BAD,
+}
+ALL = {"links": VECTORS, "counted": COUNTED_VECTORS, "ticket": TICKET_VECTORS}
+print(json.dumps(ALL[sys.argv[1]], indent=1, ensure_ascii=False))
