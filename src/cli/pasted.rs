@@ -9,9 +9,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::model::id::{FileId, OrganizationId};
 use crate::sign::claims::{CLAIM_BYTES_MAX, ClaimName};
+use crate::sign::counted::CountedClaimName;
 use crate::sign::keyring::Kid;
 use crate::sign::query::{percent_decode, seconds};
-use crate::sign::url;
+use crate::sign::url::{self, SignedUrl};
 
 /// The characters of a token behind its dot: 32 bytes in base64url.
 const MAC_CHARS: usize = 43;
@@ -25,6 +26,9 @@ const PATH_BEGINS: &str = "/v1/organizations/";
 /// The notice on a token whose letters some program changed.
 pub(super) const ONE_CASE: &str =
     "the letters of its token were all made small or capital, and cannot be told apart any more";
+
+/// The notice on a URL whose path is that of a ticket.
+const NO_TICKET: &str = "its ticket is none: a ticket is kid.expires.id.mac";
 
 /// A text with the damage undone that was found in it.
 pub(super) struct Mended {
@@ -164,14 +168,20 @@ pub(super) fn fault(text: &str) -> Option<String> {
     if text.is_empty() {
         return Some("there is nothing".into());
     }
-    let Some((organization, file, query)) = url::split(text) else {
-        return Some(fault_of_path(text));
+    let plain = ClaimName::ALL.map(ClaimName::as_str);
+    let counted = CountedClaimName::ALL.map(CountedClaimName::as_str);
+    let (link, claims): (_, &[&str]) = match url::parse(text) {
+        Some(SignedUrl::Download(link)) => (link, &plain),
+        Some(SignedUrl::Counted(link)) => (link, &counted),
+        Some(SignedUrl::Ticket(_)) => return Some(NO_TICKET.to_owned()),
+        None => return Some(fault_of_path(text)),
     };
-    let is_bad = OrganizationId::parse(organization).is_err() || FileId::parse(file).is_err();
+    let is_bad =
+        OrganizationId::parse(link.organization).is_err() || FileId::parse(link.file).is_err();
     if is_bad {
         return Some("one of the ids in its path is none".into());
     }
-    fault_of_query(query)
+    fault_of_query(link.query, claims)
 }
 
 fn fault_of_path(text: &str) -> String {
@@ -188,7 +198,7 @@ fn fault_of_path(text: &str) -> String {
     format!("{why}: /v1/organizations/…/files/…/download")
 }
 
-fn fault_of_query(query: &str) -> Option<String> {
+fn fault_of_query(query: &str, claims: &[&str]) -> Option<String> {
     if query.is_empty() {
         return Some("it is cut off: nothing follows its path".into());
     }
@@ -200,8 +210,7 @@ fn fault_of_query(query: &str) -> Option<String> {
             _ => return Some(format!("{} in it is no parameter", shown(piece))),
         }
     }
-    let claims = ClaimName::ALL.map(ClaimName::as_str);
-    for known in ["expires", "token"].into_iter().chain(claims) {
+    for known in ["expires", "token"].iter().chain(claims).copied() {
         let mut values = seen
             .iter()
             .filter(|(name, _)| name == known)
@@ -211,7 +220,9 @@ fn fault_of_query(query: &str) -> Option<String> {
             return Some(format!("`{known}=` is there twice"));
         }
         let fault = match (known, value) {
-            ("expires" | "token", None) => Some(fault_of_missing(known, query, &seen)),
+            ("expires" | "token" | "max-downloads", None) => {
+                Some(fault_of_missing(known, query, &seen))
+            }
             (_, None) => None,
             ("expires", Some(value)) => fault_of_expires(value),
             ("token", Some(value)) => fault_of_token(value),
@@ -284,7 +295,12 @@ fn fault_of_claim(name: &str, value: &str) -> Option<String> {
 
 /// Returns whether a link of good spelling may have the wrong token because a program changed its letters.
 pub(super) fn has_one_case(text: &str) -> bool {
-    let token = url::split(text).and_then(|(_, _, query)| query.rsplit("token=").next());
+    let token = match url::parse(text) {
+        Some(SignedUrl::Download(link) | SignedUrl::Counted(link)) => {
+            link.query.rsplit("token=").next()
+        }
+        Some(SignedUrl::Ticket(_)) | None => None,
+    };
     let mac = token
         .and_then(|token| token.split_once('.'))
         .map_or("", |(_, mac)| mac);

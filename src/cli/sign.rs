@@ -108,6 +108,7 @@ impl Sign {
             filename: self.filename.clone(),
             content_type: self.content_type.clone(),
             ip: self.ip.clone(),
+            ..MintOptions::default()
         };
         let organization = &self.organization;
         let minted = gateway

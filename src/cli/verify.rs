@@ -9,15 +9,15 @@ use super::failure::{Failure, answer};
 use super::session::{Global, Logging, Session};
 use super::{pasted, standard_input, wire};
 use crate::gateway::Gateway;
-use crate::gateway::download::LinkRequest;
 use crate::gateway::explain::Verdict;
 use crate::model::count::Counted;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 use crate::model::time::UnixSeconds;
 use crate::server::setup::SetupPolicy;
+use crate::sign::counted::MaxDownloads;
 use crate::sign::keyring::Kid;
-use crate::sign::url;
+use crate::sign::url::{self, SignedUrl};
 use crate::sign::verify::Rejection;
 
 #[derive(Args, Debug)]
@@ -51,15 +51,16 @@ impl Verify {
                 });
             }
         }
-        let parts = url::split(&text);
+        let parts = Parts::of(&text);
         let told = VerdictText {
             now: session.clock.now(),
             lifetime_max: gateway.settings().lifetime_max,
-            parts,
+            parts: &parts,
         };
         sentence.push_str(&told.sentence(proven_as, &text));
-        let mut verification = describe(verdict, parts, sentence);
-        if let Some((organization, link)) = proven(proven_as, parts) {
+        let mut verification = parts.describe(verdict, sentence);
+        let proven = parts.link().filter(|_| !is_unproven(proven_as));
+        if let Some((organization, link)) = proven {
             let counts = gateway.counts(&organization, Counted::Link(link)).await?;
             verification.counts = Some(counts.into());
         }
@@ -69,16 +70,10 @@ impl Verify {
 
     /// Returns the verdict on a download with this text as its link.
     async fn judged(&self, gateway: &Gateway, text: &str) -> Result<Verdict, Failure> {
-        let Some((organization, file, query)) = url::split(text) else {
+        let Some(url) = url::parse(text) else {
             return Ok(Verdict::Rejected(Rejection::Malformed));
         };
-        let request = LinkRequest {
-            organization,
-            file,
-            query,
-            client: self.ip,
-        };
-        Ok(gateway.explain_link(&request).await?)
+        Ok(gateway.explain_url(&url, self.ip).await?)
     }
 }
 
@@ -95,38 +90,74 @@ const fn is_unproven(verdict: Verdict) -> bool {
     )
 }
 
-/// Returns the organization and the link id, where the token is good or was so before the link was revoked.
-fn proven(verdict: Verdict, parts: Option<(&str, &str, &str)>) -> Option<(OrganizationId, LinkId)> {
-    let (organization, _, query) = parts.filter(|_| !is_unproven(verdict))?;
-    let token = parameter(query, "token")?;
-    let (_, mac) = token.split_once('.')?;
-    let link = mac.get(..LINK_ID_CHARS).and_then(LinkId::parse)?;
-    Some((OrganizationId::parse(organization).ok()?, link))
+/// What can be read of a signed URL, proven or not. A part that is not there is `None`, or empty.
+#[derive(Default)]
+struct Parts<'a> {
+    url: Option<SignedUrl<'a>>,
+    organization: &'a str,
+    file: &'a str,
+    query: &'a str,
+    expires: Option<String>,
+    kid: String,
+    mac: String,
 }
 
-/// The verdict, and what can be read of the link, proven or not.
-fn describe(
-    verdict: Verdict,
-    parts: Option<(&str, &str, &str)>,
-    detail: String,
-) -> wire::Verification {
-    let (organization, file, query) = parts.unwrap_or_default();
-    let token = parameter(query, "token").unwrap_or_default();
-    let (kid, mac) = token.split_once('.').unwrap_or_default();
-    let link_id = mac.get(..LINK_ID_CHARS).and_then(LinkId::parse);
-    let expires = parameter(query, "expires");
-    let expires = expires.and_then(|text| text.parse().ok().and_then(UnixSeconds::new));
-    let organization = OrganizationId::parse(organization).ok();
-    wire::Verification {
-        valid: verdict == Verdict::Opens,
-        reason: verdict.label(),
-        file_id: FileId::parse(file).ok().map(|id| id.to_string()),
-        organization_id: organization.map(|id| id.to_string()),
-        expires: expires.map(UnixSeconds::get),
-        kid: Kid::parse(kid).map(|kid| kid.to_string()),
-        link_id: link_id.map(|id| id.to_string()),
-        counts: None,
-        detail,
+impl<'a> Parts<'a> {
+    fn of(text: &'a str) -> Self {
+        let url = url::parse(text);
+        match url {
+            None => Self::default(),
+            Some(SignedUrl::Download(link) | SignedUrl::Counted(link)) => {
+                let token = parameter(link.query, "token").unwrap_or_default();
+                let (kid, mac) = token.split_once('.').unwrap_or_default();
+                Self {
+                    url,
+                    organization: link.organization,
+                    file: link.file,
+                    query: link.query,
+                    expires: parameter(link.query, "expires"),
+                    kid: kid.to_owned(),
+                    mac: mac.to_owned(),
+                }
+            }
+            Some(SignedUrl::Ticket(ticket)) => {
+                let mut parts = ticket.ticket.split('.').map(str::to_owned);
+                Self {
+                    url,
+                    organization: ticket.organization,
+                    kid: parts.next().unwrap_or_default(),
+                    expires: parts.next(),
+                    ..Self::default()
+                }
+            }
+        }
+    }
+
+    /// The organization and the id of a link. A ticket has none of its own.
+    fn link(&self) -> Option<(OrganizationId, LinkId)> {
+        let link = self.mac.get(..LINK_ID_CHARS).and_then(LinkId::parse)?;
+        Some((OrganizationId::parse(self.organization).ok()?, link))
+    }
+
+    /// The verdict, and what can be read.
+    fn describe(&self, verdict: Verdict, detail: String) -> wire::Verification {
+        let link_id = self.mac.get(..LINK_ID_CHARS).and_then(LinkId::parse);
+        let organization = OrganizationId::parse(self.organization).ok();
+        let is_counted = matches!(self.url, Some(SignedUrl::Counted(_)));
+        let max = parameter(self.query, "max-downloads").filter(|_| is_counted);
+        let max = max.and_then(|text| MaxDownloads::parse(&text));
+        wire::Verification {
+            valid: verdict == Verdict::Opens,
+            reason: verdict.label(),
+            file_id: FileId::parse(self.file).ok().map(|id| id.to_string()),
+            organization_id: organization.map(|id| id.to_string()),
+            expires: time(self.expires.as_deref()).map(UnixSeconds::get),
+            kid: Kid::parse(&self.kid).map(|kid| kid.to_string()),
+            link_id: link_id.map(|id| id.to_string()),
+            max_downloads: max.map(MaxDownloads::get),
+            counts: None,
+            detail,
+        }
     }
 }
 
@@ -143,14 +174,22 @@ struct VerdictText<'a> {
     now: UnixSeconds,
     /// `links.lifetime_max`.
     lifetime_max: u64,
-    parts: Option<(&'a str, &'a str, &'a str)>,
+    parts: &'a Parts<'a>,
 }
 
 impl VerdictText<'_> {
     /// The verdict on this text in a sentence, for a person.
     fn sentence(&self, verdict: Verdict, text: &str) -> String {
         let said = match verdict {
-            Verdict::Opens => "the link opens now",
+            Verdict::Opens => match self.parts.url {
+                Some(SignedUrl::Counted(_)) => {
+                    "the link is good now, and starts a download as long as one is left"
+                }
+                Some(SignedUrl::Ticket(_)) => {
+                    "the ticket is good now, for as long as its download goes on"
+                }
+                Some(SignedUrl::Download(_)) | None => "the link opens now",
+            },
             Verdict::FileMissing => "the link is good, but there is no such file",
             Verdict::FileDeleted => "the link is good, but its file was deleted",
             Verdict::FileDamaged => "the link is good, but its file's bytes are damaged",
@@ -183,33 +222,34 @@ impl VerdictText<'_> {
     }
 
     fn expired(&self) -> String {
-        match self.time("expires") {
+        match self.end() {
             Some(end) => format!("it expired {} ago, at {end}", span(self.now.since(end))),
             None => "its time is over".into(),
         }
     }
 
     fn too_far(&self) -> String {
-        let lives = self.time("expires").map(|end| span(end.since(self.now)));
+        let lives = self.end().map(|end| span(end.since(self.now)));
         let lives = lives.unwrap_or_else(|| "longer".into());
         let max = span(self.lifetime_max);
         format!("it would live {lives}, and links.lifetime_max is {max}")
     }
 
     fn not_yet(&self) -> String {
-        match self.time("not-before") {
+        let start = parameter(self.parts.query, "not-before");
+        match time(start.as_deref()) {
             Some(start) => format!("it opens in {}, at {start}", span(start.since(self.now))),
             None => "its not-before has not come yet".into(),
         }
     }
 
-    fn time(&self, name: &str) -> Option<UnixSeconds> {
-        let (_, _, query) = self.parts?;
-        parameter(query, name)?
-            .parse()
-            .ok()
-            .and_then(UnixSeconds::new)
+    fn end(&self) -> Option<UnixSeconds> {
+        time(self.parts.expires.as_deref())
     }
+}
+
+fn time(text: Option<&str>) -> Option<UnixSeconds> {
+    text?.parse().ok().and_then(UnixSeconds::new)
 }
 
 /// A length of time in the largest unit of which there are two, or in whole ones.

@@ -171,6 +171,9 @@ pub(super) struct Verification {
     pub(super) expires: Option<u64>,
     pub(super) kid: Option<String>,
     pub(super) link_id: Option<String>,
+    /// How many downloads a counted link allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_downloads: Option<u32>,
     /// The counters of a link whose token is good, or was before it was revoked.
     #[serde(flatten)]
     pub(super) counts: Option<Downloads>,
@@ -182,12 +185,14 @@ impl Show for Verification {
     fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("{}: {}", self.reason, self.detail)];
         let expires = self.expires.map(|seconds| seconds.to_string());
+        let max_downloads = self.max_downloads.map(|number| number.to_string());
         let known = [
             ("file_id", &self.file_id),
             ("organization_id", &self.organization_id),
             ("expires", &expires),
             ("kid", &self.kid),
             ("link_id", &self.link_id),
+            ("max_downloads", &max_downloads),
         ];
         for (name, value) in known {
             lines.extend(value.iter().map(|value| format!("{name}: {value}")));

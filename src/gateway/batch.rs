@@ -207,6 +207,8 @@ impl Searched {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::catalog::Catalog as _;
     use crate::catalog::testing::TestCatalog;
@@ -218,6 +220,9 @@ mod tests {
     use crate::model::media::MediaType;
     use crate::model::metadata::Metadata;
     use crate::model::tenancy::{Folder, Organization};
+    use crate::sign::claims::LinkKind as _;
+    use crate::sign::counted::{MaxDownloads, RedeemMethod};
+    use crate::sign::url::{self, SignedUrl};
 
     fn organization(id: &str) -> OrganizationId {
         OrganizationId::parse(id).unwrap()
@@ -309,5 +314,59 @@ mod tests {
         let one = calls("friend", Some("folder"), &ids[..1]).await;
         assert_eq!(one, 1);
         assert_eq!(calls("friend", Some("folder"), &ids).await, one);
+    }
+
+    /// A counted link is one of its own: two of one file share neither their id nor what they allow, and no end is
+    /// rounded for them.
+    #[tokio::test]
+    async fn each_file_has_a_counted_link_of_its_own() {
+        let (catalog, ids) = filled().await;
+        let mut gateway = gateway(catalog, memory_blobs());
+        gateway.settings.expiry_window = 1_000;
+        gateway.settings.name_in_url = true;
+        let files = [ids[0].clone(), ids[0].clone(), ids[1].clone()];
+        let options = MintOptions {
+            max_downloads: MaxDownloads::parse("3"),
+            redeem: Some(RedeemMethod::Get),
+            ..MintOptions::default()
+        };
+        let batch = BatchRequest {
+            folder: None,
+            space: "space_default",
+            files: &files,
+            options: &options,
+            default_disposition: Some(Disposition::Attachment),
+        };
+        let mut link_ids = HashSet::new();
+        for outcome in gateway.mint_batch(&caller("owner"), &batch).await.unwrap() {
+            let BatchOutcome::Minted(minted) = outcome else {
+                panic!("{outcome:?}")
+            };
+            let url = minted.download_url;
+            let Some(SignedUrl::Counted(link)) = url::parse(&url) else {
+                panic!("{url} is no counted link")
+            };
+            assert_eq!(minted.expires.get(), NOW + 3_600);
+            let known = gateway.refresh().await.unwrap();
+            let conditions = gateway.conditions(None, &known);
+            let keyring = gateway.keyring();
+            let verified = keyring.verify_counted(&link, &conditions).unwrap();
+            assert_eq!(verified.claims().max_downloads().get(), 3);
+            assert_eq!(verified.claims().redeem(), RedeemMethod::Get);
+            let disposition = verified.claims().plain().content_disposition();
+            assert_eq!(disposition, Some("attachment; filename=\"x.txt\""));
+            assert!(keyring.verify(&link, &conditions).is_err());
+            link_ids.insert(minted.link_id);
+        }
+        assert_eq!(link_ids.len(), files.len());
+        let alone = MintOptions {
+            redeem: Some(RedeemMethod::Post),
+            ..MintOptions::default()
+        };
+        let refused = gateway.mint(&caller("owner"), &ids[0], &alone).await;
+        assert!(
+            matches!(&refused, Err(Refusal::Field(fault)) if fault.field == "redeem"),
+            "{refused:?}"
+        );
     }
 }

@@ -23,10 +23,9 @@ use crate::model::media::MediaType;
 use crate::model::revocation::Revocations;
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::Claims;
-use crate::sign::keyring::Keyring;
 pub use crate::sign::query::names_a_link;
 pub use crate::sign::verify::Verified;
-use crate::sign::verify::{Attempt, Conditions, Rejection};
+use crate::sign::verify::{Attempt, Conditions};
 
 /// A request for bytes, as it was sent.
 #[derive(Clone, Copy, Debug)]
@@ -205,31 +204,29 @@ impl Gateway {
         request: &LinkRequest<'a>,
     ) -> Result<Verified<'a>, Refusal> {
         let known = self.current().await?;
-        self.judge(request, &known.revocations, Keyring::verify)
-            .map_err(Refusal::Link)
-    }
-
-    /// Holds a link against this moment. `by` is [`Keyring::verify`], or for an operator
-    /// [`Keyring::explain`].
-    pub(super) fn judge<'a>(
-        &self,
-        request: &LinkRequest<'a>,
-        revocations: &Revocations,
-        by: fn(&Keyring, &Attempt<'a>, &Conditions<'_>) -> Result<Verified<'a>, Rejection>,
-    ) -> Result<Verified<'a>, Rejection> {
         let attempt = Attempt {
             organization: request.organization,
             file: request.file,
             query: request.query,
         };
-        let conditions = Conditions {
+        let conditions = self.conditions(request.client, &known.revocations);
+        let verified = self.keyring().verify(&attempt, &conditions);
+        verified.map_err(Refusal::Link)
+    }
+
+    /// The conditions of this moment, which whatever is signed is held against.
+    pub(super) fn conditions<'a>(
+        &self,
+        client: Option<IpAddr>,
+        revocations: &'a Revocations,
+    ) -> Conditions<'a> {
+        Conditions {
             now: self.clock.now(),
             lifetime_max: self.settings.lifetime_max,
             not_before_leeway: self.settings.not_before_leeway,
-            client: request.client,
+            client,
             revocations,
-        };
-        by(&self.keyring(), &attempt, &conditions)
+        }
     }
 
     /// The file of a link without its bytes, which are left with the store for it to give them: nothing is

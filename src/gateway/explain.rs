@@ -1,19 +1,21 @@
 //! Explanations for an operator that a client may not see: why a link does not open, and what became of a file.
 
+use std::net::IpAddr;
+
 use super::Gateway;
-use super::download::LinkRequest;
 use super::refusal::Refusal;
 use crate::blob::BlobError;
 use crate::catalog::{Filter, Place, Position};
+use crate::model::address::FileRef;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
-use crate::sign::keyring::Keyring;
+use crate::sign::url::SignedUrl;
 use crate::sign::verify::Rejection;
 
-/// The explanation of a link: it opens, or the reason why it does not.
+/// The explanation of a signed URL: it does what its kind does, or the reason why it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It opens now.
+    /// It is good now: a link opens, a counted one may start a download, a ticket is good for one.
     Opens,
     /// The verifier turns it down.
     Rejected(Rejection),
@@ -39,19 +41,45 @@ impl Verdict {
 }
 
 impl Gateway {
-    /// Says what a download with this link would meet, in the order it would be met, and changes nothing. For an
+    /// Says what a request with this URL would meet, in the order it would be met, and changes nothing. Of what is
+    /// counted it knows nothing: neither whether a link has a download left, nor what became of a ticket's. For an
     /// operator, never for a request: it may cost a thousand times as much as one, and reads a file in place whose
     /// identity moved to its end.
     ///
     /// # Errors
     /// The refusal of the catalogue, or of the store where the bytes cannot be looked at.
-    pub async fn explain_link(&self, request: &LinkRequest<'_>) -> Result<Verdict, Refusal> {
+    pub async fn explain_url(
+        &self,
+        url: &SignedUrl<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<Verdict, Refusal> {
         let revocations = self.refresh().await?;
-        let verified = match self.judge(request, &revocations, Keyring::explain) {
-            Ok(verified) => verified,
-            Err(rejection) => return Ok(Verdict::Rejected(rejection)),
+        let conditions = self.conditions(client, &revocations);
+        let keyring = self.keyring();
+        let good = match url {
+            SignedUrl::Download(link) => {
+                let verified = keyring.explain(link, &conditions);
+                verified.map(|verified| Some(verified.file()))
+            }
+            SignedUrl::Counted(link) => {
+                let verified = keyring.explain_counted(link, &conditions);
+                verified.map(|verified| Some(verified.file()))
+            }
+            SignedUrl::Ticket(ticket) => {
+                let verified = keyring.explain_ticket(ticket, &conditions);
+                verified.map(|_| None)
+            }
         };
-        let at = verified.file().to_address();
+        match good {
+            Ok(Some(file)) => self.explain_file(file).await,
+            Ok(None) => Ok(Verdict::Opens),
+            Err(rejection) => Ok(Verdict::Rejected(rejection)),
+        }
+    }
+
+    /// Says what a good link of this file would meet.
+    async fn explain_file(&self, file: FileRef<'_>) -> Result<Verdict, Refusal> {
+        let at = file.to_address();
         let found = self.file_in_any_state(&at.organization, &at.file).await?;
         let Some(file) = found else {
             return Ok(Verdict::FileMissing);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::principal::Principal;
 use super::refusal::{FieldFault, Refusal};
+use super::tenants::random;
 use crate::model::address::FileRef;
 use crate::model::disposition::Disposition;
 use crate::model::file::FileRecord;
@@ -13,8 +14,9 @@ use crate::model::media::MediaType;
 use crate::model::name::FileName;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
-use crate::sign::claims::{ClaimName, Claims};
-use crate::sign::grant::{Grant, URL_CHARS_MAX};
+use crate::sign::claims::{ClaimName, Claims, LinkKind};
+use crate::sign::counted::{CountedClaims, MaxDownloads, Nonce, RedeemMethod};
+use crate::sign::grant::{Grant, SignedLink, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
 
 /// A minted signed URL and the file it opens.
@@ -73,6 +75,11 @@ pub struct MintOptions {
     pub content_type: Option<MediaType>,
     /// The address or network that may open it.
     pub ip: Option<String>,
+    /// How many downloads the link starts: it is a counted one then, which opens nothing itself. Else it opens as
+    /// often as anybody asks.
+    pub max_downloads: Option<MaxDownloads>,
+    /// The method that starts a download of a counted link; else POST.
+    pub redeem: Option<RedeemMethod>,
 }
 
 impl MintOptions {
@@ -177,6 +184,10 @@ impl Gateway {
         options: &'a MintOptions,
         default_disposition: Option<Disposition>,
     ) -> Result<Terms<'a>, FieldFault> {
+        if let (Some(method), None) = (options.redeem, options.max_downloads) {
+            let why = "must not be given without max_downloads";
+            return Err(FieldFault::new("redeem", method.as_str(), why));
+        }
         let now = self.clock.now();
         let expires = self.expiry(now, options)?;
         Ok(Terms {
@@ -203,7 +214,7 @@ impl Gateway {
         let asked = options.disposition.or(terms.default_disposition);
         // A name of its own is signed in a disposition.
         let disposition = asked.or(options.filename.as_ref().map(|_| Disposition::Inline));
-        let make = |claims| self.mint_undenied(terms, claims, name, revocations, &file);
+        let make = |claims| self.make(terms, claims, name, revocations, &file);
         let Some(disposition) = disposition else {
             return make(terms.claims.clone());
         };
@@ -253,7 +264,8 @@ impl Gateway {
             ));
         }
         let end = now.plus(lifetime);
-        if window == 0 {
+        // Each counted link is one of its own, whatever its end, so there is nothing for a cache to share.
+        if window == 0 || options.max_downloads.is_some() {
             return Ok(end);
         }
         let up = UnixSeconds::EPOCH.plus(end.get().div_ceil(window).saturating_mul(window));
@@ -266,13 +278,38 @@ impl Gateway {
         Ok(if rounded > now { rounded } else { end })
     }
 
-    /// Seals the grant. The same file, claims and end are one link, so where that link was revoked, the
-    /// next second's is made; the seconds before are taken where a later one would live too long.
-    fn mint_undenied(
+    /// Makes a link of the kind that was asked for. A counted one has a nonce: without it two links of one file,
+    /// claims and end would be one, and share what they allow.
+    fn make(
         &self,
         terms: &Terms<'_>,
         claims: Claims,
         name: &FileName,
+        revocations: &Revocations,
+        file: &Arc<FileRecord>,
+    ) -> Result<Minted, Refusal> {
+        let base = self.settings.public_base_url.as_str();
+        let Some(max) = terms.options.max_downloads else {
+            let url = |link: &SignedLink<'_>| match terms.name_in_url {
+                false => link.url(base),
+                true => link.url_with_name(base, name.as_str()),
+            };
+            return self.mint_undenied(terms, claims, url, revocations, file);
+        };
+        let method = terms.options.redeem.unwrap_or(RedeemMethod::Post);
+        let nonce = Nonce::from_random(random()?);
+        let claims = CountedClaims::new(claims, max, method, nonce);
+        let url = |link: &SignedLink<'_, CountedClaims>| link.url(base);
+        self.mint_undenied(terms, claims, url, revocations, file)
+    }
+
+    /// Seals the grant. The same file, claims and end are one link, so where that link was revoked, the
+    /// next second's is made; the seconds before are taken where a later one would live too long.
+    fn mint_undenied<K: LinkKind>(
+        &self,
+        terms: &Terms<'_>,
+        claims: K,
+        url: impl Fn(&SignedLink<'_, K>) -> String,
         revocations: &Revocations,
         file: &Arc<FileRecord>,
     ) -> Result<Minted, Refusal> {
@@ -285,7 +322,6 @@ impl Gateway {
             claims,
         };
         let keyring = self.keyring();
-        let base = self.settings.public_base_url.as_str();
         let epoch = revocations.epoch(&grant.organization);
         let revision = revocations.revision(&grant.organization, &grant.file);
         let wanted = grant.expires.get();
@@ -298,10 +334,7 @@ impl Gateway {
                 continue;
             }
             return Ok(Minted {
-                download_url: match terms.name_in_url {
-                    false => link.url(base),
-                    true => link.url_with_name(base, name.as_str()),
-                },
+                download_url: url(&link),
                 token: link.token,
                 expires: link.expires,
                 link_id: link.link_id,
