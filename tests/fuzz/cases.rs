@@ -24,7 +24,7 @@ use hallpass::sign::claims::{ClaimName, Claims};
 use hallpass::sign::grant::Grant;
 use hallpass::sign::keyring::{KeyState, Keyring, Kid, SigningKey};
 use hallpass::sign::secret::Secret;
-use hallpass::sign::url;
+use hallpass::sign::url::{self, SignedUrl};
 use hallpass::sign::verify::{Attempt, Conditions};
 use hallpass::web::client::{Peer, TrustedProxies};
 use hallpass::web::dialects::aitronos::{LinkNamed, link_named};
@@ -96,14 +96,23 @@ pub fn links(data: &[u8]) {
         client: None,
         revocations: &revocations,
     };
-    let Some((organization, file, query)) = url::split(text) else {
-        return;
+    let attempt = match url::parse(text) {
+        None => return,
+        Some(SignedUrl::Download(link)) => link,
+        Some(SignedUrl::Counted(link)) => {
+            let verified = keyring.verify_counted(&link, &conditions);
+            assert!(verified.is_err(), "no counted link was ever made");
+            return;
+        }
+        Some(SignedUrl::Ticket(ticket)) => {
+            let verified = keyring.verify_ticket(&ticket, &conditions);
+            assert!(verified.is_err(), "no ticket was ever made");
+            return;
+        }
     };
-    let attempt = Attempt {
-        organization,
-        file,
-        query,
-    };
+    let Attempt {
+        organization, file, ..
+    } = attempt;
     let verified = keyring.verify(&attempt, &conditions);
     let explained = keyring.explain(&attempt, &conditions);
     assert_eq!(verified.is_ok(), explained.is_ok());
