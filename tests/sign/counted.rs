@@ -3,7 +3,9 @@
 use hallpass::model::address::FileRef;
 use hallpass::model::revocation::Revocations;
 use hallpass::sign::claims::{ClaimName, Claims};
-use hallpass::sign::counted::{CountedClaims, MaxDownloads, Nonce, RedeemMethod, VerifiedCounted};
+use hallpass::sign::counted::{
+    CountedClaimName, CountedClaims, MaxDownloads, Nonce, RedeemMethod, VerifiedCounted,
+};
 use hallpass::sign::grant::Grant;
 use hallpass::sign::keyring::Kid;
 use hallpass::sign::organization_key::OrganizationKey;
@@ -176,5 +178,29 @@ fn every_changed_bit_of_the_query_spoils_the_link() {
         // A fragment is no part of a link.
         let whole = changed.split('#').next().unwrap();
         assert!(verify(whole).is_err(), "{changed}");
+    }
+}
+
+/// The names that HTML reads as a sign without a semicolon (HTML Living Standard, "Named character references").
+const SIGNS: &str = "\
+    AElig AMP Aacute Acirc Agrave Aring Atilde Auml COPY Ccedil ETH Eacute Ecirc Egrave Euml GT Iacute \
+    Icirc Igrave Iuml LT Ntilde Oacute Ocirc Ograve Oslash Otilde Ouml QUOT REG THORN Uacute Ucirc \
+    Ugrave Uuml Yacute aacute acirc acute aelig agrave amp aring atilde auml brvbar ccedil cedil cent \
+    copy curren deg divide eacute ecirc egrave eth euml frac12 frac14 frac34 gt iacute icirc iexcl \
+    igrave iquest iuml laquo lt macr micro middot nbsp not ntilde oacute ocirc ograve ordf ordm oslash \
+    otilde ouml para plusmn pound quot raquo reg sect shy sup1 sup2 sup3 szlig thorn times uacute ucirc \
+    ugrave uml uuml yacute yen yuml";
+
+/// A link must survive in HTML that nobody escaped: `&` and the name of a parameter must not be read as a sign.
+/// `not-before` would be, and has no `&` before it.
+#[test]
+fn no_parameter_reads_as_a_sign_of_html() {
+    let signs: Vec<&str> = SIGNS.split_whitespace().collect();
+    assert_eq!(signs.len(), 106);
+    let claims = CountedClaimName::ALL.map(CountedClaimName::as_str);
+    for name in claims.into_iter().chain(["expires", "token"]) {
+        let sign = signs.iter().find(|sign| name.starts_with(**sign));
+        let expected = (name == "not-before").then_some("not");
+        assert_eq!(sign.copied(), expected, "{name}");
     }
 }
