@@ -31,6 +31,7 @@ pub mod maintenance;
 pub mod postgres;
 pub mod quota;
 pub mod redemptions;
+pub mod reserve;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]
@@ -58,6 +59,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CatalogError>> + 
 /// - A thing that does not exist is `None` from the calls that read, [`CatalogError::NotFound`] from
 ///   those that write. A thing that exists already is [`CatalogError::Conflict`].
 /// - Every wait is bounded; a catalogue that does not answer in time is `Unavailable`.
+/// - On a full disk, revocations, deletes, purges and changes of API keys may spend what is set aside for them
+///   ([`reserve`]), where the adapter has a disk of its own; everything else is `NoSpace`.
 /// - Lists of files are newest first: by `created_at`, then by id, both descending.
 ///
 /// # Example
@@ -230,6 +233,16 @@ pub trait Catalog:
     /// bytes are removed. `NotFound` unless the file is `Deleted`.
     fn mark_swept<'a>(&'a self, organization: &'a OrganizationId, id: &'a FileId)
     -> Answer<'a, ()>;
+
+    /// Marks a `Ready` or `Deleted` file swept at `now`, as [`Catalog::delete_file`] and [`Catalog::mark_swept`] would, in
+    /// one transaction. Answers its record as it was between the two: `Deleted`. Called before the bytes are removed.
+    /// `NotFound` if there is no such file or it is swept already.
+    fn purge_file<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        id: &'a FileId,
+        now: UnixSeconds,
+    ) -> Answer<'a, FileRecord>;
 
     /// Forgets up to `limit` swept files that were deleted at or before `before`, which frees their
     /// ids and takes them out of every folder. Answers how many.

@@ -5,8 +5,9 @@
 //!    it either waits for the others there or has all the rest to itself.
 //! 3. A read is one statement, or one read transaction where several must agree, on one of a few connections
 //!    that only read. The write-ahead log lets them go on beside a writer.
-//! 4. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
-//! 5. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`).
+//! 4. A write that may not wait for room on a full disk is made once more with blocks of the disk reserve (`full`).
+//! 5. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
+//! 6. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`).
 //!
 //! The statements are those of `sql`.
 
@@ -20,6 +21,7 @@ use sqlx::{Sqlite as Driver, SqliteConnection, SqlitePool, query};
 use tokio::sync::Mutex;
 
 use super::changes::{FeedPage, FeedPosition};
+use super::reserve::DiskReserve;
 use super::sql::fault::Fault;
 use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
@@ -29,6 +31,7 @@ use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use on_the_spot::OnTheSpot;
 
+mod full;
 mod on_the_spot;
 mod open;
 #[cfg(test)]
@@ -58,6 +61,7 @@ pub struct Sqlite {
     on_the_spot: Arc<OnTheSpot>,
     /// The file that the connections have open.
     file: OpenFile,
+    reserve: DiskReserve,
 }
 
 /// A catalogue's file, and which one it was when it was opened.
@@ -114,7 +118,7 @@ impl Sqlite {
     ///
     /// Those of [`Sqlite::open`] and of the policy.
     pub async fn open_with(path: &Path, missing: Missing) -> Result<Self, CatalogError> {
-        open::open(path, missing, BUSY_TIME_MAX).await
+        full::opened(path, || open::open(path, missing, BUSY_TIME_MAX)).await
     }
 
     /// Waits for the calls that are under way, and closes all connections. The last process to close
@@ -135,12 +139,27 @@ impl Sqlite {
             SessionKind::ReadTransaction => {
                 Connection::SqliteTransaction(self.readers.begin().await?)
             }
-            SessionKind::Write => {
+            SessionKind::Write | SessionKind::ReservedWrite | SessionKind::PurgeWrite => {
                 let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
                 Connection::SqliteTransaction(transaction)
             }
         })
     }
+}
+
+/// Runs the statements of one call, and commits a write where they went well.
+async fn finish<'a, T: Send>(
+    mut session: Session<'a>,
+    access: SessionKind,
+    work: &(impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync),
+) -> Result<T, Fault> {
+    let done = work(&mut session).await?;
+    if let (true, Connection::SqliteTransaction(transaction)) =
+        (access.writes(), session.into_connection())
+    {
+        transaction.commit().await?;
+    }
+    Ok(done)
 }
 
 impl Database for Sqlite {
@@ -151,14 +170,14 @@ impl Database for Sqlite {
         work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
     ) -> Answer<'a, T> {
         let work = async move {
-            let mut session = Session::new(self.begin(access).await?);
-            let done = work(&mut session).await?;
-            if let (SessionKind::Write, Connection::SqliteTransaction(transaction)) =
-                (access, session.into_connection())
-            {
-                transaction.commit().await?;
+            let session = Session::new(self.begin(access).await?);
+            let outcome = finish(session, access, &work).await;
+            match (outcome, access.share()) {
+                (Err(fault), Some(share)) if fault.is_full() => {
+                    self.run_on_reserve(access, share, &work, fault).await
+                }
+                (outcome, _) => outcome,
             }
-            Ok(done)
         };
         Box::pin(bounded(ANSWER_TIME_MAX, doing, work))
     }

@@ -14,6 +14,7 @@ use super::wire;
 use crate::config::keyring_file::{self, KeyringFileError};
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
+use crate::server::disk_reserve;
 use crate::server::installation::drawn_key;
 use crate::server::setup::{CatalogSetupLock, SetupPolicy};
 use crate::sign::keyring::{Keyring, Kid};
@@ -165,7 +166,10 @@ fn change(
     let _lock = lock(&path)?;
     let keyring = keyring_file::read(&path)?;
     let (keyring, kid) = edit(keyring, session.clock.now())?;
-    keyring_file::write(&path, &keyring)?;
+    let data_dir = &session.config.server.data_dir;
+    disk_reserve::spend_if_full(data_dir, KeyringFileError::is_full, || {
+        keyring_file::write(&path, &keyring)
+    })?;
     of(&keyring, &kid)
 }
 

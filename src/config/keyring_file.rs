@@ -104,6 +104,15 @@ pub enum KeyringFileError {
     },
 }
 
+impl KeyringFileError {
+    /// Returns whether there was no room for the file.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        let is_full = |error: &io::Error| matches!(error.kind(), StorageFull | QuotaExceeded);
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+}
+
 /// Reads the keyring in a file that its owner alone may read and write. Links are followed.
 ///
 /// # Errors

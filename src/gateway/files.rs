@@ -12,7 +12,6 @@ use crate::model::address::FileRef;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::name::FileName;
-use crate::model::time::UnixSeconds;
 
 /// The beginning of a page, as a caller names it. The text is usually a file's id, but may be any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,44 +290,28 @@ impl Gateway {
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
-        let file = self.mark_deleted(organization, id, now).await?;
+        let change = self.catalog.delete_file(organization, id, now);
+        let file = self.changing_of(organization, change).await?;
         match file.expires_at {
             Some(expired) if expired <= now => Err(Refusal::FileNotFound),
             _ => Ok(file),
         }
     }
 
-    async fn mark_deleted(
-        &self,
-        organization: &OrganizationId,
-        id: &FileId,
-        now: UnixSeconds,
-    ) -> Result<FileRecord, Refusal> {
-        let change = self.catalog.delete_file(organization, id, now);
-        self.changing_of(organization, change).await
-    }
-
     /// Deletes a file, if that was not done before, and removes its bytes at once. A file registered in
     /// place is only forgotten: its bytes are not ours.
+    ///
+    /// One transaction says in the row that the bytes go, and then they are removed. Those that a crash in between leaves
+    /// are found by the sweep for orphans. On a full disk the transaction has blocks of its own ([`crate::catalog::reserve`]).
     pub async fn purge(
         &self,
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
-        let found = self.catalog.file(organization, id);
-        let found = self
-            .read_of(organization, found)
-            .await?
-            .ok_or(Refusal::FileNotFound)?;
-        let file = match found.state {
-            FileState::Ready => {
-                let now = self.clock.now();
-                self.mark_deleted(organization, id, now).await?
-            }
-            FileState::Deleted { .. } => found,
-            FileState::Swept { .. } => return Err(Refusal::FileNotFound),
-        };
-        self.remove_bytes(&file).await?;
+        let now = self.clock.now();
+        let purge = self.catalog.purge_file(organization, id, now);
+        let file = self.changing_of(organization, purge).await?;
+        self.remove_stored(&file).await?;
         Ok(file)
     }
 

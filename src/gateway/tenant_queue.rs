@@ -330,7 +330,6 @@ mod tests {
                     let page = gateway.filtered_page(&owner, &of_ids, None, 9);
                     page.await.is_ok()
                 }),
-                Box::pin(async { gateway.purge(&owner, &id).await.is_ok() }),
                 Box::pin(async { gateway.page_after(&owner, None, None, 9).await.is_ok() }),
                 Box::pin(async { gateway.file_in_any_state(&owner, &id).await.is_ok() }),
                 Box::pin(async { gateway.counts(&owner, Counted::File(&id)).await.is_ok() }),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use super::disk_reserve::{self, ReserveUpkeep};
 use super::high_water_mark::{self, HighWaterMark};
 use super::keyring_watch::KeyringWatch;
 use super::reload::ConfigurationCheck;
@@ -116,6 +117,22 @@ async fn note_high_water_mark(gateway: Arc<Gateway>, mut high_water_mark: HighWa
         match tokio::task::spawn_blocking(write).await {
             Ok(file) => high_water_mark = file,
             Err(error) => return tracing::error!(%error, "noting the newest change failed"),
+        }
+    }
+}
+
+/// Fills the disk reserve up as soon as there is room. Ends with its task.
+pub(super) async fn fill_reserve(mut reserve: ReserveUpkeep) {
+    let mut tick = ticks(disk_reserve::FILL_EVERY);
+    loop {
+        tick.tick().await;
+        let fill = move || {
+            reserve.fill();
+            reserve
+        };
+        match tokio::task::spawn_blocking(fill).await {
+            Ok(filled) => reserve = filled,
+            Err(error) => return tracing::error!(%error, "filling the disk reserve failed"),
         }
     }
 }

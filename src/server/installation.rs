@@ -5,6 +5,7 @@
 //!   catalogue.sqlite3     the rows (with -wal, -shm and -lock beside it), unless they are in a database
 //!   keyring.toml          0600, the signing keys (or wherever keyring.file says)
 //!   catalogue-seen        0600, the newest change that a gateway has seen (beside the keyring)
+//!   reserve               0600, disk space set aside for revocations, deletes and keys on a full disk
 //!   gateway-….toml        0600, the prefix of a running gateway's links, one file for each
 //!   .gitignore            keeps all of it out of a repository
 //!   blobs/ab/cd/…         the bytes, where no other store keeps them (blobs.url)

@@ -29,6 +29,7 @@ use coarse_clock::Deadlines;
 use connection::Public;
 use connections::{ConnectionLimits, Connections};
 use counter_flush::CounterFlush;
+use disk_reserve::ReserveUpkeep;
 use high_water_mark::HighWaterMark;
 use installation::Installation;
 use keyring_watch::KeyringWatch;
@@ -51,6 +52,7 @@ mod connection_state;
 mod connections;
 mod counter_flush;
 pub mod disk;
+pub mod disk_reserve;
 mod fingerprint;
 mod high_water_mark;
 mod http2;
@@ -92,6 +94,7 @@ pub struct HttpServer {
     streams_max: u32,
     configuration: Option<ConfigurationCheck>,
     high_water_mark: HighWaterMark,
+    reserve: ReserveUpkeep,
     web_settings: WebSettings,
     /// True if connections begin with a PROXY protocol header.
     is_announced: bool,
@@ -158,10 +161,13 @@ impl HttpServer {
         high_water_mark.check(&gateway).await.map_err(|refusal| {
             StartError::Failed(format!("reading the newest changes: {refusal}"))
         })?;
+        let mut reserve = ReserveUpkeep::of(config);
+        reserve.fill();
         let server = &config.server;
         Ok(Self {
             audit,
             high_water_mark,
+            reserve,
             presence: Presence::announce_or_warn(&server.data_dir, command, &public_base_url),
             gateway,
             listeners,
@@ -247,6 +253,7 @@ impl HttpServer {
             self.configuration,
             self.high_water_mark.clone(),
         );
+        tasks.spawn(background::fill_reserve(self.reserve));
         start_web_tasks(&mut tasks, &web, self.tls.clone(), audit);
         // Dropped, it ends the accepting.
         let (accepting, ending) = watch::channel(());

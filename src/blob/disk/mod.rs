@@ -117,13 +117,8 @@ impl Disk {
     /// # Errors
     /// [`BlobError::Io`] if the file system cannot be asked.
     pub fn with_min_free_space(mut self, free_min: Option<u64>) -> Result<Self, BlobError> {
-        let whole = fstatvfs(&self.directories.stages).map_err(failed(OPENING))?;
-        let twentieth = whole.f_blocks.saturating_mul(whole.f_frsize) / 20;
-        let usual = match whole.f_blocks {
-            0 => 0,
-            _ => twentieth.clamp(FREE_MIN_LEAST, FREE_MIN_MOST),
-        };
-        self.free_min = free_min.unwrap_or(usual);
+        let least = least_free(&self.directories.stages, free_min);
+        self.free_min = least.map_err(failed(OPENING))?;
         Ok(self)
     }
 
@@ -263,6 +258,23 @@ impl Directories {
     fn stages_before(&self) -> Option<File> {
         beneath_root::directory(&self.root, Path::new(STAGE_BEFORE)).ok()
     }
+}
+
+/// Returns the bytes that are to be left free on the file system of `file`: `free_min`, or else a twentieth of it, but
+/// [`FREE_MIN_LEAST`] to [`FREE_MIN_MOST`], and nothing where it has no size.
+///
+/// # Errors
+/// A file system that cannot be asked.
+pub fn least_free(file: &File, free_min: Option<u64>) -> io::Result<u64> {
+    if let Some(free_min) = free_min {
+        return Ok(free_min);
+    }
+    let whole = fstatvfs(file)?;
+    let twentieth = whole.f_blocks.saturating_mul(whole.f_frsize) / 20;
+    Ok(match whole.f_blocks {
+        0 => 0,
+        _ => twentieth.clamp(FREE_MIN_LEAST, FREE_MIN_MOST),
+    })
 }
 
 /// Makes a directory and those above it, each synced into its parent, so that no power loss can take

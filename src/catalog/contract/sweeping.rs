@@ -6,6 +6,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     deleted_files_come_oldest_first(catalog).await;
     swept_files_keep_their_id_until_forgotten(catalog).await;
     blobs_are_in_use_until_they_are_swept(catalog).await;
+    a_purge_is_a_delete_and_a_sweep_at_once(catalog).await;
 }
 
 async fn deleted_files_come_oldest_first(catalog: &dyn Catalog) {
@@ -108,4 +109,35 @@ async fn blobs_are_in_use_until_they_are_swept(catalog: &dyn Catalog) {
     wanted.sort();
     assert_eq!(found, wanted);
     assert_eq!(catalog.blobs_in_use(&[]).await.unwrap(), []);
+}
+
+async fn a_purge_is_a_delete_and_a_sweep_at_once(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "sweeping_purge").await;
+    assert_missing(catalog.purge_file(&owner, &file_id("f"), at(1)).await);
+    for (id, deleted_at) in [("ready", None), ("deleted", Some(5))] {
+        let made = file(&owner, id, 1);
+        catalog.add_file(&made).await.unwrap();
+        if let Some(deleted_at) = deleted_at {
+            let deleted = catalog.delete_file(&owner, &made.id, at(deleted_at));
+            deleted.await.unwrap();
+        }
+    }
+    let page = async || {
+        let page = catalog.numbered_page(&owner, 0, 9, at(9)).await.unwrap();
+        (page.files.len(), page.total)
+    };
+    assert_eq!(page().await, (1, 1));
+    for (id, deleted_at) in [("ready", 9), ("deleted", 5)] {
+        let id = file_id(id);
+        let purged = catalog.purge_file(&owner, &id, at(9)).await.unwrap();
+        let (deleted, swept) = (at(deleted_at), at(deleted_at));
+        assert_eq!(purged.state, FileState::Deleted { at: deleted });
+        let found = catalog.file(&owner, &id).await.unwrap().unwrap();
+        assert_eq!(found.state, FileState::Swept { at: swept });
+        assert_missing(catalog.purge_file(&owner, &id, at(10)).await);
+    }
+    assert_eq!(page().await, (0, 0));
+    let usage = catalog.usage(&owner).await.unwrap();
+    assert_eq!((usage.ready, usage.files, usage.bytes), (0, 0, 0));
+    assert!(catalog.recount(&owner, false).await.unwrap().is_right());
 }

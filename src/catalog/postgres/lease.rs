@@ -115,7 +115,8 @@ impl Postgres {
                 raw_sql(BEGIN_READ).execute(lease.connection()?).await?;
                 lease.kind = LeaseKind::ReadTransaction;
             }
-            SessionKind::Write => {
+            // The disk is the server's own: nothing of it is set aside here.
+            SessionKind::Write | SessionKind::ReservedWrite | SessionKind::PurgeWrite => {
                 let marker = self.commits.begin(lease.connection()?).await?;
                 lease.kind = LeaseKind::Write(marker);
             }

@@ -6,6 +6,7 @@ use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use crate::catalog::reserve::is_full;
 use crate::catalog::{CatalogError, missing, taken};
 
 /// Primary result codes (<https://sqlite.org/rescode.html>): the low byte of an extended one.
@@ -91,6 +92,18 @@ impl Fault {
                 Meaning::of(&**refusal) == Meaning::Passing
             }
             _ => false,
+        }
+    }
+
+    /// Returns whether there was no room for what was asked.
+    pub(in crate::catalog) fn is_full(&self) -> bool {
+        match self {
+            Self::Known(error) => matches!(error, CatalogError::NoSpace { .. }),
+            Self::Driver(sqlx::Error::Database(refusal)) => {
+                Meaning::of(&**refusal) == Meaning::Full
+            }
+            Self::Driver(sqlx::Error::Io(failure)) => is_full(failure),
+            Self::Driver(_) => false,
         }
     }
 
@@ -187,11 +200,4 @@ impl Meaning {
 /// SQLite's own code. Its lowest eight bits are the primary one.
 fn extended_code(refusal: &dyn DatabaseError) -> Option<i32> {
     refusal.code()?.parse().ok()
-}
-
-fn is_full(failure: &io::Error) -> bool {
-    matches!(
-        failure.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }

@@ -48,7 +48,7 @@ impl<D: Database> Catalog for D {
         fn remove_from_folder(
             organization: &'a OrganizationId, folder: &'a FolderId, files: &'a [FileId]
         ) -> ()
-            => Write, "taking files out of a folder", tenancy::remove_from_folder;
+            => ReservedWrite, "taking files out of a folder", tenancy::remove_from_folder;
         fn folder_files(organization: &'a OrganizationId, folder: &'a FolderId) -> Vec<FileId>
             => ReadTransaction, "listing the files of a folder", tenancy::folder_files;
         fn share_folder(
@@ -58,7 +58,7 @@ impl<D: Database> Catalog for D {
         fn unshare_folder(
             organization: &'a OrganizationId, folder: &'a FolderId, members: &'a [OrganizationId]
         ) -> ()
-            => Write, "ending a folder's sharing", tenancy::unshare_folder;
+            => ReservedWrite, "ending a folder's sharing", tenancy::unshare_folder;
         fn add_file(file: &'a FileRecord) -> ()
             => Write, "adding a file", files::add_one;
         fn add_files(files: &'a [FileRecord]) -> ()
@@ -74,11 +74,13 @@ impl<D: Database> Catalog for D {
         ) -> NumberedPage
             => ReadTransaction, "listing files", numbered::numbered_page;
         fn delete_file(organization: &'a OrganizationId, id: &'a FileId, now: UnixSeconds) -> FileRecord
-            => Write, "deleting a file", files::delete;
+            => ReservedWrite, "deleting a file", files::delete;
         fn deleted_files(before: UnixSeconds, limit: u32) -> Vec<FileRecord>
             => Read, "listing deleted files", files::deleted;
         fn mark_swept(organization: &'a OrganizationId, id: &'a FileId) -> ()
-            => Write, "marking a file swept", quota::mark_swept;
+            => PurgeWrite, "marking a file swept", quota::mark_swept;
+        fn purge_file(organization: &'a OrganizationId, id: &'a FileId, now: UnixSeconds) -> FileRecord
+            => PurgeWrite, "purging a file", quota::purge;
         fn forget_swept(before: UnixSeconds, limit: u32) -> u64
             => Write, "forgetting swept files", files::forget_swept;
         fn blobs_in_use(keys: &'a [BlobKey]) -> Vec<BlobKey>
@@ -90,15 +92,15 @@ impl<D: Database> Catalog for D {
         fn api_keys(organization: Option<&'a OrganizationId>) -> Vec<ApiKey>
             => Read, "listing the API keys", keys::list;
         fn set_api_key_state(id: &'a ApiKeyId, state: ApiKeyState) -> ApiKey
-            => Write, "changing an API key", keys::set_state;
+            => ReservedWrite, "changing an API key", keys::set_state;
         fn raise_link_revision(
             organization: &'a OrganizationId, id: &'a FileId, revisions_max: u64
         ) -> Extent
-            => Write, "revoking a file's links", revocation::raise_link_revision;
+            => ReservedWrite, "revoking a file's links", revocation::raise_link_revision;
         fn raise_epoch(organization: &'a OrganizationId) -> u64
-            => Write, "revoking an organization's links", revocation::raise_epoch;
+            => ReservedWrite, "revoking an organization's links", revocation::raise_epoch;
         fn deny_link(denial: &'a Denial, now: UnixSeconds, bounds: RevocationBounds) -> Extent
-            => Write, "revoking a link", denial::deny_link;
+            => ReservedWrite, "revoking a link", denial::deny_link;
         fn forget_denied(now: UnixSeconds, limit: u32) -> u64
             => Write, "forgetting dead links", denial::forget_denied;
     }

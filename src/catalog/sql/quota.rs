@@ -8,9 +8,10 @@ use super::session::{Session, query};
 use super::{Database, allowance, files, idempotency, numbered, rows, usage};
 use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{Quota, Quotas, Recount, Usage};
-use crate::catalog::{Answer, DELETED_FILE, missing};
-use crate::model::file::FileRecord;
+use crate::catalog::{Answer, DELETED_FILE, FILE, missing};
+use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::time::UnixSeconds;
 
 const COUNT: &str = "SELECT count(*) FILTER (WHERE state = 'ready') AS ready_files, \
      count(*) AS kept_files, CAST(coalesce(sum(size), 0) AS bigint) AS kept_bytes FROM file \
@@ -87,6 +88,25 @@ async fn counted(session: &mut Session<'_>, organization: &OrganizationId) -> Re
         query("SELECT ready_files, kept_files, kept_bytes FROM organization WHERE id = $1");
     let counted = session.optional(select.bind(organization), rows::usage);
     Ok(counted.await?.ok_or(missing("the organization"))?)
+}
+
+/// Deletes a file unless that was done before, and marks it swept.
+pub(super) async fn purge(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    id: &FileId,
+    now: UnixSeconds,
+) -> Result<FileRecord, Fault> {
+    usage::lock(session, organization).await?;
+    let found = files::file(session, organization, id).await?;
+    let found = found.ok_or(missing(FILE))?;
+    let file = match found.state {
+        FileState::Ready => files::delete(session, organization, id, now).await?,
+        FileState::Deleted { .. } => found,
+        FileState::Swept { .. } => return Err(missing(FILE).into()),
+    };
+    mark_swept(session, organization, id).await?;
+    Ok(file)
 }
 
 /// Marks a deleted file swept, and no longer counts it.

@@ -11,6 +11,7 @@ use sqlx::{
 use super::dialect::SqlText;
 use super::fault::Fault;
 use super::rows::{self, Row};
+use crate::catalog::reserve::Share;
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::time::UnixSeconds;
 
@@ -23,6 +24,26 @@ pub enum SessionKind {
     ReadTransaction,
     /// A transaction that writes.
     Write,
+    /// One that may spend the disk reserve: a revocation, a delete, a change of a key.
+    ReservedWrite,
+    /// One that may spend all of it, as it makes room: a purge.
+    PurgeWrite,
+}
+
+impl SessionKind {
+    /// Returns whether it is a transaction that writes.
+    pub(in crate::catalog) const fn writes(self) -> bool {
+        self.share().is_some() || matches!(self, Self::Write)
+    }
+
+    /// Returns the share of the disk reserve that it may spend, if any.
+    pub(in crate::catalog) const fn share(self) -> Option<Share> {
+        match self {
+            Self::Read | Self::ReadTransaction | Self::Write => None,
+            Self::ReservedWrite => Some(Share::Changes),
+            Self::PurgeWrite => Some(Share::Purges),
+        }
+    }
 }
 
 /// A connection while one call has it. Dropped before its end, a transaction is undone.

@@ -22,6 +22,7 @@ use tokio::time::sleep;
 
 use super::on_the_spot::OnTheSpot;
 use super::{Driver, OpenFile, READERS_MAX, Sqlite};
+use crate::catalog::reserve::DiskReserve;
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::open::{
@@ -130,13 +131,14 @@ impl Opening {
             readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
             watcher: Mutex::new(Some(self.watcher)),
             on_the_spot: OnTheSpot::new(&self.path),
+            reserve: DiskReserve::of_catalogue(&self.path),
             file: self.file,
         })
     }
 }
 
 /// Returns the settings of every connection to a catalogue.
-fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(busy)
