@@ -23,6 +23,8 @@ pub(crate) struct TestCatalog {
     hesitation: Mutex<Option<Hesitation>>,
     /// True if files that are added together are added, and nobody is told.
     is_silent: AtomicBool,
+    /// True if there is no room for anything that is written.
+    is_full: AtomicBool,
     /// The pages of the change feed that are answered; nobody hears of the next one.
     pages: AtomicU64,
 }
@@ -47,6 +49,7 @@ impl TestCatalog {
             calls: AtomicU64::default(),
             hesitation: Mutex::default(),
             is_silent: AtomicBool::default(),
+            is_full: AtomicBool::default(),
             pages: AtomicU64::new(u64::MAX),
         }
     }
@@ -81,6 +84,11 @@ impl TestCatalog {
     pub(crate) fn fall_silent(&self) {
         self.is_silent.store(true, Ordering::Relaxed);
     }
+
+    /// From now on there is room for what is written, or not.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
 }
 
 impl Database for TestCatalog {
@@ -94,6 +102,9 @@ impl Database for TestCatalog {
         let hesitation = hesitation.take_if(|next| next.doing == doing);
         Box::pin(async move {
             self.calls.fetch_add(1, Ordering::Relaxed);
+            if access.writes() && self.is_full.load(Ordering::Relaxed) {
+                return Err(CatalogError::NoSpace { doing });
+            }
             let done = self.other.run(access, doing, work).await;
             if let Some(Hesitation { seen, go_on, .. }) = hesitation {
                 seen.send(()).unwrap();
@@ -135,5 +146,9 @@ impl Database for TestCatalog {
 
     fn heard(&self) -> Answer<'_, ()> {
         self.other.heard()
+    }
+
+    fn heard_text(&self) -> Answer<'_, String> {
+        self.other.heard_text()
     }
 }

@@ -14,6 +14,7 @@ use crate::gateway::Gateway;
 use crate::gateway::doctor::{Complaint, Finding};
 use crate::gateway::progress::PassProgress;
 use crate::gateway::sweep::{HeldBack, ORPHANS_MAX};
+use crate::server::disk_reserve;
 use crate::server::setup::SetupPolicy;
 
 /// The most files that are read at once, however many cores there are.
@@ -61,6 +62,7 @@ impl Doctor {
             stages: leftovers.stages,
             orphans: leftovers.orphans,
             orphans_left: false,
+            reserve_missing_bytes: None,
             mended: self.mend,
         };
         let mut printed = Ok(());
@@ -92,6 +94,7 @@ impl Doctor {
             held_back = sweep(&gateway, self.orphans_max, &mut checkup).await?;
         }
         (checkup.files_checked, checkup.bytes_checked) = (tally.files(), tally.bytes());
+        checkup.reserve_missing_bytes = disk_reserve::missing(&session.config.server.data_dir);
         session.output.one(&checkup)?;
         let is_well = checkup.damaged == 0 && (self.mend || checkup.miscounted == 0);
         match held_back {

@@ -63,7 +63,9 @@ impl Revoke {
             let revoked = gateway.revoke_links_of_file(&organization, file, by).await;
             revoked.map_err(|refusal| of_file(&organization, file, refusal))?
         } else {
-            gateway.revoke_links_of_organization(&organization).await?
+            gateway
+                .revoke_links_of_organization(&organization, by)
+                .await?
         };
         let revoked = wire::Revocation::from(revoked);
         recorder.record(&revoked.event());

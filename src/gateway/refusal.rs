@@ -105,6 +105,12 @@ pub enum Refusal {
     /// There is no room for more bytes or rows.
     #[error("no space left")]
     NoSpace,
+    /// A revocation could not be written, and holds on this gateway alone.
+    #[error("the revocation holds on this gateway, but could not be written yet: the disk is full")]
+    RevocationHeld,
+    /// A revocation could not be written, and there are as many that hold on this gateway alone as may be.
+    #[error("the revocation could not be written: the disk is full")]
+    RevocationLost,
     /// The catalogue or the blob store cannot be reached in time; trying again later may help.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -240,6 +246,8 @@ impl Refusal {
             Self::KeyAtWork => "idempotency_key_at_work",
             Self::KeyOfAnother => "idempotency_key_of_another",
             Self::NoSpace => "no_space",
+            Self::RevocationHeld => "revocation_held",
+            Self::RevocationLost => "revocation_lost",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
         }

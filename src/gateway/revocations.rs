@@ -10,25 +10,32 @@
 //!    forgets everything.
 //! 3. A snapshot that nobody compared for [`STALENESS_MAX`] is not answered from: a request that opens or makes a
 //!    link refreshes by itself, and is refused as unavailable if that fails.
-//! 4. Whoever changes something waits for a refresh that began after the change, and nobody else does. Where that
+//! 4. A revocation that the catalogue has no room for holds in this process alone (`held`), on top of what the catalogue
+//!    says, until it is written.
+//! 5. Whoever changes something waits for a refresh that began after the change, and nobody else does. Where that
 //!    fails, or nobody knows what became of the change, the snapshot is not answered from until the next refresh.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use arc_swap::Guard;
+use tokio::sync::OwnedMutexGuard;
 
 use super::Gateway;
 use super::refusal::Refusal;
 
+mod held;
 mod older;
+mod snapshot;
 
+pub(super) use held::HeldRevocation;
+pub use held::{HELD_MAX, HELD_OF_ORGANIZATION_MAX, WRITE_HELD_EVERY};
 pub use older::REVOCATIONS_LOST;
+use snapshot::OwnChange;
+pub(super) use snapshot::{RowsAt, Snapshot, SnapshotCell};
 
-use crate::catalog::changes::{CHANGES_KEPT, Change, FeedPosition, Revoked};
+use crate::catalog::changes::{CHANGES_KEPT, Change, Revoked};
 use crate::catalog::{Answer, CatalogError};
 use crate::model::address::FileRef;
 use crate::model::id::OrganizationId;
@@ -49,105 +56,12 @@ const TRIMMED_AT_ONCE: u32 = 1_000;
 /// The most such transactions of each kind that one [`Gateway::trim_changes`] makes, whatever comes meanwhile.
 const TRIMS_MAX: usize = 50;
 
-/// The snapshot of one gateway, and what refreshes it. It is read for every request, so nobody ever waits for
-/// it: a refresh puts a new one in its place.
-#[derive(Debug, Default)]
-pub(super) struct SnapshotCell {
-    current: ArcSwap<Snapshot>,
-    /// Held by the one refresh that runs: the others wait for it and find its result. A reload holds this too.
-    refreshing: Arc<tokio::sync::Mutex<()>>,
-    /// Notifies all who wait at once when a refresh is over: a lock that is handed on from one to the next would
-    /// cost the last of hundreds as many turns, each behind everybody else's work.
-    refreshed: Notify,
-    /// The number of changes of this process of which nobody knows whether a snapshot has them. A snapshot from
-    /// before the last of them answers nothing.
-    own_changes: AtomicU64,
-}
-
-/// The result of one refresh: what is known without asking the catalogue.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Snapshot {
-    pub(super) revocations: Arc<Revocations>,
-    /// The position in the change feed. `None` at the start, before everything was read.
-    position: Option<FeedPosition>,
-    /// The last change of a row that the cache has forgotten.
-    rows_version: u64,
-    /// The number of times that everything was read.
-    reloads: u64,
-    /// The number of times that it was of an older catalogue then.
-    put_back: u64,
-    /// On the gateway's own clock: when the refresh that confirmed this began. Never, at the start.
-    confirmed: Option<Duration>,
-    /// The number of this process's own changes by then.
-    own_changes: u64,
-}
-
 /// The outcome of following the change feed.
 enum Followed {
     /// It led to its end.
     Led(Arc<Snapshot>),
     /// Everything is to be read anew: `has_gap` where it does not lead on from where it was.
     Ended { has_gap: bool },
-}
-
-/// A version stamp: the last change of rows before a row was read. The row may be kept unless a later change of it
-/// was applied, or everything was read anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct RowsAt {
-    pub(super) version: u64,
-    pub(super) reloads: u64,
-}
-
-#[cfg(test)]
-impl RowsAt {
-    /// A moment of its own for each number.
-    pub(super) const fn sample(version: u64) -> Self {
-        Self {
-            version,
-            reloads: 0,
-        }
-    }
-}
-
-/// Notes when it is dropped that this process changed something that no snapshot may have: its caller gave up, or
-/// nobody knows whether it happened, or no refresh has read it.
-struct OwnChange<'a> {
-    snapshot: &'a SnapshotCell,
-    is_settled: bool,
-}
-
-impl Drop for OwnChange<'_> {
-    fn drop(&mut self) {
-        if !self.is_settled {
-            self.snapshot.own_changes.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-}
-
-impl SnapshotCell {
-    /// Returns what was revoked, as it was last read.
-    pub(super) fn revocations(&self) -> Arc<Revocations> {
-        Arc::clone(&self.current.load().revocations)
-    }
-
-    /// Returns the snapshot, if somebody's refresh that began after this moment says the same as one of now would.
-    fn confirmed_after(&self, begun: Duration) -> Option<Arc<Snapshot>> {
-        let snapshot = self.current.load_full();
-        let is_later = snapshot.confirmed.is_some_and(|other| other > begun);
-        (is_later && snapshot.own_changes == self.own_changes()).then_some(snapshot)
-    }
-
-    /// Puts what a refresh found in the place of what was known, and notifies all who wait for one.
-    fn replace(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let snapshot = Arc::new(snapshot);
-        self.current.store(Arc::clone(&snapshot));
-        self.refreshed.notify_waiters();
-        snapshot
-    }
-
-    fn own_changes(&self) -> u64 {
-        self.own_changes.load(Ordering::SeqCst)
-    }
 }
 
 impl Gateway {
@@ -248,7 +162,7 @@ impl Gateway {
         let forget = move || {
             let _one_at_a_time = one_at_a_time;
             let mut next = Snapshot::clone(&snapshot.current.load());
-            Arc::make_mut(&mut next.revocations).forget_dead(dead_by);
+            Arc::make_mut(&mut next.written).forget_dead(dead_by);
             snapshot.replace(next);
         };
         // It goes through all of them, off the threads that serve requests.
@@ -365,7 +279,7 @@ impl Gateway {
                     link,
                     expires,
                 } => {
-                    let revocations = Arc::make_mut(&mut next.revocations);
+                    let revocations = Arc::make_mut(&mut next.written);
                     revocations.deny(&organization, [(link, expires)]);
                     revocations.forget_dead_if_due(&organization, dead_by);
                 }
@@ -374,14 +288,14 @@ impl Gateway {
                     file,
                     revision,
                 } => {
-                    let revocations = Arc::make_mut(&mut next.revocations);
+                    let revocations = Arc::make_mut(&mut next.written);
                     revocations.set_revisions(&organization, [(file, revision)]);
                 }
                 Change::EpochRaised {
                     organization,
                     epoch,
                 } => {
-                    Arc::make_mut(&mut next.revocations).raise_epoch(&organization, epoch);
+                    Arc::make_mut(&mut next.written).raise_epoch(&organization, epoch);
                 }
                 Change::FileChanged { organization, file } => {
                     let file = FileRef::new(&organization, &file);
@@ -423,13 +337,15 @@ impl Gateway {
             cache.begin_anew(reloads);
             let is_put_back = older::is_put_back(before.position, position, has_gap);
             let now = snapshot.replace(Snapshot {
-                revocations: Arc::new(revocations),
+                written: Arc::new(revocations),
+                revocations: Arc::default(),
                 position: Some(position),
                 rows_version: position.version,
                 reloads,
                 put_back: before.put_back + u64::from(is_put_back),
                 confirmed,
                 own_changes,
+                held_version: before.held_version,
             });
             drop(one_at_a_time);
             Ok(now)

@@ -7,11 +7,16 @@
 //! where an organization's list of links is full, all links of the link's file end in its place, and where its list
 //! of files is, all of the organization. Only a link that is named by its id alone is refused then, as its file is not
 //! known.
+//!
+//! Nor does a full disk keep a link open: a revocation that an API key asks for and that there is no room for holds on this
+//! gateway alone until it is written ([`Revoked::is_held`]).
 
 use std::sync::Arc;
 
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
+use super::revocations::HeldRevocation;
+use crate::catalog::Answer;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds, Revocations};
 use crate::sign::recognize::RecognizedLink;
@@ -28,6 +33,8 @@ pub struct Revoked {
     pub file: Option<FileId>,
     /// The links that ended.
     pub extent: Extent,
+    /// True if this holds on this gateway alone, as there was no room to write it yet.
+    pub is_held: bool,
 }
 
 impl Revoked {
@@ -74,9 +81,9 @@ impl Gateway {
             expires,
             signed: Some(link.signed),
         };
-        let extent = match (expires > self.clock.now(), ended) {
-            (false, _) => Extent::Link { expires },
-            (true, Some(extent)) => extent,
+        let (extent, is_held) = match (expires > self.clock.now(), ended) {
+            (false, _) => (Extent::Link { expires }, false),
+            (true, Some((extent, is_held))) => (extent, is_held),
             (true, None) => self.deny(&denial, by).await?,
         };
         let (file, extent) = match extent {
@@ -89,6 +96,7 @@ impl Gateway {
             link_id: Some(denial.link),
             file,
             extent,
+            is_held,
         })
     }
 
@@ -109,11 +117,13 @@ impl Gateway {
             expires: self.clock.now().plus(self.settings.lifetime_max),
             signed: None,
         };
+        let (extent, is_held) = self.deny(&denial, by).await?;
         Ok(Revoked {
-            extent: self.deny(&denial, by).await?,
             organization: denial.organization,
             link_id: Some(link_id),
             file: None,
+            extent,
+            is_held,
         })
     }
 
@@ -127,12 +137,14 @@ impl Gateway {
     ) -> Result<Revoked, Refusal> {
         let max = self.bounds(by).files;
         let raising = self.catalog.raise_link_revision(organization, file, max);
-        let extent = self.changing_of(organization, raising).await?;
+        let held = |known: &_| HeldRevocation::of_file(known, organization, file);
+        let (extent, is_held) = self.write_or_hold(organization, by, raising, held).await?;
         Ok(Revoked {
             organization: organization.clone(),
             link_id: None,
             file: Some(file.clone()),
             extent,
+            is_held,
         })
     }
 
@@ -140,24 +152,47 @@ impl Gateway {
     pub async fn revoke_links_of_organization(
         &self,
         organization: &OrganizationId,
+        by: Revoker,
     ) -> Result<Revoked, Refusal> {
         let raising = self.catalog.raise_epoch(organization);
-        let epoch = self.changing_of(organization, raising).await?;
+        let raising = async move {
+            let epoch = raising.await?;
+            Ok(Extent::Organization { epoch })
+        };
+        let held = |known: &_| HeldRevocation::of_organization(known, organization);
+        let raising = self.write_or_hold(organization, by, Box::pin(raising), held);
+        let (extent, is_held) = raising.await?;
         Ok(Revoked {
             organization: organization.clone(),
             link_id: None,
             file: None,
-            extent: Extent::Organization { epoch },
+            extent,
+            is_held,
         })
     }
 
-    /// Returns the link that `url` is, of `organization` if one is given, and how it ended, if it did with others; `None`
-    /// where it is none of this installation.
+    /// Waits for a change that revokes. Where there is no room for it, and an API key asks, it holds on this gateway until
+    /// it is written: the second part of the answer is true then. A command holds nothing, as its process ends with it.
+    async fn write_or_hold(
+        &self,
+        organization: &OrganizationId,
+        by: Revoker,
+        change: Answer<'_, Extent>,
+        held: impl FnOnce(&Revocations) -> HeldRevocation,
+    ) -> Result<(Extent, bool), Refusal> {
+        match (self.changing_of(organization, change).await, by) {
+            (Err(Refusal::NoSpace), Revoker::Organization) => Ok((self.hold(held).await?, true)),
+            (written, _) => Ok((written?, false)),
+        }
+    }
+
+    /// Returns the link that `url` is, of `organization` if one is given, and how it ended, if it did with others, and
+    /// whether that holds on this gateway alone; `None` where it is none of this installation.
     async fn recognized(
         &self,
         organization: Option<&OrganizationId>,
         url: &str,
-    ) -> Result<Option<(RecognizedLink, Option<Extent>)>, Refusal> {
+    ) -> Result<Option<(RecognizedLink, Option<(Extent, bool)>)>, Refusal> {
         let Some(signed) = url::parse(url) else {
             return Ok(None);
         };
@@ -180,13 +215,14 @@ impl Gateway {
         let ended = self.keyring().recognize_ended(&signed, &known);
         Ok(ended.map(|link| {
             let extent = ended_by(&link, &known);
-            (link, Some(extent))
+            let is_held = extent != ended_by(&link, &self.snapshot.written());
+            (link, Some((extent, is_held)))
         }))
     }
 
     /// Denies a link, or more where there is no room. Asks the catalogue for nothing where the link is denied for as long
     /// already.
-    async fn deny(&self, denial: &Denial, by: Revoker) -> Result<Extent, Refusal> {
+    async fn deny(&self, denial: &Denial, by: Revoker) -> Result<(Extent, bool), Refusal> {
         let now = self.clock.now();
         let is_enough = |end| match denial.signed {
             Some(_) => end >= denial.expires,
@@ -195,15 +231,16 @@ impl Gateway {
         let denied = self
             .current()
             .await?
-            .revocations
+            .written
             .denied_until(&denial.organization, denial.link);
         if let Some(expires) = denied.filter(|end| is_enough(*end)) {
-            return Ok(Extent::Link { expires });
+            return Ok((Extent::Link { expires }, false));
         }
         let bounds = self.bounds(by);
         let denying = self.catalog.deny_link(denial, now, bounds);
-        let denied = self.changing_of(&denial.organization, denying).await;
-        denied.map_err(|refusal| match refusal {
+        let held = |_: &_| HeldRevocation::Link(denial.clone());
+        let denied = self.write_or_hold(&denial.organization, by, denying, held);
+        denied.await.map_err(|refusal| match refusal {
             Refusal::Limit { what, limit } => Refusal::RevocationsFull { what, limit },
             other => other,
         })

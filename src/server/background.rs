@@ -15,7 +15,7 @@ use super::shutdown;
 use super::tls::{Tls, TlsWatch};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::revocations::REFRESH_EVERY;
+use crate::gateway::revocations::{REFRESH_EVERY, WRITE_HELD_EVERY};
 use crate::telemetry::audit::Audit;
 use crate::web::Web;
 
@@ -74,6 +74,8 @@ pub(super) fn start_tasks(
     tasks.spawn(detect_text(Arc::clone(gateway)));
     tasks.spawn(expire_files(Arc::clone(gateway)));
     tasks.spawn(trim_changes(Arc::clone(gateway)));
+    tasks.spawn(write_held_revocations(Arc::clone(gateway)));
+    tasks.spawn(hear_held_revocations(Arc::clone(gateway)));
 }
 
 /// Starts the background tasks of what is served: its downloads, its certificate, and its audit stream.
@@ -225,6 +227,25 @@ async fn trim_changes(gateway: Arc<Gateway>) {
         if let Err(refusal) = gateway.trim_changes(&mut cleared).await {
             tracing::debug!(error = %refusal, "cutting the change feed is put off");
         }
+    }
+}
+
+/// Writes revocations that there was no room for, as soon as there is. Ends with its task.
+async fn write_held_revocations(gateway: Arc<Gateway>) {
+    let mut tick = ticks(WRITE_HELD_EVERY);
+    let mut failures = FailureRun::default();
+    loop {
+        tick.tick().await;
+        if let Some(refusal) = failures.note(gateway.write_held_revocations().await) {
+            tracing::warn!(error = %refusal, "revocations that hold on this gateway alone cannot be written yet");
+        }
+    }
+}
+
+/// Has revocations that other gateways cannot write hold here, too. Ends with its task.
+async fn hear_held_revocations(gateway: Arc<Gateway>) {
+    loop {
+        gateway.hear_held_revocation().await;
     }
 }
 

@@ -67,7 +67,10 @@ impl AccessRecord<'_> {
         match self.problem {
             None => line!(info, "answered"),
             Some(Problem::Refused(
-                refusal @ (Refusal::Internal(_) | Refusal::Unavailable(_) | Refusal::NoSpace),
+                refusal @ (Refusal::Internal(_)
+                | Refusal::Unavailable(_)
+                | Refusal::NoSpace
+                | Refusal::RevocationLost),
             )) => line!(error, error = %refusal, "failed"),
             Some(problem) => {
                 line!(

@@ -109,7 +109,7 @@ impl Ops {
         answer(StatusCode::OK, Bytes::from(text), media_type)
     }
 
-    fn state(&self) -> [Family; 8] {
+    fn state(&self) -> [Family; 9] {
         let revoked = self.gateway.revocation_counts();
         let revoked = [
             ("organization_epochs", revoked.epochs),
@@ -159,6 +159,11 @@ impl Ops {
                 "Revocations that are held in memory",
                 "kind",
                 revoked,
+            ),
+            Family::gauge(
+                "hallpass_revocations_unwritten",
+                "Revocations that hold on this gateway alone, as there is no room to write them",
+                u64::try_from(self.gateway.held_revocations()).unwrap_or(u64::MAX),
             ),
         ]
     }

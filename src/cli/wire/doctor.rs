@@ -152,6 +152,9 @@ pub(in crate::cli) struct CheckSummary {
     pub(in crate::cli) orphans: usize,
     /// True if those were left alone because they are too many.
     pub(in crate::cli) orphans_left: bool,
+    /// The bytes that the disk reserve lacks, if it is not whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) reserve_missing_bytes: Option<u64>,
     /// True if the check mended what is safe to mend.
     pub(in crate::cli) mended: bool,
 }
@@ -182,6 +185,11 @@ impl Show for CheckSummary {
             lines.push(format!(
                 "counters: {} organizations miscounted{right}",
                 self.miscounted
+            ));
+        }
+        if let Some(missing) = self.reserve_missing_bytes {
+            lines.push(format!(
+                "disk reserve: {missing} bytes are missing, until a running gateway finds room for them"
             ));
         }
         lines

@@ -62,7 +62,8 @@ pub struct Event<'a> {
     /// The reason for a refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// The outcome of a download: `whole`, `part`, `aborted`, `revoked` or `handed_over`.
+    /// The outcome of a download: `whole`, `part`, `aborted`, `revoked` or `handed_over`. Of a revocation that there was no
+    /// room to write: `held`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<&'a str>,
     /// Bytes of the answer's body that were handed to the socket.

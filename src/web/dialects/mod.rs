@@ -34,6 +34,13 @@ impl ApiDialect {
     }
 }
 
+/// The words for a revocation that holds and is not written.
+const REVOCATION_HELD: &str =
+    "The revocation holds on this gateway, but could not be written yet: the disk is full.";
+
+/// The words for a revocation that neither holds nor is written.
+const REVOCATION_LOST: &str = "The revocation could not be written: the disk is full.";
+
 /// The most characters of a caller's own text that an answer repeats.
 const REPEATED_CHARS_MAX: usize = 128;
 

@@ -6,7 +6,7 @@ use super::wire::{self, AitronosFault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::model::time::UnixSeconds;
 use crate::web::body::Body;
-use crate::web::dialects::cut;
+use crate::web::dialects::{REVOCATION_HELD, REVOCATION_LOST, cut};
 use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
@@ -135,6 +135,8 @@ fn refused(refusal: &Refusal) -> AitronosFault<'_> {
             "INSUFFICIENT_STORAGE",
             "There is no room for the file.",
         ),
+        Refusal::RevocationHeld => (507, "INSUFFICIENT_STORAGE", REVOCATION_HELD),
+        Refusal::RevocationLost => (507, "INSUFFICIENT_STORAGE", REVOCATION_LOST),
         Refusal::Unavailable(_) => (503, "SERVICE_UNAVAILABLE", "Please try again in a moment."),
         Refusal::Internal(_) => (500, "INTERNAL_ERROR", "Something went wrong on our side."),
     };

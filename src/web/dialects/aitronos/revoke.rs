@@ -78,7 +78,12 @@ pub(super) async fn links_of_organization(
     let caller = caller_without_body(context, organization).await?;
     let gateway = Arc::clone(context.gateway());
     let organization = caller.organization.clone();
-    let revoke = async move { gateway.revoke_links_of_organization(&organization).await };
+    let revoke = async move {
+        let by = Revoker::Organization;
+        gateway
+            .revoke_links_of_organization(&organization, by)
+            .await
+    };
     carry_out(context, caller, revoke).await
 }
 
@@ -92,6 +97,9 @@ async fn carry_out(
         record(recorder, &caller, revoked);
     };
     let revoked = context.carry_out(revoke, on_done).await?;
+    if revoked.is_held {
+        return Err(Refusal::RevocationHeld.into());
+    }
     Ok(context.json(wire::revoked(&revoked)))
 }
 
@@ -118,6 +126,7 @@ fn record(recorder: EventRecorder<'_>, caller: &Principal, revoked: &Revoked) {
         expires: revoked.extent.expires().map(UnixSeconds::get),
         link_revision: revoked.extent.link_revision(),
         organization_epoch: revoked.extent.epoch(),
+        outcome: revoked.is_held.then_some("held"),
         ..Event::default()
     };
     macro_rules! say {
@@ -132,6 +141,7 @@ fn record(recorder: EventRecorder<'_>, caller: &Principal, revoked: &Revoked) {
                 expires = which.expires,
                 link_revision = which.link_revision,
                 organization_epoch = which.organization_epoch,
+                is_held = revoked.is_held.then_some(true),
                 $what
             )
         };

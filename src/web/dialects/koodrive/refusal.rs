@@ -60,7 +60,10 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         Refusal::KeyOfAnother => plain(StatusCode::UNPROCESSABLE_ENTITY),
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),
-        Refusal::Quota { .. } | Refusal::NoSpace => plain(StatusCode::INSUFFICIENT_STORAGE),
+        Refusal::Quota { .. }
+        | Refusal::NoSpace
+        | Refusal::RevocationHeld
+        | Refusal::RevocationLost => plain(StatusCode::INSUFFICIENT_STORAGE),
         Refusal::Unavailable(_) => plain(StatusCode::SERVICE_UNAVAILABLE),
         Refusal::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, INTERNAL),
     }

@@ -6,7 +6,7 @@ use super::generation::Generation;
 use super::wire::{self, QoderFault};
 use crate::gateway::refusal::{FieldFault, Refusal};
 use crate::web::body::Body;
-use crate::web::dialects::cut;
+use crate::web::dialects::{REVOCATION_HELD, REVOCATION_LOST, cut};
 use crate::web::problem::Problem;
 use crate::web::reply;
 use crate::web::trace::Trace;
@@ -111,6 +111,8 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> QoderFault<'a> {
             "This Idempotency-Key was used for another request.",
         ),
         Refusal::NoSpace => of(507, API, "There is no room for the file."),
+        Refusal::RevocationHeld => of(507, API, REVOCATION_HELD),
+        Refusal::RevocationLost => of(507, API, REVOCATION_LOST),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
         // The cause of an internal error is for the log alone. No call of this dialect opens a link.
         Refusal::Internal(_) | Refusal::Link(_) => {
