@@ -34,7 +34,12 @@ fn refused_upload(site: &Site, server: &Server, length: usize) -> Reply {
 }
 
 /// Uploads until there is no room. Answers one of those that were taken.
-fn upload_until_full(site: &Site, server: &Server, ledger: &Ledger, length: usize) -> String {
+pub(crate) fn upload_until_full(
+    site: &Site,
+    server: &Server,
+    ledger: &Ledger,
+    length: usize,
+) -> String {
     let mut last = None;
     for _ in 0..500 {
         match site.upload(server, ledger, length).unwrap() {

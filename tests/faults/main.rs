@@ -19,6 +19,8 @@ mod broken;
 mod damaged;
 /// Disks that are full, in each way there is.
 mod full;
+/// What must go on though the disk is full: revocations, deletes, purges and changes of keys.
+mod reserve;
 
 /// Blobs on a file system of their own, below the data directory.
 mod mounts;

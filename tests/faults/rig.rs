@@ -123,10 +123,28 @@ impl Site {
     }
 
     fn send_to(&self, host: &str, method: &str, target: &str, body: &[u8]) -> io::Result<Reply> {
+        let media_type = "multipart/form-data; boundary=b";
+        self.send_as(host, method, target, media_type, body)
+    }
+
+    /// Posts JSON.
+    pub(crate) fn send_json(&self, server: &Server, target: &str, body: &str) -> io::Result<Reply> {
+        let media_type = "application/json";
+        self.send_as(&server.host, "POST", target, media_type, body.as_bytes())
+    }
+
+    fn send_as(
+        &self,
+        host: &str,
+        method: &str,
+        target: &str,
+        media_type: &str,
+        body: &[u8],
+    ) -> io::Result<Reply> {
         let mut stream = connect(host)?;
         let head = format!(
             "{method} {target} HTTP/1.1\r\nHost: {}\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\
-            Content-Type: multipart/form-data; boundary=b\r\nConnection: close\r\n\r\n",
+            Content-Type: {media_type}\r\nConnection: close\r\n\r\n",
             host,
             self.key,
             body.len()
@@ -313,6 +331,11 @@ impl Reply {
 }
 
 impl Ledger {
+    /// A file that a command removed is not lost.
+    pub(crate) fn forget(&self, id: &str) {
+        self.acknowledged.lock().unwrap().remove(id);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hallpass::catalog::postgres::ANSWER_TIME_MAX;
 use hallpass::gateway::Gateway;
 use hallpass::gateway::refusal::Refusal;
+use hallpass::gateway::revoke::Revoker;
 use hallpass::model::file::FileRecord;
 use hallpass::model::id::OrganizationId;
 use hallpass::model::revocation::Extent;
@@ -118,7 +119,7 @@ async fn a_commit_without_an_answer_is_done_once() {
         let before = app.gateway.refresh().await.unwrap().epoch(&organization);
         match app
             .gateway
-            .revoke_links_of_organization(&organization)
+            .revoke_links_of_organization(&organization, Revoker::Operator)
             .await
         {
             Ok(revoked) => {

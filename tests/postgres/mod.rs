@@ -7,6 +7,7 @@ mod commits;
 mod encrypted;
 mod failover;
 mod faults;
+mod full;
 mod hearing;
 mod idempotency;
 mod load;

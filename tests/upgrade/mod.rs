@@ -188,7 +188,9 @@ async fn goes_on(app: &TestApp) {
     let link = target(minted["download_url"].as_str().unwrap());
     assert_eq!(app.client.get(&link, &[]).await.body, b"new bytes");
     let default = organization("org_default");
-    let revoked = app.gateway.revoke_links_of_organization(&default);
+    let revoked = app
+        .gateway
+        .revoke_links_of_organization(&default, hallpass::gateway::revoke::Revoker::Operator);
     revoked.await.unwrap();
     app.client.get(&link, &[]).await.is_dead_link();
 }
