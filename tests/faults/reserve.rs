@@ -263,6 +263,34 @@ fn where_the_reserve_is_spent_too_a_revocation_holds_until_there_is_room() {
 }
 
 #[test]
+fn an_end_forgets_what_was_not_written_and_says_so() {
+    let Some(volume) = Volume::small(48, &[]) else {
+        return;
+    };
+    let (site, ledger) = (site_on(&volume), Ledger::default());
+    let server = site.serve();
+    let id = site.put(&server, &ledger, 100_000);
+    let link = site.mint(&server, &id);
+    fill(&volume.path().join("filler"));
+    leave(&site, &volume, 0);
+    holds(&revoke_link(&site, &server, &link));
+    assert_eq!(status(&site, &server, &link), 401);
+    let why = complaint(&site, &["rm", "--purge", &id]);
+    assert!(why.contains("no space left"), "{why}");
+    let log = server.stop();
+    assert!(log.contains("are forgotten"), "{log}");
+    for filler in ["filler", "filler-2"] {
+        fs::remove_file(volume.path().join(filler)).unwrap();
+    }
+    let server = site.serve();
+    assert_eq!(status(&site, &server, &link), 200);
+    assert_eq!(revoke_link(&site, &server, &link).0, 200);
+    assert_eq!(status(&site, &server, &link), 401);
+    server.stop();
+    site.check_all(&ledger);
+}
+
+#[test]
 fn a_gateway_that_ended_starts_on_a_full_volume_and_revokes() {
     let Some(volume) = Volume::small(64, &[]) else {
         return;

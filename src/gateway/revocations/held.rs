@@ -295,6 +295,17 @@ impl HeldRevocations {
     }
 }
 
+impl Drop for HeldRevocations {
+    fn drop(&mut self) {
+        if !self.all.is_empty() {
+            tracing::warn!(
+                count = self.all.len(),
+                "revocations that there was no room to write are forgotten: their links open again"
+            );
+        }
+    }
+}
+
 impl Gateway {
     /// Has a revocation hold in this process, which is what `of` makes of all that this gateway knows to be revoked, until
     /// it is written, and in all that hear of it. Answers which links ended.
