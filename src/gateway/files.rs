@@ -303,23 +303,63 @@ impl Gateway {
     ///
     /// One transaction says in the row that the bytes go, and then they are removed. Those that a crash in between leaves
     /// are found by the sweep for orphans. On a full disk the transaction has blocks of its own ([`crate::catalog::reserve`]).
+    /// Where these are gone, a file that was deleted before makes room by its bytes, which go first then.
     pub async fn purge(
         &self,
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
-        let purge = self.catalog.purge_file(organization, id, now);
-        let file = self.changing_of(organization, purge).await?;
+        let purge = async || {
+            let purge = self.catalog.purge_file(organization, id, now);
+            self.changing_of(organization, purge).await
+        };
+        let file = match purge().await {
+            Err(Refusal::NoSpace) => {
+                self.remove_deleted_bytes(organization, id).await?;
+                purge().await?
+            }
+            purged => purged?,
+        };
         self.remove_stored(&file).await?;
         Ok(file)
     }
 
+    /// Makes room for the row of a purge by the bytes of a file that was deleted before.
+    ///
+    /// # Errors
+    /// `NoSpace` of one that is not deleted: while its row says that it is ready, its bytes stay.
+    async fn remove_deleted_bytes(
+        &self,
+        organization: &OrganizationId,
+        id: &FileId,
+    ) -> Result<(), Refusal> {
+        let found = self.catalog.file(organization, id);
+        let found = self.read_of(organization, found).await?;
+        match found {
+            Some(file) if matches!(file.state, FileState::Deleted { .. }) => {
+                self.remove_stored(&file).await
+            }
+            _ => Err(Refusal::NoSpace),
+        }
+    }
+
     /// Lets a deleted file's bytes go: first the row says so, then they are removed. Bytes that a crash
     /// in between leaves are found by the sweep for orphans.
+    ///
+    /// Where there is no room for the row, the bytes make it: they go first. A crash in between leaves a deleted file
+    /// without bytes, whose row the next sweep or purge marks.
     pub(super) async fn remove_bytes(&self, file: &FileRecord) -> Result<(), Refusal> {
-        self.ask(self.catalog.mark_swept(&file.organization, &file.id))
-            .await?;
-        self.remove_stored(file).await
+        let mark = || self.ask(self.catalog.mark_swept(&file.organization, &file.id));
+        match mark().await {
+            Err(Refusal::NoSpace) => {
+                self.remove_stored(file).await?;
+                mark().await
+            }
+            marked => {
+                marked?;
+                self.remove_stored(file).await
+            }
+        }
     }
 }

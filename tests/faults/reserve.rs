@@ -83,6 +83,16 @@ fn leave(site: &Site, volume: &Volume, bytes: u64) {
     fill(&volume.path().join("filler-2"));
 }
 
+/// Makes organizations until there is no room for one more, not even where the log was written before. Answers how many.
+fn fill_log(site: &Site) -> usize {
+    let refused = (0..500).find(|number| {
+        let id = format!("org_{number}");
+        let words = ["organization", "create", "--id", &id];
+        site.command(&words).output().unwrap().status.code() == Some(1)
+    });
+    refused.expect("one that is refused")
+}
+
 fn free_blocks(path: &Path) -> u64 {
     rustix::fs::statvfs(path).unwrap().f_bfree
 }
@@ -125,14 +135,9 @@ fn revocations_deletes_purges_and_keys_go_on_where_not_one_block_is_free() {
     assert_eq!(site.upload(&server, &ledger, 1000).unwrap(), Err(507));
     fs::write(site.path("a.txt"), "bytes").unwrap();
     complaint(&site, &["add", "a.txt"]);
-    let refused = (0..500).find(|number| {
-        let id = format!("org_{number}");
-        let words = ["organization", "create", "--id", &id];
-        let made = site.command(&words).output().unwrap();
-        made.status.code() == Some(1)
-    });
-    println!("organizations that fit into the rest of the log: {refused:?}");
-    assert!(refused.is_some() && reserve(&site) == before);
+    let fitted = fill_log(&site);
+    println!("organizations that fit into the rest of the log: {fitted}");
+    assert_eq!(reserve(&site), before);
 
     let kid = json(&site, &["key", "rotate", "--json"])["kid"].clone();
     println!("after a key: {} of the reserve", reserve(&site));
@@ -216,8 +221,9 @@ fn where_the_reserve_is_spent_too_a_revocation_holds_until_there_is_room() {
         &["revoke", "--no-wait", "--organization", "org_default"],
     );
     assert!(why.contains("is full: make room there"), "{why}");
-    let log = server.log();
-    assert!(log.contains("it holds in this process"), "{log}");
+    until("the warning", || {
+        server.log().contains("it holds in this process")
+    });
 
     until("the audit stream says so", || {
         let lines = fs::read_to_string(&audit).unwrap();
@@ -268,7 +274,7 @@ fn an_end_forgets_what_was_not_written_and_says_so() {
         return;
     };
     let (site, ledger) = (site_on(&volume), Ledger::default());
-    let server = site.serve();
+    let mut server = site.serve();
     let id = site.put(&server, &ledger, 100_000);
     let link = site.mint(&server, &id);
     fill(&volume.path().join("filler"));
@@ -277,8 +283,13 @@ fn an_end_forgets_what_was_not_written_and_says_so() {
     assert_eq!(status(&site, &server, &link), 401);
     let why = complaint(&site, &["rm", "--purge", &id]);
     assert!(why.contains("no space left"), "{why}");
-    let log = server.stop();
-    assert!(log.contains("are forgotten"), "{log}");
+    server.signal("TERM");
+    let ended = server.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{}", server.log());
+    until("the last warning", || {
+        server.log().contains("are forgotten")
+    });
+    drop(server);
     for filler in ["filler", "filler-2"] {
         fs::remove_file(volume.path().join(filler)).unwrap();
     }
@@ -319,6 +330,12 @@ fn a_disk_that_is_full_at_the_first_start_is_warned_of() {
         return;
     };
     let site = site_on(&volume);
+    fs::write(site.path("a.bin"), vec![7; 1_000_000]).unwrap();
+    let [deleted, ready] = ["deleted", "ready"];
+    for id in [deleted, ready] {
+        json(&site, &["add", "--id", id, "a.bin", "--json"]);
+    }
+    json(&site, &["rm", deleted, "--json"]);
     let filler = volume.path().join("filler");
     fill(&filler);
     // Some blocks are needed to start at all.
@@ -326,13 +343,24 @@ fn a_disk_that_is_full_at_the_first_start_is_warned_of() {
     file.set_len(file.metadata().unwrap().len() - (1 << 20))
         .unwrap();
     drop(file);
-    let server = site.serve();
-    let log = server.log();
-    assert!(
-        log.contains("the disk has no room for the whole reserve"),
-        "{log}"
-    );
+    let mut command = site.serve_command(&[]);
+    command.env("HALLPASS_FILES_RECYCLE_DAYS", "30");
+    let server = Server::start(command).unwrap_or_else(|ended| panic!("{ended:?}"));
+    until("the warning", || {
+        let log = server.log();
+        log.contains("the disk has no room for the whole reserve")
+    });
+    // With no reserve at all, a file that was deleted before makes the room for its own purge.
+    let second = volume.path().join("filler-2");
+    fill(&second);
+    fill_log(&site);
+    let why = complaint(&site, &["rm", "--purge", ready]);
+    assert!(why.contains("no space left"), "{why}");
+    json(&site, &["rm", "--purge", deleted, "--json"]);
+    json(&site, &["rm", "--purge", ready, "--json"]);
     fs::remove_file(&filler).unwrap();
+    fs::remove_file(&second).unwrap();
     until("the reserve is whole", || reserve(&site) == WHOLE);
+    assert_eq!(json(&site, &["doctor", "--json"])["orphans"], 0);
     server.stop();
 }
