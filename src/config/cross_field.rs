@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
+use super::bounds::{STORE_BYTES_MAX, STORE_PARTS_MAX};
 use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
-use super::{Config, Listen, STORE_BYTES_MAX, STORE_PARTS_MAX, Server};
+use super::{Config, Listen, Server};
 use crate::web::cors::Origins;
 use crate::web::offload::OffloadMode;
 
