@@ -389,7 +389,7 @@ fn json(c: &mut Criterion) {
 fn limits(c: &mut Criterion) {
     let rule = Rule {
         requests_per_minute: 60_000_000,
-        downloads: 100,
+        at_once: 100,
         bytes_per_second: 1 << 40,
     };
     let all = RateLimits {
@@ -397,6 +397,7 @@ fn limits(c: &mut Criterion) {
         address: rule,
         link: rule,
         organization: rule,
+        ..RateLimits::default()
     };
     let refusing = RateLimits {
         address: Rule {

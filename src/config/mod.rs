@@ -241,6 +241,10 @@ settings! {
         organization_downloads: u64 = "0", count(0, CONNECTIONS_MAX);
         /// The most bytes a second that all downloads of one organization's files get together.
         organization_bytes_per_second: u64 = "0", bytes(0, BYTES_PER_SECOND_MAX);
+        /// The most uploads with one API key at once.
+        api_key_uploads: u64 = "100", count(0, CONNECTIONS_MAX);
+        /// The most uploads of one organization at once.
+        organization_uploads: u64 = "200", count(0, CONNECTIONS_MAX);
         /// The most files that one organization keeps, deleted ones until they are swept included.
         organization_files: u64 = "0", count(0, FILES_KEPT_MAX);
         /// The most bytes that they have together.

@@ -12,6 +12,11 @@ use crate::sign::verify::Rejection;
 /// The names that [`Refusal::Missing`] has for a space, and a folder, that the caller cannot see.
 pub use crate::catalog::{FOLDER, SPACE};
 
+/// What [`Refusal::TooMany`] counts where an API key uploads too much at once.
+pub const API_KEY_UPLOADS: &str = "uploads with one API key";
+/// What it counts where an organization does.
+pub const ORGANIZATION_UPLOADS: &str = "uploads of one organization";
+
 /// The reason why the gateway did not do as asked. `Display` is for the log and the command line; what a client may
 /// see is each dialect's own decision.
 #[derive(Debug, thiserror::Error)]
@@ -219,6 +224,12 @@ impl Refusal {
             Self::TooLarge { .. } => Some("uploads.size_max"),
             Self::Quota { what, .. } => Some(quota_setting(what)),
             Self::RevocationsFull { .. } => Some("links.denied_ids_max"),
+            Self::TooMany { what, .. } if *what == API_KEY_UPLOADS => {
+                Some("limits.api_key_uploads")
+            }
+            Self::TooMany { what, .. } if *what == ORGANIZATION_UPLOADS => {
+                Some("limits.organization_uploads")
+            }
             _ => None,
         }
     }

@@ -163,19 +163,21 @@ fn limits(config: &Config) -> limits::RateLimits {
         },
         address: Rule {
             requests_per_minute: limits.address_requests_per_minute,
-            downloads: limits.address_downloads,
+            at_once: limits.address_downloads,
             bytes_per_second: limits.address_bytes_per_second,
         },
         link: Rule {
             requests_per_minute: limits.link_requests_per_minute,
-            downloads: limits.link_downloads,
+            at_once: limits.link_downloads,
             bytes_per_second: limits.link_bytes_per_second,
         },
         organization: Rule {
-            downloads: limits.organization_downloads,
+            at_once: limits.organization_downloads,
             bytes_per_second: limits.organization_bytes_per_second,
             ..Rule::default()
         },
+        api_key_uploads: limits.api_key_uploads,
+        organization_uploads: limits.organization_uploads,
     }
 }
 

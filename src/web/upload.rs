@@ -75,12 +75,15 @@ struct Given {
 /// Reads a form with exactly one file, or with a batch where the dialect has one, and with the text fields that
 /// it has; stores each file in the caller's default space. A name in a field of its own counts before the
 /// part's. Nothing is stored of a form that is refused as a whole, nor of one whose idempotency key was
-/// completed before: that is answered again.
+/// completed before: that is answered again. An upload beyond those that its caller may have at once is refused before
+/// its body is read.
 pub(super) async fn take_in(
     context: &mut RequestContext<'_>,
     caller: Principal,
     dialect: &'static UploadDialect,
 ) -> Result<Response<Body>, Problem> {
+    // Held until the answer: of one that is refused no byte is read.
+    let _permit = context.gateway().limits().admit_upload(&caller)?;
     let under_key = match idempotency_key(&context.request.headers)? {
         Some(key) => Some(context.gateway().claim_key(&caller, key).await?),
         None => None,

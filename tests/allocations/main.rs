@@ -128,7 +128,7 @@ fn a_bad_link_is_refused_without_allocating_known_or_not() {
 fn whoever_is_known_is_limited_without_allocating() {
     let rule = Rule {
         requests_per_minute: 1_000,
-        downloads: 2,
+        at_once: 2,
         bytes_per_second: 1 << 30,
     };
     let settings = RateLimits {
@@ -136,6 +136,7 @@ fn whoever_is_known_is_limited_without_allocating() {
         address: rule,
         link: rule,
         organization: rule,
+        ..RateLimits::default()
     };
     let limits = Limits::new(&settings, Arc::new(SystemClock::start()));
     let (keyring, client) = (keyring(), Some(IpAddr::from([192, 0, 2, 1])));

@@ -102,6 +102,8 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("limits.link_bytes_per_second", "1", "2KiB", "3MiB"),
     ("limits.organization_downloads", "1", "2", "3"),
     ("limits.organization_bytes_per_second", "1", "2KiB", "3MiB"),
+    ("limits.api_key_uploads", "1", "2", "3"),
+    ("limits.organization_uploads", "1", "2", "3"),
     ("limits.organization_files", "1", "2", "3"),
     ("limits.organization_bytes", "1", "2KiB", "3MiB"),
     ("files.recycle_days", "1", "2", "3"),
@@ -243,6 +245,8 @@ fn the_defaults_are_these() {
     assert!(!config.cors.credentials);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);
+    assert_eq!(config.limits.api_key_uploads, 100);
+    assert_eq!(config.limits.organization_uploads, 200);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
     assert_eq!(config.cache.rows_bytes, 8 << 20);

@@ -227,6 +227,16 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ),
     ("limits.organization_bytes_per_second", "off", BYTES),
     (
+        "limits.api_key_uploads",
+        "10000001",
+        "must be 0 to 10000000",
+    ),
+    (
+        "limits.organization_uploads",
+        "-1",
+        "must be a whole number",
+    ),
+    (
         "limits.organization_files",
         "1000000000001",
         "must be 0 to 1000000000000",

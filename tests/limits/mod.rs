@@ -6,6 +6,7 @@ mod paces;
 mod quotas;
 mod requests;
 mod staged;
+mod uploads;
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Rate limits of one API key, client address, link and organization: requests a minute, downloads at once, bytes a
-//! second. Everything is off unless configured, and what is off costs nothing.
+//! Rate limits of one API key, client address, link and organization: requests a minute, downloads and uploads at
+//! once, bytes a second. But for uploads everything is off unless configured, and what is off costs nothing.
 //!
 //! - **Requests** are counted by the generic cell rate algorithm (`gcra`): a minute's worth goes at once, and
 //!   from then on one each time that it is due. A refused request is not counted, and its refusal says
@@ -7,6 +7,8 @@
 //!   came first.
 //! - **Downloads** count from the moment that the link is known to be good until the connection has taken the
 //!   last byte, or the client is gone. Nobody knows when a download ends: the refusal says one second.
+//! - **Uploads** count from the moment that the caller may upload, before a byte of the body is read, until they are
+//!   answered or the client is gone (`uploads`).
 //! - **Bytes** are not refused but paced: a second's worth goes at once, then a piece at a time, each when
 //!   its turn has come. The turns of all connections are one queue, and each piece is a small part of a second,
 //!   so that all get on. A waiting connection holds no lock and no thread, and one that goes away gives its turn back.
@@ -44,13 +46,16 @@ use crate::sign::verify::Verified;
 
 use gcra::Rate;
 use table::{Entry, LimitTable, SECOND};
+use uploads::Uploads;
 
 mod gcra;
 mod table;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 pub use table::ENTRIES_MAX;
+pub use uploads::UploadPermit;
 
 /// The smallest piece that goes out at once however low the rate is, in bytes, and the largest.
 const PIECE_BYTES: (u64, u64) = (1024, 1024 * 1024);
@@ -58,7 +63,7 @@ const PIECE_BYTES: (u64, u64) = (1024, 1024 * 1024);
 /// The number of pieces that a second's bytes are cut into.
 const PIECES_A_SECOND: u64 = 32;
 
-/// The least wait that a refused download answers with: nobody knows when another one ends.
+/// The least wait that a refused download or upload answers with: nobody knows when another one ends.
 const PLACE_WAIT: Duration = Duration::from_secs(1);
 
 /// The number of entries that limit a download: address, link, organization.
@@ -69,8 +74,8 @@ const KINDS: usize = 3;
 pub struct Rule {
     /// The most requests a minute.
     pub requests_per_minute: u64,
-    /// The most downloads at once.
-    pub downloads: u64,
+    /// The most downloads, or uploads, at once.
+    pub at_once: u64,
     /// The most bytes a second of all downloads together.
     pub bytes_per_second: u64,
 }
@@ -86,6 +91,10 @@ pub struct RateLimits {
     pub link: Rule,
     /// Of an organization; it has no requests.
     pub organization: Rule,
+    /// The most uploads of an API key at once.
+    pub api_key_uploads: u64,
+    /// The most uploads of an organization at once.
+    pub organization_uploads: u64,
 }
 
 /// Everybody who is limited, and what they have had.
@@ -95,6 +104,7 @@ pub struct Limits {
     addresses: Option<LimitTable<u128>>,
     links: Option<LimitTable<LinkId>>,
     organizations: Option<LimitTable<Arc<str>>>,
+    uploads: Uploads,
 }
 
 /// A download that was let in. Dropping it gives its places back.
@@ -120,6 +130,7 @@ impl Limits {
             addresses: LimitTable::new(&settings.address),
             links: LimitTable::new(&settings.link),
             organizations: LimitTable::new(&settings.organization),
+            uploads: Uploads::new(settings),
         }
     }
 
@@ -201,7 +212,7 @@ impl Limits {
         ];
         for ((place, entry), what) in admitted.entries.iter_mut().zip(entries).zip(whats) {
             let Some(entry) = entry else { continue };
-            if !entry.begin_download() {
+            if !entry.begin() {
                 let of_the_link = self.links.as_ref().map(|table| table.wait(&id, now));
                 let wait = Duration::from_nanos(of_the_link.unwrap_or_default());
                 let wait = wait.max(PLACE_WAIT);
@@ -210,6 +221,14 @@ impl Limits {
             *place = Some(entry);
         }
         Ok(Some(admitted))
+    }
+
+    /// Takes a permit for an upload of this caller, or refuses it.
+    ///
+    /// # Errors
+    /// `TooMany` where its API key or its organization has as many as it may.
+    pub fn admit_upload(&self, caller: &Principal) -> Result<UploadPermit, Refusal> {
+        self.uploads.admit(caller, self.now())
     }
 
     fn admit<K, Q>(
@@ -262,7 +281,7 @@ impl fmt::Debug for Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         for entry in self.entries.iter().flatten() {
-            entry.end_download();
+            entry.end();
         }
     }
 }
@@ -325,7 +344,7 @@ impl Drop for Pace {
     }
 }
 
-/// The entry of `key`, if downloads of its kind are limited.
+/// The entry of `key`, if downloads, or uploads, of its kind are limited.
 fn entry<K, Q>(
     table: Option<&LimitTable<K>>,
     key: &Q,
@@ -336,7 +355,7 @@ where
     K: Borrow<Q> + Eq + Hash,
     Q: Eq + Hash + ?Sized,
 {
-    let table = table?.of_downloads()?;
+    let table = table?.of_transfers()?;
     Some(table.ask(key, now, own, Arc::clone))
 }
 

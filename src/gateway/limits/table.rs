@@ -29,7 +29,8 @@ pub(super) const SECOND: u64 = 1_000_000_000;
 pub(super) struct Entry {
     pub(super) bounds: Bounds,
     requests: Meter,
-    downloads: AtomicU64,
+    /// Downloads, or uploads, that go on.
+    at_once: AtomicU64,
     pub(super) bytes: Meter,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     requests: Option<Rate>,
-    downloads: u64,
+    at_once: u64,
     pub(super) bytes: Option<Rate>,
 }
 
@@ -63,7 +64,7 @@ impl Entry {
         Self {
             bounds: other.bounds,
             requests: Meter::like(&other.requests),
-            downloads: AtomicU64::new(0),
+            at_once: AtomicU64::new(0),
             bytes: Meter::like(&other.bytes),
         }
     }
@@ -80,23 +81,23 @@ impl Entry {
         rate.map_or(0, |rate| self.requests.wait(now, rate))
     }
 
-    /// Counts one more download, or says no.
-    pub(super) fn begin_download(&self) -> bool {
-        let max = self.bounds.downloads;
+    /// Counts one more download, or upload, or says no.
+    pub(super) fn begin(&self) -> bool {
+        let max = self.bounds.at_once;
         let one_more = |count| (max == 0 || count < max).then_some(count + 1);
-        self.downloads
+        self.at_once
             .fetch_update(Relaxed, Relaxed, one_more)
             .is_ok()
     }
 
-    /// Counts one download fewer.
-    pub(super) fn end_download(&self) {
-        self.downloads.fetch_sub(1, Relaxed);
+    /// Counts one fewer.
+    pub(super) fn end(&self) {
+        self.at_once.fetch_sub(1, Relaxed);
     }
 
     /// Returns whether removing the entry changes nothing for any client. Nobody else may hold it.
     fn is_like_new(&self, now: u64) -> bool {
-        self.downloads.load(Relaxed) == 0
+        self.at_once.load(Relaxed) == 0
             && self.requests.is_like_new(now)
             && self.bytes.is_like_new(now)
     }
@@ -110,14 +111,14 @@ impl<K: Eq + Hash> LimitTable<K> {
         }
         let bounds = Bounds {
             requests: Rate::new(rule.requests_per_minute, MINUTE),
-            downloads: rule.downloads,
+            at_once: rule.at_once,
             bytes: Rate::new(rule.bytes_per_second, SECOND),
         };
         let shard = || {
             let others = Entry {
                 bounds,
                 requests: Meter::default(),
-                downloads: AtomicU64::new(0),
+                at_once: AtomicU64::new(0),
                 bytes: Meter::default(),
             };
             Mutex::new(Shard {
@@ -139,9 +140,9 @@ impl<K: Eq + Hash> LimitTable<K> {
     }
 
     /// This table, if anything else is.
-    pub(super) fn of_downloads(&self) -> Option<&Self> {
+    pub(super) fn of_transfers(&self) -> Option<&Self> {
         let bounds = &self.bounds;
-        (bounds.downloads > 0 || bounds.bytes.is_some()).then_some(self)
+        (bounds.at_once > 0 || bounds.bytes.is_some()).then_some(self)
     }
 
     /// Asks the entry of `key`, which is made where there is none. No lock is held for longer than that.

@@ -48,7 +48,7 @@ fn requests(requests_per_minute: u64) -> Rule {
 
 fn downloads(downloads: u64) -> Rule {
     Rule {
-        downloads,
+        at_once: downloads,
         ..Rule::default()
     }
 }
@@ -222,7 +222,7 @@ fn who_is_refused_a_place_waits_for_the_link_s_next_request_too() {
     let (_, limits) = limits(&RateLimits {
         link: Rule {
             requests_per_minute: 2,
-            downloads: 1,
+            at_once: 1,
             ..Rule::default()
         },
         ..RateLimits::default()

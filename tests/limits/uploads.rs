@@ -1,0 +1,246 @@
+//! Uploads at once.
+
+use std::any::Any;
+use std::net::SocketAddr;
+
+use hallpass::config::Listen;
+use hallpass::model::key::Scopes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+
+use super::*;
+use crate::support::client::{exchange_over, parse};
+use crate::support::form::{FORM, Form};
+use crate::support::upload::UnderWay;
+use crate::transport::{Http2, NAME, Pair};
+
+const K1: (&str, &str) = ("X-API-Key", "k1");
+const K3: (&str, &str) = ("X-API-Key", "k3-of-org-123");
+const UPLOAD: &str = "/v1/organizations/org_123/files/upload";
+const QODER: (&str, (&str, &str)) = ("/v1/files", ("Authorization", "Bearer k1"));
+
+fn form(length: usize) -> Vec<u8> {
+    Form::default().file("a.bin", &bytes(length)).close()
+}
+
+/// An upload whose body the gateway asks for.
+async fn held(app: &TestApp, key: (&str, &str)) -> UnderWay {
+    UnderWay::begin(app.client.0, UPLOAD, &[key], form(1_000)).await
+}
+
+async fn upload(app: &TestApp, target: &str, key: (&str, &str), body: &[u8]) -> Reply {
+    app.client.request("POST", target, &[key, FORM], body).await
+}
+
+async fn another(app: &TestApp, key: (&str, &str)) -> u16 {
+    upload(app, UPLOAD, key, &form(10)).await.status
+}
+
+/// Sends only the head of an upload: it is answered as far as that is read.
+async fn asked(app: &TestApp, target: &str, (name, value): (&str, &str)) -> Reply {
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nHost: x\r\n{name}: {value}\r\n{}: {}\r\nContent-Length: 1000000\r\n\
+         Expect: 100-continue\r\n\r\n",
+        FORM.0, FORM.1
+    );
+    app.client.send(head.as_bytes(), false).await
+}
+
+#[tokio::test]
+async fn an_upload_beyond_those_of_its_key_is_refused_unread_in_each_dialect() {
+    let app = start(&[("limits.api_key_uploads", "1")]).await;
+    app.api_key("org_123", K3.1, Scopes::USUAL).await;
+    let first = held(&app, K1).await;
+    let refused = asked(&app, UPLOAD, K1).await;
+    let error = refused.refused(429, "RATE_LIMITED");
+    assert_eq!(
+        error["system_message"],
+        "too many uploads with one API key: again in 1 s"
+    );
+    assert_eq!(retry_after(&refused), 1);
+    assert_eq!(refused.header("connection"), Some("close"));
+    let refused = asked(&app, QODER.0, QODER.1).await;
+    assert_eq!(retry_after(&refused), 1);
+    assert_eq!(refused.json()["error"]["type"], "rate_limit_error");
+    // The key is good for all else, and another one of the same organization has its own.
+    let files = app.client.get("/v1/organizations/org_123/files", &[K1]);
+    assert_eq!(files.await.status, 200);
+    assert_eq!(another(&app, K3).await, 201);
+
+    drop(first);
+    let again = async || another(&app, K1).await;
+    let_through("after one broke off", again).await;
+    let second = held(&app, K1).await;
+    assert_eq!(another(&app, K1).await, 429);
+    assert_eq!(second.finish().await.status, 201);
+    let_through("after one was over", again).await;
+    // One that is refused later gives its place back, too.
+    let (target, key) = QODER;
+    for _ in 0..3 {
+        assert_eq!(upload(&app, target, key, b"no form").await.status, 400);
+        assert_eq!(upload(&app, UPLOAD, K1, b"no form").await.status, 400);
+    }
+}
+
+#[tokio::test]
+async fn an_organization_s_uploads_are_those_of_all_of_its_keys() {
+    let settings = [
+        ("limits.organization_uploads", "1"),
+        ("limits.api_key_uploads", "0"),
+    ];
+    let app = start(&settings).await;
+    app.api_key("org_123", K3.1, Scopes::USUAL).await;
+    let first = held(&app, K1).await;
+    let refused = asked(&app, UPLOAD, K3).await;
+    let error = refused.refused(429, "RATE_LIMITED");
+    assert_eq!(
+        error["system_message"],
+        "too many uploads of one organization: again in 1 s"
+    );
+    let theirs = UPLOAD.replace("org_123", "org_abc123");
+    let other = upload(&app, &theirs, ("X-API-Key", "k2"), &form(10)).await;
+    assert_eq!(other.status, 201);
+    drop(first);
+    let_through("another key", async || another(&app, K3).await).await;
+}
+
+#[tokio::test]
+async fn by_default_a_key_has_a_hundred_and_an_organization_two_hundred() {
+    let app = start(&[]).await;
+    let third = ("X-API-Key", "k4-of-org-123");
+    for (_, key) in [K3, third] {
+        app.api_key("org_123", key, Scopes::USUAL).await;
+    }
+    let mut all = Vec::new();
+    for key in [K1, K3] {
+        for _ in 0..100 {
+            all.push(held(&app, key).await);
+        }
+        retry_after(&asked(&app, UPLOAD, key).await);
+    }
+    retry_after(&asked(&app, UPLOAD, third).await);
+    for upload in all.drain(..20) {
+        assert_eq!(upload.finish().await.status, 201);
+    }
+    assert_eq!(another(&app, third).await, 201);
+}
+
+/// A way to a gateway that has them all.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Plain,
+    Tls,
+    Unix,
+    H2c,
+    H2OverTls,
+}
+
+const WAYS: [Way; 5] = [Way::Plain, Way::Tls, Way::Unix, Way::H2c, Way::H2OverTls];
+
+struct Gateways {
+    pair: Pair,
+    app: TestApp,
+    tls: SocketAddr,
+}
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
+
+impl Gateways {
+    async fn start(place: &tempfile::TempDir, more: &[(&'static str, &str)]) -> Self {
+        let pair = Pair::new();
+        let socket = format!("unix:{}", place.path().join("socket").display());
+        let own = [("server.listen", socket.as_str()), ("server.http2", "on")];
+        let (app, tls) = pair.app(&[&own, more].concat()).await;
+        Self { pair, app, tls }
+    }
+
+    async fn connect(&self, way: Way) -> Box<dyn Io> {
+        let protocol = match way {
+            Way::Unix => {
+                let Listen::Unix(path) = &self.app.listeners[2] else {
+                    panic!("{:?}", self.app.listeners)
+                };
+                return Box::new(UnixStream::connect(path).await.unwrap());
+            }
+            Way::Plain | Way::H2c => {
+                return Box::new(TcpStream::connect(self.app.client.0).await.unwrap());
+            }
+            Way::Tls => "http/1.1",
+            Way::H2OverTls => "h2",
+        };
+        Box::new(self.pair.connect(self.tls, &[protocol]).await.unwrap())
+    }
+
+    /// Begins an upload that lasts until the answer is dropped.
+    async fn hold(&self, way: Way) -> Box<dyn Any> {
+        let mut stream = self.connect(way).await;
+        let body = form(1_000);
+        if matches!(way, Way::H2c | Way::H2OverTls) {
+            let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
+            let connection = tokio::spawn(connection);
+            let request = http::Request::post(format!("https://{NAME}{UPLOAD}"));
+            let request = request.header(K1.0, K1.1).header(FORM.0, FORM.1);
+            let (answer, mut sending) =
+                send.send_request(request.body(()).unwrap(), false).unwrap();
+            sending.send_data(body.into(), false).unwrap();
+            return Box::new((send, connection, answer, sending));
+        }
+        let head = format!(
+            "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\n{}: {}\r\n{}: {}\r\nContent-Length: 1000000\r\n\r\n",
+            K1.0, K1.1, FORM.0, FORM.1
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&body[..500]).await.unwrap();
+        stream.flush().await.unwrap();
+        Box::new(stream)
+    }
+
+    /// Sends a whole upload with a body of so many bytes.
+    async fn upload(&self, way: Way, length: usize) -> Reply {
+        let (stream, body) = (self.connect(way).await, form(length));
+        if matches!(way, Way::H2c | Way::H2OverTls) {
+            let mut http2 = Http2::over(stream).await;
+            let sent = http2.request("POST", UPLOAD, &[K1, FORM], body.leak());
+            let reply = sent.await.unwrap();
+            // A stream that is refused ends no other one.
+            let files = http2.get("/v1/organizations/org_123/files", &[K1]);
+            assert_eq!(files.await.status, 200, "{way:?}");
+            return reply;
+        }
+        let head = format!(
+            "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\n{}: {}\r\n{}: {}\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n",
+            K1.0,
+            K1.1,
+            FORM.0,
+            FORM.1,
+            body.len()
+        );
+        let all = [head.as_bytes(), &body].concat();
+        parse(&exchange_over(stream, &all, false).await, false)
+    }
+}
+
+/// Each way is held open once, and tried from each.
+#[tokio::test]
+async fn uploads_at_once_count_over_each_transport() {
+    let place = tempfile::tempdir().unwrap();
+    let gateways = Gateways::start(&place, &[("limits.api_key_uploads", "1")]).await;
+    for way in WAYS {
+        let holder = gateways.hold(way).await;
+        let begun = Instant::now();
+        while gateways.upload(way, 10).await.status != 429 {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{way:?}");
+        }
+        for other in WAYS {
+            // The client reads the answer, though most of what it sends is not read.
+            let refused = gateways.upload(other, 1_000_000).await;
+            refused.refused(429, "RATE_LIMITED");
+            assert_eq!(retry_after(&refused), 1, "{way:?}, then {other:?}");
+        }
+        drop(holder);
+        let one = async || gateways.upload(way, 10).await.status;
+        let_through(&format!("after {way:?} broke off"), one).await;
+    }
+}
