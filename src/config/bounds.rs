@@ -6,6 +6,8 @@ pub const LINK_SECONDS_MAX: u64 = 10 * 366 * 86_400;
 pub const LEEWAY_SECONDS_MAX: u64 = 3600;
 /// The largest upload: 1 PiB, beyond any file system's largest file.
 pub const UPLOAD_BYTES_MAX: u64 = 1 << 50;
+/// The longest upload: a month, in which 1 TiB comes in over a line of 4 Mbit/s.
+pub const UPLOAD_SECONDS_MAX: u64 = 31 * 86_400;
 /// The most links, or files with revoked links, of one organization: what every gateway holds in memory.
 pub const REVOCATIONS_MAX: u64 = 1_000_000;
 /// The longest time that the bytes of deleted files are kept: ten years.

@@ -53,6 +53,7 @@ pub use bounds::{
     CONNECTIONS_MAX, FILES_KEPT_MAX, HTTP2_STREAMS_MAX, LEEWAY_SECONDS_MAX, LINK_SECONDS_MAX,
     OPEN_FILES_MAX, RECYCLE_DAYS_MAX, REQUESTS_PER_MINUTE_MAX, RESPONSE_MEMORY_MIN,
     REVOCATIONS_MAX, SMALL_FILE_BYTES_MAX, STORE_BYTES_MAX, STORE_MEMORY_MIN, UPLOAD_BYTES_MAX,
+    UPLOAD_SECONDS_MAX,
 };
 pub use keyring_text::KeyringText;
 pub use listen::Listen;
@@ -218,6 +219,8 @@ settings! {
     uploads: Uploads {
         /// The most bytes in one file that comes over the network.
         size_max: u64 = "1GiB", bytes(1, UPLOAD_BYTES_MAX);
+        /// The longest time that an upload may take to come in.
+        duration_max: u64 = "24h", seconds(1, UPLOAD_SECONDS_MAX);
         /// Bytes that uploads leave free on the disk of the data directory. Not set: a twentieth, 8 MiB to 1 GiB.
         free_min: Option<u64> = "", optional_bytes(0, UPLOAD_BYTES_MAX);
     }

@@ -189,6 +189,7 @@ impl HttpServer {
                 strict_transport: config.server.hsts.clone(),
                 resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
                 recheck_interval: Duration::from_secs(config.links.recheck_interval),
+                upload_time_max: Duration::from_secs(config.uploads.duration_max),
                 cap_cache_to_expiry: config.links.cap_cache_to_expiry,
                 trusted_proxies: server.trusted_proxies.clone(),
                 offload: offload(config)?,

@@ -58,6 +58,12 @@ pub enum Problem {
         /// The time limit in seconds.
         seconds: u64,
     },
+    /// The upload was not whole at the end of the longest time that one may take.
+    #[error("the upload was not whole after {seconds} seconds")]
+    UploadTooLong {
+        /// `uploads.duration_max`, in seconds.
+        seconds: u64,
+    },
     /// The file is not the one that the request's conditions name.
     #[error("a condition of the request does not hold")]
     PreconditionFailed,
@@ -107,6 +113,7 @@ impl Problem {
     pub(super) fn setting(&self) -> Option<&'static str> {
         match self {
             Self::Refused(refusal) => refusal.setting(),
+            Self::UploadTooLong { .. } => Some("uploads.duration_max"),
             _ => None,
         }
     }
@@ -125,7 +132,7 @@ impl Problem {
             Self::BadBody { .. } => "bad_body",
             Self::UnsupportedBody(_) => "unsupported_body",
             Self::BodyTooLarge { .. } => "body_too_large",
-            Self::BodyTooSlow { .. } => "request_timeout",
+            Self::BodyTooSlow { .. } | Self::UploadTooLong { .. } => "request_timeout",
             Self::PreconditionFailed => "precondition_failed",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
         }

@@ -70,9 +70,10 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
         Problem::MethodNotAllowed { allowed } => (ALLOW, allowed.join(", ")),
         // The end of such a request is a guess, so nothing behind it is read as one.
         // Nor is one read where we stopped reading.
-        Problem::BadHead(_) | Problem::UnknownCoding | Problem::BodyTooSlow { .. } => {
-            (CONNECTION, "close".to_owned())
-        }
+        Problem::BadHead(_)
+        | Problem::UnknownCoding
+        | Problem::BodyTooSlow { .. }
+        | Problem::UploadTooLong { .. } => (CONNECTION, "close".to_owned()),
         Problem::RangeNotSatisfiable { size } => (CONTENT_RANGE, format!("bytes */{size}")),
         _ => return,
     };
@@ -99,15 +100,19 @@ mod tests {
     #[test]
     fn a_slow_body_is_a_408_in_every_dialect_and_ends_the_connection() {
         let trace = Trace::of(&HeaderMap::new(), ApiDialect::Aitronos, false);
-        let problem = Problem::BodyTooSlow { seconds: 30 };
-        for mut answer in [
-            aitronos::refusal::answer(&problem, &trace, UnixSeconds::EPOCH),
-            qoder::refusal::answer(&problem, "", &trace, Generation::First),
-            koodrive::refusal::answer(&problem, &trace),
+        for problem in [
+            Problem::BodyTooSlow { seconds: 30 },
+            Problem::UploadTooLong { seconds: 30 },
         ] {
-            explain(&mut answer, &problem);
-            assert_eq!(answer.status().as_u16(), 408);
-            assert_eq!(answer.headers().get(CONNECTION).unwrap(), "close");
+            for mut answer in [
+                aitronos::refusal::answer(&problem, &trace, UnixSeconds::EPOCH),
+                qoder::refusal::answer(&problem, "", &trace, Generation::First),
+                koodrive::refusal::answer(&problem, &trace),
+            ] {
+                explain(&mut answer, &problem);
+                assert_eq!(answer.status().as_u16(), 408);
+                assert_eq!(answer.headers().get(CONNECTION).unwrap(), "close");
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A reader of request bodies, as far as somebody wants them.
 //!
-//! A client may take as long as it needs for a large body, but not stop: it has to send
-//! [`PACE_BYTES_MIN`] in every [`PACE_TIME`] that we wait for it.
+//! A client may take its time for a large body, but not stop: it has to send [`PACE_BYTES_MIN`] in every
+//! [`PACE_TIME`] that we wait for it. That is as little as a reader has to take of an answer (`server`), and so little
+//! that a hundred uploads at once keep it together over a line of 27 kbit/s. Alone it would let 1 GiB come in for a
+//! year, so that an upload has an end besides ([`RequestBody::end_within`]).
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -31,6 +33,8 @@ pub(super) struct RequestBody<B = Incoming> {
     waited: Duration,
     /// The bytes that came in that time.
     came: usize,
+    /// The time at which the body must have come in whole, and how long it had until then.
+    end: Option<(Instant, Duration)>,
 }
 
 impl<B> RequestBody<B>
@@ -43,7 +47,13 @@ where
             pace_time: PACE_TIME,
             waited: Duration::ZERO,
             came: 0,
+            end: None,
         }
+    }
+
+    /// Gives the whole body so long to come in, from now on.
+    pub(super) fn end_within(&mut self, time: Duration) {
+        self.end = Some((Instant::now() + time, time));
     }
 
     /// Returns whether there is more, or may be.
@@ -62,15 +72,19 @@ where
         self.body.size_hint().upper().unwrap_or(u64::MAX)
     }
 
-    /// The next bytes; `None` at the end. Trailers are read past. A body that breaks off is a bad one, and
-    /// one that does not keep the pace is too slow.
+    /// The next bytes; `None` at the end. Trailers are read past. A body that breaks off is a bad one,
+    /// one that does not keep the pace is too slow, and one whose time is over takes too long, also where it has bytes.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         loop {
             let begun = Instant::now();
-            let left = self.pace_time.saturating_sub(self.waited);
+            let (left, late) = self.patience(begun);
+            if left.is_zero() {
+                return Err(late);
+            }
             let next = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context));
-            let frame = timeout(left, next).await;
-            let frame = frame.map_err(|_| too_slow(self.pace_time))?;
+            let Ok(frame) = timeout(left, next).await else {
+                return Err(late);
+            };
             let Some(frame) = frame else {
                 return Ok(None);
             };
@@ -80,6 +94,20 @@ where
             };
             self.keep_pace(begun.elapsed(), bytes.len());
             return Ok(Some(bytes));
+        }
+    }
+
+    /// Returns how long the next bytes may take, and what is wrong if they take longer.
+    fn patience(&self, now: Instant) -> (Duration, Problem) {
+        let pace = self.pace_time.saturating_sub(self.waited);
+        match self.end {
+            Some((end, time)) if end.saturating_duration_since(now) < pace => (
+                end.saturating_duration_since(now),
+                Problem::UploadTooLong {
+                    seconds: time.as_secs(),
+                },
+            ),
+            _ => (pace, too_slow(self.pace_time)),
         }
     }
 
@@ -154,6 +182,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll, ready};
 
+    use http_body_util::Full;
     use hyper::body::Frame;
 
     use super::*;
@@ -189,6 +218,25 @@ mod tests {
         };
         assert_eq!(read(1 << 20).await, "request_timeout");
         assert_eq!(read(2).await, "body_too_large");
+    }
+
+    #[tokio::test]
+    async fn a_body_has_an_end_whatever_it_brings() {
+        let mut body = dripping(Duration::from_millis(2));
+        body.end_within(Duration::from_millis(100));
+        let begun = Instant::now();
+        let refused = loop {
+            if let Err(problem) = body.chunk().await {
+                break problem;
+            }
+        };
+        assert!(begun.elapsed() >= Duration::from_millis(100));
+        assert_eq!(refused.setting(), Some("uploads.duration_max"));
+        // Also where there are always bytes.
+        let mut body = RequestBody::new(Full::new(Bytes::from_static(b"x")));
+        body.end_within(Duration::ZERO);
+        let refused = body.chunk().await.unwrap_err();
+        assert_eq!(refused.label(), "request_timeout");
     }
 
     #[tokio::test]

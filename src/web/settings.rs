@@ -28,6 +28,8 @@ pub struct WebSettings {
     pub strict_transport: Option<StrictTransport>,
     /// `links.recheck_interval`: how often the links of downloads that are under way are held against what was revoked.
     pub recheck_interval: Duration,
+    /// `uploads.duration_max`: how long an upload may take to come in.
+    pub upload_time_max: Duration,
     /// `links.cap_cache_to_expiry`: no browser keeps the bytes longer than the link lives.
     pub cap_cache_to_expiry: bool,
     /// `server.trusted_proxies`: whose word on a client's address counts.

@@ -76,7 +76,7 @@ struct Given {
 /// it has; stores each file in the caller's default space. A name in a field of its own counts before the
 /// part's. Nothing is stored of a form that is refused as a whole, nor of one whose idempotency key was
 /// completed before: that is answered again. An upload beyond those that its caller may have at once is refused before
-/// its body is read.
+/// its body is read, and one that is not whole after `uploads.duration_max` then.
 pub(super) async fn take_in(
     context: &mut RequestContext<'_>,
     caller: Principal,
@@ -84,6 +84,9 @@ pub(super) async fn take_in(
 ) -> Result<Response<Body>, Problem> {
     // Held until the answer: of one that is refused no byte is read.
     let _permit = context.gateway().limits().admit_upload(&caller)?;
+    context
+        .body
+        .end_within(context.shared.settings.upload_time_max);
     let under_key = match idempotency_key(&context.request.headers)? {
         Some(key) => Some(context.gateway().claim_key(&caller, key).await?),
         None => None,

@@ -92,6 +92,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "same-site",
     ),
     ("uploads.size_max", "1", "2KiB", "3MiB"),
+    ("uploads.duration_max", "60", "2m", "3h"),
     ("uploads.free_min", "0", "2KiB", "3MiB"),
     ("limits.api_key_requests_per_minute", "1", "2", "3"),
     ("limits.address_requests_per_minute", "1", "2", "3"),
@@ -245,6 +246,7 @@ fn the_defaults_are_these() {
     assert!(!config.cors.credentials);
     assert_eq!(config.cors.resource_policy.as_str(), "cross-origin");
     assert_eq!(config.uploads.size_max, 1_073_741_824);
+    assert_eq!(config.uploads.duration_max, 86_400);
     assert_eq!(config.limits.api_key_uploads, 100);
     assert_eq!(config.limits.organization_uploads, 200);
     assert_eq!(config.files.recycle_days, 30);

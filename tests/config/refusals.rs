@@ -186,6 +186,7 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be one of cross-origin, same-site, same-origin",
     ),
     ("uploads.size_max", "1GB", BYTES),
+    ("uploads.duration_max", "0", "must be 1 to 2678400 seconds"),
     ("uploads.free_min", "5%", BYTES),
     (
         "uploads.free_min",

@@ -5,8 +5,10 @@ mod gone;
 mod paces;
 mod quotas;
 mod requests;
+mod slow_uploads;
 mod staged;
 mod uploads;
+mod ways;
 
 use std::time::{Duration, Instant};
 

@@ -1,27 +1,14 @@
 //! Uploads at once.
 
-use std::any::Any;
-use std::net::SocketAddr;
-
-use hallpass::config::Listen;
 use hallpass::model::key::Scopes;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
 
+use super::ways::{Gateways, K1, UPLOAD, WAYS, form};
 use super::*;
-use crate::support::client::{exchange_over, parse};
-use crate::support::form::{FORM, Form};
+use crate::support::form::FORM;
 use crate::support::upload::UnderWay;
-use crate::transport::{Http2, NAME, Pair};
 
-const K1: (&str, &str) = ("X-API-Key", "k1");
 const K3: (&str, &str) = ("X-API-Key", "k3-of-org-123");
-const UPLOAD: &str = "/v1/organizations/org_123/files/upload";
 const QODER: (&str, (&str, &str)) = ("/v1/files", ("Authorization", "Bearer k1"));
-
-fn form(length: usize) -> Vec<u8> {
-    Form::default().file("a.bin", &bytes(length)).close()
-}
 
 /// An upload whose body the gateway asks for.
 async fn held(app: &TestApp, key: (&str, &str)) -> UnderWay {
@@ -123,103 +110,6 @@ async fn by_default_a_key_has_a_hundred_and_an_organization_two_hundred() {
         assert_eq!(upload.finish().await.status, 201);
     }
     assert_eq!(another(&app, third).await, 201);
-}
-
-/// A way to a gateway that has them all.
-#[derive(Clone, Copy, Debug)]
-enum Way {
-    Plain,
-    Tls,
-    Unix,
-    H2c,
-    H2OverTls,
-}
-
-const WAYS: [Way; 5] = [Way::Plain, Way::Tls, Way::Unix, Way::H2c, Way::H2OverTls];
-
-struct Gateways {
-    pair: Pair,
-    app: TestApp,
-    tls: SocketAddr,
-}
-
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
-
-impl Gateways {
-    async fn start(place: &tempfile::TempDir, more: &[(&'static str, &str)]) -> Self {
-        let pair = Pair::new();
-        let socket = format!("unix:{}", place.path().join("socket").display());
-        let own = [("server.listen", socket.as_str()), ("server.http2", "on")];
-        let (app, tls) = pair.app(&[&own, more].concat()).await;
-        Self { pair, app, tls }
-    }
-
-    async fn connect(&self, way: Way) -> Box<dyn Io> {
-        let protocol = match way {
-            Way::Unix => {
-                let Listen::Unix(path) = &self.app.listeners[2] else {
-                    panic!("{:?}", self.app.listeners)
-                };
-                return Box::new(UnixStream::connect(path).await.unwrap());
-            }
-            Way::Plain | Way::H2c => {
-                return Box::new(TcpStream::connect(self.app.client.0).await.unwrap());
-            }
-            Way::Tls => "http/1.1",
-            Way::H2OverTls => "h2",
-        };
-        Box::new(self.pair.connect(self.tls, &[protocol]).await.unwrap())
-    }
-
-    /// Begins an upload that lasts until the answer is dropped.
-    async fn hold(&self, way: Way) -> Box<dyn Any> {
-        let mut stream = self.connect(way).await;
-        let body = form(1_000);
-        if matches!(way, Way::H2c | Way::H2OverTls) {
-            let (mut send, connection) = h2::client::handshake(stream).await.unwrap();
-            let connection = tokio::spawn(connection);
-            let request = http::Request::post(format!("https://{NAME}{UPLOAD}"));
-            let request = request.header(K1.0, K1.1).header(FORM.0, FORM.1);
-            let (answer, mut sending) =
-                send.send_request(request.body(()).unwrap(), false).unwrap();
-            sending.send_data(body.into(), false).unwrap();
-            return Box::new((send, connection, answer, sending));
-        }
-        let head = format!(
-            "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\n{}: {}\r\n{}: {}\r\nContent-Length: 1000000\r\n\r\n",
-            K1.0, K1.1, FORM.0, FORM.1
-        );
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(&body[..500]).await.unwrap();
-        stream.flush().await.unwrap();
-        Box::new(stream)
-    }
-
-    /// Sends a whole upload with a body of so many bytes.
-    async fn upload(&self, way: Way, length: usize) -> Reply {
-        let (stream, body) = (self.connect(way).await, form(length));
-        if matches!(way, Way::H2c | Way::H2OverTls) {
-            let mut http2 = Http2::over(stream).await;
-            let sent = http2.request("POST", UPLOAD, &[K1, FORM], body.leak());
-            let reply = sent.await.unwrap();
-            // A stream that is refused ends no other one.
-            let files = http2.get("/v1/organizations/org_123/files", &[K1]);
-            assert_eq!(files.await.status, 200, "{way:?}");
-            return reply;
-        }
-        let head = format!(
-            "POST {UPLOAD} HTTP/1.1\r\nHost: x\r\n{}: {}\r\n{}: {}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n",
-            K1.0,
-            K1.1,
-            FORM.0,
-            FORM.1,
-            body.len()
-        );
-        let all = [head.as_bytes(), &body].concat();
-        parse(&exchange_over(stream, &all, false).await, false)
-    }
 }
 
 /// Each way is held open once, and tried from each.

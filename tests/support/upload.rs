@@ -47,6 +47,13 @@ impl UnderWay {
         self.stream.write_all(&first).await.unwrap();
     }
 
+    /// Sends nothing more, and answers what comes back.
+    pub(crate) async fn ended(mut self) -> Reply {
+        let mut answer = Vec::new();
+        self.stream.read_to_end(&mut answer).await.unwrap();
+        parse(&answer, false)
+    }
+
     /// Sends the body, and answers what came back.
     pub(crate) async fn finish(mut self) -> Reply {
         self.stream.write_all(&self.body).await.unwrap();

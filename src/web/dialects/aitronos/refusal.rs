@@ -56,7 +56,9 @@ fn fault(problem: &Problem) -> AitronosFault<'_> {
             "This kind of request body is not supported.",
         ),
         Problem::BodyTooLarge { .. } => (413, "PAYLOAD_TOO_LARGE", "The request is too large."),
-        Problem::BodyTooSlow { .. } => (408, "REQUEST_TIMEOUT", "The request took too long."),
+        Problem::BodyTooSlow { .. } | Problem::UploadTooLong { .. } => {
+            (408, "REQUEST_TIMEOUT", "The request took too long.")
+        }
         Problem::PreconditionFailed => (
             412,
             "PRECONDITION_FAILED",

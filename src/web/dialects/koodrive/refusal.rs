@@ -31,7 +31,9 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
         Problem::UnknownMethod | Problem::UnknownCoding => plain(StatusCode::NOT_IMPLEMENTED),
         Problem::TargetTooLong => plain(StatusCode::URI_TOO_LONG),
         Problem::BodyTooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
-        Problem::BodyTooSlow { .. } => plain(StatusCode::REQUEST_TIMEOUT),
+        Problem::BodyTooSlow { .. } | Problem::UploadTooLong { .. } => {
+            plain(StatusCode::REQUEST_TIMEOUT)
+        }
         Problem::PurposeDenied => plain(StatusCode::FORBIDDEN),
         Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
         Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),

@@ -62,7 +62,9 @@ fn fault<'a>(problem: &'a Problem, file: &str) -> QoderFault<'a> {
             of(415, INVALID_REQUEST, message)
         }
         Problem::BodyTooLarge { limit } => too_large(*limit),
-        Problem::BodyTooSlow { .. } => of(408, INVALID_REQUEST, "The request took too long."),
+        Problem::BodyTooSlow { .. } | Problem::UploadTooLong { .. } => {
+            of(408, INVALID_REQUEST, "The request took too long.")
+        }
         Problem::PreconditionFailed => of(412, INVALID_REQUEST, "The file is another one."),
         Problem::RangeNotSatisfiable { .. } => of(416, INVALID_REQUEST, "There is no such range."),
     }
