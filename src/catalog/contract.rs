@@ -26,6 +26,7 @@ mod files;
 mod idempotency;
 mod integrity;
 mod keys;
+pub(crate) mod link_counts;
 mod lists;
 mod maintenance;
 mod moved;
@@ -53,6 +54,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     integrity::all(catalog).await;
     quota::all(catalog).await;
     counters::all(catalog).await;
+    link_counts::all(catalog).await;
     maintenance::all(catalog).await;
     idempotency::all(catalog).await;
     redemptions::all(catalog).await;

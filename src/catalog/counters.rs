@@ -18,19 +18,24 @@ pub trait Counters: Send + Sync {
     /// Adds to the counts of each link and of its file, all of them or none. One whose file is not there
     /// any more is passed over. `Limit` for more than [`COUNTS_ADDED_MAX`].
     ///
+    /// Of one organization `links_max` links have counts of their own, and any number of calls at once make no more:
+    /// beyond that, what is counted of a further link is added to its file alone, whose counts are those of all of its
+    /// links all the same. Links that have counts go on, also where there are more than that. Answers how many links
+    /// were only counted for their files.
+    ///
     /// After [`CatalogError::Unavailable`](super::CatalogError::Unavailable) nobody knows whether they were
     /// added: a caller that tries again may count them twice.
-    fn add_counts<'a>(&'a self, counts: &'a [Count]) -> Answer<'a, ()>;
+    fn add_counts<'a>(&'a self, counts: &'a [Count], links_max: u64) -> Answer<'a, u64>;
 
     /// Returns the counts of a file, in whatever state, or of a link; none of one that was never
-    /// downloaded, is not there, or was forgotten.
+    /// downloaded, is not there, was forgotten, or is a link that counts for its file alone.
     fn counts<'a>(
         &'a self,
         organization: &'a OrganizationId,
         of: Counted<'a>,
     ) -> Answer<'a, Counts>;
 
-    /// Forgets the counts of up to `limit` links that are dead at `now`. Answers how many. A file's own
-    /// counts go when its id is forgotten.
+    /// Forgets the counts of up to `limit` links that are dead at `now`, or of fewer, but of some where there are any
+    /// that nobody is adding to. Answers how many. A file's own counts go when its id is forgotten.
     fn forget_counts(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 }

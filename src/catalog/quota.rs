@@ -57,12 +57,17 @@ pub struct Recount {
     pub wrong_anchors: u64,
     /// The links and shares whose open downloads are counted wrongly.
     pub wrong_allowances: u64,
+    /// By how much the counter of its links that have counts is wrong.
+    pub wrong_links: u64,
 }
 
 impl Recount {
     /// Returns whether what was counted is what was found.
     pub fn is_right(&self) -> bool {
-        self.counted == self.found && self.wrong_anchors == 0 && self.wrong_allowances == 0
+        self.counted == self.found
+            && self.wrong_anchors == 0
+            && self.wrong_allowances == 0
+            && self.wrong_links == 0
     }
 }
 

@@ -30,6 +30,8 @@ pub const REQUESTS_PER_MINUTE_MAX: u64 = 60_000_000;
 pub const BYTES_PER_SECOND_MAX: u64 = 1 << 40;
 /// The largest quota of files: more than any catalogue holds.
 pub const FILES_KEPT_MAX: u64 = 1_000_000_000_000;
+/// The most links of one organization that may have counts of their own: more than any catalogue holds.
+pub const LINK_COUNTS_MAX: u64 = 1_000_000_000_000;
 /// The largest quota of bytes: 1 EiB.
 pub const BYTES_KEPT_MAX: u64 = 1 << 60;
 /// The most connections that may be allowed, more than a process can have descriptors for.

@@ -50,10 +50,10 @@ use source::Sources;
 pub use amounts::{bytes_of, seconds_of};
 pub use bounds::{
     BYTES_KEPT_MAX, BYTES_PER_SECOND_MAX, CACHE_BYTES_MAX, CATALOG_CONNECTIONS_MAX,
-    CONNECTIONS_MAX, FILES_KEPT_MAX, HTTP2_STREAMS_MAX, LEEWAY_SECONDS_MAX, LINK_SECONDS_MAX,
-    OPEN_FILES_MAX, RECYCLE_DAYS_MAX, REQUESTS_PER_MINUTE_MAX, RESPONSE_MEMORY_MIN,
-    REVOCATIONS_MAX, SMALL_FILE_BYTES_MAX, STORE_BYTES_MAX, STORE_MEMORY_MIN, UPLOAD_BYTES_MAX,
-    UPLOAD_SECONDS_MAX,
+    CONNECTIONS_MAX, FILES_KEPT_MAX, HTTP2_STREAMS_MAX, LEEWAY_SECONDS_MAX, LINK_COUNTS_MAX,
+    LINK_SECONDS_MAX, OPEN_FILES_MAX, RECYCLE_DAYS_MAX, REQUESTS_PER_MINUTE_MAX,
+    RESPONSE_MEMORY_MIN, REVOCATIONS_MAX, SMALL_FILE_BYTES_MAX, STORE_BYTES_MAX, STORE_MEMORY_MIN,
+    UPLOAD_BYTES_MAX, UPLOAD_SECONDS_MAX,
 };
 pub use keyring_text::KeyringText;
 pub use listen::Listen;
@@ -252,6 +252,8 @@ settings! {
         organization_files: u64 = "0", count(0, FILES_KEPT_MAX);
         /// The most bytes that they have together.
         organization_bytes: u64 = "0", bytes(0, BYTES_KEPT_MAX);
+        /// The most links of one organization whose downloads are counted one by one.
+        organization_link_counts: u64 = "100000", count(0, LINK_COUNTS_MAX);
     }
     /// The retention of files.
     files: Files {

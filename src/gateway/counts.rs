@@ -5,6 +5,9 @@
 //! whoever runs a gateway calls [`Gateway::flush_counts`], which empties the maps into the catalogue. What
 //! the catalogue did not take is kept, within [`LINKS_COUNTED_MAX`], and tried again.
 //!
+//! Of one organization so many links have counts of their own as `limits.organization_link_counts` says. Downloads with
+//! further links are counted for their files alone, whose counts are whole in any case.
+//!
 //! A process that is killed loses what it counted since the last flush, and nothing else. A catalogue that
 //! did not say whether it counted may have counted that batch twice.
 
@@ -41,6 +44,8 @@ pub(super) struct PendingCounts {
     lost: AtomicU64,
     /// True if the log already reports those.
     is_said: AtomicBool,
+    /// True if the log said that links of some organization are counted for their files alone.
+    are_folded: AtomicBool,
     /// One flush at a time, so that what one gives back is not taken by another before.
     flushing: tokio::sync::Mutex<()>,
 }
@@ -133,18 +138,29 @@ impl Gateway {
     pub async fn flush_counts(&self) -> Result<usize, Refusal> {
         let _one_at_a_time = self.waiting.flushing.lock().await;
         let all = self.waiting.take();
-        let mut done = 0;
+        let (mut done, mut folded) = (0, 0);
         for some in all.chunks(COUNTS_ADDED_MAX) {
             let counts: Vec<Count> = some.iter().map(count).collect();
-            if let Err(error) = self.catalog.add_counts(&counts).await {
-                for (key, added) in all.into_iter().skip(done) {
-                    self.waiting.add(key, added);
+            let links_max = self.settings.link_counts_max;
+            match self.catalog.add_counts(&counts, links_max).await {
+                Ok(more) => folded += more,
+                Err(error) => {
+                    for (key, added) in all.into_iter().skip(done) {
+                        self.waiting.add(key, added);
+                    }
+                    return Err(self.refusal(error));
                 }
-                return Err(self.refusal(error));
             }
             done += some.len();
         }
         self.waiting.is_said.store(false, Relaxed);
+        if folded > 0 && !self.waiting.are_folded.swap(true, Relaxed) {
+            let setting = "limits.organization_link_counts";
+            tracing::warn!(
+                setting,
+                "an organization has as many links with counts as it may: downloads with others are counted for their files alone"
+            );
+        }
         Ok(done)
     }
 

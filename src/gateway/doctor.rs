@@ -67,6 +67,8 @@ pub struct Miscount {
     pub wrong_anchors: u64,
     /// The links and shares whose open downloads are counted wrongly.
     pub wrong_allowances: u64,
+    /// By how much the counter of its links that have counts is wrong.
+    pub wrong_links: u64,
 }
 
 /// Stages and blobs that no row names and no living process writes. Every running gateway sweeps them within an
@@ -140,6 +142,7 @@ impl Gateway {
                     found: recount.found,
                     wrong_anchors: recount.wrong_anchors,
                     wrong_allowances: recount.wrong_allowances,
+                    wrong_links: recount.wrong_links,
                 });
             }
         }

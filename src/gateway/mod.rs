@@ -86,6 +86,8 @@ pub struct GatewaySettings {
     pub limits: limits::RateLimits,
     /// `limits.organization_files` and `limits.organization_bytes`.
     pub quota: Quota,
+    /// `limits.organization_link_counts`: how many links of an organization have counts of their own.
+    pub link_counts_max: u64,
     /// `files.recycle_days`.
     pub recycle_days: u64,
     /// `cache.…`: what is kept in memory.

@@ -70,6 +70,7 @@ pub(crate) fn gateway_with(
         upload_size_max: 1 << 20,
         limits: super::limits::RateLimits::default(),
         quota: Quota::NONE,
+        link_counts_max: u64::MAX,
         recycle_days: 0,
         cache,
     };

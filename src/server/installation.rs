@@ -113,6 +113,7 @@ impl Installation {
                 files: some(config.limits.organization_files),
                 bytes: some(config.limits.organization_bytes),
             },
+            link_counts_max: some(config.limits.organization_link_counts).unwrap_or(u64::MAX),
             recycle_days: config.files.recycle_days,
             cache: CacheLimits {
                 rows_bytes: config.cache.rows_bytes,

@@ -38,6 +38,7 @@ async fn gateway(directory: &Path) -> Gateway {
         name_in_url: false,
         not_before_leeway: 0,
         upload_size_max: 1 << 20,
+        link_counts_max: u64::MAX,
         recycle_days: 0,
         cache: CacheLimits {
             rows_bytes: 0,

@@ -346,6 +346,31 @@ fn counters_that_are_wrong_are_found_and_set_right() {
 }
 
 #[test]
+fn a_wrong_number_of_link_counts_is_found_and_set_right() {
+    let place = Place::new();
+    place.add("a.txt", b"bytes");
+    let catalogue = place.data("catalogue.sqlite3");
+    let script = "INSERT OR REPLACE INTO link_counter VALUES ('org_default', 3)";
+    let mut sqlite = std::process::Command::new("sqlite3");
+    assert!(
+        sqlite
+            .arg(catalogue)
+            .arg(script)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (found, code) = doctor(&place, &[]);
+    let wrong = &found["organizations"][0]["wrong_links"];
+    assert_eq!((wrong, code), (&3.into(), Some(1)));
+    let printed = place.good(&["doctor", "--mend"]);
+    let said = "; the counter of its links is off by 3";
+    assert!(printed.contains(said), "{printed}");
+    let (found, code) = doctor(&place, &[]);
+    assert_eq!((&found["miscounted"], code), (&0.into(), Some(0)));
+}
+
+#[test]
 fn more_blobs_without_a_row_than_may_be_are_left_until_somebody_says_how_many() {
     let place = Place::new();
     place.add("a.txt", b"bytes");

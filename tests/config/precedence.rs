@@ -107,6 +107,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("limits.organization_uploads", "1", "2", "3"),
     ("limits.organization_files", "1", "2", "3"),
     ("limits.organization_bytes", "1", "2KiB", "3MiB"),
+    ("limits.organization_link_counts", "1", "2", "3"),
     ("files.recycle_days", "1", "2", "3"),
     ("blobs.in_place_roots", "['/a', '/b,c']", "/d,/e", "/f,g"),
     ("blobs.mode", "'0640'", "0640", "0640"),
@@ -249,6 +250,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.uploads.duration_max, 86_400);
     assert_eq!(config.limits.api_key_uploads, 100);
     assert_eq!(config.limits.organization_uploads, 200);
+    assert_eq!(config.limits.organization_link_counts, 100_000);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
     assert_eq!(config.cache.rows_bytes, 8 << 20);

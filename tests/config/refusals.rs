@@ -247,6 +247,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "2000000000GiB",
         "must be 0 to 1152921504606846976 bytes",
     ),
+    (
+        "limits.organization_link_counts",
+        "1000000000001",
+        "must be 0 to 1000000000000",
+    ),
     ("files.recycle_days", "30d", "must be a whole number"),
     ("files.recycle_days", "4000", "must be 0 to 3660"),
     (

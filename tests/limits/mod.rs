@@ -2,6 +2,7 @@
 
 mod downloads;
 mod gone;
+mod link_counts;
 mod paces;
 mod quotas;
 mod requests;

@@ -58,14 +58,14 @@ async fn counts_add_up_for_links_and_their_files(catalog: &dyn Catalog) {
         count(&a, "countsAAAAAA", 1, 60),
         count(&same_id, "countsAAAAAA", 9, 99),
     ];
-    catalog.add_counts(&first).await.unwrap();
-    catalog.add_counts(&[]).await.unwrap();
+    catalog.add_counts(&first, u64::MAX).await.unwrap();
+    catalog.add_counts(&[], u64::MAX).await.unwrap();
     assert_eq!(of(Counted::File(&a.id)).await, counts(7, 2, 700, 90));
     assert_eq!(of(Counted::File(&b.id)).await, counts(2, 1, 200, 80));
     let of_link = Counted::Link(link("countsAAAAAA"));
     assert_eq!(of(of_link).await, counts(6, 2, 600, 70));
     let more = [count(&a, "countsAAAAAA", 4, 50)];
-    catalog.add_counts(&more).await.unwrap();
+    catalog.add_counts(&more, u64::MAX).await.unwrap();
     assert_eq!(of(of_link).await, counts(10, 4, 1_000, 70));
     assert_eq!(of(Counted::File(&a.id)).await, counts(11, 4, 1_100, 90));
     let elsewhere = catalog.counts(&other, of_link).await.unwrap();
@@ -82,7 +82,7 @@ async fn what_has_no_file_is_passed_over(catalog: &dyn Catalog) {
         count(&stranger, "countsDDDDDD", 1, 1),
         count(&here, "countsEEEEEE", 2, 1),
     ];
-    catalog.add_counts(&all).await.unwrap();
+    catalog.add_counts(&all, u64::MAX).await.unwrap();
     let of = async |of| catalog.counts(&owner, of).await.unwrap().downloads;
     assert_eq!(of(Counted::File(&gone.id)).await, 0);
     assert_eq!(of(Counted::Link(link("countsDDDDDD"))).await, 0);
@@ -102,7 +102,7 @@ async fn a_number_stays_at_the_largest(catalog: &dyn Catalog) {
     ] {
         let mut large = count(&some, "countsFFFFFF", 0, 1);
         large.counts.bytes_sent = bytes_sent;
-        catalog.add_counts(&[large]).await.unwrap();
+        catalog.add_counts(&[large], u64::MAX).await.unwrap();
         for of in [Counted::File(&some.id), Counted::Link(link("countsFFFFFF"))] {
             let counted = catalog.counts(&owner, of).await.unwrap();
             assert_eq!(counted.bytes_sent, sum);
@@ -120,7 +120,7 @@ async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Cata
         expires: at(if id.ends_with('I') { 4_000 } else { 3_000 }),
         ..count(&some, id, 1, 1)
     });
-    catalog.add_counts(&all).await.unwrap();
+    catalog.add_counts(&all, u64::MAX).await.unwrap();
     let of = async |of| catalog.counts(&owner, of).await.unwrap().downloads;
     assert_eq!(catalog.forget_counts(at(2_999), 9).await.unwrap(), 0);
     assert_eq!(catalog.forget_counts(at(3_000), 1).await.unwrap(), 1);
@@ -134,7 +134,7 @@ async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Cata
     }
     assert_eq!(of(Counted::File(&some.id)).await, 3);
     catalog.delete_file(&owner, &some.id, at(30)).await.unwrap();
-    catalog.add_counts(&all).await.unwrap();
+    catalog.add_counts(&all, u64::MAX).await.unwrap();
     assert_eq!(of(Counted::File(&some.id)).await, 6, "deleted, and kept");
     catalog.mark_swept(&owner, &some.id).await.unwrap();
     catalog.forget_swept(at(30), 100).await.unwrap();
@@ -148,8 +148,8 @@ async fn counting_is_not_in_the_feed(catalog: &dyn Catalog) {
     catalog.add_file(&some).await.unwrap();
     let before = position(catalog).await;
     let all = [count(&some, "countsJJJJJJ", 1, 1)];
-    catalog.add_counts(&all).await.unwrap();
-    catalog.add_counts(&all).await.unwrap();
+    catalog.add_counts(&all, u64::MAX).await.unwrap();
+    catalog.add_counts(&all, u64::MAX).await.unwrap();
     assert!(catalog.forget_counts(at(5_000), 99).await.unwrap() > 0);
     assert_eq!(position(catalog).await, before);
     let kept = found(catalog, &owner, &some.id).await.unwrap();
@@ -161,9 +161,9 @@ async fn so_many_at_once_and_no_more(catalog: &dyn Catalog) {
     let some = file(&owner, "f", 1);
     catalog.add_file(&some).await.unwrap();
     let mut all = vec![count(&some, "countsKKKKKK", 1, 1); COUNTS_ADDED_MAX];
-    catalog.add_counts(&all).await.unwrap();
+    catalog.add_counts(&all, u64::MAX).await.unwrap();
     all.push(all[0].clone());
-    let refused = catalog.add_counts(&all).await;
+    let refused = catalog.add_counts(&all, u64::MAX).await;
     assert!(
         matches!(refused, Err(CatalogError::Limit { limit: 1_000, .. })),
         "{refused:?}"

@@ -53,7 +53,7 @@ pub(crate) async fn original(prefix: &str) -> TestCatalog {
         expires: at(60),
         counts,
     };
-    original.add_counts(&[count]).await.unwrap();
+    original.add_counts(&[count], u64::MAX).await.unwrap();
     idempotency::two_keys(&original, &a, &key, prefix).await;
     redemptions::in_every_state(&original, &a).await;
     original

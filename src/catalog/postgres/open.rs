@@ -249,5 +249,6 @@ fn schema() -> Migrator {
         step!("changes", "0007_changes.sql"),
         step!("list anchors", "0008_list_anchors.sql"),
         step!("redemptions", "0009_redemptions.sql"),
+        step!("link counter", "0010_link_counter.sql"),
     ])
 }

@@ -1,19 +1,20 @@
 //! Downloads that were counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::session::{Session, query};
-use super::{Database, rows};
+use super::session::{Session, Value, query};
+use super::{Database, ORGANIZATIONS_LOCKED_MAX, rows};
 use crate::catalog::counters::{COUNT_MAX, COUNTS_ADDED_MAX, Counters};
 use crate::catalog::expect_at_most;
 use crate::model::address::FileAddress;
 use crate::model::count::{Count, Counted, Counts};
 use crate::model::id::OrganizationId;
+use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
 const OF_FILE: &str = "SELECT downloads, whole, bytes_sent, last_at FROM file_count \
@@ -22,10 +23,43 @@ const OF_FILE: &str = "SELECT downloads, whole, bytes_sent, last_at FROM file_co
 const OF_LINK: &str = "SELECT downloads, whole, bytes_sent, last_at FROM link_count \
      WHERE organization = $1 AND link = $2";
 
+/// Finds the organizations of dead links that have counts, those first that died first.
+pub(in crate::catalog) const OF_DEAD: &str = "SELECT organization FROM link_count WHERE expires <= $1 \
+     ORDER BY expires LIMIT $2";
+
+/// Forgets the counts of dead links of organizations whose counters are locked.
 const FORGET: SqlText = text!(
-    "WITH old AS (SELECT organization, link FROM link_count WHERE expires <= $1 LIMIT $2",
-    [lock "UPDATE SKIP LOCKED"],
+    "WITH old AS (SELECT organization, link FROM link_count WHERE expires <= $1 AND organization ", [in "$3"],
+    " ORDER BY expires LIMIT $2", [lock "UPDATE SKIP LOCKED"],
     ") DELETE FROM link_count WHERE (organization, link) IN (SELECT organization, link FROM old)"
+);
+
+/// Locks the counters of organizations, in the order of their ids, and makes those that are missing. Links come to have
+/// counts, and lose them, only under this lock, which is taken before that of any link's row: so nobody counts
+/// beyond the bound, and none wait in a circle. The organizations themselves are not locked.
+const LOCK_COUNTERS: SqlText = text!(
+    "INSERT INTO link_counter (organization, links) SELECT id, 0 FROM organization WHERE id ", [in "$1"],
+    " ORDER BY id ON CONFLICT (organization) DO UPDATE SET links = link_counter.links \
+     RETURNING organization, links"
+);
+
+const RECOUNT: &str = "SELECT \
+     coalesce((SELECT links FROM link_counter WHERE organization = $1), 0) AS counted, \
+     (SELECT count(*) FROM link_count WHERE organization = $1) AS found";
+
+/// Finds organizations of which links are counted that have no counts yet.
+const OF_NEW: SqlText = text!(
+    "SELECT DISTINCT new.organization FROM ", [counts "$1"],
+    " WHERE NOT EXISTS (SELECT 1 FROM link_count \
+     WHERE link_count.organization = new.organization AND link_count.link = new.id)"
+);
+
+/// Locks the counts of links that have some, in the order of the keys.
+const LOCK_LINKS: SqlText = text!(
+    "SELECT link_count.organization, link_count.link FROM ", [counts "$1"],
+    " JOIN link_count ON link_count.organization = new.organization AND link_count.link = new.id \
+     ORDER BY link_count.organization, link_count.link",
+    [lock "NO KEY UPDATE OF link_count"]
 );
 
 /// Keeps the files of counts from being forgotten until the transaction ends.
@@ -64,7 +98,7 @@ const ADD_TO_LINKS: SqlText = text!(
 
 impl<D: Database> Counters for D {
     calls! {
-        fn add_counts(counts: &'a [Count]) -> ()
+        fn add_counts(counts: &'a [Count], links_max: u64) -> u64
             => Write, "counting downloads", add;
         fn counts(organization: &'a OrganizationId, of: Counted<'a>) -> Counts
             => Read, "looking for what was counted", counted;
@@ -74,7 +108,17 @@ impl<D: Database> Counters for D {
 }
 
 async fn forget(session: &mut Session<'_>, now: UnixSeconds, limit: u32) -> Result<u64, Fault> {
-    session.execute(query(FORGET).bind(now).bind(limit)).await
+    let find = query(OF_DEAD).bind(now).bind(limit);
+    let found: BTreeSet<OrganizationId> =
+        session.all(find, organization).await?.into_iter().collect();
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let found = found.into_iter().take(ORGANIZATIONS_LOCKED_MAX);
+    let organizations: Vec<OrganizationId> = found.collect();
+    lock_counters(session, &organizations).await?;
+    let forget = query(FORGET).bind(now).bind(limit);
+    session.execute(forget.bind(ids(&organizations))).await
 }
 
 async fn counted(
@@ -94,10 +138,10 @@ async fn counted(
 }
 
 /// Adds with one statement for all files and one for all links: a count may be of the same file as another one.
-async fn add(session: &mut Session<'_>, counts: &[Count]) -> Result<(), Fault> {
+async fn add(session: &mut Session<'_>, counts: &[Count], links_max: u64) -> Result<u64, Fault> {
     expect_at_most(COUNTS_ADDED_MAX, "counts added at once", counts.len())?;
     if counts.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let files = of_files(counts)?;
     session
@@ -116,9 +160,92 @@ async fn add(session: &mut Session<'_>, counts: &[Count]) -> Result<(), Fault> {
         false => of_files(counts.clone())?,
     };
     session.execute(query(ADD_TO_FILES).bind(files)).await?;
-    let links = of_links(counts)?;
-    session.execute(query(ADD_TO_LINKS).bind(links)).await?;
+    let mut links = of_links(counts);
+    let all = links.len();
+    fold(session, &mut links, links_max).await?;
+    let folded = all - links.len();
+    session
+        .execute(query(ADD_TO_LINKS).bind(json_of_links(&links)?))
+        .await?;
+    Ok(folded as u64)
+}
+
+/// Leaves out the links that have no counts and get none, since their organizations have as many as they may. A link
+/// whose counts are forgotten meanwhile is dead, and gets none again.
+async fn fold(
+    session: &mut Session<'_>,
+    links: &mut Links<'_>,
+    links_max: u64,
+) -> Result<(), Fault> {
+    let text = json_of_links(links)?;
+    let find = query(OF_NEW).bind(text.as_str());
+    let of_new = session.all(find, organization).await?;
+    let mut counters = lock_counters(session, &of_new).await?;
+    let have_counts = session.all(query(LOCK_LINKS).bind(text), |row| {
+        let link = rows::value(row, "link", LinkId::parse)?;
+        Ok((rows::organization_id(row, "organization")?, link))
+    });
+    let have_counts: HashSet<(OrganizationId, LinkId)> = have_counts.await?.into_iter().collect();
+    links.retain(|(organization, link), _| {
+        if have_counts.contains(&((*organization).clone(), *link)) {
+            return true;
+        }
+        match counters.get_mut(*organization) {
+            Some(counted) if *counted < links_max => {
+                *counted += 1;
+                true
+            }
+            _ => false,
+        }
+    });
     Ok(())
+}
+
+/// Locks the counters of these organizations, and returns how many links of each have counts.
+pub(super) async fn lock_counters(
+    session: &mut Session<'_>,
+    organizations: &[OrganizationId],
+) -> Result<HashMap<OrganizationId, u64>, Fault> {
+    if organizations.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let lock = query(LOCK_COUNTERS).bind(ids(organizations));
+    let counters = session.all(lock, |row| {
+        Ok((organization(row)?, rows::number(row, "links")?))
+    });
+    Ok(counters.await?.into_iter().collect())
+}
+
+/// Returns by how much the counter of an organization's links that have counts is wrong; with `mend` it is right
+/// afterwards.
+pub(super) async fn wrong_links(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    mend: bool,
+) -> Result<u64, Fault> {
+    if mend {
+        lock_counters(session, std::slice::from_ref(organization)).await?;
+    }
+    let look = query(RECOUNT).bind(organization);
+    let (counted, found) = session
+        .one(look, |row| {
+            Ok((rows::number(row, "counted")?, rows::number(row, "found")?))
+        })
+        .await?;
+    if mend && counted != found {
+        let set = query("UPDATE link_counter SET links = $1 WHERE organization = $2");
+        let set = set.bind(rows::stored(found)?).bind(organization);
+        session.execute(set).await?;
+    }
+    Ok(counted.abs_diff(found))
+}
+
+fn organization(row: rows::Row<'_>) -> Result<OrganizationId, Fault> {
+    rows::organization_id(row, "organization")
+}
+
+fn ids(organizations: &[OrganizationId]) -> Value<'_> {
+    organizations.iter().map(|id| id.as_str()).collect()
 }
 
 /// Returns the counts of each file, as `[counts …]` reads them.
@@ -137,9 +264,12 @@ fn of_files<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, F
     }))
 }
 
-/// Returns the counts of each link, as `[counts …]` reads them.
-fn of_links<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, Fault> {
-    let mut links: BTreeMap<_, (UnixSeconds, Counts)> = BTreeMap::new();
+/// The counts of each link, and when it is dead.
+type Links<'a> = BTreeMap<(&'a OrganizationId, LinkId), (UnixSeconds, Counts)>;
+
+/// Returns the counts of each link.
+fn of_links<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Links<'a> {
+    let mut links = Links::new();
     for count in counts {
         let first = (count.expires, Counts::default());
         let link = (&count.file.organization, count.link);
@@ -147,6 +277,11 @@ fn of_links<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, F
         *expires = count.expires.max(*expires);
         of_link.add(&count.counts);
     }
+    links
+}
+
+/// Returns the counts of each link, as `[counts …]` reads them.
+fn json_of_links(links: &Links<'_>) -> Result<String, Fault> {
     let links = links.iter();
     json(
         links.map(|((organization, link), (expires, counts))| CountRecord {

@@ -28,7 +28,7 @@ pub(super) mod allowance;
 pub(super) mod batch;
 mod calls;
 pub(super) mod changes;
-mod counters;
+pub(super) mod counters;
 mod denial;
 pub(super) mod dialect;
 pub(super) mod fault;

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::files::KeyCheck;
 use super::session::SessionKind::{ReadTransaction, Write};
 use super::session::{Session, query};
-use super::{Database, allowance, files, idempotency, numbered, rows, usage};
+use super::{Database, allowance, counters, files, idempotency, numbered, rows, usage};
 use crate::catalog::idempotency::Completion;
 use crate::catalog::quota::{Quota, Quotas, Recount, Usage};
 use crate::catalog::{Answer, DELETED_FILE, FILE, missing};
@@ -75,11 +75,13 @@ async fn recount(
     if mend && wrong_anchors > 0 {
         numbered::make_anchors(session, organization).await?;
     }
+    let wrong_links = counters::wrong_links(session, organization, mend).await?;
     Ok(Recount {
         counted,
         found,
         wrong_anchors,
         wrong_allowances: allowance::recount(session, organization, mend).await?,
+        wrong_links,
     })
 }
 

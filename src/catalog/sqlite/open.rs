@@ -185,6 +185,7 @@ fn schema() -> Migrator {
         step!("changes", "0012_changes.sql"),
         step!("list anchors", "0013_list_anchors.sql"),
         step!("redemptions", "0014_redemptions.sql"),
+        step!("link counter", "0015_link_counter.sql"),
     ])
 }
 

@@ -14,7 +14,7 @@ use super::*;
 use crate::catalog::Catalog as _;
 use crate::catalog::changes::Changes as _;
 use crate::catalog::contract::{assert_missing, at, file, organization, position, revoked};
-use crate::catalog::sql::{files, numbered};
+use crate::catalog::sql::{counters, files, numbered};
 use crate::model::id::FileId;
 
 mod damage;
@@ -410,6 +410,7 @@ const PLANS: &[(&str, &str)] = &[
         "INDEX file_expiring_of (organization=? AND expires_at<?)",
     ),
     (files::DELETED, "INDEX file_deleted (deleted_at<?)"),
+    (counters::OF_DEAD, "INDEX link_count_expires (expires<?)"),
     (files::BLOBS_IN_USE.sqlite, "INDEX file_blob (blob=?)"),
 ];
 

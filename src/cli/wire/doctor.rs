@@ -74,6 +74,8 @@ pub(in crate::cli) struct Miscounted {
     wrong_list_anchors: u64,
     /// The links and shares whose open downloads are counted wrongly.
     wrong_allowances: u64,
+    /// By how much the counter of its links that have counts is wrong.
+    wrong_links: u64,
 }
 
 /// The counters of an organization.
@@ -103,6 +105,7 @@ impl From<&Miscount> for Miscounted {
             },
             wrong_list_anchors: miscount.wrong_anchors,
             wrong_allowances: miscount.wrong_allowances,
+            wrong_links: miscount.wrong_links,
         }
     }
 }
@@ -126,8 +129,12 @@ impl Show for Miscounted {
             0 => String::new(),
             wrong => format!("; {wrong} links or shares count their open downloads wrongly"),
         };
+        let links = match self.wrong_links {
+            0 => String::new(),
+            wrong => format!("; the counter of its links is off by {wrong}"),
+        };
         vec![format!(
-            "{}  miscounted: {counted}; there are {found}{anchors}{allowances}",
+            "{}  miscounted: {counted}; there are {found}{anchors}{allowances}{links}",
             self.organization_id
         )]
     }

@@ -1,7 +1,7 @@
 //! The plans of the statements of lists and background tasks.
 
 use super::*;
-use crate::catalog::sql::{files, numbered};
+use crate::catalog::sql::{counters, files, numbered};
 
 /// Rows enough that the planner has a choice.
 const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
@@ -10,7 +10,9 @@ const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM
          sha256('a'), 'user_upload', CASE n % 50 WHEN 0 THEN 'deleted' ELSE 'ready' END, \
          CASE n % 50 WHEN 0 THEN n END, '{}', n, n, NULL, NULL, 0, 'blob' || n, NULL, NULL, NULL, \
          CASE n % 100 WHEN 1 THEN NULL ELSE 1 END, CASE n % 100 WHEN 2 THEN n END \
-         FROM generate_series(1, 100000) n; ANALYZE";
+         FROM generate_series(1, 100000) n; \
+         INSERT INTO link_count SELECT 'org' || n % 20 + 1, md5(n::text), n, 1, 1, 1, n FROM generate_series(1, 20000) n; \
+         ANALYZE";
 
 /// The statements of lists, each with values for it and the index that its plan must name.
 fn plans() -> Vec<(&'static str, String, &'static str)> {
@@ -95,6 +97,7 @@ fn background_plans() -> Vec<(&'static str, String, &'static str)> {
             "file_expiring_of ",
         ),
         (files::DELETED, "100000, 20".into(), "file_deleted "),
+        (counters::OF_DEAD, "1000, 20".into(), "link_count_expires "),
         (
             files::WITH_BYTES,
             "'org1', 'file_5', 20".into(),

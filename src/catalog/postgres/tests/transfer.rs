@@ -1,6 +1,7 @@
 //! Moving rows: what the contract leaves to each database.
 
 use super::*;
+use crate::catalog::contract::link_counts::{links_with_counts, one_link_more_has_no_counts};
 use crate::catalog::contract::redemptions::together;
 use crate::catalog::contract::transfer::{assert_all_is_moved, notes};
 use crate::catalog::contract::{assert_taken, organization_id};
@@ -12,7 +13,7 @@ async fn an_empty_database_becomes_a_copy() {
 }
 
 /// Takes back the step that made anchors, and those after it.
-const NO_ANCHORS: &str = "DROP TABLE redemption, allowance; DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
+const NO_ANCHORS: &str = "DROP TABLE redemption, allowance; DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
      organization_is_listed, files_are_listed, file_is_listed_otherwise CASCADE; \
      DROP INDEX file_expiring_of; DELETE FROM _sqlx_migrations WHERE version >= 8";
 
@@ -41,6 +42,19 @@ async fn lists_of_an_older_schema_get_anchors() {
     assert_eq!(page.unwrap().files[0].id.as_str(), "f0999");
     // And whatever steps came after it.
     together::of_many_at_once_no_more_start_than_are_allowed(&[&catalog]).await;
+}
+
+/// Links that had counts before count for the bound from then on.
+#[tokio::test]
+async fn links_with_counts_of_an_older_schema_are_counted() {
+    let old = catalog("links_counted").await;
+    let owner = links_with_counts(&old, "before", 3).await;
+    old.close().await;
+    let undo = "DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; \
+         DELETE FROM _sqlx_migrations WHERE version >= 10";
+    Server::shared().sql("links_counted", undo);
+    let catalog = catalog("links_counted").await;
+    one_link_more_has_no_counts(&catalog, &owner, 3).await;
 }
 
 #[tokio::test]

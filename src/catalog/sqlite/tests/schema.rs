@@ -8,6 +8,7 @@ use super::damage::run;
 use super::*;
 use crate::catalog::apps::Apps as _;
 use crate::catalog::changes::Change;
+use crate::catalog::contract::link_counts::{links_with_counts, one_link_more_has_no_counts};
 use crate::catalog::contract::redemptions::together;
 use crate::catalog::contract::{
     MANY, assert_taken, at, changes_since, denial, file_id, organization_id, revoked, rich_file,
@@ -71,7 +72,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
-         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE installation; DROP TABLE copy_note; \
+         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE link_counter; DROP TABLE installation; DROP TABLE copy_note; \
          DROP INDEX file_text_unknown; DROP INDEX file_expiring; DROP INDEX file_of_name; \
          DROP INDEX file_of_name_by_id; DROP INDEX file_in_bin; DROP INDEX file_in_bin_by_id; \
          ALTER TABLE file DROP COLUMN is_text; ALTER TABLE file DROP COLUMN expires_at; \
@@ -165,6 +166,7 @@ async fn lists_of_an_older_schema_get_anchors() {
         "DROP TABLE redemption; DROP TABLE allowance; \
          DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
+         DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
          DELETE FROM _sqlx_migrations WHERE version >= 13",
     )
     .await;
@@ -181,6 +183,28 @@ async fn lists_of_an_older_schema_get_anchors() {
     assert_eq!(anchors, 5);
     let page = catalog.numbered_page(&owner, 4_000, 1, at(0)).await;
     assert_eq!(page.unwrap().files[0].id.as_str(), "f0999");
+}
+
+/// Links that had counts before count for the bound from then on.
+#[tokio::test]
+async fn links_with_counts_of_an_older_schema_are_counted() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = links_with_counts(&catalog, "before", 3).await;
+    organization(&catalog, "none").await;
+    catalog.close().await;
+    run(
+        &place.path,
+        "DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
+         DELETE FROM _sqlx_migrations WHERE version >= 15",
+    )
+    .await;
+    let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
+        .await
+        .unwrap();
+    one_link_more_has_no_counts(&catalog, &owner, 3).await;
+    let none = catalog.recount(&organization_id("none"), false).await;
+    assert!(none.unwrap().is_right());
 }
 
 #[tokio::test]
