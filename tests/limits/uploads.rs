@@ -6,6 +6,7 @@ use super::ways::{Gateways, K1, UPLOAD, WAYS, form};
 use super::*;
 use crate::support::form::FORM;
 use crate::support::upload::UnderWay;
+use crate::transport::Http2;
 
 const K3: (&str, &str) = ("X-API-Key", "k3-of-org-123");
 const QODER: (&str, (&str, &str)) = ("/v1/files", ("Authorization", "Bearer k1"));
@@ -133,4 +134,23 @@ async fn uploads_at_once_count_over_each_transport() {
         let one = async || gateways.upload(way, 10).await.status;
         let_through(&format!("after {way:?} broke off"), one).await;
     }
+}
+
+/// What is sent on streams that are refused is given back to the window of their connection.
+#[tokio::test]
+async fn an_http2_connection_outlives_any_number_of_refused_uploads() {
+    let place = tempfile::tempdir().unwrap();
+    let gateways = Gateways::start(&place, &[("limits.api_key_uploads", "1")]).await;
+    let first = held(&gateways.app, K1).await;
+    let mut http2 = Http2::plain(gateways.app.client.0).await;
+    let body: &'static [u8] = form(1_000_000).leak();
+    for _ in 0..20 {
+        let sent = http2.request("POST", UPLOAD, &[K1, FORM], body).await;
+        sent.unwrap().refused(429, "RATE_LIMITED");
+    }
+    let files = http2.get("/v1/organizations/org_123/files", &[K1]).await;
+    assert_eq!(files.status, 200);
+    assert_eq!(first.finish().await.status, 201);
+    let sent = http2.request("POST", UPLOAD, &[K1, FORM], body).await;
+    assert_eq!(sent.unwrap().status, 201, "on the same connection");
 }
