@@ -150,7 +150,7 @@ impl Spin {
                     next += 1;
                 }
             }
-            if self.sleeps {
+            if self.sleeps && float(tally.answers) < total {
                 let is_all_sent = float(sent) >= total;
                 let may_send = !is_all_sent && !free.is_empty();
                 self.sleep(&busy, may_send.then(|| due(sent)))?;

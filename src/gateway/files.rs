@@ -55,8 +55,13 @@ impl Gateway {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Result<FileRecord, Refusal> {
-        let found = self.catalog.file(organization, id);
-        let found = self.read_of(organization, found).await?;
+        let found = match self.catalog.file_on_the_spot(organization, id) {
+            Some(found) => found,
+            None => {
+                let found = self.catalog.file(organization, id);
+                self.read_of(organization, found).await?
+            }
+        };
         let now = self.clock.now();
         found
             .filter(|file| file.state_at(now) == FileState::Ready)
