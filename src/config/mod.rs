@@ -285,11 +285,11 @@ settings! {
     /// The caches, in memory and of open files. 0 of anything: there is no such cache.
     cache: Cache {
         /// Bytes of the rows of files and API keys that are kept in memory.
-        rows_bytes: u64 = "8MiB", bytes(0, CACHE_BYTES_MAX);
+        rows_bytes: Option<u64> = "", optional_bytes(0, CACHE_BYTES_MAX);
         /// Files that stay open; each takes a file descriptor.
         open_files: u64 = "256", count(0, OPEN_FILES_MAX);
         /// Bytes of small files that are kept in memory whole.
-        small_files_bytes: u64 = "16MiB", bytes(0, CACHE_BYTES_MAX);
+        small_files_bytes: Option<u64> = "", optional_bytes(0, CACHE_BYTES_MAX);
         /// The most bytes of a small file.
         small_file_max: u64 = "16KiB", bytes(0, SMALL_FILE_BYTES_MAX);
     }

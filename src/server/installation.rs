@@ -33,7 +33,7 @@ use crate::model::revocation::RevocationBounds;
 use crate::sign::keyring::{Keyring, Kid};
 
 use super::setup::{CatalogSetupLock, SetupPolicy};
-use super::{StartError, blob_store, catalogue};
+use super::{StartError, blob_store, catalogue, machine};
 
 const BLOBS: &str = "blobs";
 
@@ -116,9 +116,12 @@ impl Installation {
             link_counts_max: some(config.limits.organization_link_counts).unwrap_or(u64::MAX),
             recycle_days: config.files.recycle_days,
             cache: CacheLimits {
-                rows_bytes: config.cache.rows_bytes,
+                rows_bytes: config.cache.rows_bytes.unwrap_or_else(rows_bytes),
                 open_files: config.cache.open_files,
-                small_files_bytes: config.cache.small_files_bytes,
+                small_files_bytes: config
+                    .cache
+                    .small_files_bytes
+                    .unwrap_or_else(small_files_bytes),
                 small_file_max: config.cache.small_file_max,
             },
         };
@@ -295,4 +298,14 @@ pub fn drawn_key() -> Result<(Kid, [u8; 32]), StartError> {
     getrandom::fill(&mut name).map_err(failed)?;
     getrandom::fill(&mut secret).map_err(failed)?;
     Ok((Kid::from_random(name), secret))
+}
+
+/// Returns the memory for rows where nothing is said of it: enough for all of a hundred thousand files on a machine of 8 GiB.
+fn rows_bytes() -> u64 {
+    machine::share_of_memory(64, (8 << 20, 256 << 20))
+}
+
+/// Returns the memory for small files where nothing is said of it.
+fn small_files_bytes() -> u64 {
+    machine::share_of_memory(64, (16 << 20, 256 << 20))
 }

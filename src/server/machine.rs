@@ -10,7 +10,7 @@ const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
 
 /// Returns the bytes of memory that the process may have: the machine's, or what its control group or one above it allows
 /// (cgroups(7), version 2), where that is less. That of containers and of systemd's units is such a limit.
-pub(super) fn memory_bytes() -> u64 {
+fn memory_bytes() -> u64 {
     let found = sysinfo();
     let machine = u64::from(found.mem_unit) * found.totalram;
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -18,9 +18,13 @@ pub(super) fn memory_bytes() -> u64 {
     limit.map_or(machine, |limit| limit.min(machine))
 }
 
-/// A part of the memory, within bounds.
-pub(super) fn share_of(memory: u64, part: u64, (least, most): (u64, u64)) -> u64 {
-    (memory / part).clamp(least, most)
+/// Returns the nth part of the memory that the process may have, within these bounds.
+pub(super) fn share_of_memory(nth: u64, bounds: (u64, u64)) -> u64 {
+    share(memory_bytes(), nth, bounds)
+}
+
+fn share(memory: u64, nth: u64, (least, most): (u64, u64)) -> u64 {
+    (memory / nth).clamp(least, most)
 }
 
 /// Returns the least limit of the group that `/proc/self/cgroup` names, and of all above it. None where there is no limit.
@@ -62,9 +66,9 @@ mod tests {
 
     #[test]
     fn a_share_has_bounds() {
-        assert_eq!(share_of(64 << 30, 64, (8 << 20, 256 << 20)), 256 << 20);
-        assert_eq!(share_of(4 << 30, 64, (8 << 20, 256 << 20)), 64 << 20);
-        assert_eq!(share_of(64 << 20, 64, (8 << 20, 256 << 20)), 8 << 20);
+        assert_eq!(share(64 << 30, 64, (8 << 20, 256 << 20)), 256 << 20);
+        assert_eq!(share(4 << 30, 64, (8 << 20, 256 << 20)), 64 << 20);
+        assert_eq!(share(64 << 20, 64, (8 << 20, 256 << 20)), 8 << 20);
     }
 
     #[test]

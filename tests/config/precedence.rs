@@ -253,9 +253,9 @@ fn the_defaults_are_these() {
     assert_eq!(config.limits.organization_link_counts, 100_000);
     assert_eq!(config.files.recycle_days, 30);
     assert!(config.blobs.in_place_roots.is_empty());
-    assert_eq!(config.cache.rows_bytes, 8 << 20);
+    assert_eq!(config.cache.rows_bytes, None);
     assert_eq!(config.cache.open_files, 256);
-    assert_eq!(config.cache.small_files_bytes, 16 << 20);
+    assert_eq!(config.cache.small_files_bytes, None);
     assert_eq!(config.cache.small_file_max, 16 << 10);
     assert_eq!(config.koodrive.date_skew_secs, 0);
     assert_eq!(
