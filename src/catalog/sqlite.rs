@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::{Sqlite as Driver, SqliteConnection, SqlitePool, query};
+use sqlx::{Connection as _, Sqlite as Driver, SqliteConnection, SqlitePool, query};
 use tokio::sync::Mutex;
 
 use super::changes::{FeedPage, FeedPosition};
@@ -128,8 +128,14 @@ impl Sqlite {
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
-        *self.watcher.lock().await = None;
-        self.on_the_spot.close();
+        let on_the_spot = Arc::clone(&self.on_the_spot);
+        // A panic there left nothing to close, and where the runtime ends the process does.
+        let _ = tokio::task::spawn_blocking(move || on_the_spot.close()).await;
+        if let Some(watcher) = self.watcher.lock().await.take()
+            && let Err(error) = watcher.close().await
+        {
+            tracing::debug!(%error, "closing a connection to the catalogue failed");
+        }
     }
 
     /// Opens a session. A transaction that is dropped without a commit is undone.

@@ -15,6 +15,8 @@
 //!
 //! Several processes may use one directory at once.
 
+mod machine;
+
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -33,7 +35,7 @@ use crate::model::revocation::RevocationBounds;
 use crate::sign::keyring::{Keyring, Kid};
 
 use super::setup::{CatalogSetupLock, SetupPolicy};
-use super::{StartError, blob_store, catalogue, machine};
+use super::{StartError, blob_store, catalogue};
 
 const BLOBS: &str = "blobs";
 

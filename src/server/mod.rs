@@ -59,7 +59,6 @@ mod http2;
 pub mod installation;
 mod keyring_watch;
 mod listen;
-mod machine;
 pub mod migration;
 pub mod presence;
 mod proxy_protocol;

@@ -4,9 +4,10 @@
 //! one row, and a download of a file that no cache has needs just that. But a thread that serves others must not wait for
 //! a disk, or for anybody:
 //!
-//! 1. One connection for each processor; one that nobody else has is taken, and none is waited for.
-//! 2. The catalogue's file must be in memory, as far as a sample of its pages tells, once a second.
-//! 3. A read that took long all the same ends this for a while, and the next one for twice as long.
+//! 1. There is a connection for every second processor, so that a disk that hangs takes no more threads than that. One that
+//!    nobody else has is taken, and none is waited for.
+//! 2. The catalogue's file and its log must be in memory, as far as a sample of their pages tells, once a second.
+//! 3. A read that takes long all the same ends this for a while, and the next one for twice as long.
 //!
 //! Whoever is not answered here asks the driver, also after any error, which that then says.
 
@@ -16,12 +17,16 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::BUSY_TIME_MAX;
 use crate::catalog::CatalogError;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::files::BY_ID;
@@ -33,7 +38,8 @@ use crate::page_cache;
 /// The most connections, on a machine of any size.
 const CONNECTIONS_MAX: usize = 16;
 
-/// The memory for pages of each connection, in KiB: the upper levels of the indexes of a million files.
+/// The memory for pages that each connection adds to what those of the process share, in KiB: the upper levels of the
+/// indexes of a million files.
 const PAGES_KIB: i64 = 4 * 1024;
 
 /// The pages of a sample, and their length.
@@ -43,7 +49,10 @@ const PAGE_BYTES: u64 = 4096;
 /// The time for which a sample holds.
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
 
-/// A read that takes longer than this waited for a disk. Threads that want the same processor take it for less.
+/// A read that is under way for longer than this may be waiting for a disk: no other one begins.
+const READING_TIME_MAX: Duration = Duration::from_millis(2);
+
+/// A read that took longer than this waited for a disk. Threads that want the same processor take it for less.
 pub(super) const READ_TIME_MAX: Duration = Duration::from_millis(10);
 
 /// The pause after a read that waited, the first time, and at most.
@@ -57,6 +66,7 @@ pub(super) struct OnTheSpot {
     /// None until the first read asked for them, and then only once they were opened in the background.
     opened: OnceLock<Opened>,
     is_opening: AtomicBool,
+    is_closed: AtomicBool,
     begun: Instant,
     /// The time until which nothing is read here, in milliseconds since `begun`.
     pause_until: AtomicU64,
@@ -67,9 +77,17 @@ pub(super) struct OnTheSpot {
 
 #[derive(Debug)]
 struct Opened {
-    connections: Vec<Mutex<Option<Connection>>>,
+    connections: Vec<Reader>,
     next: AtomicUsize,
     file: &'static File,
+}
+
+#[derive(Debug)]
+struct Reader {
+    /// None once closed.
+    connection: Mutex<Option<Connection>>,
+    /// The time at which the read under way began, in microseconds since the beginning; 0 where there is none.
+    reading_since: AtomicU64,
 }
 
 /// The files of catalogues that samples are taken of, by device and inode. They stay open: a process that closes any
@@ -87,6 +105,7 @@ impl OnTheSpot {
             path: path.to_owned(),
             opened: OnceLock::new(),
             is_opening: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             begun: Instant::now(),
             pause_until: AtomicU64::new(0),
             waited: AtomicU64::new(0),
@@ -100,42 +119,49 @@ impl OnTheSpot {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Option<Option<FileRecord>> {
+        let begun = self.begun.elapsed();
         let Some(opened) = self.opened.get() else {
-            self.open_in_background();
+            self.open_in_background(begun);
             return None;
         };
-        let begun = self.begun.elapsed();
         if !self.is_in_memory(opened.file, begun) {
             return None;
         }
-        let found = opened.with_free(|connection| read(connection, organization, id))?;
+        if opened.is_reading_for_long(begun) {
+            self.pause(begun);
+            return None;
+        }
+        let found = opened.with_free(begun, |connection| read(connection, organization, id))?;
         self.note(begun, self.begun.elapsed());
         found.ok()
     }
 
-    /// Closes the connections, once nobody reads on them.
+    /// Closes the connections, once nobody reads on them, for good. Waits on the disk.
     pub(super) fn close(&self) {
-        self.is_opening.store(true, Relaxed);
-        for connection in self
-            .opened
-            .get()
-            .iter()
-            .flat_map(|opened| &opened.connections)
-        {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            *connection = None;
+        self.is_closed.store(true, SeqCst);
+        if let Some(opened) = self.opened.get() {
+            opened.close();
         }
     }
 
-    fn open_in_background(self: &Arc<Self>) {
-        if self.is_opening.swap(true, Relaxed) {
+    fn open_in_background(self: &Arc<Self>, now: Duration) {
+        let is_paused = millis(now) < self.pause_until.load(Relaxed);
+        if is_paused || self.is_closed.load(SeqCst) || self.is_opening.swap(true, Relaxed) {
             return;
         }
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || match Opened::open(&this.path) {
-            Ok(opened) => drop(this.opened.set(opened)),
+            Ok(opened) => {
+                let opened = this.opened.get_or_init(|| opened);
+                // It may have been closed meanwhile.
+                if this.is_closed.load(SeqCst) {
+                    opened.close();
+                }
+            }
             Err(error) => {
-                tracing::warn!(%error, "rows are read by the driver alone: opening the catalogue once more failed");
+                tracing::warn!(%error, "rows are read by the driver alone for now: opening the catalogue once more failed");
+                this.pause(this.begun.elapsed());
+                this.is_opening.store(false, Relaxed);
             }
         });
     }
@@ -155,7 +181,7 @@ impl OnTheSpot {
         let taken = self
             .sampled_at
             .compare_exchange(sampled_at, now.max(1), Relaxed, Relaxed);
-        if taken.is_ok() && !is_sample_in_memory(file, now) {
+        if taken.is_ok() && !(is_sample_in_memory(file, now) && self.is_log_in_memory(now)) {
             self.pause_until.store(now + millis(SAMPLE_TIME), Relaxed);
             return false;
         }
@@ -170,9 +196,42 @@ impl OnTheSpot {
             }
             return;
         }
+        self.pause(now);
+    }
+
+    fn pause(&self, now: Duration) {
         let times = self.waited.fetch_add(1, Relaxed).min(16);
         let pause = (millis(PAUSE) << times).min(millis(PAUSE_MAX));
         self.pause_until.store(millis(now) + pause, Relaxed);
+    }
+
+    /// Has a read be under way for so long already, until the answer is dropped.
+    #[cfg(test)]
+    pub(super) fn hang(&self, for_so_long: Duration) -> impl Drop + '_ {
+        struct Hanging<'a>(&'a Reader);
+        impl Drop for Hanging<'_> {
+            fn drop(&mut self) {
+                self.0.reading_since.store(0, Relaxed);
+            }
+        }
+        let reader = self
+            .opened
+            .get()
+            .and_then(|opened| opened.connections.first());
+        let reader = reader.unwrap();
+        let since = self.begun.elapsed().checked_sub(for_so_long).unwrap();
+        reader.reading_since.store(micros(since), Relaxed);
+        Hanging(reader)
+    }
+
+    /// Returns whether the write-ahead log is in memory, as far as a sample tells. No lock is on that file.
+    fn is_log_in_memory(&self, seed: u64) -> bool {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        match File::open(path) {
+            Ok(log) => is_sample_in_memory(&log, seed),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
     }
 }
 
@@ -183,13 +242,18 @@ impl Opened {
         let open = |_| {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(path, flags)?;
-            connection.busy_timeout(Duration::ZERO)?;
+            connection.busy_timeout(BUSY_TIME_MAX)?;
             connection.pragma_update(None, "query_only", "ON")?;
             connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
             connection.prepare_cached(BY_ID)?;
-            Ok(Mutex::new(Some(connection)))
+            // Nobody is waited for from now on.
+            connection.busy_timeout(Duration::ZERO)?;
+            Ok(Reader {
+                connection: Mutex::new(Some(connection)),
+                reading_since: AtomicU64::new(0),
+            })
         };
-        let connections = (0..processors.min(CONNECTIONS_MAX)).map(open);
+        let connections = (0..(processors / 2).clamp(1, CONNECTIONS_MAX)).map(open);
         Ok(Self {
             connections: connections.collect::<Result<_, rusqlite::Error>>()?,
             next: AtomicUsize::new(0),
@@ -198,16 +262,37 @@ impl Opened {
     }
 
     /// Runs `work` on a connection that nobody has, if there is one.
-    fn with_free<T>(&self, work: impl FnOnce(&Connection) -> T) -> Option<T> {
+    fn with_free<T>(&self, now: Duration, work: impl FnOnce(&Connection) -> T) -> Option<T> {
         let first = self.next.fetch_add(1, Relaxed);
         let count = self.connections.len();
         let mut places = (0..count).map(|place| (first + place) % count.max(1));
-        let held = places.find_map(|place| match self.connections.get(place)?.try_lock() {
-            Ok(held) => Some(held),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
+        let (reader, held) = places.find_map(|place| {
+            let reader = self.connections.get(place)?;
+            match reader.connection.try_lock() {
+                Ok(held) => Some((reader, held)),
+                Err(TryLockError::Poisoned(poisoned)) => Some((reader, poisoned.into_inner())),
+                Err(TryLockError::WouldBlock) => None,
+            }
         })?;
-        held.as_ref().map(work)
+        reader.reading_since.store(micros(now).max(1), Relaxed);
+        let done = held.as_ref().map(work);
+        reader.reading_since.store(0, Relaxed);
+        done
+    }
+
+    fn is_reading_for_long(&self, now: Duration) -> bool {
+        let (now, longest) = (micros(now), micros(READING_TIME_MAX));
+        self.connections.iter().any(|reader| {
+            let since = reader.reading_since.load(Relaxed);
+            since != 0 && now.saturating_sub(since) > longest
+        })
+    }
+
+    fn close(&self) {
+        for reader in &self.connections {
+            let connection = reader.connection.lock();
+            *connection.unwrap_or_else(PoisonError::into_inner) = None;
+        }
     }
 }
 
@@ -257,6 +342,10 @@ pub(super) fn is_sample_in_memory(file: &File, seed: u64) -> bool {
         let mixed = (seed * SAMPLED_PAGES + number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
         page_cache::has_byte(file, mixed % pages.max(1) * PAGE_BYTES)
     })
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn millis(time: Duration) -> u64 {

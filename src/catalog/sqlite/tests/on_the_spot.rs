@@ -102,6 +102,22 @@ async fn after_the_end_nothing_is_read_and_nothing_is_left_open() {
     assert!(!log.exists(), "{}", log.display());
 }
 
+/// A disk that hangs takes one thread, and not one after the other.
+#[tokio::test]
+async fn while_a_read_takes_long_no_other_one_begins() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let owner = organization(&catalog, "owner").await;
+    ready(&catalog).await;
+    let id = file_id("f");
+    let reads = &catalog.on_the_spot;
+    let hanging = reads.hang(Duration::from_millis(3));
+    assert_eq!(catalog.file_on_the_spot(&owner, &id), None);
+    drop(hanging);
+    assert_eq!(catalog.file_on_the_spot(&owner, &id), None, "a pause");
+    assert_eq!(on_the_spot(&catalog, &owner, &id).await, None);
+}
+
 /// One whose pages are on the disk alone is not read on a thread that serves others.
 #[test]
 fn a_file_that_is_not_in_memory_is_found_out() {
