@@ -1,0 +1,424 @@
+//! The page of a counted link: what it opens, and a button that starts a download. Showing it spends nothing.
+//!
+//! It has no script. The button is a form without fields that is posted to the page's own URL, and so to the link as
+//! it was sent. The title and what previews show never name the file; the page does, to those who are let in.
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use hyper::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
+    VARY,
+};
+use hyper::{Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use super::body::Body;
+use super::trace::Trace;
+use super::{people, reply};
+use crate::model::time::UnixSeconds;
+
+/// The style of pages. It stands in each of them as it is here, for its digest is in their policy.
+const STYLE: &str = include_str!("templates/page.css");
+
+/// Every text of the page. `{}` is where a number, a time or a span of time goes.
+const TEXTS: Texts = Texts {
+    title: "A file was shared with you",
+    size: "Size",
+    kind: "Type",
+    expires: "Opens until",
+    left: "Downloads left",
+    left_of: "{} of {}",
+    ends_in: "{} ({} from now)",
+    start: "Download",
+    ready: "You may look at this page as often as you like: a download is counted once you press the button. One \
+            that breaks off can be resumed.",
+    held: "This file is being downloaded",
+    file: "File",
+    held_for: "All downloads that this link allows have been started. One that was broken off may be free again in \
+               {}.",
+    held_no_more: "All downloads that this link allows have been started. One that was broken off may be free again \
+                   now.",
+    again: "Try again",
+    exhausted: "This link has been used",
+    exhausted_why: "It was for {}. Please ask whoever sent it to you for a new one.",
+    download: "download",
+    trace: "Trace {}",
+};
+
+struct Texts {
+    title: &'static str,
+    size: &'static str,
+    kind: &'static str,
+    expires: &'static str,
+    left: &'static str,
+    left_of: &'static str,
+    ends_in: &'static str,
+    start: &'static str,
+    ready: &'static str,
+    held: &'static str,
+    file: &'static str,
+    held_for: &'static str,
+    held_no_more: &'static str,
+    again: &'static str,
+    exhausted: &'static str,
+    exhausted_why: &'static str,
+    download: &'static str,
+    trace: &'static str,
+}
+
+/// Lets the page have its own style, media of this origin, and forms that lead to it. A form's answer is held to the
+/// last one, too: the download that it is sent on to must be of this origin.
+#[expect(
+    clippy::expect_used,
+    reason = "base64 and our own words are good in a header"
+)]
+static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{digest}'; img-src 'self'; media-src 'self'; \
+         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).expect("visible ASCII")
+});
+
+/// The file of a counted link.
+#[derive(Clone, Copy, Debug)]
+pub struct CountedFile<'a> {
+    /// Its name, as it will be saved.
+    pub name: &'a str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its media type, perhaps with parameters, which are not shown.
+    pub media_type: &'a str,
+}
+
+/// The state of a counted link that may be used now.
+#[derive(Clone, Copy, Debug)]
+pub enum CountedState<'a> {
+    /// A download may be started.
+    Ready {
+        /// The file that it opens.
+        file: CountedFile<'a>,
+        /// The end of the link.
+        expires: UnixSeconds,
+        /// How many downloads may be started, at least one.
+        left: u64,
+        /// How many the link allows.
+        allowed: u64,
+    },
+    /// All downloads that are left are held by open ones.
+    Held {
+        /// The file that it opens.
+        file: CountedFile<'a>,
+        /// The time from which on the first of them may lapse. It may have come.
+        until: UnixSeconds,
+    },
+    /// All downloads are spent.
+    Exhausted {
+        /// How many the link allowed.
+        allowed: u64,
+    },
+}
+
+/// What the template writes.
+#[derive(Template)]
+#[template(path = "counted.html", config = "src/web/templates/askama.toml")]
+struct CountedPage<'a> {
+    title: &'a str,
+    style: &'a str,
+    heading: &'a str,
+    facts: Vec<(&'a str, String)>,
+    /// The word on the button, if there is one.
+    start: Option<&'a str>,
+    text: String,
+    /// The words of the link to this very page, if there is one.
+    again: Option<&'a str>,
+    trace: Option<String>,
+}
+
+impl CountedPage<'_> {
+    /// A page that says nothing but its heading and a text.
+    fn new(heading: &str, text: String) -> CountedPage<'_> {
+        CountedPage {
+            title: TEXTS.title,
+            style: STYLE,
+            heading,
+            facts: Vec::new(),
+            start: None,
+            text,
+            again: None,
+            trace: None,
+        }
+    }
+}
+
+/// Returns the page of a counted link in this state at `now`: 200 where a download may be started; 409 with
+/// `Retry-After`, at least a second, where all are held; 410 where all are spent. No cookie is set.
+pub fn answer(state: &CountedState<'_>, now: UnixSeconds, trace: &Trace) -> Response<Body> {
+    let status = match state {
+        CountedState::Ready { .. } => StatusCode::OK,
+        CountedState::Held { .. } => StatusCode::CONFLICT,
+        CountedState::Exhausted { .. } => StatusCode::GONE,
+    };
+    let mut page = page(state, now);
+    if status != StatusCode::OK {
+        page.trace = Some(fill(TEXTS.trace, &[trace.trace_id.as_str()]));
+    }
+    let mut response = reply::empty(status, trace);
+    *response.body_mut() = Body::Full(Bytes::from(html(&page)));
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("x-robots-tag"),
+            "noindex, nofollow, noarchive",
+        ),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (VARY, "Cookie, Accept"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+    if let CountedState::Held { until, .. } = state {
+        headers.insert(RETRY_AFTER, until.since(now).max(1).into());
+    }
+    response
+}
+
+fn page<'a>(state: &CountedState<'a>, now: UnixSeconds) -> CountedPage<'a> {
+    match *state {
+        CountedState::Ready {
+            file,
+            expires,
+            left,
+            allowed,
+        } => {
+            let end = [people::time(expires), people::span(expires.since(now))];
+            let left = [left, allowed].map(|number| number.to_string());
+            CountedPage {
+                facts: vec![
+                    (TEXTS.size, people::size(file.size)),
+                    (TEXTS.kind, essence(file.media_type).to_owned()),
+                    (TEXTS.expires, fill(TEXTS.ends_in, &end)),
+                    (TEXTS.left, fill(TEXTS.left_of, &left)),
+                ],
+                start: Some(TEXTS.start),
+                ..CountedPage::new(file.name, TEXTS.ready.to_owned())
+            }
+        }
+        CountedState::Held { file, until } => {
+            let text = match until.since(now).div_ceil(60) {
+                0 => TEXTS.held_no_more.to_owned(),
+                minutes => fill(TEXTS.held_for, &[people::span(minutes * 60)]),
+            };
+            CountedPage {
+                facts: vec![(TEXTS.file, file.name.to_owned())],
+                again: Some(TEXTS.again),
+                ..CountedPage::new(TEXTS.held, text)
+            }
+        }
+        CountedState::Exhausted { allowed } => {
+            let downloads = people::count(allowed, TEXTS.download);
+            let text = fill(TEXTS.exhausted_why, &[downloads]);
+            CountedPage::new(TEXTS.exhausted, text)
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "a text takes whatever is written")]
+fn html(page: &CountedPage<'_>) -> String {
+    page.render().expect("every value is a text")
+}
+
+/// A media type without its parameters.
+fn essence(media_type: &str) -> &str {
+    media_type.split(';').next().unwrap_or_default().trim_end()
+}
+
+/// Puts values where a text has `{}`, in their order.
+fn fill(text: &str, values: &[impl AsRef<str>]) -> String {
+    let mut parts = text.split("{}");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for (part, value) in parts.zip(values) {
+        filled.push_str(value.as_ref());
+        filled.push_str(part);
+    }
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::HeaderMap;
+
+    use super::*;
+    use crate::web::dialects::ApiDialect;
+
+    const NOW: u64 = 1_779_118_492;
+
+    fn at(seconds: u64) -> UnixSeconds {
+        UnixSeconds::new(seconds).unwrap()
+    }
+
+    fn file(name: &str) -> CountedFile<'_> {
+        CountedFile {
+            name,
+            size: 1_234_567,
+            media_type: "text/html; charset=utf-8",
+        }
+    }
+
+    fn ready(name: &str) -> CountedState<'_> {
+        CountedState::Ready {
+            file: file(name),
+            expires: at(NOW + 3_700),
+            left: 2,
+            allowed: 3,
+        }
+    }
+
+    fn held(until: u64) -> CountedState<'static> {
+        CountedState::Held {
+            file: file("a.txt"),
+            until: at(until),
+        }
+    }
+
+    /// The answer's head and its text.
+    fn answered(state: &CountedState<'_>) -> (Response<()>, String) {
+        let trace = Trace::of(&HeaderMap::new(), ApiDialect::Aitronos, false);
+        let (head, body) = answer(state, at(NOW), &trace).into_parts();
+        let Body::Full(bytes) = body else {
+            panic!("the page is whole")
+        };
+        let html = String::from_utf8(bytes.to_vec()).unwrap();
+        let is_named = html.contains(&format!("Trace {}", trace.trace_id));
+        assert_eq!(is_named, head.status != StatusCode::OK);
+        (Response::from_parts(head, ()), html)
+    }
+
+    #[test]
+    fn one_that_may_be_started_says_what_it_opens_and_has_one_button() {
+        let (head, html) = answered(&ready("report.html"));
+        assert_eq!(head.status(), StatusCode::OK);
+        for part in [
+            "<h1><bdi>report.html</bdi></h1>",
+            "<dt>Size</dt><dd><bdi>1.2 MB</bdi></dd>",
+            "<dt>Type</dt><dd><bdi>text/html</bdi></dd>",
+            "<dt>Opens until</dt><dd><bdi>18 May 2026, 16:36 UTC (1 hour from now)</bdi></dd>",
+            "<dt>Downloads left</dt><dd><bdi>2 of 3</bdi></dd>",
+            "<form method=\"post\"><button>Download</button></form>",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert_eq!(html.matches("<form").count(), 1);
+        assert!(!html.contains("<a ") && !html.contains("<input"), "{html}");
+    }
+
+    #[test]
+    fn one_that_is_held_says_when_to_come_again() {
+        for (until, text, seconds) in [
+            (NOW + 601, "may be free again in 11 minutes.", "601"),
+            (NOW + 1, "may be free again in 1 minute.", "1"),
+            (NOW, "may be free again now.", "1"),
+            (NOW - 9, "may be free again now.", "1"),
+        ] {
+            let (head, html) = answered(&held(until));
+            assert_eq!(head.status(), StatusCode::CONFLICT);
+            assert_eq!(head.headers().get(RETRY_AFTER).unwrap(), seconds);
+            assert!(
+                html.contains("<h1><bdi>This file is being downloaded</bdi></h1>"),
+                "{html}"
+            );
+            assert!(html.contains("<dt>File</dt><dd><bdi>a.txt</bdi></dd>"));
+            assert!(html.contains(text), "{text}: {html}");
+            assert!(html.contains("<a href=\"\">Try again</a>") && !html.contains("<form"));
+        }
+    }
+
+    #[test]
+    fn one_that_is_used_up_says_nothing_of_its_file() {
+        for (allowed, downloads) in [(1, "1 download."), (3, "3 downloads.")] {
+            let (head, html) = answered(&CountedState::Exhausted { allowed });
+            assert_eq!(head.status(), StatusCode::GONE);
+            assert!(html.contains("<h1><bdi>This link has been used</bdi></h1>"));
+            assert!(html.contains(&format!("It was for {downloads} ")), "{html}");
+            for part in ["<dl", "<form", "<a "] {
+                assert!(!html.contains(part), "{part}: {html}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_state_has_the_headers_of_a_page_and_its_style_alone() {
+        for state in [
+            ready("a.txt"),
+            held(NOW + 60),
+            CountedState::Exhausted { allowed: 1 },
+        ] {
+            let (head, html) = answered(&state);
+            let style = html.split_once("<style>").unwrap().1;
+            let style = style.split_once("</style>").unwrap().0;
+            let digest = BASE64_STANDARD.encode(Sha256::digest(style));
+            let policy = format!(
+                "default-src 'none'; style-src 'sha256-{digest}'; img-src 'self'; \
+                 media-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+            );
+            for (name, value) in [
+                ("content-security-policy", policy.as_str()),
+                ("content-type", "text/html; charset=utf-8"),
+                ("cache-control", "no-store"),
+                ("referrer-policy", "no-referrer"),
+                ("x-robots-tag", "noindex, nofollow, noarchive"),
+                ("x-content-type-options", "nosniff"),
+                ("cross-origin-opener-policy", "same-origin"),
+                ("vary", "Cookie, Accept"),
+            ] {
+                assert_eq!(head.headers().get(name).unwrap(), value);
+            }
+            assert!(head.headers().contains_key("x-request-id"));
+            assert!(!head.headers().contains_key("set-cookie"));
+            let is_held = matches!(state, CountedState::Held { .. });
+            assert_eq!(head.headers().contains_key(RETRY_AFTER), is_held);
+            assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">\n"));
+            assert!(html.contains("<title>A file was shared with you</title>"));
+            for part in ["<script", "style=", " on", "http:", "//", "{}", "{{"] {
+                let words = html.replace(style, "");
+                let words = words.replace(" one", "").replace(" once", "");
+                assert!(!words.contains(part), "{part}: {words}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_text_whatever_they_are() {
+        let name = "</h1><script>alert('1')</script>&amp;\"{{ 7 * 7 }}{}.html";
+        let (_, html) = answered(&ready(name));
+        assert!(!html.contains("<script"), "{html}");
+        let escaped = "<h1><bdi>&#60;/h1&#62;&#60;script&#62;alert(&#39;1&#39;)&#60;/script&#62;\
+                       &#38;amp;&#34;{{ 7 * 7 }}{}.html</bdi></h1>";
+        assert!(html.contains(escaped), "{html}");
+        let head = html.split_once("</head>").unwrap().0;
+        assert!(!head.contains("alert"), "previews do not name the file");
+        let state = CountedState::Ready {
+            file: CountedFile {
+                name: "a",
+                size: 1,
+                media_type: "text/plain;\"><b>",
+            },
+            expires: at(NOW),
+            left: 1,
+            allowed: 1,
+        };
+        let (_, html) = answered(&state);
+        assert!(html.contains("<bdi>text/plain</bdi>") && html.contains("<bdi>1 byte</bdi>"));
+        assert!(html.contains("(less than a minute from now)"), "{html}");
+    }
+}
