@@ -142,3 +142,34 @@ async fn no_request_of_many_at_once_fails() {
         assert!(said.contains(line), "{line}: {said}");
     }
 }
+
+/// What a link ends with is what is saved. curl does not decode it; wget and wget2 keep the query with it, unless they are
+/// told to take the answer's name.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_save_a_link_under_the_name_at_its_end() {
+    let app = TestApp::start_with(&[("links.name_in_url", "true")]).await;
+    let app = app.with_org_123().await;
+    let link = app.link("file_abc123", "").await;
+    assert!(link.contains("/download/report.png?"), "{link}");
+    let query = link.split_once('?').unwrap().1;
+    let (plain, whole) = ("report.png".to_owned(), format!("report.png?{query}"));
+    let link = format!("http://{}{link}", app.client.0);
+    for (program, saved) in [
+        ("curl -q -sS -O", &plain),
+        ("curl -q -sS -O -J", &plain),
+        ("wget --no-config -q", &whole),
+        ("wget --no-config -q --content-disposition", &plain),
+        ("wget2 --no-config -q --content-disposition", &plain),
+        ("aria2c --no-conf -q", &plain),
+        ("axel -q", &plain),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = run(program, &link, directory.path()).await;
+        assert!(output.status.success(), "{program}: {output:?}");
+        let names = fs::read_dir(directory.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [saved.as_str()], "{program}");
+        let bytes = fs::read(directory.path().join(saved)).unwrap();
+        assert_eq!(bytes, crate::support::app::PNG, "{program}");
+    }
+}
