@@ -26,6 +26,11 @@ use crate::model::id::OrganizationId;
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
+pub use crate::catalog::redemptions::LinkAllowance;
+
+/// The name that [`Refusal::Missing`] has for a link by which nobody has started a download.
+pub const COUNTED_DOWNLOAD: &str = "a download by this link";
+
 /// The interval between two flushes of the pending counters into the catalogue: a process that is killed may lose
 /// as much.
 pub const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -178,6 +183,23 @@ impl Gateway {
     ) -> Result<Counts, Refusal> {
         let counts = self.catalog.counts(organization, of);
         self.read_of(organization, counts).await
+    }
+
+    /// Returns what was counted of a counted link, by all gateways, as of their last flushes.
+    ///
+    /// # Errors
+    /// [`Refusal::Missing`] for a link by which nobody has started a download, of whatever kind it is, and for one
+    /// whose counters were forgotten, a day after its end.
+    pub async fn allowance_of_link(
+        &self,
+        organization: &OrganizationId,
+        link: LinkId,
+    ) -> Result<LinkAllowance, Refusal> {
+        let found = self.catalog.allowance_of_link(organization, link);
+        let found = self.read_of(organization, found).await?;
+        found.ok_or(Refusal::Missing {
+            what: COUNTED_DOWNLOAD,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The Aitronos API, check by check of its contract, over a real socket.
 
 mod batches;
+mod counted;
 mod ended_keys;
 mod files;
 mod framing;

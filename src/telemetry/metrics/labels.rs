@@ -37,6 +37,8 @@ words! {
         AitronosFiles = "aitronos_files",
         /// Upload.
         AitronosUpload = "aitronos_upload",
+        /// Read what was counted of a counted link.
+        AitronosLink = "aitronos_link",
         /// Revoke a link.
         RevokeLink = "revoke_link",
         /// Revoke a file's links.
@@ -130,6 +132,7 @@ impl Route {
             | Self::AitronosFile
             | Self::AitronosFiles
             | Self::AitronosUpload
+            | Self::AitronosLink
             | Self::RevokeLink
             | Self::RevokeFile
             | Self::RevokeOrganization => "aitronos",

@@ -16,6 +16,13 @@ pub enum AitronosCall<'a> {
     Upload(&'a str),
     /// `/v1/organizations/{organization}/links/revoke`.
     RevokeLink(&'a str),
+    /// `…/links/{link}`: what was counted of a counted link.
+    Link {
+        /// The organization's segment.
+        organization: &'a str,
+        /// The link's.
+        link: &'a str,
+    },
     /// `…/files/{file}/revoke`.
     RevokeFile(FilePath<'a>),
     /// `/v1/organizations/{organization}/revoke`.
@@ -35,19 +42,23 @@ impl<'a> AitronosCall<'a> {
     }
 
     /// The call on an organization, with what follows it in the path.
-    pub(in crate::web) fn of_organization(organization: &'a str, rest: &str) -> Option<Self> {
+    pub(in crate::web) fn of_organization(organization: &'a str, rest: &'a str) -> Option<Self> {
         match rest {
             "files" => Some(Self::Files(organization)),
             "links/revoke" => Some(Self::RevokeLink(organization)),
             "revoke" => Some(Self::RevokeOrganization(organization)),
-            _ => None,
+            _ => {
+                let link = rest.strip_prefix("links/")?;
+                let is_one = !link.is_empty() && !link.contains('/');
+                is_one.then_some(Self::Link { organization, link })
+            }
         }
     }
 
     /// The methods of the call, as `Allow` lists them.
     pub const fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::Content(_) | Self::Files(_) => &["GET", "HEAD"],
+            Self::Content(_) | Self::Files(_) | Self::Link { .. } => &["GET", "HEAD"],
             Self::File(_) => &["GET", "HEAD", "DELETE"],
             Self::Upload(_)
             | Self::RevokeLink(_)
@@ -63,6 +74,7 @@ impl<'a> AitronosCall<'a> {
             Self::File(_) => Route::AitronosFile,
             Self::Files(_) => Route::AitronosFiles,
             Self::Upload(_) => Route::AitronosUpload,
+            Self::Link { .. } => Route::AitronosLink,
             Self::RevokeLink(_) => Route::RevokeLink,
             Self::RevokeFile(_) => Route::RevokeFile,
             Self::RevokeOrganization(_) => Route::RevokeOrganization,
@@ -76,6 +88,7 @@ impl<'a> AitronosCall<'a> {
                 (Some(at.organization), Some(at.file))
             }
             Self::Files(organization)
+            | Self::Link { organization, .. }
             | Self::Upload(organization)
             | Self::RevokeLink(organization)
             | Self::RevokeOrganization(organization) => (Some(organization), None),

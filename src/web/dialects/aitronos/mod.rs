@@ -1,13 +1,16 @@
 //! The Aitronos file API under `/v1/organizations/{organization}/files` (the vendor's pages "Files" and
 //! "Authentication"): mint, upload, list, retrieve, delete. Keys come in `X-API-Key` or as a Bearer.
-//! Beside them, and not the vendor's, are the calls that revoke links (`revoke`).
+//! Beside them, and not the vendor's, are the calls that revoke links (`revoke`), and the one that says how often a
+//! counted link was used.
 
 use hyper::{Method, Response, StatusCode};
 
+use crate::gateway::counts::COUNTED_DOWNLOAD;
 use crate::gateway::principal::Principal;
 use crate::gateway::refusal::Refusal;
 use crate::model::id::FileId;
 use crate::model::key::Scope;
+use crate::model::revocation::LinkId;
 use crate::web::body::Body;
 use crate::web::context::RequestContext;
 use crate::web::dialects::{ApiDialect, cut};
@@ -53,6 +56,9 @@ pub(in crate::web) async fn answer(
         AitronosCall::File(at) => file(context, at).await,
         AitronosCall::Files(organization) => list(context, organization).await,
         AitronosCall::Upload(organization) => take_in(context, organization).await,
+        AitronosCall::Link { organization, link } => {
+            counted_link(context, organization, link).await
+        }
         AitronosCall::RevokeLink(organization) => revoke::link(context, organization).await,
         AitronosCall::RevokeFile(at) => revoke::links_of_file(context, at).await,
         AitronosCall::RevokeOrganization(organization) => {
@@ -129,6 +135,24 @@ async fn file(context: &RequestContext<'_>, at: FilePath<'_>) -> Result<Response
         .ready_file(&caller.organization, &id)
         .await?;
     Ok(context.json(wire::file(&record)))
+}
+
+/// `GET …/links/{link}`: what was counted of a counted link. A text that is no link's id is not found, as a link is by
+/// which nobody has started a download.
+async fn counted_link(
+    context: &RequestContext<'_>,
+    organization: &str,
+    link: &str,
+) -> Result<Response<Body>, Problem> {
+    let caller = caller(context, organization, Scope::Read).await?;
+    let link = LinkId::parse(link).ok_or(Refusal::Missing {
+        what: COUNTED_DOWNLOAD,
+    })?;
+    let allowance = context
+        .gateway()
+        .allowance_of_link(&caller.organization, link);
+    let text = wire::counted_link(&caller.organization, link, &allowance.await?);
+    Ok(context.json(text))
 }
 
 /// Authorizes the caller: checks first the key, then the organization in the path, then the scope.

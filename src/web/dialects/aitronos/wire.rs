@@ -1,15 +1,16 @@
 //! Aitronos' JSON, field by field in the vendor's order (its pages "Get file content URL", "File
-//! object", "List files" and "Error handling"), and that of the calls that revoke, in the same manner.
+//! object", "List files" and "Error handling"), and that of the calls of our own, in the same manner.
 
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::gateway::counts::LinkAllowance;
 use crate::gateway::mint::Minted;
 use crate::gateway::refusal::FieldFault;
 use crate::gateway::revoke::Revoked;
 use crate::model::file::FileRecord;
-use crate::model::id::FileId;
+use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::web::problem::Problem;
@@ -108,6 +109,20 @@ struct RevokedFields<'a> {
     /// Of what all links were revoked, where fewer were named.
     #[serde(skip_serializing_if = "Option::is_none")]
     widened: Option<&'static str>,
+}
+
+/// What was counted of a counted link.
+#[derive(Serialize)]
+struct CountedLinkFields<'a> {
+    organization_id: &'a str,
+    link_id: &'a str,
+    max_downloads: u64,
+    done: u64,
+    open: u64,
+    downloads: u64,
+    bytes_sent: u64,
+    last_download_at: Option<String>,
+    expires: u64,
 }
 
 /// A problem in Aitronos' words.
@@ -236,6 +251,25 @@ pub(super) fn revoked(revoked: &Revoked) -> Vec<u8> {
         link_revision: revoked.extent.link_revision(),
         organization_epoch: revoked.extent.epoch(),
         widened: revoked.widened(),
+    })
+}
+
+/// The answer to the call that asks how often a counted link was used.
+pub(super) fn counted_link(
+    organization: &OrganizationId,
+    link: LinkId,
+    allowance: &LinkAllowance,
+) -> Vec<u8> {
+    json(&CountedLinkFields {
+        organization_id: organization.as_str(),
+        link_id: link.as_str(),
+        max_downloads: allowance.allowed,
+        done: allowance.done,
+        open: allowance.open,
+        downloads: allowance.downloads,
+        bytes_sent: allowance.bytes_sent,
+        last_download_at: allowance.last_download_at.map(|at| at.to_string()),
+        expires: allowance.expires.get(),
     })
 }
 
