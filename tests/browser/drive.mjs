@@ -173,7 +173,79 @@ const scenes = {
         const [heading, text] = [page.locator("h1").innerText(), page.locator("p").allInnerTexts()];
         return { status: response.status(), heading: await heading, text: await text, backgrounds, ...set };
     },
+
+    // A page that asks for one thing: what is on it, how it fits screens of some widths, the contrast of its texts in
+    // light and in dark, what the console said, and, by keyboard alone, where its one control leads. Pictures of it
+    // are for people to look at.
+    async ask(page, { url, pictures }) {
+        const said = [];
+        page.on("console", (message) => said.push(message.text()));
+        page.on("pageerror", (error) => said.push(String(error)));
+        const response = await page.goto(url);
+        const overflows = [];
+        const contrasts = [];
+        for (const colorScheme of ["light", "dark"]) {
+            await page.emulateMedia({ colorScheme });
+            for (const width of [1280, 390, 320]) {
+                await page.setViewportSize({ width, height: 720 });
+                overflows.push(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth));
+                await page.screenshot({ path: `${pictures}-${colorScheme}-${width}.png` });
+            }
+            contrasts.push(await page.evaluate(leastContrast, await colour(page, { x: 0, y: 0, width: 2, height: 2 })));
+        }
+        const seen = await page.evaluate(() => ({
+            lang: document.documentElement.lang,
+            title: document.title,
+            heading: document.querySelector("h1").innerText,
+            facts: Array.from(document.querySelectorAll("dt"), (of) => [of.innerText, of.nextElementSibling.innerText]),
+            text: document.querySelector("main > p").innerText,
+            controls: Array.from(document.querySelectorAll("a, button, input"), (of) => of.innerText),
+            landmarks: document.querySelectorAll("main").length,
+            height: document.querySelector("a, button")?.getBoundingClientRect().height,
+        }));
+        let then;
+        if (seen.controls.length > 0) {
+            await page.keyboard.press("Tab");
+            const focused = await page.evaluate(() => {
+                const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+                return [document.activeElement.innerText, outlineStyle, outlineWidth];
+            });
+            await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+            then = { focused, at: page.url(), text: await page.locator("body").innerText() };
+        }
+        return { status: response.status(), overflows, contrasts, said, then, ...seen };
+    },
 };
+
+// The least contrast of a text to what is behind it, by the formula of WCAG 2.2 ("relative luminance", "contrast ratio").
+// `canvas` is the colour behind all.
+function leastContrast(canvas) {
+    const channels = (colour) => {
+        const hex = colour.match(/^#(..)(..)(..)$/);
+        if (hex) return hex.slice(1).map((two) => parseInt(two, 16));
+        return colour.match(/[\d.]+/g).map(Number);
+    };
+    const luminance = (colour) => {
+        const [red, green, blue] = channels(colour).map((of) => {
+            const part = of / 255;
+            return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const behind = (of) => {
+        for (; of; of = of.parentElement) {
+            const colour = getComputedStyle(of).backgroundColor;
+            if (!(channels(colour)[3] === 0)) return colour;
+        }
+        return canvas;
+    };
+    const texts = document.querySelectorAll("h1, dt, dd, p, small, a, button");
+    const ratios = Array.from(texts, (of) => {
+        const [one, other] = [luminance(getComputedStyle(of).color), luminance(behind(of))];
+        return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    });
+    return Math.min(...ratios);
+}
 
 // The colour in the middle of a box, as `#rrggbb`.
 async function colour(page, { x, y, width, height }) {

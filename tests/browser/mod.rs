@@ -3,6 +3,7 @@
 
 mod cache;
 mod charset;
+mod counted;
 mod frames;
 mod head;
 mod links;
