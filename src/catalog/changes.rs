@@ -40,15 +40,6 @@ pub trait Changes: Send + Sync {
     /// answer for nothing, and it need never answer: who must know reads. The only wait of a catalogue that is
     /// not bounded. Of several callers one is answered.
     fn changed(&self) -> Answer<'_, ()>;
-
-    /// Tells every process that uses the catalogue now, this one included, a text that is kept nowhere, of some hundred
-    /// bytes. It needs no room for rows. Where processes cannot be told, as those that share an SQLite file, it does
-    /// nothing.
-    fn announce<'a>(&'a self, text: &'a str) -> Answer<'a, ()>;
-
-    /// Answers the next text that was announced since this was first called. As [`Changes::changed`], it need never
-    /// answer, and of several callers one is answered. Texts are lost while a connection is, and where many wait.
-    fn announced(&self) -> Answer<'_, String>;
 }
 
 /// A position in the change feed: at an entry.

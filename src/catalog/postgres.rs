@@ -246,8 +246,4 @@ impl Database for Postgres {
             Ok(())
         })
     }
-
-    fn heard_text(&self) -> Answer<'_, String> {
-        Box::pin(async { Ok(self.subscriber.announced().await) })
-    }
 }

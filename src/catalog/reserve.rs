@@ -8,18 +8,21 @@
 //! 1. A change that may spend it and failed for want of room begins once more. It holds the lock under which all others
 //!    write, that of the catalogue or of the keyring, then takes the file's own lock, and cuts a part off its end.
 //! 2. It is made with the blocks that are free now.
-//! 3. What it left of them is taken back before the locks are given up. So counts, rows of uploads and the rows of any
-//!    other process never come between, and a log that is written to the same disk has milliseconds.
+//! 3. What it left of them is taken back as soon as it is committed, by a task of its own, which goes on where the change's
+//!    caller gives up. So until then counts, rows of uploads and the rows of any other process never come between, and a
+//!    log that is written to the same disk has milliseconds.
 //! 4. A gateway fills up what is missing once there is room for it above what uploads leave free ([`DiskReserve::fill`]).
 //!
 //! A change of SQLite's catalogue appends some ten to twenty pages of 4 KiB to the write-ahead log, and the log is
 //! written back into the file at 1,000 pages. Where the log was lent to, it is written back and cut to nothing at once, so
 //! that its blocks come back, too: what stays spent is what the catalogue grew by, which is a page now and then.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
 use tokio::task::spawn_blocking;
@@ -38,6 +41,12 @@ pub const PURGE_BYTES: u64 = 2 << 20;
 /// The most that is lent at once: whoever else writes to the disk at that moment takes no more. It is the pages of the
 /// largest change, or a keyring of the largest size, twice over.
 pub const LENT_BYTES_MAX: u64 = 2 << 20;
+
+/// The longest wait for the end of another loan. Whoever waits holds the lock of the catalogue.
+const LOCK_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// The pause before trying again for the lock, which the system does not announce.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The piece in which blocks are taken back: what is left free is less than that.
 const PIECE_BYTES: u64 = 64 << 10;
@@ -142,16 +151,16 @@ impl DiskReserve {
     }
 
     /// Frees a part of what a change may spend. `None` where there is nothing of it left, or no reserve. Waits on the disk,
-    /// and for the end of another loan.
+    /// and about a second at most for the end of another loan.
     ///
     /// # Errors
-    /// A file that cannot be opened, locked or cut.
+    /// A file that cannot be opened, locked or cut; `TimedOut` where the other loan does not end.
     pub fn lend(&self, share: Share) -> io::Result<Option<Loan>> {
         let file = match OpenOptions::new().write(true).open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        file.lock()?;
+        lock(&file)?;
         let before = allocated(&file.metadata()?);
         let kept = match share {
             Share::Changes => PURGE_BYTES,
@@ -187,9 +196,24 @@ impl DiskReserve {
 }
 
 impl Loan {
-    /// Takes back what is left of it, on a thread that may wait for the disk.
+    /// Takes back what is left of it so far, on a thread that may wait for the disk. Nobody else is lent any yet.
+    pub(super) async fn take_back_so_far(self) -> Option<Self> {
+        let taken = spawn_blocking(move || {
+            self.take_back_or_warn();
+            self
+        });
+        taken.await.ok()
+    }
+
+    /// Takes back what is left of it, on a thread that may wait for the disk, and ends it.
     pub(super) async fn give_back(self) {
         if let Err(error) = spawn_blocking(move || drop(self)).await {
+            tracing::warn!(%error, "cannot take the disk reserve back");
+        }
+    }
+
+    fn take_back_or_warn(&self) {
+        if let Err(error) = self.take_back() {
             tracing::warn!(%error, "cannot take the disk reserve back");
         }
     }
@@ -212,8 +236,21 @@ impl Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Err(error) = self.take_back() {
-            tracing::warn!(%error, "cannot take the disk reserve back");
+        self.take_back_or_warn();
+    }
+}
+
+/// Locks the file, within [`LOCK_TIME_MAX`].
+fn lock(file: &File) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_TIME_MAX => {
+                park_timeout(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
         }
     }
 }
@@ -268,6 +305,17 @@ mod tests {
         drop(loan);
         file.set_len(PURGE_BYTES).unwrap();
         assert!(reserve.lend(Share::Changes).unwrap().is_none());
+        assert!(reserve.lend(Share::Purges).unwrap().is_some());
+    }
+
+    #[test]
+    fn who_is_lent_nothing_as_another_loan_does_not_end_is_told_so() {
+        let (_directory, reserve) = place();
+        reserve.fill(NOTHING).unwrap();
+        let loan = reserve.lend(Share::Changes).unwrap().unwrap();
+        let late = reserve.lend(Share::Purges).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        drop(loan);
         assert!(reserve.lend(Share::Purges).unwrap().is_some());
     }
 

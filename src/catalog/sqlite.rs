@@ -29,6 +29,7 @@ use super::sql::{Database, Working, bounded, changes};
 use super::{Answer, CatalogError, Missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
+use full::GivingBack;
 use on_the_spot::OnTheSpot;
 
 mod full;
@@ -178,14 +179,18 @@ impl Database for Sqlite {
         let work = async move {
             let session = Session::new(self.begin(access).await?);
             let outcome = finish(session, access, &work).await;
-            match (outcome, access.share()) {
+            Ok(match (outcome, access.share()) {
                 (Err(fault), Some(share)) if fault.is_full() => {
                     self.run_on_reserve(access, share, &work, fault).await
                 }
-                (outcome, _) => outcome,
-            }
+                (outcome, _) => (outcome, GivingBack::nothing()),
+            })
         };
-        Box::pin(bounded(ANSWER_TIME_MAX, doing, work))
+        Box::pin(async move {
+            let (outcome, giving_back) = bounded(ANSWER_TIME_MAX, doing, work).await?;
+            giving_back.ended().await;
+            outcome.map_err(|fault| fault.while_doing(doing))
+        })
     }
 
     fn reading_connections(&self) -> usize {
@@ -214,10 +219,6 @@ impl Database for Sqlite {
     }
 
     fn heard(&self) -> Answer<'_, ()> {
-        Box::pin(std::future::pending())
-    }
-
-    fn heard_text(&self) -> Answer<'_, String> {
         Box::pin(std::future::pending())
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct TestCatalog {
     is_silent: AtomicBool,
     /// True if there is no room for anything that is written.
     is_full: AtomicBool,
+    /// What cannot be done now, while everything else can.
+    failing: Mutex<Option<&'static str>>,
     /// The pages of the change feed that are answered; nobody hears of the next one.
     pages: AtomicU64,
 }
@@ -50,6 +52,7 @@ impl TestCatalog {
             hesitation: Mutex::default(),
             is_silent: AtomicBool::default(),
             is_full: AtomicBool::default(),
+            failing: Mutex::default(),
             pages: AtomicU64::new(u64::MAX),
         }
     }
@@ -89,6 +92,11 @@ impl TestCatalog {
     pub(crate) fn set_full(&self, is_full: bool) {
         self.is_full.store(is_full, Ordering::Relaxed);
     }
+
+    /// From now on this one call fails, or none.
+    pub(crate) fn fail_in(&self, doing: Option<&'static str>) {
+        *self.failing.lock().unwrap() = doing;
+    }
 }
 
 impl Database for TestCatalog {
@@ -104,6 +112,10 @@ impl Database for TestCatalog {
             self.calls.fetch_add(1, Ordering::Relaxed);
             if access.writes() && self.is_full.load(Ordering::Relaxed) {
                 return Err(CatalogError::NoSpace { doing });
+            }
+            if *self.failing.lock().unwrap() == Some(doing) {
+                let source = "it is to fail".into();
+                return Err(CatalogError::Unavailable { doing, source });
             }
             let done = self.other.run(access, doing, work).await;
             if let Some(Hesitation { seen, go_on, .. }) = hesitation {
@@ -146,9 +158,5 @@ impl Database for TestCatalog {
 
     fn heard(&self) -> Answer<'_, ()> {
         self.other.heard()
-    }
-
-    fn heard_text(&self) -> Answer<'_, String> {
-        self.other.heard_text()
     }
 }

@@ -36,7 +36,7 @@ pub struct BatchRequest<'a> {
 pub enum BatchOutcome {
     /// Here is its signed URL.
     Minted(Box<Minted>),
-    /// So many of its links were revoked that none can be made now.
+    /// So many of its links were revoked that none can be made now, or all were and that is not written yet.
     Exhausted(FileName),
     /// It lies in the recycle bin.
     Deleted(FileName),
@@ -79,7 +79,9 @@ impl Gateway {
             };
             match self.seal(&terms, Arc::clone(file), &known.revocations) {
                 Ok(minted) => Ok(BatchOutcome::Minted(Box::new(minted))),
-                Err(Refusal::Limit { .. }) => Ok(BatchOutcome::Exhausted(file.name.clone())),
+                Err(Refusal::Limit { .. } | Refusal::RevocationHeld) => {
+                    Ok(BatchOutcome::Exhausted(file.name.clone()))
+                }
                 Err(refusal) => Err(refusal),
             }
         };

@@ -305,6 +305,9 @@ impl Gateway {
 
     /// Seals the grant. The same file, claims and end are one link, so where that link was revoked, the
     /// next second's is made; the seconds before are taken where a later one would live too long.
+    ///
+    /// # Errors
+    /// [`Refusal::RevocationHeld`] while all links of the file are revoked and that is not written yet.
     fn mint_undenied<K: LinkKind>(
         &self,
         terms: &Terms<'_>,
@@ -314,6 +317,10 @@ impl Gateway {
         file: &Arc<FileRecord>,
     ) -> Result<Minted, Refusal> {
         const TRIES_MAX: usize = 1_000;
+        // Nobody knows yet with which counters it would be good.
+        if revocations.is_suspended(&file.organization, &file.id) {
+            return Err(Refusal::RevocationHeld);
+        }
         let now = terms.now;
         let mut grant = Grant {
             organization: file.organization.clone(),

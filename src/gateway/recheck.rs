@@ -45,7 +45,7 @@ impl Recheck {
     pub fn is_revoked(&self, file: &FileRecord, link: LinkId, verified: &InForce) -> bool {
         let (organization, known) = (&file.organization, &self.revocations);
         let key = self.keyring.key(&verified.kid);
-        known.is_denied(organization, link)
+        known.refuses(organization.as_str(), Some(file.id.as_str()), link)
             || known.epoch(organization) != verified.epoch
             || known.revision(organization, &file.id) != verified.link_revision
             || key.is_none_or(|key| key.state == KeyState::Retired)

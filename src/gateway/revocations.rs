@@ -11,7 +11,7 @@
 //! 3. A snapshot that nobody compared for [`STALENESS_MAX`] is not answered from: a request that opens or makes a
 //!    link refreshes by itself, and is refused as unavailable if that fails.
 //! 4. A revocation that the catalogue has no room for holds in this process alone (`held`), on top of what the catalogue
-//!    says, until it is written.
+//!    says, until it is written. It changes neither epochs nor link revisions.
 //! 5. Whoever changes something waits for a refresh that began after the change, and nobody else does. Where that
 //!    fails, or nobody knows what became of the change, the snapshot is not answered from until the next refresh.
 
@@ -149,7 +149,8 @@ impl Gateway {
                 outcome,
                 Err(CatalogError::NotFound { .. }
                     | CatalogError::Conflict { .. }
-                    | CatalogError::Limit { .. })
+                    | CatalogError::Limit { .. }
+                    | CatalogError::NoSpace { .. })
             )
         };
         outcome

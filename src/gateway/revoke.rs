@@ -9,7 +9,7 @@
 //! known.
 //!
 //! Nor does a full disk keep a link open: a revocation that an API key asks for and that there is no room for holds on this
-//! gateway alone until it is written ([`Revoked::is_held`]).
+//! gateway alone until it is written ([`Revoked::is_held`]). No link of a file or of an organization is minted there meanwhile.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Revoked {
     pub link_id: Option<LinkId>,
     /// The file whose links were to end, or that of the link where more than that ended.
     pub file: Option<FileId>,
-    /// The links that ended.
+    /// The links that ended. Where this is held, with the epoch or the link revision of before: the next is not known yet.
     pub extent: Extent,
     /// True if this holds on this gateway alone, as there was no room to write it yet.
     pub is_held: bool,
@@ -83,7 +83,7 @@ impl Gateway {
         };
         let (extent, is_held) = match (expires > self.clock.now(), ended) {
             (false, _) => (Extent::Link { expires }, false),
-            (true, Some((extent, is_held))) => (extent, is_held),
+            (true, Some(extent)) => (extent, false),
             (true, None) => self.deny(&denial, by).await?,
         };
         let (file, extent) = match extent {
@@ -137,8 +137,11 @@ impl Gateway {
     ) -> Result<Revoked, Refusal> {
         let max = self.bounds(by).files;
         let raising = self.catalog.raise_link_revision(organization, file, max);
-        let held = |known: &_| HeldRevocation::of_file(known, organization, file);
-        let (extent, is_held) = self.write_or_hold(organization, by, raising, held).await?;
+        let asked = HeldRevocation::File {
+            organization: organization.clone(),
+            file: file.clone(),
+        };
+        let (extent, is_held) = self.write_or_hold(&asked, by, raising).await?;
         Ok(Revoked {
             organization: organization.clone(),
             link_id: None,
@@ -154,14 +157,11 @@ impl Gateway {
         organization: &OrganizationId,
         by: Revoker,
     ) -> Result<Revoked, Refusal> {
-        let raising = self.catalog.raise_epoch(organization);
-        let raising = async move {
-            let epoch = raising.await?;
-            Ok(Extent::Organization { epoch })
+        let asked = HeldRevocation::Organization {
+            organization: organization.clone(),
         };
-        let held = |known: &_| HeldRevocation::of_organization(known, organization);
-        let raising = self.write_or_hold(organization, by, Box::pin(raising), held);
-        let (extent, is_held) = raising.await?;
+        let raising = self.raise_epoch(organization);
+        let (extent, is_held) = self.write_or_hold(&asked, by, raising).await?;
         Ok(Revoked {
             organization: organization.clone(),
             link_id: None,
@@ -171,28 +171,45 @@ impl Gateway {
         })
     }
 
-    /// Waits for a change that revokes. Where there is no room for it, and an API key asks, it holds on this gateway until
-    /// it is written: the second part of the answer is true then. A command holds nothing, as its process ends with it.
+    /// Raises an organization's epoch.
+    pub(super) fn raise_epoch<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+    ) -> Answer<'a, Extent> {
+        let raising = self.catalog.raise_epoch(organization);
+        Box::pin(async move {
+            let epoch = raising.await?;
+            Ok(Extent::Organization { epoch })
+        })
+    }
+
+    /// Waits for a change that revokes what is asked. Where there is no room for it, and an API key asks, it holds on this
+    /// gateway until it is written: the second part of the answer is true then. A command holds nothing, as its process
+    /// ends with it.
     async fn write_or_hold(
         &self,
-        organization: &OrganizationId,
+        asked: &HeldRevocation,
         by: Revoker,
         change: Answer<'_, Extent>,
-        held: impl FnOnce(&Revocations) -> HeldRevocation,
     ) -> Result<(Extent, bool), Refusal> {
-        match (self.changing_of(organization, change).await, by) {
-            (Err(Refusal::NoSpace), Revoker::Organization) => Ok((self.hold(held).await?, true)),
-            (written, _) => Ok((written?, false)),
+        let begun = self.held_so_far();
+        match (self.changing_of(asked.organization(), change).await, by) {
+            (Err(Refusal::NoSpace), Revoker::Organization) => Ok((self.hold(asked)?, true)),
+            (written, _) => {
+                let extent = written?;
+                self.release_held(asked, begun);
+                Ok((extent, false))
+            }
         }
     }
 
-    /// Returns the link that `url` is, of `organization` if one is given, and how it ended, if it did with others, and
-    /// whether that holds on this gateway alone; `None` where it is none of this installation.
+    /// Returns the link that `url` is, of `organization` if one is given, and how it ended, if it did with others; `None`
+    /// where it is none of this installation.
     async fn recognized(
         &self,
         organization: Option<&OrganizationId>,
         url: &str,
-    ) -> Result<Option<(RecognizedLink, Option<(Extent, bool)>)>, Refusal> {
+    ) -> Result<Option<(RecognizedLink, Option<Extent>)>, Refusal> {
         let Some(signed) = url::parse(url) else {
             return Ok(None);
         };
@@ -215,8 +232,7 @@ impl Gateway {
         let ended = self.keyring().recognize_ended(&signed, &known);
         Ok(ended.map(|link| {
             let extent = ended_by(&link, &known);
-            let is_held = extent != ended_by(&link, &self.snapshot.written());
-            (link, Some((extent, is_held)))
+            (link, Some(extent))
         }))
     }
 
@@ -238,8 +254,8 @@ impl Gateway {
         }
         let bounds = self.bounds(by);
         let denying = self.catalog.deny_link(denial, now, bounds);
-        let held = |_: &_| HeldRevocation::Link(denial.clone());
-        let denied = self.write_or_hold(&denial.organization, by, denying, held);
+        let asked = HeldRevocation::Link(denial.clone());
+        let denied = self.write_or_hold(&asked, by, denying);
         denied.await.map_err(|refusal| match refusal {
             Refusal::Limit { what, limit } => Refusal::RevocationsFull { what, limit },
             other => other,

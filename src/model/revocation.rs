@@ -1,5 +1,6 @@
 //! Revocations: a snapshot of all that was ever revoked.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -156,6 +157,15 @@ struct OfOrganization {
     denied: SharedMap<LinkId, UnixSeconds>,
     /// The number of denied links that there were when dead ones were last looked for.
     denied_then: usize,
+    /// What is suspended, in a gateway that has no room to write that it is revoked.
+    suspended: Option<Suspended>,
+}
+
+/// What no link opens of an organization, whatever it was signed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Suspended {
+    Files(BTreeSet<FileId>),
+    All,
 }
 
 impl PartialEq for OfOrganization {
@@ -163,6 +173,7 @@ impl PartialEq for OfOrganization {
         self.epoch == other.epoch
             && self.revisions == other.revisions
             && self.denied == other.denied
+            && self.suspended == other.suspended
     }
 }
 
@@ -198,6 +209,19 @@ impl Revocations {
         self.denied_until(organization, link).is_some()
     }
 
+    /// Returns whether a link, or ticket, of this name and file opens nothing, whatever it was signed with: it was revoked
+    /// itself, or its file or its organization is suspended. The file of a ticket is not known.
+    pub fn refuses(&self, organization: &str, file: Option<&str>, link: LinkId) -> bool {
+        self.of(organization)
+            .is_some_and(|of| of.denied.get(&link).is_some() || of.suspends(file))
+    }
+
+    /// Returns whether this file is suspended, by itself or with its organization.
+    pub fn is_suspended(&self, organization: &OrganizationId, file: &FileId) -> bool {
+        self.of(organization.as_str())
+            .is_some_and(|of| of.suspends(Some(file.as_str())))
+    }
+
     /// Returns the time from which this one link, which was revoked, is dead anyway.
     pub fn denied_until(&self, organization: impl AsRef<str>, link: LinkId) -> Option<UnixSeconds> {
         self.of(organization.as_ref())?.denied.get(&link).copied()
@@ -219,6 +243,7 @@ impl Revocations {
         self.change(organization, |of| {
             *of = OfOrganization {
                 epoch,
+                suspended: of.suspended.take(),
                 ..OfOrganization::default()
             };
         });
@@ -247,6 +272,21 @@ impl Revocations {
         links: impl IntoIterator<Item = (LinkId, UnixSeconds)>,
     ) {
         self.change(organization, |of| of.denied.extend(links));
+    }
+
+    /// Suspends all links of a file, whatever they are signed with.
+    pub fn suspend_file(&mut self, organization: &OrganizationId, file: &FileId) {
+        self.change(organization, |of| {
+            let none = || Suspended::Files(BTreeSet::new());
+            if let Suspended::Files(files) = of.suspended.get_or_insert_with(none) {
+                files.insert(file.clone());
+            }
+        });
+    }
+
+    /// Suspends all links of an organization, whatever they are signed with.
+    pub fn suspend_organization(&mut self, organization: &OrganizationId) {
+        self.change(organization, |of| of.suspended = Some(Suspended::All));
     }
 
     /// Forgets the denied links that are dead at `now` anyway. Costs as much as there are denied links.
@@ -279,8 +319,10 @@ impl Revocations {
     fn change(&mut self, organization: &OrganizationId, change: impl FnOnce(&mut OfOrganization)) {
         self.organizations
             .change(organization, |of| change(Arc::make_mut(of)));
-        let is_nothing =
-            |of: &OfOrganization| of.epoch == 0 && of.revisions.is_empty() && of.denied.is_empty();
+        let is_nothing = |of: &OfOrganization| {
+            let is_raised = of.epoch > 0 || !of.revisions.is_empty();
+            !is_raised && of.denied.is_empty() && of.suspended.is_none()
+        };
         if self.of(organization.as_str()).is_some_and(is_nothing) {
             self.organizations.remove(organization.as_str());
         }
@@ -288,6 +330,14 @@ impl Revocations {
 }
 
 impl OfOrganization {
+    fn suspends(&self, file: Option<&str>) -> bool {
+        match &self.suspended {
+            None => false,
+            Some(Suspended::All) => true,
+            Some(Suspended::Files(files)) => file.is_some_and(|file| files.contains(file)),
+        }
+    }
+
     fn forget_dead(&mut self, now: UnixSeconds) {
         self.denied.retain(|_, end| *end > now);
         self.denied_then = self.denied.len();
@@ -325,6 +375,25 @@ mod tests {
             denied: 3,
         };
         assert_eq!(before.counts(), counts);
+    }
+
+    #[test]
+    fn what_is_suspended_opens_nothing_and_counters_stay() {
+        let [one, other] = ["one", "other"].map(|id| OrganizationId::parse(id).unwrap());
+        let [f, g] = ["f", "g"].map(|id| FileId::parse(id).unwrap());
+        let link = LinkId::parse("linklinklink").unwrap();
+        let mut all = Revocations::default();
+        all.suspend_file(&one, &f);
+        assert!(all.refuses("one", Some("f"), link) && all.is_suspended(&one, &f));
+        assert!(!all.refuses("one", Some("g"), link) && !all.is_suspended(&one, &g));
+        assert!(!all.refuses("one", None, link), "the file of a ticket");
+        assert!(!all.refuses("other", Some("f"), link));
+        all.suspend_organization(&one);
+        all.suspend_file(&one, &f);
+        assert!(all.refuses("one", Some("g"), link) && all.refuses("one", None, link));
+        assert!(!all.is_suspended(&other, &f));
+        assert_eq!((all.epoch(&one), all.revision(&one, &f)), (0, 0));
+        assert_ne!(all, Revocations::default());
     }
 
     #[test]

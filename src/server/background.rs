@@ -75,7 +75,6 @@ pub(super) fn start_tasks(
     tasks.spawn(expire_files(Arc::clone(gateway)));
     tasks.spawn(trim_changes(Arc::clone(gateway)));
     tasks.spawn(write_held_revocations(Arc::clone(gateway)));
-    tasks.spawn(hear_held_revocations(Arc::clone(gateway)));
 }
 
 /// Starts the background tasks of what is served: its downloads, its certificate, and its audit stream.
@@ -239,13 +238,6 @@ async fn write_held_revocations(gateway: Arc<Gateway>) {
         if let Some(refusal) = failures.note(gateway.write_held_revocations().await) {
             tracing::warn!(error = %refusal, "revocations that hold on this gateway alone cannot be written yet");
         }
-    }
-}
-
-/// Has revocations that other gateways cannot write hold here, too. Ends with its task.
-async fn hear_held_revocations(gateway: Arc<Gateway>) {
-    loop {
-        gateway.hear_held_revocation().await;
     }
 }
 

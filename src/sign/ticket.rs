@@ -146,7 +146,7 @@ impl Keyring {
         if conditions.now >= ticket.expires {
             return Err(Rejection::Expired);
         }
-        conditions.check_denied(ticket.organization.as_str(), ticket.token.link_id)?;
+        conditions.check_denied(ticket.organization.as_str(), None, ticket.token.link_id)?;
         Ok(VerifiedTicket {
             organization: ticket.organization,
             redemption: ticket.redemption,

@@ -128,7 +128,7 @@ pub enum Rejection {
     NotYetValid,
     /// Its `ip` is not the client's.
     IpMismatch,
-    /// This one link was revoked.
+    /// This one link was revoked, or all of its file or its organization were and that is not written yet.
     LinkRevoked,
     /// All links of its file were revoked. Only [`Keyring::explain`] says so.
     FileRevoked,
@@ -296,13 +296,14 @@ impl Conditions<'_> {
         Ok(())
     }
 
-    /// Check 9.
+    /// Check 9. The file of a ticket is not known.
     pub(super) fn check_denied(
         &self,
         organization: &str,
+        file: Option<&str>,
         link_id: LinkId,
     ) -> Result<(), Rejection> {
-        if self.revocations.is_denied(organization, link_id) {
+        if self.revocations.refuses(organization, file, link_id) {
             return Err(Rejection::LinkRevoked);
         }
         Ok(())
@@ -349,7 +350,8 @@ impl<'a, K: LinkKind> UnprovenLink<'a, K> {
         conditions.check_end(self.expires)?;
         let claims = K::judge(self.claims).ok_or(Rejection::Malformed)?;
         conditions.check_claims(claims.plain())?;
-        conditions.check_denied(self.file.organization(), self.token.link_id)?;
+        let (organization, file) = (self.file.organization(), self.file.file());
+        conditions.check_denied(organization, Some(file), self.token.link_id)?;
         Ok(Proven {
             file: self.file,
             expires: self.expires,

@@ -212,6 +212,10 @@ fn where_the_reserve_is_spent_too_a_revocation_holds_until_there_is_room() {
         links.map(|link| status(&site, &server, link)).collect()
     };
     assert_eq!(open(), [401, 200, 200, 401]);
+    // Nobody knows yet with what a link of that file would be signed that is to live on.
+    let target = format!("{ORGANIZATION}/files/{}/content", files[3]);
+    assert_eq!(status(&site, &server, &target), 507);
+    site.mint(&server, &files[1]);
     // Another process knows nothing of it, and cannot write either.
     let url = |number: usize| format!("http://localhost{}", links[number]);
     let verified = site.command(&["verify", &url(0)]).output().unwrap();

@@ -1,4 +1,4 @@
-//! The LISTEN/NOTIFY subscriber, which tells at once that somebody changed something, or announced a text.
+//! The LISTEN/NOTIFY subscriber, which tells at once that somebody changed something.
 //!
 //! Every write that adds to the change feed sends a notification, which the server hands to the subscribers once that
 //! write is committed. It only makes the feed be read sooner: a process that gets none, because its
@@ -10,8 +10,7 @@ use std::time::Duration;
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener};
 use sqlx::{PgPool, Postgres as Driver, query};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
@@ -19,12 +18,6 @@ use super::CONNECT_TIME_MAX;
 
 /// The channel that the statements of `sql::changes` notify. The server keeps those of different databases apart.
 const CHANNEL: &str = "hallpass";
-
-/// The channel of texts that are announced. Neither has rows of its own behind it.
-const ANNOUNCED: &str = "hallpass_announced";
-
-/// The most texts that wait to be read here; further ones are lost.
-const WAITING_MAX: usize = 256;
 
 /// After so long a silence the server is asked whether it is still there, and has so long to answer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -39,8 +32,6 @@ pub(super) struct Subscriber {
     /// Of one connection, which the listener keeps.
     pool: PgPool,
     heard: Arc<Notify>,
-    texts: Sender<String>,
-    announced: Mutex<Receiver<String>>,
     listening: OnceLock<AbortHandle>,
 }
 
@@ -51,42 +42,21 @@ impl Subscriber {
             .acquire_timeout(CONNECT_TIME_MAX)
             .idle_timeout(None)
             .max_lifetime(None);
-        let (texts, announced) = channel(WAITING_MAX);
         Self {
             pool: pool.connect_lazy_with(options),
             heard: Arc::default(),
-            texts,
-            announced: Mutex::new(announced),
             listening: OnceLock::new(),
         }
     }
 
     /// Answers once a notification came since it answered last, or may have been missed.
     pub(super) async fn notified(&self) {
-        self.begin();
-        self.heard.notified().await;
-    }
-
-    /// Answers the next text that was announced since somebody first waited here.
-    pub(super) async fn announced(&self) -> String {
-        self.begin();
-        match self.announced.lock().await.recv().await {
-            Some(text) => text,
-            // Its sender lives as long as this.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn begin(&self) {
         self.listening.get_or_init(|| {
-            let (pool, heard, texts) = (
-                self.pool.clone(),
-                Arc::clone(&self.heard),
-                self.texts.clone(),
-            );
-            let listening: JoinHandle<()> = tokio::spawn(keep_listening(pool, heard, texts));
+            let (pool, heard) = (self.pool.clone(), Arc::clone(&self.heard));
+            let listening: JoinHandle<()> = tokio::spawn(keep_listening(pool, heard));
             listening.abort_handle()
         });
+        self.heard.notified().await;
     }
 
     pub(super) fn close(&self) {
@@ -102,10 +72,10 @@ impl Drop for Subscriber {
     }
 }
 
-async fn keep_listening(pool: PgPool, heard: Arc<Notify>, texts: Sender<String>) {
+async fn keep_listening(pool: PgPool, heard: Arc<Notify>) {
     let mut is_said = false;
     loop {
-        match listen(&pool, &heard, &texts).await {
+        match listen(&pool, &heard).await {
             // Said once, until it listens again.
             Err(error) if !is_said => {
                 is_said = true;
@@ -119,7 +89,7 @@ async fn keep_listening(pool: PgPool, heard: Arc<Notify>, texts: Sender<String>)
 }
 
 /// Listens until the connection ends. `Ok` if it ever listened.
-async fn listen(pool: &PgPool, heard: &Notify, texts: &Sender<String>) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, heard: &Notify) -> Result<(), sqlx::Error> {
     let mut listener = timeout(CONNECT_TIME_MAX, listener(pool))
         .await
         .map_err(|_| sqlx::Error::PoolTimedOut)??;
@@ -127,10 +97,6 @@ async fn listen(pool: &PgPool, heard: &Notify, texts: &Sender<String>) -> Result
     heard.notify_one();
     loop {
         match timeout(SILENCE_MAX, listener.try_recv()).await {
-            Ok(Ok(Some(text))) if text.channel() == ANNOUNCED => {
-                // Nobody waits here for long: whoever is told may be slow, and a text is no more than news.
-                let _ = texts.try_send(text.payload().to_owned());
-            }
             Ok(Ok(Some(_))) => heard.notify_one(),
             Ok(_) => return Ok(()),
             Err(_silence) => {
@@ -146,6 +112,6 @@ async fn listen(pool: &PgPool, heard: &Notify, texts: &Sender<String>) -> Result
 async fn listener(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.eager_reconnect(false);
-    listener.listen_all([CHANNEL, ANNOUNCED]).await?;
+    listener.listen(CHANNEL).await?;
     Ok(listener)
 }

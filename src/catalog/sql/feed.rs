@@ -47,22 +47,6 @@ impl<D: Database> Changes for D {
     fn changed(&self) -> Answer<'_, ()> {
         self.heard()
     }
-
-    fn announce<'a>(&'a self, text: &'a str) -> Answer<'a, ()> {
-        self.run(SessionKind::Read, "announcing", move |session| {
-            Box::pin(announce(session, text))
-        })
-    }
-
-    fn announced(&self) -> Answer<'_, String> {
-        self.heard_text()
-    }
-}
-
-/// A statement that reads: where the disk is full, the server may still notify.
-async fn announce(session: &mut Session<'_>, text: &str) -> Result<(), Fault> {
-    let notify = query("SELECT pg_notify('hallpass_announced', $1)").bind(text);
-    session.execute_if_postgres(notify).await
 }
 
 async fn revoked(session: &mut Session<'_>, now: UnixSeconds) -> Result<Revoked, Fault> {

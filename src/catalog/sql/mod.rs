@@ -87,9 +87,6 @@ pub trait Database: Send + Sync {
 
     /// Answers [`Changes::changed`](super::changes::Changes::changed).
     fn heard(&self) -> Answer<'_, ()>;
-
-    /// Answers [`Changes::announced`](super::changes::Changes::announced).
-    fn heard_text(&self) -> Answer<'_, String>;
 }
 
 /// Bounds the work and says, in an error, what was being done.

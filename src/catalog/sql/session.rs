@@ -175,7 +175,7 @@ impl Session<'_> {
         matches!(self.connection, Connection::Postgres(_))
     }
 
-    /// Runs a statement on what only PostgreSQL has.
+    /// Runs a statement on a table that only PostgreSQL has.
     pub(super) async fn execute_if_postgres(&mut self, query: Query<'_>) -> Result<(), Fault> {
         if self.is_postgres() {
             self.execute(query).await?;

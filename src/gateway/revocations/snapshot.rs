@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use super::held::{HeldRevocation, HeldRevocations};
+use super::held::HeldRevocations;
 use crate::catalog::changes::FeedPosition;
 use crate::model::revocation::Revocations;
 
@@ -91,11 +91,6 @@ impl SnapshotCell {
         Arc::clone(&self.current.load().revocations)
     }
 
-    /// Returns what was revoked, as the catalogue last said it.
-    pub(in crate::gateway) fn written(&self) -> Arc<Revocations> {
-        Arc::clone(&self.current.load().written)
-    }
-
     /// Returns the snapshot, if somebody's refresh that began after this moment says the same as one of now would.
     pub(super) fn confirmed_after(&self, begun: Duration) -> Option<Arc<Snapshot>> {
         let snapshot = self.current.load_full();
@@ -122,13 +117,10 @@ impl SnapshotCell {
     }
 
     /// Changes what is held, and has the snapshot say so from now on.
-    pub(super) fn change_held<T>(
-        &self,
-        change: impl FnOnce(&mut HeldRevocations, &Snapshot) -> T,
-    ) -> T {
+    pub(super) fn change_held<T>(&self, change: impl FnOnce(&mut HeldRevocations) -> T) -> T {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.current.load_full();
-        let done = change(&mut held, &before);
+        let done = change(&mut held);
         if held.version() != before.held_version {
             self.current.store(Arc::new(Snapshot {
                 revocations: held.over(&before.written),
@@ -139,10 +131,9 @@ impl SnapshotCell {
         done
     }
 
-    /// Returns what is held now.
-    pub(super) fn held(&self) -> Vec<HeldRevocation> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.all().to_vec()
+    /// Looks at what is held now.
+    pub(super) fn held<T>(&self, look: impl FnOnce(&HeldRevocations) -> T) -> T {
+        look(&self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn own_changes(&self) -> u64 {

@@ -120,12 +120,14 @@ async fn caller_without_body(
 /// Records that links were revoked, and says in the log who revoked which. A warning where they are more than were
 /// named.
 fn record(recorder: EventRecorder<'_>, caller: &Principal, revoked: &Revoked) {
+    // What is held has none yet.
+    let written = (!revoked.is_held).then_some(revoked.extent);
     let which = Event {
         file_id: revoked.file.as_ref().map(FileId::as_str),
         link_id: revoked.link_id.as_ref().map(LinkId::as_str),
         expires: revoked.extent.expires().map(UnixSeconds::get),
-        link_revision: revoked.extent.link_revision(),
-        organization_epoch: revoked.extent.epoch(),
+        link_revision: written.and_then(Extent::link_revision),
+        organization_epoch: written.and_then(Extent::epoch),
         outcome: revoked.is_held.then_some("held"),
         ..Event::default()
     };
