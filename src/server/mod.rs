@@ -126,8 +126,7 @@ impl HttpServer {
         Self::build_named(config, command, installation, inherited, public_base_url).await
     }
 
-    /// Builds the gateway of this command, with links that begin with the URL that `name` returns for the listeners,
-    /// with the ports that they have.
+    /// Builds the gateway of this command. Its links begin with the URL that `name` returns for the bound listeners.
     ///
     /// # Errors
     /// A listener, a file or a store that cannot be opened, and whatever `name` fails with.
