@@ -143,3 +143,23 @@ async fn cut_log(path: &Path) {
         Err(error) => tracing::debug!(%error, "the write-ahead log keeps its blocks"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_lent_to_a_call_that_is_dropped_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let reserve = DiskReserve::in_directory(directory.path());
+        reserve.fill(|_| Ok(0)).unwrap();
+        let loan = reserve.borrow(Share::Changes).await;
+        assert!(loan.is_some() && reserve.missing().unwrap() > 0);
+        let log_of = Some(directory.path().join("none"));
+        drop(Borrowed { loan, log_of });
+        // It waits for the end of the other one.
+        let next = reserve.borrow(Share::Purges).await.unwrap();
+        next.give_back().await;
+        assert_eq!(reserve.missing().unwrap(), 0);
+    }
+}

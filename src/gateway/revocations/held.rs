@@ -185,7 +185,7 @@ impl HeldRevocations {
         self.all.iter().find(is_same).cloned()
     }
 
-    /// Holds on to what is `kept` alone.
+    /// Ends the holding of what is not to be kept.
     fn retain(&mut self, is_kept: impl FnMut(&Held) -> bool) {
         let before = self.all.len();
         self.all.retain(is_kept);

@@ -300,6 +300,31 @@ async fn a_later_revocation_ends_the_holding_of_what_it_covers() {
 }
 
 #[tokio::test]
+async fn a_download_that_is_under_way_ends_when_all_links_of_its_file_are_held() {
+    let place = Place::new().await;
+    let link = place.mint("f").await;
+    let (organization, id, query) = url::split(&link).unwrap();
+    let request = LinkRequest {
+        organization,
+        file: id,
+        query,
+        client: None,
+    };
+    let verified = place.gateway.verify_link(&request).await.unwrap();
+    let [f, g] = ["f", "g"].map(|id| file(&place.owner, id, 1));
+    let is_revoked = |file| {
+        let recheck = place.gateway.recheck();
+        recheck.is_revoked(file, verified.link_id(), verified.in_force())
+    };
+    place.catalog.set_full(true);
+    assert!(!is_revoked(&f));
+    assert!(place.revoke_file("f").await.unwrap().is_held);
+    assert!(is_revoked(&f) && !is_revoked(&g));
+    assert!(place.revoke_all().await.is_held);
+    assert!(is_revoked(&f) && is_revoked(&g));
+}
+
+#[tokio::test]
 async fn what_has_no_room_is_held_as_its_whole_organization() {
     let place = Place::new().await;
     let link = place.mint("f").await;
