@@ -18,8 +18,9 @@ use crate::model::name::FileName;
 use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
 use crate::server::setup::SetupPolicy;
-use crate::sign::claims::{ClaimName, Claims};
-use crate::sign::grant::{Grant, URL_CHARS_MAX};
+use crate::sign::claims::{ClaimName, Claims, LinkKind};
+use crate::sign::counted::{CountedClaims, MaxDownloads, Nonce, RedeemMethod};
+use crate::sign::grant::{Grant, SignedLink, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
 use crate::sign::organization_key::OrganizationKey;
 
@@ -52,6 +53,12 @@ pub(super) struct Sign {
     /// When the link begins to open: Unix seconds or RFC 3339
     #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     not_before: Option<UnixSeconds>,
+    /// How many downloads the link starts, 1 to 1000000: it opens a page with a button then [default: no end of them]
+    #[arg(long, value_name = "NUMBER", value_parser = value_parsers::max_downloads)]
+    max_downloads: Option<MaxDownloads>,
+    /// What starts a download: a POST, which is a person's click, or a GET, for machines alone: get or post [default: post]
+    #[arg(long, value_name = "WORD", value_parser = value_parsers::redeem, requires = "max_downloads")]
+    redeem: Option<RedeemMethod>,
     /// Sign with the organization's key in this file, without keyring and catalogue
     #[arg(long, value_name = "FILE", requires_all = ["kid", "public_base_url"])]
     organization_key: Option<PathBuf>,
@@ -108,7 +115,8 @@ impl Sign {
             filename: self.filename.clone(),
             content_type: self.content_type.clone(),
             ip: self.ip.clone(),
-            ..MintOptions::default()
+            max_downloads: self.max_downloads,
+            redeem: self.redeem,
         };
         let organization = &self.organization;
         let minted = gateway
@@ -152,28 +160,50 @@ impl Sign {
         let lifetime = self.expires_in.unwrap_or(config.links.lifetime);
         let expires = self.expires_at;
         let expires = expires.unwrap_or_else(|| session.clock.now().plus(lifetime));
-        let grant = Grant {
+        let claims = self.claims(expires)?;
+        let Some(max) = self.max_downloads else {
+            let grant = self.grant(claims, expires);
+            let link = key.mint(kid, &grant, self.link_revision.unwrap_or_default());
+            let url = match &self.filename {
+                Some(name) => link.url_with_name(base, name.as_str()),
+                None => link.url(base),
+            };
+            return self.signed(&link, base, url);
+        };
+        let method = self.redeem.unwrap_or(RedeemMethod::Post);
+        let claims = CountedClaims::new(claims, max, method, nonce()?);
+        let grant = self.grant(claims, expires);
+        let link = key.mint(kid, &grant, self.link_revision.unwrap_or_default());
+        self.signed(&link, base, link.url(base))
+    }
+
+    fn grant<K>(&self, claims: K, expires: UnixSeconds) -> Grant<K> {
+        Grant {
             organization: self.organization.clone(),
             file: self.file.clone(),
-            claims: self.claims(expires)?,
             expires,
-        };
-        let link = key.mint(kid, &grant, self.link_revision.unwrap_or_default());
-        let download_url = match &self.filename {
-            Some(_) if link.url(base).len() > URL_CHARS_MAX => {
-                let why = format!(
-                    "--filename must be shorter: the link would have more than {URL_CHARS_MAX} characters"
-                );
-                return Err(Failure::Usage(why));
-            }
-            Some(name) => link.url_with_name(base, name.as_str()),
-            None => link.url(base),
-        };
+            claims,
+        }
+    }
+
+    /// Refuses a name that makes the link too long, with or without it at the end of the URL.
+    fn signed<K: LinkKind>(
+        &self,
+        link: &SignedLink<'_, K>,
+        base: &str,
+        download_url: String,
+    ) -> Result<wire::Link, Failure> {
+        if self.filename.is_some() && link.url(base).len() > URL_CHARS_MAX {
+            let why = format!(
+                "--filename must be shorter: the link would have more than {URL_CHARS_MAX} characters"
+            );
+            return Err(Failure::Usage(why));
+        }
         Ok(wire::Link {
             file_id: self.file.to_string(),
             filename: self.filename.as_ref().map(ToString::to_string),
             download_url,
-            token: link.token,
+            token: link.token.clone(),
             expires: link.expires.get(),
             link_id: link.link_id.to_string(),
             kid: link.kid.to_string(),
@@ -211,6 +241,14 @@ impl Sign {
         });
         claims.map_err(|error| Failure::Usage(error.to_string()))
     }
+}
+
+/// Draws what tells a counted link from others of the same file, claims and end.
+fn nonce() -> Result<Nonce, Failure> {
+    let mut random = [0; 32];
+    let drawn = getrandom::fill(&mut random);
+    drawn.map_err(|error| Failure::Failed(format!("drawing random bytes: {error}")))?;
+    Ok(Nonce::from_random(random))
 }
 
 /// An `ip` claim is signed as it was typed.

@@ -17,6 +17,7 @@ use crate::model::key::Scope;
 use crate::model::metadata::{METADATA_TEXT_BYTES_MAX, Metadata};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
+use crate::sign::counted::{DOWNLOADS_MAX, MaxDownloads, RedeemMethod};
 
 /// The largest file with one key in it, in bytes.
 const KEY_FILE_BYTES_MAX: u64 = 4096;
@@ -49,6 +50,17 @@ pub(super) fn link_id(text: &str) -> Result<LinkId, &'static str> {
 /// `inline` or `attachment`.
 pub(super) fn disposition(text: &str) -> Result<Disposition, &'static str> {
     Disposition::parse(text).ok_or("must be inline or attachment")
+}
+
+/// A number of downloads.
+pub(super) fn max_downloads(text: &str) -> Result<MaxDownloads, String> {
+    let why = || format!("must be a whole number from 1 to {DOWNLOADS_MAX}");
+    MaxDownloads::parse(text).ok_or_else(why)
+}
+
+/// `get` or `post`.
+pub(super) fn redeem(text: &str) -> Result<RedeemMethod, &'static str> {
+    RedeemMethod::parse(text).ok_or("must be get or post")
 }
 
 /// Metadata out of one JSON object of texts, or of one `KEY=VALUE` each, or of both.

@@ -15,7 +15,7 @@ use crate::model::name::FileName;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::{ClaimName, Claims, LinkKind};
-use crate::sign::counted::{CountedClaims, MaxDownloads, Nonce, RedeemMethod};
+use crate::sign::counted::{CountedClaims, DOWNLOADS_MAX, MaxDownloads, Nonce, RedeemMethod};
 use crate::sign::grant::{Grant, SignedLink, URL_CHARS_MAX};
 use crate::sign::keyring::Kid;
 
@@ -109,6 +109,17 @@ impl MintOptions {
                 self.content_type.replace(kind).is_some()
             }
             "ip" => self.ip.replace(value.to_owned()).is_some(),
+            "max_downloads" => {
+                let number = MaxDownloads::parse(value).ok_or_else(|| {
+                    fault(&format!("must be a whole number from 1 to {DOWNLOADS_MAX}"))
+                })?;
+                self.max_downloads.replace(number).is_some()
+            }
+            "redeem" => {
+                let method =
+                    RedeemMethod::parse(value).ok_or_else(|| fault("must be get or post"))?;
+                self.redeem.replace(method).is_some()
+            }
             _ => return Ok(false),
         };
         if again {

@@ -2,6 +2,7 @@
 
 mod batches;
 mod counted;
+mod counted_mint;
 mod ended_keys;
 mod files;
 mod framing;

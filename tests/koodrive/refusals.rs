@@ -58,6 +58,12 @@ async fn c61_fields_that_are_missing_or_of_another_kind_are_refused() {
         r#""content_type":"html""#,
         r#""not_before":1779122092"#,
         r#""expiry_window":604801"#,
+        r#""max_downloads":0"#,
+        r#""max_downloads":1e3"#,
+        r#""max_downloads":1000001"#,
+        r#""max_downloads":"1""#,
+        r#""max_downloads":1,"redeem":"GET""#,
+        r#""redeem":"post""#,
     ] {
         bodies.push(format!(
             r#"{{{},"fileIds":["{FILE}"],{option}}}"#,

@@ -349,6 +349,16 @@ async fn wrong_options_are_field_faults() {
         ("content_type=html", "content_type"),
         ("ip=10.0.0.1/8", "ip"),
         ("not_before=1779122092", "not_before"),
+        ("max_downloads=0", "max_downloads"),
+        ("max_downloads=01", "max_downloads"),
+        ("max_downloads=1e3", "max_downloads"),
+        ("max_downloads=1000001", "max_downloads"),
+        ("max_downloads=%2B1", "max_downloads"),
+        ("max_downloads=", "max_downloads"),
+        ("max_downloads=1&max_downloads=1", "max_downloads"),
+        ("max_downloads=1&redeem=GET", "redeem"),
+        ("max_downloads=1&redeem=get&redeem=get", "redeem"),
+        ("redeem=post", "redeem"),
         ("expires=1", "expires"),
         ("token=x", "token"),
     ] {
@@ -358,6 +368,21 @@ async fn wrong_options_are_field_faults() {
             is_fault_of(&app.client.get(&path, &[PAT_A]).await, field);
         }
     }
+}
+
+#[tokio::test]
+async fn a_counted_link_is_handed_out_as_any_other() {
+    let app = fixture().await;
+    let path = format!("{FILES}/{F1}/content?max_downloads=1&redeem=get");
+    let reply = app.client.get(&path, &[PAT_A]).await;
+    assert_eq!(reply.status, 302);
+    let link = reply.header("location").unwrap();
+    let begins = format!("/v1/organizations/account_a/files/{F1}/redeem?expires=1779122092&");
+    assert!(target(link).starts_with(&begins), "{link}");
+    for claim in ["&max-downloads=1&", "&redeem=get&", "&nonce="] {
+        assert!(link.contains(claim), "{claim} in {link}");
+    }
+    assert_eq!(reply.json()["url"], link);
 }
 
 #[tokio::test]

@@ -165,3 +165,19 @@ fn php_signs_the_same_links() {
     let file = ("sign.php", format!("{}\n{PHP}", code("php")));
     signer_agrees("php", &["sign.php"], &[file]);
 }
+
+#[test]
+fn the_page_shows_one_vector_of_each_other_kind() {
+    for (kind, key) in [("counted", "organization_key"), ("ticket", "gateway_key")] {
+        let vectors = vectors_of(kind);
+        let vector = &list(&vectors, "good")[0];
+        let text = |name: &str| vector[name].as_str().unwrap();
+        let shown = |text: &str| PAGE.contains(&format!("\n```text\n{text}\n```\n"));
+        assert!(shown(text("message").trim_end()), "{kind}: the message");
+        assert!(shown(text("url")), "{kind}: the URL");
+        assert!(
+            PAGE.contains(&format!("`{}`", text(key))),
+            "{kind}: the key"
+        );
+    }
+}

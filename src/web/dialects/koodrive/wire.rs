@@ -192,8 +192,8 @@ fn is_id_long(text: &str) -> bool {
 /// other spelling of either. `None` where it is no option.
 fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> {
     let is_number = match name {
-        "expires_in" | "expiry_window" | "not_before" => true,
-        "disposition" | "filename" | "content_type" | "ip" => false,
+        "expires_in" | "expiry_window" | "not_before" | "max_downloads" => true,
+        "disposition" | "filename" | "content_type" | "ip" | "redeem" => false,
         _ => return Ok(None),
     };
     match value {
@@ -306,6 +306,14 @@ mod tests {
             r#""filename":5"#,
             r#""ip":null"#,
             r#""disposition":"Inline""#,
+            r#""max_downloads":"1""#,
+            r#""max_downloads":0"#,
+            r#""max_downloads":1e3"#,
+            r#""max_downloads":1.0"#,
+            r#""max_downloads":1000001"#,
+            r#""max_downloads":null"#,
+            r#""redeem":"GET""#,
+            r#""redeem":true"#,
         ] {
             assert_eq!(with(bad).err(), Some("field"), "{bad}");
         }
