@@ -32,7 +32,7 @@ use crate::model::id::{ApiKeyId, AppId, OrganizationId, SpaceId};
 use crate::model::key::ApiKey;
 
 mod invalidation;
-mod single_flight;
+pub(super) mod single_flight;
 
 /// The bytes that a row costs besides its texts: its fields, its key, and its place in a cache.
 const ROW_BYTES: u64 = 1_024;

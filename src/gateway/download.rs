@@ -243,21 +243,37 @@ impl Gateway {
     /// The file of a link, if it is there, without opening it. One whose bytes are known to be damaged is
     /// broken on our side.
     pub async fn file_of(&self, verified: &Verified<'_>) -> Result<Arc<FileRecord>, Refusal> {
+        self.whole_file(verified.file()).await
+    }
+
+    /// The file of this address, if it is there and not known to be damaged.
+    pub(super) async fn whole_file(&self, file: FileRef<'_>) -> Result<Arc<FileRecord>, Refusal> {
         let at = self.rows_at();
-        let file = self.row(verified.file(), at).await?;
+        let file = self.row(file, at).await?;
         expect_whole(&file)?;
         Ok(file)
     }
 
-    /// Opens the file of a link. The only way to the bytes: it takes what [`Gateway::verify_link`] let
-    /// through.
+    /// Opens the file of a link. The only way to the bytes besides that of a ticket: it takes what
+    /// [`Gateway::verify_link`] let through.
     ///
     /// A stored file stays open, or its bytes stay in memory, within the limits of `cache.…`. An open one is
     /// looked at again when that was last done [`STALENESS_MAX`] ago: one that was cut or removed is damage
     /// then, and aborts an answer until then. Bytes in memory go on being right whatever becomes of the
     /// disk. A file that was registered in place is opened anew every time, and held to what it was.
     pub async fn open_verified(&self, verified: Verified<'_>) -> Result<Download, Refusal> {
-        let file = verified.file();
+        let (file, expires) = (verified.file(), verified.expires());
+        self.open_file(file, expires, || verified.into_claims())
+            .await
+    }
+
+    /// Opens a file that something which was verified names. `claims` are those about the answer.
+    pub(super) async fn open_file(
+        &self,
+        file: FileRef<'_>,
+        expires: UnixSeconds,
+        claims: impl FnOnce() -> Claims,
+    ) -> Result<Download, Refusal> {
         let at = self.rows_at();
         let opened = match self.cache.open_file(file, at) {
             Some(kept) if self.is_seen_whole(&kept) => {
@@ -269,8 +285,8 @@ impl Gateway {
         };
         Ok(Download {
             file: Arc::clone(&opened.record),
-            expires: verified.expires(),
-            claims: verified.into_claims(),
+            expires,
+            claims: claims(),
             content: opened.content.clone(),
         })
     }

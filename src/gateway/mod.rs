@@ -1,13 +1,14 @@
 //! The rules: who may mint, what a link opens, how bytes come in, what is listed and deleted.
 //!
 //! There is no HTTP, no SQL and no disk in here; the stores are handed in behind their ports, and so
-//! are the time and the keyring. Three flows go through it:
+//! are the time and the keyring. Four flows go through it:
 //!
 //! 1. **Mint** ([`mint`], [`batch`]): authenticate the API key, check the options, find the file, look whether
 //!    anything was revoked, sign.
 //! 2. **Download** ([`download`]): verify the whole link in memory, then find the row, then open the
 //!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
-//! 3. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
+//! 3. **Redeem** ([`redeem`]): a counted link starts a download, and its ticket opens the bytes.
+//! 4. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
 //!
 //! Who may have how much of all this is for [`limits`] to say, once each flow knows who asks.
 
@@ -50,6 +51,7 @@ mod pieces;
 pub mod principal;
 pub mod progress;
 pub mod recheck;
+pub mod redeem;
 pub mod refusal;
 pub mod revocations;
 pub mod revoke;
@@ -111,6 +113,12 @@ pub struct Gateway {
     lists: TenantQueues,
     /// The queues of organizations that upload with idempotency keys.
     keyed: TenantQueues,
+    /// The queues of organizations whose counted downloads are started.
+    redeems: TenantQueues,
+    /// The tickets in use.
+    tickets: Arc<redeem::tickets::Tickets>,
+    /// The reads of tickets that are under way.
+    ticket_reads: redeem::TicketReads,
     /// The uploads that wait for their rows.
     adding: upload::PendingGroups,
     /// The bytes that organizations are staging.
@@ -153,6 +161,9 @@ impl Gateway {
             reads: TenantQueues::new(QueueBounds::reads(readers)),
             lists: TenantQueues::new(QueueBounds::lists(readers)),
             keyed: TenantQueues::new(QueueBounds::KEYED),
+            redeems: TenantQueues::new(QueueBounds::REDEEMS),
+            tickets: Arc::default(),
+            ticket_reads: redeem::TicketReads::default(),
             adding: upload::PendingGroups::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),

@@ -9,7 +9,7 @@ use super::Gateway;
 use crate::model::file::FileRecord;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
-use crate::sign::keyring::{KeyState, Keyring};
+use crate::sign::keyring::{KeyState, Keyring, Kid};
 
 /// The signing key, the epoch and the link revision that a link was verified with.
 pub use crate::sign::verify::InForce;
@@ -44,10 +44,15 @@ impl Recheck {
     /// its file, of its organization, or of its signing key. That its time is over is no revocation.
     pub fn is_revoked(&self, file: &FileRecord, link: LinkId, verified: &InForce) -> bool {
         let (organization, known) = (&file.organization, &self.revocations);
-        let key = self.keyring.key(&verified.kid);
         known.refuses(organization.as_str(), Some(file.id.as_str()), link)
             || known.epoch(organization) != verified.epoch
             || known.revision(organization, &file.id) != verified.link_revision
-            || key.is_none_or(|key| key.state == KeyState::Retired)
+            || self.is_retired(&verified.kid)
+    }
+
+    /// Returns whether a signing key is retired, or there is none of this name.
+    pub fn is_retired(&self, kid: &Kid) -> bool {
+        let key = self.keyring.key(kid);
+        key.is_none_or(|key| key.state == KeyState::Retired)
     }
 }

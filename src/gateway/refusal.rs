@@ -27,6 +27,15 @@ pub enum Refusal {
     /// There is no such file, or it was deleted.
     #[error("the file does not exist or has been deleted")]
     FileNotFound,
+    /// All downloads of a counted link are spent.
+    #[error("all downloads of the link are spent")]
+    DownloadsExhausted,
+    /// All downloads of a counted link that are left are held by others.
+    #[error("all downloads of the link are held by others: again in {} s", whole_seconds(*.wait))]
+    DownloadsHeld {
+        /// The time until the first of them may lapse.
+        wait: Duration,
+    },
     /// No API key was presented.
     #[error("no API key was presented")]
     KeyMissing,
@@ -239,6 +248,8 @@ impl Refusal {
         match self {
             Self::Link(rejection) => rejection.label(),
             Self::FileNotFound => "file_not_found",
+            Self::DownloadsExhausted => "downloads_exhausted",
+            Self::DownloadsHeld { .. } => "download_in_progress",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
             Self::KeyExpired => "key_expired",

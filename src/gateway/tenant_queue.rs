@@ -47,6 +47,15 @@ impl QueueBounds {
         time_max: Duration::from_secs(15),
     };
 
+    /// The bounds of starts of counted downloads. Those of one link wait for each other in the catalogue, each with a
+    /// connection of its own.
+    pub(super) const REDEEMS: Self = Self {
+        what: "downloads",
+        at_once_max: 4,
+        queued_max: 4_096,
+        time_max: Duration::from_secs(10),
+    };
+
     /// The bounds of reads of single things, where so many connections read: half of them.
     pub(super) fn reads(connections: usize) -> Self {
         Self {

@@ -43,18 +43,30 @@ impl CounterFlush {
 
 async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
     let mut tick = ticks(FLUSH_EVERY);
-    let mut failures = FailureRun::default();
+    let (mut failures, mut of_sent) = (FailureRun::default(), FailureRun::default());
     loop {
         let is_last = tokio::select! {
             _ = tick.tick() => false,
             _ = &mut stopped => true,
+            // A counted download is done: that it is spent is written at once.
+            () = gateway.sent_is_due() => {
+                note_sent(&gateway, &mut of_sent).await;
+                continue;
+            }
         };
         web.count_downloads();
         if let Some(refusal) = failures.note(gateway.flush_counts().await) {
             tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
         }
+        note_sent(&gateway, &mut of_sent).await;
         if is_last {
             return;
         }
+    }
+}
+
+async fn note_sent(gateway: &Gateway, failures: &mut FailureRun) {
+    if let Some(refusal) = failures.note(gateway.flush_sent().await) {
+        tracing::warn!(error = %refusal, "what counted downloads sent is yet to be counted: the catalogue does not take it");
     }
 }

@@ -11,6 +11,7 @@
 //! | `hallpass/v1/download` | organization, file, expires, link revision | organization's key | those of a link |
 //! | `hallpass/v1/counted` | organization, file, expires, link revision | organization's key | those of a counted link |
 //! | `hallpass/v1/ticket` | organization, redemption, expires | gateway's key | |
+//! | `hallpass/v1/client` | subject, `cookie`, value; or subject, `address`, prefix, agent | gateway's key | |
 
 use hmac::digest::Update;
 
@@ -19,6 +20,7 @@ use super::encoding::percent_encode;
 const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
 const GATEWAY_LABEL: &str = "hallpass/v1/gateway";
 const TICKET_LABEL: &str = "hallpass/v1/ticket";
+const CLIENT_LABEL: &str = "hallpass/v1/client";
 /// The label of a link that opens bytes.
 pub(super) const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
 /// The label of a link whose downloads are counted.
@@ -38,6 +40,20 @@ fn key_message(label: &str, organization: &str, epoch: u64, message: &mut impl U
     write_line(message, label.as_bytes());
     write_line(message, organization.as_bytes());
     write_line(message, itoa::Buffer::new().format(epoch).as_bytes());
+}
+
+/// What a client is known by. It has no `Debug`: an address is nobody's business.
+#[derive(Clone, Copy)]
+pub enum ClientIdentity<'a> {
+    /// The value of the cookie that its page set.
+    Cookie(&'a str),
+    /// Its network and the name that its program has for itself.
+    Address {
+        /// The network, with its length: `192.0.2.1/32` or `2001:db8::/64`.
+        prefix: &'a str,
+        /// The value of its `User-Agent`. No LF is in it.
+        agent: &'a str,
+    },
 }
 
 /// The positional lines of a link.
@@ -85,6 +101,23 @@ pub(super) fn ticket_message(
     write_line(message, expires);
 }
 
+/// Writes the message whose MAC a client of a counted link is known by again.
+pub(super) fn client_message(subject: &str, client: ClientIdentity<'_>, message: &mut impl Update) {
+    write_line(message, CLIENT_LABEL.as_bytes());
+    write_line(message, subject.as_bytes());
+    match client {
+        ClientIdentity::Cookie(value) => {
+            write_line(message, b"cookie");
+            write_line(message, value.as_bytes());
+        }
+        ClientIdentity::Address { prefix, agent } => {
+            write_line(message, b"address");
+            write_line(message, prefix.as_bytes());
+            write_line(message, agent.as_bytes());
+        }
+    }
+}
+
 /// Writes one field and the end of its line.
 fn write_line(message: &mut impl Update, field: &[u8]) {
     message.update(field);
@@ -120,6 +153,8 @@ mod tests {
         Download(Link),
         Counted(Link),
         Ticket(String, String, u64),
+        Cookie(String, String),
+        Address(String, String, String),
     }
 
     /// The organization, the file, the end, the link revision and the claims.
@@ -147,6 +182,13 @@ mod tests {
                 }
                 Self::Download(lines) => link(DOWNLOAD_LABEL, lines),
                 Self::Counted(lines) => link(COUNTED_LABEL, lines),
+                Self::Cookie(subject, value) => {
+                    text(|of| client_message(subject, ClientIdentity::Cookie(value), of))
+                }
+                Self::Address(subject, prefix, agent) => {
+                    let client = ClientIdentity::Address { prefix, agent };
+                    text(|of| client_message(subject, client, of))
+                }
                 Self::Ticket(organization, redemption, expires) => {
                     let expires = expires.to_string();
                     text(|of| ticket_message(organization, redemption, expires.as_bytes(), of))
@@ -188,6 +230,8 @@ mod tests {
             links(plain).prop_map(Signed::Download),
             links(counted).prop_map(Signed::Counted),
             (id, "[a1]{1,2}", 0_u64..12).prop_map(|(of, rid, end)| Signed::Ticket(of, rid, end)),
+            (id, "[a1]{1,2}").prop_map(|(of, value)| Signed::Cookie(of, value)),
+            (id, "[a1/]{1,2}", "[a1=]{1,2}").prop_map(|(of, at, by)| Signed::Address(of, at, by)),
         ]
     }
 
@@ -251,6 +295,14 @@ mod tests {
                 "hallpass/v1/download\na\nb\n0\n0\n",
             ),
             (Signed::Counted(link()), "hallpass/v1/counted\na\nb\n0\n0\n"),
+            (
+                Signed::Cookie("la".into(), "v".into()),
+                "hallpass/v1/client\nla\ncookie\nv\n",
+            ),
+            (
+                Signed::Address("la".into(), "192.0.2.1/32".into(), "curl/8".into()),
+                "hallpass/v1/client\nla\naddress\n192.0.2.1/32\ncurl/8\n",
+            ),
             (
                 Signed::Ticket("a".into(), "r".into(), 7),
                 "hallpass/v1/ticket\na\nr\n7\n",

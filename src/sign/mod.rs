@@ -176,6 +176,7 @@
 //! [`Verified`]: verify::Verified
 
 pub mod claims;
+pub mod client_digest;
 pub mod counted;
 mod counted_claims;
 pub mod derived;
@@ -184,6 +185,7 @@ mod gateway_key;
 pub mod grant;
 pub mod keyring;
 mod kid;
+pub mod link_of_ticket;
 pub mod log_hash;
 mod mac;
 mod message;

@@ -267,7 +267,7 @@ fn mac_matches(thing: &impl Unproven, key: &Keyed, link_revision: u64) -> bool {
 
 impl Conditions<'_> {
     /// Checks 4 and 5.
-    fn check_end(&self, expires: UnixSeconds) -> Result<(), Rejection> {
+    pub(super) fn check_end(&self, expires: UnixSeconds) -> Result<(), Rejection> {
         if self.now >= expires {
             return Err(Rejection::Expired);
         }
@@ -278,7 +278,7 @@ impl Conditions<'_> {
     }
 
     /// Checks 7 and 8.
-    fn check_claims(&self, claims: &Claims) -> Result<(), Rejection> {
+    pub(super) fn check_claims(&self, claims: &Claims) -> Result<(), Rejection> {
         let latest_start = self.now.plus(self.not_before_leeway);
         if claims
             .not_before()

@@ -49,9 +49,9 @@ macro_rules! statuses {
 }
 
 /// The statuses that have a label of their own; every other is `other`. In order.
-const STATUSES: [(u16, &str); 32] = statuses![
-    200, 201, 202, 204, 206, 302, 304, 307, 400, 401, 402, 403, 404, 405, 406, 408, 409, 411, 412,
-    413, 414, 415, 416, 417, 422, 429, 431, 500, 501, 502, 503, 507,
+const STATUSES: [(u16, &str); 34] = statuses![
+    200, 201, 202, 204, 206, 302, 303, 304, 307, 400, 401, 402, 403, 404, 405, 406, 408, 409, 410,
+    411, 412, 413, 414, 415, 416, 417, 422, 429, 431, 500, 501, 502, 503, 507,
 ];
 const STATUS_KINDS: usize = STATUSES.len() + 1;
 

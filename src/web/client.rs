@@ -79,6 +79,21 @@ impl TrustedProxies {
         }
     }
 
+    /// Returns the client's address where it is its own, and whether a trusted proxy named it. `None` where a proxy that
+    /// is trusted says nothing of its client: that address is everybody's.
+    pub fn own(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+        client: Option<IpAddr>,
+    ) -> Option<(IpAddr, bool)> {
+        let is_from_proxy = self.trusts(peer);
+        let says_something =
+            headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
+        let client = client.filter(|_| !is_from_proxy || says_something)?;
+        Some((client, is_from_proxy))
+    }
+
     /// As which address a request counts against limits. As [`TrustedProxies::client`]; where that is unknown,
     /// as the peer's own, and where that has none but said something of the client, as one for all such: who
     /// makes himself unknown gets no more than others. None only where nothing at all is known.
@@ -334,6 +349,25 @@ mod tests {
         let nobody = TrustedProxies::default();
         assert!(nobody.is_empty());
         assert_eq!(nobody.client(Peer::UnixSocket, &headers(&line)), None);
+    }
+
+    #[test]
+    fn an_address_is_a_client_s_own_unless_it_is_a_proxy_s() {
+        let own = |peer, lines: &[(&str, &str)]| {
+            let (proxies, headers) = (trusted(), headers(lines));
+            let client = proxies.client(peer, &headers);
+            let own = proxies.own(peer, &headers, client);
+            own.map(|(address, is_named)| (address.to_string(), is_named))
+        };
+        let line = [("X-Forwarded-For", "192.0.2.1")];
+        let proxy = Peer::Address("10.0.0.1".parse().unwrap());
+        let stranger = Peer::Address("192.0.2.7".parse().unwrap());
+        let named = Some(("192.0.2.1".to_owned(), true));
+        assert_eq!(own(proxy, &line), named);
+        assert_eq!(own(Peer::UnixSocket, &line), named);
+        assert_eq!(own(proxy, &[]), None);
+        assert_eq!(own(Peer::UnixSocket, &[]), None);
+        assert_eq!(own(stranger, &line), Some(("192.0.2.7".to_owned(), false)));
     }
 
     #[test]

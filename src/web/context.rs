@@ -110,7 +110,14 @@ impl<'a> RequestContext<'a> {
     /// Returns whether the answer may be shown to the person who opened a link: a proxy passes that of `/verify`
     /// on.
     pub(super) fn is_about_a_link(&self) -> bool {
-        matches!(self.matched.call, Some(Route::Download(_))) || self.is_verify()
+        let call = self.matched.call;
+        let is_link = |route| {
+            matches!(
+                route,
+                Route::Download(_) | Route::Redeem(_) | Route::Ticket(_)
+            )
+        };
+        call.is_some_and(is_link) || self.is_verify()
     }
 
     /// Returns the record of the request, which was answered so.

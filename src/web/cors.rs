@@ -86,10 +86,14 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
     );
 }
 
-/// Adds what a preflight asks for. It needs no link: browsers send none along. Every header that a script
+/// Adds what a preflight asks for, of a route with these methods. It needs no link: browsers send none along. Every header that a script
 /// wants to send is let in: the byte route looks at none that would matter, `Authorization` included, and
 /// pages send such by habit.
-pub(super) fn answer_preflight(request: &HeaderMap, response: &mut Response<Body>) {
+pub(super) fn answer_preflight(
+    methods: &'static str,
+    request: &HeaderMap,
+    response: &mut Response<Body>,
+) {
     let asked = asked_headers(request);
     let accepted = if asked.is_empty() { ACCEPTED } else { &asked };
     set(response, ACCESS_CONTROL_ALLOW_HEADERS, accepted);
@@ -97,7 +101,7 @@ pub(super) fn answer_preflight(request: &HeaderMap, response: &mut Response<Body
     headers.insert(VARY, HeaderValue::from_static(PREFLIGHT_VARIES));
     headers.insert(
         ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD"),
+        HeaderValue::from_static(methods),
     );
     headers.insert(
         ACCESS_CONTROL_MAX_AGE,

@@ -93,7 +93,8 @@ pub(super) async fn answer(
         admitted: admitted.as_ref(),
     };
     // 6 to 9.
-    let (mut response, is_whole_file) = respond(context, opened, url, &options)?;
+    let handover = Handover::Allowed { url };
+    let (mut response, is_whole_file) = respond(context, opened, handover, &options)?;
     let offload = context.settings().offload.as_ref();
     let is_handed_over = response.status() == StatusCode::FOUND
         || offload.is_some_and(|offload| offload.is_in(response.headers()));
@@ -113,27 +114,40 @@ pub(super) async fn answer(
         is_handed_over,
         is_whole_file,
         counted: None,
+        ticket: None,
         _admitted: admitted.map(Box::new),
     });
     Ok(response)
 }
 
-fn preflight(context: &RequestContext<'_>) -> Response<Body> {
+/// The ways that the bytes may go out.
+pub(super) enum Handover {
+    /// Also by a proxy, or by the store at this URL.
+    Allowed {
+        /// The URL, if there is one.
+        url: Option<HeaderValue>,
+    },
+    /// By this gateway alone, which counts them, and under a head of their own.
+    Streamed,
+}
+
+/// Answers a preflight for bytes.
+pub(super) fn preflight(context: &RequestContext<'_>) -> Response<Body> {
     let mut response = reply::empty(StatusCode::NO_CONTENT, &context.trace);
     set(&mut response, ALLOW, "GET, HEAD, OPTIONS");
-    cors::answer_preflight(&context.request.headers, &mut response);
+    cors::answer_preflight("GET, HEAD", &context.request.headers, &mut response);
     response
 }
 
-/// Responds with an opened file, or with the part of it that the headers ask for; where the store itself gives
+/// Responds with an opened file, or with the part of it that the headers ask for; where the store itself may give
 /// the bytes at a URL, with that.
 ///
 /// Returns true beside the response if its body is the whole file: all of it, or one range that is all of it. Several
 /// ranges never are, since those that touch are joined to one.
-fn respond(
+pub(super) fn respond(
     context: &mut RequestContext<'_>,
     opened: Download,
-    url_of_store: Option<HeaderValue>,
+    handover: Handover,
     options: &RegionOptions<'_>,
 ) -> Result<(Response<Body>, bool), Problem> {
     let (method, headers) = (&context.request.method, &context.request.headers);
@@ -158,7 +172,8 @@ fn respond(
         }
         PreconditionOutcome::Send => {}
     }
-    if let Some(url) = url_of_store {
+    let is_streamed = matches!(handover, Handover::Streamed);
+    if let Handover::Allowed { url: Some(url) } = handover {
         *response.headers_mut() = head.of_not_modified(lives);
         redirect::send_on(&mut response, url);
         return Ok((response, false));
@@ -173,7 +188,7 @@ fn respond(
     let handed_over = settings
         .offload
         .as_ref()
-        .filter(|_| offload::is_possible(context.request))
+        .filter(|_| !is_streamed && offload::is_possible(context.request))
         .and_then(|offload| {
             let path = context.gateway().path_below_data_dir(&opened.file)?;
             offload.header(&path)
@@ -183,6 +198,7 @@ fn respond(
     let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
     // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
     let takes_block = options.regions.is_some()
+        && !is_streamed
         && method == Method::GET
         && !context.body.is_unread()
         && handed_over.is_none()

@@ -6,7 +6,7 @@
 //!    (`context.rs`);
 //! 2. its head is held against what HTTP demands (`framing.rs`), the path's match against its method;
 //! 3. its client is found (`client.rs`), whose address the limits admit;
-//! 4. the call is answered: the byte route (`download.rs`), `/verify` (`verify.rs`), or an API dialect
+//! 4. the call is answered: the byte route (`download.rs`), a counted link (`redeem.rs`) and its ticket (`ticket.rs`), `/verify` (`verify.rs`), or an API dialect
 //!    (`dialects/`);
 //! 5. a [`problem::Problem`] that ended it early becomes an answer in the dialect's envelope, or a page
 //!    (`refused.rs`);
@@ -75,6 +75,7 @@ pub mod people;
 pub mod problem;
 pub mod query;
 pub mod recorder;
+mod redeem;
 mod redirect;
 mod refused;
 mod reply;
@@ -86,6 +87,7 @@ pub mod route;
 mod settings;
 pub mod strict_transport;
 mod throttled;
+mod ticket;
 pub mod trace;
 pub mod tracked;
 mod upload;
@@ -291,6 +293,8 @@ async fn answer(
     match route? {
         Route::Download(at) => download::answer(context, at, arrival).await,
         // Boxed, so that connections that never make such a call need no room for one.
+        Route::Redeem(at) => Box::pin(redeem::answer(context, at, arrival)).await,
+        Route::Ticket(at) => Box::pin(ticket::answer(context, at, arrival)).await,
         Route::Verify => Box::pin(verify::answer(context)).await,
         Route::Aitronos(call) => Box::pin(aitronos::answer(call, context)).await,
         Route::KooDrive(call) => Box::pin(koodrive::answer(call, context)).await,

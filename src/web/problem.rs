@@ -13,6 +13,9 @@ pub enum Problem {
     /// The API dialect does not let files of this purpose be downloaded.
     #[error("files of this purpose cannot be downloaded")]
     PurposeDenied,
+    /// The request only looks at a counted link, which starts no download.
+    #[error("the request starts no download")]
+    NotStarted,
     /// No call has this path.
     #[error("no such route")]
     NoRoute,
@@ -123,6 +126,7 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal.label(),
             Self::PurposeDenied => "purpose_denied",
+            Self::NotStarted => "download_not_started",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnknownMethod => "unknown_method",

@@ -17,6 +17,7 @@ use crate::gateway::mint::Minted;
 use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::Principal;
 use crate::gateway::recheck::{InForce, Recheck};
+use crate::gateway::redeem::{RunningAnswer, Started};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
@@ -64,11 +65,20 @@ pub(super) struct TrackedDownload {
     pub(super) is_whole_file: bool,
     /// The bytes of it that were counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,
+    /// The ticket that it came by, of a counted download. Boxed, as most are none.
+    pub(super) ticket: Option<Box<RunningAnswer>>,
     /// Its permit among the downloads that there may be, until all of it is out. Boxed, as most need none.
     pub(super) _admitted: Option<Box<Admitted>>,
 }
 
 impl TrackedDownload {
+    /// Returns whether its link was revoked since it began, or the signing key of its ticket was retired.
+    pub(super) fn is_revoked(&self, recheck: &Recheck) -> bool {
+        let ticket = self.ticket.as_ref();
+        recheck.is_revoked(&self.file, self.link, &self.in_force)
+            || ticket.is_some_and(|ticket| recheck.is_retired(ticket.kid()))
+    }
+
     /// Returns whether a link and a file count it: HEAD and 304 carry no bytes. A client that is sent on to the
     /// store has begun one.
     const fn is_counted(&self) -> bool {
@@ -191,6 +201,11 @@ impl RequestRecorder {
                 bytes_sent,
                 last_at: Some(self.gateway.clock().now()),
             };
+            if let (Some(ticket), Some(at)) = (&mut download.ticket, counts.last_at)
+                && bytes_sent > 0
+            {
+                ticket.note_sent(bytes_sent, at);
+            }
             let (link, expires) = (download.link, download.expires);
             self.gateway
                 .count_download(&download.file, link, expires, counts);
@@ -284,6 +299,18 @@ impl EventRecorder<'_> {
             organization_id: Some(file.organization.as_str()),
             file_id: Some(file.id.as_str()),
             link_id: Some(link.as_str()),
+            ..Event::default()
+        });
+    }
+
+    /// Records a counted download that was started.
+    pub(super) fn redeemed(&self, started: &Started) {
+        self.record(|| Event {
+            event: "redeem",
+            organization_id: Some(started.file.organization.as_str()),
+            file_id: Some(started.file.id.as_str()),
+            link_id: Some(started.link.as_str()),
+            expires: Some(started.expires.get()),
             ..Event::default()
         });
     }

@@ -63,7 +63,7 @@ fn explain(response: &mut Response<Body>, problem: &Problem) {
         Problem::Refused(refusal) if refusal.is_of_the_key() => {
             (WWW_AUTHENTICATE, "Bearer realm=\"hallpass\"".to_owned())
         }
-        Problem::Refused(Refusal::TooMany { wait, .. }) => {
+        Problem::Refused(Refusal::TooMany { wait, .. } | Refusal::DownloadsHeld { wait }) => {
             (RETRY_AFTER, whole_seconds(*wait).to_string())
         }
         Problem::Refused(Refusal::Unavailable(_)) => (RETRY_AFTER, RETRY_AFTER_SECONDS.to_owned()),

@@ -204,7 +204,7 @@ impl ResponseTracker {
         };
         if let (Some(download), Some(task)) = (&progress.download, progress.task)
             && !progress.is_revoked
-            && recheck.is_revoked(&download.file, download.link, &download.in_force)
+            && download.is_revoked(recheck)
         {
             progress.is_revoked = true;
             let (trace_id, link_id) = (download.trace_id.as_str(), download.link.as_str());

@@ -24,6 +24,10 @@ pub enum Route<'a> {
     /// `/v1/organizations/{organization}/files/{file}/download`, and the same with a name behind it: the
     /// one byte route.
     Download(FilePath<'a>),
+    /// `/v1/organizations/{organization}/files/{file}/redeem`: a counted link, which starts a download.
+    Redeem(FilePath<'a>),
+    /// `/v1/organizations/{organization}/tickets/{ticket}/{name}`: the bytes of a download that was started.
+    Ticket(TicketPath<'a>),
     /// `/verify`: whether the link in a header opens.
     Verify,
     /// A call of the Aitronos API.
@@ -32,6 +36,29 @@ pub enum Route<'a> {
     Qoder(QoderCall<'a>),
     /// A call of the KooDrive API.
     KooDrive(KooDriveCall),
+}
+
+/// The segments that name a ticket. The name behind them says nothing, but must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketPath<'a> {
+    /// The organization's segment.
+    pub organization: &'a str,
+    /// The ticket's segment. It is a credential.
+    pub ticket: &'a str,
+    /// The file's name, for programs that save a file under the last segment.
+    pub name: &'a str,
+}
+
+impl<'a> TicketPath<'a> {
+    /// Reads what follows an organization's segment.
+    fn split(organization: &'a str, rest: &'a str) -> Option<Self> {
+        let (ticket, name) = rest.strip_prefix("tickets/")?.split_once('/')?;
+        (!name.contains('/')).then_some(Self {
+            organization,
+            ticket,
+            name,
+        })
+    }
 }
 
 /// The match of a request's path, whatever its method.
@@ -96,8 +123,12 @@ impl<'a> Route<'a> {
         if let Some((organization, rest)) = organization_of(path) {
             return match FilePath::split(organization, rest) {
                 Some((at, Some(tail))) if is_byte_route(tail) => Some(Self::Download(at)),
+                Some((at, Some("redeem"))) => Some(Self::Redeem(at)),
                 Some((at, tail)) => AitronosCall::of_file(at, tail).map(Self::Aitronos),
-                None => AitronosCall::of_organization(organization, rest).map(Self::Aitronos),
+                None => match TicketPath::split(organization, rest) {
+                    Some(at) => Some(Self::Ticket(at)),
+                    None => AitronosCall::of_organization(organization, rest).map(Self::Aitronos),
+                },
             };
         }
         if path == VERIFY {
@@ -109,7 +140,11 @@ impl<'a> Route<'a> {
 
     const fn dialect(&self) -> ApiDialect {
         match self {
-            Self::Download(_) | Self::Verify | Self::Aitronos(_) => ApiDialect::Aitronos,
+            Self::Download(_)
+            | Self::Redeem(_)
+            | Self::Ticket(_)
+            | Self::Verify
+            | Self::Aitronos(_) => ApiDialect::Aitronos,
             Self::Qoder(_) => ApiDialect::Qoder,
             Self::KooDrive(_) => ApiDialect::KooDrive,
         }
@@ -118,7 +153,8 @@ impl<'a> Route<'a> {
     /// The methods of the call, as `Allow` lists them.
     pub const fn methods(&self) -> &'static [&'static str] {
         match self {
-            Self::Download(_) => &["GET", "HEAD", "OPTIONS"],
+            Self::Download(_) | Self::Ticket(_) => &["GET", "HEAD", "OPTIONS"],
+            Self::Redeem(_) => &["GET", "HEAD", "POST", "OPTIONS"],
             Self::Verify => &["GET", "HEAD"],
             Self::Aitronos(call) => call.methods(),
             Self::Qoder(call) => call.methods(),
@@ -130,6 +166,8 @@ impl<'a> Route<'a> {
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Download(_) => Kind::Download,
+            Self::Redeem(_) => Kind::Redeem,
+            Self::Ticket(_) => Kind::Ticket,
             Self::Verify => Kind::Verify,
             Self::Aitronos(call) => call.kind(),
             Self::Qoder(call) => call.kind(),
@@ -140,7 +178,8 @@ impl<'a> Route<'a> {
     /// The organization and the file in the path, as they were sent.
     pub const fn names(&self) -> (Option<&'a str>, Option<&'a str>) {
         match self {
-            Self::Download(at) => (Some(at.organization), Some(at.file)),
+            Self::Download(at) | Self::Redeem(at) => (Some(at.organization), Some(at.file)),
+            Self::Ticket(at) => (Some(at.organization), None),
             Self::Aitronos(call) => call.names(),
             Self::Qoder(call) => (None, call.file()),
             Self::Verify | Self::KooDrive(_) => (None, None),
@@ -191,6 +230,20 @@ mod tests {
                 "OPTIONS",
                 "/v1/organizations/o/files/f/download",
                 Route::Download(at),
+            ),
+            (
+                "POST",
+                "/v1/organizations/o/files/f/redeem",
+                Route::Redeem(at),
+            ),
+            (
+                "GET",
+                "/v1/organizations/o/tickets/t/a%2Fb",
+                Route::Ticket(TicketPath {
+                    organization: "o",
+                    ticket: "t",
+                    name: "a%2Fb",
+                }),
             ),
             ("GET", "/verify", Route::Verify),
             (
@@ -274,6 +327,10 @@ mod tests {
             "/v1/organizations/o/files/f/x/download",
             "/v1/organizations/o/x/files/f/download",
             "/v1/organizations//files/f/download",
+            "/v1/organizations/o/files/f/redeem/",
+            "/v1/organizations/o/files/f/redeem/a",
+            "/v1/organizations/o/tickets/t",
+            "/v1/organizations/o/tickets/t/a/b",
             "/v1/files/",
             "/v1/files//content",
             "/v1/files/f/",

@@ -25,6 +25,22 @@ pub(super) fn json_with_capacity(capacity: usize, answer: &impl Serialize) -> Ve
     text
 }
 
+/// Returns the answer to a counted download that was started.
+pub(super) fn started(download_url: &str, downloads_left: u64, expires: u64) -> Vec<u8> {
+    json(&StartedFields {
+        download_url,
+        downloads_left,
+        expires,
+    })
+}
+
+#[derive(Serialize)]
+struct StartedFields<'a> {
+    download_url: &'a str,
+    downloads_left: u64,
+    expires: u64,
+}
+
 /// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB.
 pub fn metadata(text: &str) -> Result<Metadata, FieldFault> {
     let fault = |why: String| FieldFault::new("metadata", text, why);

@@ -41,6 +41,7 @@ use super::clock::Clock;
 use super::principal::{Principal, Recognized};
 use super::refusal::Refusal;
 use crate::model::id::ApiKeyId;
+use crate::model::redemption::Subject;
 use crate::model::revocation::LinkId;
 use crate::sign::verify::Verified;
 
@@ -68,6 +69,10 @@ const PLACE_WAIT: Duration = Duration::from_secs(1);
 
 /// The number of entries that limit a download: address, link, organization.
 const KINDS: usize = 3;
+
+/// The most starts of counted downloads a minute, of one link and one client's network, whatever is configured: each
+/// is a transaction of the catalogue.
+pub const REDEEMS_PER_MINUTE: u64 = 30;
 
 /// The limits of one kind of thing. 0 is none, which is the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +110,27 @@ pub struct Limits {
     links: Option<LimitTable<LinkId>>,
     organizations: Option<LimitTable<Arc<str>>>,
     uploads: Uploads,
+    /// Starts of counted downloads, of a subject and a client's network; 0 is one for all clients that are not known.
+    redeems: Option<LimitTable<(Subject, u128)>>,
+}
+
+/// Something that counts as a link: it is known to be good.
+pub trait LimitedLink {
+    /// The link's id.
+    fn link_id(&self) -> LinkId;
+
+    /// The organization of its file.
+    fn organization(&self) -> &str;
+}
+
+impl LimitedLink for Verified<'_> {
+    fn link_id(&self) -> LinkId {
+        self.link_id()
+    }
+
+    fn organization(&self) -> &str {
+        self.file().organization()
+    }
 }
 
 /// A download that was let in. Dropping it gives its places back.
@@ -131,6 +157,10 @@ impl Limits {
             links: LimitTable::new(&settings.link),
             organizations: LimitTable::new(&settings.organization),
             uploads: Uploads::new(settings),
+            redeems: LimitTable::new(&Rule {
+                requests_per_minute: REDEEMS_PER_MINUTE,
+                ..Rule::default()
+            }),
         }
     }
 
@@ -173,22 +203,38 @@ impl Limits {
     }
 
     /// Counts a request with this link, or refuses it.
-    pub fn admit_link(&self, link: &Verified<'_>) -> Result<(), Refusal> {
+    pub fn admit_link(&self, link: &impl LimitedLink) -> Result<(), Refusal> {
         let id = link.link_id();
         self.admit(self.links.as_ref(), &id, || id, "requests with one link")
+    }
+
+    /// Counts a start of one of this subject's downloads by a client, or refuses it.
+    pub(super) fn admit_redeem(
+        &self,
+        subject: &Subject,
+        client: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        let key = (subject.clone(), client.map_or(0, block));
+        let table = self.redeems.as_ref();
+        self.admit(
+            table,
+            &key,
+            || key.clone(),
+            "downloads started with one link",
+        )
     }
 
     /// Takes a place for a download with this link, everywhere that one is needed, or refuses it. `None`
     /// where nothing limits it.
     pub fn admit_download(
         &self,
-        link: &Verified<'_>,
+        link: &impl LimitedLink,
         client: Option<IpAddr>,
     ) -> Result<Option<Admitted>, Refusal> {
         if self.addresses.is_none() && self.links.is_none() && self.organizations.is_none() {
             return Ok(None);
         }
-        let (id, organization) = (link.link_id(), link.file().organization());
+        let (id, organization) = (link.link_id(), link.organization());
         let now = self.now();
         let addresses = self.addresses.as_ref().zip(client.map(block));
         let entries = [

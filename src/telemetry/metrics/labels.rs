@@ -27,6 +27,10 @@ words! {
         #[default] None = "",
         /// The byte route.
         Download = "download",
+        /// Look at a counted link, and start a download.
+        Redeem = "redeem",
+        /// Bytes of a counted download.
+        Ticket = "ticket",
         /// Verify a link for a proxy.
         Verify = "verify",
         /// Mint.
@@ -125,7 +129,7 @@ impl Route {
     /// Returns the API dialect of the route; empty for routes that are in no dialect.
     pub(super) const fn style(self) -> &'static str {
         match self {
-            Self::None | Self::Download | Self::Verify => "none",
+            Self::None | Self::Download | Self::Redeem | Self::Ticket | Self::Verify => "none",
             Self::QoderContent | Self::QoderFile | Self::QoderFiles => "qoder",
             Self::KoodriveLinks => "koodrive",
             Self::AitronosContent

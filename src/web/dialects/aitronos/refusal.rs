@@ -39,6 +39,11 @@ fn fault(problem: &Problem) -> AitronosFault<'_> {
             "INSUFFICIENT_PERMISSIONS",
             "You don't have permission to perform this action",
         ),
+        Problem::NotStarted => (
+            403,
+            "DOWNLOAD_NOT_STARTED",
+            "A download by this link is started with POST.",
+        ),
         Problem::NoRoute => (404, "NOT_FOUND", "There is nothing here."),
         Problem::MethodNotAllowed { .. } => {
             (405, "METHOD_NOT_ALLOWED", "This cannot be done here.")
@@ -86,6 +91,8 @@ fn refused(refusal: &Refusal) -> AitronosFault<'_> {
             "FILE_NOT_FOUND",
             "The file does not exist or has been deleted.",
         ),
+        Refusal::DownloadsExhausted => (410, "DOWNLOADS_EXHAUSTED", "This link has been used."),
+        Refusal::DownloadsHeld { .. } => (409, "DOWNLOAD_IN_PROGRESS", "This link is in use."),
         Refusal::KeyMissing => (401, "AUTHENTICATION_REQUIRED", "Please sign in to continue"),
         Refusal::KeyUnknown => (401, "INVALID_API_KEY", "Your API key is invalid"),
         Refusal::KeyExpired => (401, "API_KEY_EXPIRED", "Your API key has expired"),

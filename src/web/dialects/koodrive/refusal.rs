@@ -34,7 +34,7 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
         Problem::BodyTooSlow { .. } | Problem::UploadTooLong { .. } => {
             plain(StatusCode::REQUEST_TIMEOUT)
         }
-        Problem::PurposeDenied => plain(StatusCode::FORBIDDEN),
+        Problem::PurposeDenied | Problem::NotStarted => plain(StatusCode::FORBIDDEN),
         Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
         Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),
     }
@@ -59,6 +59,9 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         | Refusal::RevocationsFull { .. }
         | Refusal::KeyAtWork => plain(StatusCode::CONFLICT),
         // This API dialect has no upload.
+        // No call of this dialect opens a link.
+        Refusal::DownloadsExhausted => plain(StatusCode::GONE),
+        Refusal::DownloadsHeld { .. } => plain(StatusCode::CONFLICT),
         Refusal::KeyOfAnother => plain(StatusCode::UNPROCESSABLE_ENTITY),
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),

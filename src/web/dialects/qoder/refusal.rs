@@ -37,6 +37,8 @@ pub(in crate::web) fn answer(
 fn fault<'a>(problem: &'a Problem, file: &str) -> QoderFault<'a> {
     match problem {
         Problem::Refused(refusal) => refused(refusal, file),
+        // No call of this dialect opens a link.
+        Problem::NotStarted => of(403, PERMISSION, "A download is started with POST."),
         Problem::PurposeDenied => of(
             403,
             PERMISSION,
@@ -117,9 +119,10 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> QoderFault<'a> {
         Refusal::RevocationLost => of(507, API, REVOCATION_LOST),
         Refusal::Unavailable(_) => of(503, API, "Please try again in a moment."),
         // The cause of an internal error is for the log alone. No call of this dialect opens a link.
-        Refusal::Internal(_) | Refusal::Link(_) => {
-            of(500, API, "Something went wrong on our side.")
-        }
+        Refusal::Internal(_)
+        | Refusal::Link(_)
+        | Refusal::DownloadsExhausted
+        | Refusal::DownloadsHeld { .. } => of(500, API, "Something went wrong on our side."),
     }
 }
 

@@ -1,0 +1,262 @@
+//! Opening a ticket: what a request by it gets, judged as its link itself would be.
+//!
+//! 1. The ticket is verified in memory: a bad one costs no look at the catalogue.
+//! 2. Its row is found: in memory, where it was read within the staleness bound, else in the catalogue.
+//! 3. Its link is judged again: revoked, over, or not for this client.
+//! 4. A download that lapsed is started again, if there is one left; one that is done gives bytes for a while more.
+//! 5. Its file is opened.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::tickets::{RunningAnswer, TicketRow};
+use crate::catalog::redemptions::{DONE_SECONDS, Ticket};
+use crate::gateway::Gateway;
+use crate::gateway::download::Download;
+use crate::gateway::limits::LimitedLink;
+use crate::gateway::refusal::Refusal;
+use crate::model::address::FileRef;
+use crate::model::id::OrganizationId;
+use crate::model::redemption::{RedemptionId, RedemptionState};
+use crate::model::revocation::{LinkId, Revocations};
+use crate::model::time::UnixSeconds;
+use crate::sign::claims::LinkKind as _;
+use crate::sign::counted::CountedClaims;
+use crate::sign::keyring::Kid;
+use crate::sign::link_of_ticket::LinkOfTicket;
+use crate::sign::ticket::{TicketAttempt, VerifiedTicket};
+use crate::sign::verify::{InForce, Rejection};
+
+/// A request by a ticket, as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct TicketRequest<'a> {
+    /// The organization in the path, not decoded.
+    pub organization: &'a str,
+    /// The ticket in the path, not decoded.
+    pub ticket: &'a str,
+    /// The client's address, where it is known.
+    pub client: Option<IpAddr>,
+}
+
+/// A ticket that is good now. Its download may have lapsed.
+#[derive(Debug)]
+pub struct OpenedTicket {
+    row: Arc<TicketRow>,
+    kid: Kid,
+    link: LinkId,
+    expires: UnixSeconds,
+}
+
+impl OpenedTicket {
+    /// The counted link that started the download.
+    pub const fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// Returns the signing key and the counters that the link was verified with.
+    pub fn in_force(&self) -> &InForce {
+        &self.row.in_force
+    }
+
+    /// From when on the link no longer starts a download.
+    pub fn link_expires(&self) -> UnixSeconds {
+        self.row.ticket.allowance.expires.unwrap_or(self.expires)
+    }
+
+    fn rid(&self) -> RedemptionId {
+        self.row.ticket.redemption.ticket.rid
+    }
+}
+
+impl LimitedLink for OpenedTicket {
+    fn link_id(&self) -> LinkId {
+        self.link
+    }
+
+    fn organization(&self) -> &str {
+        self.row.ticket.redemption.organization.as_str()
+    }
+}
+
+impl Gateway {
+    /// Verifies a ticket, and judges its link as that would be. Nothing is changed.
+    ///
+    /// # Errors
+    /// The refusal of a bad link, for whatever ended; `Unavailable` where the catalogue does not say.
+    pub async fn verify_ticket(
+        &self,
+        request: &TicketRequest<'_>,
+    ) -> Result<OpenedTicket, Refusal> {
+        // 1.
+        let attempt = TicketAttempt {
+            organization: request.organization,
+            ticket: request.ticket,
+        };
+        let verified = {
+            let known = self.current().await?;
+            let conditions = self.conditions(request.client, &known.revocations);
+            let verified = self.keyring().verify_ticket(&attempt, &conditions);
+            verified.map_err(Refusal::Link)?
+        };
+        // 2.
+        let row = self.ticket_row(&verified).await?;
+        // 3. By what was revoked when the row was there.
+        let known = self.current().await?;
+        let link = self.judge(&row, request.client, &known.revocations)?;
+        // 4.
+        self.expect_alive(&row)?;
+        Ok(OpenedTicket {
+            kid: verified.kid().clone(),
+            expires: verified.expires(),
+            row,
+            link,
+        })
+    }
+
+    /// Opens the file of a ticket. A download that lapsed is started again before, but for a look without bytes, which
+    /// only asks whether there is one left.
+    ///
+    /// # Errors
+    /// The refusal of a bad link where none is left; as [`Gateway::open_verified`].
+    pub async fn open_ticket(
+        &self,
+        ticket: &OpenedTicket,
+        is_look: bool,
+    ) -> Result<Download, Refusal> {
+        let of = &ticket.row.ticket;
+        if of.redemption.state == RedemptionState::Lapsed {
+            match is_look {
+                true => expect_left(of)?,
+                false => {
+                    self.reopen(&of.redemption.organization, ticket.rid())
+                        .await?
+                }
+            }
+        }
+        // 5.
+        let file = of.redemption.file.as_ref().ok_or_else(no_link)?;
+        let file = FileRef::new(&of.redemption.organization, file);
+        let claims = || ticket.row.claims.plain().clone();
+        self.open_file(file, ticket.expires, claims).await
+    }
+
+    /// Begins an answer of `due` bytes by a ticket.
+    ///
+    /// # Errors
+    /// `TooMany` where the ticket does not give so many any more.
+    pub fn begin_answer(&self, ticket: &OpenedTicket, due: u64) -> Result<RunningAnswer, Refusal> {
+        self.tickets.begin(&ticket.row, ticket.kid.clone(), due)
+    }
+
+    async fn reopen(
+        &self,
+        organization: &OrganizationId,
+        rid: RedemptionId,
+    ) -> Result<(), Refusal> {
+        let state = {
+            let _queued = self.redeems.enter(Some(organization.clone())).await?;
+            let reopened = self.catalog.reopen(organization, rid, self.clock.now());
+            self.ask(reopened).await
+        };
+        self.tickets.forget_row(rid);
+        match state {
+            Ok(RedemptionState::Open | RedemptionState::Done) => Ok(()),
+            Ok(RedemptionState::Lapsed) | Err(Refusal::Missing { .. }) => Err(no_link()),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    /// Finds the row of a ticket.
+    async fn ticket_row(&self, ticket: &VerifiedTicket) -> Result<Arc<TicketRow>, Refusal> {
+        let (organization, rid) = (ticket.organization(), ticket.redemption());
+        let begun = self.clock.elapsed();
+        if let Some(row) = self.tickets.row(rid, begun) {
+            return Ok(row).and_then(|row| expect_of(row, ticket));
+        }
+        let read = || async {
+            let reading = self.tickets.begin_reading(rid, self.clock.elapsed());
+            let found = self.catalog.redemption(organization, rid);
+            let Some(found) = self.read_of(organization, found).await? else {
+                return Ok(None);
+            };
+            let row = Arc::new(row_of(found)?);
+            self.tickets
+                .keep_row(&row, &reading, self.clock.elapsed())?;
+            Ok(Some(row))
+        };
+        let found = self.ticket_reads.read(rid, self.rows_at(), read).await?;
+        expect_of(found.ok_or_else(no_link)?, ticket)
+    }
+
+    /// Judges the link of a ticket at this moment.
+    fn judge(
+        &self,
+        row: &TicketRow,
+        client: Option<IpAddr>,
+        revocations: &Revocations,
+    ) -> Result<LinkId, Refusal> {
+        let (redemption, allowance) = (&row.ticket.redemption, &row.ticket.allowance);
+        let link = allowance.link.as_ref().ok_or_else(no_link)?;
+        let judged = LinkOfTicket {
+            file: FileRef::new(&redemption.organization, &link.file),
+            expires: allowance.expires.ok_or_else(no_link)?,
+            claims: &row.claims,
+            id: link.id,
+            in_force: &row.in_force,
+        };
+        let conditions = self.conditions(client, revocations);
+        let checked = self.keyring().check_link_of_ticket(&judged, &conditions);
+        checked.map_err(Refusal::Link)?;
+        Ok(link.id)
+    }
+
+    /// A ticket that was done a while ago is dead, and so is one that gave too much.
+    fn expect_alive(&self, row: &TicketRow) -> Result<(), Refusal> {
+        let redemption = &row.ticket.redemption;
+        let is_over = redemption
+            .done_at
+            .is_some_and(|done_at| self.clock.now() >= done_at.plus(DONE_SECONDS));
+        let rid = redemption.ticket.rid;
+        if is_over || self.tickets.is_overdrawn(rid, redemption.size) {
+            return Err(Refusal::Link(Rejection::Expired));
+        }
+        Ok(())
+    }
+}
+
+/// A ticket is the one of its row, and of a link: that of a share opens elsewhere.
+fn expect_of(row: Arc<TicketRow>, ticket: &VerifiedTicket) -> Result<Arc<TicketRow>, Refusal> {
+    let redemption = &row.ticket.redemption;
+    let is_same = redemption.organization == *ticket.organization()
+        && redemption.ticket.expires == ticket.expires()
+        && redemption.subject.is_link();
+    is_same.then_some(row).ok_or_else(no_link)
+}
+
+fn expect_left(of: &Ticket) -> Result<(), Refusal> {
+    let allowed = of.allowance.allowed.unwrap_or_default();
+    match of.allowance.counts.left(allowed) {
+        0 => Err(no_link()),
+        _ => Ok(()),
+    }
+}
+
+/// Reads what the layer that signs wrote into a row.
+fn row_of(ticket: Ticket) -> Result<TicketRow, Refusal> {
+    let allowance = &ticket.allowance;
+    let link = allowance.link.as_ref().ok_or_else(no_link)?;
+    let damaged = || Refusal::Internal("the claims of a counted download are damaged".into());
+    Ok(TicketRow {
+        claims: CountedClaims::from_text(&link.claims).ok_or_else(damaged)?,
+        in_force: InForce {
+            kid: Kid::parse(&allowance.kid).ok_or_else(damaged)?,
+            epoch: allowance.epoch,
+            link_revision: link.link_revision,
+        },
+        ticket,
+    })
+}
+
+fn no_link() -> Refusal {
+    Refusal::Link(Rejection::Malformed)
+}

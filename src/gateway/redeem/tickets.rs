@@ -1,0 +1,351 @@
+//! The tickets in use: what this gateway knows of each, what it sent by it, and what it still owes.
+//!
+//! A ticket's row is in memory for as long as any row may be without a look at the catalogue. Bytes that went out are
+//! added up here and written every few seconds, and at once where they end a download. What the catalogue does not take
+//! is kept and tried again; where it did not say whether it took them, they may be counted twice.
+//!
+//! How many bytes were sent by a ticket in all is what its row said, and what was added here since. A row that was read
+//! while bytes were being written may have them or not: until the next look they count twice rather than never.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::catalog::CatalogError;
+use crate::catalog::redemptions::{SENT_ADDED_MAX, Sent, Ticket};
+use crate::gateway::Gateway;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::revocations::STALENESS_MAX;
+use crate::model::redemption::{RedemptionId, RedemptionState};
+use crate::model::time::UnixSeconds;
+use crate::sign::counted::CountedClaims;
+use crate::sign::keyring::Kid;
+use crate::sign::verify::InForce;
+
+/// The most tickets in use at once, about two kilobytes each.
+const TICKETS_MAX: usize = 65_536;
+
+/// What may be sent by a ticket beside three times its file: enough for the heads of parts.
+const SLACK_BYTES: u64 = 1 << 20;
+
+/// The wait that a request by a ticket is told of whose answers owe too much: nobody knows when they end.
+const OWED_WAIT: Duration = Duration::from_secs(1);
+
+/// A started download and its link, as they were read.
+#[derive(Debug)]
+pub(in crate::gateway) struct TicketRow {
+    pub(super) ticket: Ticket,
+    /// The claims of its link.
+    pub(super) claims: CountedClaims,
+    pub(super) in_force: InForce,
+}
+
+/// All tickets in use.
+#[derive(Debug, Default)]
+pub(in crate::gateway) struct Tickets {
+    known: Mutex<HashMap<RedemptionId, TicketState>>,
+    /// Wakes whoever writes: a download is done.
+    is_due: Notify,
+    /// One write at a time, so that what one gives back is not taken by another before.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct TicketState {
+    row: Option<(Arc<TicketRow>, Duration)>,
+    /// The bytes that the catalogue has.
+    written: u64,
+    /// Those of this gateway that it has not.
+    unwritten: u64,
+    /// Those of them that are being written.
+    in_write: u64,
+    /// How many writes ended.
+    writes: u64,
+    /// The time at which the last of them went out.
+    last_at: Option<UnixSeconds>,
+    /// The bytes that answers under way still owe.
+    owed: u64,
+    /// The answers that are under way.
+    running: u32,
+}
+
+/// A reading of a ticket's row: what was true when it began.
+pub(super) struct Reading {
+    writes: Option<u64>,
+    begun: Duration,
+}
+
+/// An answer with bytes of a ticket that is under way. Dropping it gives back what it still owes.
+#[derive(Debug)]
+pub struct RunningAnswer {
+    tickets: Arc<Tickets>,
+    rid: RedemptionId,
+    size: u64,
+    owed: u64,
+    /// The signing key of the ticket itself.
+    kid: Kid,
+}
+
+impl TicketState {
+    const fn sent(&self) -> u64 {
+        self.written.saturating_add(self.unwritten)
+    }
+
+    const fn is_idle(&self) -> bool {
+        self.running == 0 && self.unwritten == 0
+    }
+
+    /// Returns whether nothing is lost with it.
+    fn is_over(&self, now: Duration) -> bool {
+        let is_fresh = |(_, at): &(_, Duration)| now.saturating_sub(*at) < STALENESS_MAX;
+        self.is_idle() && !self.row.as_ref().is_some_and(is_fresh)
+    }
+}
+
+/// The most bytes that may be sent by a ticket of a file of this size.
+const fn bound(size: u64) -> u64 {
+    size.saturating_mul(3).saturating_add(SLACK_BYTES)
+}
+
+impl Tickets {
+    fn known(&self) -> MutexGuard<'_, HashMap<RedemptionId, TicketState>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a ticket's row, if it was read so lately that it may be believed.
+    pub(super) fn row(&self, rid: RedemptionId, now: Duration) -> Option<Arc<TicketRow>> {
+        let known = self.known();
+        let (row, at) = known.get(&rid)?.row.as_ref()?;
+        (now.saturating_sub(*at) < STALENESS_MAX).then(|| Arc::clone(row))
+    }
+
+    /// Forgets a ticket's row, which was changed.
+    pub(super) fn forget_row(&self, rid: RedemptionId) {
+        if let Some(state) = self.known().get_mut(&rid) {
+            state.row = None;
+        }
+    }
+
+    /// Begins to read a row at `now`.
+    pub(super) fn begin_reading(&self, rid: RedemptionId, now: Duration) -> Reading {
+        let known = self.known();
+        let state = known.get(&rid);
+        // One that is being written has no number: the row may have it or not.
+        let writes = match state {
+            Some(state) if state.in_write > 0 => None,
+            state => Some(state.map_or(0, |state| state.writes)),
+        };
+        Reading { writes, begun: now }
+    }
+
+    /// Keeps a row that was read.
+    ///
+    /// # Errors
+    /// `Unavailable` where [`TICKETS_MAX`] are in use.
+    pub(super) fn keep_row(
+        &self,
+        row: &Arc<TicketRow>,
+        reading: &Reading,
+        now: Duration,
+    ) -> Result<(), Refusal> {
+        let (rid, bytes_sent) = (
+            row.ticket.redemption.ticket.rid,
+            row.ticket.redemption.bytes_sent,
+        );
+        let mut known = self.known();
+        if known.len() >= TICKETS_MAX && !known.contains_key(&rid) {
+            known.retain(|_, state| !state.is_over(now));
+            if known.len() >= TICKETS_MAX {
+                return Err(Refusal::Unavailable("too many tickets are in use".into()));
+            }
+        }
+        let state = known.entry(rid).or_default();
+        let is_exact = state.in_write == 0 && reading.writes == Some(state.writes);
+        state.written = match is_exact {
+            true => bytes_sent,
+            false => state.written.max(bytes_sent),
+        };
+        let is_newer = |(_, at): &(_, Duration)| *at < reading.begun;
+        if state.row.as_ref().is_none_or(is_newer) {
+            state.row = Some((Arc::clone(row), reading.begun));
+        }
+        Ok(())
+    }
+
+    /// Returns whether so much was sent by a ticket that it is dead.
+    pub(super) fn is_overdrawn(&self, rid: RedemptionId, size: u64) -> bool {
+        let known = self.known();
+        known
+            .get(&rid)
+            .is_some_and(|state| state.sent() > bound(size))
+    }
+
+    /// Begins an answer of `due` bytes.
+    ///
+    /// # Errors
+    /// `TooMany` where that, what was sent and what other answers of this gateway owe is more than a ticket gives.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        row: &TicketRow,
+        kid: Kid,
+        due: u64,
+    ) -> Result<RunningAnswer, Refusal> {
+        let redemption = &row.ticket.redemption;
+        let (rid, size) = (redemption.ticket.rid, redemption.size);
+        let mut known = self.known();
+        let state = known.entry(rid).or_insert_with(|| TicketState {
+            written: redemption.bytes_sent,
+            ..TicketState::default()
+        });
+        let all = state.sent().saturating_add(state.owed).saturating_add(due);
+        if all > bound(size) {
+            return Err(Refusal::TooMany {
+                what: "bytes of one download",
+                wait: OWED_WAIT,
+            });
+        }
+        state.owed = state.owed.saturating_add(due);
+        state.running += 1;
+        drop(known);
+        Ok(RunningAnswer {
+            tickets: Arc::clone(self),
+            rid,
+            size,
+            owed: due,
+            kid,
+        })
+    }
+
+    /// Takes what is to be written, and forgets what is over.
+    fn take(&self, now: Duration) -> Vec<Sent> {
+        let mut known = self.known();
+        known.retain(|_, state| !state.is_over(now));
+        let sent = known.iter_mut().filter(|(_, state)| state.unwritten > 0);
+        sent.filter_map(|(rid, state)| {
+            state.in_write = state.unwritten;
+            Some(Sent {
+                rid: *rid,
+                bytes: state.unwritten,
+                at: state.last_at?,
+            })
+        })
+        .collect()
+    }
+
+    /// Ends a write, which the catalogue took or not.
+    fn end_write(&self, all: &[Sent], is_taken: bool) {
+        let mut known = self.known();
+        for sent in all {
+            let Some(state) = known.get_mut(&sent.rid) else {
+                continue;
+            };
+            state.in_write = 0;
+            state.writes += 1;
+            if is_taken {
+                state.unwritten = state.unwritten.saturating_sub(sent.bytes);
+                state.written = state.written.saturating_add(sent.bytes);
+            }
+        }
+    }
+}
+
+impl RunningAnswer {
+    /// Counts bytes of it that went out at `at`.
+    pub fn note_sent(&mut self, bytes: u64, at: UnixSeconds) {
+        let of_owed = bytes.min(self.owed);
+        self.owed -= of_owed;
+        let mut known = self.tickets.known();
+        let state = known.entry(self.rid).or_default();
+        state.owed = state.owed.saturating_sub(of_owed);
+        state.unwritten = state.unwritten.saturating_add(bytes);
+        state.last_at = state.last_at.max(Some(at));
+    }
+
+    /// The signing key of its ticket.
+    pub const fn kid(&self) -> &Kid {
+        &self.kid
+    }
+}
+
+impl Drop for RunningAnswer {
+    fn drop(&mut self) {
+        let mut known = self.tickets.known();
+        let Some(state) = known.get_mut(&self.rid) else {
+            return;
+        };
+        state.owed = state.owed.saturating_sub(self.owed);
+        state.running = state.running.saturating_sub(1);
+        let is_open =
+            |(row, _): &(Arc<TicketRow>, _)| row.ticket.redemption.state != RedemptionState::Done;
+        let is_open = state.row.as_ref().is_none_or(is_open);
+        if is_open && state.unwritten > 0 && state.sent() >= self.size {
+            self.tickets.is_due.notify_one();
+        }
+    }
+}
+
+impl Gateway {
+    /// Answers once bytes were sent that end a counted download, which is to be written at once.
+    pub async fn sent_is_due(&self) {
+        self.tickets.is_due.notified().await;
+    }
+
+    /// Puts into the catalogue what was sent of counted downloads. What it does not take is kept for the next time.
+    ///
+    /// # Errors
+    /// The refusal of the catalogue.
+    pub async fn flush_sent(&self) -> Result<usize, Refusal> {
+        let _one_at_a_time = self.tickets.writing.lock().await;
+        let all = self.tickets.take(self.clock.elapsed());
+        let mut failed = None;
+        let mut done = 0;
+        for some in all.chunks(SENT_ADDED_MAX) {
+            match self.add_sent(some).await {
+                Ok(()) => done += some.len(),
+                // One that is damaged keeps none of the others from being counted.
+                Err(CatalogError::Corrupt { .. }) if some.len() > 1 => {
+                    for one in some.chunks(1) {
+                        match self.add_sent(one).await {
+                            Ok(()) => done += 1,
+                            Err(error) => failed = Some(error),
+                        }
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(done), |error| Err(self.refusal(error)))
+    }
+
+    async fn add_sent(&self, some: &[Sent]) -> Result<(), CatalogError> {
+        let writing = Writing {
+            tickets: &self.tickets,
+            some,
+            is_taken: false,
+        };
+        let added = self.catalog.add_redeemed(some).await;
+        writing.end(added.is_ok());
+        added
+    }
+}
+
+/// A write under way. Dropped before its end, as nobody knows what came of it, its bytes are kept.
+struct Writing<'a> {
+    tickets: &'a Tickets,
+    some: &'a [Sent],
+    is_taken: bool,
+}
+
+impl Writing<'_> {
+    fn end(mut self, is_taken: bool) {
+        self.is_taken = is_taken;
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.tickets.end_write(self.some, self.is_taken);
+    }
+}

@@ -1,0 +1,102 @@
+//! The bytes of a counted download: `GET|HEAD /v1/organizations/{organization}/tickets/{ticket}/{name}`.
+//!
+//! The answers are those of the byte route (`download.rs`), with two differences: no cache may keep one, since a
+//! replayed answer would not be counted; and the bytes are always streamed by this gateway, which counts them, however
+//! others are handed over. [`answer`] takes these steps:
+//!
+//! 1. a preflight is answered;
+//! 2. the ticket is verified, and its link is judged anew (`gateway/redeem/open.rs`);
+//! 3. the limits admit its link and its organization, as which it counts;
+//! 4. its file is opened; a download that lapsed is started again, if there is one left;
+//! 5. the byte route's answer is made, and begun unless the ticket gives no more;
+//! 6. the response tracker is told of the download, and counts its bytes for the ticket.
+
+use std::sync::Arc;
+
+use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::{Method, Response, Version};
+
+use super::Arrival;
+use super::body::{Body, DownloadIdentity, RegionOptions};
+use super::context::RequestContext;
+use super::download::{self, Handover};
+use super::problem::Problem;
+use super::recorder::TrackedDownload;
+use super::route::TicketPath;
+use crate::gateway::limits::Admitted;
+use crate::gateway::redeem::TicketRequest;
+use crate::gateway::refusal::Refusal;
+
+/// Answers a request by a ticket.
+pub(super) async fn answer(
+    context: &mut RequestContext<'_>,
+    at: TicketPath<'_>,
+    arrival: &Arrival,
+) -> Result<Response<Body>, Problem> {
+    let (gateway, request) = (context.gateway(), context.request);
+    // 1.
+    if request.method == Method::OPTIONS {
+        return Ok(download::preflight(context));
+    }
+    // 2.
+    if at.name.is_empty() {
+        return Err(Refusal::no_link().into());
+    }
+    let asked = TicketRequest {
+        organization: at.organization,
+        ticket: at.ticket,
+        client: context.client,
+    };
+    let ticket = gateway.verify_ticket(&asked).await?;
+    let link = ticket.link();
+    context.link_id = Some(link);
+    // 3.
+    let is_head = request.method == Method::HEAD;
+    gateway.limits().admit_link(&ticket)?;
+    let admitted = match is_head {
+        true => None,
+        false => gateway.limits().admit_download(&ticket, context.counted)?,
+    };
+    // 4.
+    let opened = gateway.open_ticket(&ticket, is_head).await?;
+    let is_in_memory = opened.content.bytes().is_some();
+    let file = Arc::clone(&opened.file);
+    // 5.
+    let trace_id = context.trace.trace_id;
+    let is_http1 = request.version <= Version::HTTP_11;
+    let options = RegionOptions {
+        identity: DownloadIdentity::new(request.version, trace_id, link),
+        regions: arrival.regions.as_ref().filter(|_| is_http1),
+        memory: arrival.memory.as_ref(),
+        admitted: admitted.as_ref(),
+    };
+    let (mut response, is_whole_file) =
+        download::respond(context, opened, Handover::Streamed, &options)?;
+    let no_store = HeaderValue::from_static("private, no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    let due = response.body().length();
+    let running = match is_head || due == 0 {
+        true => None,
+        false => Some(Box::new(gateway.begin_answer(&ticket, due)?)),
+    };
+    if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
+        response.body_mut().throttle(pace);
+    }
+    // 6.
+    context.download = Some(TrackedDownload {
+        file,
+        link,
+        in_force: ticket.in_force().clone(),
+        expires: ticket.link_expires(),
+        client: context.client,
+        trace_id,
+        is_head,
+        status: response.status().as_u16(),
+        is_handed_over: false,
+        is_whole_file,
+        counted: None,
+        ticket: running,
+        _admitted: admitted.map(Box::new),
+    });
+    Ok(response)
+}
