@@ -15,6 +15,8 @@ mod sign;
 mod aitronos;
 /// Connections themselves: every byte on them, their deadlines, how they end.
 mod connections;
+/// Links that may be downloaded so many times.
+mod counted;
 /// The byte route: ranges, conditions, other origins, downloaders, pages for people.
 mod download;
 /// The KooDrive API over a real socket, and what its links open.

@@ -1,0 +1,127 @@
+//! Downloads that were broken off: their place comes back, and their bytes are not forgotten.
+
+use super::{SIZE, after_bytes, at_second, counted, post, range, start, started};
+
+#[tokio::test]
+async fn a_broken_off_download_goes_on_if_nobody_took_its_place() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=86400")
+        .await;
+    let mine = started(&app, &link, "192.0.2.1").await;
+    range(&app, &mine, "0-299989").await;
+    after_bytes(&app, &link, SIZE - 10).await;
+    at_second(&app, 3_600).await;
+    let rest = range(&app, &mine, "299990-").await;
+    assert_eq!((rest.status, rest.body.len()), (206, 10));
+    assert_eq!(after_bytes(&app, &link, SIZE).await, (1, 0));
+    post(&app, &link, "192.0.2.2")
+        .await
+        .refused(410, "DOWNLOADS_EXHAUSTED");
+}
+
+#[tokio::test]
+async fn a_lapsed_ticket_is_dead_while_another_holds_its_place_and_lives_on_after() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=86400")
+        .await;
+    let mine = started(&app, &link, "192.0.2.1").await;
+    range(&app, &mine, "0-99999").await;
+    after_bytes(&app, &link, 100_000).await;
+    // A second before it may lapse nobody else has one.
+    at_second(&app, 899).await;
+    let held = post(&app, &link, "192.0.2.2").await;
+    held.refused(409, "DOWNLOAD_IN_PROGRESS");
+    assert_eq!(held.header("retry-after"), Some("1"));
+    at_second(&app, 900).await;
+    let theirs = started(&app, &link, "192.0.2.2").await;
+    at_second(&app, 901).await;
+    range(&app, &mine, "100000-").await.is_dead_link();
+    assert_eq!(
+        app.client.request("HEAD", &mine, &[], b"").await.status,
+        401
+    );
+    assert_eq!(counted(&app, &link).await.unwrap().bytes_sent, 100_000);
+    // The other one leaves without a byte, and its place is there again.
+    at_second(&app, 1_800).await;
+    assert_eq!(range(&app, &mine, "100000-").await.status, 206);
+    assert_eq!(after_bytes(&app, &link, SIZE).await, (1, 0));
+    at_second(&app, 1_802).await;
+    app.client.get(&theirs, &[]).await.is_dead_link();
+}
+
+/// A look asks whether there is one left, and takes none.
+#[tokio::test]
+async fn a_look_at_a_lapsed_ticket_does_not_start_it_again() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=86400")
+        .await;
+    let mine = started(&app, &link, "192.0.2.1").await;
+    at_second(&app, 900).await;
+    let theirs = started(&app, &link, "192.0.2.2").await;
+    at_second(&app, 1_800).await;
+    assert_eq!(range(&app, &mine, "0-0").await.status, 206);
+    after_bytes(&app, &link, 1).await;
+    at_second(&app, 2_701).await;
+    // Theirs lapsed when mine was started again.
+    let head = app.client.request("HEAD", &theirs, &[], b"").await;
+    assert_eq!(head.status, 401);
+    assert_eq!(counted(&app, &link).await.unwrap().open, 1);
+}
+
+/// The bytes of lapsed downloads are a download once they are as many as the file has.
+#[tokio::test]
+async fn all_but_one_byte_and_then_one_byte_spend_a_download() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=86400")
+        .await;
+    let first = started(&app, &link, "192.0.2.1").await;
+    range(&app, &first, "0-299998").await;
+    after_bytes(&app, &link, SIZE - 1).await;
+    at_second(&app, 900).await;
+    let second = started(&app, &link, "192.0.2.2").await;
+    range(&app, &second, "299999-").await;
+    assert_eq!(after_bytes(&app, &link, SIZE).await, (0, 1));
+    at_second(&app, 1_801).await;
+    post(&app, &link, "192.0.2.3")
+        .await
+        .refused(410, "DOWNLOADS_EXHAUSTED");
+    let found = counted(&app, &link).await.unwrap();
+    assert_eq!((found.done, found.open), (1, 0));
+    at_second(&app, 1_803).await;
+    for dead in [&first, &second] {
+        app.client.get(dead, &[]).await.is_dead_link();
+    }
+}
+
+/// What submits the form and leaves, as scanners do.
+#[tokio::test]
+async fn who_starts_a_download_and_leaves_gives_it_back() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=86400")
+        .await;
+    started(&app, &link, "192.0.2.66").await;
+    at_second(&app, 900).await;
+    let mine = started(&app, &link, "192.0.2.1").await;
+    assert_eq!(app.client.get(&mine, &[]).await.status, 200);
+    assert_eq!(after_bytes(&app, &link, SIZE).await, (1, 0));
+}
+
+#[tokio::test]
+async fn no_request_by_a_ticket_begins_after_its_end() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=200000")
+        .await;
+    let reply = post(&app, &link, "192.0.2.1").await;
+    let ticket = super::ticket(&reply);
+    assert_eq!(reply.json()["expires"], crate::support::app::T0 + 86_400);
+    at_second(&app, 86_399).await;
+    assert_eq!(range(&app, &ticket, "0-0").await.status, 206);
+    at_second(&app, 86_400).await;
+    range(&app, &ticket, "0-0").await.is_dead_link();
+}
