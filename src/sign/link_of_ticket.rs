@@ -49,6 +49,6 @@ impl Keyring {
         }
         conditions.check_end(link.expires)?;
         conditions.check_claims(link.claims.plain())?;
-        conditions.check_denied(organization, link.id)
+        conditions.check_denied(organization, Some(link.file.file()), link.id)
     }
 }

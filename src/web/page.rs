@@ -128,10 +128,6 @@ fn words(status: StatusCode) -> (&'static str, &'static str) {
             "This link does not open",
             "It has expired or is not valid. Please ask whoever sent it to you for a new one.",
         ),
-        403 => (
-            "This link starts a download",
-            "It is started by a click on the page that this link shows.",
-        ),
         409 => (
             "Please try again later",
             "This link is being used by somebody else. It may be free again later.",

@@ -7,8 +7,9 @@
 //! 1. a preflight is answered;
 //! 2. the ticket is verified, and its link is judged anew (`gateway/redeem/open.rs`);
 //! 3. the limits admit its link and its organization, as which it counts;
-//! 4. its file is opened; a download that lapsed is started again, if there is one left;
-//! 5. the byte route's answer is made, and begun unless the ticket gives no more;
+//! 4. its file is opened;
+//! 5. the byte route's answer is made, and where it has bytes it is begun, unless the ticket gives no more: a download that
+//!    lapsed is started again then, if there is one left;
 //! 6. the response tracker is told of the download, and counts its bytes for the ticket.
 
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub(super) async fn answer(
         false => gateway.limits().admit_download(&ticket, context.counted)?,
     };
     // 4.
-    let opened = gateway.open_ticket(&ticket, is_head).await?;
+    let opened = gateway.open_ticket(&ticket).await?;
     let is_in_memory = opened.content.bytes().is_some();
     let file = Arc::clone(&opened.file);
     // 5.
@@ -76,8 +77,15 @@ pub(super) async fn answer(
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     let due = response.body().length();
     let running = match is_head || due == 0 {
-        true => None,
-        false => Some(Box::new(gateway.begin_answer(&ticket, due)?)),
+        true => {
+            gateway.expect_left(&ticket)?;
+            None
+        }
+        false => {
+            let running = gateway.begin_answer(&ticket, due)?;
+            gateway.restart_lapsed(&ticket, context.counted).await?;
+            Some(Box::new(running))
+        }
     };
     if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
         response.body_mut().throttle(pace);

@@ -71,6 +71,28 @@ async fn a_look_at_a_lapsed_ticket_does_not_start_it_again() {
     assert_eq!(counted(&app, &link).await.unwrap().open, 1);
 }
 
+/// An answer without bytes takes no place.
+#[tokio::test]
+async fn what_gets_no_bytes_by_a_lapsed_ticket_does_not_start_it_again() {
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=2&expires_in=86400")
+        .await;
+    let mine = started(&app, &link, "192.0.2.1").await;
+    started(&app, &link, "192.0.2.2").await;
+    at_second(&app, 901).await;
+    // Both lapse, as there is no place else, and one is left.
+    started(&app, &link, "192.0.2.3").await;
+    let not_modified = app.client.get(&mine, &[("If-None-Match", "*")]).await;
+    assert_eq!(not_modified.status, 304);
+    let failed = app.client.get(&mine, &[("If-Match", "\"another\"")]).await;
+    assert_eq!(failed.status, 412);
+    assert_eq!(range(&app, &mine, &format!("{SIZE}-")).await.status, 416);
+    assert_eq!(counted(&app, &link).await.unwrap().open, 1);
+    assert_eq!(range(&app, &mine, "0-0").await.status, 206);
+    assert_eq!(counted(&app, &link).await.unwrap().open, 2);
+}
+
 /// The bytes of lapsed downloads are a download once they are as many as the file has.
 #[tokio::test]
 async fn all_but_one_byte_and_then_one_byte_spend_a_download() {

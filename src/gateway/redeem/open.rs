@@ -3,8 +3,8 @@
 //! 1. The ticket is verified in memory: a bad one costs no look at the catalogue.
 //! 2. Its row is found: in memory, where it was read within the staleness bound, else in the catalogue.
 //! 3. Its link is judged again: revoked, over, or not for this client.
-//! 4. A download that lapsed is started again, if there is one left; one that is done gives bytes for a while more.
-//! 5. Its file is opened.
+//! 4. Its file is opened. A download that is done gives bytes for a while more.
+//! 5. One that lapsed is started again before bytes are sent, if there is one left.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -113,31 +113,49 @@ impl Gateway {
         })
     }
 
-    /// Opens the file of a ticket. A download that lapsed is started again before, but for a look without bytes, which
-    /// only asks whether there is one left.
+    /// Opens the file of a ticket. Of a download that lapsed nothing is sent before [`Gateway::restart_lapsed`], and nothing
+    /// is said of it before [`Gateway::expect_left`].
     ///
     /// # Errors
-    /// The refusal of a bad link where none is left; as [`Gateway::open_verified`].
-    pub async fn open_ticket(
-        &self,
-        ticket: &OpenedTicket,
-        is_look: bool,
-    ) -> Result<Download, Refusal> {
+    /// As [`Gateway::open_verified`].
+    pub async fn open_ticket(&self, ticket: &OpenedTicket) -> Result<Download, Refusal> {
+        // 4.
         let of = &ticket.row.ticket;
-        if of.redemption.state == RedemptionState::Lapsed {
-            match is_look {
-                true => expect_left(of)?,
-                false => {
-                    self.reopen(&of.redemption.organization, ticket.rid())
-                        .await?
-                }
-            }
-        }
-        // 5.
         let file = of.redemption.file.as_ref().ok_or_else(no_link)?;
         let file = FileRef::new(&of.redemption.organization, file);
         let claims = || ticket.row.claims.plain().clone();
         self.open_file(file, ticket.expires, claims).await
+    }
+
+    /// Expects that the download of a ticket did not lapse, or that there is one left. Starts none.
+    ///
+    /// # Errors
+    /// The refusal of a bad link where none is left.
+    pub fn expect_left(&self, ticket: &OpenedTicket) -> Result<(), Refusal> {
+        let of = &ticket.row.ticket;
+        match of.redemption.state {
+            RedemptionState::Lapsed => expect_left(of),
+            RedemptionState::Open | RedemptionState::Done => Ok(()),
+        }
+    }
+
+    /// Starts the download of a ticket again if it lapsed, before bytes of it are sent.
+    ///
+    /// # Errors
+    /// The refusal of a bad link where none is left; `TooMany` as for a start; `Unavailable` where the catalogue does not
+    /// say.
+    pub async fn restart_lapsed(
+        &self,
+        ticket: &OpenedTicket,
+        client: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        // 5.
+        let of = &ticket.row.ticket.redemption;
+        if of.state != RedemptionState::Lapsed {
+            return Ok(());
+        }
+        self.limits.admit_redeem(&of.subject, client)?;
+        self.reopen(&of.organization, ticket.rid()).await
     }
 
     /// Begins an answer of `due` bytes by a ticket.
@@ -158,9 +176,11 @@ impl Gateway {
             let reopened = self.catalog.reopen(organization, rid, self.clock.now());
             self.ask(reopened).await
         };
-        self.tickets.forget_row(rid);
         match state {
-            Ok(RedemptionState::Open | RedemptionState::Done) => Ok(()),
+            Ok(RedemptionState::Open | RedemptionState::Done) => {
+                self.tickets.forget_row(rid);
+                Ok(())
+            }
             Ok(RedemptionState::Lapsed) | Err(Refusal::Missing { .. }) => Err(no_link()),
             Err(refusal) => Err(refusal),
         }
@@ -179,6 +199,9 @@ impl Gateway {
             let Some(found) = self.read_of(organization, found).await? else {
                 return Ok(None);
             };
+            if found.allowance.link.is_none() {
+                return Ok(None);
+            }
             let row = Arc::new(row_of(found)?);
             self.tickets
                 .keep_row(&row, &reading, self.clock.elapsed())?;
