@@ -184,7 +184,7 @@ pub trait Catalog:
         id: &'a FileId,
     ) -> Answer<'a, Option<FileRecord>>;
 
-    /// As [`Catalog::file`], but at once: on the thread that asks, without waiting for a disk, a lock or another thread. `None`
+    /// The file as [`Catalog::file`] answers it, read synchronously: on the thread that asks, without waiting for a disk, a lock or another thread. `None`
     /// where that is not to be had, and then `file` answers.
     fn file_on_the_spot(
         &self,

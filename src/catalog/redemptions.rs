@@ -222,7 +222,7 @@ pub struct Redemption {
     pub first_at: Option<UnixSeconds>,
 }
 
-/// What is counted of a subject, as it is kept: made by its first download.
+/// The allowance of a subject, a row that its first download makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// The owner of the subject.

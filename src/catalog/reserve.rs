@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_lent_nothing_as_another_loan_does_not_end_is_told_so() {
+    fn a_loan_is_refused_in_time_where_another_does_not_end() {
         let (_directory, reserve) = place();
         reserve.fill(NOTHING).unwrap();
         let loan = reserve.lend(Share::Changes).unwrap().unwrap();

@@ -40,6 +40,17 @@ pub struct LinkRequest<'a> {
     pub client: Option<IpAddr>,
 }
 
+impl<'a> LinkRequest<'a> {
+    /// The link, for the keyring to verify.
+    pub(super) const fn attempt(&self) -> Attempt<'a> {
+        Attempt {
+            organization: self.organization,
+            file: self.file,
+            query: self.query,
+        }
+    }
+}
+
 /// A file that a link opened.
 #[derive(Debug)]
 pub struct Download {
@@ -204,13 +215,8 @@ impl Gateway {
         request: &LinkRequest<'a>,
     ) -> Result<Verified<'a>, Refusal> {
         let known = self.current().await?;
-        let attempt = Attempt {
-            organization: request.organization,
-            file: request.file,
-            query: request.query,
-        };
         let conditions = self.conditions(request.client, &known.revocations);
-        let verified = self.keyring().verify(&attempt, &conditions);
+        let verified = self.keyring().verify(&request.attempt(), &conditions);
         verified.map_err(Refusal::Link)
     }
 

@@ -28,7 +28,7 @@ use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Kid;
 use crate::sign::ticket::TicketGrant;
-use crate::sign::verify::{Attempt, Rejection};
+use crate::sign::verify::Rejection;
 
 pub use self::client::Redeemer;
 pub use self::open::{OpenedTicket, TicketRequest};
@@ -100,13 +100,10 @@ impl Gateway {
         request: &LinkRequest<'a>,
     ) -> Result<VerifiedCounted<'a>, Refusal> {
         let known = self.current().await?;
-        let attempt = Attempt {
-            organization: request.organization,
-            file: request.file,
-            query: request.query,
-        };
         let conditions = self.conditions(request.client, &known.revocations);
-        let verified = self.keyring().verify_counted(&attempt, &conditions);
+        let verified = self
+            .keyring()
+            .verify_counted(&request.attempt(), &conditions);
         verified.map_err(Refusal::Link)
     }
 

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_kept_as_one_text_and_read_back_from_that_text_alone() {
+    fn claims_round_trip_through_their_text() {
         let plain = Claims::none()
             .with(ClaimName::NotBefore, "7")
             .and_then(|claims| claims.with(ClaimName::ContentDisposition, "inline; x=\"a+b%\""))

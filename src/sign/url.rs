@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_is_told_by_its_path() {
+    fn the_path_of_a_url_names_its_kind() {
         let before = "https://h/p/v1/organizations/o";
         let (link, ticket) = (["o", "f", "a=b"], ["o", "k.1.r.m", ""]);
         for (url, expected) in [

@@ -11,7 +11,7 @@ use crate::model::revocation::LinkId;
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     links_beyond_the_bound_count_for_their_files_alone(catalog).await;
-    dead_links_make_room(catalog).await;
+    removed_links_free_their_rows(catalog).await;
     moved_counts_are_counted(catalog).await;
     no_number_of_calls_at_once_makes_more(catalog).await;
     forget(catalog, 9_000).await;
@@ -43,7 +43,7 @@ async fn downloads(catalog: &dyn Catalog, owner: &OrganizationId, of: Counted<'_
     counts.downloads
 }
 
-/// How many of these links have counts of their own.
+/// Returns the number of these links that have counts of their own.
 async fn with_counts(catalog: &dyn Catalog, owner: &OrganizationId, links: usize) -> usize {
     let mut found = 0;
     for number in 0..links {
@@ -110,7 +110,7 @@ async fn links_beyond_the_bound_count_for_their_files_alone(catalog: &dyn Catalo
     is_right(catalog, &other).await;
 }
 
-async fn dead_links_make_room(catalog: &dyn Catalog) {
+async fn removed_links_free_their_rows(catalog: &dyn Catalog) {
     let owner = organization(catalog, "bound_dead").await;
     let some = file(&owner, "f", 1);
     catalog.add_file(&some).await.unwrap();
@@ -197,7 +197,7 @@ pub(crate) async fn one_link_more_has_no_counts(
     assert_eq!(downloads(catalog, owner, of_file).await, links as u64 + 1);
 }
 
-/// As several gateways do that flush at once, each with links of two organizations that others count, too, beside a
+/// Flushes of several gateways at once, each with links of two organizations that others count, too, beside a
 /// sweep.
 async fn no_number_of_calls_at_once_makes_more(catalog: &dyn Catalog) {
     const CALLS: usize = 8;

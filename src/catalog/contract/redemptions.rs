@@ -74,7 +74,7 @@ fn redeem(owner: &OrganizationId, link: &str, allowed: u64) -> Redeem {
     }
 }
 
-/// The same start, of a ticket of its own, at another time.
+/// Returns the same start with another ticket, at another time.
 fn again(of: &Redeem, now: u64) -> Redeem {
     let mut next = of.clone();
     next.ticket.rid = rid();
@@ -104,7 +104,7 @@ async fn state(catalog: &dyn Catalog, of: &Redeem) -> RedemptionState {
     ticket(catalog, of).await.redemption.state
 }
 
-/// What is counted of a subject: done, open, lapsed bytes.
+/// The counters of a subject: done, open, lapsed bytes.
 async fn counted(catalog: &dyn Catalog, of: &Redeem) -> (u64, u64, i64) {
     let counts = ticket(catalog, of).await.allowance.counts;
     (counts.done, counts.open, counts.lapsed_bytes)

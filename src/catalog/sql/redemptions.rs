@@ -241,7 +241,10 @@ async fn reopen(
     if of.state != RedemptionState::Lapsed || expires <= now {
         return Ok(of.state);
     }
-    let allowed = by.allowed.unwrap_or_default();
+    // A share's own row says how many it allows, so this row alone has nothing to start it again by.
+    let Some(allowed) = by.allowed else {
+        return Ok(of.state);
+    };
     allowance::lapse_if_full(session, by, allowed, now).await?;
     if by.counts.left(allowed) > 0 {
         of.reopen(now, by);

@@ -257,7 +257,7 @@ fn expect_of(row: Arc<TicketRow>, ticket: &VerifiedTicket) -> Result<Arc<TicketR
 }
 
 fn expect_left(of: &Ticket) -> Result<(), Refusal> {
-    let allowed = of.allowance.allowed.unwrap_or_default();
+    let allowed = of.allowance.allowed.ok_or_else(no_link)?;
     match of.allowance.counts.left(allowed) {
         0 => Err(no_link()),
         _ => Ok(()),

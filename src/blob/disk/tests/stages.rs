@@ -86,7 +86,7 @@ fn a_blob_whose_name_is_in_memory_is_opened_while_all_threads_wait_for_disks() {
         let opened = fixture.disk.open(&location, 4).now_or_never();
         let opened = opened.expect("it waited for a thread").unwrap();
         assert_eq!(opened.size(), 4);
-        // What is wrong is found out by the way that may wait, and said.
+        // A wrong size is refused on the blocking pool.
         assert!(fixture.disk.open(&location, 5).now_or_never().is_none());
         drop((release, busy));
         let refused = fixture.disk.open(&location, 5).await;

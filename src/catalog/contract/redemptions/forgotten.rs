@@ -1,4 +1,4 @@
-//! What is forgotten of counted downloads, and when; and what counts them anew.
+//! Retention of counted downloads: which rows are removed, and when; and how they are recounted.
 
 use super::*;
 use crate::catalog::redemptions::{DONE_SECONDS, KEPT_SECONDS};

@@ -112,7 +112,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn a_link_is_refused_from_that_moment_and_its_revocation_is_written_in_the_end() {
+async fn a_held_revocation_refuses_its_link_at_once_and_is_written_later() {
     let place = Place::new().await;
     let (link, other) = (place.mint("f").await, place.mint("g").await);
     place.catalog.set_full(true);
@@ -325,7 +325,7 @@ async fn a_download_that_is_under_way_ends_when_all_links_of_its_file_are_held()
 }
 
 #[tokio::test]
-async fn what_has_no_room_is_held_as_its_whole_organization() {
+async fn a_full_list_widens_to_the_organization() {
     let place = Place::new().await;
     let link = place.mint("f").await;
     place.catalog.set_full(true);
@@ -410,7 +410,7 @@ async fn what_cannot_be_written_keeps_no_other_organization_waiting() {
 }
 
 #[tokio::test]
-async fn a_change_without_room_has_nobody_read_anew() {
+async fn a_change_that_fails_for_no_space_invalidates_no_snapshot() {
     let place = Place::new().await;
     let link = place.mint("f").await;
     place.catalog.set_full(true);
