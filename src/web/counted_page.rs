@@ -105,7 +105,7 @@ pub enum CountedState<'a> {
         file: CountedFile<'a>,
         /// The end of the link.
         expires: UnixSeconds,
-        /// How many downloads may be started, at least one.
+        /// How many downloads may be started. 0 is no end: whoever has started one goes on with it.
         left: u64,
         /// How many the link allows.
         allowed: u64,

@@ -27,19 +27,10 @@ const NO_ROUTE: (&str, &str) = (
 );
 
 /// Lets the page have its own style and nothing else at all.
-static POLICY: LazyLock<String> = LazyLock::new(|| policy("'none'"));
-
-/// Lets a page send its form, and have the answer, on its own origin. Nobody may put it into a frame, where a click
-/// could be had by a trick.
-static FORM_POLICY: LazyLock<String> =
-    LazyLock::new(|| format!("{}; frame-ancestors 'none'", policy("'self'")));
-
-fn policy(form_action: &str) -> String {
+static POLICY: LazyLock<String> = LazyLock::new(|| {
     let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action {form_action}"
-    )
-}
+    format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
+});
 
 /// Returns whether the client asks for a page: `Accept` names `text/html` with a weight above 0.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
@@ -79,40 +70,6 @@ pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-}
-
-/// Makes a page of an answer, with one button that starts a download of this file. The form is sent to the page's own
-/// address.
-pub(super) fn offer_download(response: &mut Response<Body>, name: &str, size: u64) {
-    let name = escaped(name);
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>A file was shared with you</title>\n<style>{STYLE}</style>\n\
-         <h1>A file was shared with you</h1>\n<p>{name}, {size} bytes</p>\n\
-         <form method=\"post\"><button>Download</button></form>\n</html>\n"
-    );
-    *response.body_mut() = Body::Full(Bytes::from(html));
-    set(response, CONTENT_SECURITY_POLICY, &FORM_POLICY);
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, html);
-}
-
-/// Returns a text as HTML has it between tags.
-fn escaped(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            c => html.push(c),
-        }
-    }
-    html
 }
 
 /// Says that another `Accept` would have had another answer. Said of JSON and of pages.

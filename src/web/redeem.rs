@@ -20,6 +20,7 @@ use hyper::{HeaderMap, Method, Response, StatusCode};
 
 use super::body::Body;
 use super::context::RequestContext;
+use super::counted_page::{self, CountedFile, CountedState};
 use super::file_path::FilePath;
 use super::header::only_line;
 use super::problem::Problem;
@@ -108,10 +109,28 @@ async fn look(
     if request.method != Method::GET || !page::is_wanted(&request.headers) {
         return Err(Problem::NotStarted);
     }
-    let mut response = reply::empty(StatusCode::OK, &context.trace);
-    page::offer_download(&mut response, file.name.as_str(), file.size);
-    page::depends_on_accept(&mut response);
-    hide(&mut response);
+    let allowed = u64::from(link.claims().max_downloads().get());
+    let started = match gateway
+        .allowance_of_link(&file.organization, link.link_id())
+        .await
+    {
+        Ok(started) => Some(started),
+        Err(Refusal::Missing { .. }) => None,
+        Err(refusal) => return Err(refusal.into()),
+    };
+    let state = CountedState::Ready {
+        file: CountedFile {
+            name: file.name.as_str(),
+            size: file.size,
+            media_type: file.media_type.as_str(),
+        },
+        expires: link.expires(),
+        left: started.map_or(allowed, |started| {
+            allowed.saturating_sub(started.done + started.open)
+        }),
+        allowed,
+    };
+    let mut response = counted_page::answer(&state, gateway.clock().now(), &context.trace);
     if client_cookie(&request.headers).is_none() {
         let value = gateway.draw_client_cookie()?;
         set(&mut response, SET_COOKIE, &cookie(context, at, &value));

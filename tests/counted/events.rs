@@ -45,7 +45,15 @@ async fn looking_at_a_link_spends_nothing_whoever_looks() {
     assert_eq!(options.status, 204);
     assert_eq!(options.header("allow"), Some("GET, HEAD, POST, OPTIONS"));
     assert_eq!(counted(&app, &link).await, None);
+    assert!(text.contains("1 of 1"), "{text}");
     assert_eq!(post(&app, &link, "192.0.2.1").await.status, 303);
+    // Whoever started it goes on by the same button.
+    let page = app.client.get(&link, &[HTML]).await;
+    let text = String::from_utf8(page.body.clone()).unwrap();
+    assert!(
+        text.contains("0 of 1") && text.contains("<form method=\"post\">"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
