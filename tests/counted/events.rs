@@ -49,7 +49,7 @@ async fn looking_at_a_link_spends_nothing_whoever_looks() {
     assert_eq!(post(&app, &link, "192.0.2.1").await.status, 303);
     // Whoever started it goes on by the same button.
     let page = app.client.get(&link, &[HTML]).await;
-    let text = String::from_utf8(page.body.clone()).unwrap();
+    let text = String::from_utf8(page.body).unwrap();
     assert!(
         text.contains("0 of 1") && text.contains("<form method=\"post\">"),
         "{text}"
