@@ -47,6 +47,7 @@ pub mod migrate;
 pub mod mint;
 mod moved;
 pub mod observe;
+pub mod passwords;
 mod pieces;
 pub mod principal;
 pub mod progress;
@@ -119,6 +120,7 @@ pub struct Gateway {
     tickets: Arc<redeem::tickets::Tickets>,
     /// The reads of tickets that are under way.
     ticket_reads: redeem::TicketReads,
+    passwords: passwords::PasswordWorker,
     /// The uploads that wait for their rows.
     adding: upload::PendingGroups,
     /// The bytes that organizations are staging.
@@ -164,6 +166,7 @@ impl Gateway {
             redeems: TenantQueues::new(QueueBounds::REDEEMS),
             tickets: Arc::default(),
             ticket_reads: redeem::TicketReads::default(),
+            passwords: passwords::PasswordWorker::new(),
             adding: upload::PendingGroups::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),

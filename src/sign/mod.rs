@@ -190,6 +190,7 @@ pub mod log_hash;
 mod mac;
 mod message;
 pub mod organization_key;
+pub mod password;
 pub mod query;
 pub mod recognize;
 pub mod secret;

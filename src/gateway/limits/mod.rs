@@ -46,15 +46,18 @@ use crate::model::revocation::LinkId;
 use crate::sign::verify::Verified;
 
 use gcra::Rate;
+use guesses::Guesses;
 use table::{Entry, LimitTable, SECOND};
 use uploads::Uploads;
 
 mod gcra;
+mod guesses;
 mod table;
 #[cfg(test)]
 mod tests;
 mod uploads;
 
+pub use guesses::{GUESSES_FOR_NEWCOMERS, GUESSES_PER_HOUR, Guess};
 pub use table::ENTRIES_MAX;
 pub use uploads::UploadPermit;
 
@@ -112,6 +115,7 @@ pub struct Limits {
     uploads: Uploads,
     /// Starts of counted downloads, of a subject and a client's network; 0 is one for all clients that are not known.
     redeems: Option<LimitTable<(Subject, u128)>>,
+    guesses: Guesses,
 }
 
 /// Something that counts as a link: it is known to be good.
@@ -161,6 +165,7 @@ impl Limits {
                 requests_per_minute: REDEEMS_PER_MINUTE,
                 ..Rule::default()
             }),
+            guesses: Guesses::new(),
         }
     }
 

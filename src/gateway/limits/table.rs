@@ -21,7 +21,7 @@ pub const ENTRIES_MAX: usize = SHARDS * SHARD_ENTRIES_MAX;
 /// The pause before a part that is full of entries in use is searched again, in nanoseconds.
 const SEARCH_PAUSE: u64 = 1_000_000_000;
 
-const MINUTE: u64 = 60_000_000_000;
+pub(super) const MINUTE: u64 = 60_000_000_000;
 pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// The usage of one key, address, link or organization.
@@ -109,11 +109,23 @@ impl<K: Eq + Hash> LimitTable<K> {
         if *rule == Rule::default() {
             return None;
         }
-        let bounds = Bounds {
+        Some(Self::within(Bounds {
             requests: Rate::new(rule.requests_per_minute, MINUTE),
             at_once: rule.at_once,
             bytes: Rate::new(rule.bytes_per_second, SECOND),
-        };
+        }))
+    }
+
+    /// An empty table of requests at this rate.
+    pub(super) fn of_rate(requests: Option<Rate>) -> Self {
+        Self::within(Bounds {
+            requests,
+            at_once: 0,
+            bytes: None,
+        })
+    }
+
+    fn within(bounds: Bounds) -> Self {
         let shard = || {
             let others = Entry {
                 bounds,
@@ -127,11 +139,11 @@ impl<K: Eq + Hash> LimitTable<K> {
                 searched_until: 0,
             })
         };
-        Some(Self {
+        Self {
             shards: Box::new(std::array::from_fn(|_| shard())),
             hashing: RandomState::new(),
             bounds,
-        })
+        }
     }
 
     /// This table, if requests are limited.
