@@ -15,6 +15,7 @@
 //!           sign/                the signed link: pure; its module doc is the specification
 //!           zero_copy/           zero-copy (`sendfile`) from the page cache to the socket, under hyper
 //!           page_cache.rs        which bytes of a file the kernel has in memory
+//!           thread_time.rs       how long a thread waited for a processor
 //!           model/               ids, times, ranges, names, file records: pure values
 //! ```
 //!
@@ -39,6 +40,7 @@
 pub mod model;
 pub mod page_cache;
 pub mod sign;
+pub mod thread_time;
 
 pub mod blob;
 pub mod catalog;

@@ -3,14 +3,16 @@
 //! Changes of all organizations meet in one row, or one lock, of the catalogue, which each holds until it is durable;
 //! reads meet at the connections of the catalogue, which are given in the order in which they are asked for. So the
 //! calls of a tenant that makes as many as it can stand in a queue here, and only a bounded number of them is before
-//! those of another tenant there.
+//! those of another tenant there. A change that another one of the tenant stands beside is followed by a pause of its own
+//! length, so that they keep the writer, and the processor that it works on, busy for half of the time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Gateway;
 use super::refusal::Refusal;
@@ -28,6 +30,8 @@ pub(super) struct QueueBounds {
     queued_max: usize,
     /// The longest that one waits.
     time_max: Duration,
+    /// The longest pause after a call that another one of the tenant stands beside.
+    pause_max: Duration,
 }
 
 impl QueueBounds {
@@ -37,6 +41,7 @@ impl QueueBounds {
         at_once_max: 2,
         queued_max: 64,
         time_max: Duration::from_secs(5),
+        pause_max: Duration::from_millis(20),
     };
 
     /// The bounds of uploads with an idempotency key, each of which has a transaction of its own.
@@ -45,6 +50,7 @@ impl QueueBounds {
         at_once_max: 2,
         queued_max: 4_096,
         time_max: Duration::from_secs(15),
+        pause_max: Duration::ZERO,
     };
 
     /// The bounds of starts of counted downloads. Those of one link wait for each other in the catalogue, each with a
@@ -54,6 +60,7 @@ impl QueueBounds {
         at_once_max: 4,
         queued_max: 4_096,
         time_max: Duration::from_secs(10),
+        pause_max: Duration::ZERO,
     };
 
     /// The bounds of reads of single things, where so many connections read: half of them.
@@ -63,6 +70,7 @@ impl QueueBounds {
             at_once_max: (connections / 2).max(1),
             queued_max: 4_096,
             time_max: Duration::from_secs(5),
+            pause_max: Duration::ZERO,
         }
     }
 
@@ -104,7 +112,8 @@ struct TenantQueue {
 pub(super) struct QueuedCall<'a> {
     queues: &'a TenantQueues,
     tenant: Tenant,
-    permit: Option<OwnedSemaphorePermit>,
+    /// The permit of a call that is under way, and the time at which it began.
+    permit: Option<(OwnedSemaphorePermit, Instant)>,
 }
 
 impl TenantQueues {
@@ -148,7 +157,7 @@ impl TenantQueues {
         };
         match timeout(bounds.time_max, semaphore.acquire_owned()).await {
             Ok(Ok(permit)) => {
-                queued.permit = Some(permit);
+                queued.permit = Some((permit, Instant::now()));
                 Ok(queued)
             }
             _ => Err(too_many()),
@@ -158,16 +167,34 @@ impl TenantQueues {
 
 impl Drop for QueuedCall<'_> {
     fn drop(&mut self) {
-        self.permit = None;
         let mut queues = self.queues.queues.lock();
         let queues = queues.as_mut().unwrap_or_else(PoisonError::get_mut);
         let Some(queue) = queues.get_mut(&self.tenant) else {
             return;
         };
         queue.length -= 1;
-        if queue.length == 0 {
+        let is_last = queue.length == 0;
+        if is_last {
             queues.remove(&self.tenant);
         }
+        let pause_max = self.queues.bounds.pause_max;
+        if let Some((permit, begun)) = self.permit.take()
+            && !is_last
+            && !pause_max.is_zero()
+        {
+            pause(permit, begun.elapsed().min(pause_max));
+        }
+    }
+}
+
+/// Has the next call of a tenant wait for so long.
+fn pause(permit: OwnedSemaphorePermit, time: Duration) {
+    // Without a runtime nobody waits.
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            sleep(time).await;
+            drop(permit);
+        });
     }
 }
 
@@ -256,7 +283,7 @@ mod tests {
             drop(queues.enter(tenant).now_or_never().unwrap());
         }
         drop(first);
-        let third = third.now_or_never().unwrap().unwrap();
+        let third = third.await.unwrap();
         // One that gives up in the queue is no reason to keep it.
         drop((second, third));
         let waits = [
@@ -267,6 +294,30 @@ mod tests {
         assert!((&mut gives_up).now_or_never().is_none());
         drop(gives_up);
         drop(waits);
+        assert!(is_empty(&queues));
+    }
+
+    #[tokio::test]
+    async fn the_changes_of_a_tenant_that_makes_many_take_half_of_the_time() {
+        let (queues, [one, other, _]) = changes();
+        let begun = Instant::now();
+        let first = queues.enter(one.clone()).await.unwrap();
+        let second = queues.enter(one.clone()).await.unwrap();
+        let mut third = Box::pin(queues.enter(one.clone()));
+        assert!((&mut third).now_or_never().is_none());
+        sleep(Duration::from_millis(7)).await;
+        drop(first);
+        assert!((&mut third).now_or_never().is_none(), "a pause");
+        drop(queues.enter(other).now_or_never().unwrap());
+        let third = third.await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_millis(14));
+        drop((second, third));
+        // Whoever makes one after the other waits for nothing, once that is over.
+        drop(queues.enter(one.clone()).await.unwrap());
+        sleep(QueueBounds::CHANGES.pause_max * 2).await;
+        for _ in 0..5 {
+            drop(queues.enter(one.clone()).now_or_never().unwrap());
+        }
         assert!(is_empty(&queues));
     }
 

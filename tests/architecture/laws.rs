@@ -9,10 +9,11 @@ pub(super) const LINES_MAX: usize = 450;
 const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("page_cache", &[]),
+    ("thread_time", &[]),
     ("zero_copy", &[]),
     ("telemetry", &[]),
     ("sign", &["model"]),
-    ("catalog", &["model", "page_cache"]),
+    ("catalog", &["model", "page_cache", "thread_time"]),
     ("blob", &["model", "page_cache"]),
     ("gateway", &["model", "sign", "catalog", "blob"]),
     ("web", &["model", "gateway", "telemetry", "zero_copy"]),

@@ -6,8 +6,10 @@
 //!
 //! 1. There is a connection for every second processor, so that a disk that hangs takes no more threads than that. One that
 //!    nobody else has is taken, and none is waited for.
-//! 2. The catalogue's file and its log must be in memory, as far as a sample of their pages tells, once a second.
-//! 3. A read that takes long all the same ends this for a while, and the next one for twice as long.
+//! 2. The catalogue's file and its log must be in memory, as far as a sample of their pages tells, once a second. Where they
+//!    are not, the kernel is told to read them, if they are small for this machine.
+//! 3. A read that waits for a disk all the same ends this for a while, and the next one for twice as long. One that waited
+//!    for a processor does not: those who wait for the driver then would wait for longer.
 //!
 //! Whoever is not answered here asks the driver, also after any error, which that then says.
 
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Advice, fadvise};
 
 use super::BUSY_TIME_MAX;
 use crate::catalog::CatalogError;
@@ -33,7 +36,10 @@ use crate::catalog::sql::files::BY_ID;
 use crate::catalog::sql::rows::{self, Row};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
-use crate::page_cache;
+
+pub(super) mod pauses;
+
+use pauses::{Pauses, millis};
 
 /// The most connections, on a machine of any size.
 const CONNECTIONS_MAX: usize = 16;
@@ -42,22 +48,14 @@ const CONNECTIONS_MAX: usize = 16;
 /// indexes of a million files.
 const PAGES_KIB: i64 = 4 * 1024;
 
-/// The pages of a sample, and their length.
-const SAMPLED_PAGES: u64 = 64;
-const PAGE_BYTES: u64 = 4096;
-
-/// The time for which a sample holds.
-const SAMPLE_TIME: Duration = Duration::from_secs(1);
-
 /// A read that is under way for longer than this may be waiting for a disk: no other one begins.
 const READING_TIME_MAX: Duration = Duration::from_millis(2);
 
-/// A read that took longer than this waited for a disk. Threads that want the same processor take it for less.
-pub(super) const READ_TIME_MAX: Duration = Duration::from_millis(10);
+/// The part of the machine's memory that a file may take to be read into it as a whole.
+const WARMED_PART: u64 = 32;
 
-/// The pause after a read that waited, the first time, and at most.
-const PAUSE: Duration = Duration::from_millis(250);
-const PAUSE_MAX: Duration = Duration::from_secs(16);
+/// The time after which that is done once more.
+const WARM_EVERY: Duration = Duration::from_secs(10);
 
 /// Reads rows on the spot.
 #[derive(Debug)]
@@ -67,12 +65,11 @@ pub(super) struct OnTheSpot {
     opened: OnceLock<Opened>,
     is_opening: AtomicBool,
     is_closed: AtomicBool,
+    /// All times are since then.
     begun: Instant,
-    /// The time until which nothing is read here, in milliseconds since `begun`.
-    pause_until: AtomicU64,
-    /// The reads that waited since the last one that did not.
-    waited: AtomicU64,
-    sampled_at: AtomicU64,
+    pauses: Pauses,
+    /// The time from which on the files may be read into memory again, in milliseconds.
+    warm_from: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -107,9 +104,8 @@ impl OnTheSpot {
             is_opening: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             begun: Instant::now(),
-            pause_until: AtomicU64::new(0),
-            waited: AtomicU64::new(0),
-            sampled_at: AtomicU64::new(0),
+            pauses: Pauses::default(),
+            warm_from: AtomicU64::new(0),
         })
     }
 
@@ -124,15 +120,13 @@ impl OnTheSpot {
             self.open_in_background(begun);
             return None;
         };
-        if !self.is_in_memory(opened.file, begun) {
+        let sample = |seed| self.is_sample_in_memory(opened.file, seed, begun);
+        if !self.pauses.is_in_memory(begun, sample) || opened.is_reading_for_long(begun) {
             return None;
         }
-        if opened.is_reading_for_long(begun) {
-            self.pause(begun);
-            return None;
-        }
+        let watch = self.pauses.watch(begun);
         let found = opened.with_free(begun, |connection| read(connection, organization, id))?;
-        self.note(begun, self.begun.elapsed());
+        self.pauses.note(watch, begun, self.begun.elapsed());
         found.ok()
     }
 
@@ -145,7 +139,7 @@ impl OnTheSpot {
     }
 
     fn open_in_background(self: &Arc<Self>, now: Duration) {
-        let is_paused = millis(now) < self.pause_until.load(Relaxed);
+        let is_paused = !self.pauses.are_over(now);
         if is_paused || self.is_closed.load(SeqCst) || self.is_opening.swap(true, Relaxed) {
             return;
         }
@@ -160,49 +154,10 @@ impl OnTheSpot {
             }
             Err(error) => {
                 tracing::warn!(%error, "rows are read by the driver alone for now: opening the catalogue once more failed");
-                this.pause(this.begun.elapsed());
+                this.pauses.pause(this.begun.elapsed());
                 this.is_opening.store(false, Relaxed);
             }
         });
-    }
-
-    /// Returns whether the file is in memory as far as can be told, at this time since `begun`.
-    pub(super) fn is_in_memory(&self, file: &File, now: Duration) -> bool {
-        let now = millis(now);
-        if now < self.pause_until.load(Relaxed) {
-            return false;
-        }
-        let sampled_at = self.sampled_at.load(Relaxed);
-        // The first one is taken at once.
-        if sampled_at != 0 && now - sampled_at.min(now) < millis(SAMPLE_TIME) {
-            return true;
-        }
-        // Of several who find it too old, one takes the next.
-        let taken = self
-            .sampled_at
-            .compare_exchange(sampled_at, now.max(1), Relaxed, Relaxed);
-        if taken.is_ok() && !(is_sample_in_memory(file, now) && self.is_log_in_memory(now)) {
-            self.pause_until.store(now + millis(SAMPLE_TIME), Relaxed);
-            return false;
-        }
-        sampled_at != 0 || taken.is_ok()
-    }
-
-    /// Notes the time of a read.
-    pub(super) fn note(&self, begun: Duration, now: Duration) {
-        if now.saturating_sub(begun) <= READ_TIME_MAX {
-            if self.waited.load(Relaxed) != 0 {
-                self.waited.store(0, Relaxed);
-            }
-            return;
-        }
-        self.pause(now);
-    }
-
-    fn pause(&self, now: Duration) {
-        let times = self.waited.fetch_add(1, Relaxed).min(16);
-        let pause = (millis(PAUSE) << times).min(millis(PAUSE_MAX));
-        self.pause_until.store(millis(now) + pause, Relaxed);
     }
 
     /// Has a read be under way for so long already, until the answer is dropped.
@@ -224,14 +179,56 @@ impl OnTheSpot {
         Hanging(reader)
     }
 
-    /// Returns whether the write-ahead log is in memory, as far as a sample tells. No lock is on that file.
-    fn is_log_in_memory(&self, seed: u64) -> bool {
+    /// Returns whether the file and its write-ahead log are in memory, as far as a sample tells. Where they are not, they may
+    /// be a moment later.
+    fn is_sample_in_memory(
+        self: &Arc<Self>,
+        file: &'static File,
+        seed: u64,
+        now: Duration,
+    ) -> bool {
+        let is_log_in_memory = || match self.log() {
+            Ok(log) => pauses::is_sample_in_memory(&log, seed),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        let is_in_memory = pauses::is_sample_in_memory(file, seed) && is_log_in_memory();
+        let warm_from = self.warm_from.load(Relaxed);
+        let next = millis(now + WARM_EVERY);
+        let is_due = !is_in_memory
+            && millis(now) >= warm_from
+            && self
+                .warm_from
+                .compare_exchange(warm_from, next, Relaxed, Relaxed)
+                .is_ok();
+        if is_due {
+            let this = Arc::clone(self);
+            tokio::task::spawn_blocking(move || {
+                warm(file);
+                if let Ok(log) = this.log() {
+                    warm(&log);
+                }
+            });
+        }
+        is_in_memory
+    }
+
+    /// Opens the write-ahead log. No lock is on that file.
+    fn log(&self) -> io::Result<File> {
         let mut path = self.path.clone().into_os_string();
         path.push("-wal");
-        match File::open(path) {
-            Ok(log) => is_sample_in_memory(&log, seed),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        }
+        File::open(path)
+    }
+}
+
+/// Has the kernel read a file into memory, if it is small. Waits on the disk, and on an error leaves it where it is.
+pub(super) fn warm(file: &File) {
+    let machine = rustix::system::sysinfo();
+    let memory = u64::from(machine.mem_unit) * machine.totalram;
+    if file
+        .metadata()
+        .is_ok_and(|found| found.len() <= memory / WARMED_PART)
+    {
+        let _ = fadvise(file, 0, None, Advice::WillNeed);
     }
 }
 
@@ -329,25 +326,6 @@ fn read(
     row.map(|row| rows::file(Row::WholeFile(row))).transpose()
 }
 
-/// Returns whether some pages are in memory, which differ from one time to the next.
-pub(super) fn is_sample_in_memory(file: &File, seed: u64) -> bool {
-    let Ok(pages) = file
-        .metadata()
-        .map(|found| found.len().div_ceil(PAGE_BYTES))
-    else {
-        return false;
-    };
-    (0..SAMPLED_PAGES).all(|number| {
-        // Knuth's multiplicative hash (The Art of Computer Programming, vol. 3, §6.4).
-        let mixed = (seed * SAMPLED_PAGES + number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
-        page_cache::has_byte(file, mixed % pages.max(1) * PAGE_BYTES)
-    })
-}
-
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

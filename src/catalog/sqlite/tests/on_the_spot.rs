@@ -1,14 +1,16 @@
 //! Rows that are read on the thread that asks: what they say, and when they are not.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 
 use rustix::fs::{Advice, fadvise};
 
-use super::super::on_the_spot::{OnTheSpot, READ_TIME_MAX, is_sample_in_memory};
+use super::super::on_the_spot::pauses::{Pauses, READ_TIME_MAX, Watch, is_sample_in_memory};
+use super::super::on_the_spot::warm;
 use super::*;
 use crate::catalog::contract::{file_id, found, rich_file};
 use crate::model::file::FileRecord;
 use crate::model::id::OrganizationId;
+use std::time::Instant;
 
 /// Waits until rows are read on the spot. The first read has the connections opened.
 pub(super) async fn ready(catalog: &Sqlite) {
@@ -114,13 +116,12 @@ async fn while_a_read_takes_long_no_other_one_begins() {
     let hanging = reads.hang(Duration::from_millis(3));
     assert_eq!(catalog.file_on_the_spot(&owner, &id), None);
     drop(hanging);
-    assert_eq!(catalog.file_on_the_spot(&owner, &id), None, "a pause");
     assert_eq!(on_the_spot(&catalog, &owner, &id).await, None);
 }
 
 /// One whose pages are on the disk alone is not read on a thread that serves others.
 #[test]
-fn a_file_that_is_not_in_memory_is_found_out() {
+fn a_file_that_is_not_in_memory_is_found_out_and_read_into_it() {
     let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let path = directory.path().join("pages");
     let mut written = fs::File::create(&path).unwrap();
@@ -130,37 +131,54 @@ fn a_file_that_is_not_in_memory_is_found_out() {
     fadvise(&written, 0, None, Advice::DontNeed).unwrap();
     let file = fs::File::open(&path).unwrap();
     assert!(!is_sample_in_memory(&file, 1));
-    let mut bytes = Vec::new();
-    fs::File::open(&path)
-        .unwrap()
-        .read_to_end(&mut bytes)
-        .unwrap();
-    assert!(is_sample_in_memory(&file, 2));
+    warm(&file);
+    let read = Instant::now();
+    while !is_sample_in_memory(&file, 2) {
+        assert!(read.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
+/// A thread that sleeps waits for something that is no processor, as one does that a disk keeps.
 #[test]
 fn a_read_that_waited_is_the_last_for_a_while_and_each_time_for_twice_as_long() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("file");
-    let file = fs::File::create_new(&path).unwrap();
-    let reads = OnTheSpot::new(&path);
+    let pauses = Pauses::default();
     let at = Duration::from_millis;
-    assert!(reads.is_in_memory(&file, at(1)));
-    let waited = READ_TIME_MAX + at(1);
+    let is_read = |now| pauses.is_in_memory(at(now), |_| true);
+    let wait = |now| {
+        let watch = pauses.watch(at(now));
+        std::thread::sleep(READ_TIME_MAX * 3);
+        pauses.note(watch, at(now) - READ_TIME_MAX * 3, at(now));
+    };
+    wait(500);
+    assert!(is_read(500), "the first one has the next ones watched");
     for (begun, ends) in [(1_000, 1_250), (2_000, 2_500), (3_000, 4_000)] {
-        reads.note(at(begun) - waited, at(begun));
-        assert!(!reads.is_in_memory(&file, at(ends - 1)), "{begun}");
-        assert!(reads.is_in_memory(&file, at(ends)), "{begun}");
+        wait(begun);
+        assert!(!is_read(ends - 1), "{begun}");
+        assert!(is_read(ends), "{begun}");
     }
     // One that did not wait ends the doubling.
-    reads.note(at(5_000), at(5_000));
-    reads.note(at(6_000) - waited, at(6_000));
-    assert!(reads.is_in_memory(&file, at(6_250)));
-    for _ in 0..100 {
-        reads.note(at(7_000) - waited, at(7_000));
+    pauses.note(pauses.watch(at(5_000)), at(5_000), at(5_000));
+    wait(6_000);
+    assert!(is_read(6_250));
+    for _ in 0..20 {
+        wait(7_000);
     }
-    assert!(
-        reads.is_in_memory(&file, at(7_000 + 16_000)),
-        "no longer than that"
-    );
+    assert!(is_read(7_000 + 16_000), "no longer than that");
+}
+
+/// Where many threads want the processors, a read takes long that no disk kept: what it would wait for elsewhere is more of
+/// the same.
+#[test]
+fn a_read_that_a_processor_kept_is_not_the_last() {
+    let pauses = Pauses::default();
+    let at = Duration::from_millis;
+    pauses.note(Watch::No, at(0), at(500));
+    let watch = pauses.watch(at(1_000));
+    let begun = Instant::now();
+    while begun.elapsed() < READ_TIME_MAX * 10 {
+        std::hint::spin_loop();
+    }
+    pauses.note(watch, at(1_000), at(1_000) + begun.elapsed());
+    assert!(pauses.is_in_memory(at(1_200), |_| true));
 }
