@@ -121,6 +121,7 @@ async fn while_a_read_takes_long_no_other_one_begins() {
 
 /// One whose pages are on the disk alone is not read on a thread that serves others.
 #[test]
+#[allow(clippy::disallowed_methods)] // No connection waits for this thread.
 fn a_file_that_is_not_in_memory_is_found_out_and_read_into_it() {
     let directory = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
     let path = directory.path().join("pages");
@@ -141,6 +142,7 @@ fn a_file_that_is_not_in_memory_is_found_out_and_read_into_it() {
 
 /// A thread that sleeps waits for something that is no processor, as one does that a disk keeps.
 #[test]
+#[allow(clippy::disallowed_methods)] // No connection waits for this thread.
 fn a_read_that_waited_is_the_last_for_a_while_and_each_time_for_twice_as_long() {
     let pauses = Pauses::default();
     let at = Duration::from_millis;
