@@ -13,7 +13,7 @@ mod lines;
 pub mod metrics;
 pub mod panics;
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write};
 use std::io::{self, IsTerminal as _};
 
 use tracing::Subscriber;
@@ -96,14 +96,26 @@ fn write_field(
     if field.name() != "message" {
         write!(writer, "{}=", field.name())?;
     }
-    for c in format!("{value:?}").chars() {
-        if c.is_control() {
-            write!(writer, "{}", c.escape_default())?;
-        } else {
-            writer.write_char(c)?;
+    write!(Escaping(writer), "{value:?}")
+}
+
+/// Writes text on, its control characters escaped.
+struct Escaping<'a, 'w>(&'a mut format::Writer<'w>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            let mut chars = part.chars();
+            match chars.next_back() {
+                Some(last) if last.is_control() => {
+                    self.0.write_str(chars.as_str())?;
+                    write!(self.0, "{}", last.escape_default())?;
+                }
+                _ => self.0.write_str(part)?,
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
