@@ -53,6 +53,7 @@ fn record(organization: &OrganizationId, number: u64) -> FileRecord {
         damaged_at: None,
         link_revision: 0,
         is_text: None,
+        crc32: None,
         expires_at: None,
         location: BlobLocation::Stored(BlobKey::from_random(spread(number))),
     }

@@ -84,6 +84,8 @@ async fn a_committed_blob_reads_back(store: &dyn BlobStore) {
     assert_eq!(stored.size, 12);
     let digest: [u8; 32] = Sha256::digest(b"hello, world").into();
     assert_eq!(stored.sha256.as_bytes(), &digest);
+    // `printf %s "hello, world" | gzip -c | tail -c8 | od -An -N4 -tx4`
+    assert_eq!(stored.crc32.get(), 0xffab_723a);
 
     let blob = open(store, key, 12).await.unwrap();
     assert_eq!(blob.size(), 12);
@@ -96,7 +98,7 @@ async fn a_committed_blob_reads_back(store: &dyn BlobStore) {
 async fn an_empty_blob_reads_back(store: &dyn BlobStore) {
     let key = key(1, 2);
     let stored = put(store, key, &[]).await;
-    assert_eq!(stored.size, 0);
+    assert_eq!((stored.size, stored.crc32.get()), (0, 0));
     let digest: [u8; 32] = Sha256::digest(b"").into();
     assert_eq!(stored.sha256.as_bytes(), &digest);
     assert_eq!(read(&open(store, key, 0).await.unwrap()).await, "");
@@ -106,6 +108,7 @@ async fn an_empty_blob_reads_back(store: &dyn BlobStore) {
 async fn odd_chunks_make_the_same_blob(store: &dyn BlobStore) {
     let whole = sample(3 * 1024 * 1024 + 17);
     let digest: [u8; 32] = Sha256::digest(&whole).into();
+    let crc32 = crc32fast::hash(&whole);
     // The larger ones are about, at and above the size of any buffer in between.
     for chunk in [
         4_099,
@@ -121,6 +124,7 @@ async fn odd_chunks_make_the_same_blob(store: &dyn BlobStore) {
         let stored = put(store, key, &chunks).await;
         assert_eq!(stored.size, whole.len() as u64, "in chunks of {chunk}");
         assert_eq!(stored.sha256.as_bytes(), &digest, "in chunks of {chunk}");
+        assert_eq!(stored.crc32.get(), crc32, "in chunks of {chunk}");
         let blob = open(store, key, whole.len()).await.unwrap();
         assert!(read(&blob).await == whole, "in chunks of {chunk}");
         store.remove(key).await.unwrap();

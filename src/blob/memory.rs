@@ -147,12 +147,13 @@ impl Staged for MemoryStage {
             let Self { state, key, bytes } = *self;
             let mut hasher = ContentHasher::default();
             hasher.update(&bytes);
-            let (sha256, text) = hasher.finish();
+            let findings = hasher.finish();
             let stored = StoredBlob {
                 key,
                 size: bytes.len() as u64,
-                sha256,
-                text,
+                sha256: findings.sha256,
+                crc32: findings.crc32,
+                text: findings.text,
             };
             let mut blobs = state.blobs();
             if blobs.contains_key(&key) {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, InPlace};
 use crate::model::id::{BlobKey, InstallationId};
 use crate::model::text::DetectedText;
@@ -131,7 +131,7 @@ pub trait Staged: Send {
     /// the one that brought the bytes.
     fn write(&mut self, chunk: Bytes) -> BlobFuture<'_, ()>;
 
-    /// Makes the blob durable and visible under its key, and returns its key, length and hash. After an error
+    /// Makes the blob durable and visible under its key, and returns its key, length and hashes. After an error
     /// there is no blob. If the answer is dropped before it came, the blob is there or not, but whole.
     fn commit(self: Box<Self>) -> BlobFuture<'static, StoredBlob>;
 }
@@ -172,6 +172,8 @@ pub struct StoredBlob {
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
+    /// CRC-32 of the bytes.
+    pub crc32: Crc32,
     /// The text detection's findings.
     pub text: DetectedText,
 }
@@ -185,6 +187,8 @@ pub struct Registered {
     pub size: u64,
     /// SHA-256 of the bytes.
     pub sha256: Sha256Digest,
+    /// CRC-32 of the bytes.
+    pub crc32: Crc32,
     /// The text detection's findings.
     pub text: DetectedText,
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::changes::{Change, FeedPosition};
 use super::{Catalog, CatalogError};
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
@@ -21,6 +21,7 @@ use crate::model::time::UnixSeconds;
 mod apps;
 mod batch;
 pub(super) mod changes;
+mod checksums;
 mod counters;
 mod files;
 mod idempotency;
@@ -56,6 +57,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     counters::all(catalog).await;
     link_counts::all(catalog).await;
     maintenance::all(catalog).await;
+    checksums::all(catalog).await;
     idempotency::all(catalog).await;
     redemptions::all(catalog).await;
     transfer::all(catalog).await;
@@ -184,6 +186,7 @@ pub(crate) fn file(organization: &OrganizationId, id: &str, created_at: u64) -> 
         link_revision: 0,
         location: BlobLocation::Stored(blob(id)),
         is_text: None,
+        crc32: None,
         expires_at: None,
     }
 }
@@ -215,6 +218,7 @@ pub(crate) fn rich_file(organization: &OrganizationId, id: &str) -> FileRecord {
         uploaded_by: Some(ApiKeyId::from_random([9; 16])),
         link_revision: 3,
         is_text: Some(true),
+        crc32: Some(Crc32::new(u32::MAX)),
         expires_at: Some(at(99_999_999_999)),
         location: BlobLocation::InPlace(InPlace {
             path: PathBuf::from(path),

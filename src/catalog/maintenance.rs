@@ -1,12 +1,13 @@
 //! The sub-trait for background tasks that maintain file rows.
 
 use super::Answer;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{FileRecord, InPlace};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::time::UnixSeconds;
 
-/// The most files whose kind of text is set at once: few enough that nobody waits long behind them.
-pub const TEXTS_SET_MAX: usize = 500;
+/// The most files whose kind of text or whose CRC-32 is set at once: few enough that nobody waits long behind them.
+pub const READ_FILES_SET_MAX: usize = 500;
 
 /// Maintains file rows, under the contract of [`Catalog`](super::Catalog).
 pub trait Maintenance: Send + Sync {
@@ -19,8 +20,20 @@ pub trait Maintenance: Send + Sync {
     ) -> Answer<'a, Vec<FileRecord>>;
 
     /// Sets [`FileRecord::is_text`] of files, all of them or none; one that is not there is passed over.
-    /// Adds an entry to the change feed for each. `Limit` for more than [`TEXTS_SET_MAX`].
+    /// Adds an entry to the change feed for each. `Limit` for more than [`READ_FILES_SET_MAX`].
     fn set_text<'a>(&'a self, texts: &'a [Text]) -> Answer<'a, ()>;
+
+    /// Lists up to `limit` `Ready` files of all organizations whose [`FileRecord::crc32`] is unknown, as
+    /// [`Maintenance::files_of_unknown_text`] does.
+    fn files_of_unknown_crc32<'a>(
+        &'a self,
+        after: Option<&'a (OrganizationId, FileId)>,
+        limit: u32,
+    ) -> Answer<'a, Vec<FileRecord>>;
+
+    /// Sets [`FileRecord::crc32`] of files, all of them or none; one that is not there, or whose row says another SHA-256,
+    /// is passed over. Adds an entry to the change feed for each. `Limit` for more than [`READ_FILES_SET_MAX`].
+    fn set_crc32<'a>(&'a self, checksums: &'a [Checksum]) -> Answer<'a, ()>;
 
     /// Gives a file in place its new identity, `found`, if its row still has the identity `seen`. Adds an
     /// entry to the change feed. The path stays. `NotFound` unless the file is `Ready` or `Deleted`, `Conflict`
@@ -57,4 +70,29 @@ pub struct Text {
     pub file: FileId,
     /// True if all bytes are UTF-8 text.
     pub is_text: bool,
+}
+
+/// The CRC-32 of a file's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checksum {
+    /// The owner of the file.
+    pub organization: OrganizationId,
+    /// The file.
+    pub file: FileId,
+    /// The SHA-256 of the bytes that were read.
+    pub sha256: Sha256Digest,
+    /// Their CRC-32.
+    pub crc32: Crc32,
+}
+
+impl Checksum {
+    /// Returns the CRC-32 that was read with the SHA-256 of this file's row.
+    pub fn of(file: &FileRecord, crc32: Crc32) -> Self {
+        Self {
+            organization: file.organization.clone(),
+            file: file.id.clone(),
+            sha256: file.sha256,
+            crc32,
+        }
+    }
 }

@@ -268,6 +268,7 @@ mod tests {
             state: FileState::Ready,
             link_revision: 0,
             is_text: None,
+            crc32: None,
             expires_at: None,
             damaged_at: None,
             uploaded_by: None,

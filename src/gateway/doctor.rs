@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::Gateway;
-use super::pieces;
+use super::pieces::{self, Digests};
 use super::progress::PassProgress;
 use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
+use crate::catalog::maintenance::{Checksum, READ_FILES_SET_MAX};
 use crate::catalog::quota::Usage;
-use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace};
 use crate::model::id::OrganizationId;
 use crate::model::tenancy::Organization;
@@ -43,6 +43,8 @@ struct Checked {
     complaint: Option<Complaint>,
     /// The identity of its bytes, where that is another one than its row's and they are its own.
     moved: Option<InPlace>,
+    /// The CRC-32 of its bytes, where they are its own and its row says another one or none.
+    checksum: Option<Checksum>,
 }
 
 /// A file that something is the matter with.
@@ -84,8 +86,8 @@ pub struct Leftovers {
 impl Gateway {
     /// Reads the bytes of every file that has any, deleted or not, `at_once` files at a time with a
     /// megabyte of each in memory, and hands each finding to `report`. With `mend`, damaged files are marked,
-    /// after which no gateway serves them, the mark is taken from those that are whole again, and rows of files in
-    /// place take the identity that the files have now; nothing else changes. Dropping the future stops between two
+    /// after which no gateway serves them, the mark is taken from those that are whole again, rows of files in
+    /// place take the identity that the files have now, and rows without a CRC-32 take that; nothing else changes. Dropping the future stops between two
     /// chunks.
     pub async fn check_files(
         &self,
@@ -95,7 +97,7 @@ impl Gateway {
         mut report: impl FnMut(Finding),
     ) -> Result<(), Refusal> {
         let mut checks = JoinSet::new();
-        let mut last = None;
+        let (mut last, mut checksums) = (None, Vec::new());
         loop {
             let page = self
                 .ask(self.catalog.files_with_bytes(last.as_ref(), ROWS))
@@ -107,7 +109,7 @@ impl Gateway {
             for file in page {
                 if checks.len() >= at_once.max(1)
                     && let Some(checked) = checks.join_next().await
-                    && let Some(finding) = self.settle(mend, checked).await?
+                    && let Some(finding) = self.settle(mend, checked, &mut checksums).await?
                 {
                     report(finding);
                 }
@@ -115,11 +117,11 @@ impl Gateway {
             }
         }
         while let Some(checked) = checks.join_next().await {
-            if let Some(finding) = self.settle(mend, checked).await? {
+            if let Some(finding) = self.settle(mend, checked, &mut checksums).await? {
                 report(finding);
             }
         }
-        Ok(())
+        self.write_checksums(&mut checksums).await
     }
 
     /// Compares every organization's counters with its rows, and hands each that is counted wrongly to
@@ -161,19 +163,28 @@ impl Gateway {
         })
     }
 
-    /// Returns the finding about a checked file, and with `mend` mends it. Its row is read again: bytes of a file
+    /// Returns the finding about a checked file, and with `mend` mends it; its checksum waits among `checksums` until there
+    /// are enough of them. Its row is read again: bytes of a file
     /// that was deleted and swept meanwhile may well be gone.
     async fn settle(
         &self,
         mend: bool,
         checked: Result<Checked, tokio::task::JoinError>,
+        checksums: &mut Vec<Checksum>,
     ) -> Result<Option<Finding>, Refusal> {
         let broke = |error| Refusal::Internal(format!("checking a file: {error}"));
         let Checked {
             file: seen,
             mut complaint,
             moved,
+            checksum,
         } = checked.map_err(broke)?;
+        if mend && let Some(checksum) = checksum {
+            checksums.push(checksum);
+            if checksums.len() == READ_FILES_SET_MAX {
+                self.write_checksums(checksums).await?;
+            }
+        }
         if mend && let Some(now) = &moved {
             self.ask(self.note_identity(&seen, now)).await?;
             if let Some(Complaint::Moved { is_noted }) = &mut complaint {
@@ -225,13 +236,19 @@ async fn check(
     file: FileRecord,
     progress: Arc<PassProgress>,
 ) -> Checked {
-    let (complaint, moved) = match digest(blobs.as_ref(), &file, &progress).await {
-        Ok((sha256, _)) if sha256 != file.sha256 => {
-            let (is, was) = (sha256.to_hex(), file.sha256.to_hex());
+    let mut checksum = None;
+    let (complaint, moved) = match digests(blobs.as_ref(), &file, &progress).await {
+        Ok((found, _)) if found.sha256 != file.sha256 => {
+            let (is, was) = (found.sha256.to_hex(), file.sha256.to_hex());
             let why = format!("its SHA-256 is {is}, not {was}");
             (Some(Complaint::Damaged(why)), None)
         }
-        Ok((_, moved)) => (whole(&file, moved.as_ref()), moved),
+        Ok((Digests { crc32, .. }, moved)) => {
+            if file.crc32 != Some(crc32) {
+                checksum = Some(Checksum::of(&file, crc32));
+            }
+            (whole(&file, moved.as_ref()), moved)
+        }
         Err(BlobError::Damaged { what }) => (Some(Complaint::Damaged(what)), None),
         Err(error) => (Some(Complaint::Unreadable(with_causes(&error))), None),
     };
@@ -240,6 +257,7 @@ async fn check(
         file,
         complaint,
         moved,
+        checksum,
     }
 }
 
@@ -257,19 +275,19 @@ fn whole(file: &FileRecord, moved: Option<&InPlace>) -> Option<Complaint> {
     }
 }
 
-async fn digest(
+async fn digests(
     blobs: &dyn BlobStore,
     file: &FileRecord,
     progress: &PassProgress,
-) -> Result<(Sha256Digest, Option<InPlace>), BlobError> {
+) -> Result<(Digests, Option<InPlace>), BlobError> {
     let (blob, moved) = pieces::open_to_hash(blobs, file).await?;
-    let sha256 = pieces::digest(blob, |bytes| progress.add_bytes(bytes)).await?;
+    let digests = pieces::digests(blob, |bytes| progress.add_bytes(bytes)).await?;
     if let Some(now) = &moved {
         // One that changed while it was read is neither.
         let now = BlobLocation::InPlace(now.clone());
         blobs.open(&now, file.size).await?;
     }
-    Ok((sha256, moved))
+    Ok((digests, moved))
 }
 
 #[cfg(test)]
@@ -343,6 +361,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rows_without_a_crc32_take_it_where_it_mends() {
+        let (catalog, gateway) = place(5, &[]).await;
+        let (found, _) = findings(&gateway, 2).await;
+        assert_eq!(found, []);
+        let page = catalog.files_with_bytes(None, 9).await.unwrap();
+        for (number, file) in (0_u8..).zip(page) {
+            let crc32 = crc32fast::hash(&vec![number; 3 * usize::from(number)]);
+            assert_eq!(file.crc32.map(|crc32| crc32.get()), Some(crc32));
+        }
+    }
+
+    #[tokio::test]
     async fn what_the_disk_does_not_give_is_said_and_not_marked() {
         let (catalog, gateway) = place(9, &[2, 5]).await;
         let (found, _) = findings(&gateway, 3).await;
@@ -363,13 +393,18 @@ mod tests {
             file,
             complaint: Some(Complaint::Damaged("gone".into())),
             moved: None,
+            checksum: None,
         };
         let [first, second] = [0, 1].map(|at: usize| page[at].clone());
         let id = second.id.clone();
         gateway.purge(&second.organization, &id).await.unwrap();
-        let settled = gateway.settle(true, Ok(checked(second))).await;
+        let settled = gateway
+            .settle(true, Ok(checked(second)), &mut Vec::new())
+            .await;
         assert_eq!(settled.unwrap(), None);
-        let finding = gateway.settle(true, Ok(checked(first))).await;
+        let finding = gateway
+            .settle(true, Ok(checked(first)), &mut Vec::new())
+            .await;
         let finding = finding.unwrap().unwrap();
         assert_eq!(finding.file.damaged_at.map(UnixSeconds::get), Some(NOW));
     }

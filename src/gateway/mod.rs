@@ -35,6 +35,7 @@ pub mod apps;
 pub mod batch;
 pub mod cache;
 mod catalogue_failures;
+pub mod checksums;
 pub mod clock;
 pub mod counts;
 pub mod doctor;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::blob::{Blob, BlobError, BlobStore, ObjectStream};
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
 /// The most bytes of a file in memory at once.
@@ -57,15 +57,43 @@ pub(super) async fn open_to_hash(
     }
 }
 
-/// The SHA-256 of a blob. `seen` is told how many bytes came with each piece.
-pub(super) async fn digest(
+/// The SHA-256 and the CRC-32 of bytes, taken in one pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Digests {
+    pub(super) sha256: Sha256Digest,
+    pub(super) crc32: Crc32,
+}
+
+/// Takes the digests of bytes that come in order.
+#[derive(Default)]
+pub(super) struct DigestHasher {
+    sha256: Sha256,
+    crc32: crc32fast::Hasher,
+}
+
+impl DigestHasher {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        self.crc32.update(bytes);
+    }
+
+    pub(super) fn finish(self) -> Digests {
+        Digests {
+            sha256: Sha256Digest::new(self.sha256.finalize().into()),
+            crc32: Crc32::new(self.crc32.finalize()),
+        }
+    }
+}
+
+/// The digests of a blob. `seen` is told how many bytes came with each piece.
+pub(super) async fn digests(
     blob: Blob,
     mut seen: impl FnMut(u64) + Send,
-) -> Result<Sha256Digest, BlobError> {
-    let (mut pieces, mut hasher) = (Pieces::of(blob), Sha256::new());
+) -> Result<Digests, BlobError> {
+    let (mut pieces, mut hasher) = (Pieces::of(blob), DigestHasher::default());
     while let Some(piece) = pieces.next().await? {
         hasher.update(&piece);
         seen(piece.len() as u64);
     }
-    Ok(Sha256Digest::new(hasher.finalize().into()))
+    Ok(hasher.finish())
 }

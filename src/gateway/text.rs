@@ -15,7 +15,7 @@ use crate::model::file::{FileRecord, InPlace};
 use crate::model::text::TextDetector;
 
 /// The most files that are listed at once.
-const FILES_LISTED: u32 = 100;
+pub(super) const FILES_LISTED: u32 = 100;
 
 /// The number of findings, the bytes read and the time after which findings are written, whichever comes first. A stop
 /// loses what is not written; but each write makes every gateway read its rows again.
@@ -25,12 +25,12 @@ const UNWRITTEN_FOR: Duration = Duration::from_secs(60);
 
 /// The pause after each file, so that no more than two hundred are opened in a second, and the bytes that are read
 /// in a second on average. Downloads need the disk, or the store, more.
-const FILE_PAUSE: Duration = Duration::from_millis(5);
+pub(super) const FILE_PAUSE: Duration = Duration::from_millis(5);
 const BYTES_PER_SECOND: u64 = 32 * 1024 * 1024;
 
 /// The most files in a row that the store does not give before it counts as out of reach. A single one may be
 /// archived, or be refused to us alone.
-const REFUSED_IN_A_ROW_MAX: u32 = 3;
+pub(super) const REFUSED_IN_A_ROW_MAX: u32 = 3;
 
 /// A pass over the files of which nobody knows whether they are text.
 struct TextPass {
@@ -203,7 +203,7 @@ impl Gateway {
 }
 
 /// Returns the time that so many bytes take at [`BYTES_PER_SECOND`].
-fn time_for(bytes: u64) -> Duration {
+pub(super) fn time_for(bytes: u64) -> Duration {
     Duration::from_micros(bytes.saturating_mul(1_000_000) / BYTES_PER_SECOND)
 }
 

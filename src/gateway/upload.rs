@@ -13,7 +13,7 @@ use super::Gateway;
 use super::refusal::{FieldFault, Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore, Staged, StoredBlob};
 use crate::catalog::quota::{BYTES_KEPT, Quota};
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
 use crate::model::id::{ApiKeyId, FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
@@ -93,6 +93,14 @@ impl Drop for StoredBytes {
             }
         });
     }
+}
+
+/// The findings about a file's bytes on their way in.
+struct Content {
+    size: u64,
+    sha256: Sha256Digest,
+    crc32: Crc32,
+    text: DetectedText,
 }
 
 /// A file whose bytes are durable, and which has no row yet. Dropped before it has one, its bytes are
@@ -226,7 +234,12 @@ impl Gateway {
         let none = || Refusal::Internal("bytes were described twice".into());
         let stored = bytes.stored.take().ok_or_else(none)?;
         let location = BlobLocation::Stored(stored.key);
-        let content = (stored.size, stored.sha256, stored.text);
+        let content = Content {
+            size: stored.size,
+            sha256: stored.sha256,
+            crc32: stored.crc32,
+            text: stored.text,
+        };
         let file = self.record(new, content, location)?;
         if let Some(share) = bytes.share.take() {
             share.end();
@@ -249,7 +262,12 @@ impl Gateway {
                 other => other.into(),
             })?;
         let location = BlobLocation::InPlace(registered.file);
-        let content = (registered.size, registered.sha256, registered.text);
+        let content = Content {
+            size: registered.size,
+            sha256: registered.sha256,
+            crc32: registered.crc32,
+            text: registered.text,
+        };
         let file = self.record(new, content, location)?;
         Ok(StagedFile(file))
     }
@@ -330,7 +348,7 @@ impl Gateway {
     fn record(
         &self,
         new: NewFile,
-        (size, sha256, text): (u64, Sha256Digest, DetectedText),
+        content: Content,
         location: BlobLocation,
     ) -> Result<FileRecord, Refusal> {
         let now = self.clock.now();
@@ -342,10 +360,10 @@ impl Gateway {
             organization: new.organization,
             id,
             space: new.space,
-            media_type: MediaType::of_file(new.media_type, &new.name, text.begins_as_text),
+            media_type: MediaType::of_file(new.media_type, &new.name, content.text.begins_as_text),
             name: new.name,
-            size,
-            sha256,
+            size: content.size,
+            sha256: content.sha256,
             purpose: new.purpose,
             state: FileState::Ready,
             metadata: new.metadata,
@@ -355,7 +373,8 @@ impl Gateway {
             damaged_at: None,
             link_revision: 0,
             location,
-            is_text: Some(text.is_utf8),
+            is_text: Some(content.text.is_utf8),
+            crc32: Some(content.crc32),
             expires_at: new.expires_in.map(|seconds| now.plus(seconds)),
         })
     }

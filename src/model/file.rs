@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::address::FileAddress;
-use super::digest::Sha256Digest;
+use super::digest::{Crc32, Sha256Digest};
 use super::id::{ApiKeyId, BlobKey, FileId, OrganizationId, SpaceId};
 use super::media::MediaType;
 use super::metadata::Metadata;
@@ -47,6 +47,8 @@ pub struct FileRecord {
     pub location: BlobLocation,
     /// True if all bytes are UTF-8 text; `None` until somebody has read them for it.
     pub is_text: Option<bool>,
+    /// The CRC-32 of the bytes, for zip archives; `None` until somebody has read them for it.
+    pub crc32: Option<Crc32>,
     /// Time from which the file and its links answer as deleted; `None`: never.
     pub expires_at: Option<UnixSeconds>,
 }

@@ -1,5 +1,5 @@
-//! Background tasks: they apply changes that others made, end downloads whose links were revoked, sweep, and detect text
-//! in files of older versions.
+//! Background tasks: they apply changes that others made, end downloads whose links were revoked, sweep, and read files
+//! of older versions for what is taken from new ones on their way in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,9 @@ const TRIM_EVERY: Duration = Duration::from_secs(5);
 
 /// The interval at which a gateway looks for files that came in without text detection, as under an older version.
 const TEXT_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The interval at which a gateway reads files that came in without a CRC-32, as under an older version.
+const CHECKSUMS_EVERY: Duration = Duration::from_secs(3_600);
 
 /// The pause between a notification and the look at the change: a burst of changes costs one look.
 const NOTIFIED_PAUSE: Duration = Duration::from_millis(5);
@@ -72,6 +75,7 @@ pub(super) fn start_tasks(
     ));
     tasks.spawn(sweep(Arc::clone(gateway)));
     tasks.spawn(detect_text(Arc::clone(gateway)));
+    tasks.spawn(take_checksums(Arc::clone(gateway)));
     tasks.spawn(expire_files(Arc::clone(gateway)));
     tasks.spawn(trim_changes(Arc::clone(gateway)));
     tasks.spawn(write_held_revocations(Arc::clone(gateway)));
@@ -268,6 +272,20 @@ async fn detect_text(gateway: Arc<Gateway>) {
             Ok(judged) => tracing::debug!(judged, "text detection is done"),
             Err(Refusal::Unavailable(why)) => tracing::warn!(why, "text detection is put off"),
             Err(refusal) => tracing::error!(error = %refusal, "text detection failed"),
+        }
+    }
+}
+
+/// Reads files of older versions for their CRC-32, at the start and then every hour.
+async fn take_checksums(gateway: Arc<Gateway>) {
+    let mut tick = ticks(CHECKSUMS_EVERY);
+    let mut cursor = None;
+    loop {
+        tick.tick().await;
+        match gateway.take_checksums(&mut cursor).await {
+            Ok(noted) => tracing::debug!(noted, "a pass for CRC-32s is done"),
+            Err(Refusal::Unavailable(why)) => tracing::warn!(why, "reading for CRC-32s is put off"),
+            Err(refusal) => tracing::error!(error = %refusal, "reading for CRC-32s failed"),
         }
     }
 }

@@ -81,6 +81,7 @@ async fn a_download_by_a_known_link_is_counted_without_allocating() {
         state: FileState::Ready,
         link_revision: 0,
         is_text: None,
+        crc32: None,
         expires_at: None,
         damaged_at: None,
         uploaded_by: None,

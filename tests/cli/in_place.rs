@@ -58,7 +58,7 @@ fn doctor(place: &Place, more: &[&str]) -> (Value, Option<i32>) {
 }
 
 /// What SQLite answers, as its command line prints it.
-fn sql(place: &Place, statement: &str) -> String {
+pub(super) fn sql(place: &Place, statement: &str) -> String {
     let output = Command::new("sqlite3")
         .args(["-cmd", ".timeout 5000"])
         .arg(place.data("catalogue.sqlite3"))

@@ -1,6 +1,7 @@
 //! What the command line promises, kept by the real binary.
 
 mod adding;
+mod checksums;
 mod counted;
 mod doctor;
 mod files;

@@ -1,6 +1,7 @@
 //! Media types, charsets and names: declared, guessed and sent, through every door.
 
 mod charset;
+mod checksums;
 mod endings;
 mod forms;
 mod names;

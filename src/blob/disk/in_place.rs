@@ -9,11 +9,9 @@ use std::sync::Arc;
 use super::beneath_root::{self, Unfit};
 use super::{failed, named};
 use crate::blob::blocking::blocking;
-use crate::blob::content::ContentHasher;
+use crate::blob::content::{ContentFindings, ContentHasher};
 use crate::blob::{Blob, BlobError, Registered, Stamp};
-use crate::model::digest::Sha256Digest;
 use crate::model::file::InPlace;
-use crate::model::text::DetectedText;
 
 /// Bytes hashed in one go on the blocking pool; a dropped answer waits for no more than that.
 const STEP_BYTES: u64 = 4 * 1024 * 1024;
@@ -148,7 +146,7 @@ impl Candidate {
             return Err(refused(&path, "one of its times is out of range"));
         };
         let file = Arc::new(file);
-        let (sha256, text) = match digest(&file, metadata.len()).await {
+        let findings = match digest(&file, metadata.len()).await {
             Err(BlobError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(refused(&path, CHANGED));
             }
@@ -163,8 +161,9 @@ impl Candidate {
         Ok(Registered {
             file: identity(&metadata, path, modified_nanos),
             size: metadata.len(),
-            sha256,
-            text,
+            sha256: findings.sha256,
+            crc32: findings.crc32,
+            text: findings.text,
         })
     }
 }
@@ -199,7 +198,7 @@ fn nanos(seconds: i64, nanos: i64) -> Option<i64> {
     seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
-async fn digest(file: &Arc<File>, size: u64) -> Result<(Sha256Digest, DetectedText), BlobError> {
+async fn digest(file: &Arc<File>, size: u64) -> Result<ContentFindings, BlobError> {
     let mut hasher = ContentHasher::default();
     let mut offset = 0;
     while offset < size {

@@ -17,12 +17,10 @@ use tokio::task::spawn_blocking;
 use super::beneath_root::{self, Unfit};
 use super::{Directories, failed};
 use crate::blob::blocking::blocking;
-use crate::blob::content::ContentHasher;
+use crate::blob::content::{ContentFindings, ContentHasher};
 use crate::blob::staged::{Hand, WRITING, begin};
 use crate::blob::{BlobError, BlobFuture, Staged, StoredBlob};
-use crate::model::digest::Sha256Digest;
 use crate::model::id::BlobKey;
-use crate::model::text::DetectedText;
 
 /// Bytes gathered before they are hashed and written, so that threads are changed seldom. A stage holds
 /// this twice, once being filled and once being hashed and written: a hundred uploads at once take about
@@ -124,8 +122,8 @@ impl Staged for DiskStage {
             let rest = std::mem::take(&mut self.gathered);
             blocking("committing a blob", move || {
                 hasher.update(&rest);
-                let (sha256, text) = hasher.finish();
-                pen.write(&rest)?.publish(sha256, text)
+                let findings = hasher.finish();
+                pen.write(&rest)?.publish(findings)
             })
             .await
         })
@@ -202,11 +200,7 @@ impl Pen {
 
     /// Syncs the file, then gives it its place. A sync that failed is not tried again, as the kernel
     /// reports lost pages only once: the stage is lost with them.
-    fn publish(
-        mut self,
-        sha256: Sha256Digest,
-        text: DetectedText,
-    ) -> Result<StoredBlob, BlobError> {
+    fn publish(mut self, findings: ContentFindings) -> Result<StoredBlob, BlobError> {
         // The file's time is the time of the commit, also where the last byte came long before.
         let now = Timestamps {
             last_access: time(UTIME_OMIT),
@@ -221,8 +215,9 @@ impl Pen {
         Ok(StoredBlob {
             key: self.key,
             size: self.size,
-            sha256,
-            text,
+            sha256: findings.sha256,
+            crc32: findings.crc32,
+            text: findings.text,
         })
     }
 }

@@ -196,12 +196,13 @@ impl Staged for S3Stage {
             };
             self.shared.note_write(&written);
             written?;
-            let (sha256, text) = self.hasher.take()?.finish();
+            let findings = self.hasher.take()?.finish();
             Ok(StoredBlob {
                 key: self.key,
                 size: self.size,
-                sha256,
-                text,
+                sha256: findings.sha256,
+                crc32: findings.crc32,
+                text: findings.text,
             })
         })
     }

@@ -1,7 +1,7 @@
 //! Background tasks: files that nobody has read for text, identities in place, files that expire.
 
 use super::*;
-use crate::catalog::maintenance::{TEXTS_SET_MAX, Text};
+use crate::catalog::maintenance::{READ_FILES_SET_MAX, Text};
 use crate::catalog::{Filter, Place, Position};
 
 pub(super) async fn all(catalog: &dyn Catalog) {
@@ -72,7 +72,7 @@ async fn files_of_unknown_text_come_once_until_it_is_set(catalog: &dyn Catalog) 
     assert_eq!(position(catalog).await, after);
 }
 
-fn changed(owner: &OrganizationId, id: &str) -> Change {
+pub(super) fn changed(owner: &OrganizationId, id: &str) -> Change {
     Change::FileChanged {
         organization: owner.clone(),
         file: file_id(id),
@@ -81,7 +81,7 @@ fn changed(owner: &OrganizationId, id: &str) -> Change {
 
 async fn so_many_texts_at_once_and_no_more(catalog: &dyn Catalog) {
     let owner = organization(catalog, "text_many").await;
-    let mut texts: Vec<Text> = (0..TEXTS_SET_MAX)
+    let mut texts: Vec<Text> = (0..READ_FILES_SET_MAX)
         .map(|number| Text {
             organization: owner.clone(),
             file: file_id(&format!("f{number}")),

@@ -250,5 +250,6 @@ fn schema() -> Migrator {
         step!("list anchors", "0008_list_anchors.sql"),
         step!("redemptions", "0009_redemptions.sql"),
         step!("link counter", "0010_link_counter.sql"),
+        step!("crc32", "0011_crc32.sql"),
     ])
 }

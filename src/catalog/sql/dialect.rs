@@ -131,7 +131,7 @@ macro_rules! file_columns {
         concat!(
             "organization, id, space, name, media_type, size, sha256, purpose, state, deleted_at, metadata, \
              created_at, updated_at, uploaded_by, damaged_at, ", $link_revision, ", blob, path, inode, \
-             modified_nanos, device, changed_nanos, is_text, expires_at"
+             modified_nanos, device, changed_nanos, is_text, expires_at, crc32"
         )
     };
 }

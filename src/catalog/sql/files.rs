@@ -75,6 +75,11 @@ pub(in crate::catalog) const UNKNOWN_TEXT: &str = files!(
     "WHERE (organization, id) > ($1, $2) AND state = 'ready' AND is_text IS NULL \
      ORDER BY organization, id LIMIT $3"
 );
+/// Reads the next files that nobody has read for their CRC-32.
+pub(in crate::catalog) const UNKNOWN_CRC32: &str = files!(
+    "WHERE (organization, id) > ($1, $2) AND state = 'ready' AND crc32 IS NULL \
+     ORDER BY organization, id LIMIT $3"
+);
 /// Finds expired files, to mark them deleted.
 pub(in crate::catalog) const EXPIRED: &str = "SELECT organization, id FROM file \
      WHERE state = 'ready' AND expires_at <= $1 ORDER BY expires_at, organization, id LIMIT $2";

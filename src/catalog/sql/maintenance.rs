@@ -8,7 +8,7 @@ use super::session::{Session, SessionKind, query};
 use super::{Database, changes, files, revocation, rows};
 use crate::catalog::Answer;
 use crate::catalog::integrity::Integrity;
-use crate::catalog::maintenance::{Maintenance, TEXTS_SET_MAX, Text};
+use crate::catalog::maintenance::{Checksum, Maintenance, READ_FILES_SET_MAX, Text};
 use crate::catalog::{FILE, expect_at_most, missing, taken};
 use crate::model::file::{FileRecord, InPlace};
 use crate::model::id::{FileId, InstallationId, OrganizationId};
@@ -27,6 +27,12 @@ impl<D: Database> Maintenance for D {
             => Read, "looking for files that nobody has read", files::next, files::UNKNOWN_TEXT;
         fn set_text(texts: &'a [Text]) -> ()
             => Write, "noting which files are text", set_text;
+        fn files_of_unknown_crc32(
+            after: Option<&'a (OrganizationId, FileId)>, limit: u32
+        ) -> Vec<FileRecord>
+            => Read, "looking for files without a CRC-32", files::next, files::UNKNOWN_CRC32;
+        fn set_crc32(checksums: &'a [Checksum]) -> ()
+            => Write, "noting the CRC-32 of files", set_crc32;
         fn replace_identity(
             organization: &'a OrganizationId, id: &'a FileId, seen: &'a InPlace, found: &'a InPlace
         ) -> ()
@@ -64,7 +70,7 @@ impl<D: Database> Maintenance for D {
 }
 
 async fn set_text(session: &mut Session<'_>, texts: &[Text]) -> Result<(), Fault> {
-    expect_at_most(TEXTS_SET_MAX, "files read at once", texts.len())?;
+    expect_at_most(READ_FILES_SET_MAX, "files read at once", texts.len())?;
     for text in texts {
         let set = query("UPDATE file SET is_text = $1 WHERE organization = $2 AND id = $3")
             .bind(i64::from(text.is_text))
@@ -73,6 +79,24 @@ async fn set_text(session: &mut Session<'_>, texts: &[Text]) -> Result<(), Fault
         session.execute(set).await?;
     }
     let changed = changes::of_files(texts.iter().map(|text| (&text.organization, &text.file)));
+    changes::append(session, &changed).await
+}
+
+async fn set_crc32(session: &mut Session<'_>, checksums: &[Checksum]) -> Result<(), Fault> {
+    expect_at_most(READ_FILES_SET_MAX, "files read at once", checksums.len())?;
+    for of in checksums {
+        let set = query(
+            "UPDATE file SET crc32 = $1 \
+             WHERE organization = $2 AND id = $3 AND state <> 'swept' AND sha256 = $4",
+        );
+        let set = set
+            .bind(i64::from(of.crc32.get()))
+            .bind(&of.organization)
+            .bind(&of.file)
+            .bind(of.sha256.as_bytes().as_slice());
+        session.execute(set).await?;
+    }
+    let changed = changes::of_files(checksums.iter().map(|of| (&of.organization, &of.file)));
     changes::append(session, &changed).await
 }
 

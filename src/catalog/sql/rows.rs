@@ -18,7 +18,7 @@ use crate::catalog::CatalogError;
 use crate::catalog::quota::Usage;
 use crate::model::app::{App, AppSecret};
 use crate::model::count::Counts;
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
 use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
@@ -292,6 +292,9 @@ pub(in crate::catalog) fn file(row: Row<'_>) -> Result<FileRecord, Fault> {
         location: location(row)?,
         is_text: optional(row, "is_text", flag)?,
         expires_at: optional(row, "expires_at", unix_seconds)?,
+        crc32: optional(row, "crc32", |stored: i64| {
+            u32::try_from(stored).ok().map(Crc32::new)
+        })?,
     })
 }
 

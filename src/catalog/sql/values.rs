@@ -153,6 +153,7 @@ pub(super) fn file(
         place.and_then(|place| place.changed_nanos).into(),
         of.is_text.map(i64::from).into(),
         of.expires_at.into(),
+        of.crc32.map(|crc32| i64::from(crc32.get())).into(),
     ])
 }
 

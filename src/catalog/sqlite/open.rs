@@ -186,6 +186,7 @@ fn schema() -> Migrator {
         step!("list anchors", "0013_list_anchors.sql"),
         step!("redemptions", "0014_redemptions.sql"),
         step!("link counter", "0015_link_counter.sql"),
+        step!("crc32", "0016_crc32.sql"),
     ])
 }
 

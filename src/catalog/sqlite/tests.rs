@@ -400,6 +400,10 @@ const PLANS: &[(&str, &str)] = &[
         files::UNKNOWN_TEXT,
         "INDEX file_text_unknown ((organization,id)>(?,?))",
     ),
+    (
+        files::UNKNOWN_CRC32,
+        "INDEX file_crc32_unknown ((organization,id)>(?,?))",
+    ),
     (files::EXPIRED, "INDEX file_expiring (expires_at<?)"),
     (
         numbered::LISTED.sqlite,

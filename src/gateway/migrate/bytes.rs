@@ -3,24 +3,22 @@
 use std::io;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::{End, MigrateError};
 use crate::blob::{BlobError, BlobStore};
-use crate::gateway::pieces::{Pieces, digest, open_to_hash};
+use crate::gateway::pieces::{DigestHasher, Pieces, digests, open_to_hash};
 use crate::gateway::progress::PassProgress;
 use crate::gateway::refusal::with_causes;
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::Crc32;
 use crate::model::file::{BlobLocation, FileRecord};
 use crate::model::id::BlobKey;
 
 /// The outcome of copying one file's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Bytes {
-    /// They were there.
-    There,
+    /// They were there. Their CRC-32, if they were read.
+    There(Option<Crc32>),
     /// They were written, and read back.
-    Copied,
+    Copied(Crc32),
     /// The source has others, or does not give them.
     LeftOut(String),
 }
@@ -40,7 +38,7 @@ pub(super) struct Carrier {
 /// The bytes that the destination has under a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    Them,
+    Them(Option<Crc32>),
     /// As many other bytes.
     Others,
     /// Nothing, or bytes of another length.
@@ -94,11 +92,11 @@ impl Carrier {
             return Ok(Bytes::LeftOut(why));
         }
         let found = self.look(file).await?;
-        if found == Found::Them {
-            return Ok(Bytes::There);
+        if let Found::Them(crc32) = found {
+            return Ok(Bytes::There(crc32));
         }
         match self.copy(file, found == Found::Others).await {
-            Ok(()) => Ok(Bytes::Copied),
+            Ok(crc32) => Ok(Bytes::Copied(crc32)),
             Err(Stopped::LeftOut(why)) => Ok(Bytes::LeftOut(why)),
             Err(Stopped::By(error)) => Err(error),
             Err(Stopped::Taken) => Err(self.contested()),
@@ -125,16 +123,17 @@ impl Carrier {
         };
         if !self.reads_there {
             self.progress.add_bytes(file.size);
-            return Ok(Found::Them);
+            return Ok(Found::Them(None));
         }
-        match digest(found, |bytes| self.progress.add_bytes(bytes)).await {
-            Ok(sha256) if sha256 == file.sha256 => Ok(Found::Them),
+        match digests(found, |bytes| self.progress.add_bytes(bytes)).await {
+            Ok(found) if found.sha256 == file.sha256 => Ok(Found::Them(Some(found.crc32))),
             Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Others),
             Err(error) => Err(unwritten(error)),
         }
     }
 
-    async fn copy(&self, file: &FileRecord, replaces: bool) -> Result<(), Stopped> {
+    /// Copies the bytes, reads them back, and returns their CRC-32.
+    async fn copy(&self, file: &FileRecord, replaces: bool) -> Result<Crc32, Stopped> {
         match self.write(file, replaces).await {
             Err(Stopped::Taken) => self.write(file, true).await?,
             written => written?,
@@ -153,14 +152,14 @@ impl Carrier {
             Stopped::Taken => Stopped::By(self.contested()),
             other => other,
         })?;
-        let mut hasher = Sha256::new();
+        let mut hasher = DigestHasher::default();
         while let Some(piece) = pieces.next().await.map_err(unread)? {
             hasher.update(&piece);
             let length = piece.len() as u64;
             staged.write(piece).await.map_err(unwritten)?;
             self.progress.add_bytes(length);
         }
-        let sha256 = Sha256Digest::new(hasher.finalize().into());
+        let sha256 = hasher.finish().sha256;
         if sha256 == file.sha256 {
             if replaces {
                 self.to.remove(self.key).await.map_err(unwritten)?;
@@ -174,16 +173,16 @@ impl Carrier {
         )))
     }
 
-    async fn read_back(&self, file: &FileRecord) -> Result<(), MigrateError> {
+    async fn read_back(&self, file: &FileRecord) -> Result<Crc32, MigrateError> {
         let location = BlobLocation::Stored(self.key);
         let found = self
             .to
             .open(&location, file.size)
             .await
             .map_err(unwritten)?;
-        let sha256 = digest(found, |_| {}).await.map_err(unwritten)?;
-        if sha256 == file.sha256 {
-            return Ok(());
+        let found = digests(found, |_| {}).await.map_err(unwritten)?;
+        if found.sha256 == file.sha256 {
+            return Ok(found.crc32);
         }
         self.to.remove(self.key).await.map_err(unwritten)?;
         let what = format!("blob {}: what was written reads otherwise", self.key);

@@ -168,11 +168,15 @@ impl KindPass<'_> {
         };
         let seen = seen??;
         self.progress.add_file();
-        match &seen.bytes {
-            Bytes::There => self.moved.files_there += 1,
-            Bytes::Copied => {
+        let crc32 = match &seen.bytes {
+            Bytes::There(crc32) => {
+                self.moved.files_there += 1;
+                *crc32
+            }
+            Bytes::Copied(crc32) => {
                 self.moved.files_copied += 1;
                 self.moved.bytes_copied += seen.file.size;
+                Some(*crc32)
             }
             Bytes::LeftOut(why) => {
                 if self.has_changed(&seen.file).await? {
@@ -190,8 +194,12 @@ impl KindPass<'_> {
                 self.put_file(wanted, seen.before);
                 return Ok(true);
             }
-        }
-        self.put_file(seen.wanted, seen.before);
+        };
+        let wanted = FileRecord {
+            crc32: seen.wanted.crc32.or(crc32),
+            ..seen.wanted
+        };
+        self.put_file(wanted, seen.before);
         Ok(true)
     }
 
@@ -202,7 +210,14 @@ impl KindPass<'_> {
         Ok(now.is_none_or(|now| is_swept(&now) || now.location != file.location))
     }
 
-    fn put_file(&mut self, wanted: FileRecord, before: Option<FileRecord>) {
+    /// Puts a file's row. A CRC-32 that the copy knows of the same bytes stays where the source knows none.
+    fn put_file(&mut self, mut wanted: FileRecord, before: Option<FileRecord>) {
+        let of_same_bytes = before
+            .as_ref()
+            .filter(|before| (before.size, before.sha256) == (wanted.size, wanted.sha256));
+        wanted.crc32 = wanted
+            .crc32
+            .or(of_same_bytes.and_then(|before| before.crc32));
         if before.as_ref() != Some(&wanted) {
             self.put.push(Row::File(Box::new(wanted)));
         }

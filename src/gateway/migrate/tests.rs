@@ -16,7 +16,7 @@ use crate::catalog::transfer::{Kind, Transfer as _};
 use crate::gateway::clock::ManualClock;
 use crate::gateway::testing::NOW;
 use crate::gateway::testing::stubborn::Stubborn;
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::BlobLocation;
 use crate::model::id::{BlobKey, OrganizationId};
 
@@ -65,6 +65,7 @@ impl Move {
             let made = FileRecord {
                 size: bytes.len() as u64,
                 sha256: Sha256Digest::new(Sha256::digest(&bytes).into()),
+                crc32: Some(Crc32::new(crc32fast::hash(&bytes))),
                 location: BlobLocation::Stored(key(number)),
                 ..file(&owner, &format!("f{number:03}"), 1)
             };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::super::Gateway;
 use super::Reread;
-use crate::catalog::maintenance::Text;
+use crate::catalog::maintenance::{Checksum, Text};
 use crate::catalog::{Catalog, CatalogError};
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
@@ -49,7 +49,7 @@ impl Reread {
         self.noting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives a row the identity, and says whether its bytes are text where nobody has. Only after an error it is to be
+    /// Gives a row the identity, and says whether its bytes are text, and their CRC-32, where nobody has. Only after an error it is to be
     /// begun again.
     pub(super) async fn note(
         &self,
@@ -58,6 +58,7 @@ impl Reread {
     ) -> Result<(), CatalogError> {
         if let Some(row) = self.give_identity(catalog, file).await? {
             self.note_text(catalog, &row).await?;
+            self.note_crc32(catalog, &row).await?;
         }
         *self.noting() = Noting::Done;
         Ok(())
@@ -105,6 +106,18 @@ impl Reread {
             is_text: self.registered.text.is_utf8,
         };
         catalog.set_text(&[text]).await
+    }
+
+    async fn note_crc32(
+        &self,
+        catalog: &dyn Catalog,
+        row: &FileRecord,
+    ) -> Result<(), CatalogError> {
+        if row.crc32.is_some() {
+            return Ok(());
+        }
+        let checksum = Checksum::of(row, self.registered.crc32);
+        catalog.set_crc32(&[checksum]).await
     }
 }
 

@@ -6,7 +6,7 @@ use crate::catalog::Catalog as _;
 use crate::catalog::contract::{at, changes_since, file, organization, position};
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::testing::TestCatalog;
-use crate::model::digest::Sha256Digest;
+use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::text::TextDetector;
 
 fn place(device: u64) -> InPlace {
@@ -24,6 +24,7 @@ fn reread(device: u64) -> Reread {
         file: place(device),
         size: 0,
         sha256: Sha256Digest::new([0; 32]),
+        crc32: Crc32::new(7),
         text: TextDetector::default().finish(),
     })
 }
@@ -35,6 +36,7 @@ async fn one_file(is_text: Option<bool>) -> (TestCatalog, FileRecord) {
     let row = FileRecord {
         location: BlobLocation::InPlace(place(0)),
         is_text,
+        crc32: is_text.map(|_| Crc32::new(7)),
         ..file(&owner, "f", 1)
     };
     catalog.add_file(&row).await.unwrap();
@@ -86,7 +88,9 @@ async fn a_row_that_could_not_be_given_an_identity_is_tried_again_later() {
     let replaced = catalog.replace_identity(owner, id, &old, &new);
     replaced.await.unwrap();
     found.note(&catalog, &first).await.unwrap();
-    assert_eq!(row(&catalog, &first).await.is_text, Some(true));
+    let noted = row(&catalog, &first).await;
+    assert_eq!(noted.is_text, Some(true));
+    assert_eq!(noted.crc32, Some(Crc32::new(7)));
     assert!(!found.begin_noting(NOTED_EVERY * 9));
 }
 

@@ -10,7 +10,7 @@ const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM
          sha256('a'), 'user_upload', CASE n % 50 WHEN 0 THEN 'deleted' ELSE 'ready' END, \
          CASE n % 50 WHEN 0 THEN n END, '{}', n, n, NULL, NULL, 0, 'blob' || n, NULL, NULL, NULL, \
          CASE n % 100 WHEN 1 THEN NULL ELSE 1 END, CASE n % 100 WHEN 2 THEN n END \
-         FROM generate_series(1, 100000) n; \
+         FROM generate_series(1, 100000) n; UPDATE file SET crc32 = 0 WHERE is_text IS NOT NULL; \
          INSERT INTO link_count SELECT 'org' || n % 20 + 1, md5(n::text), n, 1, 1, 1, n FROM generate_series(1, 20000) n; \
          ANALYZE";
 
@@ -84,6 +84,11 @@ fn background_plans() -> Vec<(&'static str, String, &'static str)> {
             files::UNKNOWN_TEXT,
             "'org1', 'file_5', 20".into(),
             "file_text_unknown ",
+        ),
+        (
+            files::UNKNOWN_CRC32,
+            "'org1', 'file_5', 20".into(),
+            "file_crc32_unknown ",
         ),
         (files::EXPIRED, "1000, 20".into(), "file_expiring "),
         (

@@ -15,7 +15,7 @@ async fn an_empty_database_becomes_a_copy() {
 /// Takes back the step that made anchors, and those after it.
 const NO_ANCHORS: &str = "DROP TABLE redemption, allowance; DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
      organization_is_listed, files_are_listed, file_is_listed_otherwise CASCADE; \
-     DROP INDEX file_expiring_of; DELETE FROM _sqlx_migrations WHERE version >= 8";
+     DROP INDEX file_expiring_of; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 8";
 
 /// A list of an older schema has anchors from then on.
 #[tokio::test]
@@ -51,7 +51,7 @@ async fn links_with_counts_of_an_older_schema_are_counted() {
     let owner = links_with_counts(&old, "before", 3).await;
     old.close().await;
     let undo = "DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; \
-         DELETE FROM _sqlx_migrations WHERE version >= 10";
+         ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 10";
     Server::shared().sql("links_counted", undo);
     let catalog = catalog("links_counted").await;
     one_link_more_has_no_counts(&catalog, &owner, 3).await;

@@ -73,7 +73,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
          DROP TABLE file_count; DROP TABLE link_count; DROP TABLE link_counter; DROP TABLE installation; DROP TABLE copy_note; \
-         DROP INDEX file_text_unknown; DROP INDEX file_expiring; DROP INDEX file_of_name; \
+         DROP INDEX file_text_unknown; DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DROP INDEX file_expiring; DROP INDEX file_of_name; \
          DROP INDEX file_of_name_by_id; DROP INDEX file_in_bin; DROP INDEX file_in_bin_by_id; \
          ALTER TABLE file DROP COLUMN is_text; ALTER TABLE file DROP COLUMN expires_at; \
          ALTER TABLE file DROP COLUMN device; ALTER TABLE file DROP COLUMN changed_nanos; \
@@ -95,7 +95,8 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     assert!(kept.unwrap().is_some());
     let rich = catalog.file(&owner, &file_id("rich")).await.unwrap();
     let rich = rich.unwrap();
-    assert_eq!((rich.is_text, rich.expires_at), (None, None));
+    let known = (rich.is_text, rich.expires_at, rich.crc32);
+    assert_eq!(known, (None, None, None));
     let BlobLocation::InPlace(place) = rich.location else {
         panic!("{rich:?}")
     };
@@ -167,7 +168,7 @@ async fn lists_of_an_older_schema_get_anchors() {
          DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
          DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
-         DELETE FROM _sqlx_migrations WHERE version >= 13",
+         DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 13",
     )
     .await;
     let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
@@ -196,7 +197,7 @@ async fn links_with_counts_of_an_older_schema_are_counted() {
     run(
         &place.path,
         "DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
-         DELETE FROM _sqlx_migrations WHERE version >= 15",
+         DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 15",
     )
     .await;
     let catalog = Sqlite::open_with(&place.path, Missing::Refuse)
