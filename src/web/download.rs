@@ -23,13 +23,14 @@ use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode, Version};
 
-use super::body::{Body, DownloadIdentity, RegionOptions};
+use super::body::Body;
 use super::context::RequestContext;
 use super::dialects::aitronos;
 use super::digest::REPR_DIGEST;
 use super::file_path::FilePath;
 use super::problem::Problem;
 use super::recorder::TrackedDownload;
+use super::region::{DownloadIdentity, RegionOptions};
 use super::reply::{self, set};
 use super::{Arrival, conditional, cors, credential, offload, redirect};
 use crate::gateway::download::{Download, LinkRequest, names_a_link};

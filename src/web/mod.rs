@@ -78,6 +78,7 @@ pub mod recorder;
 mod redeem;
 mod redirect;
 mod refused;
+mod region;
 mod reply;
 mod request_body;
 mod response_head;

@@ -18,11 +18,12 @@ use hyper::header::{CACHE_CONTROL, HeaderValue};
 use hyper::{Method, Response, Version};
 
 use super::Arrival;
-use super::body::{Body, DownloadIdentity, RegionOptions};
+use super::body::Body;
 use super::context::RequestContext;
 use super::download::{self, Handover};
 use super::problem::Problem;
 use super::recorder::TrackedDownload;
+use super::region::{DownloadIdentity, RegionOptions};
 use super::route::TicketPath;
 use crate::gateway::limits::Admitted;
 use crate::gateway::redeem::TicketRequest;
