@@ -231,8 +231,8 @@ fn headers(c: &mut Criterion) {
     let mut group = c.benchmark_group("headers");
     let etag = format!("\"{}\"", "ab".repeat(32));
     let file = Validators {
-        etag: etag.clone(),
-        last_modified: NOW,
+        etag: Some(etag.clone()),
+        last_modified: Some(NOW),
     };
     let tags = format!("{}{etag}", "\"a\", ".repeat(HEADERS_BYTES_MAX / 5));
     for (what, text) in [("ours", &etag), ("longest", &tags)] {

@@ -7,10 +7,11 @@ use super::time::UnixSeconds;
 /// The entity tag and the date by which a client recognises a version of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validators {
-    /// The strong entity tag, with its quotes.
-    pub etag: String,
+    /// The strong entity tag, with its quotes, if there is one.
+    pub etag: Option<String>,
     /// Time at which the file became ready. Its bytes never changed since, so this date is a strong validator, too.
-    pub last_modified: UnixSeconds,
+    /// `None` of what has no such time.
+    pub last_modified: Option<UnixSeconds>,
 }
 
 /// The conditions of one request, as its headers say them.
@@ -62,20 +63,20 @@ impl EntityTags {
     }
 
     /// Compares by strong comparison (RFC 9110, §8.8.3.2): a weak tag equals nothing.
-    fn match_strongly(&self, etag: &str) -> bool {
+    fn match_strongly(&self, etag: Option<&str>) -> bool {
         match self {
             Self::Any => true,
-            Self::These(tags) => tags.iter().any(|tag| tag == etag),
+            Self::These(tags) => tags.iter().any(|tag| Some(tag.as_str()) == etag),
         }
     }
 
     /// Compares by weak comparison.
-    fn match_weakly(&self, etag: &str) -> bool {
+    fn match_weakly(&self, etag: Option<&str>) -> bool {
         match self {
             Self::Any => true,
             Self::These(tags) => tags
                 .iter()
-                .any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag),
+                .any(|tag| Some(tag.strip_prefix("W/").unwrap_or(tag)) == etag),
         }
     }
 }
@@ -84,17 +85,20 @@ impl Preconditions {
     /// Evaluates the conditions of a GET or HEAD in the order of RFC 9110, §13.2.2. A date in the future
     /// is one like any other (§13.1.3): what was not changed since then was not changed.
     pub fn evaluate(&self, file: &Validators) -> PreconditionOutcome {
+        let etag = file.etag.as_deref();
+        // Without a date of its own, a condition on one counts for nothing (§13.1.3, §13.1.4).
+        let is_later = |date| file.last_modified.map(|own| own > date);
         let failed = match (&self.if_match, self.if_unmodified_since) {
-            (Some(tags), _) => !tags.match_strongly(&file.etag),
-            (None, Some(date)) => file.last_modified > date,
+            (Some(tags), _) => !tags.match_strongly(etag),
+            (None, Some(date)) => is_later(date) == Some(true),
             (None, None) => false,
         };
         if failed {
             return PreconditionOutcome::Failed;
         }
         let client_has_it = match (&self.if_none_match, self.if_modified_since) {
-            (Some(tags), _) => tags.match_weakly(&file.etag),
-            (None, Some(date)) => file.last_modified <= date,
+            (Some(tags), _) => tags.match_weakly(etag),
+            (None, Some(date)) => is_later(date) == Some(false),
             (None, None) => false,
         };
         if client_has_it {
@@ -106,15 +110,22 @@ impl Preconditions {
 }
 
 impl Validators {
-    /// `Last-Modified` as it stands in the header.
-    pub fn last_modified_header(&self) -> String {
-        httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(self.last_modified.get()))
+    /// `Last-Modified` as it stands in the header, if there is a time for it.
+    pub fn last_modified_header(&self) -> Option<String> {
+        let since = self
+            .last_modified
+            .map(|time| Duration::from_secs(time.get()));
+        since.map(|since| httpdate::fmt_http_date(UNIX_EPOCH + since))
     }
 
     /// Returns whether an `If-Range` of this value lets a range through (RFC 9110, §13.1.5): our own tag, or exactly
     /// our own date.
     pub fn let_range_through(&self, if_range: &str) -> bool {
-        if_range == self.etag || http_date(if_range) == Some(self.last_modified)
+        let is_tag = self.etag.as_ref().is_some_and(|etag| etag == if_range);
+        is_tag
+            || self
+                .last_modified
+                .is_some_and(|own| http_date(if_range) == Some(own))
     }
 }
 
@@ -132,8 +143,8 @@ mod tests {
 
     fn file() -> Validators {
         Validators {
-            etag: OURS.into(),
-            last_modified: UnixSeconds::new(1_000).unwrap(),
+            etag: Some(OURS.into()),
+            last_modified: UnixSeconds::new(1_000),
         }
     }
 
@@ -239,7 +250,7 @@ mod tests {
     fn if_range_is_our_tag_or_exactly_our_date() {
         let file = file();
         let date = "Thu, 01 Jan 1970 00:16:40 GMT";
-        assert_eq!(file.last_modified_header(), date);
+        assert_eq!(file.last_modified_header().as_deref(), Some(date));
         for good in [OURS, date, "Thursday, 01-Jan-70 00:16:40 GMT"] {
             assert!(file.let_range_through(good), "{good}");
         }
@@ -253,5 +264,36 @@ mod tests {
         ] {
             assert!(!file.let_range_through(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn without_validators_only_tags_and_stars_decide() {
+        let bare = Validators {
+            etag: None,
+            last_modified: None,
+        };
+        let send = PreconditionOutcome::Send;
+        let with = |conditions: Preconditions| conditions.evaluate(&bare);
+        for date in [0, 99_999_999_999] {
+            let since = Preconditions {
+                if_modified_since: seconds(date),
+                if_unmodified_since: seconds(date),
+                ..Preconditions::default()
+            };
+            assert_eq!(with(since), send);
+        }
+        let if_match = |text| Preconditions {
+            if_match: tags(text),
+            ..Preconditions::default()
+        };
+        assert_eq!(with(if_match(OURS)), PreconditionOutcome::Failed);
+        assert_eq!(with(if_match("*")), send);
+        let if_none_match = Preconditions {
+            if_none_match: tags(OURS),
+            ..Preconditions::default()
+        };
+        assert_eq!(with(if_none_match), send);
+        assert!(!bare.let_range_through(OURS));
+        assert!(!bare.let_range_through("Thu, 01 Jan 1970 00:16:40 GMT"));
     }
 }

@@ -26,3 +26,4 @@ pub mod shared_map;
 pub mod tenancy;
 pub mod text;
 pub mod time;
+pub mod zip;

@@ -83,8 +83,8 @@ impl ResponseHead {
     fn new(download: &Download, settings: &WebSettings) -> Self {
         let file = &download.file;
         let validators = Validators {
-            etag: format!("\"{}\"", file.sha256.to_hex()),
-            last_modified: file.updated_at,
+            etag: Some(format!("\"{}\"", file.sha256.to_hex())),
+            last_modified: Some(file.updated_at),
         };
         let mut headers = HeaderMap::with_capacity(16);
         let mut set = |name, value: &str| {
@@ -93,8 +93,12 @@ impl ResponseHead {
                 headers.insert(name, value);
             }
         };
-        set(ETAG, &validators.etag);
-        set(LAST_MODIFIED, &validators.last_modified_header());
+        if let Some(etag) = &validators.etag {
+            set(ETAG, etag);
+        }
+        if let Some(date) = validators.last_modified_header() {
+            set(LAST_MODIFIED, &date);
+        }
         set(CONTENT_TYPE, &download.content_type());
         set(CONTENT_DISPOSITION, &download.disposition());
         let digest = format!("sha-256=:{}:", file.sha256.to_base64());
@@ -187,18 +191,20 @@ fn cache_control(max_age: u64) -> HeaderValue {
 
 /// Adds the headers that keep strangers' bytes from doing harm, and the link from leaking.
 fn protect(headers: &mut HeaderMap, settings: &WebSettings, download: &Download) {
+    protect_link(headers, &settings.resource_policy);
+    // Both types, the file's own and the one that the link claims, must be harmless to go without.
+    if !(download.media_type().is_passive() && download.file.media_type.is_passive()) {
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
+    }
+}
+
+/// Adds those of them that do not depend on the type of the bytes.
+pub(super) fn protect_link(headers: &mut HeaderMap, resource_policy: &HeaderValue) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(
         X_ROBOTS_TAG,
         HeaderValue::from_static("noindex, nofollow, noarchive"),
     );
-    headers.insert(
-        CROSS_ORIGIN_RESOURCE_POLICY,
-        settings.resource_policy.clone(),
-    );
-    // Both types, the file's own and the one that the link claims, must be harmless to go without.
-    if !(download.media_type().is_passive() && download.file.media_type.is_passive()) {
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
-    }
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, resource_policy.clone());
 }
