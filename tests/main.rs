@@ -36,6 +36,9 @@ mod limits;
 /// Revoking: by calls over a real socket.
 mod revoke;
 
+/// Zip archives that nobody stored: their ranges, their readers, their ends.
+mod archives;
+
 /// A real browser shows, plays, saves and reads what links open, and asks for nothing twice.
 mod browser;
 /// A real nginx in front.

@@ -119,7 +119,7 @@ pub struct Content {
 }
 
 impl Content {
-    fn new(blob: Blob) -> Self {
+    pub(super) fn new(blob: Blob) -> Self {
         Self {
             blob,
             is_warm: Arc::default(),
@@ -353,7 +353,7 @@ impl Gateway {
     }
 
     /// Returns whether an open file was seen whole within the last [`STALENESS_MAX`]. Bytes in memory always are.
-    fn is_seen_whole(&self, opened: &OpenFile) -> bool {
+    pub(super) fn is_seen_whole(&self, opened: &OpenFile) -> bool {
         if let Blob::Memory(_) = &opened.content.blob {
             return true;
         }

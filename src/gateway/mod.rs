@@ -32,6 +32,7 @@ use tenant_queue::{QueueBounds, TenantQueues};
 use upload::staged_bytes::StagedBytes;
 
 pub mod apps;
+pub mod archives;
 pub mod batch;
 pub mod cache;
 mod catalogue_failures;
@@ -122,6 +123,8 @@ pub struct Gateway {
     /// The reads of tickets that are under way.
     ticket_reads: redeem::TicketReads,
     passwords: passwords::PasswordWorker,
+    /// The archives that are being sent.
+    archives: Arc<archives::Archives>,
     /// The uploads that wait for their rows.
     adding: upload::PendingGroups,
     /// The bytes that organizations are staging.
@@ -168,6 +171,7 @@ impl Gateway {
             tickets: Arc::default(),
             ticket_reads: redeem::TicketReads::default(),
             passwords: passwords::PasswordWorker::new(),
+            archives: Arc::default(),
             adding: upload::PendingGroups::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
+use super::archive_body::ArchiveBody;
 use super::region::{Region, RegionOptions};
 use super::response_memory::ConnectionMemory;
 use super::throttled::ThrottledBytes;
@@ -27,6 +28,8 @@ pub enum Body {
     Throttled(ThrottledBytes),
     /// A region of a file, read as the client takes it. Boxed, as connections keep space for a body.
     Region(Box<Region>),
+    /// A zip archive, or a part of one.
+    Archive(Box<ArchiveBody>),
     /// One after the other.
     Sequence(VecDeque<Self>),
 }
@@ -58,7 +61,7 @@ impl Body {
                 });
                 Bytes::from(pieces.collect::<Vec<_>>().concat())
             }
-            // Nothing is sent, or a file is, whose region is held to it.
+            // Nothing is sent, or files are, whose regions are held to it.
             other => {
                 *self = other;
                 return;
@@ -76,9 +79,9 @@ impl Body {
         match self {
             Self::Full(bytes) => *bytes = memory.hold(std::mem::take(bytes)),
             Self::Throttled(throttled) => throttled.count_in(memory),
-            // A region counts piece by piece. The heads between several, some kilobytes, go out after those before them:
+            // A region and an archive count piece by piece. The heads between several, some kilobytes, go out after those before them:
             // counted from the beginning, they would have the regions wait for what waits for them.
-            Self::Empty | Self::Region(_) | Self::Sequence(_) => {}
+            Self::Empty | Self::Region(_) | Self::Archive(_) | Self::Sequence(_) => {}
         }
     }
 
@@ -89,6 +92,7 @@ impl Body {
             Self::Full(bytes) => bytes.len() as u64,
             Self::Throttled(throttled) => throttled.left(),
             Self::Region(region) => region.left(),
+            Self::Archive(archive) => archive.left(),
             Self::Sequence(bodies) => bodies.iter().map(Self::length).sum(),
         }
     }
@@ -118,6 +122,10 @@ impl HttpBody for Body {
                 Ok(BodyPiece::from(bytes))
             }
             Self::Region(region) => match ready!(region.poll_piece(context)) {
+                Some(piece) => piece,
+                None => return Poll::Ready(None),
+            },
+            Self::Archive(archive) => match ready!(archive.poll_piece(context)) {
                 Some(piece) => piece,
                 None => return Poll::Ready(None),
             },

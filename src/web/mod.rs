@@ -50,6 +50,8 @@ pub use framing::{TARGET_BYTES_MAX, TargetHasFragment};
 pub use settings::WebSettings;
 
 mod access_log;
+pub mod archive;
+mod archive_body;
 pub mod body;
 pub mod client;
 mod conditional;
@@ -78,7 +80,7 @@ pub mod recorder;
 mod redeem;
 mod redirect;
 mod refused;
-mod region;
+pub mod region;
 mod reply;
 mod request_body;
 mod response_head;

@@ -15,7 +15,7 @@ use super::response_memory::{ConnectionMemory, Grant, HeldBytes};
 use super::throttled::Throttle;
 use super::trace::TraceId;
 use crate::gateway::download::{Content, Stamp, Stream};
-use crate::gateway::limits::Admitted;
+use crate::gateway::limits::{Admitted, Pace};
 use crate::gateway::refusal::Refusal;
 use crate::model::revocation::LinkId;
 use crate::zero_copy::{BodyPiece, Owner, REGION_BYTES_MAX, Regions};
@@ -60,19 +60,20 @@ pub struct Region {
 
 /// The options that the regions of one download have in common.
 #[derive(Debug)]
-pub(super) struct RegionOptions<'a> {
-    pub(super) identity: DownloadIdentity,
+pub struct RegionOptions<'a> {
+    /// The download.
+    pub identity: DownloadIdentity,
     /// The queue by which the connection sends files, if it can.
-    pub(super) regions: Option<&'a Regions>,
+    pub regions: Option<&'a Regions>,
     /// The connection's share of the memory budget, if its bytes count.
-    pub(super) memory: Option<&'a ConnectionMemory>,
+    pub memory: Option<&'a ConnectionMemory>,
     /// The limits that the download was admitted by, if there are any. Each region goes out at a pace of its own.
-    pub(super) admitted: Option<&'a Admitted>,
+    pub admitted: Option<&'a Admitted>,
 }
 
 /// The identity of a download: the request and the link that the log names where reading the file fails.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct DownloadIdentity {
+pub struct DownloadIdentity {
     /// The bytes that one read takes where the kernel does not send the file.
     read_bytes: usize,
     /// The request.
@@ -83,7 +84,7 @@ pub(super) struct DownloadIdentity {
 
 impl DownloadIdentity {
     /// Returns the identity of a request of this version.
-    pub(super) fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
+    pub fn new(version: Version, trace_id: TraceId, link_id: LinkId) -> Self {
         let read_bytes = match version <= Version::HTTP_11 {
             true => READ_BYTES,
             false => READ_BYTES_OF_MANY,
@@ -95,7 +96,7 @@ impl DownloadIdentity {
         }
     }
 
-    fn note_aborted(&self, error: &dyn fmt::Display) {
+    pub(super) fn note_aborted(&self, error: &dyn fmt::Display) {
         let (trace_id, link_id) = (self.trace_id.as_str(), self.link_id.as_str());
         tracing::error!(trace_id, link_id, %error, "a download was aborted");
     }
@@ -129,6 +130,12 @@ impl Region {
             waiting: None,
             throttle: pace.map(|pace| Box::new(Throttle::new(pace))),
         }
+    }
+
+    /// Holds it to a pace of its own.
+    pub(super) fn paced(mut self, pace: Option<Pace>) -> Self {
+        self.throttle = pace.map(|pace| Box::new(Throttle::new(pace)));
+        self
     }
 
     /// Returns the number of bytes that are left of it.

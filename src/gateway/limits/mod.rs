@@ -338,6 +338,15 @@ impl Drop for Admitted {
 }
 
 impl Pace {
+    /// Returns another pace of the same download, for another part of it.
+    pub fn another(&self) -> Self {
+        Self {
+            clock: Arc::clone(&self.clock),
+            entries: self.entries.clone(),
+            granted: 0,
+        }
+    }
+
     /// Grants the next piece of up to `left` bytes, and says how long to wait for it. What was granted before
     /// must be spent.
     pub fn grant(&mut self, left: u64) -> Duration {

@@ -1,0 +1,391 @@
+//! Zip archives of stored files. An archive lies nowhere: its layout (`model/zip.rs`) says where each byte of it is, and
+//! its files are opened one after the other as it goes out.
+//!
+//! 1. The files are laid out, as they are now.
+//! 2. Before an entry's bytes go out its row is looked at again: a file that was deleted, that is damaged or whose links
+//!    were revoked meanwhile ends the answer. Rows are read some at a time.
+//! 3. The bytes are opened, as a download's are; they are not kept open for others.
+//!
+//! A layout is in memory for as long as answers of it go on, however slowly they are read. Answers of equal archives share
+//! one, and all of them together are bounded, as are those of one organization.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Gateway;
+use super::doctor::expect_whole;
+use super::download::Content;
+use super::refusal::Refusal;
+use super::revocations::STALENESS_MAX;
+use crate::model::address::FileRef;
+use crate::model::digest::Sha256Digest;
+use crate::model::file::{FileRecord, FileState};
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::zip::{ENTRIES_MAX, HEADS_BYTES_MAX, Layout, Member, ZipError};
+
+/// The most bytes that the layouts of all archives that are being sent take: some hundred of ten thousand files.
+const ARCHIVES_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// The most bytes that those of one organization take.
+const ORGANIZATION_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// The wait that is advised where there are too many. They are read by their clients, who may take any time.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// What [`Refusal::TooMany`] counts.
+const ARCHIVES: &str = "zip archives of one organization";
+
+/// The most rows that are read at once, and by how many times more or fewer they become.
+const ROWS_AT_ONCE: usize = 64;
+const ROWS_FACTOR: usize = 4;
+
+/// A file that is to be in an archive, and its path there.
+#[derive(Clone, Copy, Debug)]
+pub struct ArchiveMember<'a> {
+    /// The path, with `/` between its segments. It is cleaned.
+    pub path: &'a str,
+    /// The file, which belongs to the archive's organization and is ready.
+    pub file: &'a FileRecord,
+}
+
+/// An archive that can be sent, any part of it and any number of times.
+#[derive(Debug)]
+pub struct Archive {
+    /// The organization that its files belong to.
+    organization: OrganizationId,
+    layout: Layout,
+    entries: Box<[Entry]>,
+    _permit: LayoutPermit,
+}
+
+/// The identity of an entry's file.
+#[derive(Debug)]
+struct Entry {
+    file: FileId,
+    sha256: Sha256Digest,
+    link_revision: u64,
+}
+
+/// The archives that are being sent.
+#[derive(Debug, Default)]
+pub(super) struct Archives(Mutex<ArchivesState>);
+
+#[derive(Debug, Default)]
+struct ArchivesState {
+    /// The bytes of all layouts, and of each organization's.
+    bytes: u64,
+    of: HashMap<OrganizationId, u64>,
+    /// The archives by a digest of all that they are made of.
+    known: HashMap<[u8; 32], Weak<Archive>>,
+}
+
+/// The bytes of one layout. Dropped, they are free again.
+#[derive(Debug)]
+struct LayoutPermit {
+    archives: Arc<Archives>,
+    organization: OrganizationId,
+    key: [u8; 32],
+    bytes: u64,
+}
+
+/// Opens the entries of one archive in their order.
+pub struct EntryReader {
+    gateway: Arc<Gateway>,
+    archive: Arc<Archive>,
+    /// Rows that were read ahead, and when, by the gateway's own clock.
+    rows: HashMap<FileId, FileRecord>,
+    read_at: Duration,
+    /// The number of rows to read next: more for a client that takes quickly.
+    ahead: usize,
+}
+
+impl<'a> ArchiveMember<'a> {
+    fn laid_out(&self) -> Member<'a> {
+        Member {
+            path: self.path,
+            size: self.file.size,
+            sha256: self.file.sha256,
+            crc32: self.file.crc32,
+            modified: self.file.updated_at,
+        }
+    }
+}
+
+impl Archive {
+    /// Returns the layout.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+impl Archives {
+    fn lock(&self) -> MutexGuard<'_, ArchivesState> {
+        // Nothing that holds the lock can leave the state half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns an archive equal to this one that is being sent, or has this one be it.
+    fn share(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        layout: Layout,
+        entries: Box<[Entry]>,
+    ) -> Result<Arc<Archive>, Refusal> {
+        let key = key_of(organization, &layout, &entries);
+        let bytes = layout.memory_bytes() + size_of_val(&*entries) as u64;
+        let mut state = self.lock();
+        if let Some(known) = state.known.get(&key).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let of_organization = state.of.get(organization).copied().unwrap_or(0) + bytes;
+        if of_organization > ORGANIZATION_BYTES_MAX {
+            return Err(Refusal::TooMany {
+                what: ARCHIVES,
+                wait: RETRY_AFTER,
+            });
+        }
+        if state.bytes + bytes > ARCHIVES_BYTES_MAX {
+            return Err(Refusal::Unavailable(
+                "too many zip archives are being sent".into(),
+            ));
+        }
+        state.bytes += bytes;
+        state.of.insert(organization.clone(), of_organization);
+        let archive = Arc::new(Archive {
+            organization: organization.clone(),
+            layout,
+            entries,
+            _permit: LayoutPermit {
+                archives: Arc::clone(self),
+                organization: organization.clone(),
+                key,
+                bytes,
+            },
+        });
+        state.known.insert(key, Arc::downgrade(&archive));
+        Ok(archive)
+    }
+}
+
+impl Drop for LayoutPermit {
+    fn drop(&mut self) {
+        let mut state = self.archives.lock();
+        state.bytes -= self.bytes;
+        if let Some(of) = state.of.get_mut(&self.organization) {
+            *of -= self.bytes;
+            if *of == 0 {
+                state.of.remove(&self.organization);
+            }
+        }
+        // An equal one may be in its place already.
+        let is_gone = state
+            .known
+            .get(&self.key)
+            .is_some_and(|known| known.strong_count() == 0);
+        if is_gone {
+            state.known.remove(&self.key);
+        }
+    }
+}
+
+impl Gateway {
+    /// Lays out an archive of files of one organization, in their order. It is in memory for as long as it, or a reader
+    /// of it, is held.
+    ///
+    /// # Errors
+    /// `Limit` for more than [`ENTRIES_MAX`] files or longer names than an archive has; `TooMany` and `Unavailable` where
+    /// too many archives are being sent.
+    pub fn archive(
+        &self,
+        organization: &OrganizationId,
+        members: &[ArchiveMember<'_>],
+    ) -> Result<Arc<Archive>, Refusal> {
+        // 1.
+        let laid_out: Vec<Member<'_>> = members.iter().map(ArchiveMember::laid_out).collect();
+        let layout = Layout::new(&laid_out).map_err(refusal)?;
+        let entries = members.iter().map(|ArchiveMember { file, .. }| {
+            debug_assert_eq!(file.organization, *organization, "its files are its own");
+            Entry {
+                file: file.id.clone(),
+                sha256: file.sha256,
+                link_revision: file.link_revision,
+            }
+        });
+        self.archives.share(organization, layout, entries.collect())
+    }
+
+    /// Reads the rows of so many entries from this one on.
+    async fn entry_rows(
+        &self,
+        archive: &Archive,
+        first: usize,
+        count: usize,
+    ) -> Result<HashMap<FileId, FileRecord>, Refusal> {
+        let ids = archive.entries.iter().skip(first).take(count);
+        let ids: Vec<FileId> = ids.map(|entry| entry.file.clone()).collect();
+        let found = self.catalog.files(&archive.organization, &ids);
+        let found = self.read_of(&archive.organization, found).await?;
+        Ok(found
+            .into_iter()
+            .map(|file| (file.id.clone(), file))
+            .collect())
+    }
+
+    /// Opens the bytes of a row, unless they are open already.
+    async fn open_entry(&self, file: &FileRecord) -> Result<Content, Refusal> {
+        let at = FileRef::new(&file.organization, &file.id);
+        let cached = self.cache.open_file(at, self.rows_at());
+        if let Some(open) = cached.filter(|open| self.is_seen_whole(open)) {
+            return Ok(open.content.clone());
+        }
+        Ok(Content::new(self.open_bytes(file).await?))
+    }
+}
+
+impl EntryReader {
+    /// Returns a reader of the entries of an archive. Nothing is opened yet.
+    pub fn new(gateway: &Arc<Gateway>, archive: &Arc<Archive>) -> Self {
+        Self {
+            gateway: Arc::clone(gateway),
+            archive: Arc::clone(archive),
+            rows: HashMap::new(),
+            read_at: Duration::ZERO,
+            ahead: 1,
+        }
+    }
+
+    /// Opens the bytes of an entry. Dropping the future changes nothing.
+    ///
+    /// # Errors
+    /// `FileNotFound` if the file was deleted or is expired, `Internal` if it is damaged or its links were revoked since the
+    /// archive was laid out, and the refusals of the stores.
+    pub async fn open(&mut self, number: usize) -> Result<Content, Refusal> {
+        let (gateway, archive) = (&self.gateway, &self.archive);
+        let entry = archive.entries.get(number);
+        let entry = entry.ok_or_else(|| Refusal::Internal(format!("no entry {number}")))?;
+        // 2.
+        let now = gateway.clock.elapsed();
+        let is_old = now.saturating_sub(self.read_at) >= STALENESS_MAX;
+        if is_old || !self.rows.contains_key(&entry.file) {
+            let ahead = match is_old {
+                true => self.ahead.div_ceil(ROWS_FACTOR),
+                false => (self.ahead * ROWS_FACTOR).min(ROWS_AT_ONCE),
+            };
+            self.rows = gateway.entry_rows(archive, number, ahead).await?;
+            (self.read_at, self.ahead) = (now, ahead);
+        }
+        let file = self.rows.get(&entry.file).ok_or(Refusal::FileNotFound)?;
+        if file.state_at(gateway.clock.now()) != FileState::Ready {
+            return Err(Refusal::FileNotFound);
+        }
+        expect_whole(file)?;
+        if (file.sha256, file.link_revision) != (entry.sha256, entry.link_revision) {
+            let id = &entry.file;
+            return Err(Refusal::Internal(format!(
+                "file {id} of a zip archive was revoked"
+            )));
+        }
+        // 3.
+        gateway.open_entry(file).await
+    }
+}
+
+/// Returns a digest of all that an archive is made of.
+fn key_of(organization: &OrganizationId, layout: &Layout, entries: &[Entry]) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    hasher.update(format!("{organization}\n"));
+    hasher.update(layout.digest());
+    for entry in entries {
+        hasher.update(format!("{}\n{}\n", entry.file, entry.link_revision));
+    }
+    hasher.finalize().into()
+}
+
+fn refusal(error: ZipError) -> Refusal {
+    let (what, limit) = match error {
+        ZipError::TooMany => ("files in an archive", ENTRIES_MAX as u64),
+        ZipError::NamesTooLong => ("bytes of names in an archive", HEADS_BYTES_MAX),
+        ZipError::TooLarge => ("bytes in an archive", i64::MAX.cast_unsigned()),
+    };
+    Refusal::Limit { what, limit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::contract::{file, organization_id};
+    use crate::catalog::testing::TestCatalog;
+    use crate::gateway::testing::{gateway, memory_blobs};
+
+    async fn empty_gateway() -> Gateway {
+        let catalog = Arc::new(TestCatalog::new().await);
+        gateway(catalog as _, memory_blobs())
+    }
+
+    /// The archive of so many files of an organization, with long names.
+    fn archive_of(
+        gateway: &Gateway,
+        owner: &OrganizationId,
+        count: usize,
+        name: &str,
+    ) -> Result<Arc<Archive>, Refusal> {
+        let file = file(owner, "f", 1);
+        let paths: Vec<String> = (0..count)
+            .map(|number| format!("{name}/{number}"))
+            .collect();
+        let members: Vec<ArchiveMember<'_>> = paths
+            .iter()
+            .map(|path| ArchiveMember { path, file: &file })
+            .collect();
+        gateway.archive(owner, &members)
+    }
+
+    #[tokio::test]
+    async fn equal_archives_are_one_and_it_goes_with_its_last_answer() {
+        let gateway = empty_gateway().await;
+        let [one, other] = ["one", "other"].map(organization_id);
+        let of = |owner, name| archive_of(&gateway, owner, 3, name).unwrap();
+        let first = of(&one, "a");
+        assert!(Arc::ptr_eq(&first, &of(&one, "a")));
+        for another in [of(&one, "b"), of(&other, "a")] {
+            assert!(!Arc::ptr_eq(&first, &another));
+        }
+        assert!(gateway.archives.lock().bytes > 0);
+        drop(first);
+        let state = gateway.archives.lock();
+        assert_eq!((state.bytes, state.of.len(), state.known.len()), (0, 0, 0));
+    }
+
+    #[tokio::test]
+    async fn the_archives_of_one_organization_leave_memory_for_others() {
+        let gateway = empty_gateway().await;
+        let [one, other] = ["one", "other"].map(organization_id);
+        let mut held = Vec::new();
+        let refusal = loop {
+            let name = format!("{}{}", "x".repeat(500), held.len());
+            match archive_of(&gateway, &one, 5_000, &name) {
+                Ok(archive) => held.push(archive),
+                Err(refusal) => break refusal,
+            }
+        };
+        assert!(matches!(refusal, Refusal::TooMany { .. }), "{refusal}");
+        assert!(gateway.archives.lock().bytes <= ORGANIZATION_BYTES_MAX);
+        held.push(archive_of(&gateway, &other, 5_000, "y").unwrap());
+        // Those that are being sent already cost nothing more.
+        let again = format!("{}0", "x".repeat(500));
+        assert!(archive_of(&gateway, &one, 5_000, &again).is_ok());
+        held.clear();
+        assert!(archive_of(&gateway, &one, 5_000, "z").is_ok());
+    }
+
+    #[tokio::test]
+    async fn more_files_than_an_archive_has_are_refused() {
+        let gateway = empty_gateway().await;
+        let refused = archive_of(&gateway, &organization_id("one"), ENTRIES_MAX + 1, "x");
+        let is_limit = matches!(refused, Err(Refusal::Limit { limit: 10_000, .. }));
+        assert!(is_limit, "{refused:?}");
+    }
+}
