@@ -1,6 +1,5 @@
 //! A connection, from its first byte to its last.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::io;
 use std::pin::pin;
@@ -8,24 +7,22 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
 use hyper::rt::{Read, Write};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, Version};
 use hyper_util::rt::TokioIo;
 
 use super::connection_state::{ConnectionState, TrackedStream};
 use super::connections::{ConnectionLease, Stopping};
-use super::http2::{self, HEAD_BYTES_MAX};
 use super::listen::Accepted;
 use super::proxy_protocol;
-use super::request_target::CheckedStream;
 use super::sealed_stream::SealedStream;
 use super::streams::Streams;
 use super::tls::Tls;
+use super::{http1, http2};
 use crate::config::Http2;
 use crate::telemetry::metrics::{Metrics, Refused};
+use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
 use crate::web::response_memory::{
@@ -33,7 +30,6 @@ use crate::web::response_memory::{
 };
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
-use crate::web::{TargetHasFragment, Web};
 use crate::zero_copy::{BodyPiece, Regions, Socket, Wire};
 
 /// The server of a public listener's connections.
@@ -90,7 +86,7 @@ impl Public {
         match opened {
             Opened::Plain(stream, regions) => {
                 let answer = answer_over(Some(regions), None, connection);
-                serve_http1(stream, lease, answer).await;
+                http1::serve(stream, lease, answer).await;
             }
             Opened::Other(stream, Version::HTTP_2, memory) => {
                 let streams = Streams::default();
@@ -102,7 +98,7 @@ impl Public {
             }
             Opened::Other(stream, _, memory) => {
                 let answer = answer_over(None, Some(memory), connection);
-                Box::pin(serve_http1(stream, lease, answer)).await;
+                Box::pin(http1::serve(stream, lease, answer)).await;
             }
         }
     }
@@ -165,63 +161,7 @@ pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: ConnectionL
         }
     };
     let stream = TrackedStream::new(wire, Arc::clone(&lease.state));
-    serve_http1(stream, lease, answer).await;
-}
-
-/// Speaks HTTP/1 until the connection ends. Its future is boxed here, before anything waits: a future that
-/// takes another in as it is has room for it twice, as long as the connection lives.
-fn serve_http1<S, A, F, B, W>(
-    stream: S,
-    lease: ConnectionLease,
-    answer: A,
-) -> impl Future<Output = ()>
-where
-    S: Read + Write + Unpin,
-    A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Tracked<B, W>>>,
-    B: HttpBody<Data = BodyPiece> + Unpin + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-    W: ResponseWatcher + Unpin + 'static,
-{
-    let ConnectionLease {
-        state,
-        mut stopping,
-    } = lease;
-    let shared = Arc::new((Arc::clone(&state), answer));
-    let stream = CheckedStream::new(stream, Arc::clone(&state.targets));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        if shared.0.targets.begin(request.body().size_hint().exact()) {
-            request.extensions_mut().insert(TargetHasFragment);
-        }
-        let (shared, open) = (Arc::clone(&shared), shared.0.begin());
-        // The answer is called for in here, for the same reason. Boxed for each request, so that there is only
-        // room for it while it runs: most connections wait for their next one.
-        Box::pin(async move {
-            let (state, answer) = &*shared;
-            let mut response = answer(request).await;
-            // A client that learns that the connection closes may still be sending.
-            open.note_answer(response.headers().contains_key(CONNECTION));
-            if state.is_last() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
-            }
-            Ok::<_, Infallible>(response.map(|body| body.watched_by(open)))
-        })
-    });
-    let mut connection = Box::pin(builder().serve_connection(stream, service));
-    async move {
-        let served = tokio::select! {
-            biased;
-            served = connection.as_mut() => served,
-            () = stopping.over(&state) => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = served {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    }
+    http1::serve(stream, lease, answer).await;
 }
 
 /// Speaks HTTP/2 until the connection ends. A request beyond the connection's share of memory is refused in a way that
@@ -242,6 +182,7 @@ async fn serve_http2<A, F, B, W>(
     let ConnectionLease {
         state,
         mut stopping,
+        ..
     } = lease;
     state.multiplex();
     state.watch_streams(streams.executor());
@@ -287,17 +228,4 @@ async fn serve_http2<A, F, B, W>(
 async fn asked(stopping: &mut Stopping, state: &ConnectionState) {
     stopping.asked().await;
     state.end();
-}
-
-fn builder() -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        // A client that has said all may close its side and still read the whole answer.
-        .half_close(true)
-        // Names mean the same in any case; some clients that were written by hand do not know that.
-        .title_case_headers(true)
-        // A piece of a file goes out by `sendfile` only if hyper hands it through as it is.
-        .writev(true)
-        .max_header_size(HEAD_BYTES_MAX);
-    builder
 }

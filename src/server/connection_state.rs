@@ -10,7 +10,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::task;
@@ -23,8 +23,14 @@ use crate::web::response_memory::HeldBytes;
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::ResponseWatcher;
 
+use parking::Parking;
+
 /// The wait of an answer for its next bytes after which each poll checks whether the client is still there.
 const LONG_WAIT: Duration = Duration::from_millis(500);
+
+/// The time without a request after which a connection of HTTP/1 is parked. A client that asks again and again is not to
+/// have the HTTP library begin anew each time.
+const PARKED_AFTER: Duration = Duration::from_millis(500);
 
 /// The phase of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +86,7 @@ pub(super) struct ConnectionState {
     /// The streams of an HTTP/2 connection.
     streams: OnceLock<StreamsOf>,
     pub(super) targets: Arc<RequestTargets>,
+    pub(super) parking: Parking,
 }
 
 impl ConnectionState {
@@ -104,6 +111,7 @@ impl ConnectionState {
             waiting: AtomicU64::new(0),
             streams: OnceLock::new(),
             targets: Arc::default(),
+            parking: Parking::new(),
         }
     }
 
@@ -230,6 +238,25 @@ impl ConnectionState {
     pub(super) fn idle_since(&self) -> Option<u64> {
         let is_idle = self.phase() == Phase::Idle && self.blocked.load(Relaxed) == 0;
         is_idle.then(|| self.since.load(Relaxed))
+    }
+
+    /// Returns whether the connection has been idle for so long that it is to be parked, and is not. One of HTTP/2 is never
+    /// parked: its library's part holds what both sides know of each other.
+    pub(super) fn is_to_be_parked(&self) -> bool {
+        let idle_since = self.idle_since().filter(|_| !self.parking.is_parked());
+        idle_since.is_some_and(|since| self.is_over(since, PARKED_AFTER))
+            && !self.is_multiplexed.load(Relaxed)
+    }
+
+    /// Completes when the connection is to be parked and nothing of a request or an answer is under way.
+    pub(super) fn poll_parking(&self, context: &mut Context<'_>) -> Poll<()> {
+        ready!(self.parking.poll_asked(context));
+        if self.idle_since().is_some() && self.targets.is_next_due() {
+            return Poll::Ready(());
+        }
+        // A request came first.
+        self.parking.note_served();
+        Poll::Pending
     }
 
     /// Returns the time since which the head of a request has been coming in, if one is.
@@ -400,6 +427,7 @@ impl Drop for OpenRequest {
     }
 }
 
+mod parking;
 #[cfg(test)]
 mod tests;
 mod tracked_stream;

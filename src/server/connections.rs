@@ -24,6 +24,9 @@ const HEAD_SPARED_FOR: Duration = Duration::from_secs(3);
 /// The time without progress from which a client that takes next to nothing makes room for another connection.
 const STALL_SPARED_FOR: Duration = Duration::from_secs(10);
 
+/// The most connections that are asked to park at once: some 0.1 ms of work, for which others may wait.
+const PARKED_AT_ONCE: usize = 32;
+
 /// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
@@ -74,6 +77,8 @@ struct ConnectionEntry {
 pub(super) struct ConnectionLease {
     pub(super) state: Arc<ConnectionState>,
     pub(super) stopping: Stopping,
+    /// The table that it stands in.
+    pub(super) connections: Arc<Connections>,
 }
 
 /// The signal that a connection is to end after its current answer.
@@ -101,6 +106,9 @@ impl Stopping {
         }
     }
 }
+
+/// A guard that counts a connection as parked.
+pub(super) struct ParkedGuard<'a>(&'a Connections);
 
 /// A guard that removes the entry of a connection, in whatever way that ended.
 struct Entered {
@@ -175,6 +183,7 @@ impl Connections {
         let lease = ConnectionLease {
             state,
             stopping: Stopping(Some(stopping)),
+            connections: Arc::clone(self),
         };
         // Boxed: a future that is moved into another has room in it twice, as long as the connection lives.
         let serving = Box::pin(serve(lease));
@@ -189,27 +198,42 @@ impl Connections {
         true
     }
 
-    /// Ends each connection whose deadline has passed. Runs until its task ends.
+    /// Ends each connection whose deadline has passed, and has idle ones parked. Runs until its task ends.
     pub(super) async fn watch(&self) {
         let started = Instant::now();
         let mut tick = ticks(CHECK_EVERY);
         loop {
             tick.tick().await;
             self.clock.advance_to(started.elapsed());
-            for entry in self.lock().entries.values_mut() {
-                if entry.state.is_aborted() {
-                    entry.abort();
-                } else if entry.state.is_to_be_warned() {
-                    entry.stop = None;
-                } else if let Some(deadline) = entry.state.passed_deadline() {
-                    self.metrics.note_deadline(deadline);
-                    tracing::debug!("a connection was ended: it took too long");
-                    entry.abort();
-                } else {
-                    self.end_stalled_streams(entry);
+            for idle in self.check().chunks(PARKED_AT_ONCE) {
+                for state in idle {
+                    state.parking.ask();
                 }
+                // Requests of others are not to wait until all are parked.
+                tokio::task::yield_now().await;
             }
         }
+    }
+
+    /// Ends each connection whose deadline has passed, and returns those that are to be parked.
+    fn check(&self) -> Vec<Arc<ConnectionState>> {
+        let mut idle = Vec::new();
+        for entry in self.lock().entries.values_mut() {
+            if entry.state.is_aborted() {
+                entry.abort();
+            } else if entry.state.is_to_be_warned() {
+                entry.stop = None;
+            } else if let Some(deadline) = entry.state.passed_deadline() {
+                self.metrics.note_deadline(deadline);
+                tracing::debug!("a connection was ended: it took too long");
+                entry.abort();
+            } else if entry.state.is_to_be_parked() {
+                idle.push(Arc::clone(&entry.state));
+            } else {
+                self.end_stalled_streams(entry);
+            }
+        }
+        idle
     }
 
     /// Ends each stream of which the client takes too little. Where one cannot be reset any more, the client is asked to
@@ -225,6 +249,12 @@ impl Connections {
             tracing::debug!("a connection was ended: its last streams took too long");
             entry.abort();
         }
+    }
+
+    /// Notes that one of them is parked, until the guard is dropped.
+    pub(super) fn park(&self) -> ParkedGuard<'_> {
+        self.metrics.note_parked(self.listener);
+        ParkedGuard(self)
     }
 
     /// Asks every connection to end after its current answer, and waits until all have ended.
@@ -349,6 +379,12 @@ impl OpenOnes {
                 self.of_address.remove(&address);
             }
         }
+    }
+}
+
+impl Drop for ParkedGuard<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.note_unparked(self.0.listener);
     }
 }
 

@@ -55,6 +55,7 @@ pub mod disk;
 pub mod disk_reserve;
 mod fingerprint;
 mod high_water_mark;
+mod http1;
 mod http2;
 pub mod installation;
 mod keyring_watch;

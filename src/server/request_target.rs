@@ -6,6 +6,7 @@
 //! with that request, so that each target is looked at, and nothing else is taken for one. One over HTTP/2 is not
 //! looked at, where the library alone sees the target.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -35,6 +36,8 @@ pub(super) struct RequestTargets {
     body_length: AtomicU64,
     /// True if the target of the next one has a fragment.
     has_fragment: AtomicBool,
+    /// True if the library waits for the first byte of the next one.
+    is_next_due: AtomicBool,
 }
 
 impl RequestTargets {
@@ -45,6 +48,11 @@ impl RequestTargets {
         self.body_length.store(length, Relaxed);
         self.begun.fetch_add(1, Relaxed);
         self.has_fragment.swap(false, Relaxed)
+    }
+
+    /// Returns whether the library has taken all requests before, and waits for the first byte of the next one.
+    pub(super) fn is_next_due(&self) -> bool {
+        self.is_next_due.load(Relaxed)
     }
 }
 
@@ -210,27 +218,62 @@ impl<S: Read + Unpin> CheckedStream<S> {
     }
 }
 
+impl<S: Read + Unpin> CheckedStream<S> {
+    /// Waits for the next bytes of a client, and holds them until the HTTP library asks. Returns `false` at the end of the
+    /// stream.
+    ///
+    /// # Errors
+    /// If the connection breaks.
+    pub(super) async fn arrival(&mut self) -> io::Result<bool> {
+        poll_fn(|context| self.poll_arrival(context)).await
+    }
+
+    #[inline(never)]
+    fn poll_arrival(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.left.is_empty() {
+            let mut bytes = [MaybeUninit::uninit(); HEAD_READ_BYTES];
+            let mut read = ReadBuf::uninit(&mut bytes);
+            ready!(Pin::new(&mut self.stream).poll_read(context, read.unfilled()))?;
+            self.left = Bytes::copy_from_slice(read.filled());
+        }
+        Poll::Ready(Ok(!self.left.is_empty()))
+    }
+
+    /// Passes bytes of the part that comes next on to the HTTP library.
+    fn poll_read_part(
+        &mut self,
+        context: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.left.is_empty() {
+            let mut left = std::mem::take(&mut self.left);
+            let most = left.len().min(buffer.remaining());
+            let followed = self.follow(left.get(..most).unwrap_or_default());
+            buffer.put_slice(&left.split_to(followed));
+            self.left = left;
+            return Poll::Ready(Ok(()));
+        }
+        match self.part {
+            Part::Unknown => Pin::new(&mut self.stream).poll_read(context, buffer),
+            Part::Body(_) => self.poll_read_some::<BODY_READ_BYTES>(context, buffer),
+            _ => self.poll_read_some::<HEAD_READ_BYTES>(context, buffer),
+        }
+    }
+}
+
 impl<S: Read + Unpin> Read for CheckedStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
+        buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.go_on();
-        if !this.left.is_empty() {
-            let mut left = std::mem::take(&mut this.left);
-            let most = left.len().min(buffer.remaining());
-            let followed = this.follow(left.get(..most).unwrap_or_default());
-            buffer.put_slice(&left.split_to(followed));
-            this.left = left;
-            return Poll::Ready(Ok(()));
-        }
-        match this.part {
-            Part::Unknown => Pin::new(&mut this.stream).poll_read(context, buffer),
-            Part::Body(_) => this.poll_read_some::<BODY_READ_BYTES>(context, buffer),
-            _ => this.poll_read_some::<HEAD_READ_BYTES>(context, buffer),
-        }
+        let is_first = this.part == Part::First;
+        let read = this.poll_read_part(context, buffer);
+        let is_next_due = is_first && read.is_pending();
+        this.targets.is_next_due.store(is_next_due, Relaxed);
+        read
     }
 }
 

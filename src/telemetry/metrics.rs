@@ -62,6 +62,8 @@ pub struct Metrics {
     accepted: [AtomicU64; Listener::COUNT],
     opened: [AtomicU64; Listener::COUNT],
     closed: [AtomicU64; Listener::COUNT],
+    parked: [AtomicU64; Listener::COUNT],
+    unparked: [AtomicU64; Listener::COUNT],
     refused: [AtomicU64; Refused::COUNT],
     deadlines: [AtomicU64; Deadline::COUNT],
     mints: [AtomicU64; Style::COUNT],
@@ -101,6 +103,8 @@ impl Metrics {
             accepted: zeros(),
             opened: zeros(),
             closed: zeros(),
+            parked: zeros(),
+            unparked: zeros(),
             refused: zeros(),
             deadlines: zeros(),
             mints: zeros(),
@@ -163,6 +167,16 @@ impl Metrics {
     /// Notes the end of a connection that was served.
     pub fn note_closed(&self, listener: Listener) {
         add(self.closed.get(listener as usize), 1);
+    }
+
+    /// Notes that a connection waits for a request, and holds next to nothing meanwhile.
+    pub fn note_parked(&self, listener: Listener) {
+        add(self.parked.get(listener as usize), 1);
+    }
+
+    /// Notes that such a connection no longer waits.
+    pub fn note_unparked(&self, listener: Listener) {
+        add(self.unparked.get(listener as usize), 1);
     }
 
     /// A connection was closed before its first request.

@@ -11,7 +11,7 @@ use super::{answer, header, request};
 use crate::support::app::TestApp;
 
 /// Around every border that the code knows: none, small files, one piece of a file, several.
-const SIZES: [usize; 12] = [
+pub(super) const SIZES: [usize; 12] = [
     0,
     1,
     1_000,
@@ -27,7 +27,7 @@ const SIZES: [usize; 12] = [
 ];
 
 /// Bytes in which no two neighbourhoods are alike, and none is zero.
-fn bytes(length: usize) -> Vec<u8> {
+pub(super) fn bytes(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_u32;
     let mut next = || {
         state ^= state << 13;
@@ -39,11 +39,11 @@ fn bytes(length: usize) -> Vec<u8> {
 }
 
 /// One request, and what must come back.
-struct Case {
-    name: String,
-    request: String,
-    status: &'static str,
-    body: Vec<u8>,
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) request: String,
+    pub(super) status: &'static str,
+    pub(super) body: Vec<u8>,
 }
 
 fn case(name: &str, request: String, status: &'static str, body: &[u8]) -> Case {
@@ -56,7 +56,7 @@ fn case(name: &str, request: String, status: &'static str, body: &[u8]) -> Case 
 }
 
 /// What is asked of one file.
-fn cases(link: &str, file: &[u8]) -> Vec<Case> {
+pub(super) fn cases(link: &str, file: &[u8]) -> Vec<Case> {
     let size = file.len();
     let mut cases = vec![
         case("whole", request(link, ""), "200", file),
@@ -186,7 +186,7 @@ impl<R: AsyncRead + Unpin> Slow<R> {
 }
 
 /// A connection on which the kernel holds little, so that the server has to wait again and again.
-async fn narrow(app: &TestApp) -> TcpStream {
+pub(super) async fn narrow(app: &TestApp) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(app.client.0).await.unwrap()

@@ -5,6 +5,7 @@ mod bytes;
 mod deadlines;
 mod endings;
 mod fragments;
+mod parked;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 

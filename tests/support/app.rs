@@ -68,6 +68,8 @@ impl Drop for Told {
 
 pub(crate) struct TestApp {
     pub(crate) client: Client,
+    /// Of the private listener, if the settings have one.
+    pub(crate) admin: Option<Client>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) clock: Arc<ManualClock>,
     /// Dropped before the directory that it looks into.
@@ -111,11 +113,13 @@ impl TestApp {
         let listeners = app.listeners();
         let tcp = listeners.iter().find_map(Listen::address);
         let client = Client(tcp.expect("a TCP listener"));
+        let admin = app.admin_address().map(Client);
         let gateway = Arc::clone(app.gateway());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(app.run(async { drop(stopped.await) }, std::future::pending()));
         Self {
             client,
+            admin,
             gateway,
             clock,
             told: Told(directory.path().join(AUDIT)),

@@ -95,6 +95,28 @@ impl Client {
         self.request("GET", target, headers, b"").await
     }
 
+    /// The value of a metric with its labels, of a private listener.
+    pub(crate) async fn number(&self, name: &str) -> u64 {
+        let reply = self.get("/metrics", &[]).await;
+        let text = String::from_utf8(reply.body).unwrap();
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let line = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+        line.parse().unwrap()
+    }
+
+    /// Waits until so many public connections are parked, of a private listener.
+    pub(crate) async fn until_parked(&self, count: u64) {
+        let parked = async {
+            let name = "hallpass_connections_parked{listener=\"public\"}";
+            while self.number(name).await != count {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let parked = tokio::time::timeout(PATIENCE, parked).await;
+        parked.unwrap_or_else(|_| panic!("{count} connections were never parked"));
+    }
+
     pub(crate) async fn request(
         &self,
         method: &str,

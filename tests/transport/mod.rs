@@ -13,6 +13,7 @@ mod frames;
 mod frames_refused;
 mod frames_states;
 mod handshakes;
+mod parked;
 mod restart;
 mod slow_readers;
 mod tools;

@@ -137,21 +137,13 @@ impl Gateway {
         kib << 10
     }
 
-    async fn number(&self, name: &str) -> u64 {
-        let reply = self.admin.get("/metrics", &[]).await;
-        let text = String::from_utf8(reply.body).unwrap();
-        let mut lines = text.lines();
-        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap().parse().unwrap()
-    }
-
     async fn held(&self) -> u64 {
-        self.number("hallpass_response_memory_bytes").await
+        self.admin.number("hallpass_response_memory_bytes").await
     }
 
     async fn open(&self) -> u64 {
         let name = "hallpass_connections_open{listener=\"public\"}";
-        self.number(name).await
+        self.admin.number(name).await
     }
 
     /// Waits until what the process holds no longer changes.

@@ -18,10 +18,11 @@ use crate::sites::HALLPASS;
 
 const IDLE: usize = 5_000;
 const READERS: usize = 100;
-/// The time for which connections are left alone before they are measured, longer than a server takes to put them by.
-const SETTLE_TIME: Duration = Duration::from_secs(2);
+/// The time for which connections are left alone before they are measured, longer than a server takes to put them by and its
+/// allocator to give back what is free.
+const SETTLE_TIME: Duration = Duration::from_secs(15);
 /// The time in which a server must have given memory back.
-const CLOSE_TIME: Duration = Duration::from_secs(5);
+const CLOSE_TIME: Duration = Duration::from_secs(15);
 /// How often a server's memory is looked at.
 const LOOK_TIME: Duration = Duration::from_millis(20);
 

@@ -84,18 +84,20 @@ impl Metrics {
         ]
     }
 
-    fn connections(&self) -> [Family; 4] {
+    fn connections(&self) -> [Family; 5] {
         let listeners = || Listener::ALL.iter().map(|of| of.as_str());
-        let closed = self.closed.iter().map(|number| number.load(Relaxed));
-        let opened = named(listeners(), &self.opened);
-        let open = opened.zip(closed);
-        let open = open.map(|((word, opened), closed)| (word, opened.saturating_sub(closed)));
         [
             Family::gauges(
                 "hallpass_connections_open",
                 "Connections that are open",
                 "listener",
-                open,
+                still(listeners(), &self.opened, &self.closed),
+            ),
+            Family::gauges(
+                "hallpass_connections_parked",
+                "Of these, those of HTTP/1 that wait for a request and hold next to no memory",
+                "listener",
+                still(listeners(), &self.parked, &self.unparked),
             ),
             Family::counters(
                 "hallpass_connections_accepted",
@@ -175,6 +177,18 @@ fn named<'a>(
     numbers: &'a [AtomicU64],
 ) -> impl Iterator<Item = (&'static str, u64)> + 'a {
     words.zip(numbers.iter().map(|number| number.load(Relaxed)))
+}
+
+/// Numbers of what has begun and not ended, with their words.
+fn still<'a>(
+    words: impl Iterator<Item = &'static str> + 'a,
+    begun: &'a [AtomicU64],
+    ended: &'a [AtomicU64],
+) -> impl Iterator<Item = (&'static str, u64)> + 'a {
+    // What ends after this look has begun before the other one.
+    let ended: Vec<_> = ended.iter().map(|number| number.load(Relaxed)).collect();
+    let both = named(words, begun).zip(ended);
+    both.map(|((word, begun), ended)| (word, begun.saturating_sub(ended)))
 }
 
 #[expect(
