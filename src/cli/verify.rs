@@ -217,6 +217,7 @@ impl VerdictText<'_> {
             Rejection::LinkRevoked => "this link was revoked",
             Rejection::FileRevoked => "all links of its file were revoked",
             Rejection::OrganizationRevoked => "all links of its organization were revoked",
+            Rejection::Paused => "the share is paused",
         };
         said.to_owned()
     }

@@ -39,7 +39,7 @@ pub struct CacheState {
 }
 
 /// The reasons why a link opens nothing, each at its own place.
-const REASONS: [Rejection; 11] = [
+const REASONS: [Rejection; 12] = [
     Rejection::Malformed,
     Rejection::KidUnknown,
     Rejection::KidRetired,
@@ -51,6 +51,7 @@ const REASONS: [Rejection; 11] = [
     Rejection::LinkRevoked,
     Rejection::FileRevoked,
     Rejection::OrganizationRevoked,
+    Rejection::Paused,
 ];
 
 /// The words for why a link opens nothing.

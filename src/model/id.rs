@@ -136,6 +136,10 @@ identifier! {
     /// Names an app. It is not the app's secret: it may be logged.
     AppId
 }
+identifier! {
+    /// Names a share inside its organization. It is not the share's code: it opens nothing, and may be logged.
+    ShareId
+}
 
 impl OrganizationId {
     /// Takes a text that was checked.
@@ -191,6 +195,18 @@ impl AppId {
     /// `app_` and 32 lower-case hex digits.
     pub fn from_random(random: [u8; 16]) -> Self {
         Self(format!("app_{}", super::digest::hex(&random)).into())
+    }
+}
+
+impl ShareId {
+    /// `share_` and the 32 lower-case hex digits of a UUIDv7, given as its 16 bytes.
+    pub fn from_uuid(uuid: [u8; 16]) -> Self {
+        Self(format!("share_{}", super::digest::hex(&uuid)).into())
+    }
+
+    /// Takes a text that was checked.
+    pub(super) fn of_checked(text: &str) -> Self {
+        Self(text.into())
     }
 }
 

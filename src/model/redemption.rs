@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::digest::Sha256Digest;
-use super::id::check;
+use super::id::{ShareId, check};
 
 /// The time without bytes after which an open download may lapse, in seconds.
 pub const LAPSE_SECONDS: u64 = 900;
@@ -56,6 +56,11 @@ impl Subject {
         Self(format!("l{}", mac_digest.to_hex()).into())
     }
 
+    /// Returns the subject of a share: `s` and its id.
+    pub fn of_share(share: &ShareId) -> Self {
+        Self(format!("s{share}").into())
+    }
+
     /// Reads `l` and 64 lower-case hex digits, or `s` and the id of a share. `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = |rest: &str| super::digest::unhex::<32>(rest).is_some();
@@ -70,6 +75,11 @@ impl Subject {
     /// Returns whether it is a counted link.
     pub fn is_link(&self) -> bool {
         self.0.starts_with('l')
+    }
+
+    /// Returns the share that it is, if it is one.
+    pub fn share(&self) -> Option<ShareId> {
+        self.0.strip_prefix('s').map(ShareId::of_checked)
     }
 
     /// The subject's text.
@@ -205,6 +215,9 @@ mod tests {
         assert_eq!(Subject::parse(of_link.as_str()), Some(of_link.clone()));
         let of_share = Subject::parse("sshare_1").unwrap();
         assert!(of_link.is_link() && !of_share.is_link());
+        let share = ShareId::parse("share_1").unwrap();
+        assert_eq!(Subject::of_share(&share), of_share);
+        assert_eq!((of_share.share(), of_link.share()), (Some(share), None));
         let upper = format!("l{}", "AB".repeat(32));
         for bad in ["", "l", "s", "x1", "s.", "é", "lab", &upper] {
             assert_eq!(Subject::parse(bad), None, "{bad}");

@@ -11,6 +11,7 @@
 //! | `hallpass/v1/download` | organization, file, expires, link revision | organization's key | those of a link |
 //! | `hallpass/v1/counted` | organization, file, expires, link revision | organization's key | those of a counted link |
 //! | `hallpass/v1/ticket` | organization, redemption, expires | gateway's key | |
+//! | `hallpass/v1/share-code` | organization, share, revision | gateway's key | |
 //! | `hallpass/v1/client` | subject, `cookie`, value; or subject, `address`, prefix, agent | gateway's key | |
 
 use hmac::digest::Update;
@@ -20,6 +21,7 @@ use super::encoding::percent_encode;
 const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
 const GATEWAY_LABEL: &str = "hallpass/v1/gateway";
 const TICKET_LABEL: &str = "hallpass/v1/ticket";
+const SHARE_CODE_LABEL: &str = "hallpass/v1/share-code";
 const CLIENT_LABEL: &str = "hallpass/v1/client";
 /// The label of a link that opens bytes.
 pub(super) const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
@@ -101,6 +103,19 @@ pub(super) fn ticket_message(
     write_line(message, expires);
 }
 
+/// Writes the message whose MAC the code of a share is taken from.
+pub(super) fn share_code_message(
+    organization: &str,
+    share: &str,
+    revision: u64,
+    message: &mut impl Update,
+) {
+    write_line(message, SHARE_CODE_LABEL.as_bytes());
+    write_line(message, organization.as_bytes());
+    write_line(message, share.as_bytes());
+    write_line(message, itoa::Buffer::new().format(revision).as_bytes());
+}
+
 /// Writes the message whose MAC a client of a counted link is known by again.
 pub(super) fn client_message(subject: &str, client: ClientIdentity<'_>, message: &mut impl Update) {
     write_line(message, CLIENT_LABEL.as_bytes());
@@ -153,6 +168,7 @@ mod tests {
         Download(Link),
         Counted(Link),
         Ticket(String, String, u64),
+        ShareCode(String, String, u64),
         Cookie(String, String),
         Address(String, String, String),
     }
@@ -188,6 +204,9 @@ mod tests {
                 Self::Address(subject, prefix, agent) => {
                     let client = ClientIdentity::Address { prefix, agent };
                     text(|of| client_message(subject, client, of))
+                }
+                Self::ShareCode(organization, share, revision) => {
+                    text(|of| share_code_message(organization, share, *revision, of))
                 }
                 Self::Ticket(organization, redemption, expires) => {
                     let expires = expires.to_string();
@@ -230,6 +249,7 @@ mod tests {
             links(plain).prop_map(Signed::Download),
             links(counted).prop_map(Signed::Counted),
             (id, "[a1]{1,2}", 0_u64..12).prop_map(|(of, rid, end)| Signed::Ticket(of, rid, end)),
+            (id, id, 0_u64..12).prop_map(|(of, share, no)| Signed::ShareCode(of, share, no)),
             (id, "[a1]{1,2}").prop_map(|(of, value)| Signed::Cookie(of, value)),
             (id, "[a1/]{1,2}", "[a1=]{1,2}").prop_map(|(of, at, by)| Signed::Address(of, at, by)),
         ]
@@ -255,7 +275,8 @@ mod tests {
                 Signed::GatewayKey(organization.clone(), expires),
                 Signed::Download(link.clone()),
                 Signed::Counted(link),
-                Signed::Ticket(organization, rid, expires),
+                Signed::Ticket(organization.clone(), rid.clone(), expires),
+                Signed::ShareCode(organization, rid, expires),
             ];
             let mut labels: Vec<String> = all
                 .iter()
@@ -306,6 +327,10 @@ mod tests {
             (
                 Signed::Ticket("a".into(), "r".into(), 7),
                 "hallpass/v1/ticket\na\nr\n7\n",
+            ),
+            (
+                Signed::ShareCode("a".into(), "s".into(), 7),
+                "hallpass/v1/share-code\na\ns\n7\n",
             ),
         ];
         for (signed, message) in cases {

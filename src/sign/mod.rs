@@ -97,6 +97,22 @@
 //! It has no claims, and no link revision. What its link says of the answer, and whether that link was revoked, is in
 //! the row of the download, which nobody looks up before the MAC is good.
 //!
+//! # Shares
+//!
+//! A share is a row with a page, which its code names. The code is derived and not kept: the row has the SHA-256 of it,
+//! by which it is found.
+//!
+//! ```text
+//! url       = base "/s/" code
+//! code      = 22( ALPHA / DIGIT )                 ; as sent, never percent-decoded
+//! mac       = HMAC-SHA256( gateway_key, "hallpass/v1/share-code" LF organization LF share LF revision LF )
+//! ```
+//!
+//! The MAC is one big-endian number N, and character i of the code, from 0 on, is digit (N / 62^i) mod 62 of `0-9`, `A-Z`,
+//! `a-z`. The row says the share's id, its revision, and the kid and the epoch of the gateway's key. Under any other
+//! epoch, or with a kid that is retired, the code is refused; so is that of an earlier revision, which no row has. A
+//! share's **link id** is the first 12 characters of the MAC in base64url, as a link's is: it tells nothing of the code.
+//!
 //! # Order of checks
 //!
 //! [`Keyring::verify`] does these, and the first that fails names the [`Rejection`]:
@@ -114,7 +130,8 @@
 //!
 //! The caller tells none of these apart to a client. Only a [`Verified`] opens bytes, and only the
 //! verifier makes one. A counted link has the same checks in [`Keyring::verify_counted`], and a ticket has the
-//! first four and the last, with its own first 12 characters, in [`Keyring::verify_ticket`].
+//! first four and the last, with its own first 12 characters, in [`Keyring::verify_ticket`]. The code of a share has the
+//! second, the third and the last in [`Keyring::verify_share`]; what else its row says is for the caller to check.
 //!
 //! # Recipe
 //!
@@ -171,6 +188,7 @@
 //!
 //! [`Keyring::verify`]: keyring::Keyring::verify
 //! [`Keyring::verify_counted`]: keyring::Keyring::verify_counted
+//! [`Keyring::verify_share`]: keyring::Keyring::verify_share
 //! [`Keyring::verify_ticket`]: keyring::Keyring::verify_ticket
 //! [`Rejection`]: verify::Rejection
 //! [`Verified`]: verify::Verified
@@ -194,6 +212,7 @@ pub mod password;
 pub mod query;
 pub mod recognize;
 pub mod secret;
+pub mod share_code;
 pub mod ticket;
 mod token;
 pub mod url;

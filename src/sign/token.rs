@@ -43,6 +43,7 @@ pub(super) fn write(kid: &Kid, mac: &[u8; 32]) -> (String, LinkId) {
     (token, link_id)
 }
 
-fn link_id(mac_text: &str) -> Option<LinkId> {
+/// The link's id: the first characters of the MAC in base64url.
+pub(super) fn link_id(mac_text: &str) -> Option<LinkId> {
     mac_text.get(..LINK_ID_CHARS).and_then(LinkId::parse)
 }

@@ -132,8 +132,10 @@ pub enum Rejection {
     LinkRevoked,
     /// All links of its file were revoked. Only [`Keyring::explain`] says so.
     FileRevoked,
-    /// All links of its organization were revoked. Only [`Keyring::explain`] says so.
+    /// All links of its organization were revoked. Of a link only [`Keyring::explain`] says so; the row of a share does.
     OrganizationRevoked,
+    /// The share is paused.
+    Paused,
 }
 
 impl Rejection {
@@ -151,6 +153,7 @@ impl Rejection {
             Self::LinkRevoked => "link_revoked",
             Self::FileRevoked => "file_revoked",
             Self::OrganizationRevoked => "organization_revoked",
+            Self::Paused => "paused",
         }
     }
 }

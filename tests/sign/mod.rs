@@ -5,6 +5,7 @@ mod counted;
 mod kinds;
 mod properties;
 mod refusals;
+mod shares;
 mod signers;
 mod tickets;
 mod vectors;

@@ -16,10 +16,11 @@ use serde_json::Value;
 use super::{attempt, grant, seconds};
 
 /// The vectors of each kind, by the name of their file.
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     ("links", include_str!("../vectors/links.json")),
     ("counted", include_str!("../vectors/counted.json")),
     ("ticket", include_str!("../vectors/ticket.json")),
+    ("share", include_str!("../vectors/share.json")),
 ];
 
 /// The vectors of one kind.

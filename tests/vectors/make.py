@@ -3,6 +3,7 @@
     python3 tests/vectors/make.py links > tests/vectors/links.json
     python3 tests/vectors/make.py counted > tests/vectors/counted.json
     python3 tests/vectors/make.py ticket > tests/vectors/ticket.json
+    python3 tests/vectors/make.py share > tests/vectors/share.json
 
 Standard library only. A test compares what it writes with the files, so a change of one without the other fails.
 """
@@ -381,6 +382,86 @@ TICKET_BAD = [
     bad_ticket("revoked by its own id", "link_revoked", denied=[TICKET_MAC[:12]]),
 ]
 
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+SHARE = "share_019e3bb8e6c47d189212a79642136696"
+
+
+def share(name, organization="org_123", share=SHARE, revision=0, kid="k1", epoch=0, base="https://files.example.com",
+          secret=None, label="hallpass/v1/share-code", key_label="hallpass/v1/gateway"):
+    key_message = f"{key_label}\n{organization}\n{epoch}\n"
+    key = hmac.new(secret or SECRETS[kid], key_message.encode(), hashlib.sha256).digest()
+    message = f"{label}\n{organization}\n{share}\n{revision}\n"
+    mac = hmac.new(key, message.encode(), hashlib.sha256).digest()
+    number = int.from_bytes(mac, "big")
+    code = "".join(DIGITS[number // 62**i % 62] for i in range(22))
+    return {
+        "name": name,
+        "kid": kid,
+        "organization": organization,
+        "organization_epoch": epoch,
+        "share": share,
+        "revision": revision,
+        "base_url": base,
+        "gateway_key": base64url(key),
+        "message": message,
+        "mac": base64url(mac),
+        "link_id": base64url(mac)[:12],
+        "code": code,
+        "code_sha256": hashlib.sha256(code.encode()).hexdigest(),
+        "url": f"{base}/s/{code}",
+    }
+
+
+def bad_share(name, reason, code=None, epoch=None, denied=None, row=None, **options):
+    """A code beside the row that it was asked of: what is in `row` is otherwise there."""
+    good = share(name, **options)
+    row = {key: good[key] for key in ("kid", "organization", "share", "revision")} | (row or {})
+    return {
+        "name": name,
+        "reason": reason,
+        "code": good["code"] if code is None else code,
+        **row,
+        "epoch": good["organization_epoch"],
+        "organization_epoch": good["organization_epoch"] if epoch is None else epoch,
+        "denied": denied or [],
+    }
+
+
+CODE = share("plain")["code"]
+SHARE_GOOD = [
+    share("plain"),
+    share("rotated", revision=1),
+    share("the farthest revision", revision=2**63 - 1),
+    share("raised epoch", epoch=3),
+    share("another key, longer than a block", kid="k2"),
+    share("the shortest ids", organization="o", share="s"),
+    share("the longest ids", organization="o" * 128, share="s" * 128),
+    share("a base with a prefix", base="http://127.0.0.1:8080/downloads"),
+]
+SHARE_BAD = [
+    bad_share("code of 21 characters", "malformed", CODE[:-1]),
+    bad_share("code of 23 characters", "malformed", CODE + "0"),
+    bad_share("no code", "malformed", ""),
+    bad_share("a hyphen", "malformed", CODE[:-1] + "-"),
+    bad_share("percent-encoded", "malformed", f"%{ord(CODE[0]):02x}{CODE[1:-2]}"),
+    bad_share("a letter that is not ASCII", "malformed", CODE[:-2] + "é"),
+    bad_share("the other case", "mac_mismatch", CODE.swapcase()),
+    bad_share("one character of it", "mac_mismatch", CODE[:-1] + ("a" if CODE[-1] != "a" else "b")),
+    bad_share("rotated since", "mac_mismatch", row={"revision": 1}),
+    bad_share("not rotated yet", "mac_mismatch", revision=1, row={"revision": 0}),
+    bad_share("another share", "mac_mismatch", row={"share": SHARE[:-1] + "7"}),
+    bad_share("another organization", "mac_mismatch", row={"organization": "org_124"}),
+    bad_share("another key's kid", "mac_mismatch", row={"kid": "k2"}),
+    bad_share("unknown kid", "kid_unknown", row={"kid": "k9"}),
+    bad_share("retired kid", "kid_retired", row={"kid": "gone"}),
+    bad_share("organization revoked", "organization_revoked", epoch=1),
+    bad_share("of an epoch that has not come", "organization_revoked") | {"epoch": 1},
+    bad_share("made with the organization's key", "mac_mismatch", key_label="hallpass/v1/organization"),
+    bad_share("made as a ticket", "mac_mismatch", label="hallpass/v1/ticket"),
+    bad_share("made with another secret", "mac_mismatch", secret=b"hallpass-example-signing-key-9999"),
+    bad_share("revoked by its link id", "link_revoked", denied=[share("plain")["link_id"]]),
+]
+
 COUNTED_VECTORS = {
     "about": "Counted links, version 1, as in links.json: they start a download, and open nothing themselves.",
     "now": NOW,
@@ -397,5 +478,13 @@ TICKET_VECTORS = {
     "good": TICKET_GOOD,
     "bad": TICKET_BAD,
 }
-ALL = {"links": VECTORS, "counted": COUNTED_VECTORS, "ticket": TICKET_VECTORS}
+SHARE_VECTORS = {
+    "about": "Codes of shares, version 1, as in links.json: what a share's page is opened by. A bad one is asked of a row "
+    "that says the kid, the epoch and the revision beside it; the organization's epoch is the one in force.",
+    "now": NOW,
+    "keyring": KEYRING,
+    "good": SHARE_GOOD,
+    "bad": SHARE_BAD,
+}
+ALL = {"links": VECTORS, "counted": COUNTED_VECTORS, "ticket": TICKET_VECTORS, "share": SHARE_VECTORS}
 print(json.dumps(ALL[sys.argv[1]], indent=1, ensure_ascii=False))
