@@ -1,4 +1,4 @@
-//! The sub-trait for the change feed: which revocation, file or API key was changed, one entry a change.
+//! The sub-trait for the change feed: which revocation, file, API key or share was changed, one entry a change.
 //!
 //! A process that keeps something of the catalogue in memory follows the feed: it holds a [`FeedPosition`], reads what
 //! comes behind it, and changes what it keeps. The entry at its position proves that the feed is still the one that it
@@ -6,7 +6,7 @@
 //! another one there, or none.
 
 use super::Answer;
-use crate::model::id::{ApiKeyId, FileId, OrganizationId};
+use crate::model::id::{ApiKeyId, FileId, OrganizationId, ShareId};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
 
@@ -20,7 +20,7 @@ pub const CHANGES_READ_MAX: u32 = 10_000;
 /// The change feed of a catalogue, under the contract of [`Catalog`](super::Catalog).
 ///
 /// An entry belongs to the transaction of its change: it is there as soon as the change is, and whoever has seen it
-/// has seen all entries before it, on every handle to the catalogue. What only adds a file or an organization has no
+/// has seen all entries before it, on every handle to the catalogue. What only adds a file, a share or an organization has no
 /// entry, nor has what happens to a file after it was deleted, nor that dead links are forgotten: nobody keeps that one
 /// of these is not there. An API key that was made has one, since processes keep for a while that there is none.
 pub trait Changes: Send + Sync {
@@ -110,6 +110,13 @@ pub enum Change {
     KeyChanged {
         /// The key.
         key: ApiKeyId,
+    },
+    /// A share, or what is in it, may be answered otherwise than before.
+    ShareChanged {
+        /// The owner of the share.
+        organization: OrganizationId,
+        /// The share.
+        share: ShareId,
     },
     /// Anything may be otherwise than before.
     Everything,

@@ -36,6 +36,7 @@ pub(crate) mod original;
 mod quota;
 pub(crate) mod redemptions;
 mod revocation;
+pub(crate) mod shares;
 mod sweeping;
 mod tenancy;
 pub(crate) mod transfer;
@@ -60,6 +61,7 @@ pub(crate) async fn all(catalog: &dyn Catalog) {
     checksums::all(catalog).await;
     idempotency::all(catalog).await;
     redemptions::all(catalog).await;
+    shares::all(catalog).await;
     transfer::all(catalog).await;
     moved::all(catalog).await;
 }

@@ -1,8 +1,8 @@
 //! The catalogue: which organizations, files and API keys exist, and what was revoked.
 //!
-//! This file is the port: one trait, its contract, and its errors. Ten sub-traits have files of their own,
+//! This file is the port: one trait, its contract, and its errors. Eleven sub-traits have files of their own,
 //! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`], [`redemptions`],
-//! [`changes`] and [`transfer`].
+//! [`shares`], [`changes`] and [`transfer`].
 //! One adapter, `sql`, makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
 //! gateways. `contract.rs` is the one suite that both must pass.
 
@@ -32,6 +32,7 @@ pub mod postgres;
 pub mod quota;
 pub mod redemptions;
 pub mod reserve;
+pub mod shares;
 mod sql;
 pub mod sqlite;
 #[cfg(test)]
@@ -91,6 +92,7 @@ pub trait Catalog:
     + changes::Changes
     + idempotency::Idempotency
     + redemptions::Redemptions
+    + shares::Shares
     + transfer::Transfer
     + Send
     + Sync

@@ -35,7 +35,9 @@ pub const REDEMPTION: &str = "the started download";
 /// each other, on any number of gateways, and those for different subjects never wait for each other.
 pub trait Redemptions: Send + Sync {
     /// Starts a download where one is left. Of any number of calls for one subject at once, no more start one than
-    /// are allowed. Whether the link was revoked is for the caller to know.
+    /// are allowed. Whether the link was revoked is for the caller to know. What a share allows, from when and until when,
+    /// its row says, which is read in the same transaction: a start of one that is paused or revoked, or was given
+    /// another revision of its password, is `Expired`.
     ///
     /// One of no bytes is done at once. Where none is left, up to [`LAPSED_MAX`] open ones that may lapse do so first,
     /// those without bytes for longest before others. Then the client's own download is answered again, if it is open
@@ -43,7 +45,7 @@ pub trait Redemptions: Send + Sync {
     ///
     /// A call that is made again with the same id starts nothing more, and answers `Fresh`: so the outcome of one that
     /// was [`Unavailable`](super::CatalogError::Unavailable) is found out. `Conflict` for the id of another subject's
-    /// download, `NotFound` for an unknown organization, `Limit` for a number that the adapter cannot keep.
+    /// download, `NotFound` for an unknown organization or share, `Limit` for a number that the adapter cannot keep.
     fn redeem<'a>(&'a self, redeem: &'a Redeem) -> Answer<'a, Redeemed>;
 
     /// Adds bytes that were sent, all of them or none; of an unknown download they are passed over, and a record of no
@@ -57,7 +59,7 @@ pub trait Redemptions: Send + Sync {
 
     /// Starts a lapsed download again at `now`, where one of its subject's is left and its ticket has not ended, and
     /// answers its state then: `Lapsed` is a refusal. Its bytes are no lapsed ones any more; one that has sent its
-    /// whole size is `Done` at once. Others that may lapse do so as in [`Redemptions::redeem`]. Writes nothing where
+    /// whole size is `Done` at once. One of a share that is not active stays. Others that may lapse do so as in [`Redemptions::redeem`]. Writes nothing where
     /// it is open or done. `NotFound` for an unknown one.
     fn reopen<'a>(
         &'a self,
@@ -108,9 +110,9 @@ pub struct Redeem {
     pub epoch: u64,
     /// The counted link, if the subject is one.
     pub link: Option<CountedLink>,
-    /// The downloads that the subject allows.
+    /// The downloads that a link allows. Of a share its row says so, and this is not looked at.
     pub allowed: u64,
-    /// The end of the subject: from then on none is started.
+    /// The end of a link: from then on none is started. Of a share its row says so.
     pub expires: Option<UnixSeconds>,
     /// The ticket that is made for it.
     pub ticket: NewTicket,
@@ -122,7 +124,7 @@ pub struct Redeem {
     pub client: Option<[u8; 16]>,
     /// A keyed digest of the network that the request came from, if that is the client's own.
     pub starter: Option<[u8; 32]>,
-    /// The revision of the password that was given, if there is one.
+    /// The revision of a share's password that was in force when it was opened; `None` of a link.
     pub pass_revision: Option<u64>,
     /// The time of the request.
     pub now: UnixSeconds,
@@ -174,7 +176,7 @@ pub enum Redeemed {
     },
     /// All are spent.
     Exhausted,
-    /// The subject or the ticket has ended.
+    /// The subject or the ticket has ended, or the subject opens nothing now.
     Expired,
 }
 

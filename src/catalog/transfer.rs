@@ -7,12 +7,14 @@
 use super::Answer;
 use super::idempotency::KeyRow;
 use super::redemptions::{Allowance, Redemption};
+use super::shares::ShareCountRow;
 use crate::model::app::App;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
-use crate::model::id::{FileId, FolderId, InstallationId, OrganizationId};
+use crate::model::id::{FileId, FolderId, InstallationId, OrganizationId, ShareId};
 use crate::model::key::ApiKey;
 use crate::model::revocation::LinkId;
+use crate::model::share::{Share, SharedFile};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
@@ -29,7 +31,7 @@ pub trait Transfer: Send + Sync {
     /// answers how many. One that belongs to something that is not there is passed over. What is counted of
     /// organizations is counted with them, and the feed says [`Everything`](super::changes::Change::Everything). No
     /// quota and no limit on revocations is looked at. `Limit` for more than [`ROWS_AT_ONCE_MAX`], `Conflict` for an
-    /// API key whose digest another one has.
+    /// API key whose digest another one has, and so for a share's code.
     fn put_rows<'a>(&'a self, rows: &'a [Row]) -> Answer<'a, u64>;
 
     /// Removes the rows that have these keys, and what belongs to a file that is among them, all or none. One
@@ -58,7 +60,7 @@ macro_rules! kinds {
 
         impl Kind {
             /// All of them, in an order in which they can be put.
-            pub const ALL: [Self; 14] = [$(Self::$kind),+];
+            pub const ALL: [Self; 17] = [$(Self::$kind),+];
 
             /// Returns a person's word for one of them.
             pub const fn noun(self) -> &'static str {
@@ -93,6 +95,12 @@ kinds! {
     LinkCount = "count of a link",
     /// Idempotency keys of uploads.
     IdempotencyKey = "idempotency key",
+    /// Shares, without their files.
+    Share = "share",
+    /// Files in shares.
+    ShareFile = "file in a share",
+    /// What was counted of shares.
+    ShareCount = "count of a share",
     /// What is counted of links and shares that may be downloaded so many times.
     Allowance = "allowance of downloads",
     /// Downloads that were started by them.
@@ -111,6 +119,9 @@ impl Kind {
             | Self::FileCount
             | Self::LinkCount
             | Self::IdempotencyKey
+            | Self::Share
+            | Self::ShareFile
+            | Self::ShareCount
             | Self::Allowance
             | Self::Redemption => true,
         }
@@ -183,6 +194,19 @@ pub enum Row {
     },
     /// Of [`Kind::IdempotencyKey`].
     IdempotencyKey(KeyRow),
+    /// Of [`Kind::Share`].
+    Share(Box<Share>),
+    /// Of [`Kind::ShareFile`].
+    ShareFile {
+        /// The owner of the share.
+        organization: OrganizationId,
+        /// The share.
+        share: ShareId,
+        /// The file in it.
+        file: SharedFile,
+    },
+    /// Of [`Kind::ShareCount`].
+    ShareCount(Box<ShareCountRow>),
     /// Of [`Kind::Allowance`].
     Allowance(Box<Allowance>),
     /// Of [`Kind::Redemption`].
@@ -205,6 +229,9 @@ impl Row {
             Self::FileCount { .. } => Kind::FileCount,
             Self::LinkCount { .. } => Kind::LinkCount,
             Self::IdempotencyKey(_) => Kind::IdempotencyKey,
+            Self::Share(_) => Kind::Share,
+            Self::ShareFile { .. } => Kind::ShareFile,
+            Self::ShareCount(_) => Kind::ShareCount,
             Self::Allowance(_) => Kind::Allowance,
             Self::Redemption(_) => Kind::Redemption,
         }
@@ -237,6 +264,13 @@ impl Row {
                 claim.api_key.as_str(),
                 claim.key.as_str(),
             ],
+            Self::Share(share) => [share.organization.as_str(), share.id.as_str(), ""],
+            Self::ShareFile {
+                organization,
+                share,
+                file,
+            } => [organization.as_str(), share.as_str(), &file.path],
+            Self::ShareCount(of) => [of.count.organization.as_str(), of.count.share.as_str(), ""],
             Self::Allowance(of) => [of.organization.as_str(), of.subject.as_str(), ""],
             Self::Redemption(of) => [of.ticket.rid.as_str(), "", ""],
             Self::DeniedLink {

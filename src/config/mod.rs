@@ -42,7 +42,7 @@ use parse::{
 };
 use parse::{
     number_word, optional, optional_bytes, origins, path, path_of, prefix, seconds,
-    strict_transport, trusted_proxies, word,
+    seconds_or_never, strict_transport, trusted_proxies, word,
 };
 use setting_enums::LOG_LEVELS;
 use source::Sources;
@@ -205,6 +205,13 @@ settings! {
         revisions_max: u64 = "100000", count(1, REVOCATIONS_MAX);
         /// The number of each that the command line may revoke besides.
         revoke_reserve: u64 = "1000", count(0, REVOCATIONS_MAX);
+    }
+    /// The shares of files with people.
+    shares: Shares {
+        /// The most seconds that a share may live; `never`: it may have no end.
+        lifetime_max: Option<u64> = "30d", seconds_or_never(1, LINK_SECONDS_MAX);
+        /// True if the names of what is shared are told to programs that look at its address for a preview.
+        preview_names: bool = "false", boolean;
     }
     /// The use of the bytes by other sites.
     cors: Cors {

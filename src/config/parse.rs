@@ -111,6 +111,20 @@ pub(super) fn seconds(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, S
     move |given| number(given, duration, SECONDS_HINT, min, max, " seconds")
 }
 
+/// Seconds, or `never`, which is `None`.
+pub(super) fn seconds_or_never(
+    min: u64,
+    max: u64,
+) -> impl Fn(&RawValue) -> Result<Option<u64>, String> {
+    move |given| match given {
+        RawValue::Words(text) | RawValue::Text(text) if text == "never" => Ok(None),
+        RawValue::Words(_) | RawValue::Text(_) | RawValue::Integer(_) => seconds(min, max)(given)
+            .map(Some)
+            .map_err(|why| format!("{why}, or never")),
+        given => seconds(min, max)(given).map(Some),
+    }
+}
+
 pub(super) fn bytes(min: u64, max: u64) -> impl Fn(&RawValue) -> Result<u64, String> {
     move |given| number(given, size, BYTES_HINT, min, max, " bytes")
 }

@@ -102,7 +102,7 @@ impl Gateway {
     }
 
     /// Those of these files that the organization has, in whatever state; ready ones perhaps from memory.
-    async fn rows(
+    pub(super) async fn rows(
         &self,
         organization: &OrganizationId,
         texts: &[String],

@@ -28,8 +28,9 @@ use crate::model::address::{FileAddress, FileRef};
 use crate::model::app::App;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
-use crate::model::id::{ApiKeyId, AppId, OrganizationId, SpaceId};
+use crate::model::id::{ApiKeyId, AppId, OrganizationId, ShareId, SpaceId};
 use crate::model::key::ApiKey;
+use crate::model::share::{SharedFile, WholeShare};
 
 mod invalidation;
 pub(super) mod single_flight;
@@ -46,7 +47,8 @@ const UNKNOWN_KEYS_MAX: u64 = 1_024;
 /// The memory budgets of the caches. A budget of 0 keeps nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
-    /// `cache.rows_bytes`: of rows of files; and as much again at most of API keys, apps and spaces.
+    /// `cache.rows_bytes`: of rows of files; and as much again at most of API keys, apps and spaces, and a
+    /// third as much of shares.
     pub rows_bytes: u64,
     /// `cache.open_files`: files that stay open.
     pub open_files: u64,
@@ -64,6 +66,10 @@ pub(super) struct Cache {
     pub(super) unknown_keys: BoundedCache<Sha256Digest, Duration>,
     pub(super) apps: BoundedCache<AppId, Arc<(App, ApiKey)>>,
     pub(super) spaces: BoundedCache<SpaceAddress, ()>,
+    /// Shares with their files.
+    pub(super) shares: BoundedCache<ShareAddress, Arc<WholeShare>>,
+    /// Which share a code's digest was of, now or before it was rotated: no share ever has that of another one.
+    pub(super) share_codes: BoundedCache<Sha256Digest, ShareAddress>,
     pub(super) open: BoundedCache<FileAddress, Arc<OpenFile>>,
     small: BoundedCache<FileAddress, Arc<OpenFile>>,
     /// Open files that are being looked at, and whether they were found whole.
@@ -103,15 +109,24 @@ pub(super) struct SpaceAddress {
     pub(super) space: SpaceId,
 }
 
+/// A share of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ShareAddress {
+    pub(super) organization: OrganizationId,
+    pub(super) share: ShareId,
+}
+
 impl Cache {
     pub(super) fn new(limits: &CacheLimits) -> Self {
-        let beside = limits.rows_bytes / 3;
+        let (beside, of_shares) = (limits.rows_bytes / 3, limits.rows_bytes / 6);
         Self {
             files: BoundedCache::new(limits.rows_bytes, ROW_BYTES),
             keys: BoundedCache::new(beside, ROW_BYTES),
             unknown_keys: BoundedCache::new(beside.min(UNKNOWN_KEYS_MAX), 1),
             apps: BoundedCache::new(beside, ROW_BYTES),
             spaces: BoundedCache::new(beside, ROW_BYTES),
+            shares: BoundedCache::new(of_shares, ROW_BYTES),
+            share_codes: BoundedCache::new(of_shares, ROW_BYTES),
             open: BoundedCache::new(limits.open_files, 1),
             small: BoundedCache::new(limits.small_files_bytes, ROW_BYTES),
             checks: SingleFlight::default(),
@@ -126,6 +141,7 @@ impl Cache {
             self.keys.state("api_keys"),
             self.apps.state("apps"),
             self.spaces.state("spaces"),
+            self.shares.state("shares"),
             self.open.state("open_files"),
             self.small.state("small_files"),
         ]
@@ -138,6 +154,8 @@ impl Cache {
         self.unknown_keys.begin_anew(reloads);
         self.apps.begin_anew(reloads);
         self.spaces.begin_anew(reloads);
+        self.shares.begin_anew(reloads);
+        self.share_codes.begin_anew(reloads);
         self.open.begin_anew(reloads);
         self.small.begin_anew(reloads);
     }
@@ -156,6 +174,27 @@ impl Cache {
         self.keys.invalidate_all(version, |key| key.id == *id);
         self.unknown_keys.invalidate_all(version, |_| true);
         self.apps.invalidate_all(version, |app| app.1.id == *id);
+    }
+
+    /// Forgets a share that the change of this version changed.
+    pub(super) fn forget_share(&self, organization: OrganizationId, share: ShareId, version: u64) {
+        let address = ShareAddress {
+            organization,
+            share,
+        };
+        self.shares.invalidate(&address, version);
+    }
+
+    /// Keeps a share that was read after `at`, and by which digest its code is found.
+    pub(super) fn keep_share(&self, whole: &Arc<WholeShare>, at: Option<RowsAt>) {
+        let address = ShareAddress {
+            organization: whole.share.organization.clone(),
+            share: whole.share.id.clone(),
+        };
+        self.share_codes
+            .keep_row(whole.share.code_digest, address.clone(), at);
+        self.shares
+            .keep(address, Arc::clone(whole), at, share_weight(whole));
     }
 
     /// Returns whether the bytes of a file of this size are kept themselves.
@@ -301,6 +340,16 @@ fn row_weight(file: &FileRecord) -> u64 {
     let texts = file.metadata.pairs();
     let texts: usize = texts.map(|(key, value)| key.len() + value.len()).sum();
     ROW_BYTES + texts as u64
+}
+
+fn share_weight(whole: &WholeShare) -> u64 {
+    /// What a file of a share costs besides its texts.
+    const SHARED_FILE_BYTES: u64 = 128;
+    let texts = |file: &SharedFile| (file.path.len() + file.file.as_str().len()) as u64;
+    let files = whole.files.iter();
+    let files: u64 = files.map(|file| SHARED_FILE_BYTES + texts(file)).sum();
+    let texts = whole.share.title.len() + whole.share.note.len();
+    ROW_BYTES + texts as u64 + files
 }
 
 #[cfg(test)]

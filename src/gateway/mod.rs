@@ -1,14 +1,15 @@
 //! The rules: who may mint, what a link opens, how bytes come in, what is listed and deleted.
 //!
 //! There is no HTTP, no SQL and no disk in here; the stores are handed in behind their ports, and so
-//! are the time and the keyring. Four flows go through it:
+//! are the time and the keyring. Five flows go through it:
 //!
 //! 1. **Mint** ([`mint`], [`batch`]): authenticate the API key, check the options, find the file, look whether
 //!    anything was revoked, sign.
 //! 2. **Download** ([`download`]): verify the whole link in memory, then find the row, then open the
 //!    bytes. Only a [`Verified`](crate::sign::verify::Verified) link reaches the last two steps.
 //! 3. **Redeem** ([`redeem`]): a counted link starts a download, and its ticket opens the bytes.
-//! 4. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
+//! 4. **Share** ([`shares`]): a row with files is made and changed, and found again by the code in its address.
+//! 5. **Upload** ([`upload`]): stage the bytes, make them durable, then the row, then say yes.
 //!
 //! Who may have how much of all this is for [`limits`] to say, once each flow knows who asks.
 
@@ -58,6 +59,7 @@ pub mod redeem;
 pub mod refusal;
 pub mod revocations;
 pub mod revoke;
+pub mod shares;
 pub mod sweep;
 mod tenant_queue;
 pub mod tenants;
@@ -85,6 +87,10 @@ pub struct GatewaySettings {
     pub name_in_url: bool,
     /// `links.not_before_leeway`, seconds.
     pub not_before_leeway: u64,
+    /// `shares.lifetime_max`, seconds; `None` where a share may have no end.
+    pub share_lifetime_max: Option<u64>,
+    /// `shares.preview_names`: whether programs that look at the address of a share learn what it shares.
+    pub share_preview_names: bool,
     /// `uploads.size_max`, bytes.
     pub upload_size_max: u64,
     /// `limits.…` of keys, addresses, links and organizations.
@@ -125,6 +131,8 @@ pub struct Gateway {
     passwords: passwords::PasswordWorker,
     /// The archives that are being sent.
     archives: Arc<archives::Archives>,
+    /// The reads of shares by their codes that are under way.
+    share_reads: shares::ShareReads,
     /// The uploads that wait for their rows.
     adding: upload::PendingGroups,
     /// The bytes that organizations are staging.
@@ -172,6 +180,7 @@ impl Gateway {
             ticket_reads: redeem::TicketReads::default(),
             passwords: passwords::PasswordWorker::new(),
             archives: Arc::default(),
+            share_reads: shares::ShareReads::default(),
             adding: upload::PendingGroups::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),
@@ -216,12 +225,18 @@ impl Gateway {
 
     /// Draws a file id, a UUIDv7 whose order is the order of drawing, and its own time.
     fn new_file_id(&self) -> (FileId, UnixSeconds) {
+        let (uuid, now) = self.new_uuid();
+        (FileId::from_uuid(uuid), now)
+    }
+
+    /// Draws a UUIDv7 whose order is the order of drawing, and its own time.
+    fn new_uuid(&self) -> ([u8; 16], UnixSeconds) {
         let millis = self.clock.unix_millis();
         let nanos = u32::try_from(millis % 1000).unwrap_or_default() * 1_000_000;
         let order = self.file_ids.lock().unwrap_or_else(PoisonError::into_inner);
         let timestamp = Timestamp::from_unix(&*order, millis / 1000, nanos);
-        let id = FileId::from_uuid(Uuid::new_v7(timestamp).into_bytes());
-        (id, UnixSeconds::EPOCH.plus(millis / 1000))
+        let uuid = Uuid::new_v7(timestamp).into_bytes();
+        (uuid, UnixSeconds::EPOCH.plus(millis / 1000))
     }
 
     fn new_blob_key(&self) -> Result<BlobKey, Refusal> {

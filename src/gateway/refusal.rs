@@ -36,6 +36,12 @@ pub enum Refusal {
         /// The time until the first of them may lapse.
         wait: Duration,
     },
+    /// The share was revoked, and stays as it is.
+    #[error("the share has been revoked")]
+    ShareRevoked,
+    /// The share opens nothing until it is rotated, and gets no more time before.
+    #[error("the share opens nothing until it is rotated")]
+    ShareStale,
     /// No API key was presented.
     #[error("no API key was presented")]
     KeyMissing,
@@ -250,6 +256,8 @@ impl Refusal {
             Self::FileNotFound => "file_not_found",
             Self::DownloadsExhausted => "downloads_exhausted",
             Self::DownloadsHeld { .. } => "download_in_progress",
+            Self::ShareRevoked => "share_revoked",
+            Self::ShareStale => "share_stale",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
             Self::KeyExpired => "key_expired",

@@ -307,6 +307,13 @@ impl Gateway {
                     self.cache.forget_key(&key, version);
                     next.rows_version = version;
                 }
+                Change::ShareChanged {
+                    organization,
+                    share,
+                } => {
+                    self.cache.forget_share(organization, share, version);
+                    next.rows_version = version;
+                }
                 Change::Everything => return false,
             }
         }

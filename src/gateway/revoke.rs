@@ -100,8 +100,8 @@ impl Gateway {
         })
     }
 
-    /// Revokes the link of this id, of which nothing else is known: it is denied for as long as a link may
-    /// live. One that is denied already stays so until the same end.
+    /// Revokes the link, or the address of a share, of this id, of which nothing else is known: it is denied for as long as
+    /// either may live. One that is denied already stays so until the same end.
     ///
     /// # Errors
     /// [`Refusal::RevocationsFull`] where the organization revoked as many links by their ids alone as it may.
@@ -114,7 +114,7 @@ impl Gateway {
         let denial = Denial {
             organization: organization.clone(),
             link: link_id,
-            expires: self.clock.now().plus(self.settings.lifetime_max),
+            expires: self.clock.now().plus(self.longest_lifetime()),
             signed: None,
         };
         let (extent, is_held) = self.deny(&denial, by).await?;

@@ -4,6 +4,7 @@ use tokio::task::yield_now;
 
 use super::Gateway;
 use super::refusal::Refusal;
+use super::shares::SHARE_KEPT_SECONDS;
 use crate::catalog::Answer;
 use crate::catalog::idempotency::KEY_SECONDS;
 use orphans::{ORPHANS, Scan};
@@ -202,6 +203,10 @@ impl Gateway {
         failures.checked(doing, self.forget_all(forget).await);
         let forget = || self.catalog.forget_redemptions(now, STEP_MAX);
         let doing = "forgetting counted downloads";
+        failures.checked(doing, self.forget_all(forget).await);
+        let ended_before = now.minus(SHARE_KEPT_SECONDS);
+        let forget = || self.catalog.forget_shares(ended_before, STEP_MAX);
+        let doing = "forgetting shares that ended";
         failures.checked(doing, self.forget_all(forget).await);
     }
 

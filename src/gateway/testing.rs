@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cache::CacheLimits;
-use super::clock::ManualClock;
+use super::clock::{Clock, ManualClock};
 use super::{Gateway, GatewaySettings};
 use crate::blob::BlobStore;
 use crate::catalog::Catalog;
@@ -54,6 +54,17 @@ pub(crate) fn gateway_with(
     blobs: Arc<dyn BlobStore>,
     cache: CacheLimits,
 ) -> Gateway {
+    let clock = Arc::new(ManualClock::at(NOW * 1_000));
+    gateway_at(catalog, blobs, cache, clock)
+}
+
+/// As [`gateway_with`], by a clock of the test's own.
+pub(crate) fn gateway_at(
+    catalog: Arc<dyn Catalog>,
+    blobs: Arc<dyn BlobStore>,
+    cache: CacheLimits,
+    clock: Arc<dyn Clock>,
+) -> Gateway {
     let settings = GatewaySettings {
         public_base_url: "http://localhost".into(),
         lifetime: 3_600,
@@ -67,6 +78,8 @@ pub(crate) fn gateway_with(
         revoke_reserve: 0,
         name_in_url: false,
         not_before_leeway: 0,
+        share_lifetime_max: Some(2_592_000),
+        share_preview_names: false,
         upload_size_max: 1 << 20,
         limits: super::limits::RateLimits::default(),
         quota: Quota::NONE,
@@ -74,6 +87,5 @@ pub(crate) fn gateway_with(
         recycle_days: 0,
         cache,
     };
-    let clock = Arc::new(ManualClock::at(NOW * 1_000));
     Gateway::new(catalog, blobs, clock, keyring("a"), settings)
 }

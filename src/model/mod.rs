@@ -22,6 +22,7 @@ pub mod network;
 pub mod range;
 pub mod redemption;
 pub mod revocation;
+pub mod share;
 pub mod shared_map;
 pub mod tenancy;
 pub mod text;

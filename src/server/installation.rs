@@ -109,6 +109,8 @@ impl Installation {
             },
             revoke_reserve: config.links.revoke_reserve,
             not_before_leeway: config.links.not_before_leeway,
+            share_lifetime_max: config.shares.lifetime_max,
+            share_preview_names: config.shares.preview_names,
             upload_size_max: config.uploads.size_max,
             limits: limits(config),
             quota: Quota {

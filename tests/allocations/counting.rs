@@ -37,6 +37,8 @@ async fn gateway(directory: &Path) -> Gateway {
         revoke_reserve: 0,
         name_in_url: false,
         not_before_leeway: 0,
+        share_lifetime_max: None,
+        share_preview_names: false,
         upload_size_max: 1 << 20,
         link_counts_max: u64::MAX,
         recycle_days: 0,

@@ -78,6 +78,8 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.denied_ids_max", "0", "1", "2"),
     ("links.revisions_max", "1", "2", "3"),
     ("links.revoke_reserve", "0", "1", "2"),
+    ("shares.lifetime_max", "'never'", "2d", "never"),
+    ("shares.preview_names", "true", "true", "true"),
     (
         "cors.origins",
         "['https://a']",

@@ -150,6 +150,12 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("links.recheck_interval", "2h", "must be 1 to 3600 seconds"),
     ("links.name_in_url", "yes", "must be true or false"),
     ("links.cap_cache_to_expiry", "yes", "must be true or false"),
+    (
+        "shares.lifetime_max",
+        "0",
+        "must be 1 to 316224000 seconds, or never",
+    ),
+    ("shares.preview_names", "yes", "must be true or false"),
     ("catalog.url", "mysql://a/b", NOT_A_DATABASE),
     ("catalog.url", "a.sqlite3", NOT_A_DATABASE),
     (
@@ -343,6 +349,7 @@ fn every_key_refuses_the_wrong_type_in_the_file() {
             let is_boolean = [
                 "links.cap_cache_to_expiry",
                 "links.name_in_url",
+                "shares.preview_names",
                 "cors.credentials",
                 "server.reuse_port",
                 "blobs.path_style",

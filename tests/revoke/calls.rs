@@ -51,12 +51,12 @@ async fn a_link_is_revoked_however_its_url_is_spelled_and_whatever_it_claims() {
 }
 
 #[tokio::test]
-async fn a_link_id_alone_is_denied_for_as_long_as_a_link_may_live() {
+async fn a_link_id_alone_is_denied_for_as_long_as_a_link_or_a_share_may_live() {
     let app = fixture().await;
     let minted = app.mint("file_abc123", "expires_in=604800").await;
     let body = json!({ "link_id": link_id(&minted) }).to_string();
     let first = revoke(&app, ONE, &body).await;
-    let end = T0 + 604_800;
+    let end = T0 + 2_592_000;
     assert_eq!(
         first,
         json!({"organization_id": "org_123", "link_id": link_id(&minted), "expires": end})

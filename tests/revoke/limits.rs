@@ -101,7 +101,7 @@ async fn ids_alone_fill_a_list_of_their_own() {
     assert_eq!(status(&app, &other).await, 401);
 
     // What is dead anyway makes room.
-    app.at(604_800);
+    app.at(2_592_000);
     revoke(&app, ONE, &named(two)).await;
     // And so does an epoch.
     revoke(&app, ALL, "").await;

@@ -13,6 +13,7 @@ use crate::model::redemption::{DownloadCounts, RedemptionId, RedemptionState, Su
 
 mod forgotten;
 mod lapsed;
+mod of_shares;
 mod rules;
 mod tickets;
 pub(crate) mod together;
@@ -22,7 +23,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     nothing_is_written_for_what_has_ended_or_is_not_allowed(catalog).await;
     a_file_of_no_bytes_is_done_at_once(catalog).await;
     so_many_records_at_once_and_no_more(catalog).await;
-    a_subject_without_a_link_keeps_no_number(catalog).await;
+    of_shares::all(catalog).await;
     counting_is_not_in_the_feed(catalog).await;
     tickets::all(catalog).await;
     lapsed::all(catalog).await;
@@ -146,7 +147,9 @@ pub(crate) async fn in_every_state(catalog: &dyn Catalog, owner: &OrganizationId
     start(catalog, &again(&lapsed, NOW + LAPSE_SECONDS)).await;
     assert_eq!(state(catalog, &lapsed).await, RedemptionState::Lapsed);
     let mut of_share = again(&open, NOW);
-    of_share.subject = Subject::parse(&format!("s{owner}")).unwrap();
+    let share = shares::share_with_everything(catalog, owner).await;
+    of_share.subject = Subject::of_share(&share.id);
+    of_share.pass_revision = Some(share.pass_revision);
     (of_share.link, of_share.file) = (None, None);
     start(catalog, &of_share).await;
 }
@@ -358,23 +361,6 @@ async fn so_many_records_at_once_and_no_more(catalog: &dyn Catalog) {
         assert_eq!(found.redemption.bytes_sent, largest);
         assert_eq!(found.allowance.bytes, largest);
     }
-}
-
-async fn a_subject_without_a_link_keeps_no_number(catalog: &dyn Catalog) {
-    let owner = organization(catalog, "redeem_share").await;
-    let mut of = redeem(&owner, "share", 1);
-    of.subject = Subject::parse("sshare").unwrap();
-    (of.link, of.file, of.expires) = (None, None, None);
-    assert_eq!(start(catalog, &of).await, Redeemed::Fresh { left: 0 });
-    let found = ticket(catalog, &of).await.allowance;
-    assert_eq!(
-        (found.link, found.allowed, found.expires),
-        (None, None, None)
-    );
-    let mut more = again(&of, NOW);
-    assert_eq!(start(catalog, &more).await, held(NOW));
-    more.allowed = 2;
-    assert_eq!(start(catalog, &more).await, Redeemed::Fresh { left: 0 });
 }
 
 async fn counting_is_not_in_the_feed(catalog: &dyn Catalog) {

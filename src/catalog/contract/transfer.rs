@@ -95,7 +95,7 @@ async fn everything_is_there_as_it_was(catalog: &dyn Catalog) {
     // And means the same to everybody else.
     let owner = organization_id("transfer_a");
     let page = catalog.numbered_page(&owner, 0, 10, at(0)).await.unwrap();
-    assert_eq!(page.total, 3);
+    assert_eq!(page.total, 5);
     let revoked = revoked(catalog, 0).await;
     assert_eq!(revoked.revision(&owner, "rich"), 3);
     assert_eq!(revoked.epoch("transfer_b"), 1);
@@ -202,7 +202,12 @@ async fn what_belongs_to_nothing_is_passed_over(catalog: &dyn Catalog) {
             counts: Counts::default(),
         },
     ];
-    let lost = [lost.to_vec(), redemptions::two_rows(&nobody)].concat();
+    let lost = [
+        lost.to_vec(),
+        redemptions::two_rows(&nobody),
+        shares::three_rows(&nobody, &owner),
+    ]
+    .concat();
     assert_eq!(catalog.put_rows(&lost).await.unwrap(), 0);
     let found = Row::File(Box::new(file(&owner, "f", 1)));
     let some = [lost[0].clone(), found, lost[5].clone()];
@@ -234,6 +239,9 @@ async fn what_is_removed_is_gone_with_what_belongs_to_it(catalog: &dyn Catalog) 
     for kind in [
         Kind::Redemption,
         Kind::Allowance,
+        Kind::ShareCount,
+        Kind::ShareFile,
+        Kind::Share,
         Kind::IdempotencyKey,
         Kind::LinkCount,
         Kind::FileCount,

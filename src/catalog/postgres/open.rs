@@ -251,5 +251,6 @@ fn schema() -> Migrator {
         step!("redemptions", "0009_redemptions.sql"),
         step!("link counter", "0010_link_counter.sql"),
         step!("crc32", "0011_crc32.sql"),
+        step!("shares", "0012_shares.sql"),
     ])
 }

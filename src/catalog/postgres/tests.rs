@@ -18,6 +18,7 @@ use server::Server;
 mod address;
 mod plans;
 mod redemptions;
+mod shares;
 mod transfer;
 
 #[allow(dead_code, reason = "the tests over a socket use the rest")]

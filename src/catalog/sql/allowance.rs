@@ -61,7 +61,7 @@ const COUNT_ANEW: SqlText = text!(
 /// The counters of a subject, which nobody else changes until the transaction ends.
 pub(super) struct Locked {
     organization: OrganizationId,
-    subject: Subject,
+    pub(super) subject: Subject,
     /// Of a link.
     pub(super) allowed: Option<u64>,
     pub(super) counts: DownloadCounts,

@@ -90,6 +90,10 @@ fn change_of(row: Row<'_>) -> Result<Change, Fault> {
         "api_key" => Change::KeyChanged {
             key: rows::api_key_id(row, "item")?,
         },
+        "share" => Change::ShareChanged {
+            organization: organization()?,
+            share: rows::share_id(row, "item")?,
+        },
         "everything" => Change::Everything,
         _ => return Err(Fault::damage("a value in the column kind is damaged")),
     })
@@ -133,6 +137,10 @@ fn values(change: &Change) -> Result<[Value<'_>; 4], Fault> {
             ["file".into(), organization.into(), file.into(), no_number]
         }
         Change::KeyChanged { key } => ["api_key".into(), nothing(), key.into(), no_number],
+        Change::ShareChanged {
+            organization,
+            share,
+        } => ["share".into(), organization.into(), share.into(), no_number],
         Change::Everything => ["everything".into(), nothing(), nothing(), no_number],
     })
 }

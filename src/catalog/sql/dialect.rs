@@ -34,9 +34,12 @@ pub(super) use text;
 ///
 /// - a literal;
 /// - `[files]`, a `SELECT` of whole files without conditions;
+/// - `[shares]`, one of whole shares;
+/// - `[counted shares ""]`, the last columns and the tables of a `SELECT` of shares and what was counted of them, with
+///   what follows the name of their own table;
 /// - `[in "$1"]`, membership of a list of texts that is one value;
 /// - `[records "$1" name type, …]`, a table `new` from an array of objects in JSON that is one value;
-/// - `[counts "$1"]`, such a table of counts;
+/// - `[counts "$1"]`, such a table of counts; `[share_counts "$1"]`, one of counts of shares;
 /// - `[sum "table" "column"]`, the sum of a column and what is added to it: a number that would be too large
 ///   stays at the largest;
 /// - `[later "table" "column"]`, the later of a column's time and another one;
@@ -73,6 +76,11 @@ macro_rules! piece {
         $crate::catalog::sql::dialect::piece!($dialect [records $array organization text, id text, expires bigint,
             downloads bigint, whole bigint, bytes_sent bigint, last_at bigint])
     };
+    ($dialect:ident [share_counts $array:literal]) => {
+        $crate::catalog::sql::dialect::piece!($dialect [records $array organization text, share text,
+            downloads bigint, whole bigint, bytes_sent bigint, last_at bigint, opened bigint,
+            first_opened_at bigint])
+    };
     ($dialect:ident [sum $table:literal $column:literal]) => {
         concat!(
             $column, " = CASE WHEN ", $table, ".", $column, " > 9223372036854775807 - excluded.", $column,
@@ -108,6 +116,21 @@ macro_rules! piece {
     };
     ($dialect:ident [files]) => {
         $crate::catalog::sql::dialect::files!()
+    };
+    ($dialect:ident [shares]) => {
+        concat!("SELECT ", $crate::catalog::sql::dialect::share_columns!(), " FROM share ")
+    };
+    ($dialect:ident [counted shares $index:literal]) => {
+        concat!(
+            "coalesce(downloads, 0) AS downloads, coalesce(whole, 0) AS whole, \
+             coalesce(bytes_sent, 0) AS bytes_sent, last_at, coalesce(opened, 0) AS opened, first_opened_at, \
+             coalesce(done, 0) AS done, coalesce(open, 0) AS open FROM share ", $index,
+            " LEFT JOIN (SELECT organization AS counted_of, share AS counted, downloads, whole, bytes_sent, \
+             last_at, opened, first_opened_at FROM share_count) AS of_share \
+             ON counted_of = share.organization AND counted = share.id \
+             LEFT JOIN (SELECT organization AS allowed_of, subject, done, open FROM allowance) AS of_subject \
+             ON allowed_of = share.organization AND subject = 's' || share.id "
+        )
     };
 }
 pub(super) use piece;
@@ -147,3 +170,12 @@ macro_rules! file_values {
     };
 }
 pub(super) use file_values;
+
+/// The columns of a whole share.
+macro_rules! share_columns {
+    () => {
+        "organization, id, kid, code_digest, epoch, revision, kind, title, note, next_position, created_at, \
+         created_by, expires, not_before, allowed, password, pass_revision, ip, state, revoked_at, options"
+    };
+}
+pub(super) use share_columns;

@@ -7,7 +7,7 @@ use super::dialect::{SqlText, file_values, files, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
 use super::tables::Table;
-use super::{ORGANIZATIONS_LOCKED_MAX, changes, revocation, rows, usage, values};
+use super::{ORGANIZATIONS_LOCKED_MAX, changes, revocation, rows, shares, usage, values};
 use crate::catalog::changes::Change;
 use crate::catalog::quota::Quota;
 use crate::catalog::transfer::{Kind, ROWS_AT_ONCE_MAX};
@@ -98,13 +98,17 @@ const DELETE: &str = concat!(
 /// Forgets swept files that nobody revoked links of.
 const FORGET_SWEPT: SqlText = text!(
     "WITH old AS (SELECT organization, id FROM file WHERE state = 'swept' AND deleted_at <= $1 \
-     AND link_revision = 0 LIMIT $2", [lock "UPDATE"],
+     AND link_revision = 0 AND NOT EXISTS (SELECT 1 FROM share_file \
+     WHERE share_file.organization = file.organization AND share_file.file = file.id) LIMIT $2",
+    [lock "UPDATE"],
     ") DELETE FROM file WHERE (organization, id) IN (SELECT organization, id FROM old)"
 );
 
 /// Finds swept files that somebody revoked links of.
 const SWEPT_REVISED: &str = files!(
-    "WHERE state = 'swept' AND deleted_at <= $1 AND link_revision > 0 ORDER BY organization, id LIMIT $2"
+    "WHERE state = 'swept' AND deleted_at <= $1 AND link_revision > 0 AND NOT EXISTS (SELECT 1 FROM share_file \
+     WHERE share_file.organization = file.organization AND share_file.file = file.id) \
+     ORDER BY organization, id LIMIT $2"
 );
 
 const FORGET_REVISED: &str = "DELETE FROM file WHERE organization = $1 AND id = $2 AND state = 'swept' \
@@ -391,11 +395,12 @@ pub(super) async fn forget_swept(
     before: UnixSeconds,
     limit: u32,
 ) -> Result<u64, Fault> {
+    let out_of_shares = shares::take_out_swept(session, before, limit).await?;
     let (revised, free) = forget_revised(session, before, limit).await?;
     let rest = i64::from(limit) - rows::stored(revised)?;
     let forget = query(FORGET_SWEPT).bind(before).bind(rest);
     let forgotten = revised + session.execute(forget).await?;
-    changes::append(session, &free).await?;
+    changes::append(session, &[out_of_shares, free].concat()).await?;
     Ok(forgotten)
 }
 

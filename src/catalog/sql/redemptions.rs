@@ -9,11 +9,12 @@ use super::fault::Fault;
 use super::rows::Row;
 use super::session::{Session, Value, query};
 use super::values::{insert, insert_new};
-use super::{Database, rows};
+use super::{Database, rows, share_terms};
 use crate::catalog::redemptions::{
     Allowance, CountedLink, DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket,
     REDEMPTION, Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, Ticket,
 };
+use crate::catalog::shares::SHARE;
 use crate::catalog::{expect_at_most, missing, transfer};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::redemption::{DownloadCounts, RedemptionId, RedemptionState};
@@ -94,6 +95,23 @@ impl<D: Database> Redemptions for D {
 }
 
 async fn redeem_one(session: &mut Session<'_>, of: &Redeem) -> Result<Redeemed, Fault> {
+    let Some(share) = of.subject.share() else {
+        return start_or_find(session, of).await;
+    };
+    let terms = share_terms::find(session, &of.organization, &share).await?;
+    let terms = terms.ok_or(missing(SHARE))?;
+    if !terms.let_start(of) {
+        return Ok(Redeemed::Expired);
+    }
+    let of = Redeem {
+        allowed: terms.allowed,
+        expires: terms.expires,
+        ..of.clone()
+    };
+    start_or_find(session, &of).await
+}
+
+async fn start_or_find(session: &mut Session<'_>, of: &Redeem) -> Result<Redeemed, Fault> {
     let has_ended = |end: UnixSeconds| end <= of.now;
     if has_ended(of.ticket.expires) || of.expires.is_some_and(has_ended) {
         return Ok(Redeemed::Expired);
@@ -241,8 +259,14 @@ async fn reopen(
     if of.state != RedemptionState::Lapsed || expires <= now {
         return Ok(of.state);
     }
-    // A share's own row says how many it allows, so this row alone has nothing to start it again by.
-    let Some(allowed) = by.allowed else {
+    let allowed = match by.subject.share() {
+        None => by.allowed,
+        Some(share) => {
+            let terms = share_terms::find(session, organization, &share).await?;
+            terms.filter(|of| of.is_active).map(|of| of.allowed)
+        }
+    };
+    let Some(allowed) = allowed else {
         return Ok(of.state);
     };
     allowance::lapse_if_full(session, by, allowed, now).await?;

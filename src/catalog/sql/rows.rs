@@ -20,7 +20,9 @@ use crate::model::app::{App, AppSecret};
 use crate::model::count::Counts;
 use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
-use crate::model::id::{ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::id::{
+    ApiKeyId, AppId, BlobKey, FileId, FolderId, OrganizationId, ShareId, SpaceId,
+};
 use crate::model::key::{ApiKey, ApiKeyState, Scopes};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
@@ -170,7 +172,7 @@ macro_rules! ids {
     )+};
 }
 ids!(organization_id: OrganizationId, space_id: SpaceId, file_id: FileId, folder_id: FolderId);
-ids!(api_key_id: ApiKeyId, app_id: AppId);
+ids!(api_key_id: ApiKeyId, app_id: AppId, share_id: ShareId);
 
 /// Reads the id of a started download.
 pub(super) fn redemption_id(row: Row<'_>) -> Result<RedemptionId, Fault> {

@@ -12,7 +12,7 @@ use super::dialect::SqlText;
 use super::fault::Fault;
 use super::rows::{self, Row};
 use crate::catalog::reserve::Share;
-use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, SpaceId};
+use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, ShareId, SpaceId};
 use crate::model::time::UnixSeconds;
 
 /// The kind of a session.
@@ -315,6 +315,7 @@ bound! {
     &'q FileId: |id| id.as_str().into();
     &'q FolderId: |id| id.as_str().into();
     &'q OrganizationId: |id| id.as_str().into();
+    &'q ShareId: |id| id.as_str().into();
     &'q SpaceId: |id| id.as_str().into();
     &'q [u8]: |bytes| Self::Bytes(Some(bytes));
     i64: |number| Self::Integer(Some(number));

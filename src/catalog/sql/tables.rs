@@ -1,6 +1,6 @@
 //! The tables, and the statements that read and write whole rows of them.
 
-use super::dialect::{file_columns, file_values};
+use super::dialect::{file_columns, file_values, share_columns};
 use crate::catalog::transfer::Kind;
 
 /// The table of a kind.
@@ -27,6 +27,9 @@ const OF_FILE: &str =
 
 const OF_ALLOWANCE: &str = "EXISTS (SELECT 1 FROM allowance \
      WHERE allowance.organization = new.organization AND allowance.subject = new.subject)";
+
+const OF_SHARE: &str = "EXISTS (SELECT 1 FROM share \
+     WHERE share.organization = new.organization AND share.id = new.share)";
 
 const OF_FOLDER: &str = "EXISTS (SELECT 1 FROM folder \
      WHERE folder.organization = new.organization AND folder.id = new.folder)";
@@ -67,6 +70,16 @@ impl Table {
                 "idempotency_key",
                 "organization, api_key, key, created_at, owner, held_until, fingerprint, outcome",
             ),
+            Kind::Share => ("share", share_columns!()),
+            Kind::ShareFile => (
+                "share_file",
+                "organization, share, path, file, link_revision, position",
+            ),
+            Kind::ShareCount => (
+                "share_count",
+                "organization, share, downloads, whole, bytes_sent, last_at, opened, first_opened_at, \
+                 guesses_hour, guesses_at",
+            ),
             Kind::Allowance => (
                 "allowance",
                 "organization, subject, link_id, file, kid, epoch, link_revision, claims, allowed, done, open, \
@@ -83,20 +96,7 @@ impl Table {
             Kind::DeniedLink => (columns, OF_EPOCH, Some("epoch")),
             _ => (columns, "", None),
         };
-        let (key, belongs): (_, &[&str]) = match kind {
-            Kind::Organization => (1, &[]),
-            Kind::ApiKey => (1, &[OF_ORGANIZATION]),
-            Kind::Redemption => (1, &[OF_ALLOWANCE]),
-            Kind::App => (1, &[OF_API_KEY]),
-            Kind::Space | Kind::Folder | Kind::DeniedLink | Kind::LinkCount | Kind::Allowance => {
-                (2, &[OF_ORGANIZATION])
-            }
-            Kind::File => (2, &[OF_SPACE]),
-            Kind::FileCount => (2, &[OF_FILE]),
-            Kind::FolderMember => (3, &[OF_FOLDER, OF_MEMBER]),
-            Kind::FolderFile => (3, &[OF_FOLDER, OF_FILE]),
-            Kind::IdempotencyKey => (3, &[OF_ORGANIZATION]),
-        };
+        let (key, belongs) = Self::key_of(kind);
         Self {
             name,
             columns,
@@ -105,6 +105,29 @@ impl Table {
             epoch,
             key,
             belongs,
+        }
+    }
+
+    /// Returns the number of the key's columns, and the conditions that a row belongs to something that is there.
+    const fn key_of(kind: Kind) -> (usize, &'static [&'static str]) {
+        match kind {
+            Kind::Organization => (1, &[]),
+            Kind::ApiKey => (1, &[OF_ORGANIZATION]),
+            Kind::Redemption => (1, &[OF_ALLOWANCE]),
+            Kind::App => (1, &[OF_API_KEY]),
+            Kind::Space
+            | Kind::Folder
+            | Kind::DeniedLink
+            | Kind::LinkCount
+            | Kind::Share
+            | Kind::Allowance => (2, &[OF_ORGANIZATION]),
+            Kind::ShareFile => (3, &[OF_SHARE, OF_FILE]),
+            Kind::ShareCount => (2, &[OF_SHARE]),
+            Kind::File => (2, &[OF_SPACE]),
+            Kind::FileCount => (2, &[OF_FILE]),
+            Kind::FolderMember => (3, &[OF_FOLDER, OF_MEMBER]),
+            Kind::FolderFile => (3, &[OF_FOLDER, OF_FILE]),
+            Kind::IdempotencyKey => (3, &[OF_ORGANIZATION]),
         }
     }
 

@@ -8,10 +8,13 @@ use super::session::{Session, Value, made};
 use super::tables::Table;
 use crate::catalog::idempotency::KeyRow;
 use crate::catalog::redemptions::{Allowance, Redemption};
+use crate::catalog::shares::ShareCountRow;
 use crate::catalog::taken;
 use crate::catalog::transfer::{Kind, Row};
 use crate::model::count::Counts;
 use crate::model::file::{BlobLocation, FileRecord, FileState};
+use crate::model::key::ApiKey;
+use crate::model::share::{Share, ShareState, SharedFile};
 use crate::model::time::UnixSeconds;
 
 /// Returns the key's values; empty texts come before every key.
@@ -36,16 +39,7 @@ pub(super) fn all(row: &Row) -> Result<Vec<Value<'_>>, Fault> {
             of.name.as_str().into(),
             of.created_at.into(),
         ],
-        Row::ApiKey(of) => vec![
-            (&of.id).into(),
-            (&of.organization).into(),
-            of.name.as_str().into(),
-            of.digest.as_bytes().as_slice().into(),
-            of.scopes.names().join(" ").into(),
-            of.state.as_str().into(),
-            of.created_at.into(),
-            of.expires_at.into(),
-        ],
+        Row::ApiKey(of) => api_key(of),
         Row::App(of) => vec![
             (&of.id).into(),
             (&of.key).into(),
@@ -72,6 +66,9 @@ pub(super) fn all(row: &Row) -> Result<Vec<Value<'_>>, Fault> {
             i64::from(*id_alone).into(),
         ],
         Row::IdempotencyKey(of) => idempotency_key(of),
+        Row::Share(of) => share(of)?,
+        Row::ShareFile { file, .. } => share_file(row, file)?,
+        Row::ShareCount(of) => share_count(of)?,
         Row::Allowance(of) => allowance(of)?,
         Row::Redemption(of) => redemption(of)?,
         Row::FileCount {
@@ -157,6 +154,19 @@ pub(super) fn file(
     ])
 }
 
+fn api_key(of: &ApiKey) -> Vec<Value<'_>> {
+    vec![
+        (&of.id).into(),
+        (&of.organization).into(),
+        of.name.as_str().into(),
+        of.digest.as_bytes().as_slice().into(),
+        of.scopes.names().join(" ").into(),
+        of.state.as_str().into(),
+        of.created_at.into(),
+        of.expires_at.into(),
+    ]
+}
+
 fn idempotency_key(of: &KeyRow) -> Vec<Value<'_>> {
     let completed = of.completed.as_ref();
     vec![
@@ -169,6 +179,60 @@ fn idempotency_key(of: &KeyRow) -> Vec<Value<'_>> {
         Value::Bytes(completed.map(|of| of.fingerprint.as_bytes().as_slice())),
         Value::Text(completed.map(|of| of.outcome.as_str().into())),
     ]
+}
+
+fn share(of: &Share) -> Result<Vec<Value<'_>>, Fault> {
+    let revoked_at = match of.state {
+        ShareState::Revoked { at } => Some(at),
+        ShareState::Active | ShareState::Paused => None,
+    };
+    Ok(vec![
+        (&of.organization).into(),
+        (&of.id).into(),
+        of.kid.as_str().into(),
+        of.code_digest.as_bytes().as_slice().into(),
+        rows::stored(of.epoch)?.into(),
+        rows::stored(of.revision)?.into(),
+        of.kind.as_str().into(),
+        of.title.as_str().into(),
+        of.note.as_str().into(),
+        rows::stored(of.next_position)?.into(),
+        of.created_at.into(),
+        Value::Text(of.created_by.as_ref().map(|key| key.as_str().into())),
+        of.expires.into(),
+        of.not_before.into(),
+        of.allowed.map(rows::stored).transpose()?.into(),
+        Value::Text(of.password.as_ref().map(|hash| hash.reveal().into())),
+        rows::stored(of.pass_revision)?.into(),
+        Value::Text(of.ip.as_ref().map(|network| network.as_str().into())),
+        of.state.as_str().into(),
+        revoked_at.into(),
+        of.options.as_str().into(),
+    ])
+}
+
+/// Returns the values of a file in a share, whose row has its key.
+fn share_file<'q>(row: &'q Row, of: &'q SharedFile) -> Result<Vec<Value<'q>>, Fault> {
+    let mut values: Vec<Value<'q>> = row.key().map(Value::from).into();
+    values.extend([
+        (&of.file).into(),
+        rows::stored(of.link_revision)?.into(),
+        rows::stored(of.position)?.into(),
+    ]);
+    Ok(values)
+}
+
+fn share_count(of: &ShareCountRow) -> Result<Vec<Value<'_>>, Fault> {
+    let count = &of.count;
+    let key = vec![(&count.organization).into(), (&count.share).into()];
+    let mut values = with_counts(key, &count.counts);
+    values.extend([
+        rows::stored(count.opened)?.into(),
+        count.first_opened_at.into(),
+        rows::stored(of.guesses_hour)?.into(),
+        of.guesses_at.into(),
+    ]);
+    Ok(values)
 }
 
 fn allowance(of: &Allowance) -> Result<Vec<Value<'_>>, Fault> {

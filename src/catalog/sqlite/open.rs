@@ -187,6 +187,7 @@ fn schema() -> Migrator {
         step!("redemptions", "0014_redemptions.sql"),
         step!("link counter", "0015_link_counter.sql"),
         step!("crc32", "0016_crc32.sql"),
+        step!("shares", "0017_shares.sql"),
     ])
 }
 

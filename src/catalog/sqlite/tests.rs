@@ -21,6 +21,7 @@ mod damage;
 mod on_the_spot;
 mod redemptions;
 mod schema;
+mod shares;
 mod transfer;
 
 struct Place {

@@ -109,8 +109,10 @@ async fn allowances(catalog: &dyn Catalog, owner: &OrganizationId) -> Vec<Allowa
 async fn a_share_s_allowance_stays(catalog: &dyn Catalog) {
     let owner = organization(catalog, "forget_share").await;
     let mut of = early(&owner, "share");
-    of.subject = Subject::parse("sshare").unwrap();
-    (of.link, of.expires) = (None, None);
+    let share = shares::share_of(&owner, "forgotten");
+    shares::make(catalog, share.clone(), &[]).await;
+    of.subject = Subject::of_share(&share.id);
+    (of.link, of.pass_revision) = (None, Some(0));
     start(catalog, &of).await;
     let long_after = THEN + 2_000 + KEPT_SECONDS;
     while forget(catalog, long_after, 9).await > 0 {}

@@ -66,7 +66,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TABLE redemption; DROP TABLE allowance; \
+        "DROP TABLE share_count; DROP TABLE share_file; DROP TABLE share; DROP TABLE redemption; DROP TABLE allowance; \
          DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
          DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
@@ -164,7 +164,7 @@ async fn lists_of_an_older_schema_get_anchors() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TABLE redemption; DROP TABLE allowance; \
+        "DROP TABLE share_count; DROP TABLE share_file; DROP TABLE share; DROP TABLE redemption; DROP TABLE allowance; \
          DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
          DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
@@ -196,7 +196,8 @@ async fn links_with_counts_of_an_older_schema_are_counted() {
     catalog.close().await;
     run(
         &place.path,
-        "DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
+        "DROP TABLE share_count; DROP TABLE share_file; DROP TABLE share; \
+         DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
          DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 15",
     )
     .await;

@@ -78,14 +78,12 @@ fn fault(problem: &Problem) -> AitronosFault<'_> {
     of(status, code, message, problem.to_string())
 }
 
+const LINK_INVALID: &str = "The download link has expired or is invalid.";
+
 fn refused(refusal: &Refusal) -> AitronosFault<'_> {
     let (status, code, message) = match refusal {
         // One answer for whatever is wrong with a link, so that nothing can be learned from it.
-        Refusal::Link(_) => (
-            401,
-            "TOKEN_INVALID",
-            "The download link has expired or is invalid.",
-        ),
+        Refusal::Link(_) => (401, "TOKEN_INVALID", LINK_INVALID),
         Refusal::FileNotFound => (
             404,
             "FILE_NOT_FOUND",
@@ -93,6 +91,8 @@ fn refused(refusal: &Refusal) -> AitronosFault<'_> {
         ),
         Refusal::DownloadsExhausted => (410, "DOWNLOADS_EXHAUSTED", "This link has been used."),
         Refusal::DownloadsHeld { .. } => (409, "DOWNLOAD_IN_PROGRESS", "This link is in use."),
+        Refusal::ShareRevoked => (409, "CONFLICT", "This share has been revoked."),
+        Refusal::ShareStale => (409, "CONFLICT", "This share has to be rotated first."),
         Refusal::KeyMissing => (401, "AUTHENTICATION_REQUIRED", "Please sign in to continue"),
         Refusal::KeyUnknown => (401, "INVALID_API_KEY", "Your API key is invalid"),
         Refusal::KeyExpired => (401, "API_KEY_EXPIRED", "Your API key has expired"),

@@ -61,7 +61,9 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         // This API dialect has no upload.
         // No call of this dialect opens a link.
         Refusal::DownloadsExhausted => plain(StatusCode::GONE),
-        Refusal::DownloadsHeld { .. } => plain(StatusCode::CONFLICT),
+        Refusal::DownloadsHeld { .. } | Refusal::ShareRevoked | Refusal::ShareStale => {
+            plain(StatusCode::CONFLICT)
+        }
         Refusal::KeyOfAnother => plain(StatusCode::UNPROCESSABLE_ENTITY),
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),

@@ -122,6 +122,8 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> QoderFault<'a> {
         Refusal::Internal(_)
         | Refusal::Link(_)
         | Refusal::DownloadsExhausted
+        | Refusal::ShareRevoked
+        | Refusal::ShareStale
         | Refusal::DownloadsHeld { .. } => of(500, API, "Something went wrong on our side."),
     }
 }
