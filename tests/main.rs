@@ -24,6 +24,9 @@ mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
 
+/// Files behind a page for people.
+mod shares;
+
 /// Media types, charsets and names of files, and the forms that they come in.
 mod types;
 

@@ -128,6 +128,42 @@ pub fn page_wanted(
     })
 }
 
+/// The page that a caller wants of a list of shares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharesWanted {
+    /// The share behind which it begins; the newest one if `None`.
+    pub after: Option<String>,
+    /// At least 1, and never more than the maximum.
+    pub limit: u32,
+}
+
+/// Reads `after` and `limit`; other parameters are ignored.
+pub fn shares_wanted(
+    query: &str,
+    limit_default: u32,
+    limit_max: u32,
+) -> Result<SharesWanted, FieldFault> {
+    let (mut after, mut limit) = (None, None);
+    for (name, value) in known_pairs(query, &["after", "limit"])? {
+        let again = || FieldFault::new(&name, &value, "must not be given twice");
+        if name == "after" {
+            if after.replace(value.clone()).is_some() {
+                return Err(again());
+            }
+            continue;
+        }
+        let number = whole_number::<u32>(&value).filter(|number| (1..=limit_max).contains(number));
+        let why = || FieldFault::new(&name, &value, format!("must be 1 to {limit_max}"));
+        if limit.replace(number.ok_or_else(why)?).is_some() {
+            return Err(again());
+        }
+    }
+    Ok(SharesWanted {
+        after,
+        limit: limit.unwrap_or(limit_default),
+    })
+}
+
 /// One of the five purposes, exactly.
 pub fn purpose(text: &str) -> Result<Purpose, FieldFault> {
     let fault = || {
@@ -237,6 +273,28 @@ mod tests {
         assert_eq!(wanted("page=0"), Err("page".into()));
         assert_eq!(wanted("limit=1&limit=2"), Err("limit".into()));
         assert_eq!(wanted("limit=%ff"), Err("limit".into()));
+    }
+
+    #[test]
+    fn pages_of_shares_have_a_begin_and_a_limit() {
+        let wanted = |query: &str| {
+            let wanted = shares_wanted(query, 50, 100);
+            wanted.map(|wanted| (wanted.after, wanted.limit))
+        };
+        assert_eq!(wanted(""), Ok((None, 50)));
+        let after = Some("share_1".into());
+        assert_eq!(wanted("after=share%5F1&limit=100&x=y"), Ok((after, 100)));
+        for (bad, field) in [
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=1e1", "limit"),
+            ("limit=", "limit"),
+            ("limit=1&limit=1", "limit"),
+            ("after=a&after=a", "after"),
+            ("after=%ff", "after"),
+        ] {
+            assert_eq!(wanted(bad).unwrap_err().field, field, "{bad}");
+        }
     }
 
     #[test]

@@ -338,6 +338,15 @@ impl EventRecorder<'_> {
         });
     }
 
+    /// Records what was done with a share.
+    pub(super) fn shared(&self, caller: &Principal, which: Event<'_>) {
+        self.record(|| Event {
+            api_key_id: Some(caller.key.as_str()),
+            organization_id: Some(caller.organization.as_str()),
+            ..which
+        });
+    }
+
     /// Records that a file was deleted.
     pub(super) fn deleted(&self, caller: &Principal, file: &FileId) {
         self.record(|| Event {

@@ -38,6 +38,9 @@ pub struct Event<'a> {
     /// The file's id; its keyed hash in the same case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file_id: Option<&'a str>,
+    /// The share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_id: Option<&'a str>,
     /// The user that a KooDrive caller names: the length and a keyed hash of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub koodrive_user_id: Option<&'a str>,
@@ -84,7 +87,7 @@ pub struct Event<'a> {
     /// An organization's new epoch: all its links were revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_epoch: Option<u64>,
-    /// The state of a key as it is then.
+    /// The state of a key, or of a share, as it is then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'a str>,
     /// The number of lines dropped before this one.
@@ -151,6 +154,7 @@ mod tests {
             api_key_id: id,
             organization_id: id,
             file_id: id,
+            share_id: id,
             koodrive_user_id: id,
             link_id: id,
             kid: word,

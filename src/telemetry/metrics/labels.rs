@@ -43,6 +43,12 @@ words! {
         AitronosUpload = "aitronos_upload",
         /// Read what was counted of a counted link.
         AitronosLink = "aitronos_link",
+        /// Make and list shares.
+        Shares = "shares",
+        /// Show, change and revoke a share.
+        Share = "share",
+        /// Give a share another address.
+        ShareRotate = "share_rotate",
         /// Revoke a link.
         RevokeLink = "revoke_link",
         /// Revoke a file's links.
@@ -137,6 +143,9 @@ impl Route {
             | Self::AitronosFiles
             | Self::AitronosUpload
             | Self::AitronosLink
+            | Self::Shares
+            | Self::Share
+            | Self::ShareRotate
             | Self::RevokeLink
             | Self::RevokeFile
             | Self::RevokeOrganization => "aitronos",

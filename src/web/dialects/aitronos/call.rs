@@ -23,6 +23,22 @@ pub enum AitronosCall<'a> {
         /// The link's.
         link: &'a str,
     },
+    /// `/v1/organizations/{organization}/shares`: make and list.
+    Shares(&'a str),
+    /// `…/shares/{share}`: show, change and revoke.
+    Share {
+        /// The organization's segment.
+        organization: &'a str,
+        /// The share's.
+        share: &'a str,
+    },
+    /// `…/shares/{share}/rotate`.
+    RotateShare {
+        /// The organization's segment.
+        organization: &'a str,
+        /// The share's.
+        share: &'a str,
+    },
     /// `…/files/{file}/revoke`.
     RevokeFile(FilePath<'a>),
     /// `/v1/organizations/{organization}/revoke`.
@@ -47,6 +63,22 @@ impl<'a> AitronosCall<'a> {
             "files" => Some(Self::Files(organization)),
             "links/revoke" => Some(Self::RevokeLink(organization)),
             "revoke" => Some(Self::RevokeOrganization(organization)),
+            "shares" => Some(Self::Shares(organization)),
+            _ if rest.starts_with("shares/") => {
+                let mut segments = rest.split('/').skip(1);
+                let share = segments.next().filter(|share| !share.is_empty())?;
+                match (segments.next(), segments.next()) {
+                    (None, _) => Some(Self::Share {
+                        organization,
+                        share,
+                    }),
+                    (Some("rotate"), None) => Some(Self::RotateShare {
+                        organization,
+                        share,
+                    }),
+                    _ => None,
+                }
+            }
             _ => {
                 let link = rest.strip_prefix("links/")?;
                 let is_one = !link.is_empty() && !link.contains('/');
@@ -60,7 +92,10 @@ impl<'a> AitronosCall<'a> {
         match self {
             Self::Content(_) | Self::Files(_) | Self::Link { .. } => &["GET", "HEAD"],
             Self::File(_) => &["GET", "HEAD", "DELETE"],
+            Self::Shares(_) => &["GET", "HEAD", "POST"],
+            Self::Share { .. } => &["GET", "HEAD", "PATCH", "DELETE"],
             Self::Upload(_)
+            | Self::RotateShare { .. }
             | Self::RevokeLink(_)
             | Self::RevokeFile(_)
             | Self::RevokeOrganization(_) => &["POST"],
@@ -75,6 +110,9 @@ impl<'a> AitronosCall<'a> {
             Self::Files(_) => Route::AitronosFiles,
             Self::Upload(_) => Route::AitronosUpload,
             Self::Link { .. } => Route::AitronosLink,
+            Self::Shares(_) => Route::Shares,
+            Self::Share { .. } => Route::Share,
+            Self::RotateShare { .. } => Route::ShareRotate,
             Self::RevokeLink(_) => Route::RevokeLink,
             Self::RevokeFile(_) => Route::RevokeFile,
             Self::RevokeOrganization(_) => Route::RevokeOrganization,
@@ -89,6 +127,9 @@ impl<'a> AitronosCall<'a> {
             }
             Self::Files(organization)
             | Self::Link { organization, .. }
+            | Self::Shares(organization)
+            | Self::Share { organization, .. }
+            | Self::RotateShare { organization, .. }
             | Self::Upload(organization)
             | Self::RevokeLink(organization)
             | Self::RevokeOrganization(organization) => (Some(organization), None),

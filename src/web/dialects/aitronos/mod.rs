@@ -1,7 +1,7 @@
 //! The Aitronos file API under `/v1/organizations/{organization}/files` (the vendor's pages "Files" and
 //! "Authentication"): mint, upload, list, retrieve, delete. Keys come in `X-API-Key` or as a Bearer.
-//! Beside them, and not the vendor's, are the calls that revoke links (`revoke`), and the one that says how often a
-//! counted link was used.
+//! Beside them, and not the vendor's, are the calls that revoke links (`revoke`), those of shares (`shares`), and the one
+//! that says how often a counted link was used.
 
 use hyper::{Method, Response, StatusCode};
 
@@ -26,6 +26,7 @@ pub use wire::{LinkNamed, link_named};
 pub mod call;
 pub(in crate::web) mod refusal;
 mod revoke;
+mod shares;
 mod wire;
 
 /// The number of files on a page unless the caller says.
@@ -59,6 +60,15 @@ pub(in crate::web) async fn answer(
         AitronosCall::Link { organization, link } => {
             counted_link(context, organization, link).await
         }
+        AitronosCall::Shares(organization) => shares::all(context, organization).await,
+        AitronosCall::Share {
+            organization,
+            share,
+        } => shares::one(context, organization, share).await,
+        AitronosCall::RotateShare {
+            organization,
+            share,
+        } => shares::rotate(context, organization, share).await,
         AitronosCall::RevokeLink(organization) => revoke::link(context, organization).await,
         AitronosCall::RevokeFile(at) => revoke::links_of_file(context, at).await,
         AitronosCall::RevokeOrganization(organization) => {
