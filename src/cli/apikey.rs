@@ -35,9 +35,9 @@ pub(super) enum ApiKeyCommand {
 const SCOPES: &str = "\
 Scopes:
   read   list files and look at them
-  mint   make signed URLs for files
+  mint   make signed URLs and shares for files
   write  upload and delete files
-  admin  revoke links, and all of the above
+  admin  revoke links, manage other keys' shares, and all of the above
 
 A key acts for one organization, and for no other whatever its scopes. Give each program a key of its own with the \
 scopes it needs: a web server that only hands out links needs `mint`. `hallpass apikey pause` stops a key at once.";

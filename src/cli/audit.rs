@@ -7,9 +7,12 @@ use super::failure::{Failure, complain};
 use super::session::Session;
 use super::wire::Link;
 use crate::gateway::clock::Clock;
+use crate::gateway::shares::ShareView;
 use crate::model::file::FileRecord;
 use crate::model::id::OrganizationId;
 use crate::model::key::ApiKey;
+use crate::model::revocation::LinkId;
+use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::{Direct, Event};
 
 /// Records what a command did.
@@ -81,6 +84,21 @@ impl Recorder {
             organization_id: Some(file.organization.as_str()),
             file_id: Some(file.id.as_str()),
             state: Some(file.state.as_str()),
+            ..Event::default()
+        });
+    }
+
+    /// A share was made or changed.
+    pub(super) fn share(&mut self, event: &'static str, view: &ShareView) {
+        let share = &view.share;
+        self.record(&Event {
+            event,
+            organization_id: Some(share.organization.as_str()),
+            share_id: Some(share.id.as_str()),
+            link_id: view.link_id.as_ref().map(LinkId::as_str),
+            kid: Some(&share.kid),
+            expires: share.expires.map(UnixSeconds::get),
+            state: Some(view.standing.as_str()),
             ..Event::default()
         });
     }

@@ -14,6 +14,7 @@ use super::link_base::{self, Others};
 use super::path_expansion::{FoundFile, Own, Walk, expect_paths};
 use super::serve::RunningServer;
 use super::session::{Global, ListenFlags, Logging, Session};
+use super::shares::ShareCommand;
 use super::store::{FileLabels, Intake, Progress};
 use super::{value_parsers, wire};
 use crate::config::{Config, Listen, bytes_of, seconds_of};
@@ -25,8 +26,11 @@ use crate::server::setup::SetupPolicy;
 use crate::server::{HttpServer, StartError};
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Share {
-    /// Files and directories; of a directory every file below it, in name order, but those whose path has a name that begins with a dot
+    #[command(subcommand)]
+    command: Option<ShareCommand>,
+    /// Files and directories; of a directory every file below it, in name order, but those whose path has a name that begins with a dot; one that has the name of a command is written ./ls
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// How long the links live: seconds, or a number with s, m, h, d or w, such as 1h30m [default: links.lifetime]
@@ -85,6 +89,9 @@ enum ShareOutcome {
 impl Share {
     /// Serves first, so that every link opens from the moment that it is printed.
     pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
+        if let Some(command) = self.command {
+            return command.run(global).await;
+        }
         expect_paths(&self.paths)?;
         for path in &self.paths {
             let found = tokio::fs::metadata(path).await;

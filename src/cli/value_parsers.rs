@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -110,18 +110,24 @@ pub(super) fn expect_lifetime(flag: &str, seconds: u64, links: &Links) -> Result
 pub(super) fn key_file(path: &Path) -> Result<String, Failure> {
     let failed = |error| Failure::unreadable(path, &error);
     let file = File::open(path).map_err(failed)?;
-    let found = file.metadata().map_err(failed)?;
-    if found.is_file() && found.permissions().mode() & 0o077 != 0 {
-        let path = path.display();
-        tracing::warn!(
-            "others than its owner have access to {path}, which holds a key (chmod 600)"
-        );
-    }
+    warn_if_others_may_read(&file, path, "a key").map_err(failed)?;
     let mut text = String::new();
     file.take(KEY_FILE_BYTES_MAX)
         .read_to_string(&mut text)
         .map_err(failed)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Warns of a file with a secret in it that is open to others.
+pub(super) fn warn_if_others_may_read(file: &File, path: &Path, what: &str) -> io::Result<()> {
+    let found = file.metadata()?;
+    if found.is_file() && found.permissions().mode() & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(
+            "others than its owner have access to {path}, which holds {what} (chmod 600)"
+        );
+    }
+    Ok(())
 }
 
 /// The members of a JSON object as they stand in it, a repeated one twice.

@@ -19,12 +19,14 @@ pub(super) use doctor::{CheckSummary, FileFinding, Miscounted};
 pub(super) use downloads::Downloads;
 pub(super) use migrate::{Halves, LeftOut, Migrated};
 pub(super) use revoked::Revocation;
+pub(super) use shares::{ListedShare, WholeShare};
 
 mod api_keys;
 mod doctor;
 mod downloads;
 mod migrate;
 mod revoked;
+mod shares;
 
 /// A file, in a list.
 #[derive(Serialize)]

@@ -21,6 +21,7 @@ pub(crate) mod restored;
 mod revoke;
 mod rotation;
 mod serving;
+mod shares;
 mod sharing;
 mod standard_input;
 pub(crate) mod support;

@@ -53,6 +53,7 @@ const KINDS: &[(&str, &str, Same)] = &[
     (UUID, BEFORE, Only),
     ("(?:[a-z]+_)?[0-9a-f]{32}", BEFORE, Only),
     ("[A-Za-z0-9_-]{43}", BEFORE, Page),
+    ("[0-9A-Za-z]{22}", "/s/", Only),
     (
         "[A-Za-z0-9_-]{12}",
         "(?:link |link_id\"?[:=] ?\"?|link-id )",

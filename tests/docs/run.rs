@@ -21,6 +21,16 @@ done
 exec 'BINARY' "$@"
 "#;
 
+/// The commands on shares, which end as others do.
+const ON_SHARES: [&str; 6] = [
+    "hallpass share create",
+    "hallpass share ls",
+    "hallpass share show",
+    "hallpass share edit",
+    "hallpass share rotate",
+    "hallpass share revoke",
+];
+
 /// What pages call the directory that they are run in.
 const DIRECTORY: &str = "/srv/hallpass";
 
@@ -228,6 +238,7 @@ impl Run<'_> {
             && ["hallpass serve", "hallpass share"]
                 .iter()
                 .any(|words| text.contains(words))
+            && !ON_SHARES.iter().any(|words| text.contains(words))
             && !shown
                 .last()
                 .is_some_and(|line| line.starts_with("hallpass: "));
