@@ -39,7 +39,7 @@ pub trait Redemptions: Send + Sync {
     /// its row says, which is read in the same transaction: a start of one that is paused or revoked, or was given
     /// another revision of its password, is `Expired`.
     ///
-    /// One of no bytes is done at once. Where none is left, up to [`LAPSED_MAX`] open ones that may lapse do so first,
+    /// One of no bytes is done at once, as is one of which the caller says so. Where none is left, up to [`LAPSED_MAX`] open ones that may lapse do so first,
     /// those without bytes for longest before others. Then the client's own download is answered again, if it is open
     /// or was done in the last [`DONE_SECONDS`]. Nothing but that lapse is written unless a download is started.
     ///
@@ -48,14 +48,17 @@ pub trait Redemptions: Send + Sync {
     /// download, `NotFound` for an unknown organization or share, `Limit` for a number that the adapter cannot keep.
     fn redeem<'a>(&'a self, redeem: &'a Redeem) -> Answer<'a, Redeemed>;
 
-    /// Adds bytes that were sent, all of them or none; of an unknown download they are passed over, and a record of no
+    /// Adds bytes that were sent, in one transaction; of an unknown download they are passed over, and a record of no
     /// bytes says nothing. An open one that has sent its whole size then is done, once, as of the record's time. Bytes
     /// of a lapsed one count as lapsed. `Limit` for more than [`SENT_ADDED_MAX`]; sums stay at the largest number that
     /// is kept.
     ///
-    /// After [`Unavailable`](super::CatalogError::Unavailable) nobody knows whether they were added: a caller that
-    /// tries again may count them twice.
-    fn add_redeemed<'a>(&'a self, sent: &'a [Sent]) -> Answer<'a, ()>;
+    /// Answers the downloads that are damaged, or whose allowance is, in no order: nothing was added to them, and
+    /// everything to all others.
+    ///
+    /// After [`Unavailable`](super::CatalogError::Unavailable) nobody knows whether they were added: a caller tries the
+    /// same batch again, which adds nothing if they were, and answers no damaged ones then.
+    fn add_redeemed<'a>(&'a self, batch: &'a SentBatch) -> Answer<'a, Vec<RedemptionId>>;
 
     /// Starts a lapsed download again at `now`, where one of its subject's is left and its ticket has not ended, and
     /// answers its state then: `Lapsed` is a refusal. Its bytes are no lapsed ones any more; one that has sent its
@@ -92,8 +95,9 @@ pub trait Redemptions: Send + Sync {
     ) -> Answer<'a, Option<LinkAllowance>>;
 
     /// Forgets, each up to `limit`: the clients of tickets that are dead; downloads whose tickets ended
-    /// [`KEPT_SECONDS`] ago, which lapse first, unless they still send; and allowances that ended as long ago and
-    /// have no download any more. Answers how many rows that were: none once there is no more.
+    /// [`KEPT_SECONDS`] ago, which lapse first, unless they still send; allowances that ended as long ago and
+    /// have no download any more; and writers that added nothing for as long. Answers how many rows that were: none once
+    /// there is no more. Downloads that are damaged, or whose allowance is, stay.
     fn forget_redemptions(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;
 }
 
@@ -189,6 +193,19 @@ pub struct Sent {
     pub bytes: u64,
     /// The time at which the last of them was.
     pub at: UnixSeconds,
+}
+
+/// Bytes that were sent by tickets, which are added together, and once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentBatch {
+    /// A name that the caller drew for itself. It adds one batch after the other.
+    pub writer: String,
+    /// The number of the batch, larger than those of all batches that the caller added before.
+    pub number: u64,
+    /// The time at which it is added.
+    pub now: UnixSeconds,
+    /// What was sent.
+    pub sent: Vec<Sent>,
 }
 
 /// A started download, as it is kept.

@@ -27,8 +27,8 @@ pub use crate::sign::query::names_a_link;
 pub use crate::sign::verify::Verified;
 use crate::sign::verify::{Attempt, Conditions};
 
-/// A request for bytes, as it was sent.
-#[derive(Clone, Copy, Debug)]
+/// A request for bytes, as it was sent. Its query is a credential, so it has no `Debug`.
+#[derive(Clone, Copy)]
 pub struct LinkRequest<'a> {
     /// The organization in the path, not decoded.
     pub organization: &'a str,

@@ -9,6 +9,7 @@
 //!
 //! Without the catalogue nothing is started: what is counted is never given uncounted.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ use crate::sign::ticket::TicketGrant;
 use crate::sign::verify::Rejection;
 
 pub use self::client::Redeemer;
-pub use self::open::{OpenedTicket, TicketRequest};
+pub use self::open::{OpenedTicket, PreparedRestart, TicketRequest};
 pub use self::tickets::RunningAnswer;
 pub use crate::sign::counted::{RedeemMethod, VerifiedCounted};
 
@@ -56,7 +57,7 @@ pub struct PreparedRedeem {
 }
 
 /// A download that was started, or had been by the same client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Started {
     /// The file.
     pub file: Arc<FileRecord>,
@@ -70,6 +71,17 @@ pub struct Started {
     pub is_new: bool,
     /// The ticket's URL without what stands before its path. It is a credential.
     path: String,
+}
+
+/// Shows nothing of the ticket.
+impl fmt::Debug for Started {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Started");
+        shown
+            .field("link", &self.link)
+            .field("is_new", &self.is_new);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Started {
@@ -205,11 +217,10 @@ impl Gateway {
             Redeemed::Exhausted => return Err(Refusal::DownloadsExhausted),
             Redeemed::Expired => return Err(Refusal::Link(Rejection::Expired)),
         };
-        let kid = match is_new {
-            true => Some(kid),
-            false => Kid::parse(&ticket.kid),
-        };
-        let path = kid.and_then(|kid| self.ticket_path(&redeem, &ticket, &kid, &file));
+        let of = |kid: &Kid| self.ticket_path(&redeem, &ticket, kid, &file);
+        // The same client has the same ticket, unless that opens no more: its signing key was retired.
+        let path = Kid::parse(&ticket.kid).and_then(|kid| of(&kid));
+        let path = path.or_else(|| of(&kid));
         Ok(Started {
             path: path.ok_or(Refusal::Link(Rejection::KidRetired))?,
             file,

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The share opens nothing until it is rotated, and gets no more time before.
     #[error("the share opens nothing until it is rotated")]
     ShareStale,
+    /// The ticket of a counted download gave as many bytes as it may, or would with this answer.
+    #[error("the ticket gives no so many bytes any more")]
+    Overdrawn,
     /// No API key was presented.
     #[error("no API key was presented")]
     KeyMissing,
@@ -258,6 +261,7 @@ impl Refusal {
             Self::DownloadsHeld { .. } => "download_in_progress",
             Self::ShareRevoked => "share_revoked",
             Self::ShareStale => "share_stale",
+            Self::Overdrawn => "overdrawn",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
             Self::KeyExpired => "key_expired",

@@ -164,15 +164,19 @@ impl DownloadCounts {
     }
 
     /// Adds bytes that a lapsed download of this size has sent.
+    ///
+    /// The size of a share changes with its files. So the bytes never spend more downloads than there are files of this
+    /// size begun in them, whatever sum larger ones had left.
     pub const fn add_lapsed(&mut self, size: u64, bytes: u64) {
-        // A size has 63 bits, as has every number that is kept.
-        let size = size.cast_signed();
         self.lapsed_bytes = self.lapsed_bytes.saturating_add_unsigned(bytes);
-        if size > 0 && self.lapsed_bytes >= size {
-            let spent = (self.lapsed_bytes / size).cast_unsigned();
-            self.done = self.done.saturating_add(spent);
-            self.lapsed_bytes %= size;
+        if size == 0 || self.lapsed_bytes.is_negative() {
+            return;
         }
+        let sum = self.lapsed_bytes.cast_unsigned();
+        let (all, begun) = (sum / size, bytes.div_ceil(size));
+        let spent = if all < begun { all } else { begun };
+        self.done = self.done.saturating_add(spent);
+        self.lapsed_bytes = (sum % size).cast_signed();
     }
 
     /// Counts a lapsed download as started again: its bytes are no lapsed ones any more. Returns its state: one
@@ -251,6 +255,26 @@ mod tests {
         assert_eq!((all, all.left(3)), (counts(5, 0, 1), 0));
         assert_eq!(all.reopen(10, 10), RedemptionState::Done);
         assert_eq!(all, counts(6, 0, -9));
+    }
+
+    /// A share that had ten files has one now: what is left of a large download is no ninety small ones.
+    #[test]
+    fn lapsed_bytes_of_other_sizes_spend_no_more_than_was_begun() {
+        let mut all = DownloadCounts {
+            open: 4,
+            ..DownloadCounts::default()
+        };
+        all.lapse(1_000, 900);
+        all.lapse(10, 9);
+        assert_eq!((all.done, all.open, all.lapsed_bytes), (1, 2, 9));
+        all.lapse(10, 0);
+        assert_eq!((all.done, all.lapsed_bytes), (1, 9));
+        all.lapse(10, 25);
+        assert_eq!((all.done, all.lapsed_bytes), (4, 4));
+        all.add_lapsed(1_000, 995);
+        assert_eq!((all.done, all.lapsed_bytes), (4, 999));
+        all.add_lapsed(0, 7);
+        assert_eq!((all.done, all.lapsed_bytes), (4, 1_006));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl TrustedProxies {
     }
 
     /// Returns the client's address where it is its own, and whether a trusted proxy named it. `None` where a proxy that
-    /// is trusted says nothing of its client: that address is everybody's.
+    /// is trusted says nothing of its client, or names another trusted one: that address is everybody's.
     pub fn own(
         &self,
         peer: Peer,
@@ -91,7 +91,7 @@ impl TrustedProxies {
         let says_something =
             headers.contains_key(X_FORWARDED_FOR) || headers.contains_key(FORWARDED);
         let client = client.filter(|_| !is_from_proxy || says_something)?;
-        Some((client, is_from_proxy))
+        (!self.trusts_address(client)).then_some((client, is_from_proxy))
     }
 
     /// As which address a request counts against limits. As [`TrustedProxies::client`]; where that is unknown,
@@ -365,6 +365,10 @@ mod tests {
         let named = Some(("192.0.2.1".to_owned(), true));
         assert_eq!(own(proxy, &line), named);
         assert_eq!(own(Peer::UnixSocket, &line), named);
+        // Every hop is a proxy: the farthest one is no client.
+        let hops = [("X-Forwarded-For", "10.3.3.3, 10.1.1.1")];
+        assert_eq!(own(proxy, &hops), None);
+        assert_eq!(own(Peer::UnixSocket, &hops), None);
         assert_eq!(own(proxy, &[]), None);
         assert_eq!(own(Peer::UnixSocket, &[]), None);
         assert_eq!(own(stranger, &line), Some(("192.0.2.7".to_owned(), false)));

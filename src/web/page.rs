@@ -15,6 +15,7 @@ use super::body::Body;
 use super::problem::Problem;
 use super::reply::set;
 use super::trace::Trace;
+use crate::gateway::refusal::Refusal;
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto 0;\
                      padding:0 1.5rem}h1{font-size:1.5rem;line-height:1.25}\
@@ -52,6 +53,8 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &Trace) {
     let (title, text) = match problem {
         Problem::NoRoute => NO_ROUTE,
+        // Waiting does not help here.
+        Problem::Refused(Refusal::Overdrawn) => words(StatusCode::BAD_REQUEST),
         _ => words(response.status()),
     };
     let trace_id = trace.trace_id;

@@ -1,15 +1,15 @@
 //! The bytes of a counted download: `GET|HEAD /v1/organizations/{organization}/tickets/{ticket}/{name}`.
 //!
 //! The answers are those of the byte route (`download.rs`), with two differences: no cache may keep one, since a
-//! replayed answer would not be counted; and the bytes are always streamed by this gateway, which counts them, however
-//! others are handed over. [`answer`] takes these steps:
+//! replayed answer would not be counted; and the bytes are streamed by this gateway, which counts them, however others are
+//! handed over, unless downloads are counted when they are started. [`answer`] takes these steps:
 //!
 //! 1. a preflight is answered;
 //! 2. the ticket is verified, and its link is judged anew (`gateway/redeem/open.rs`);
 //! 3. the limits admit its link and its organization, as which it counts;
 //! 4. its file is opened;
 //! 5. the byte route's answer is made, and where it has bytes it is begun, unless the ticket gives no more: a download that
-//!    lapsed is started again then, if there is one left;
+//!    lapsed is started again then, if there is one left, as a detached operation (`detached.rs`);
 //! 6. the response tracker is told of the download, and counts its bytes for the ticket.
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use super::recorder::TrackedDownload;
 use super::region::{DownloadIdentity, RegionOptions};
 use super::route::TicketPath;
 use crate::gateway::limits::Admitted;
-use crate::gateway::redeem::TicketRequest;
+use crate::gateway::redeem::{OpenedTicket, RunningAnswer, TicketRequest};
 use crate::gateway::refusal::Refusal;
 
 /// Answers a request by a ticket.
@@ -77,17 +77,7 @@ pub(super) async fn answer(
     let no_store = HeaderValue::from_static("private, no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     let due = response.body().length();
-    let running = match is_head || due == 0 {
-        true => {
-            gateway.expect_left(&ticket)?;
-            None
-        }
-        false => {
-            let running = gateway.begin_answer(&ticket, due)?;
-            gateway.restart_lapsed(&ticket, context.counted).await?;
-            Some(Box::new(running))
-        }
-    };
+    let running = begin(context, &ticket, if is_head { 0 } else { due }).await?;
     if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
         response.body_mut().throttle(pace);
     }
@@ -108,4 +98,25 @@ pub(super) async fn answer(
         _admitted: admitted.map(Box::new),
     });
     Ok(response)
+}
+
+/// Begins an answer of so many bytes. The download is started again before them if it lapsed; without any it need only be
+/// that there is one left.
+async fn begin(
+    context: &RequestContext<'_>,
+    ticket: &OpenedTicket,
+    due: u64,
+) -> Result<Option<Box<RunningAnswer>>, Problem> {
+    let gateway = context.gateway();
+    if due == 0 {
+        gateway.expect_left(ticket)?;
+        return Ok(None);
+    }
+    let running = gateway.begin_answer(ticket, due)?;
+    if let Some(prepared) = gateway.prepare_restart(ticket, context.counted)? {
+        let restarting = Arc::clone(gateway);
+        let restart = async move { restarting.restart(prepared).await };
+        context.carry_out(restart, |_, ()| {}).await?;
+    }
+    Ok(Some(Box::new(running)))
 }

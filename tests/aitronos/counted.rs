@@ -1,7 +1,7 @@
 //! How often a counted link was used, as the owner of its organization asks.
 
 use hallpass::catalog::Catalog;
-use hallpass::catalog::redemptions::{CountedLink, NewTicket, Redeem, Redeemed, Sent};
+use hallpass::catalog::redemptions::{CountedLink, NewTicket, Redeem, Redeemed, Sent, SentBatch};
 use hallpass::model::digest::Sha256Digest;
 use hallpass::model::id::{FileId, OrganizationId};
 use hallpass::model::key::{Scope, Scopes};
@@ -87,7 +87,13 @@ async fn the_counters_of_a_counted_link_stand_in_their_order() {
         bytes: SIZE + 2,
         at: at(T0 + 5),
     };
-    catalogue.add_redeemed(&[sent]).await.unwrap();
+    let batch = SentBatch {
+        writer: "tests".into(),
+        number: 1,
+        now: at(T0 + 5),
+        sent: vec![sent],
+    };
+    catalogue.add_redeemed(&batch).await.unwrap();
     let of = redeem(1);
     let file = app
         .gateway

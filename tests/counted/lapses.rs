@@ -1,6 +1,14 @@
 //! Downloads that were broken off: their place comes back, and their bytes are not forgotten.
 
-use super::{SIZE, after_bytes, at_second, counted, post, range, start, started};
+use std::time::{Duration, Instant};
+
+use hallpass::model::id::OrganizationId;
+use hallpass::model::redemption::{RedemptionId, RedemptionState};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{PATIENCE, SIZE, after_bytes, at_second, counted, post, range, start, started};
+use crate::cli::support::Writer;
+use crate::support::app::is_on_postgres;
 
 #[tokio::test]
 async fn a_broken_off_download_goes_on_if_nobody_took_its_place() {
@@ -69,6 +77,46 @@ async fn a_look_at_a_lapsed_ticket_does_not_start_it_again() {
     let head = app.client.request("HEAD", &theirs, &[], b"").await;
     assert_eq!(head.status, 401);
     assert_eq!(counted(&app, &link).await.unwrap().open, 1);
+}
+
+/// A client that hangs up leaves nothing half done: its download is started again, as it asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_does_not_stop_its_download_from_being_started_again() {
+    if is_on_postgres() {
+        println!("on SQLite only, which one process writes to at a time");
+        return;
+    }
+    let app = start().await;
+    let link = app
+        .link("file_big", "max_downloads=1&expires_in=86400")
+        .await;
+    let mine = started(&app, &link, "192.0.2.1").await;
+    at_second(&app, 900).await;
+    started(&app, &link, "192.0.2.2").await;
+    at_second(&app, 1_800).await;
+    // Nobody but this one can write.
+    let writer = Writer::to(&app.directory.path().join("data/catalogue.sqlite3"));
+    let mut stream = tokio::net::TcpStream::connect(app.client.0).await.unwrap();
+    let head = format!("GET {mine} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-0\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let waits = tokio::time::timeout(Duration::from_millis(500), stream.peek(&mut [0])).await;
+    assert!(waits.is_err(), "it waits for the other one");
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    writer.end();
+    let organization = OrganizationId::parse("org_123").unwrap();
+    let rid = mine.split('/').nth(5).unwrap().split('.').nth(2).unwrap();
+    let rid = RedemptionId::parse(rid).unwrap();
+    let catalogue = app.catalogue_from_outside().await;
+    let begun = Instant::now();
+    loop {
+        let found = catalogue.redemption(&organization, rid).await.unwrap();
+        if found.unwrap().redemption.state == RedemptionState::Open {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// An answer without bytes takes no place.

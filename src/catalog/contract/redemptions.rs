@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::catalog::redemptions::{
     Allowance, CountedLink, LAPSE_SECONDS, LinkAllowance, NewTicket, Redeem, Redeemed, Redemption,
-    SENT_ADDED_MAX, Sent, Ticket,
+    SENT_ADDED_MAX, Sent, SentBatch, Ticket,
 };
 use crate::catalog::transfer::Row;
 use crate::model::count::{Count, Counts};
@@ -87,13 +87,28 @@ async fn start(catalog: &dyn Catalog, of: &Redeem) -> Redeemed {
     catalog.redeem(of).await.unwrap()
 }
 
-async fn send(catalog: &dyn Catalog, of: &Redeem, bytes: u64, now: u64) {
-    let sent = Sent {
+/// The first batch of a writer that no other check has.
+fn batch(sent: &[Sent]) -> SentBatch {
+    SentBatch {
+        writer: rid().to_string(),
+        number: 1,
+        now: at(NOW),
+        sent: sent.to_vec(),
+    }
+}
+
+fn bytes_of(of: &Redeem, bytes: u64, now: u64) -> Sent {
+    Sent {
         rid: of.ticket.rid,
         bytes,
         at: at(now),
-    };
-    catalog.add_redeemed(&[sent]).await.unwrap();
+    }
+}
+
+async fn send(catalog: &dyn Catalog, of: &Redeem, bytes: u64, now: u64) {
+    let batch = batch(&[bytes_of(of, bytes, now)]);
+    let damaged = catalog.add_redeemed(&batch).await.unwrap();
+    assert_eq!(damaged, []);
 }
 
 async fn ticket(catalog: &dyn Catalog, of: &Redeem) -> Ticket {
@@ -345,10 +360,10 @@ async fn so_many_records_at_once_and_no_more(catalog: &dyn Catalog) {
         SENT_ADDED_MAX
     ];
     sent[7].rid = rid();
-    catalog.add_redeemed(&sent).await.unwrap();
-    catalog.add_redeemed(&[]).await.unwrap();
+    catalog.add_redeemed(&batch(&sent)).await.unwrap();
+    catalog.add_redeemed(&batch(&[])).await.unwrap();
     sent.push(sent[0]);
-    let refused = catalog.add_redeemed(&sent).await;
+    let refused = catalog.add_redeemed(&batch(&sent)).await;
     assert!(
         matches!(refused, Err(CatalogError::Limit { limit: 1_000, .. })),
         "{refused:?}"

@@ -325,7 +325,7 @@ async fn what_somebody_uses_becomes_no_copy(catalog: &dyn Catalog) {
 }
 
 /// What stays where it is, and why.
-const STAYS: [(&str, &str); 17] = [
+const STAYS: [(&str, &str); 18] = [
     (
         "_sqlx_migrations",
         "says which steps of the schema were done",
@@ -338,6 +338,10 @@ const STAYS: [(&str, &str); 17] = [
     (
         "change_mark",
         "what became of a change whose answer was lost",
+    ),
+    (
+        "sent_mark",
+        "what became of a batch of sent bytes whose answer was lost",
     ),
     ("copy_note", "what is noted of a copy"),
     ("installation", "is set together with the note"),

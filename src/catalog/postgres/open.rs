@@ -252,5 +252,6 @@ fn schema() -> Migrator {
         step!("link counter", "0010_link_counter.sql"),
         step!("crc32", "0011_crc32.sql"),
         step!("shares", "0012_shares.sql"),
+        step!("sent marks", "0013_sent_marks.sql"),
     ])
 }

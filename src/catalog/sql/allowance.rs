@@ -84,6 +84,8 @@ pub(super) struct Progress {
 pub(super) struct LockedRows {
     allowances: BTreeMap<(OrganizationId, Subject), Locked>,
     pub(super) redemptions: Vec<Progress>,
+    /// Downloads that are not among them: they are damaged, or their allowance is.
+    pub(super) damaged: Vec<RedemptionId>,
 }
 
 impl Progress {
@@ -112,6 +114,14 @@ impl Progress {
         Ok(())
     }
 
+    /// Lapses before it is removed. One that its allowance does not count gives nothing back, and then is counted right.
+    pub(super) fn lapse_at_its_end(&mut self, by: &mut Locked) {
+        if self.lapse(by).is_err() {
+            by.counts.add_lapsed(self.size, self.bytes_sent);
+            self.state = RedemptionState::Lapsed;
+        }
+    }
+
     pub(super) fn add(&mut self, sent: &Sent, by: &mut Locked) -> Result<(), Fault> {
         self.expect_counted(by)?;
         let bytes = sent.bytes.min(COUNT_MAX.saturating_sub(self.bytes_sent));
@@ -138,43 +148,59 @@ impl Progress {
 }
 
 impl LockedRows {
-    /// Locks the allowances of these downloads, and reads both. Those that are not there are left out.
+    /// Locks the allowances of these downloads, and reads both. Those that are not there are left out. A row that is
+    /// damaged keeps none of the others from being read.
     pub(super) async fn of<'q>(
         session: &mut Session<'_>,
         rids: impl Iterator<Item = &'q RedemptionId> + Clone,
     ) -> Result<Self, Fault> {
         let rids = || -> Value<'q> { rids.clone().map(RedemptionId::as_str).collect() };
-        let allowances = session.all(query(LOCK_OF).bind(rids()), locked).await?;
+        let lock = query(LOCK_OF).bind(rids());
+        let allowances = session.all(lock, |row| Ok(locked(row).ok())).await?;
+        let is_one_damaged = allowances.iter().any(Option::is_none);
         let keyed = |of: Locked| ((of.organization.clone(), of.subject.clone()), of);
-        let allowances: BTreeMap<_, _> = allowances.into_iter().map(keyed).collect();
-        let mut redemptions = session.all(query(OF_IDS).bind(rids()), progress).await?;
-        // One that was made since, under an allowance that is not locked, is as if it were not there.
-        redemptions.retain(|of| allowances.contains_key(&of.key()));
+        let allowances: BTreeMap<_, _> = allowances.into_iter().flatten().map(keyed).collect();
+        let find = query(OF_IDS).bind(rids());
+        let (mut redemptions, mut damaged) = (Vec::new(), Vec::new());
+        for (rid, of) in session.all(find, progress_if_whole).await? {
+            match of {
+                Some(of) if allowances.contains_key(&of.key()) => redemptions.push(of),
+                // One that was made since, under an allowance that is not locked, is as if it were not there.
+                Some(_) if !is_one_damaged => {}
+                _ => damaged.push(rid),
+            }
+        }
         Ok(Self {
             allowances,
             redemptions,
+            damaged,
         })
     }
 
-    /// Changes each download together with its allowance.
+    /// Changes each download together with its allowance. One whose change is refused stays as it is, and is among the
+    /// damaged ones from then on.
     pub(super) fn each(
         &mut self,
         mut change: impl FnMut(&mut Progress, &mut Locked) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
-        for of in &mut self.redemptions {
-            if let Some(by) = self.allowances.get_mut(&of.key()) {
-                change(of, by)?;
+    ) {
+        let (allowances, damaged) = (&mut self.allowances, &mut self.damaged);
+        self.redemptions.retain_mut(|of| {
+            let by = allowances.get_mut(&of.key());
+            let is_changed = by.is_some_and(|by| change(of, by).is_ok());
+            if !is_changed {
+                damaged.push(of.rid);
             }
-        }
-        Ok(())
+            is_changed
+        });
     }
 
-    /// Returns the only download, and its allowance.
-    pub(super) fn only(&mut self) -> Option<(&mut Progress, &mut Locked)> {
-        Some((
-            self.redemptions.first_mut()?,
-            self.allowances.values_mut().next()?,
-        ))
+    /// Returns the only download, and its allowance, if it is there.
+    pub(super) fn only(&mut self) -> Result<Option<(&mut Progress, &mut Locked)>, Fault> {
+        if !self.damaged.is_empty() {
+            return Err(Fault::damage("a counted download is damaged"));
+        }
+        let of = self.redemptions.first_mut();
+        Ok(of.zip(self.allowances.values_mut().next()))
     }
 
     /// Writes the counters of the allowances.
@@ -298,6 +324,11 @@ fn locked(row: Row<'_>) -> Result<Locked, Fault> {
         counts: counts(row)?,
         bytes: rows::number(row, "bytes")?,
     })
+}
+
+/// Reads a row whose other values may be damaged.
+fn progress_if_whole(row: Row<'_>) -> Result<(RedemptionId, Option<Progress>), Fault> {
+    Ok((rows::redemption_id(row)?, progress(row).ok()))
 }
 
 fn progress(row: Row<'_>) -> Result<Progress, Fault> {

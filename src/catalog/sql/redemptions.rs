@@ -12,7 +12,7 @@ use super::values::{insert, insert_new};
 use super::{Database, rows, share_terms};
 use crate::catalog::redemptions::{
     Allowance, CountedLink, DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket,
-    REDEMPTION, Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, Ticket,
+    REDEMPTION, Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, SentBatch, Ticket,
 };
 use crate::catalog::shares::SHARE;
 use crate::catalog::{expect_at_most, missing, transfer};
@@ -53,8 +53,13 @@ pub(in crate::catalog) const OF_LINK: &str = "SELECT allowed, done, open, bytes,
 pub(in crate::catalog) const ENDED: &str = "SELECT rid FROM redemption \
      WHERE expires <= $1 AND (state <> 'open' OR last_at <= $2) ORDER BY expires LIMIT $3";
 const REMOVE: SqlText = text!("DELETE FROM redemption WHERE rid ", [in "$1"]);
+/// Notes a batch, unless it or a later one of its writer was noted: then no row is written. Whoever notes the same batch
+/// meanwhile is waited for.
+const NOTE_BATCH: &str = "INSERT INTO sent_mark (writer, number, at) VALUES ($1, $2, $3) \
+     ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at \
+     WHERE sent_mark.number < excluded.number";
 
-// Neither waits for anybody: what another transaction has locked is left to the next round.
+// None of them waits for anybody: what another transaction has locked is left to the next round.
 
 pub(in crate::catalog) const FORGET_ALLOWANCES: SqlText = text!(
     "WITH old AS (SELECT organization, subject FROM allowance WHERE expires <= $1 AND NOT EXISTS \
@@ -71,11 +76,17 @@ pub(in crate::catalog) const FORGET_CLIENTS: SqlText = text!(
     ") UPDATE redemption SET client = NULL, starter = NULL WHERE rid IN (SELECT rid FROM old)"
 );
 
+pub(in crate::catalog) const FORGET_WRITERS: SqlText = text!(
+    "WITH old AS (SELECT writer FROM sent_mark WHERE at <= $1 LIMIT $2",
+    [lock "UPDATE SKIP LOCKED"],
+    ") DELETE FROM sent_mark WHERE writer IN (SELECT writer FROM old)"
+);
+
 impl<D: Database> Redemptions for D {
     calls! {
         fn redeem(redeem: &'a Redeem) -> Redeemed
             => Write, "starting a counted download", redeem_one;
-        fn add_redeemed(sent: &'a [Sent]) -> ()
+        fn add_redeemed(batch: &'a SentBatch) -> Vec<RedemptionId>
             => Write, "adding what counted downloads sent", add;
         fn reopen(
             organization: &'a OrganizationId, rid: RedemptionId, now: UnixSeconds
@@ -218,20 +229,29 @@ async fn refusal(
     })
 }
 
-async fn add(session: &mut Session<'_>, sent: &[Sent]) -> Result<(), Fault> {
-    let given = sent.len();
+async fn add(session: &mut Session<'_>, batch: &SentBatch) -> Result<Vec<RedemptionId>, Fault> {
+    let given = batch.sent.len();
     expect_at_most(SENT_ADDED_MAX, "records of sent bytes added at once", given)?;
-    let sent = of_each(sent);
+    let sent = of_each(&batch.sent);
     if sent.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
+    }
+    let note = query(NOTE_BATCH)
+        .bind(batch.writer.as_str())
+        .bind(rows::stored(batch.number)?)
+        .bind(batch.now);
+    if session.execute(note).await? == 0 {
+        // It was added already, and the answer was lost.
+        return Ok(Vec::new());
     }
     let mut found = LockedRows::of(session, sent.keys()).await?;
     found.each(|of, by| match sent.get(&of.rid) {
         Some(sent) => of.add(sent, by),
         None => Ok(()),
-    })?;
+    });
     allowance::set_progress(session, &found.redemptions).await?;
-    found.set_counts(session).await
+    found.set_counts(session).await?;
+    Ok(found.damaged)
 }
 
 /// Returns what each download sent in all.
@@ -255,7 +275,7 @@ async fn reopen(
     let expires = session.optional(known, |row| rows::time(row, "expires"));
     let expires = expires.await?.ok_or(missing(REDEMPTION))?;
     let mut found = LockedRows::of(session, std::iter::once(&rid)).await?;
-    let (of, by) = found.only().ok_or(missing(REDEMPTION))?;
+    let (of, by) = found.only()?.ok_or(missing(REDEMPTION))?;
     if of.state != RedemptionState::Lapsed || expires <= now {
         return Ok(of.state);
     }
@@ -331,7 +351,9 @@ async fn forget(session: &mut Session<'_>, now: UnixSeconds, limit: u32) -> Resu
     let allowances = session.execute(allowances).await?;
     let clients = query(FORGET_CLIENTS).bind(now).bind(limit);
     let clients = session.execute(clients).await?;
-    Ok(removed + allowances + clients)
+    let writers = query(FORGET_WRITERS).bind(before).bind(limit);
+    let writers = session.execute(writers).await?;
+    Ok(removed + allowances + clients + writers)
 }
 
 /// Removes downloads whose tickets ended before, and has those lapse first that are open. Their bytes stay counted.
@@ -345,7 +367,8 @@ async fn remove_ended(
         .bind(before)
         .bind(now.minus(LAPSE_SECONDS))
         .bind(limit);
-    let ended = session.all(ended, rows::redemption_id).await?;
+    let ended = session.all(ended, |row| Ok(rows::redemption_id(row).ok()));
+    let ended: Vec<RedemptionId> = ended.await?.into_iter().flatten().collect();
     if ended.is_empty() {
         return Ok(0);
     }
@@ -353,14 +376,14 @@ async fn remove_ended(
     let mut gone = Vec::new();
     found.each(|of, by| {
         if of.is_stale(now) {
-            of.lapse(by)?;
+            of.lapse_at_its_end(by);
         }
         // One that sent something since it was found stays.
         if of.state != RedemptionState::Open {
             gone.push(of.rid);
         }
         Ok(())
-    })?;
+    });
     found.set_counts(session).await?;
     let gone: Value<'_> = gone.iter().map(RedemptionId::as_str).collect();
     session.execute(query(REMOVE).bind(gone)).await

@@ -188,6 +188,7 @@ fn schema() -> Migrator {
         step!("link counter", "0015_link_counter.sql"),
         step!("crc32", "0016_crc32.sql"),
         step!("shares", "0017_shares.sql"),
+        step!("sent marks", "0018_sent_marks.sql"),
     ])
 }
 

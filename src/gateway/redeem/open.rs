@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::tickets::{RunningAnswer, TicketRow};
 use crate::catalog::redemptions::{DONE_SECONDS, Ticket};
@@ -27,8 +28,8 @@ use crate::sign::link_of_ticket::LinkOfTicket;
 use crate::sign::ticket::{TicketAttempt, VerifiedTicket};
 use crate::sign::verify::{InForce, Rejection};
 
-/// A request by a ticket, as it was sent.
-#[derive(Clone, Copy, Debug)]
+/// A request by a ticket, as it was sent. That is a credential, so it has no `Debug`.
+#[derive(Clone, Copy)]
 pub struct TicketRequest<'a> {
     /// The organization in the path, not decoded.
     pub organization: &'a str,
@@ -45,6 +46,13 @@ pub struct OpenedTicket {
     kid: Kid,
     link: LinkId,
     expires: UnixSeconds,
+}
+
+/// A lapsed download that may be started again, if there is one left.
+#[derive(Debug)]
+pub struct PreparedRestart {
+    organization: OrganizationId,
+    rid: RedemptionId,
 }
 
 impl OpenedTicket {
@@ -113,7 +121,7 @@ impl Gateway {
         })
     }
 
-    /// Opens the file of a ticket. Of a download that lapsed nothing is sent before [`Gateway::restart_lapsed`], and nothing
+    /// Opens the file of a ticket. Of a download that lapsed nothing is sent before [`Gateway::restart`], and nothing
     /// is said of it before [`Gateway::expect_left`].
     ///
     /// # Errors
@@ -139,41 +147,35 @@ impl Gateway {
         }
     }
 
-    /// Starts the download of a ticket again if it lapsed, before bytes of it are sent.
+    /// Admits that the download of a ticket is started again, if it lapsed.
     ///
     /// # Errors
-    /// The refusal of a bad link where none is left; `TooMany` as for a start; `Unavailable` where the catalogue does not
-    /// say.
-    pub async fn restart_lapsed(
+    /// `TooMany` as for a start.
+    pub fn prepare_restart(
         &self,
         ticket: &OpenedTicket,
         client: Option<IpAddr>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<PreparedRestart>, Refusal> {
         // 5.
         let of = &ticket.row.ticket.redemption;
         if of.state != RedemptionState::Lapsed {
-            return Ok(());
+            return Ok(None);
         }
         self.limits.admit_redeem(&of.subject, client)?;
-        self.reopen(&of.organization, ticket.rid()).await
+        let organization = of.organization.clone();
+        let rid = ticket.rid();
+        Ok(Some(PreparedRestart { organization, rid }))
     }
 
-    /// Begins an answer of `due` bytes by a ticket.
+    /// Starts a lapsed download again, before bytes of it are sent.
     ///
     /// # Errors
-    /// `TooMany` where the ticket does not give so many any more.
-    pub fn begin_answer(&self, ticket: &OpenedTicket, due: u64) -> Result<RunningAnswer, Refusal> {
-        self.tickets.begin(&ticket.row, ticket.kid.clone(), due)
-    }
-
-    async fn reopen(
-        &self,
-        organization: &OrganizationId,
-        rid: RedemptionId,
-    ) -> Result<(), Refusal> {
+    /// The refusal of a bad link where none is left; `Unavailable` where the catalogue does not say.
+    pub async fn restart(&self, prepared: PreparedRestart) -> Result<(), Refusal> {
+        let PreparedRestart { organization, rid } = prepared;
         let state = {
             let _queued = self.redeems.enter(Some(organization.clone())).await?;
-            let reopened = self.catalog.reopen(organization, rid, self.clock.now());
+            let reopened = self.catalog.reopen(&organization, rid, self.clock.now());
             self.ask(reopened).await
         };
         match state {
@@ -186,7 +188,16 @@ impl Gateway {
         }
     }
 
-    /// Finds the row of a ticket.
+    /// Begins an answer of `due` bytes by a ticket.
+    ///
+    /// # Errors
+    /// `TooMany` where the ticket does not give so many while others are under way; `Overdrawn` where it gives so many
+    /// no more.
+    pub fn begin_answer(&self, ticket: &OpenedTicket, due: u64) -> Result<RunningAnswer, Refusal> {
+        self.tickets.begin(&ticket.row, ticket.kid.clone(), due)
+    }
+
+    /// Finds the row of a ticket, as it was within the staleness bound before this request, or later.
     async fn ticket_row(&self, ticket: &VerifiedTicket) -> Result<Arc<TicketRow>, Refusal> {
         let (organization, rid) = (ticket.organization(), ticket.redemption());
         let begun = self.clock.elapsed();
@@ -202,13 +213,21 @@ impl Gateway {
             if found.allowance.link.is_none() {
                 return Ok(None);
             }
-            let row = Arc::new(row_of(found)?);
+            let row = Arc::new(row_of(found, reading.begun())?);
             self.tickets
                 .keep_row(&row, &reading, self.clock.elapsed())?;
             Ok(Some(row))
         };
-        let found = self.ticket_reads.read(rid, self.rows_at(), read).await?;
-        expect_of(found.ok_or_else(no_link)?, ticket)
+        let read = || async {
+            let found = self.ticket_reads.read(rid, self.rows_at(), &read).await?;
+            found.ok_or_else(no_link)
+        };
+        let mut row = read().await?;
+        if !row.is_fresh(begun) {
+            // It was read for somebody who has waited long. The next reading begins after this request did.
+            row = read().await?;
+        }
+        expect_of(row, ticket)
     }
 
     /// Judges the link of a ticket at this moment.
@@ -265,7 +284,7 @@ fn expect_left(of: &Ticket) -> Result<(), Refusal> {
 }
 
 /// Reads what the layer that signs wrote into a row.
-fn row_of(ticket: Ticket) -> Result<TicketRow, Refusal> {
+fn row_of(ticket: Ticket, read_at: Duration) -> Result<TicketRow, Refusal> {
     let allowance = &ticket.allowance;
     let link = allowance.link.as_ref().ok_or_else(no_link)?;
     let damaged = || Refusal::Internal("the claims of a counted download are damaged".into());
@@ -277,6 +296,7 @@ fn row_of(ticket: Ticket) -> Result<TicketRow, Refusal> {
             link_revision: link.link_revision,
         },
         ticket,
+        read_at,
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A ticket's row is in memory for as long as any row may be without a look at the catalogue. Bytes that went out are
 //! added up here and written every few seconds, and at once where they end a download. What the catalogue does not take
-//! is kept and tried again; where it did not say whether it took them, they may be counted twice.
+//! is kept and tried again. Where it did not say whether it took a batch, that one is tried again as it is, by its number,
+//! before any other: the catalogue adds it once.
 //!
 //! How many bytes were sent by a ticket in all is what its row said, and what was added here since. A row that was read
 //! while bytes were being written may have them or not: until the next look they count twice rather than never.
@@ -14,10 +15,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::catalog::CatalogError;
-use crate::catalog::redemptions::{SENT_ADDED_MAX, Sent, Ticket};
+use crate::catalog::redemptions::{SENT_ADDED_MAX, Sent, SentBatch, Ticket};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
+use crate::gateway::tenants::random;
+use crate::model::base62;
 use crate::model::redemption::{RedemptionId, RedemptionState};
 use crate::model::time::UnixSeconds;
 use crate::sign::counted::CountedClaims;
@@ -40,6 +43,15 @@ pub(in crate::gateway) struct TicketRow {
     /// The claims of its link.
     pub(super) claims: CountedClaims,
     pub(super) in_force: InForce,
+    /// The time at which its reading began.
+    pub(super) read_at: Duration,
+}
+
+impl TicketRow {
+    /// Returns whether it was read so lately that it may be believed at `now`.
+    pub(super) fn is_fresh(&self, now: Duration) -> bool {
+        now.saturating_sub(self.read_at) < STALENESS_MAX
+    }
 }
 
 /// All tickets in use.
@@ -49,12 +61,23 @@ pub(in crate::gateway) struct Tickets {
     /// Wakes whoever writes: a download is done.
     is_due: Notify,
     /// One write at a time, so that what one gives back is not taken by another before.
-    writing: tokio::sync::Mutex<()>,
+    writer: tokio::sync::Mutex<Writer>,
+}
+
+/// Numbers the batches that this gateway adds.
+#[derive(Debug, Default)]
+struct Writer {
+    /// Its name in the catalogue, once it has drawn one.
+    name: Option<String>,
+    /// The number of the last batch.
+    number: u64,
+    /// The batch of which nobody knows whether the catalogue has it: its answer was lost, or nobody waited for it.
+    unsettled: Option<SentBatch>,
 }
 
 #[derive(Debug, Default)]
 struct TicketState {
-    row: Option<(Arc<TicketRow>, Duration)>,
+    row: Option<Arc<TicketRow>>,
     /// The bytes that the catalogue has.
     written: u64,
     /// Those of this gateway that it has not.
@@ -75,6 +98,13 @@ struct TicketState {
 pub(super) struct Reading {
     writes: Option<u64>,
     begun: Duration,
+}
+
+impl Reading {
+    /// The time at which it began.
+    pub(super) const fn begun(&self) -> Duration {
+        self.begun
+    }
 }
 
 /// An answer with bytes of a ticket that is under way. Dropping it gives back what it still owes.
@@ -99,7 +129,7 @@ impl TicketState {
 
     /// Returns whether nothing is lost with it.
     fn is_over(&self, now: Duration) -> bool {
-        let is_fresh = |(_, at): &(_, Duration)| now.saturating_sub(*at) < STALENESS_MAX;
+        let is_fresh = |row: &Arc<TicketRow>| row.is_fresh(now);
         self.is_idle() && !self.row.as_ref().is_some_and(is_fresh)
     }
 }
@@ -117,8 +147,8 @@ impl Tickets {
     /// Returns a ticket's row, if it was read so lately that it may be believed.
     pub(super) fn row(&self, rid: RedemptionId, now: Duration) -> Option<Arc<TicketRow>> {
         let known = self.known();
-        let (row, at) = known.get(&rid)?.row.as_ref()?;
-        (now.saturating_sub(*at) < STALENESS_MAX).then(|| Arc::clone(row))
+        let row = known.get(&rid)?.row.as_ref()?;
+        row.is_fresh(now).then(|| Arc::clone(row))
     }
 
     /// Forgets a ticket's row, which was changed.
@@ -167,9 +197,9 @@ impl Tickets {
             true => bytes_sent,
             false => state.written.max(bytes_sent),
         };
-        let is_newer = |(_, at): &(_, Duration)| *at < reading.begun;
+        let is_newer = |kept: &Arc<TicketRow>| kept.read_at < row.read_at;
         if state.row.as_ref().is_none_or(is_newer) {
-            state.row = Some((Arc::clone(row), reading.begun));
+            state.row = Some(Arc::clone(row));
         }
         Ok(())
     }
@@ -185,7 +215,8 @@ impl Tickets {
     /// Begins an answer of `due` bytes.
     ///
     /// # Errors
-    /// `TooMany` where that, what was sent and what other answers of this gateway owe is more than a ticket gives.
+    /// `TooMany` where that, what was sent and what other answers of this gateway owe is more than a ticket gives;
+    /// `Overdrawn` where it would be more without those others.
     pub(super) fn begin(
         self: &Arc<Self>,
         row: &TicketRow,
@@ -199,8 +230,11 @@ impl Tickets {
             written: redemption.bytes_sent,
             ..TicketState::default()
         });
-        let all = state.sent().saturating_add(state.owed).saturating_add(due);
-        if all > bound(size) {
+        let alone = state.sent().saturating_add(due);
+        if alone > bound(size) {
+            return Err(Refusal::Overdrawn);
+        }
+        if alone.saturating_add(state.owed) > bound(size) {
             return Err(Refusal::TooMany {
                 what: "bytes of one download",
                 wait: OWED_WAIT,
@@ -218,24 +252,32 @@ impl Tickets {
         })
     }
 
-    /// Takes what is to be written, and forgets what is over.
-    fn take(&self, now: Duration) -> Vec<Sent> {
+    /// Returns what is to be written, and forgets what is over.
+    fn unwritten(&self, now: Duration) -> Vec<Sent> {
         let mut known = self.known();
         known.retain(|_, state| !state.is_over(now));
-        let sent = known.iter_mut().filter(|(_, state)| state.unwritten > 0);
-        sent.filter_map(|(rid, state)| {
-            state.in_write = state.unwritten;
+        let sent = known.iter().filter(|(_, state)| state.unwritten > 0);
+        let sent = sent.filter_map(|(rid, state)| {
             Some(Sent {
                 rid: *rid,
                 bytes: state.unwritten,
                 at: state.last_at?,
             })
-        })
-        .collect()
+        });
+        sent.collect()
     }
 
-    /// Ends a write, which the catalogue took or not.
-    fn end_write(&self, all: &[Sent], is_taken: bool) {
+    fn begin_write(&self, all: &[Sent]) {
+        let mut known = self.known();
+        for sent in all {
+            if let Some(state) = known.get_mut(&sent.rid) {
+                state.in_write = sent.bytes;
+            }
+        }
+    }
+
+    /// Ends a write, which the catalogue took, but for some downloads, or not at all.
+    fn end_write(&self, all: &[Sent], is_taken: impl Fn(RedemptionId) -> bool) {
         let mut known = self.known();
         for sent in all {
             let Some(state) = known.get_mut(&sent.rid) else {
@@ -243,7 +285,7 @@ impl Tickets {
             };
             state.in_write = 0;
             state.writes += 1;
-            if is_taken {
+            if is_taken(sent.rid) {
                 state.unwritten = state.unwritten.saturating_sub(sent.bytes);
                 state.written = state.written.saturating_add(sent.bytes);
             }
@@ -277,8 +319,7 @@ impl Drop for RunningAnswer {
         };
         state.owed = state.owed.saturating_sub(self.owed);
         state.running = state.running.saturating_sub(1);
-        let is_open =
-            |(row, _): &(Arc<TicketRow>, _)| row.ticket.redemption.state != RedemptionState::Done;
+        let is_open = |row: &Arc<TicketRow>| row.ticket.redemption.state != RedemptionState::Done;
         let is_open = state.row.as_ref().is_none_or(is_open);
         if is_open && state.unwritten > 0 && state.sent() >= self.size {
             self.tickets.is_due.notify_one();
@@ -292,60 +333,75 @@ impl Gateway {
         self.tickets.is_due.notified().await;
     }
 
-    /// Puts into the catalogue what was sent of counted downloads. What it does not take is kept for the next time.
+    /// Puts into the catalogue what was sent of counted downloads. What it does not take is kept for the next time, and
+    /// counts once. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// The refusal of the catalogue.
+    /// The refusal of the catalogue; `Internal` where some downloads are damaged: all others are written then.
     pub async fn flush_sent(&self) -> Result<usize, Refusal> {
-        let _one_at_a_time = self.tickets.writing.lock().await;
-        let all = self.tickets.take(self.clock.elapsed());
-        let mut failed = None;
-        let mut done = 0;
+        let mut writer = self.tickets.writer.lock().await;
+        let (mut done, mut damaged) = (0, Vec::new());
+        if writer.unsettled.is_some() {
+            done += self.write_batch(&mut writer, &mut damaged).await?;
+        }
+        let all = self.tickets.unwritten(self.clock.elapsed());
         for some in all.chunks(SENT_ADDED_MAX) {
-            match self.add_sent(some).await {
-                Ok(()) => done += some.len(),
-                // One that is damaged keeps none of the others from being counted.
-                Err(CatalogError::Corrupt { .. }) if some.len() > 1 => {
-                    for one in some.chunks(1) {
-                        match self.add_sent(one).await {
-                            Ok(()) => done += 1,
-                            Err(error) => failed = Some(error),
-                        }
-                    }
-                }
-                Err(error) => failed = Some(error),
+            let name = match writer.name.take() {
+                Some(name) => name,
+                None => base62::drawn(random()?),
+            };
+            writer.name = Some(name.clone());
+            writer.number += 1;
+            writer.unsettled = Some(SentBatch {
+                writer: name,
+                number: writer.number,
+                now: self.clock.now(),
+                sent: some.to_vec(),
+            });
+            self.tickets.begin_write(some);
+            done += self.write_batch(&mut writer, &mut damaged).await?;
+        }
+        match damaged.first() {
+            None => Ok(done),
+            Some(first) => Err(Refusal::Internal(format!(
+                "{} counted downloads are damaged, the first of them {first}: `hallpass doctor --mend` counts them anew",
+                damaged.len()
+            ))),
+        }
+    }
+
+    /// Writes the unsettled batch, and answers how many records were taken.
+    async fn write_batch(
+        &self,
+        writer: &mut Writer,
+        damaged: &mut Vec<RedemptionId>,
+    ) -> Result<usize, Refusal> {
+        let Some(batch) = &writer.unsettled else {
+            return Ok(0);
+        };
+        let answer = match self.catalog.add_redeemed(batch).await {
+            // Whether it was taken is asked the next time, by its number.
+            Err(error @ CatalogError::Unavailable { .. }) => return Err(self.refusal(error)),
+            answer => answer,
+        };
+        let Some(batch) = writer.unsettled.take() else {
+            return Ok(0);
+        };
+        match answer {
+            Ok(left_out) => {
+                let is_taken = |rid| !left_out.contains(&rid);
+                self.tickets.end_write(&batch.sent, is_taken);
+                let taken = batch.sent.len() - left_out.len();
+                damaged.extend(left_out);
+                Ok(taken)
+            }
+            Err(error) => {
+                self.tickets.end_write(&batch.sent, |_| false);
+                Err(self.refusal(error))
             }
         }
-        failed.map_or(Ok(done), |error| Err(self.refusal(error)))
-    }
-
-    async fn add_sent(&self, some: &[Sent]) -> Result<(), CatalogError> {
-        let writing = Writing {
-            tickets: &self.tickets,
-            some,
-            is_taken: false,
-        };
-        let added = self.catalog.add_redeemed(some).await;
-        writing.end(added.is_ok());
-        added
     }
 }
 
-/// A write under way. Dropped before its end, as nobody knows what came of it, its bytes are kept.
-struct Writing<'a> {
-    tickets: &'a Tickets,
-    some: &'a [Sent],
-    is_taken: bool,
-}
-
-impl Writing<'_> {
-    fn end(mut self, is_taken: bool) {
-        self.is_taken = is_taken;
-    }
-}
-
-impl Drop for Writing<'_> {
-    fn drop(&mut self) {
-        self.tickets.end_write(self.some, self.is_taken);
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use crate::catalog::transfer::Kind;
 pub(super) async fn all(catalog: &dyn Catalog) {
     clients_go_when_their_tickets_are_dead(catalog).await;
     downloads_go_a_day_after_their_tickets_and_allowances_after_them(catalog).await;
+    writers_go_a_day_after_their_last_batch(catalog).await;
     a_share_s_allowance_stays(catalog).await;
     open_downloads_are_counted_anew(catalog).await;
 }
@@ -97,6 +98,26 @@ async fn downloads_go_a_day_after_their_tickets_and_allowances_after_them(catalo
     assert_eq!(of_link().await, None);
 }
 
+/// Then nobody tries that batch again.
+async fn writers_go_a_day_after_their_last_batch(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "forget_writers").await;
+    let of = early(&owner, "writers");
+    start(catalog, &of).await;
+    let mut sent = batch(&[bytes_of(&of, 1, THEN)]);
+    for now in [THEN, THEN + 10] {
+        sent.now = at(now);
+        catalog.add_redeemed(&sent).await.unwrap();
+        sent.number += 1;
+    }
+    let ended = THEN + 10 + KEPT_SECONDS;
+    // Of the download itself only its client is forgotten so early.
+    assert_eq!(forget(catalog, ended - 1, 9).await, 1);
+    assert_eq!(forget(catalog, ended, 0).await, 0);
+    assert_eq!(forget(catalog, ended, 9).await, 1);
+    assert_eq!(forget(catalog, ended, 9).await, 0);
+    while forget(catalog, THEN + 2_000 + KEPT_SECONDS, 9).await > 0 {}
+}
+
 async fn allowances(catalog: &dyn Catalog, owner: &OrganizationId) -> Vec<Allowance> {
     let rows = transfer::rows_of(catalog, Kind::Allowance, 99).await;
     let ours = rows.into_iter().filter_map(|row| match row {
@@ -143,17 +164,40 @@ async fn open_downloads_are_counted_anew(catalog: &dyn Catalog) {
             .unwrap();
         assert_eq!(wrong(false).await, 1);
         if open == 0 {
-            let sent = Sent {
-                rid: one.ticket.rid,
-                bytes: 1,
-                at: at(NOW),
-            };
-            let damaged = catalog.add_redeemed(&[sent]).await;
-            let is_corrupt = matches!(damaged, Err(CatalogError::Corrupt { .. }));
-            assert!(is_corrupt, "{damaged:?}");
+            // It keeps nobody else from being counted.
+            let sent = batch(&[bytes_of(&one, 1, NOW), bytes_of(&other, 1, NOW)]);
+            let damaged = catalog.add_redeemed(&sent).await.unwrap();
+            assert_eq!(damaged, [one.ticket.rid]);
+            assert_eq!(ticket(catalog, &one).await.redemption.bytes_sent, 0);
+            assert_eq!(ticket(catalog, &other).await.redemption.bytes_sent, 1);
         }
         assert_eq!(wrong(true).await, 1, "and none from now on");
         assert_eq!(wrong(false).await, 0);
         assert_eq!(counted(catalog, &one).await, (0, 1, 0));
     }
+    send(catalog, &one, 1, NOW).await;
+    a_miscounted_download_goes_at_its_end(catalog).await;
+}
+
+/// It gives nothing back that was not counted, and keeps no other one from being forgotten.
+async fn a_miscounted_download_goes_at_its_end(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "forget_miscounted").await;
+    let [one, other] = ["mis_one", "mis_other"].map(|link| early(&owner, link));
+    for of in [&one, &other] {
+        start(catalog, of).await;
+    }
+    let mut row = ticket(catalog, &one).await.allowance;
+    row.counts.open = 0;
+    let put = [Row::Allowance(Box::new(row))];
+    catalog.put_rows(&put).await.unwrap();
+    while forget(catalog, THEN + 1_000 + KEPT_SECONDS, 9).await > 0 {}
+    for of in [&one, &other] {
+        let found = catalog.redemption(&owner, of.ticket.rid).await.unwrap();
+        assert_eq!(found, None);
+    }
+    assert!(catalog.recount(&owner, false).await.unwrap().is_right());
+    let kept = allowances(catalog, &owner).await;
+    let counts = kept.iter().map(|of| of.counts);
+    assert_eq!(counts.collect::<Vec<_>>(), [DownloadCounts::default(); 2]);
+    while forget(catalog, THEN + 2_000 + KEPT_SECONDS, 9).await > 0 {}
 }

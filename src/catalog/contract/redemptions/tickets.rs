@@ -1,4 +1,4 @@
-//! Tickets: whose they are, and when they are used first.
+//! Tickets: whose they are, when they are used first, and that nothing is counted twice of them.
 
 use super::*;
 use crate::catalog::redemptions::DONE_SECONDS;
@@ -7,6 +7,51 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     a_call_that_is_made_again_starts_nothing_more(catalog).await;
     a_client_gets_its_own_ticket_again(catalog).await;
     the_first_use_of_a_ticket_counts(catalog).await;
+    one_whose_bytes_are_not_counted_is_done_at_once(catalog).await;
+    a_batch_is_added_once(catalog).await;
+}
+
+async fn one_whose_bytes_are_not_counted_is_done_at_once(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "redeem_at_start").await;
+    let mut of = redeem(&owner, "at_start", 2);
+    of.is_done_at_start = true;
+    for left in [1, 0] {
+        let next = again(&of, NOW);
+        assert_eq!(start(catalog, &next).await, Redeemed::Fresh { left });
+        let found = ticket(catalog, &next).await.redemption;
+        assert_eq!((found.state, found.size), (RedemptionState::Done, SIZE));
+        assert_eq!(found.done_at, Some(at(NOW)));
+        // What is counted of it all the same changes nothing.
+        send(catalog, &next, 2 * SIZE, NOW + 1).await;
+        assert_eq!(counted(catalog, &next).await, (2 - left, 0, 0));
+    }
+    let none = start(catalog, &again(&of, NOW)).await;
+    assert_eq!(none, Redeemed::Exhausted);
+}
+
+/// The answer to a batch may be lost: what is tried again adds nothing.
+async fn a_batch_is_added_once(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "redeem_batch").await;
+    let of = redeem(&owner, "batch", 1);
+    start(catalog, &of).await;
+    let first = batch(&[bytes_of(&of, 3, NOW)]);
+    let next = SentBatch {
+        number: 5,
+        ..first.clone()
+    };
+    let other = batch(&first.sent);
+    for (batch, sum) in [
+        (&first, 3),
+        (&first, 3),
+        (&next, 6),
+        (&next, 6),
+        (&first, 6),
+        (&other, 9),
+    ] {
+        let damaged = catalog.add_redeemed(batch).await.unwrap();
+        assert_eq!(damaged, []);
+        assert_eq!(ticket(catalog, &of).await.redemption.bytes_sent, sum);
+    }
 }
 
 async fn a_call_that_is_made_again_starts_nothing_more(catalog: &dyn Catalog) {

@@ -38,11 +38,12 @@ pub(crate) async fn of_many_at_once_no_more_start_than_are_allowed(catalogs: &[&
             at: at(NOW + 1),
         };
         let sent: Vec<[Sent; 1]> = started.iter().map(sent).map(|sent| [sent]).collect();
-        let eight = (0..8).flat_map(|_| &sent).enumerate();
+        let eight: Vec<SentBatch> = (0..8).flat_map(|_| &sent).map(|sent| batch(sent)).collect();
+        let calls = eight.iter().enumerate();
         let calls =
-            eight.map(|(number, sent)| catalogs[number % catalogs.len()].add_redeemed(sent));
+            calls.map(|(number, sent)| catalogs[number % catalogs.len()].add_redeemed(sent));
         for added in join_all(calls).await {
-            added.unwrap();
+            assert_eq!(added.unwrap(), []);
         }
         let link = first.link.clone().unwrap().id;
         let of_link = catalogs[0].allowance_of_link(&owner, link).await;
@@ -103,7 +104,7 @@ pub(crate) async fn what_many_do_at_once_is_counted_right(catalogs: &[&dyn Catal
                         at: at(now),
                     });
                     let sent: Vec<Sent> = sent.collect();
-                    catalog.add_redeemed(&sent).await.unwrap();
+                    catalog.add_redeemed(&batch(&sent)).await.unwrap();
                 }
             }
         }
@@ -133,6 +134,72 @@ pub(crate) async fn a_start_that_was_dropped_counts_once(
     }
     println!("{done} of {TURNS} starts were answered");
     assert_counted(catalog, &owner).await;
+}
+
+/// A batch whose answer nobody waited for is tried again, and counts once.
+pub(crate) async fn a_batch_that_was_dropped_counts_once(
+    catalog: &dyn Catalog,
+    patience: Duration,
+) {
+    const TURNS: u32 = 150;
+    let owner = organization(catalog, "sent_dropped").await;
+    let mut of = redeem(&owner, "sent", 1);
+    of.size = 1_000;
+    start(catalog, &of).await;
+    let mut batch = batch(&[bytes_of(&of, 1, NOW)]);
+    let mut done = 0;
+    for turn in 0..TURNS {
+        batch.number = u64::from(turn) + 1;
+        let dropped = timeout(patience * turn, catalog.add_redeemed(&batch)).await;
+        done += u32::from(dropped.is_ok());
+        assert_eq!(catalog.add_redeemed(&batch).await.unwrap(), []);
+        let sent = ticket(catalog, &of).await.redemption.bytes_sent;
+        assert_eq!(sent, u64::from(turn) + 1);
+    }
+    println!("{done} of {TURNS} batches were answered");
+}
+
+/// Starts a download of each of so many links, whose tickets have ended by [`NOW`].
+pub(crate) async fn started(catalog: &dyn Catalog, links: u64) -> Vec<Redeem> {
+    let owner = organization(catalog, "redeem_damaged").await;
+    let mut all = Vec::new();
+    for number in 0..links {
+        let mut of = redeem(&owner, &format!("damaged{number}"), 1);
+        of.now = at(NOW - 200_000);
+        of.ticket.expires = at(NOW - 100_000);
+        start(catalog, &of).await;
+        all.push(of);
+    }
+    all
+}
+
+/// Of downloads of which the first and the last are damaged, those alone are left out.
+pub(crate) async fn the_first_and_the_last_are_left_out(catalog: &dyn Catalog, all: &[Redeem]) {
+    let rid = |of: &Redeem| of.ticket.rid;
+    let sent: Vec<Sent> = all
+        .iter()
+        .map(|of| bytes_of(of, 5, NOW - 200_000))
+        .collect();
+    let mut damaged = catalog.add_redeemed(&batch(&sent)).await.unwrap();
+    damaged.sort_unstable();
+    let [first, .., last] = all else {
+        panic!("there are some")
+    };
+    assert_eq!(damaged, [rid(first), rid(last)]);
+    for of in &all[1..all.len() - 1] {
+        assert_eq!(ticket(catalog, of).await.redemption.bytes_sent, 5);
+    }
+    for of in [first, last] {
+        let reopened = catalog.reopen(&of.organization, rid(of), at(NOW - 150_000));
+        let reopened = reopened.await;
+        let is_corrupt = matches!(reopened, Err(CatalogError::Corrupt { .. }));
+        assert!(is_corrupt, "{reopened:?}");
+    }
+    while catalog.forget_redemptions(at(NOW), 9).await.unwrap() > 0 {}
+    for of in &all[1..all.len() - 1] {
+        let found = catalog.redemption(&of.organization, rid(of)).await.unwrap();
+        assert_eq!(found, None);
+    }
 }
 
 /// Says no where an allowance of an organization is not what its downloads are.

@@ -24,6 +24,24 @@ async fn a_start_that_was_dropped_counts_once() {
     together::a_start_that_was_dropped_counts_once(&catalog, Duration::from_micros(40)).await;
 }
 
+#[tokio::test]
+async fn a_batch_that_was_dropped_counts_once() {
+    let catalog = catalog("sent_dropped").await;
+    together::a_batch_that_was_dropped_counts_once(&catalog, Duration::from_micros(40)).await;
+}
+
+/// Rows that no value stands for keep no other one from being counted, or forgotten.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_left_out_alone() {
+    let catalog = catalog("redeem_damaged").await;
+    let starts = together::started(&catalog, 3).await;
+    let damage = "UPDATE redemption SET last_at = -1 WHERE rid = (SELECT min(rid) FROM redemption); \
+         UPDATE allowance SET allowed = -1 WHERE subject = \
+         (SELECT subject FROM redemption WHERE rid = (SELECT max(rid) FROM redemption))";
+    Server::shared().sql("redeem_damaged", damage);
+    together::the_first_and_the_last_are_left_out(&catalog, &starts).await;
+}
+
 /// Rows enough that the planner has a choice: links that were started once, and one that was a thousand times.
 const FILL: &str = "INSERT INTO organization SELECT 'org' || n, '', 0, 0, 0 FROM generate_series(1, 20) n; \
      INSERT INTO allowance SELECT 'org' || n % 20 + 1, 'l' || n, 'id' || n, 'f', 'k', 0, 0, '', 5, 0, 1, 0, 0, n \

@@ -13,7 +13,7 @@ async fn an_empty_database_becomes_a_copy() {
 }
 
 /// Takes back the step that made anchors, and those after it.
-const NO_ANCHORS: &str = "DROP TABLE share_count, share_file, share; DROP TABLE redemption, allowance; DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
+const NO_ANCHORS: &str = "DROP TABLE share_count, share_file, share; DROP TABLE sent_mark; DROP TABLE redemption, allowance; DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; DROP TABLE list_anchor CASCADE; DROP FUNCTION count_listed, split_list_anchor, \
      organization_is_listed, files_are_listed, file_is_listed_otherwise CASCADE; \
      DROP INDEX file_expiring_of; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 8";
 
@@ -50,7 +50,7 @@ async fn links_with_counts_of_an_older_schema_are_counted() {
     let old = catalog("links_counted").await;
     let owner = links_with_counts(&old, "before", 3).await;
     old.close().await;
-    let undo = "DROP TABLE share_count, share_file, share; DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; \
+    let undo = "DROP TABLE share_count, share_file, share; DROP TABLE sent_mark; DROP TABLE link_counter; DROP FUNCTION links_are_counted, links_are_uncounted CASCADE; \
          ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 10";
     Server::shared().sql("links_counted", undo);
     let catalog = catalog("links_counted").await;

@@ -1,5 +1,6 @@
 //! Counted downloads: through several handles, and how SQLite finds their rows.
 
+use super::damage::run;
 use super::*;
 use crate::catalog::contract::redemptions::together;
 use crate::catalog::sql::{allowance, redemptions};
@@ -24,8 +25,28 @@ async fn a_start_that_was_dropped_counts_once() {
     together::a_start_that_was_dropped_counts_once(&catalog, Duration::from_micros(10)).await;
 }
 
+#[tokio::test]
+async fn a_batch_that_was_dropped_counts_once() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    together::a_batch_that_was_dropped_counts_once(&catalog, Duration::from_micros(10)).await;
+}
+
+/// Rows that no value stands for keep no other one from being counted, or forgotten.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_left_out_alone() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let damage = "UPDATE redemption SET last_at = -1 WHERE rid = (SELECT min(rid) FROM redemption); \
+         UPDATE allowance SET allowed = -1 WHERE subject = \
+         (SELECT subject FROM redemption WHERE rid = (SELECT max(rid) FROM redemption))";
+    let starts = together::started(&catalog, 3).await;
+    run(&place.path, damage).await;
+    together::the_first_and_the_last_are_left_out(&catalog, &starts).await;
+}
+
 /// The statements, each with a step of its plan that must be there.
-const PLANS: [(&str, &str); 14] = [
+const PLANS: [(&str, &str); 15] = [
     (
         allowance::LOCK.sqlite,
         "allowance USING PRIMARY KEY (organization=? AND subject=?)",
@@ -76,6 +97,8 @@ const PLANS: [(&str, &str); 14] = [
         redemptions::FORGET_CLIENTS.sqlite,
         "INDEX redemption_known (<expr><?)",
     ),
+    // As many rows as there are gateways.
+    (redemptions::FORGET_WRITERS.sqlite, "SCAN sent_mark"),
 ];
 
 /// Each costs as much as it finds, however many downloads there are besides. Only what a client has in one subject, and

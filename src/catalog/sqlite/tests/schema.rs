@@ -72,7 +72,7 @@ async fn an_older_schema_is_brought_up_to_date_with_its_rows() {
          DROP TABLE app; DROP INDEX folder_member_member; ALTER TABLE file DROP COLUMN damaged_at; \
          ALTER TABLE organization DROP COLUMN kept_files; \
          ALTER TABLE organization DROP COLUMN kept_bytes; \
-         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE link_counter; DROP TABLE installation; DROP TABLE copy_note; \
+         DROP TABLE file_count; DROP TABLE link_count; DROP TABLE link_counter; DROP TABLE sent_mark; DROP TABLE installation; DROP TABLE copy_note; \
          DROP INDEX file_text_unknown; DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DROP INDEX file_expiring; DROP INDEX file_of_name; \
          DROP INDEX file_of_name_by_id; DROP INDEX file_in_bin; DROP INDEX file_in_bin_by_id; \
          ALTER TABLE file DROP COLUMN is_text; ALTER TABLE file DROP COLUMN expires_at; \
@@ -167,7 +167,7 @@ async fn lists_of_an_older_schema_get_anchors() {
         "DROP TABLE share_count; DROP TABLE share_file; DROP TABLE share; DROP TABLE redemption; DROP TABLE allowance; \
          DROP TRIGGER organization_is_listed; DROP TRIGGER file_is_listed; DROP TRIGGER file_is_unlisted; \
          DROP TRIGGER file_is_listed_otherwise; DROP TABLE list_anchor; DROP INDEX file_expiring_of; \
-         DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
+         DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; DROP TABLE sent_mark; \
          DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 13",
     )
     .await;
@@ -197,7 +197,7 @@ async fn links_with_counts_of_an_older_schema_are_counted() {
     run(
         &place.path,
         "DROP TABLE share_count; DROP TABLE share_file; DROP TABLE share; \
-         DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; \
+         DROP TRIGGER link_is_counted; DROP TRIGGER link_is_uncounted; DROP TABLE link_counter; DROP TABLE sent_mark; \
          DROP INDEX file_crc32_unknown; ALTER TABLE file DROP COLUMN crc32; DELETE FROM _sqlx_migrations WHERE version >= 15",
     )
     .await;

@@ -118,6 +118,7 @@ fn refused(refusal: &Refusal) -> AitronosFault<'_> {
             (409, "CONFLICT", "This contradicts what is there already.")
         }
         Refusal::Missing { .. } => (404, "NOT_FOUND", "There is nothing here."),
+        Refusal::Overdrawn => (429, "RATE_LIMITED", "This download has sent all it may."),
         Refusal::TooMany { .. } => (
             429,
             "RATE_LIMITED",

@@ -66,7 +66,7 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         }
         Refusal::KeyOfAnother => plain(StatusCode::UNPROCESSABLE_ENTITY),
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
-        Refusal::TooMany { .. } => plain(StatusCode::TOO_MANY_REQUESTS),
+        Refusal::TooMany { .. } | Refusal::Overdrawn => plain(StatusCode::TOO_MANY_REQUESTS),
         Refusal::Quota { .. }
         | Refusal::NoSpace
         | Refusal::RevocationHeld

@@ -124,7 +124,8 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> QoderFault<'a> {
         | Refusal::DownloadsExhausted
         | Refusal::ShareRevoked
         | Refusal::ShareStale
-        | Refusal::DownloadsHeld { .. } => of(500, API, "Something went wrong on our side."),
+        | Refusal::DownloadsHeld { .. }
+        | Refusal::Overdrawn => of(500, API, "Something went wrong on our side."),
     }
 }
 
