@@ -124,6 +124,8 @@ pub struct Redeem {
     pub file: Option<FileId>,
     /// The number of bytes at which it is done.
     pub size: u64,
+    /// True if it is done at once, as its bytes are not counted.
+    pub is_done_at_start: bool,
     /// A keyed digest of the client, if it is known.
     pub client: Option<[u8; 16]>,
     /// A keyed digest of the network that the request came from, if that is the client's own.

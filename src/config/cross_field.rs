@@ -7,7 +7,7 @@ use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
 use super::{Config, Listen, Server};
 use crate::web::cors::Origins;
-use crate::web::offload::OffloadMode;
+use crate::web::offload::{CountedHandover, OffloadMode};
 
 impl Sources {
     /// Notes every contradiction. A pair of which one was refused is not judged: its default stands in
@@ -94,6 +94,10 @@ impl Sources {
         let redirects = config.handover.mode == OffloadMode::Redirect;
         let rule = "must not be redirect where no store keeps the bytes: set blobs.url";
         self.refuse_pair("handover.mode", "blobs.url", redirects && !is_store, rule);
+        let at_start = config.handover.counted == CountedHandover::AtStart;
+        let rule = "must not be at-start where clients are sent on to the store: a counted download is not";
+        let wrong = redirects && at_start;
+        self.refuse_pair("handover.counted", "handover.mode", wrong, rule);
         let both = is_store && !blobs.in_place_roots.is_empty();
         let rule = "must not be set together with blobs.in_place_roots: the bytes are on no disk";
         self.refuse_pair("blobs.url", "blobs.in_place_roots", both, rule);

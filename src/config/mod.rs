@@ -33,7 +33,7 @@ use crate::catalog::postgres::Address;
 use crate::web::client::TrustedProxies;
 use crate::web::cors::Origins;
 use crate::web::dialects::qoder::generation::{ContentStatus, Generation, GenerationServed};
-use crate::web::offload::OffloadMode;
+use crate::web::offload::{CountedHandover, OffloadMode};
 use crate::web::original_link::VerifyHeader;
 use crate::web::strict_transport::StrictTransport;
 
@@ -320,6 +320,9 @@ settings! {
         /// The prefix of a file's path below the data directory when a proxy sends it. Not set: `/hallpass-internal`
         /// for `x-accel-redirect`, the data directory for `x-sendfile`.
         prefix: Option<String> = "", optional(prefix);
+        /// When a counted download is spent: once its bytes were sent, by Hallpass alone, or when it is started, so that a
+        /// proxy may send them: `streamed`, `at-start`.
+        counted: CountedHandover = "streamed", word(&CountedHandover::WORDS);
     }
     /// The answers of `/verify`.
     verify: Verify {

@@ -99,6 +99,8 @@ pub struct GatewaySettings {
     pub quota: Quota,
     /// `limits.organization_link_counts`: how many links of an organization have counts of their own.
     pub link_counts_max: u64,
+    /// `handover.counted`: whether a counted download is spent when it is started, and not once its bytes were sent.
+    pub counts_at_start: bool,
     /// `files.recycle_days`.
     pub recycle_days: u64,
     /// `cache.…`: what is kept in memory.

@@ -56,6 +56,13 @@ pub struct PreparedRedeem {
     link: LinkId,
 }
 
+impl PreparedRedeem {
+    /// The file that is downloaded.
+    pub const fn file(&self) -> &Arc<FileRecord> {
+        &self.file
+    }
+}
+
 /// A download that was started, or had been by the same client.
 #[derive(Clone)]
 pub struct Started {
@@ -179,6 +186,7 @@ impl Gateway {
             },
             file: Some(file.id.clone()),
             size: file.size,
+            is_done_at_start: self.settings.counts_at_start,
             client,
             // Only a password asks who started a download.
             starter: None,

@@ -84,6 +84,7 @@ pub(crate) fn gateway_at(
         limits: super::limits::RateLimits::default(),
         quota: Quota::NONE,
         link_counts_max: u64::MAX,
+        counts_at_start: false,
         recycle_days: 0,
         cache,
     };

@@ -33,6 +33,7 @@ use crate::gateway::limits::{self, Rule};
 use crate::gateway::{Gateway, GatewaySettings};
 use crate::model::revocation::RevocationBounds;
 use crate::sign::keyring::{Keyring, Kid};
+use crate::web::offload::CountedHandover;
 
 use super::setup::{CatalogSetupLock, SetupPolicy};
 use super::{StartError, blob_store, catalogue};
@@ -118,6 +119,7 @@ impl Installation {
                 bytes: some(config.limits.organization_bytes),
             },
             link_counts_max: some(config.limits.organization_link_counts).unwrap_or(u64::MAX),
+            counts_at_start: config.handover.counted == CountedHandover::AtStart,
             recycle_days: config.files.recycle_days,
             cache: CacheLimits {
                 rows_bytes: config.cache.rows_bytes.unwrap_or_else(rows_bytes),

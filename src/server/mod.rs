@@ -195,6 +195,7 @@ impl HttpServer {
                 offload: offload(config)?,
                 verify_header: config.verify.header.clone(),
                 redirects: config.handover.mode == OffloadMode::Redirect,
+                counted: config.handover.counted,
                 koodrive_date_skew: config.koodrive.date_skew_secs,
                 qoder_content_status: config.qoder.content_status,
                 qoder_generation: config.qoder.generation,
@@ -445,6 +446,6 @@ fn count(configured: u64) -> usize {
 fn offload(config: &Config) -> Result<Option<Offload>, StartError> {
     let data_dir = std::path::absolute(&config.server.data_dir)
         .map_err(|error| StartError::failed("finding the data directory", error))?;
-    let Handed { mode, prefix } = &config.handover;
+    let Handed { mode, prefix, .. } = &config.handover;
     Ok(Offload::new(*mode, prefix.as_deref(), &data_dir))
 }

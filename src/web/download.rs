@@ -28,6 +28,7 @@ use super::context::RequestContext;
 use super::dialects::aitronos;
 use super::digest::REPR_DIGEST;
 use super::file_path::FilePath;
+use super::offload::CountedHandover;
 use super::problem::Problem;
 use super::recorder::TrackedDownload;
 use super::region::{DownloadIdentity, RegionOptions};
@@ -128,8 +129,8 @@ pub(super) enum Handover {
         /// The URL, if there is one.
         url: Option<HeaderValue>,
     },
-    /// By this gateway alone, which counts them, and under a head of their own.
-    Streamed,
+    /// Under a head of their own: by this gateway alone, which counts them, or also by a proxy.
+    Counted(CountedHandover),
 }
 
 /// Answers a preflight for bytes.
@@ -173,7 +174,8 @@ pub(super) fn respond(
         }
         PreconditionOutcome::Send => {}
     }
-    let is_streamed = matches!(handover, Handover::Streamed);
+    let is_counted = matches!(handover, Handover::Counted(_));
+    let is_streamed = matches!(handover, Handover::Counted(CountedHandover::Streamed));
     if let Handover::Allowed { url: Some(url) } = handover {
         *response.headers_mut() = head.of_not_modified(lives);
         redirect::send_on(&mut response, url);
@@ -199,7 +201,7 @@ pub(super) fn respond(
     let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
     // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
     let takes_block = options.regions.is_some()
-        && !is_streamed
+        && !is_counted
         && method == Method::GET
         && !context.body.is_unread()
         && handed_over.is_none()

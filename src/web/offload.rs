@@ -52,6 +52,22 @@ impl OffloadMode {
     ];
 }
 
+/// `handover.counted`: when a counted download is spent, and so who may send its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CountedHandover {
+    /// Once as many bytes were sent as the file has: Hallpass sends them itself, however others are.
+    #[default]
+    Streamed,
+    /// As soon as it is started: its bytes may be handed over to a proxy.
+    AtStart,
+}
+
+impl CountedHandover {
+    /// The words of the configuration.
+    pub const WORDS: [(&str, Self); 2] =
+        [("streamed", Self::Streamed), ("at-start", Self::AtStart)];
+}
+
 /// The proxy offload: the header that names a file to the proxy, and the beginning of its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offload {

@@ -8,7 +8,7 @@ use hyper::header::HeaderValue;
 use super::client::TrustedProxies;
 use super::cors::Origins;
 use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
-use super::offload::Offload;
+use super::offload::{CountedHandover, Offload};
 use super::original_link::VerifyHeader;
 use super::response_memory::ResponseMemory;
 use super::strict_transport::StrictTransport;
@@ -40,6 +40,8 @@ pub struct WebSettings {
     pub offload: Option<Offload>,
     /// True if clients are sent on to the store that keeps the bytes, where it is one that serves them.
     pub redirects: bool,
+    /// `handover.counted`: when a counted download is spent.
+    pub counted: CountedHandover,
     /// `koodrive.date_skew_secs`: by how much the clocks of that API's clients may be off.
     pub koodrive_date_skew: u64,
     /// `qoder.content_status`.

@@ -21,6 +21,7 @@ use super::Arrival;
 use super::body::Body;
 use super::context::RequestContext;
 use super::download::{self, Handover};
+use super::offload::CountedHandover;
 use super::problem::Problem;
 use super::recorder::TrackedDownload;
 use super::region::{DownloadIdentity, RegionOptions};
@@ -63,7 +64,11 @@ pub(super) async fn answer(
     let opened = gateway.open_ticket(&ticket).await?;
     let is_in_memory = opened.content.bytes().is_some();
     let file = Arc::clone(&opened.file);
-    // 5.
+    // 5. One that was started when downloads were counted by their bytes may be open yet.
+    let counted = match ticket.is_done() {
+        true => context.settings().counted,
+        false => CountedHandover::Streamed,
+    };
     let trace_id = context.trace.trace_id;
     let is_http1 = request.version <= Version::HTTP_11;
     let options = RegionOptions {
@@ -73,7 +78,9 @@ pub(super) async fn answer(
         admitted: admitted.as_ref(),
     };
     let (mut response, is_whole_file) =
-        download::respond(context, opened, Handover::Streamed, &options)?;
+        download::respond(context, opened, Handover::Counted(counted), &options)?;
+    let offload = context.settings().offload.as_ref();
+    let is_handed_over = offload.is_some_and(|offload| offload.is_in(response.headers()));
     let no_store = HeaderValue::from_static("private, no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     let due = response.body().length();
@@ -91,7 +98,7 @@ pub(super) async fn answer(
         trace_id,
         is_head,
         status: response.status().as_u16(),
-        is_handed_over: false,
+        is_handed_over,
         is_whole_file,
         counted: None,
         ticket: running,

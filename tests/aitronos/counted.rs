@@ -47,6 +47,7 @@ fn redeem(number: u32) -> Redeem {
         },
         file: Some(file),
         size: SIZE,
+        is_done_at_start: false,
         client: None,
         starter: None,
         pass_revision: None,

@@ -41,6 +41,7 @@ async fn gateway(directory: &Path) -> Gateway {
         share_preview_names: false,
         upload_size_max: 1 << 20,
         link_counts_max: u64::MAX,
+        counts_at_start: false,
         recycle_days: 0,
         cache: CacheLimits {
             rows_bytes: 0,

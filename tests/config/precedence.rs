@@ -7,7 +7,7 @@ use hallpass::config::{Config, KEYS, Listen, LogFormat, Origin};
 
 use hallpass::telemetry::Level;
 use hallpass::web::cors::Origins;
-use hallpass::web::offload::OffloadMode;
+use hallpass::web::offload::{CountedHandover, OffloadMode};
 
 use super::{Given, setting, values, variable_of};
 
@@ -134,6 +134,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
         "x-sendfile",
     ),
     ("handover.prefix", "'/a'", "/b", "/c/d/"),
+    ("handover.counted", "'at-start'", "at-start", "at-start"),
     (
         "verify.header",
         "'X-Original-URI'",
@@ -273,6 +274,7 @@ fn the_defaults_are_these() {
     assert_eq!(config.blobs.memory_max, 512 << 20);
     assert_eq!(config.handover.mode, OffloadMode::Stream);
     assert!(config.handover.prefix.is_none());
+    assert_eq!(config.handover.counted, CountedHandover::Streamed);
     assert!(config.verify.header.is_none());
     assert!(config.audit.file.is_none());
     assert!(config.keyring_text.is_none());

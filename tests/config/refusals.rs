@@ -302,6 +302,11 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
     ("handover.prefix", "/a/../b", PREFIX),
     ("handover.prefix", "/", PREFIX),
     (
+        "handover.counted",
+        "at-end",
+        "must be one of streamed, at-start",
+    ),
+    (
         "verify.header",
         "X Original URI",
         "must be the name of a header, such as X-Original-URI",
@@ -635,6 +640,14 @@ fn a_store_that_is_half_described_is_refused() {
         (
             vec![("handover.mode", "redirect")],
             "handover.mode (flag --flag): must not be redirect where no store keeps the bytes: set blobs.url",
+        ),
+        (
+            vec![
+                ("blobs.url", "s3://a"),
+                ("handover.mode", "redirect"),
+                ("handover.counted", "at-start"),
+            ],
+            "handover.counted (flag --flag): must not be at-start where clients are sent on to the store: a counted download is not (flag --flag)",
         ),
         (
             vec![("blobs.url", "s3://a"), ("blobs.in_place_roots", "/a")],

@@ -95,6 +95,96 @@ async fn counted_bytes_are_streamed_wherever_others_are_handed_over() {
     }
 }
 
+/// An operator may have downloads counted when they are started: then others may send the bytes.
+#[tokio::test]
+async fn what_is_counted_at_its_start_is_handed_over() {
+    if crate::support::store::Store::running().is_some() {
+        return;
+    }
+    for mode in ["x-accel-redirect", "x-sendfile", "stream"] {
+        let settings = [
+            ("handover.mode", mode),
+            ("handover.counted", "at-start"),
+            ("verify.header", "X-Original-URI"),
+        ];
+        let app = start_with(&settings).await;
+        let link = app.link("file_big", "max_downloads=2").await;
+        let verified = async |sent: &str| {
+            let asked = [("X-Original-URI", sent)];
+            app.client.get("/verify", &asked).await
+        };
+        assert_eq!(verified(&link).await.status, 401, "it opens nothing itself");
+        let ticket = started(&app, &link, "192.0.2.1").await;
+        let found = super::counted(&app, &link).await.unwrap();
+        assert_eq!((found.done, found.open), (1, 0));
+        let passed = verified(&ticket).await;
+        assert_eq!(passed.status, 204);
+        assert_eq!(passed.header("x-hallpass-file"), Some("file_big"));
+        let id = super::id_of(&link).to_string();
+        assert_eq!(passed.header("x-hallpass-link-id"), Some(id.as_str()));
+        let reply = app.client.get(&ticket, &[]).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.header("cache-control"), Some("private, no-store"));
+        let is_named = reply.header(mode).is_some();
+        assert_eq!(
+            (is_named, reply.body.is_empty()),
+            (mode != "stream", mode != "stream")
+        );
+        // The same client goes on, and another one has the second.
+        assert_eq!(started(&app, &link, "192.0.2.1").await, ticket);
+        started(&app, &link, "192.0.2.2").await;
+        let none = super::post(&app, &link, "192.0.2.3").await;
+        none.refused(410, "DOWNLOADS_EXHAUSTED");
+        super::at_second(&app, 600).await;
+        assert_eq!(
+            verified(&ticket).await.status,
+            401,
+            "its ten minutes are over"
+        );
+        app.client.get(&ticket, &[]).await.is_dead_link();
+    }
+}
+
+/// By `Accept`, as for any refusal of a link.
+#[tokio::test]
+async fn whoever_asks_for_a_page_is_shown_one_where_none_is_left() {
+    let app = start_with(&[("server.http2", "on")]).await;
+    let link = app.link("file_big", "max_downloads=1").await;
+    let place = started(&app, &link, "192.0.2.1").await;
+    let mut http2 = Http2::plain(app.client.0).await;
+    let [client, agent] = from("192.0.2.2");
+    for (accept, kind) in [
+        ("text/html,*/*;q=0.8", "text/html; charset=utf-8"),
+        ("*/*", "application/json"),
+    ] {
+        let headers = [client, agent, ("Accept", accept)];
+        for held in [
+            app.client.request("POST", &link, &headers, b"").await,
+            http2.request("POST", &link, &headers, b"").await.unwrap(),
+        ] {
+            assert_eq!(held.status, 409);
+            assert_eq!(held.header("content-type"), Some(kind));
+            assert_eq!(held.header("retry-after"), Some("900"));
+            assert_eq!(held.header("cache-control"), Some("no-store"));
+            assert_eq!(held.header("set-cookie"), None);
+            let vary = held.header("vary").unwrap();
+            assert!(vary.contains("Accept"), "{vary}");
+            let text = String::from_utf8(held.body).unwrap();
+            let is_page =
+                text.contains("This file is being downloaded") && text.contains("big file.bin");
+            assert_eq!(is_page, kind.starts_with("text/html"), "{text}");
+        }
+    }
+    app.client.get(&place, &[]).await;
+    after_bytes(&app, &link, SIZE).await;
+    let html = [client, agent, ("Accept", "text/html")];
+    let used = app.client.request("POST", &link, &html, b"").await;
+    assert_eq!((used.status, used.header("retry-after")), (410, None));
+    let text = String::from_utf8(used.body).unwrap();
+    assert!(text.contains("It was for 1 download."), "{text}");
+    assert!(!text.contains("big file.bin"), "{text}");
+}
+
 #[tokio::test]
 async fn scripts_of_other_origins_may_start_a_download_and_read_it() {
     let app = start().await;

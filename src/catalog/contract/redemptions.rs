@@ -68,6 +68,7 @@ fn redeem(owner: &OrganizationId, link: &str, allowed: u64) -> Redeem {
         },
         file: Some(file_id("f")),
         size: SIZE,
+        is_done_at_start: false,
         client: None,
         starter: None,
         pass_revision: None,

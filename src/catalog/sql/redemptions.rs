@@ -131,7 +131,7 @@ async fn start_or_find(session: &mut Session<'_>, of: &Redeem) -> Result<Redeeme
         return Ok(Redeemed::Exhausted);
     }
     let mut first = DownloadCounts::default();
-    let state = first.begin(of.size);
+    let state = first.begin(due(of));
     let made = transfer::Row::Allowance(Box::new(allowance_for(of, first)));
     if insert_new(session, &made).await? {
         return start(session, of, state, first).await;
@@ -150,9 +150,17 @@ async fn start_or_find(session: &mut Session<'_>, of: &Redeem) -> Result<Redeeme
     if left == 0 {
         return refusal(session, of, &locked).await;
     }
-    let state = locked.counts.begin(of.size);
+    let state = locked.counts.begin(due(of));
     allowance::set_counts(session, [&locked]).await?;
     start(session, of, state, locked.counts).await
+}
+
+/// Returns the bytes that are to be sent until a download is done.
+const fn due(of: &Redeem) -> u64 {
+    match of.is_done_at_start {
+        true => 0,
+        false => of.size,
+    }
 }
 
 /// Inserts a download that is counted already.

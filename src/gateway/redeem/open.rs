@@ -17,6 +17,7 @@ use crate::gateway::download::Download;
 use crate::gateway::limits::LimitedLink;
 use crate::gateway::refusal::Refusal;
 use crate::model::address::FileRef;
+use crate::model::file::FileRecord;
 use crate::model::id::OrganizationId;
 use crate::model::redemption::{RedemptionId, RedemptionState};
 use crate::model::revocation::{LinkId, Revocations};
@@ -69,6 +70,11 @@ impl OpenedTicket {
     /// From when on the link no longer starts a download.
     pub fn link_expires(&self) -> UnixSeconds {
         self.row.ticket.allowance.expires.unwrap_or(self.expires)
+    }
+
+    /// Returns whether its download is done, so that its bytes need not be counted.
+    pub fn is_done(&self) -> bool {
+        self.row.ticket.redemption.state == RedemptionState::Done
     }
 
     fn rid(&self) -> RedemptionId {
@@ -133,6 +139,16 @@ impl Gateway {
         let file = FileRef::new(&of.redemption.organization, file);
         let claims = || ticket.row.claims.plain().clone();
         self.open_file(file, ticket.expires, claims).await
+    }
+
+    /// The file of a ticket, if it is there, without opening it.
+    ///
+    /// # Errors
+    /// As [`Gateway::file_of`].
+    pub async fn file_of_ticket(&self, ticket: &OpenedTicket) -> Result<Arc<FileRecord>, Refusal> {
+        let of = &ticket.row.ticket.redemption;
+        let file = of.file.as_ref().ok_or_else(no_link)?;
+        self.whole_file(FileRef::new(&of.organization, file)).await
     }
 
     /// Expects that the download of a ticket did not lapse, or that there is one left. Starts none.
