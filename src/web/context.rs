@@ -62,6 +62,8 @@ pub(super) struct RequestContext<'a> {
     pub(super) download: Option<TrackedDownload>,
     /// The header block that its answer's head has besides the response's own headers.
     pub(super) header_block: Option<Bytes>,
+    /// The page that a person is shown of a refusal, where that is more than its words. Boxed, as most have none.
+    pub(super) page: Option<Box<Response<Bytes>>>,
 }
 
 impl<'a> RequestContext<'a> {
@@ -86,6 +88,7 @@ impl<'a> RequestContext<'a> {
             link_id: None,
             download: None,
             header_block: None,
+            page: None,
         }
     }
 

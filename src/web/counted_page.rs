@@ -159,6 +159,15 @@ impl CountedPage<'_> {
 /// Returns the page of a counted link in this state at `now`: 200 where a download may be started; 409 with
 /// `Retry-After`, at least a second, where all are held; 410 where all are spent. No cookie is set.
 pub fn answer(state: &CountedState<'_>, now: UnixSeconds, trace: &Trace) -> Response<Body> {
+    written(state, now, trace).map(Body::Full)
+}
+
+/// Returns the same, in memory.
+pub(super) fn written(
+    state: &CountedState<'_>,
+    now: UnixSeconds,
+    trace: &Trace,
+) -> Response<Bytes> {
     let status = match state {
         CountedState::Ready { .. } => StatusCode::OK,
         CountedState::Held { .. } => StatusCode::CONFLICT,
@@ -168,8 +177,7 @@ pub fn answer(state: &CountedState<'_>, now: UnixSeconds, trace: &Trace) -> Resp
     if status != StatusCode::OK {
         page.trace = Some(fill(TEXTS.trace, &[trace.trace_id.as_str()]));
     }
-    let mut response = reply::empty(status, trace);
-    *response.body_mut() = Body::Full(Bytes::from(html(&page)));
+    let mut response = reply::empty(status, trace).map(|_| Bytes::from(html(&page)));
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -241,7 +241,11 @@ impl Web {
             Err(problem) => {
                 let wait = || shared.gateway.limits().address_wait(context.counted);
                 let problem = problem.waiting_for(wait);
-                (refused::answer(&context, &problem), Some(problem))
+                let response = match context.page.take() {
+                    Some(page) => page.map(Body::Full),
+                    None => refused::answer(&context, &problem),
+                };
+                (response, Some(problem))
             }
         };
         // 6.

@@ -9,10 +9,12 @@
 //! 3. a request that only looks has its page, or its refusal, if the file is there;
 //! 4. the body is read to its end and set aside: a form may have fields, and one that breaks off starts nothing;
 //! 5. a download is started, or the client's own is found, as a detached operation (`detached.rs`);
-//! 6. the answer sends the client on to its ticket.
+//! 6. the answer sends the client on to its ticket. Where there is none left, a person is shown a page that says when there
+//!    may be one.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::header::{
     ALLOW, COOKIE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, USER_AGENT,
 };
@@ -29,6 +31,7 @@ use super::{Arrival, cors, page, reply, wire};
 use crate::gateway::download::LinkRequest;
 use crate::gateway::redeem::{RedeemMethod, Redeemer, Started, VerifiedCounted};
 use crate::gateway::refusal::Refusal;
+use crate::model::file::FileRecord;
 
 /// The most of a body that is read.
 const BODY_BYTES_MAX: u64 = 4 * 1024;
@@ -77,6 +80,7 @@ pub(super) async fn answer(
     // 5.
     let redeemer = redeemer(context, arrival);
     let prepared = gateway.prepare_redeem(&verified, &redeemer).await?;
+    let file = Arc::clone(prepared.file());
     let start = {
         let gateway = Arc::clone(gateway);
         async move { gateway.redeem(prepared).await }
@@ -86,9 +90,48 @@ pub(super) async fn answer(
             recorder.redeemed(started);
         }
     });
-    let started = started.await?;
     // 6.
-    Ok(sent_on(context, &started))
+    match started.await {
+        Ok(started) => Ok(sent_on(context, &started)),
+        Err(refusal) => {
+            context.page = none_left(context, &verified, &file, &refusal).map(Box::new);
+            Err(refusal.into())
+        }
+    }
+}
+
+/// Returns the page of a link that has no download left now, if it is to be read.
+fn none_left(
+    context: &RequestContext<'_>,
+    link: &VerifiedCounted<'_>,
+    file: &FileRecord,
+    refusal: &Refusal,
+) -> Option<Response<Bytes>> {
+    let now = context.gateway().clock().now();
+    let state = match refusal {
+        Refusal::DownloadsHeld { wait } => CountedState::Held {
+            file: shown(file),
+            until: now.plus(wait.as_secs()),
+        },
+        Refusal::DownloadsExhausted => CountedState::Exhausted {
+            allowed: allowed(link),
+        },
+        _ => return None,
+    };
+    let is_wanted = page::is_wanted(&context.request.headers);
+    is_wanted.then(|| counted_page::written(&state, now, &context.trace))
+}
+
+fn shown(file: &FileRecord) -> CountedFile<'_> {
+    CountedFile {
+        name: file.name.as_str(),
+        size: file.size,
+        media_type: file.media_type.as_str(),
+    }
+}
+
+fn allowed(link: &VerifiedCounted<'_>) -> u64 {
+    u64::from(link.claims().max_downloads().get())
 }
 
 fn preflight(context: &RequestContext<'_>) -> Response<Body> {
@@ -109,7 +152,7 @@ async fn look(
     if request.method != Method::GET || !page::is_wanted(&request.headers) {
         return Err(Problem::NotStarted);
     }
-    let allowed = u64::from(link.claims().max_downloads().get());
+    let allowed = allowed(link);
     let started = match gateway
         .allowance_of_link(&file.organization, link.link_id())
         .await
@@ -119,11 +162,7 @@ async fn look(
         Err(refusal) => return Err(refusal.into()),
     };
     let state = CountedState::Ready {
-        file: CountedFile {
-            name: file.name.as_str(),
-            size: file.size,
-            media_type: file.media_type.as_str(),
-        },
+        file: shown(&file),
         expires: link.expires(),
         left: started.map_or(allowed, |started| {
             allowed.saturating_sub(started.done + started.open)

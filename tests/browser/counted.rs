@@ -9,7 +9,7 @@ use hallpass::web::dialects::ApiDialect;
 use hallpass::web::trace::Trace;
 
 use super::*;
-use crate::support::app::T0;
+use crate::support::app::{T0, TestApp};
 
 /// A name without a space, longer than a narrow screen.
 const NAME: &str = "שלום-<b>Q3</b>-a-name-that-is-longer-than-any-narrow-screen-is-wide-and-has-no-space-in-it.pdf";
@@ -173,13 +173,74 @@ async fn a_link_that_is_used_up_has_nothing_to_press() {
     only_the_status_is_said(&seen, 410);
 }
 
-/// The browser's console says the status of a page that is an error, and nothing else.
+/// Speculation rules: what the browser fetches before anybody clicks starts nothing, though a GET of this link does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_ahead_of_time_starts_no_download() {
+    let app = TestApp::start().await.with_org_123().await;
+    let link = app.link("file_def456", "max_downloads=1&redeem=get").await;
+    let url = format!("http://{}{link}", app.client.0);
+    let rules =
+        json!({ "prefetch": [{ "source": "list", "urls": [url], "eagerness": "immediate" }] });
+    let html = url.replace('&', "&amp;");
+    let body = format!("<script type=speculationrules>{rules}</script><a href=\"{html}\">it</a>");
+    let seen = play("ahead", json!({ "url": page(&body).await })).await;
+    assert_eq!(seen["status"], "Failure", "503 is no answer to keep");
+    assert_eq!(seen["clicked"], 200);
+    assert_eq!(seen["text"], "other bytes");
+    // It was asked for by the browser, too, and not only by the click.
+    let audit = app.directory.path().join("audit.jsonl");
+    let begun = std::time::Instant::now();
+    while !std::fs::read_to_string(&audit)
+        .unwrap()
+        .contains("\"status\":503")
+    {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The button of a link that others were quicker with, on a gateway: first while one is under way, then after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_that_is_pressed_too_late_leads_to_a_page_that_says_so() {
+    let app = TestApp::start().await.with_org_123().await;
+    let link = app.link("file_def456", "max_downloads=1").await;
+    let url = format!("http://{}{link}", app.client.0);
+    let pressed = async |name: &str| {
+        let pictures = format!("{}/counted-{name}", env!("CARGO_TARGET_TMPDIR"));
+        let with = json!({ "url": url, "pictures": pictures, "press": true });
+        let seen = play("ask", with).await;
+        is_accessible(&seen);
+        seen
+    };
+    let other = app.client.request("POST", &link, &[], b"").await;
+    assert_eq!(other.status, 303);
+    let seen = pressed("late-held").await;
+    assert_eq!(seen["status"], 409);
+    assert_eq!(seen["heading"], "This file is being downloaded");
+    assert_eq!(seen["controls"], json!(["Try again"]));
+    only_the_status_is_said(&seen, 409);
+    let then = &seen["then"];
+    assert_eq!(then["at"], url);
+    assert!(then["text"].as_str().unwrap().contains("Download"));
+
+    let ticket = other.header("location").unwrap();
+    assert_eq!(app.client.get(ticket, &[]).await.body, b"other bytes");
+    app.gateway.flush_sent().await.unwrap();
+    let seen = pressed("late-used").await;
+    assert_eq!(seen["status"], 410);
+    assert_eq!(seen["heading"], "This link has been used");
+    let text = seen["text"].as_str().unwrap();
+    assert!(text.starts_with("It was for 1 download."), "{text}");
+    assert_eq!(seen["controls"], json!([]));
+    only_the_status_is_said(&seen, 410);
+}
+
+/// The browser's console says the status of a page that is an error, and nothing else; of a gateway, that it has no icon.
 fn only_the_status_is_said(seen: &Value, status: u16) {
     let said = seen["said"].as_array().unwrap();
     let is_status = |line: &Value| {
-        line.as_str()
-            .unwrap()
-            .contains(&format!("status of {status}"))
+        let line = line.as_str().unwrap();
+        line.contains(&format!("status of {status}")) || line.contains("status of 404")
     };
     assert!(said.iter().all(is_status), "{said:?}");
 }

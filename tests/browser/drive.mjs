@@ -174,14 +174,31 @@ const scenes = {
         return { status: response.status(), heading: await heading, text: await text, backgrounds, ...set };
     },
 
-    // A page that asks for one thing: what is on it, how it fits screens of some widths, the contrast of its texts in
+    // A page that has the browser fetch a link ahead of time: how that was asked for and answered, and what the link gave
+    // once it was clicked.
+    async ahead(page, { url, link }) {
+        const session = await page.context().newCDPSession(page);
+        await session.send("Preload.enable");
+        const ended = new Promise((then) => {
+            session.on("Preload.prefetchStatusUpdated", (event) => {
+                if (event.status !== "Pending" && event.status !== "Running") then(event.status);
+            });
+        });
+        await page.goto(url);
+        const status = await ended;
+        const [response] = await Promise.all([page.waitForNavigation(), page.locator("a").click()]);
+        return { status, clicked: response.status(), text: await response.text() };
+    },
+
+    // A page that asks for one thing, or with `press` the one that its button leads to: what is on it, how it fits screens of some widths, the contrast of its texts in
     // light and in dark, what the console said, and, by keyboard alone, where its one control leads. Pictures of it
     // are for people to look at.
-    async ask(page, { url, pictures }) {
+    async ask(page, { url, pictures, press }) {
         const said = [];
         page.on("console", (message) => said.push(message.text()));
         page.on("pageerror", (error) => said.push(String(error)));
-        const response = await page.goto(url);
+        let response = await page.goto(url);
+        if (press) [response] = await Promise.all([page.waitForNavigation(), page.locator("button").click()]);
         const overflows = [];
         const contrasts = [];
         for (const colorScheme of ["light", "dark"]) {
