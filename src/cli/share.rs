@@ -24,6 +24,7 @@ use crate::model::id::FileId;
 use crate::server::presence::GatewayCommand;
 use crate::server::setup::SetupPolicy;
 use crate::server::{HttpServer, StartError};
+use crate::sign::counted::MaxDownloads;
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -36,6 +37,9 @@ pub(super) struct Share {
     /// How long the links live: seconds, or a number with s, m, h, d or w, such as 1h30m [default: links.lifetime]
     #[arg(long, value_name = "TIME", value_parser = seconds_of)]
     expires_in: Option<u64>,
+    /// How many downloads each link starts, 1 to 1000000: it opens a page with a button then [default: no end of them]
+    #[arg(long, value_name = "NUMBER", value_parser = value_parsers::max_downloads)]
+    max_downloads: Option<MaxDownloads>,
     /// Take in what begins with a dot below a directory, too
     #[arg(long)]
     hidden: bool,
@@ -214,6 +218,7 @@ impl Share {
         recorder.uploaded(&file);
         let options = MintOptions {
             expires_in: self.expires_in,
+            max_downloads: self.max_downloads,
             ..MintOptions::default()
         };
         let organization = &file.organization;

@@ -10,6 +10,7 @@ use super::session::{Global, Logging, Session};
 use super::{pasted, standard_input, wire};
 use crate::gateway::Gateway;
 use crate::gateway::explain::Verdict;
+use crate::gateway::refusal::Refusal;
 use crate::model::count::Counted;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
@@ -63,6 +64,9 @@ impl Verify {
         if let Some((organization, link)) = proven {
             let counts = gateway.counts(&organization, Counted::Link(link)).await?;
             verification.counts = Some(counts.into());
+            if parts.is_counted() {
+                verification.spent = Some(spent(&gateway, &organization, link).await?);
+            }
         }
         session.output.one(&verification)?;
         answer(verification.valid)
@@ -75,6 +79,24 @@ impl Verify {
         };
         Ok(gateway.explain_url(&url, self.ip).await?)
     }
+}
+
+/// Returns what was counted of a good counted link. One by which nobody has started a download has spent none.
+async fn spent(
+    gateway: &Gateway,
+    organization: &OrganizationId,
+    link: LinkId,
+) -> Result<wire::SpentDownloads, Failure> {
+    let (downloads_done, downloads_open) = match gateway.allowance_of_link(organization, link).await
+    {
+        Ok(allowance) => (allowance.done, allowance.open),
+        Err(Refusal::Missing { .. }) => (0, 0),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    Ok(wire::SpentDownloads {
+        downloads_done,
+        downloads_open,
+    })
 }
 
 /// Returns whether nothing proves that the link is as it was signed.
@@ -143,8 +165,7 @@ impl<'a> Parts<'a> {
     fn describe(&self, verdict: Verdict, detail: String) -> wire::Verification {
         let link_id = self.mac.get(..LINK_ID_CHARS).and_then(LinkId::parse);
         let organization = OrganizationId::parse(self.organization).ok();
-        let is_counted = matches!(self.url, Some(SignedUrl::Counted(_)));
-        let max = parameter(self.query, "max-downloads").filter(|_| is_counted);
+        let max = parameter(self.query, "max-downloads").filter(|_| self.is_counted());
         let max = max.and_then(|text| MaxDownloads::parse(&text));
         wire::Verification {
             valid: verdict == Verdict::Opens,
@@ -155,9 +176,14 @@ impl<'a> Parts<'a> {
             kid: Kid::parse(&self.kid).map(|kid| kid.to_string()),
             link_id: link_id.map(|id| id.to_string()),
             max_downloads: max.map(MaxDownloads::get),
+            spent: None,
             counts: None,
             detail,
         }
+    }
+
+    const fn is_counted(&self) -> bool {
+        matches!(self.url, Some(SignedUrl::Counted(_)))
     }
 }
 

@@ -176,11 +176,21 @@ pub(super) struct Verification {
     /// How many downloads a counted link allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_downloads: Option<u32>,
+    /// Those of them that are spent, and that are held by downloads under way, of a counted link whose token is good.
+    #[serde(flatten)]
+    pub(super) spent: Option<SpentDownloads>,
     /// The counters of a link whose token is good, or was before it was revoked.
     #[serde(flatten)]
     pub(super) counts: Option<Downloads>,
     /// The reason in a sentence, for a person.
     pub(super) detail: String,
+}
+
+/// The counters of a counted link.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct SpentDownloads {
+    pub(super) downloads_done: u64,
+    pub(super) downloads_open: u64,
 }
 
 impl Show for Verification {
@@ -198,6 +208,10 @@ impl Show for Verification {
         ];
         for (name, value) in known {
             lines.extend(value.iter().map(|value| format!("{name}: {value}")));
+        }
+        if let Some(spent) = self.spent {
+            lines.push(format!("downloads_done: {}", spent.downloads_done));
+            lines.push(format!("downloads_open: {}", spent.downloads_open));
         }
         lines.extend(self.counts.iter().flat_map(Show::lines));
         lines

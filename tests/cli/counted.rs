@@ -3,7 +3,7 @@
 use hallpass::sign::url::{self, SignedUrl};
 
 use super::links::{BASE, verify};
-use super::support::{Place, text};
+use super::support::{Place, call, open, text, until};
 
 #[track_caller]
 fn is_counted(url: &str) {
@@ -36,8 +36,13 @@ fn sign_makes_counted_links_that_verify_tells_from_others() {
     assert_eq!(said["file_id"], file.as_str());
     let (said, _) = verify(&place, &[&by_get]);
     assert_eq!(said["max_downloads"], 1_000_000);
+    assert_eq!(
+        (&said["downloads_done"], &said["downloads_open"]),
+        (&0.into(), &0.into())
+    );
     let (said, _) = verify(&place, &[&sign(&[])]);
     assert!(said.get("max_downloads").is_none(), "{said}");
+    assert!(said.get("downloads_done").is_none(), "{said}");
 
     for (changed, reason) in [
         (
@@ -80,6 +85,49 @@ fn sign_makes_counted_links_that_verify_tells_from_others() {
     ] {
         place.bad(2, &[&["sign", "--file", &file], wrong].concat());
     }
+}
+
+#[test]
+fn share_prints_links_that_are_counted() {
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    let words = [
+        "share",
+        "a.txt",
+        "--listen",
+        "127.0.0.1:0",
+        "--max-downloads",
+        "1",
+    ];
+    let mut share = place.start(&words);
+    let link = share.line();
+    is_counted(&link);
+    let spent = || {
+        let (said, _) = verify(&place, &[&link]);
+        (
+            said["downloads_done"].clone(),
+            said["downloads_open"].clone(),
+        )
+    };
+    assert_eq!(spent(), (0.into(), 0.into()));
+    let (status, started) = call("POST", &link, "nobody", "");
+    assert_eq!((status, &started["downloads_left"]), (303, &0.into()));
+    assert_eq!(spent(), (0.into(), 1.into()));
+    let ticket = text(&started, "download_url");
+    assert_eq!(open(&ticket), (200, b"bytes".to_vec()));
+    until("the download is counted", || {
+        spent() == (1.into(), 0.into())
+    });
+    assert_eq!(call("POST", &link, "nobody", "").0, 410);
+    let said = place.json(&["verify", &link]);
+    assert_eq!(said["downloads_done"], 1);
+    let lines = place.good(&["verify", &link]);
+    assert!(
+        lines.contains("\ndownloads_done: 1\ndownloads_open: 0\n"),
+        "{lines}"
+    );
+    place.bad(2, &["share", "a.txt", "--max-downloads", "0"]);
+    share.stop("INT");
 }
 
 #[test]

@@ -52,6 +52,7 @@ const KINDS: &[(&str, &str, Same)] = &[
     ("[0-9a-f]{16}", "hash:[0-9a-f]{8}:[0-9]+:", Page),
     (UUID, BEFORE, Only),
     ("(?:[a-z]+_)?[0-9a-f]{32}", BEFORE, Only),
+    ("[A-Za-z0-9]{22}", "nonce=", Only),
     ("[A-Za-z0-9_-]{43}", BEFORE, Page),
     ("[0-9A-Za-z]{22}", "/s/", Only),
     (
