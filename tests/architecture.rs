@@ -61,6 +61,11 @@ fn sql_is_spoken_in_the_catalogue_only() {
 }
 
 #[test]
+fn only_the_redemption_turns_what_is_counted_into_bytes() {
+    hold(counted);
+}
+
+#[test]
 fn nothing_outside_tests_unwraps() {
     hold(unwraps);
 }
@@ -113,6 +118,27 @@ fn check(law: fn(&Tree) -> Vec<String>, text: &str, caught: &[&str], passed: &[&
             [""; 0],
             "{text:?} in {path}"
         );
+    }
+}
+
+#[test]
+fn a_proof_of_something_counted_is_caught_where_bytes_are_given() {
+    for (text, passed) in [
+        (
+            "use crate::sign::ticket::VerifiedTicket;",
+            "src/gateway/redeem/open.rs",
+        ),
+        (
+            "fn f(link: VerifiedCounted<'_>) {}",
+            "src/gateway/redeem.rs",
+        ),
+        (
+            "async fn f(&self) { self.open_file(file) }",
+            "src/gateway/redeem/open.rs",
+        ),
+    ] {
+        let caught = ["src/gateway/mint.rs", "src/web/download.rs"];
+        check(counted, text, &caught, &[passed, "src/sign/ticket.rs"]);
     }
 }
 

@@ -187,6 +187,30 @@ pub(super) fn sql(tree: &Tree) -> Vec<String> {
     everywhere(tree, is_subject, &[&["sqlx"]], "SQL belongs to catalog/")
 }
 
+/// The words by which a file is opened, or a proof of something counted is held, and the files that may say them.
+const COUNTED: &[(&[&str], &[&str])] = &[
+    (
+        &["self", ".", "open_file", "("],
+        &["src/gateway/download.rs", "src/gateway/redeem/open.rs"],
+    ),
+    (&["VerifiedTicket"], &["src/gateway/redeem/open.rs"]),
+    (
+        &["VerifiedCounted"],
+        &["src/gateway/redeem.rs", "src/web/redeem.rs"],
+    ),
+];
+
+pub(super) fn counted(tree: &Tree) -> Vec<String> {
+    let mut violations = Vec::new();
+    for (words, files) in COUNTED {
+        let is_subject =
+            |file: &SourceFile| !file.is_below(&["sign"]) && !files.contains(&&*file.path);
+        let what = "only gateway/redeem turns a counted link, and its ticket, into bytes";
+        violations.extend(everywhere(tree, is_subject, &[words], what));
+    }
+    violations
+}
+
 pub(super) fn unwraps(tree: &Tree) -> Vec<String> {
     let what = "no `unwrap()` outside tests";
     everywhere(tree, |_| true, &[&[".", "unwrap", "(", ")"]], what)

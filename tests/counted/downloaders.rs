@@ -77,6 +77,50 @@ async fn curl_goes_on_where_it_was_broken_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_killed_goes_on_where_it_was() {
+    let app = start().await;
+    let large: Vec<u8> = bytes().into_iter().cycle().take(16 << 20).collect();
+    app.add("file_large", "large.bin", &large).await;
+    let directory = tempfile::tempdir().unwrap();
+    let got = directory.path().join("got");
+    let link = app.link("file_large", "max_downloads=1").await;
+    let ticket = url(&app, &started(&app, &link, "192.0.2.1").await);
+    let mut curl = Command::new("curl")
+        .args(["-sf", "--limit-rate", "4M", "-o", "got", &ticket])
+        .current_dir(directory.path())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let length = || std::fs::metadata(&got).map_or(0, |file| file.len());
+    let begun = std::time::Instant::now();
+    while length() < 1 << 20 {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    // SIGKILL.
+    curl.kill().await.unwrap();
+    assert!(length() < 16 << 20, "it is in the midst of it");
+    run(
+        &["curl", "-sf", "-C", "-", "-o", "got", &ticket],
+        directory.path(),
+    )
+    .await;
+    assert!(std::fs::read(&got).unwrap() == large);
+    // What was sent and never read counts, too.
+    let begun = std::time::Instant::now();
+    loop {
+        let found = super::counted(&app, &link).await.unwrap();
+        if (found.done, found.open) == (1, 0) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{found:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(super::post(&app, &link, "192.0.2.2").await.status, 410);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn aria2_takes_one_download_over_eight_connections() {
     let app = start().await;
     let large: Vec<u8> = bytes().into_iter().cycle().take(16 << 20).collect();

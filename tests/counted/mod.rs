@@ -3,6 +3,7 @@
 mod answers;
 mod downloaders;
 mod events;
+mod kinds;
 mod lapses;
 mod refusals;
 mod together;

@@ -8,6 +8,8 @@
 #![allow(clippy::disallowed_methods)] // Nor does it share its threads with connections.
 #![allow(clippy::cast_possible_truncation)] // And its lengths are small.
 
+/// Counted downloads: starts and bytes of a process that is killed.
+mod counted;
 /// A process that is killed, at any moment and at each call that makes bytes durable.
 mod killed;
 /// The order of the calls that make bytes durable.
