@@ -32,6 +32,7 @@ mod client;
 #[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/connection.rs"]
 mod connection;
+#[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/links.rs"]
 mod links;
 #[allow(dead_code, reason = "shared with another bench")]

@@ -6,6 +6,7 @@ use hallpass::config::keyring_file;
 use hallpass::model::id::{FileId, OrganizationId};
 use hallpass::model::time::UnixSeconds;
 use hallpass::sign::claims::Claims;
+use hallpass::sign::counted::{CountedClaims, MaxDownloads, Nonce, RedeemMethod};
 use hallpass::sign::grant::Grant;
 use hallpass::sign::keyring::Keyring;
 
@@ -27,6 +28,24 @@ impl Signer {
             keyring: keyring_file::parse(&text)?,
             expires: UnixSeconds::EPOCH.plus(now + u64::from(LIFETIME_SECONDS)),
         })
+    }
+
+    /// The start of one download of a file that its link allows once; the request target. `number` tells it from others.
+    pub(crate) fn counted_link(&self, file: &str, number: u64) -> Outcome<String> {
+        let once = MaxDownloads::parse("1").ok_or("1 is a number of downloads")?;
+        let mut random = [0; 32];
+        random
+            .iter_mut()
+            .zip(number.to_be_bytes())
+            .for_each(|(to, of)| *to = of);
+        let nonce = Nonce::from_random(random);
+        let grant = Grant {
+            organization: OrganizationId::default_organization(),
+            file: FileId::parse(file).map_err(|_| "no file id")?,
+            expires: self.expires,
+            claims: CountedClaims::new(Claims::none(), once, RedeemMethod::Post, nonce),
+        };
+        Ok(self.keyring.mint(&grant, 0, 0).url(""))
     }
 
     /// A link to a file; the request target.

@@ -198,7 +198,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// A program of PostgreSQL's.
-fn tool(name: &str) -> Command {
+pub(crate) fn tool(name: &str) -> Command {
     let mut command = unprivileged(text(&program(name)));
     command.stdin(Stdio::null());
     command

@@ -11,6 +11,7 @@ mod many;
 mod memory;
 mod start;
 mod tail;
+mod tickets;
 mod upload;
 
 pub(crate) const KIB: u64 = 1024;
@@ -41,7 +42,7 @@ const fn usual(
 }
 
 /// Every case, in the order in which they are run.
-pub(crate) const ALL: [Case; 19] = [
+pub(crate) const ALL: [Case; 20] = [
     usual(
         "get-1k",
         "signed GET of 1 KiB, saturated and by wrk",
@@ -87,6 +88,11 @@ pub(crate) const ALL: [Case; 19] = [
         "mint",
         "one link by the Aitronos call, a hundred by the KooDrive call",
         links::mint,
+    ),
+    usual(
+        "ticket",
+        "GET of 1 KiB by tickets of counted downloads, beside links",
+        tickets::run,
     ),
     usual("list", "pages of 100 among 10,000 files", list::run),
     usual(
