@@ -87,6 +87,7 @@ async fn those_that_ended_are_forgotten_with_what_belongs_to_them(catalog: &dyn 
         client: None,
         starter: None,
         pass_revision: Some(0),
+        is_done_at_start: false,
         now: at(THEN - 1),
     };
     catalog.redeem(&redeem).await.unwrap();
