@@ -12,16 +12,21 @@
 //! | `hallpass/v1/counted` | organization, file, expires, link revision | organization's key | those of a counted link |
 //! | `hallpass/v1/ticket` | organization, redemption, expires | gateway's key | |
 //! | `hallpass/v1/share-code` | organization, share, revision | gateway's key | |
+//! | `hallpass/v1/share-pass` | organization, share, pass revision, expires | gateway's key | |
+//! | `hallpass/v1/starter` | redemption, prefix | gateway's key | |
 //! | `hallpass/v1/client` | subject, `cookie`, value; or subject, `address`, prefix, agent | gateway's key | |
 
 use hmac::digest::Update;
 
 use super::encoding::percent_encode;
+use crate::model::id::{OrganizationId, ShareId};
 
 const ORGANIZATION_LABEL: &str = "hallpass/v1/organization";
 const GATEWAY_LABEL: &str = "hallpass/v1/gateway";
 const TICKET_LABEL: &str = "hallpass/v1/ticket";
 const SHARE_CODE_LABEL: &str = "hallpass/v1/share-code";
+const SHARE_PASS_LABEL: &str = "hallpass/v1/share-pass";
+const STARTER_LABEL: &str = "hallpass/v1/starter";
 const CLIENT_LABEL: &str = "hallpass/v1/client";
 /// The label of a link that opens bytes.
 pub(super) const DOWNLOAD_LABEL: &str = "hallpass/v1/download";
@@ -116,6 +121,34 @@ pub(super) fn share_code_message(
     write_line(message, itoa::Buffer::new().format(revision).as_bytes());
 }
 
+/// What a share's pass is good for.
+#[derive(Clone, Copy, Debug)]
+pub struct PassTerms<'a> {
+    /// The organization that owns the share.
+    pub organization: &'a OrganizationId,
+    /// The share.
+    pub share: &'a ShareId,
+    /// Raised by each change of its password, and by each rotation.
+    pub pass_revision: u64,
+}
+
+/// Writes the message that the gateway's key signs to make a pass. `expires` is in decimal.
+pub(super) fn share_pass_message(of: &PassTerms<'_>, expires: &[u8], message: &mut impl Update) {
+    write_line(message, SHARE_PASS_LABEL.as_bytes());
+    write_line(message, of.organization.as_str().as_bytes());
+    write_line(message, of.share.as_str().as_bytes());
+    let mut digits = itoa::Buffer::new();
+    write_line(message, digits.format(of.pass_revision).as_bytes());
+    write_line(message, expires);
+}
+
+/// Writes the message whose MAC the network that started a download is known by again.
+pub(super) fn starter_message(redemption: &str, prefix: &str, message: &mut impl Update) {
+    write_line(message, STARTER_LABEL.as_bytes());
+    write_line(message, redemption.as_bytes());
+    write_line(message, prefix.as_bytes());
+}
+
 /// Writes the message whose MAC a client of a counted link is known by again.
 pub(super) fn client_message(subject: &str, client: ClientIdentity<'_>, message: &mut impl Update) {
     write_line(message, CLIENT_LABEL.as_bytes());
@@ -169,6 +202,8 @@ mod tests {
         Counted(Link),
         Ticket(String, String, u64),
         ShareCode(String, String, u64),
+        SharePass(String, String, u64, u64),
+        Starter(String, String),
         Cookie(String, String),
         Address(String, String, String),
     }
@@ -207,6 +242,18 @@ mod tests {
                 }
                 Self::ShareCode(organization, share, revision) => {
                     text(|of| share_code_message(organization, share, *revision, of))
+                }
+                Self::SharePass(organization, share, pass_revision, expires) => {
+                    let of = PassTerms {
+                        organization: &organization.parse().unwrap(),
+                        share: &share.parse().unwrap(),
+                        pass_revision: *pass_revision,
+                    };
+                    let expires = expires.to_string();
+                    text(|message| share_pass_message(&of, expires.as_bytes(), message))
+                }
+                Self::Starter(redemption, prefix) => {
+                    text(|of| starter_message(redemption, prefix, of))
                 }
                 Self::Ticket(organization, redemption, expires) => {
                     let expires = expires.to_string();
@@ -250,6 +297,9 @@ mod tests {
             links(counted).prop_map(Signed::Counted),
             (id, "[a1]{1,2}", 0_u64..12).prop_map(|(of, rid, end)| Signed::Ticket(of, rid, end)),
             (id, id, 0_u64..12).prop_map(|(of, share, no)| Signed::ShareCode(of, share, no)),
+            (id, id, 0_u64..12, 0_u64..12)
+                .prop_map(|(of, share, no, end)| Signed::SharePass(of, share, no, end)),
+            ("[a1]{1,2}", "[a1/]{1,2}").prop_map(|(rid, at)| Signed::Starter(rid, at)),
             (id, "[a1]{1,2}").prop_map(|(of, value)| Signed::Cookie(of, value)),
             (id, "[a1/]{1,2}", "[a1=]{1,2}").prop_map(|(of, at, by)| Signed::Address(of, at, by)),
         ]
@@ -276,7 +326,9 @@ mod tests {
                 Signed::Download(link.clone()),
                 Signed::Counted(link),
                 Signed::Ticket(organization.clone(), rid.clone(), expires),
-                Signed::ShareCode(organization, rid, expires),
+                Signed::ShareCode(organization.clone(), rid.clone(), expires),
+                Signed::SharePass(organization, rid.clone(), expires, expires),
+                Signed::Starter(rid.clone(), rid),
             ];
             let mut labels: Vec<String> = all
                 .iter()
@@ -331,6 +383,14 @@ mod tests {
             (
                 Signed::ShareCode("a".into(), "s".into(), 7),
                 "hallpass/v1/share-code\na\ns\n7\n",
+            ),
+            (
+                Signed::SharePass("a".into(), "s".into(), 2, 7),
+                "hallpass/v1/share-pass\na\ns\n2\n7\n",
+            ),
+            (
+                Signed::Starter("r".into(), "192.0.2.1/32".into()),
+                "hallpass/v1/starter\nr\n192.0.2.1/32\n",
             ),
         ];
         for (signed, message) in cases {

@@ -113,6 +113,14 @@
 //! epoch, or with a kid that is retired, the code is refused; so is that of an earlier revision, which no row has. A
 //! share's **link id** is the first 12 characters of the MAC in base64url, as a link's is: it tells nothing of the code.
 //!
+//! Whoever gave the password of a share has a pass, the value of a cookie. It is good for that share, and for that
+//! revision of its password.
+//!
+//! ```text
+//! pass      = kid "." expires "." mac
+//! mac       = HMAC-SHA256( gateway_key, "hallpass/v1/share-pass" LF organization LF share LF pass revision LF expires LF )
+//! ```
+//!
 //! # Order of checks
 //!
 //! [`Keyring::verify`] does these, and the first that fails names the [`Rejection`]:
@@ -213,6 +221,7 @@ pub mod query;
 pub mod recognize;
 pub mod secret;
 pub mod share_code;
+pub mod share_pass;
 pub mod ticket;
 mod token;
 pub mod url;

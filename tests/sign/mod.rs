@@ -3,6 +3,7 @@
 mod compile_fail;
 mod counted;
 mod kinds;
+mod passes;
 mod properties;
 mod refusals;
 mod shares;

@@ -16,11 +16,12 @@ use serde_json::Value;
 use super::{attempt, grant, seconds};
 
 /// The vectors of each kind, by the name of their file.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("links", include_str!("../vectors/links.json")),
     ("counted", include_str!("../vectors/counted.json")),
     ("ticket", include_str!("../vectors/ticket.json")),
     ("share", include_str!("../vectors/share.json")),
+    ("pass", include_str!("../vectors/pass.json")),
 ];
 
 /// The vectors of one kind.

@@ -4,6 +4,7 @@
     python3 tests/vectors/make.py counted > tests/vectors/counted.json
     python3 tests/vectors/make.py ticket > tests/vectors/ticket.json
     python3 tests/vectors/make.py share > tests/vectors/share.json
+    python3 tests/vectors/make.py pass > tests/vectors/pass.json
 
 Standard library only. A test compares what it writes with the files, so a change of one without the other fails.
 """
@@ -462,6 +463,77 @@ SHARE_BAD = [
     bad_share("revoked by its link id", "link_revoked", denied=[share("plain")["link_id"]]),
 ]
 
+
+
+def share_pass(name, organization="org_123", share=SHARE, revision=0, expires=NOW + 3600, kid="k1", epoch=0, secret=None,
+               label="hallpass/v1/share-pass", key_label="hallpass/v1/gateway"):
+    key_message = f"{key_label}\n{organization}\n{epoch}\n"
+    key = hmac.new(secret or SECRETS[kid], key_message.encode(), hashlib.sha256).digest()
+    message = f"{label}\n{organization}\n{share}\n{revision}\n{expires}\n"
+    mac = base64url(hmac.new(key, message.encode(), hashlib.sha256).digest())
+    return {
+        "name": name,
+        "kid": kid,
+        "organization": organization,
+        "organization_epoch": epoch,
+        "share": share,
+        "pass_revision": revision,
+        "expires": expires,
+        "gateway_key": base64url(key),
+        "message": message,
+        "mac": mac,
+        "pass": f"{kid}.{expires}.{mac}",
+    }
+
+
+def bad_pass(name, reason, text=None, epoch=None, row=None, **options):
+    """A pass beside the share that it was sent to: what is in `row` is otherwise there."""
+    good = share_pass(name, **options)
+    return {
+        "name": name,
+        "reason": reason,
+        "pass": good["pass"] if text is None else text,
+        **{key: good[key] for key in ("organization", "share", "pass_revision")},
+        **(row or {}),
+        "organization_epoch": good["organization_epoch"] if epoch is None else epoch,
+    }
+
+
+PASS = share_pass("plain")["pass"]
+PASS_GOOD = [
+    share_pass("plain"),
+    share_pass("a changed password", revision=1),
+    share_pass("the farthest revision", revision=2**63 - 1),
+    share_pass("raised epoch", epoch=3),
+    share_pass("another key, longer than a block", kid="k2"),
+    share_pass("the last second", expires=NOW + 1),
+    share_pass("the shortest ids", organization="o", share="s"),
+    share_pass("the longest ids", organization="o" * 128, share="s" * 128),
+]
+PASS_BAD = [
+    bad_pass("none", "malformed", ""),
+    bad_pass("a point less", "malformed", PASS.replace(".", "", 1)),
+    bad_pass("a point more", "malformed", PASS + "."),
+    bad_pass("padded", "malformed", PASS + "="),
+    bad_pass("cut", "malformed", PASS[:-1]),
+    bad_pass("in quotes", "malformed", f'"{PASS}"'),
+    bad_pass("seconds with a zero", "malformed", PASS.replace(".", ".0", 1)),
+    bad_pass("a kilobyte", "malformed", PASS + "A" * 1024),
+    bad_pass("another end", "mac_mismatch", PASS.replace(str(NOW + 3600), str(NOW + 3601))),
+    bad_pass("another share", "mac_mismatch", row={"share": SHARE[:-1] + "7"}),
+    bad_pass("another organization", "mac_mismatch", row={"organization": "org_124"}),
+    bad_pass("of an earlier password", "mac_mismatch", row={"pass_revision": 1}),
+    bad_pass("of a later password", "mac_mismatch", revision=1, row={"pass_revision": 0}),
+    bad_pass("organization revoked", "mac_mismatch", epoch=1),
+    bad_pass("over", "expired", expires=NOW),
+    bad_pass("unknown kid", "kid_unknown", PASS.replace("k1.", "k9.", 1)),
+    bad_pass("retired kid", "kid_retired", PASS.replace("k1.", "gone.", 1)),
+    bad_pass("another key's kid", "mac_mismatch", PASS.replace("k1.", "k2.", 1)),
+    bad_pass("made with the organization's key", "mac_mismatch", key_label="hallpass/v1/organization"),
+    bad_pass("made as a code", "mac_mismatch", label="hallpass/v1/share-code"),
+    bad_pass("made with another secret", "mac_mismatch", secret=b"hallpass-example-signing-key-9999"),
+]
+
 COUNTED_VECTORS = {
     "about": "Counted links, version 1, as in links.json: they start a download, and open nothing themselves.",
     "now": NOW,
@@ -486,5 +558,19 @@ SHARE_VECTORS = {
     "good": SHARE_GOOD,
     "bad": SHARE_BAD,
 }
-ALL = {"links": VECTORS, "counted": COUNTED_VECTORS, "ticket": TICKET_VECTORS, "share": SHARE_VECTORS}
+PASS_VECTORS = {
+    "about": "Passes of shares, version 1, as in links.json: what whoever gave a share's password sends along. A bad one is "
+    "sent to the share that is beside it.",
+    "now": NOW,
+    "keyring": KEYRING,
+    "good": PASS_GOOD,
+    "bad": PASS_BAD,
+}
+ALL = {
+    "links": VECTORS,
+    "counted": COUNTED_VECTORS,
+    "ticket": TICKET_VECTORS,
+    "share": SHARE_VECTORS,
+    "pass": PASS_VECTORS,
+}
 print(json.dumps(ALL[sys.argv[1]], indent=1, ensure_ascii=False))
