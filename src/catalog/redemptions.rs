@@ -41,7 +41,8 @@ pub trait Redemptions: Send + Sync {
     ///
     /// One of no bytes is done at once, as is one of which the caller says so. Where none is left, up to [`LAPSED_MAX`] open ones that may lapse do so first,
     /// those without bytes for longest before others. Then the client's own download is answered again, if it is open
-    /// or was done in the last [`DONE_SECONDS`]. Nothing but that lapse is written unless a download is started.
+    /// or was done in the last [`DONE_SECONDS`], and is one of the same file under the same password. Nothing but that
+    /// lapse is written unless a download is started.
     ///
     /// A call that is made again with the same id starts nothing more, and answers `Fresh`: so the outcome of one that
     /// was [`Unavailable`](super::CatalogError::Unavailable) is found out. `Conflict` for the id of another subject's

@@ -24,13 +24,15 @@ use crate::model::time::UnixSeconds;
 /// Finds the time of the open download that may lapse first.
 pub(in crate::catalog) const FIRST: &str = "SELECT last_at FROM redemption \
      WHERE organization = $1 AND subject = $2 AND state = 'open' ORDER BY last_at LIMIT 1";
-/// Finds the download of this id, else the client's own that is open, or was done after `$6`.
+/// Finds the download of this id, else the client's own of that file, under that password, that is open, or was done
+/// after `$6`.
 pub(in crate::catalog) const SAME: &str = "SELECT rid, kid, expires FROM \
      (SELECT rid, kid, expires, 1 AS is_asked_for, opened_at FROM redemption \
      WHERE rid = $3 AND organization = $1 AND subject = $2 \
      UNION ALL SELECT rid, kid, expires, 0, opened_at FROM redemption \
      WHERE organization = $1 AND subject = $2 AND client = $4 AND expires > $5 \
-     AND (state = 'open' OR done_at > $6)) AS found \
+     AND (state = 'open' OR done_at > $6) \
+     AND pass_revision IS NOT DISTINCT FROM $7 AND file IS NOT DISTINCT FROM $8) AS found \
      ORDER BY is_asked_for DESC, opened_at DESC LIMIT 1";
 pub(in crate::catalog) const TICKET: &str = "SELECT rid, redemption.organization AS organization, \
      redemption.subject AS subject, redemption.file AS file, size, client, opened_at, last_at, bytes_sent, state, \
@@ -209,13 +211,16 @@ fn allowance_for(of: &Redeem, counts: DownloadCounts) -> Allowance {
 }
 
 async fn same(session: &mut Session<'_>, of: &Redeem) -> Result<Option<NewTicket>, Fault> {
+    let file = of.file.as_ref().map(FileId::as_str);
     let find = query(SAME)
         .bind(&of.organization)
         .bind(of.subject.as_str())
         .bind(of.ticket.rid.as_str())
         .bind(Value::Bytes(of.client.as_ref().map(<[u8; 16]>::as_slice)))
         .bind(of.now)
-        .bind(of.now.minus(DONE_SECONDS));
+        .bind(of.now.minus(DONE_SECONDS))
+        .bind(of.pass_revision.map(rows::stored).transpose()?)
+        .bind(Value::Text(file.map(Into::into)));
     session.optional(find, new_ticket).await
 }
 

@@ -6,6 +6,7 @@ use crate::catalog::redemptions::DONE_SECONDS;
 pub(super) async fn all(catalog: &dyn Catalog) {
     a_call_that_is_made_again_starts_nothing_more(catalog).await;
     a_client_gets_its_own_ticket_again(catalog).await;
+    a_ticket_is_of_one_file_and_one_password(catalog).await;
     the_first_use_of_a_ticket_counts(catalog).await;
     one_whose_bytes_are_not_counted_is_done_at_once(catalog).await;
     a_batch_is_added_once(catalog).await;
@@ -107,6 +108,26 @@ async fn a_client_gets_its_own_ticket_again(catalog: &dyn Catalog) {
     let mut next = again_by(&short, 1, 50);
     next.ticket.expires = at(NOW + 99);
     assert_eq!(start(catalog, &next).await, Redeemed::Fresh { left: 0 });
+}
+
+async fn a_ticket_is_of_one_file_and_one_password(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "redeem_of_file").await;
+    let mut of = redeem(&owner, "of_file", 9);
+    of.client = Some([1; 16]);
+    let mut left = 9;
+    for file in [Some("f"), Some("g"), None] {
+        for pass_revision in [None, Some(0), Some(1)] {
+            of = again(&of, NOW);
+            (of.file, of.pass_revision) = (file.map(file_id), pass_revision);
+            left -= 1;
+            assert_eq!(start(catalog, &of).await, Redeemed::Fresh { left });
+            let same = Redeemed::Same {
+                ticket: of.ticket.clone(),
+                left,
+            };
+            assert_eq!(start(catalog, &again(&of, NOW + 1)).await, same);
+        }
+    }
 }
 
 async fn the_first_use_of_a_ticket_counts(catalog: &dyn Catalog) {

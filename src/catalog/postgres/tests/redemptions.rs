@@ -78,7 +78,7 @@ fn plans() -> Vec<(&'static str, &'static str, &'static str)> {
         (redemptions::FIRST, ONE, "redemption_open"),
         (
             redemptions::SAME,
-            "'org2', 'l1', 'r', '\\x00', 5, 5",
+            "'org2', 'l1', 'r', '\\x00', 5, 5, 5, 'f'",
             "redemption_client",
         ),
         (redemptions::TICKET, "'r5', 'org6'", "redemption_pkey"),
