@@ -23,6 +23,8 @@ mod download;
 mod koodrive;
 /// The Qoder API over a real socket, and with curl.
 mod qoder;
+/// The pages of shares: what people are shown, asked for and given.
+mod share_pages;
 
 /// Files behind a page for people.
 mod shares;

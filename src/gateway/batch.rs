@@ -105,13 +105,13 @@ impl Gateway {
     pub(super) async fn rows(
         &self,
         organization: &OrganizationId,
-        texts: &[String],
+        texts: &[impl AsRef<str>],
     ) -> Result<Vec<Arc<FileRecord>>, Refusal> {
         let at = self.rows_at();
         let mut rows = Vec::with_capacity(texts.len());
         let mut unknown = Vec::new();
         for text in texts {
-            let Ok(file) = FileRef::parse(organization.as_str(), text) else {
+            let Ok(file) = FileRef::parse(organization.as_str(), text.as_ref()) else {
                 continue;
             };
             match self.cache.files.get(&file, at) {

@@ -59,6 +59,9 @@ pub mod redeem;
 pub mod refusal;
 pub mod revocations;
 pub mod revoke;
+pub mod share_access;
+pub mod share_counts;
+pub mod share_files;
 pub mod shares;
 pub mod sweep;
 mod tenant_queue;
@@ -135,6 +138,8 @@ pub struct Gateway {
     archives: Arc<archives::Archives>,
     /// The reads of shares by their codes that are under way.
     share_reads: shares::ShareReads,
+    /// What is yet to be counted of shares.
+    share_counts: share_counts::PendingShareCounts,
     /// The uploads that wait for their rows.
     adding: upload::PendingGroups,
     /// The bytes that organizations are staging.
@@ -183,6 +188,7 @@ impl Gateway {
             passwords: passwords::PasswordWorker::new(),
             archives: Arc::default(),
             share_reads: shares::ShareReads::default(),
+            share_counts: share_counts::PendingShareCounts::default(),
             adding: upload::PendingGroups::default(),
             staged: StagedBytes::default(),
             some_app: OnceLock::new(),

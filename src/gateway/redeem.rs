@@ -23,20 +23,22 @@ use crate::catalog::CatalogError;
 use crate::catalog::redemptions::{CountedLink, NewTicket, Redeem, Redeemed};
 use crate::model::base62;
 use crate::model::file::FileRecord;
-use crate::model::id::OrganizationId;
+use crate::model::id::{FileId, OrganizationId};
 use crate::model::redemption::{RedemptionId, Subject};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Kid;
-use crate::sign::ticket::TicketGrant;
+use crate::sign::ticket::{SignedTicket, TicketGrant};
 use crate::sign::verify::Rejection;
 
 pub use self::client::Redeemer;
+pub use self::of_share::{ShareTicketRequest, StartOfShare};
 pub use self::open::{OpenedTicket, PreparedRestart, TicketRequest};
 pub use self::tickets::RunningAnswer;
 pub use crate::sign::counted::{RedeemMethod, VerifiedCounted};
 
 mod client;
+mod of_share;
 mod open;
 pub(super) mod tickets;
 
@@ -50,34 +52,40 @@ const TICKET_SECONDS_MAX: u64 = 86_400;
 #[derive(Debug)]
 pub struct PreparedRedeem {
     redeem: Redeem,
-    /// The file, for its name.
-    file: Arc<FileRecord>,
+    /// The file of a counted link.
+    file: Option<Arc<FileRecord>>,
+    /// The name that the bytes are saved under.
+    name: String,
     kid: Kid,
     link: LinkId,
 }
 
 impl PreparedRedeem {
-    /// The file that is downloaded.
-    pub const fn file(&self) -> &Arc<FileRecord> {
-        &self.file
+    /// The file that is downloaded, of a counted link.
+    pub const fn file(&self) -> Option<&Arc<FileRecord>> {
+        self.file.as_ref()
     }
 }
 
 /// A download that was started, or had been by the same client.
 #[derive(Clone)]
 pub struct Started {
-    /// The file.
-    pub file: Arc<FileRecord>,
-    /// The counted link.
+    /// The organization that owns what is downloaded.
+    pub organization: OrganizationId,
+    /// The file; `None` of an archive.
+    pub file: Option<FileId>,
+    /// The counted link, or the share.
     pub link: LinkId,
     /// From when on no request by the ticket begins.
     pub expires: UnixSeconds,
-    /// How many more downloads the link may start.
+    /// How many more downloads may be started.
     pub downloads_left: u64,
     /// False where the client has the download already.
     pub is_new: bool,
-    /// The ticket's URL without what stands before its path. It is a credential.
-    path: String,
+    /// The name that the bytes are saved under.
+    pub name: String,
+    /// The ticket. It is a credential.
+    ticket: SignedTicket,
 }
 
 /// Shows nothing of the ticket.
@@ -92,9 +100,14 @@ impl fmt::Debug for Started {
 }
 
 impl Started {
-    /// The URL of the ticket; `base` goes before `/v1`. It is a credential.
+    /// The URL of the ticket of a counted link; `base` goes before `/v1`. It is a credential.
     pub fn url(&self, base: &str) -> String {
-        format!("{base}{}", self.path)
+        self.ticket.url(base, &self.name)
+    }
+
+    /// The ticket itself, the segment of a path. It is a credential.
+    pub fn ticket(&self) -> &str {
+        self.ticket.as_str()
     }
 }
 
@@ -163,8 +176,6 @@ impl Gateway {
             let key = (&in_force.kid, in_force.epoch);
             keyring.client_digest(key, &organization, &subject, identity.as_signed())
         });
-        let rid = RedemptionId::parse(&base62::drawn(random()?))
-            .ok_or_else(|| Refusal::Internal("a drawn id is none".into()))?;
         let kid = keyring.active().clone();
         let redeem = Redeem {
             organization,
@@ -180,7 +191,7 @@ impl Gateway {
             allowed: u64::from(link.claims().max_downloads().get()),
             expires: Some(link.expires()),
             ticket: NewTicket {
-                rid,
+                rid: drawn_id()?,
                 kid: kid.as_str().to_owned(),
                 expires: link.expires().min(now.plus(TICKET_SECONDS_MAX)),
             },
@@ -195,7 +206,8 @@ impl Gateway {
         };
         Ok(PreparedRedeem {
             redeem,
-            file,
+            name: file.name.as_str().to_owned(),
+            file: Some(file),
             kid,
             link: link.link_id(),
         })
@@ -210,7 +222,8 @@ impl Gateway {
     pub async fn redeem(&self, prepared: PreparedRedeem) -> Result<Started, Refusal> {
         let PreparedRedeem {
             redeem,
-            file,
+            file: _,
+            name,
             kid,
             link,
         } = prepared;
@@ -225,13 +238,15 @@ impl Gateway {
             Redeemed::Exhausted => return Err(Refusal::DownloadsExhausted),
             Redeemed::Expired => return Err(Refusal::Link(Rejection::Expired)),
         };
-        let of = |kid: &Kid| self.ticket_path(&redeem, &ticket, kid, &file);
+        let of = |kid: &Kid| self.sign_ticket(&redeem, &ticket, kid);
         // The same client has the same ticket, unless that opens no more: its signing key was retired.
-        let path = Kid::parse(&ticket.kid).and_then(|kid| of(&kid));
-        let path = path.or_else(|| of(&kid));
+        let signed = Kid::parse(&ticket.kid).and_then(|kid| of(&kid));
+        let signed = signed.or_else(|| of(&kid));
         Ok(Started {
-            path: path.ok_or(Refusal::Link(Rejection::KidRetired))?,
-            file,
+            ticket: signed.ok_or(Refusal::Link(Rejection::KidRetired))?,
+            organization: redeem.organization,
+            file: redeem.file,
+            name,
             link,
             expires: ticket.expires,
             downloads_left,
@@ -239,20 +254,13 @@ impl Gateway {
         })
     }
 
-    fn ticket_path(
-        &self,
-        redeem: &Redeem,
-        ticket: &NewTicket,
-        kid: &Kid,
-        file: &FileRecord,
-    ) -> Option<String> {
+    fn sign_ticket(&self, redeem: &Redeem, ticket: &NewTicket, kid: &Kid) -> Option<SignedTicket> {
         let grant = TicketGrant {
             organization: &redeem.organization,
             redemption: ticket.rid,
             expires: ticket.expires,
         };
-        let signed = self.keyring().mint_ticket(kid, &grant, redeem.epoch)?;
-        Some(signed.url("", file.name.as_str()))
+        self.keyring().mint_ticket(kid, &grant, redeem.epoch)
     }
 
     /// Asks the catalogue, once more where it did not say what came of it: by the id that was drawn, it then says the
@@ -265,4 +273,10 @@ impl Gateway {
             answer => answer.map_err(|error| self.refusal(error)),
         }
     }
+}
+
+/// Draws the id of a download.
+fn drawn_id() -> Result<RedemptionId, Refusal> {
+    let id = RedemptionId::parse(&base62::drawn(random()?));
+    id.ok_or_else(|| Refusal::Internal("a drawn id is none".into()))
 }

@@ -45,6 +45,12 @@ pub enum Refusal {
     /// The ticket of a counted download gave as many bytes as it may, or would with this answer.
     #[error("the ticket gives no so many bytes any more")]
     Overdrawn,
+    /// A share has a password, and the client neither has its pass nor gave it.
+    #[error("the password of the share {}", if *.is_wrong { "is wrong" } else { "was not given" })]
+    PasswordNeeded {
+        /// True if another one was given.
+        is_wrong: bool,
+    },
     /// No API key was presented.
     #[error("no API key was presented")]
     KeyMissing,
@@ -262,6 +268,8 @@ impl Refusal {
             Self::ShareRevoked => "share_revoked",
             Self::ShareStale => "share_stale",
             Self::Overdrawn => "overdrawn",
+            Self::PasswordNeeded { is_wrong: true } => "password_wrong",
+            Self::PasswordNeeded { is_wrong: false } => "password_missing",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
             Self::KeyExpired => "key_expired",

@@ -44,6 +44,7 @@ impl CounterFlush {
 async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: oneshot::Receiver<()>) {
     let mut tick = ticks(FLUSH_EVERY);
     let (mut failures, mut of_sent) = (FailureRun::default(), FailureRun::default());
+    let mut of_shares = FailureRun::default();
     loop {
         let is_last = tokio::select! {
             _ = tick.tick() => false,
@@ -57,6 +58,9 @@ async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: onesh
         web.count_downloads();
         if let Some(refusal) = failures.note(gateway.flush_counts().await) {
             tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
+        }
+        if let Some(refusal) = of_shares.note(gateway.flush_share_counts().await) {
+            tracing::warn!(error = %refusal, "what came to pass by shares is yet to be counted: the catalogue does not take it");
         }
         note_sent(&gateway, &mut of_sent).await;
         if is_last {

@@ -19,6 +19,7 @@ use super::request_body::RequestBody;
 use super::response_head::ResponseHeads;
 use super::route::{Route, RouteMatch};
 use super::settings::WebSettings;
+use super::share::path::SharePart;
 use super::trace::Trace;
 use crate::gateway::Gateway;
 use crate::gateway::mint::Minted;
@@ -117,10 +118,25 @@ impl<'a> RequestContext<'a> {
         let is_link = |route| {
             matches!(
                 route,
-                Route::Download(_) | Route::Redeem(_) | Route::Ticket(_)
+                Route::Download(_) | Route::Redeem(_) | Route::Ticket(_) | Route::Share(_)
             )
         };
         call.is_some_and(is_link) || self.is_verify()
+    }
+
+    /// Returns whether scripts of other sites may read the answer, as far as `cors.origins` lets them: it is bytes, or
+    /// what is said in their place. The page of a share is for those who open it.
+    pub(super) fn is_for_scripts(&self) -> bool {
+        match self.matched.call {
+            Some(Route::Share(at)) => matches!(at.part, SharePart::File(_) | SharePart::Ticket(_)),
+            _ => self.is_about_a_link(),
+        }
+    }
+
+    /// Returns whether browsers send cookies over TLS alone: where they reach us without, they would never send such a one.
+    pub(super) fn is_secure(&self) -> bool {
+        let base = &self.gateway().settings().public_base_url;
+        !base.starts_with("http://")
     }
 
     /// Returns the record of the request, which was answered so.

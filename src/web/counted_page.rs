@@ -3,26 +3,16 @@
 //! It has no script. The button is a form without fields that is posted to the page's own URL, and so to the link as
 //! it was sent. The title and what previews show never name the file; the page does, to those who are let in.
 
-use std::sync::LazyLock;
-
 use askama::Template;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use hyper::header::{
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY, RETRY_AFTER,
-    VARY,
-};
+use hyper::header::RETRY_AFTER;
 use hyper::{Response, StatusCode};
-use sha2::{Digest as _, Sha256};
 
 use super::body::Body;
+use super::html::{self, STYLE, essence, fill};
+use super::people;
 use super::trace::Trace;
-use super::{people, reply};
 use crate::model::time::UnixSeconds;
-
-/// The style of pages. It stands in each of them as it is here, for its digest is in their policy.
-const STYLE: &str = include_str!("templates/page.css");
 
 /// Every text of the page. `{}` is where a number, a time or a span of time goes.
 const TEXTS: Texts = Texts {
@@ -69,21 +59,6 @@ struct Texts {
     download: &'static str,
     trace: &'static str,
 }
-
-/// Lets the page have its own style, media of this origin, and forms that lead to it. A form's answer is held to the
-/// last one, too: the download that it is sent on to must be of this origin.
-#[expect(
-    clippy::expect_used,
-    reason = "base64 and our own words are good in a header"
-)]
-static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{digest}'; img-src 'self'; media-src 'self'; \
-         form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::from_str(&policy).expect("visible ASCII")
-});
 
 /// The file of a counted link.
 #[derive(Clone, Copy, Debug)]
@@ -177,26 +152,10 @@ pub(super) fn written(
     if status != StatusCode::OK {
         page.trace = Some(fill(TEXTS.trace, &[trace.trace_id.as_str()]));
     }
-    let mut response = reply::empty(status, trace).map(|_| Bytes::from(html(&page)));
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (CONTENT_TYPE, "text/html; charset=utf-8"),
-        (REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("x-robots-tag"),
-            "noindex, nofollow, noarchive",
-        ),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (VARY, "Cookie, Accept"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers.insert(CONTENT_SECURITY_POLICY, POLICY.clone());
+    let mut response = html::written(status, rendered(&page), trace);
     if let CountedState::Held { until, .. } = state {
-        headers.insert(RETRY_AFTER, until.since(now).max(1).into());
+        let wait = until.since(now).max(1);
+        response.headers_mut().insert(RETRY_AFTER, wait.into());
     }
     response
 }
@@ -242,29 +201,16 @@ fn page<'a>(state: &CountedState<'a>, now: UnixSeconds) -> CountedPage<'a> {
 }
 
 #[expect(clippy::expect_used, reason = "a text takes whatever is written")]
-fn html(page: &CountedPage<'_>) -> String {
+fn rendered(page: &CountedPage<'_>) -> String {
     page.render().expect("every value is a text")
-}
-
-/// A media type without its parameters.
-fn essence(media_type: &str) -> &str {
-    media_type.split(';').next().unwrap_or_default().trim_end()
-}
-
-/// Puts values where a text has `{}`, in their order.
-fn fill(text: &str, values: &[impl AsRef<str>]) -> String {
-    let mut parts = text.split("{}");
-    let mut filled = parts.next().unwrap_or_default().to_owned();
-    for (part, value) in parts.zip(values) {
-        filled.push_str(value.as_ref());
-        filled.push_str(part);
-    }
-    filled
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
     use hyper::HeaderMap;
+    use sha2::{Digest as _, Sha256};
 
     use super::*;
     use crate::web::dialects::ApiDialect;

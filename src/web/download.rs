@@ -107,6 +107,7 @@ pub(super) async fn answer(
     context.download = Some(TrackedDownload {
         file,
         link: link_id,
+        share: None,
         in_force,
         expires,
         client: context.client,

@@ -6,7 +6,8 @@
 //!    (`context.rs`);
 //! 2. its head is held against what HTTP demands (`framing.rs`), the path's match against its method;
 //! 3. its client is found (`client.rs`), whose address the limits admit;
-//! 4. the call is answered: the byte route (`download.rs`), a counted link (`redeem.rs`) and its ticket (`ticket.rs`), `/verify` (`verify.rs`), or an API dialect
+//! 4. the call is answered: the byte route (`download.rs`), a counted link (`redeem.rs`) and its ticket (`ticket.rs`),
+//!    a share (`share/`), `/verify` (`verify.rs`), or an API dialect
 //!    (`dialects/`);
 //! 5. a [`problem::Problem`] that ended it early becomes an answer in the dialect's envelope, or a page
 //!    (`refused.rs`);
@@ -54,6 +55,7 @@ pub mod archive;
 mod archive_body;
 pub mod body;
 pub mod client;
+mod client_cookie;
 mod conditional;
 mod context;
 pub mod cors;
@@ -67,6 +69,7 @@ pub mod file_path;
 mod form;
 mod framing;
 mod header;
+mod html;
 pub mod multipart;
 pub mod offload;
 pub mod ops;
@@ -88,6 +91,7 @@ pub mod response_memory;
 pub mod response_tracker;
 pub mod route;
 mod settings;
+pub mod share;
 pub mod strict_transport;
 mod throttled;
 mod ticket;
@@ -249,7 +253,7 @@ impl Web {
             }
         };
         // 6.
-        if context.is_about_a_link() && !origins_are_said {
+        if context.is_for_scripts() && !origins_are_said {
             let settings = &shared.settings;
             let (origins, credentials) = (&settings.origins, settings.allows_credentials);
             cors::decorate(origins, credentials, &request.headers, &mut response);
@@ -302,6 +306,7 @@ async fn answer(
         // Boxed, so that connections that never make such a call need no room for one.
         Route::Redeem(at) => Box::pin(redeem::answer(context, at, arrival)).await,
         Route::Ticket(at) => Box::pin(ticket::answer(context, at, arrival)).await,
+        Route::Share(at) => Box::pin(share::answer(context, at, arrival)).await,
         Route::Verify => Box::pin(verify::answer(context)).await,
         Route::Aitronos(call) => Box::pin(aitronos::answer(call, context)).await,
         Route::KooDrive(call) => Box::pin(koodrive::answer(call, context)).await,

@@ -51,12 +51,7 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 
 /// Puts the page in the place of an error's JSON. Status and headers stay.
 pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &Trace) {
-    let (title, text) = match problem {
-        Problem::NoRoute => NO_ROUTE,
-        // Waiting does not help here.
-        Problem::Refused(Refusal::Overdrawn) => words(StatusCode::BAD_REQUEST),
-        _ => words(response.status()),
-    };
+    let (title, text) = words_of(problem, response.status());
     let trace_id = trace.trace_id;
     let html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
@@ -73,6 +68,16 @@ pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &
         HeaderValue::from_static("text/html; charset=utf-8"),
     );
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}
+
+/// Returns the heading and the text of the page about a problem that has this status.
+pub(super) fn words_of(problem: &Problem, status: StatusCode) -> (&'static str, &'static str) {
+    match problem {
+        Problem::NoRoute => NO_ROUTE,
+        // Waiting does not help here.
+        Problem::Refused(Refusal::Overdrawn) => words(StatusCode::BAD_REQUEST),
+        _ => words(status),
+    }
 }
 
 /// Says that another `Accept` would have had another answer. Said of JSON and of pages.

@@ -16,6 +16,12 @@ pub enum Problem {
     /// The request only looks at a counted link, which starts no download.
     #[error("the request starts no download")]
     NotStarted,
+    /// The request only looks at a share, which starts no download.
+    #[error("the request starts no download: open the page, or send its form")]
+    ShareNotStarted {
+        /// The address of the share's page. It is a credential, and the caller's own.
+        share_url: String,
+    },
     /// No call has this path.
     #[error("no such route")]
     NoRoute,
@@ -126,7 +132,7 @@ impl Problem {
         match self {
             Self::Refused(refusal) => refusal.label(),
             Self::PurposeDenied => "purpose_denied",
-            Self::NotStarted => "download_not_started",
+            Self::NotStarted | Self::ShareNotStarted { .. } => "download_not_started",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnknownMethod => "unknown_method",

@@ -21,7 +21,7 @@ use crate::gateway::redeem::{RunningAnswer, Started};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
-use crate::model::id::{ApiKeyId, FileId};
+use crate::model::id::{ApiKeyId, FileId, ShareId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::{Audit, Event};
@@ -51,6 +51,8 @@ pub(super) struct EventRecorder<'a> {
 pub(super) struct TrackedDownload {
     pub(super) file: Arc<FileRecord>,
     pub(super) link: LinkId,
+    /// The share that it is of, if it is one: its link id is in `link`.
+    pub(super) share: Option<ShareId>,
     /// The signing key and the counters that the link was verified with.
     pub(super) in_force: InForce,
     pub(super) expires: UnixSeconds,
@@ -206,9 +208,13 @@ impl RequestRecorder {
             {
                 ticket.note_sent(bytes_sent, at);
             }
-            let (link, expires) = (download.link, download.expires);
-            self.gateway
-                .count_download(&download.file, link, expires, counts);
+            let (file, link, expires) = (&download.file, download.link, download.expires);
+            self.gateway.count_download(file, link, expires, counts);
+            if let Some(share) = &download.share {
+                let organization = &download.file.organization;
+                self.gateway
+                    .count_share_download(organization, share, counts);
+            }
         }
     }
 
@@ -307,8 +313,8 @@ impl EventRecorder<'_> {
     pub(super) fn redeemed(&self, started: &Started) {
         self.record(|| Event {
             event: "redeem",
-            organization_id: Some(started.file.organization.as_str()),
-            file_id: Some(started.file.id.as_str()),
+            organization_id: Some(started.organization.as_str()),
+            file_id: started.file.as_ref().map(FileId::as_str),
             link_id: Some(started.link.as_str()),
             expires: Some(started.expires.get()),
             ..Event::default()

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{
-    ALLOW, COOKIE, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, USER_AGENT,
+    ALLOW, HeaderName, HeaderValue, LOCATION, REFERRER_POLICY, SET_COOKIE, USER_AGENT,
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
@@ -27,7 +27,7 @@ use super::file_path::FilePath;
 use super::header::only_line;
 use super::problem::Problem;
 use super::reply::set;
-use super::{Arrival, cors, page, reply, wire};
+use super::{Arrival, client_cookie, cors, page, reply, wire};
 use crate::gateway::download::LinkRequest;
 use crate::gateway::redeem::{RedeemMethod, Redeemer, Started, VerifiedCounted};
 use crate::gateway::refusal::Refusal;
@@ -35,9 +35,6 @@ use crate::model::file::FileRecord;
 
 /// The most of a body that is read.
 const BODY_BYTES_MAX: u64 = 4 * 1024;
-
-/// The cookie by which a page's client is known again.
-const CLIENT_COOKIE: &str = "hallpass-client";
 
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 
@@ -80,7 +77,7 @@ pub(super) async fn answer(
     // 5.
     let redeemer = redeemer(context, arrival);
     let prepared = gateway.prepare_redeem(&verified, &redeemer).await?;
-    let file = Arc::clone(prepared.file());
+    let file = prepared.file().cloned();
     let start = {
         let gateway = Arc::clone(gateway);
         async move { gateway.redeem(prepared).await }
@@ -94,7 +91,7 @@ pub(super) async fn answer(
     match started.await {
         Ok(started) => Ok(sent_on(context, &started)),
         Err(refusal) => {
-            context.page = none_left(context, &verified, &file, &refusal).map(Box::new);
+            context.page = none_left(context, &verified, file.as_deref(), &refusal).map(Box::new);
             Err(refusal.into())
         }
     }
@@ -104,13 +101,13 @@ pub(super) async fn answer(
 fn none_left(
     context: &RequestContext<'_>,
     link: &VerifiedCounted<'_>,
-    file: &FileRecord,
+    file: Option<&FileRecord>,
     refusal: &Refusal,
 ) -> Option<Response<Bytes>> {
     let now = context.gateway().clock().now();
     let state = match refusal {
         Refusal::DownloadsHeld { wait } => CountedState::Held {
-            file: shown(file),
+            file: shown(file?),
             until: now.plus(wait.as_secs()),
         },
         Refusal::DownloadsExhausted => CountedState::Exhausted {
@@ -170,7 +167,7 @@ async fn look(
         allowed,
     };
     let mut response = counted_page::answer(&state, gateway.clock().now(), &context.trace);
-    if client_cookie(&request.headers).is_none() {
+    if client_cookie::of(&request.headers).is_none() {
         let value = gateway.draw_client_cookie()?;
         set(&mut response, SET_COOKIE, &cookie(context, at, &value));
     }
@@ -178,7 +175,7 @@ async fn look(
 }
 
 /// Keeps the page and the answer out of indexes, and the link out of what other sites are told.
-fn hide(response: &mut Response<Body>) {
+pub(super) fn hide(response: &mut Response<Body>) {
     let headers = response.headers_mut();
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     let robots = HeaderValue::from_static("noindex, nofollow, noarchive");
@@ -189,28 +186,8 @@ fn hide(response: &mut Response<Body>) {
 /// nothing in it has a meaning of its own.
 fn cookie(context: &RequestContext<'_>, at: FilePath<'_>, value: &str) -> String {
     let (mount, organization, file) = (&context.shared.mount, at.organization, at.file);
-    let base = &context.gateway().settings().public_base_url;
-    let secure = match base.starts_with("http://") {
-        true => "",
-        false => "; Secure",
-    };
-    format!(
-        "{CLIENT_COOKIE}={value}; Path={mount}/v1/organizations/{organization}/files/{file}/redeem; \
-         HttpOnly; SameSite=Lax{secure}"
-    )
-}
-
-/// Returns the value of the client's cookie, the first one that may be one of ours: browsers send the one of the longest
-/// path first (RFC 6265, §5.4).
-fn client_cookie(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(COOKIE).iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';'));
-    pairs.find_map(|pair| {
-        let (name, value) = pair.trim().split_once('=')?;
-        let is_drawn = value.len() == 22 && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        (name == CLIENT_COOKIE && is_drawn).then_some(value)
-    })
+    let path = format!("{mount}/v1/organizations/{organization}/files/{file}/redeem");
+    client_cookie::line(value, &path, context.is_secure())
 }
 
 fn is_prefetch(headers: &HeaderMap) -> bool {
@@ -223,12 +200,12 @@ fn is_prefetch(headers: &HeaderMap) -> bool {
 }
 
 /// Returns who asks for a download.
-fn redeemer<'a>(context: &RequestContext<'a>, arrival: &Arrival) -> Redeemer<'a> {
+pub(super) fn redeemer<'a>(context: &RequestContext<'a>, arrival: &Arrival) -> Redeemer<'a> {
     let headers = &context.request.headers;
     let proxies = &context.settings().trusted_proxies;
     let own = proxies.own(arrival.peer, headers, context.client);
     Redeemer {
-        cookie: client_cookie(headers),
+        cookie: client_cookie::of(headers),
         address: own.map(|(address, _)| address),
         is_named_by_proxy: own.is_some_and(|(_, is_named)| is_named),
         agent: only_line(headers, USER_AGENT).ok().flatten(),
@@ -240,7 +217,7 @@ fn redeemer<'a>(context: &RequestContext<'a>, arrival: &Arrival) -> Redeemer<'a>
 fn sent_on(context: &RequestContext<'_>, started: &Started) -> Response<Body> {
     let base = &context.gateway().settings().public_base_url;
     let url = started.url(base);
-    let text = wire::started(&url, started.downloads_left, started.expires.get());
+    let text = wire::started(&url, Some(started.downloads_left), started.expires.get());
     let mut response = reply::json(StatusCode::SEE_OTHER, &context.trace, text);
     set(&mut response, LOCATION, &started.url(&context.shared.mount));
     hide(&mut response);
@@ -257,30 +234,6 @@ mod tests {
             headers.append(*name, HeaderValue::from_static(value));
         }
         headers
-    }
-
-    #[test]
-    fn the_first_cookie_that_may_be_ours_is_taken() {
-        let found = |lines: &[_]| client_cookie(&headers(lines)).map(str::to_owned);
-        let good = "0123456789abcdefghijkl";
-        assert_eq!(found(&[]), None);
-        assert_eq!(found(&[("cookie", "hallpass-client=x; a=b")]), None);
-        assert_eq!(
-            found(&[("cookie", "hallpass-client=\"0123456789abcdefghijkl\"")]),
-            None
-        );
-        assert_eq!(
-            found(&[("cookie", "Hallpass-Client=0123456789abcdefghijkl")]),
-            None
-        );
-        let lines = [
-            ("cookie", "a=b;hallpass-client=; c"),
-            (
-                "cookie",
-                "hallpass-client=0123456789abcdefghijkl; hallpass-client=9999999999abcdefghijkl",
-            ),
-        ];
-        assert_eq!(found(&lines).as_deref(), Some(good));
     }
 
     #[test]

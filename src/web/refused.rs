@@ -12,7 +12,8 @@ use super::context::RequestContext;
 use super::dialects::{ApiDialect, aitronos, koodrive, qoder};
 use super::problem::Problem;
 use super::reply::RETRY_AFTER_SECONDS;
-use super::{page, reply, verify};
+use super::route::Route;
+use super::{page, reply, share, verify};
 use crate::gateway::refusal::{Refusal, whole_seconds};
 
 /// Returns the answer to a problem, in the words of the API dialect or, for a person, as a page: where the
@@ -30,7 +31,12 @@ pub(super) fn answer(context: &RequestContext<'_>, problem: &Problem) -> Respons
     let is_missing = response.status() == StatusCode::NOT_FOUND;
     if is_about_a_link || is_missing {
         let is_for_a_person = is_about_a_link || is_without_key(request);
-        if is_for_a_person && page::is_wanted(&request.headers) {
+        let is_wanted = is_for_a_person && page::is_wanted(&request.headers);
+        if is_wanted && let Some(Route::Share(at)) = context.matched.call {
+            share::replace(context, at, problem, &mut response);
+            return response;
+        }
+        if is_wanted {
             page::replace(&mut response, problem, trace);
         }
         page::depends_on_accept(&mut response);
@@ -59,7 +65,9 @@ fn enveloped(context: &RequestContext<'_>, problem: &Problem) -> Response<Body> 
 /// Says in headers what a client can do about a problem. They mean the same in every dialect.
 fn explain(response: &mut Response<Body>, problem: &Problem) {
     let (name, value) = match problem {
-        Problem::Refused(Refusal::Link(_)) => (WWW_AUTHENTICATE, "SignedUrl".to_owned()),
+        Problem::Refused(Refusal::Link(_) | Refusal::PasswordNeeded { .. }) => {
+            (WWW_AUTHENTICATE, "SignedUrl".to_owned())
+        }
         Problem::Refused(refusal) if refusal.is_of_the_key() => {
             (WWW_AUTHENTICATE, "Bearer realm=\"hallpass\"".to_owned())
         }

@@ -14,6 +14,7 @@ use super::dialects::koodrive::call::KooDriveCall;
 use super::dialects::qoder::call::QoderCall;
 use super::file_path::{FilePath, organization_of};
 use super::problem::Problem;
+use super::share::path::{SharePart, SharePath};
 use crate::model::address::is_name_in_path;
 use crate::telemetry::metrics::Route as Kind;
 
@@ -30,6 +31,8 @@ pub enum Route<'a> {
     Redeem(FilePath<'a>),
     /// `/v1/organizations/{organization}/tickets/{ticket}/{name}`: the bytes of a download that was started.
     Ticket(TicketPath<'a>),
+    /// `/s/{code}`, and what lies below it: a share.
+    Share(SharePath<'a>),
     /// `/verify`: whether the link in a header opens.
     Verify,
     /// A call of the Aitronos API.
@@ -85,7 +88,9 @@ impl<'a> RouteMatch<'a> {
     /// so. `mount` is empty for none.
     pub fn parse(mount: &str, sent: &'a str) -> Self {
         let whole = Self::of_path(sent);
-        if mount.is_empty() || whole.call.is_some() {
+        // A mount may be `/s`, too: a path below it is a share's only where it is no other call's.
+        let is_of_share = matches!(whole.call, Some(Route::Share(_)));
+        if mount.is_empty() || (whole.call.is_some() && !is_of_share) {
             return whole;
         }
         let below = sent.strip_prefix(mount);
@@ -93,6 +98,9 @@ impl<'a> RouteMatch<'a> {
             return whole;
         };
         let below = Self::of_path(below);
+        if is_of_share && below.call.is_none() {
+            return whole;
+        }
         if whole.dialect == ApiDialect::Aitronos || below.call.is_some() {
             below
         } else {
@@ -143,6 +151,9 @@ impl<'a> Route<'a> {
         if path == VERIFY {
             return Some(Self::Verify);
         }
+        if let Some(at) = SharePath::of_path(path) {
+            return Some(Self::Share(at));
+        }
         let qoder = QoderCall::of_path(path).map(Self::Qoder);
         qoder.or_else(|| KooDriveCall::of_path(path).map(Self::KooDrive))
     }
@@ -152,6 +163,7 @@ impl<'a> Route<'a> {
             Self::Download(_)
             | Self::Redeem(_)
             | Self::Ticket(_)
+            | Self::Share(_)
             | Self::Verify
             | Self::Aitronos(_) => ApiDialect::Aitronos,
             Self::Qoder(_) => ApiDialect::Qoder,
@@ -164,6 +176,11 @@ impl<'a> Route<'a> {
         match self {
             Self::Download(_) | Self::Ticket(_) => &["GET", "HEAD", "OPTIONS"],
             Self::Redeem(_) => &["GET", "HEAD", "POST", "OPTIONS"],
+            Self::Share(at) => match at.part {
+                SharePart::Page | SharePart::Qr => &["GET", "HEAD"],
+                SharePart::Open => &["POST"],
+                SharePart::File(_) | SharePart::Ticket(_) => &["GET", "HEAD", "OPTIONS"],
+            },
             Self::Verify => &["GET", "HEAD"],
             Self::Aitronos(call) => call.methods(),
             Self::Qoder(call) => call.methods(),
@@ -177,6 +194,12 @@ impl<'a> Route<'a> {
             Self::Download(_) => Kind::Download,
             Self::Redeem(_) => Kind::Redeem,
             Self::Ticket(_) => Kind::Ticket,
+            Self::Share(at) => match at.part {
+                SharePart::Page | SharePart::Qr => Kind::SharePage,
+                SharePart::Open => Kind::ShareOpen,
+                SharePart::File(_) => Kind::ShareFile,
+                SharePart::Ticket(_) => Kind::ShareTicket,
+            },
             Self::Verify => Kind::Verify,
             Self::Aitronos(call) => call.kind(),
             Self::Qoder(call) => call.kind(),
@@ -191,7 +214,7 @@ impl<'a> Route<'a> {
             Self::Ticket(at) => (Some(at.organization), None),
             Self::Aitronos(call) => call.names(),
             Self::Qoder(call) => (None, call.file()),
-            Self::Verify | Self::KooDrive(_) => (None, None),
+            Self::Share(_) | Self::Verify | Self::KooDrive(_) => (None, None),
         }
     }
 }
@@ -291,6 +314,18 @@ mod tests {
         ];
         for (method, path, route) in cases {
             assert_eq!(parse(method, path).ok(), Some(route), "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_share_has_its_paths() {
+        for (method, path, part) in [
+            ("HEAD", "/s/c", SharePart::Page),
+            ("POST", "/s/c/open", SharePart::Open),
+            ("OPTIONS", "/s/c/files/1/a", SharePart::File("1")),
+        ] {
+            let at = SharePath { code: "c", part };
+            assert_eq!(parse(method, path).ok(), Some(Route::Share(at)), "{path}");
         }
     }
 
@@ -400,6 +435,16 @@ mod tests {
         ] {
             let matched = RouteMatch::parse("/m", path);
             assert_eq!((matched.call, matched.dialect), (call, dialect), "{path}");
+        }
+        let call = |path| RouteMatch::parse("/s", path).call;
+        let content = Route::Qoder(QoderCall::Content("f"));
+        assert_eq!(call("/s/v1/files/f/content"), Some(content));
+        for path in ["/s/c", "/s/s/c"] {
+            let at = SharePath {
+                code: "c",
+                part: SharePart::Page,
+            };
+            assert_eq!(call(path), Some(Route::Share(at)), "{path}");
         }
         // The mount is among an API's own paths: what is below it counts only where it is a call.
         let below = |path| RouteMatch::parse("/koodrive", path).dialect;

@@ -51,17 +51,29 @@ pub(super) async fn answer(
         client: context.client,
     };
     let ticket = gateway.verify_ticket(&asked).await?;
+    context.link_id = Some(ticket.link());
+    // 3.
+    gateway.limits().admit_link(&ticket)?;
+    // 4 to 6.
+    opened(context, &ticket, arrival).await
+}
+
+/// Takes the steps 3 to 6, for a ticket that is good and whose link is admitted: of a counted link, or of a share.
+pub(super) async fn opened(
+    context: &mut RequestContext<'_>,
+    ticket: &OpenedTicket,
+    arrival: &Arrival,
+) -> Result<Response<Body>, Problem> {
+    let (gateway, request) = (context.gateway(), context.request);
     let link = ticket.link();
-    context.link_id = Some(link);
     // 3.
     let is_head = request.method == Method::HEAD;
-    gateway.limits().admit_link(&ticket)?;
     let admitted = match is_head {
         true => None,
-        false => gateway.limits().admit_download(&ticket, context.counted)?,
+        false => gateway.limits().admit_download(ticket, context.counted)?,
     };
     // 4.
-    let opened = gateway.open_ticket(&ticket).await?;
+    let opened = gateway.open_ticket(ticket).await?;
     let is_in_memory = opened.content.bytes().is_some();
     let file = Arc::clone(&opened.file);
     // 5. One that was started when downloads were counted by their bytes may be open yet.
@@ -84,7 +96,7 @@ pub(super) async fn answer(
     let no_store = HeaderValue::from_static("private, no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     let due = response.body().length();
-    let running = begin(context, &ticket, if is_head { 0 } else { due }).await?;
+    let running = begin(context, ticket, if is_head { 0 } else { due }).await?;
     if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
         response.body_mut().throttle(pace);
     }
@@ -92,6 +104,7 @@ pub(super) async fn answer(
     context.download = Some(TrackedDownload {
         file,
         link,
+        share: ticket.share().cloned(),
         in_force: ticket.in_force().clone(),
         expires: ticket.link_expires(),
         client: context.client,

@@ -25,8 +25,8 @@ pub(super) fn json_with_capacity(capacity: usize, answer: &impl Serialize) -> Ve
     text
 }
 
-/// Returns the answer to a counted download that was started.
-pub(super) fn started(download_url: &str, downloads_left: u64, expires: u64) -> Vec<u8> {
+/// Returns the answer to a download that was started; of one that is not counted nobody knows how many are left.
+pub(super) fn started(download_url: &str, downloads_left: Option<u64>, expires: u64) -> Vec<u8> {
     json(&StartedFields {
         download_url,
         downloads_left,
@@ -37,8 +37,18 @@ pub(super) fn started(download_url: &str, downloads_left: u64, expires: u64) -> 
 #[derive(Serialize)]
 struct StartedFields<'a> {
     download_url: &'a str,
-    downloads_left: u64,
+    downloads_left: Option<u64>,
     expires: u64,
+}
+
+/// Returns the answer that sends a client on to the page of a share.
+pub(super) fn share_page(share_url: &str) -> Vec<u8> {
+    json(&SharePageFields { share_url })
+}
+
+#[derive(Serialize)]
+struct SharePageFields<'a> {
+    share_url: &'a str,
 }
 
 /// Reads a `metadata` field: the text of one flat JSON object of strings, at most 8 KiB.

@@ -44,6 +44,11 @@ fn paths(secret: &str) -> Vec<String> {
         format!("/koodrive/{secret}"),
         format!("/koodrive/ose/v1/files/download?{secret}"),
         format!("/verify?{secret}"),
+        format!("/s/{secret}"),
+        format!("/s/{secret}/open"),
+        format!("/s/{secret}?page={secret}"),
+        format!("/s/{secret}/files/{secret}/{secret}"),
+        format!("/s/{secret}/tickets/{secret}/{secret}"),
     ]
 }
 

@@ -63,7 +63,8 @@ impl Reply {
         assert_eq!(self.header("set-cookie"), None);
         assert_eq!(self.header("server"), None);
         if status == 401 {
-            let challenge = if code == "TOKEN_INVALID" {
+            let is_of_a_link = code == "TOKEN_INVALID" || code.starts_with("PASSWORD_");
+            let challenge = if is_of_a_link {
                 "SignedUrl"
             } else {
                 "Bearer realm=\"hallpass\""

@@ -32,12 +32,17 @@ impl<'a> Redeemer<'a> {
         if let Some(cookie) = self.cookie.filter(|text| base62::is_drawn(text)) {
             return Some(Identity::Cookie(cookie));
         }
-        let is_own = |address: &IpAddr| self.is_named_by_proxy || is_of_one_client(*address);
-        let address = self.address.map(|address| address.to_canonical());
         Some(Identity::Address {
-            prefix: prefix(address.filter(is_own)?),
+            prefix: self.prefix()?,
             agent: self.agent.filter(|agent| !agent.is_empty())?,
         })
+    }
+
+    /// Returns the network that the client is in, where it is its own.
+    pub(super) fn prefix(&self) -> Option<String> {
+        let is_own = |address: &IpAddr| self.is_named_by_proxy || is_of_one_client(*address);
+        let address = self.address.map(|address| address.to_canonical());
+        address.filter(is_own).map(prefix)
     }
 }
 

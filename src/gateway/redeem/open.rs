@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tickets::{RunningAnswer, TicketRow};
+use super::tickets::{RunningAnswer, TicketOf, TicketRow};
 use crate::catalog::redemptions::{DONE_SECONDS, Ticket};
 use crate::gateway::Gateway;
 use crate::gateway::download::Download;
@@ -18,11 +18,11 @@ use crate::gateway::limits::LimitedLink;
 use crate::gateway::refusal::Refusal;
 use crate::model::address::FileRef;
 use crate::model::file::FileRecord;
-use crate::model::id::OrganizationId;
+use crate::model::id::{OrganizationId, ShareId};
 use crate::model::redemption::{RedemptionId, RedemptionState};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
-use crate::sign::claims::LinkKind as _;
+use crate::sign::claims::{ClaimName, Claims, LinkKind as _};
 use crate::sign::counted::CountedClaims;
 use crate::sign::keyring::Kid;
 use crate::sign::link_of_ticket::LinkOfTicket;
@@ -43,10 +43,16 @@ pub struct TicketRequest<'a> {
 /// A ticket that is good now. Its download may have lapsed.
 #[derive(Debug)]
 pub struct OpenedTicket {
-    row: Arc<TicketRow>,
-    kid: Kid,
-    link: LinkId,
-    expires: UnixSeconds,
+    pub(super) row: Arc<TicketRow>,
+    /// The signing key of the ticket.
+    pub(super) kid: Kid,
+    pub(super) link: LinkId,
+    pub(super) share: Option<ShareId>,
+    pub(super) in_force: InForce,
+    pub(super) expires: UnixSeconds,
+    pub(super) link_expires: UnixSeconds,
+    /// The downloads that the link, or the share, allows now.
+    pub(super) allowed: u64,
 }
 
 /// A lapsed download that may be started again, if there is one left.
@@ -57,19 +63,24 @@ pub struct PreparedRestart {
 }
 
 impl OpenedTicket {
-    /// The counted link that started the download.
+    /// The counted link, or the share, that started the download.
     pub const fn link(&self) -> LinkId {
         self.link
     }
 
+    /// The share that started it, if it was one.
+    pub const fn share(&self) -> Option<&ShareId> {
+        self.share.as_ref()
+    }
+
     /// Returns the signing key and the counters that the link was verified with.
-    pub fn in_force(&self) -> &InForce {
-        &self.row.in_force
+    pub const fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
     /// From when on the link no longer starts a download.
-    pub fn link_expires(&self) -> UnixSeconds {
-        self.row.ticket.allowance.expires.unwrap_or(self.expires)
+    pub const fn link_expires(&self) -> UnixSeconds {
+        self.link_expires
     }
 
     /// Returns whether its download is done, so that its bytes need not be counted.
@@ -106,25 +117,36 @@ impl Gateway {
             organization: request.organization,
             ticket: request.ticket,
         };
-        let verified = {
-            let known = self.current().await?;
-            let conditions = self.conditions(request.client, &known.revocations);
-            let verified = self.keyring().verify_ticket(&attempt, &conditions);
-            verified.map_err(Refusal::Link)?
-        };
+        let verified = self.verify_any_ticket(&attempt, request.client).await?;
         // 2.
         let row = self.ticket_row(&verified).await?;
         // 3. By what was revoked when the row was there.
         let known = self.current().await?;
-        let link = self.judge(&row, request.client, &known.revocations)?;
+        let judged = self.judge(&row, request.client, &known.revocations)?;
         // 4.
         self.expect_alive(&row)?;
         Ok(OpenedTicket {
             kid: verified.kid().clone(),
             expires: verified.expires(),
+            share: None,
+            link: judged.id,
+            in_force: judged.in_force.clone(),
+            link_expires: judged.expires,
+            allowed: row.ticket.allowance.allowed.ok_or_else(no_link)?,
             row,
-            link,
         })
+    }
+
+    /// Verifies a ticket in memory, whatever started its download.
+    pub(super) async fn verify_any_ticket(
+        &self,
+        attempt: &TicketAttempt<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<VerifiedTicket, Refusal> {
+        let known = self.current().await?;
+        let conditions = self.conditions(client, &known.revocations);
+        let verified = self.keyring().verify_ticket(attempt, &conditions);
+        verified.map_err(Refusal::Link)
     }
 
     /// Opens the file of a ticket. Of a download that lapsed nothing is sent before [`Gateway::restart`], and nothing
@@ -137,7 +159,10 @@ impl Gateway {
         let of = &ticket.row.ticket;
         let file = of.redemption.file.as_ref().ok_or_else(no_link)?;
         let file = FileRef::new(&of.redemption.organization, file);
-        let claims = || ticket.row.claims.plain().clone();
+        let claims = || match &ticket.row.of {
+            TicketOf::Link { claims, .. } => claims.plain().clone(),
+            TicketOf::Share => saved(),
+        };
         self.open_file(file, ticket.expires, claims).await
     }
 
@@ -158,7 +183,7 @@ impl Gateway {
     pub fn expect_left(&self, ticket: &OpenedTicket) -> Result<(), Refusal> {
         let of = &ticket.row.ticket;
         match of.redemption.state {
-            RedemptionState::Lapsed => expect_left(of),
+            RedemptionState::Lapsed => expect_left(of, ticket.allowed),
             RedemptionState::Open | RedemptionState::Done => Ok(()),
         }
     }
@@ -214,7 +239,10 @@ impl Gateway {
     }
 
     /// Finds the row of a ticket, as it was within the staleness bound before this request, or later.
-    async fn ticket_row(&self, ticket: &VerifiedTicket) -> Result<Arc<TicketRow>, Refusal> {
+    pub(super) async fn ticket_row(
+        &self,
+        ticket: &VerifiedTicket,
+    ) -> Result<Arc<TicketRow>, Refusal> {
         let (organization, rid) = (ticket.organization(), ticket.redemption());
         let begun = self.clock.elapsed();
         if let Some(row) = self.tickets.row(rid, begun) {
@@ -226,9 +254,6 @@ impl Gateway {
             let Some(found) = self.read_of(organization, found).await? else {
                 return Ok(None);
             };
-            if found.allowance.link.is_none() {
-                return Ok(None);
-            }
             let row = Arc::new(row_of(found, reading.begun())?);
             self.tickets
                 .keep_row(&row, &reading, self.clock.elapsed())?;
@@ -246,30 +271,35 @@ impl Gateway {
         expect_of(row, ticket)
     }
 
-    /// Judges the link of a ticket at this moment.
-    fn judge(
+    /// Judges the link of a ticket at this moment. The ticket of a share is not one of a link: it opens below the share's
+    /// own address alone.
+    fn judge<'a>(
         &self,
-        row: &TicketRow,
+        row: &'a TicketRow,
         client: Option<IpAddr>,
         revocations: &Revocations,
-    ) -> Result<LinkId, Refusal> {
+    ) -> Result<LinkOfTicket<'a>, Refusal> {
         let (redemption, allowance) = (&row.ticket.redemption, &row.ticket.allowance);
+        let TicketOf::Link { claims, in_force } = &row.of else {
+            return Err(no_link());
+        };
         let link = allowance.link.as_ref().ok_or_else(no_link)?;
+        let expires = allowance.expires.ok_or_else(no_link)?;
         let judged = LinkOfTicket {
             file: FileRef::new(&redemption.organization, &link.file),
-            expires: allowance.expires.ok_or_else(no_link)?,
-            claims: &row.claims,
+            expires,
+            claims,
             id: link.id,
-            in_force: &row.in_force,
+            in_force,
         };
         let conditions = self.conditions(client, revocations);
         let checked = self.keyring().check_link_of_ticket(&judged, &conditions);
         checked.map_err(Refusal::Link)?;
-        Ok(link.id)
+        Ok(judged)
     }
 
     /// A ticket that was done a while ago is dead, and so is one that gave too much.
-    fn expect_alive(&self, row: &TicketRow) -> Result<(), Refusal> {
+    pub(super) fn expect_alive(&self, row: &TicketRow) -> Result<(), Refusal> {
         let redemption = &row.ticket.redemption;
         let is_over = redemption
             .done_at
@@ -282,17 +312,15 @@ impl Gateway {
     }
 }
 
-/// A ticket is the one of its row, and of a link: that of a share opens elsewhere.
+/// A ticket is the one of its row.
 fn expect_of(row: Arc<TicketRow>, ticket: &VerifiedTicket) -> Result<Arc<TicketRow>, Refusal> {
     let redemption = &row.ticket.redemption;
     let is_same = redemption.organization == *ticket.organization()
-        && redemption.ticket.expires == ticket.expires()
-        && redemption.subject.is_link();
+        && redemption.ticket.expires == ticket.expires();
     is_same.then_some(row).ok_or_else(no_link)
 }
 
-fn expect_left(of: &Ticket) -> Result<(), Refusal> {
-    let allowed = of.allowance.allowed.ok_or_else(no_link)?;
+fn expect_left(of: &Ticket, allowed: u64) -> Result<(), Refusal> {
     match of.allowance.counts.left(allowed) {
         0 => Err(no_link()),
         _ => Ok(()),
@@ -302,20 +330,35 @@ fn expect_left(of: &Ticket) -> Result<(), Refusal> {
 /// Reads what the layer that signs wrote into a row.
 fn row_of(ticket: Ticket, read_at: Duration) -> Result<TicketRow, Refusal> {
     let allowance = &ticket.allowance;
-    let link = allowance.link.as_ref().ok_or_else(no_link)?;
-    let damaged = || Refusal::Internal("the claims of a counted download are damaged".into());
+    let of = match &allowance.link {
+        None => TicketOf::Share,
+        Some(link) => {
+            let damaged =
+                || Refusal::Internal("the claims of a counted download are damaged".into());
+            TicketOf::Link {
+                claims: Box::new(CountedClaims::from_text(&link.claims).ok_or_else(damaged)?),
+                in_force: InForce {
+                    kid: Kid::parse(&allowance.kid).ok_or_else(damaged)?,
+                    epoch: allowance.epoch,
+                    link_revision: link.link_revision,
+                },
+            }
+        }
+    };
     Ok(TicketRow {
-        claims: CountedClaims::from_text(&link.claims).ok_or_else(damaged)?,
-        in_force: InForce {
-            kid: Kid::parse(&allowance.kid).ok_or_else(damaged)?,
-            epoch: allowance.epoch,
-            link_revision: link.link_revision,
-        },
+        of,
         ticket,
         read_at,
     })
 }
 
-fn no_link() -> Refusal {
+/// The claims of an answer that is to be saved: the button of a page says so.
+#[expect(clippy::expect_used, reason = "a word that is a claim")]
+fn saved() -> Claims {
+    let claims = Claims::none().with(ClaimName::ContentDisposition, "attachment");
+    claims.expect("a disposition")
+}
+
+pub(super) fn no_link() -> Refusal {
     Refusal::Link(Rejection::Malformed)
 }

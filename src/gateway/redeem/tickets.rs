@@ -40,9 +40,7 @@ const OWED_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(in crate::gateway) struct TicketRow {
     pub(super) ticket: Ticket,
-    /// The claims of its link.
-    pub(super) claims: CountedClaims,
-    pub(super) in_force: InForce,
+    pub(super) of: TicketOf,
     /// The time at which its reading began.
     pub(super) read_at: Duration,
 }
@@ -52,6 +50,20 @@ impl TicketRow {
     pub(super) fn is_fresh(&self, now: Duration) -> bool {
         now.saturating_sub(self.read_at) < STALENESS_MAX
     }
+}
+
+/// What a download was started by.
+#[derive(Debug)]
+pub(super) enum TicketOf {
+    /// A counted link, judged by what it was when it was verified.
+    Link {
+        /// Its claims.
+        claims: Box<CountedClaims>,
+        /// The signing key and the counters that it was verified with.
+        in_force: InForce,
+    },
+    /// A share, judged by its own row.
+    Share,
 }
 
 /// All tickets in use.

@@ -31,6 +31,14 @@ words! {
         Redeem = "redeem",
         /// Bytes of a counted download.
         Ticket = "ticket",
+        /// Look at a share.
+        SharePage = "share_page",
+        /// Give the password of a share, and start a download.
+        ShareOpen = "share_open",
+        /// Bytes of a file of a share.
+        ShareFile = "share_file",
+        /// Bytes of a download that was started by a share.
+        ShareTicket = "share_ticket",
         /// Verify a link for a proxy.
         Verify = "verify",
         /// Mint.
@@ -135,7 +143,15 @@ impl Route {
     /// Returns the API dialect of the route; empty for routes that are in no dialect.
     pub(super) const fn style(self) -> &'static str {
         match self {
-            Self::None | Self::Download | Self::Redeem | Self::Ticket | Self::Verify => "none",
+            Self::None
+            | Self::Download
+            | Self::Redeem
+            | Self::Ticket
+            | Self::SharePage
+            | Self::ShareOpen
+            | Self::ShareFile
+            | Self::ShareTicket
+            | Self::Verify => "none",
             Self::QoderContent | Self::QoderFile | Self::QoderFiles => "qoder",
             Self::KoodriveLinks => "koodrive",
             Self::AitronosContent

@@ -44,6 +44,17 @@ fn fault(problem: &Problem) -> AitronosFault<'_> {
             "DOWNLOAD_NOT_STARTED",
             "A download by this link is started with POST.",
         ),
+        Problem::ShareNotStarted { share_url } => {
+            return AitronosFault {
+                share_url: Some(share_url),
+                ..of(
+                    403,
+                    "DOWNLOAD_NOT_STARTED",
+                    "This is the address of a page: a download is started with the form on it.",
+                    problem.to_string(),
+                )
+            };
+        }
         Problem::NoRoute => (404, "NOT_FOUND", "There is nothing here."),
         Problem::MethodNotAllowed { .. } => {
             (405, "METHOD_NOT_ALLOWED", "This cannot be done here.")
@@ -93,6 +104,7 @@ fn refused(refusal: &Refusal) -> AitronosFault<'_> {
         Refusal::DownloadsHeld { .. } => (409, "DOWNLOAD_IN_PROGRESS", "This link is in use."),
         Refusal::ShareRevoked => (409, "CONFLICT", "This share has been revoked."),
         Refusal::ShareStale => (409, "CONFLICT", "This share has to be rotated first."),
+        Refusal::PasswordNeeded { is_wrong } => password_needed(*is_wrong),
         Refusal::KeyMissing => (401, "AUTHENTICATION_REQUIRED", "Please sign in to continue"),
         Refusal::KeyUnknown => (401, "INVALID_API_KEY", "Your API key is invalid"),
         Refusal::KeyExpired => (401, "API_KEY_EXPIRED", "Your API key has expired"),
@@ -153,6 +165,13 @@ fn refused(refusal: &Refusal) -> AitronosFault<'_> {
     of(status, code, message, system_message(refusal))
 }
 
+const fn password_needed(is_wrong: bool) -> (u16, &'static str, &'static str) {
+    match is_wrong {
+        false => (401, "PASSWORD_REQUIRED", "Please enter the password."),
+        true => (401, "PASSWORD_INVALID", "This is not the password."),
+    }
+}
+
 /// Returns the message that a developer may read. The cause of an internal error is for the log alone.
 fn system_message(refusal: &Refusal) -> String {
     match refusal {
@@ -192,5 +211,6 @@ fn of(
         system_message,
         field: None,
         value: None,
+        share_url: None,
     }
 }

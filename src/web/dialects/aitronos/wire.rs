@@ -135,6 +135,8 @@ pub(super) struct AitronosFault<'a> {
     pub(super) system_message: String,
     pub(super) field: Option<&'a str>,
     pub(super) value: Option<&'a str>,
+    /// The page of the share that was asked for, where a program cannot do what is asked.
+    pub(super) share_url: Option<&'a str>,
 }
 
 /// The envelope of every error.
@@ -164,6 +166,8 @@ struct Details<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_url: Option<&'a str>,
 }
 
 /// The answer to a mint.
@@ -291,6 +295,7 @@ pub(super) fn error(fault: &AitronosFault<'_>, trace_id: &str, timestamp: String
             details: Details {
                 field: fault.field,
                 value: fault.value,
+                share_url: fault.share_url,
             },
             trace_id,
             timestamp,

@@ -34,7 +34,9 @@ fn fault(problem: &Problem) -> (StatusCode, Code) {
         Problem::BodyTooSlow { .. } | Problem::UploadTooLong { .. } => {
             plain(StatusCode::REQUEST_TIMEOUT)
         }
-        Problem::PurposeDenied | Problem::NotStarted => plain(StatusCode::FORBIDDEN),
+        Problem::PurposeDenied | Problem::NotStarted | Problem::ShareNotStarted { .. } => {
+            plain(StatusCode::FORBIDDEN)
+        }
         Problem::PreconditionFailed => plain(StatusCode::PRECONDITION_FAILED),
         Problem::RangeNotSatisfiable { .. } => plain(StatusCode::RANGE_NOT_SATISFIABLE),
     }
@@ -64,6 +66,7 @@ fn refused(refusal: &Refusal) -> (StatusCode, Code) {
         Refusal::DownloadsHeld { .. } | Refusal::ShareRevoked | Refusal::ShareStale => {
             plain(StatusCode::CONFLICT)
         }
+        Refusal::PasswordNeeded { .. } => plain(StatusCode::UNAUTHORIZED),
         Refusal::KeyOfAnother => plain(StatusCode::UNPROCESSABLE_ENTITY),
         Refusal::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE),
         Refusal::TooMany { .. } | Refusal::Overdrawn => plain(StatusCode::TOO_MANY_REQUESTS),

@@ -38,7 +38,9 @@ fn fault<'a>(problem: &'a Problem, file: &str) -> QoderFault<'a> {
     match problem {
         Problem::Refused(refusal) => refused(refusal, file),
         // No call of this dialect opens a link.
-        Problem::NotStarted => of(403, PERMISSION, "A download is started with POST."),
+        Problem::NotStarted | Problem::ShareNotStarted { .. } => {
+            of(403, PERMISSION, "A download is started with POST.")
+        }
         Problem::PurposeDenied => of(
             403,
             PERMISSION,
@@ -124,6 +126,7 @@ fn refused<'a>(refusal: &'a Refusal, file: &str) -> QoderFault<'a> {
         | Refusal::DownloadsExhausted
         | Refusal::ShareRevoked
         | Refusal::ShareStale
+        | Refusal::PasswordNeeded { .. }
         | Refusal::DownloadsHeld { .. }
         | Refusal::Overdrawn => of(500, API, "Something went wrong on our side."),
     }

@@ -1,0 +1,115 @@
+//! Programs that people download with: one command with the password, and resumes by the ticket.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use tokio::process::Command;
+
+use super::{PATIENCE, SIZE, Shared, after_bytes, big, counted, lock, share, start, started};
+use crate::support::app::TestApp;
+
+async fn run(words: &[&str], directory: &Path) -> Output {
+    let mut command = Command::new(words[0]);
+    command
+        .args(&words[1..])
+        .current_dir(directory)
+        .env_remove("http_proxy")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await;
+    let output = output
+        .expect("an end in time")
+        .expect("it is installed; tests/run does that");
+    assert!(
+        output.status.success(),
+        "{words:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn url(app: &TestApp, target: &str) -> String {
+    format!("http://{}{target}", app.client.0)
+}
+
+async fn is_done_once(app: &TestApp, shared: &Shared) {
+    let found = after_bytes(app, shared, SIZE).await;
+    assert_eq!((found.done, found.open), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_gives_the_password_and_saves_the_file_under_its_name() {
+    let app = start().await;
+    let shared = share(&app, counted(&["file_big"], 1)).await;
+    lock(&app, &shared, "correct horse").await;
+    let directory = tempfile::tempdir().unwrap();
+    let open = url(&app, &shared.at("/open"));
+    let form = "password=correct horse&start=1";
+    run(&["curl", "-sfLOJ", "-d", form, &open], directory.path()).await;
+    let got = std::fs::read(directory.path().join("big file.bin")).unwrap();
+    assert!(got == big());
+    is_done_once(&app, &shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_goes_on_where_it_was_broken_off() {
+    let app = start().await;
+    let shared = share(&app, counted(&["file_big"], 1)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let ticket = url(&app, &started(&app, &shared, "192.0.2.1").await);
+    let words = ["curl", "-sf", "-r", "0-123455", "-o", "got", &ticket];
+    run(&words, directory.path()).await;
+    run(
+        &["curl", "-sf", "-C", "-", "-o", "got", &ticket],
+        directory.path(),
+    )
+    .await;
+    assert!(std::fs::read(directory.path().join("got")).unwrap() == big());
+    is_done_once(&app, &shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wget2_saves_it_under_its_name() {
+    let app = start().await;
+    let shared = share(&app, counted(&["file_big"], 1)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let ticket = url(&app, &started(&app, &shared, "192.0.2.1").await);
+    run(&["wget2", "-q", "--no-robots", &ticket], directory.path()).await;
+    assert!(std::fs::read(directory.path().join("big file.bin")).unwrap() == big());
+    is_done_once(&app, &shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aria2_takes_one_download_over_eight_connections() {
+    let app = start().await;
+    let large: Vec<u8> = big().into_iter().cycle().take(16 << 20).collect();
+    app.add("file_large", "large.bin", &large).await;
+    let shared = share(&app, counted(&["file_large"], 1)).await;
+    lock(&app, &shared, "correct horse").await;
+    let directory = tempfile::tempdir().unwrap();
+    let form = "password=correct+horse&start=1";
+    let reply = super::post(&app, &shared, "192.0.2.1", &[], form).await;
+    let ticket = url(&app, &super::sent_on(&reply));
+    let words = [
+        "aria2c",
+        "--no-conf",
+        "-x8",
+        "-s8",
+        "-k1M",
+        "-o",
+        "large.bin",
+        &ticket,
+    ];
+    run(&words, directory.path()).await;
+    assert!(std::fs::read(directory.path().join("large.bin")).unwrap() == large);
+    let begun = std::time::Instant::now();
+    loop {
+        let found = super::counts(&app, &shared).await;
+        if (found.done, found.open) == (1, 0) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{found:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
