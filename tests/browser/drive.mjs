@@ -232,6 +232,71 @@ const scenes = {
         }
         return { status: response.status(), overflows, contrasts, said, then, ...seen };
     },
+
+    // The pages of a share, one after the other, with scripts switched off and by keyboard alone: what a screen reader is
+    // told on each, how they fit screens of some widths, the contrast of their texts, what the console said. Each step
+    // types a text, then goes on to the control of this name with Tab, if it has one, and presses Enter: that leads to
+    // the next page, or saves a file. Pictures of the pages are for people to look at.
+    async share(page, { url, steps, pictures }) {
+        const said = [];
+        // The browser's own hints for forms are none of faults.
+        const is_hint = (text) => text.startsWith("[DOM] ");
+        page.on("console", (message) => is_hint(message.text()) || said.push(message.text()));
+        page.on("pageerror", (error) => said.push(String(error)));
+        const devtools = await page.context().newCDPSession(page);
+        await devtools.send("Accessibility.enable");
+        const nodes = async () => {
+            const { nodes } = await devtools.send("Accessibility.getFullAXTree");
+            return nodes.filter((node) => !node.ignored);
+        };
+        const focused = async () => {
+            const has = (node) => node.properties?.some((of) => of.name === "focused" && of.value.value);
+            return (await nodes()).filter(has).map((node) => node.name?.value).at(-1);
+        };
+        const seen = [];
+        const survey = async (status) => {
+            const overflows = [];
+            const contrasts = [];
+            for (const colorScheme of ["light", "dark"]) {
+                await page.emulateMedia({ colorScheme });
+                for (const width of [1280, 390, 320]) {
+                    await page.setViewportSize({ width, height: 720 });
+                    const { cssContentSize } = await devtools.send("Page.getLayoutMetrics");
+                    overflows.push(Math.max(0, cssContentSize.width - width));
+                    const path = `${pictures}-${seen.length}-${colorScheme}-${width}.png`;
+                    await page.screenshot({ path, fullPage: true });
+                }
+                const canvas = await colour(page, { x: 0, y: 0, width: 2, height: 2 });
+                contrasts.push(await page.evaluate(leastContrast, canvas));
+            }
+            const told = (await nodes()).map((node) => [node.role?.value, node.name?.value ?? ""]);
+            const invalid = (await nodes()).some((node) =>
+                node.properties?.some((of) => of.name === "invalid" && of.value.value === "true"),
+            );
+            seen.push({ status, at: page.url(), title: await page.title(), overflows, contrasts, told, invalid });
+        };
+        await devtools.send("Emulation.setScriptExecutionDisabled", { value: true });
+        const response = await page.goto(url);
+        await survey(response.status());
+        const saved = [];
+        for (const { text, press, save } of steps) {
+            if (text) await page.keyboard.type(text);
+            for (let tabs = 0; press && (await focused()) !== press; tabs += 1) {
+                if (tabs > 40) throw new Error(`no control is named ${press}`);
+                await page.keyboard.press("Tab");
+            }
+            if (save) {
+                const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+                await download.saveAs(save);
+                saved.push(download.suggestedFilename());
+                continue;
+            }
+            const next = page.waitForNavigation();
+            await page.keyboard.press("Enter");
+            await survey((await next).status());
+        }
+        return { seen, saved, said };
+    },
 };
 
 // The least contrast of a text to what is behind it, by the formula of WCAG 2.2 ("relative luminance", "contrast ratio").
@@ -256,7 +321,8 @@ function leastContrast(canvas) {
         }
         return canvas;
     };
-    const texts = document.querySelectorAll("h1, dt, dd, p, small, a, button");
+    const words = "h1, dt, dd, p, small, a, button, label, input, caption, th, td";
+    const texts = document.querySelectorAll(words);
     const ratios = Array.from(texts, (of) => {
         const [one, other] = [luminance(getComputedStyle(of).color), luminance(behind(of))];
         return (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);

@@ -9,6 +9,7 @@ mod head;
 mod links;
 mod media;
 mod pages;
+mod shares;
 
 use std::net::SocketAddr;
 use std::path::Path;
