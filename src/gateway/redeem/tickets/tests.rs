@@ -154,11 +154,13 @@ async fn waiting_is_asked_for_only_where_it_helps() {
     );
     let ticket = place.ticket(1).await;
     let row = TicketRow {
-        claims: CountedClaims::from_text("max-downloads=1\n").unwrap(),
-        in_force: InForce {
-            kid: kid.clone(),
-            epoch: 0,
-            link_revision: 0,
+        of: TicketOf::Link {
+            claims: Box::new(CountedClaims::from_text("max-downloads=1\n").unwrap()),
+            in_force: InForce {
+                kid: kid.clone(),
+                epoch: 0,
+                link_revision: 0,
+            },
         },
         ticket,
         read_at: Duration::ZERO,
