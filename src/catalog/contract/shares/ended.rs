@@ -69,27 +69,7 @@ async fn those_that_ended_are_forgotten_with_what_belongs_to_them(catalog: &dyn 
     }
     let over = share_of(&owner, "over");
     catalog.add_share_counts(&[a_count(&over)]).await.unwrap();
-    let redeem = Redeem {
-        organization: owner.clone(),
-        subject: Subject::of_share(&over.id),
-        kid: "k1".into(),
-        epoch: 0,
-        link: None,
-        allowed: 0,
-        expires: None,
-        ticket: NewTicket {
-            rid: RedemptionId::parse("sharesharesharesharesh").unwrap(),
-            kid: "k1".into(),
-            expires: at(THEN),
-        },
-        file: Some(file_id("a")),
-        size: 1,
-        client: None,
-        starter: None,
-        pass_revision: Some(0),
-        is_done_at_start: false,
-        now: at(THEN - 1),
-    };
+    let redeem = start_of(&owner, &over.id);
     catalog.redeem(&redeem).await.unwrap();
     let started = async || {
         let found = catalog.redemption(&owner, redeem.ticket.rid).await;
@@ -150,4 +130,29 @@ async fn a_file_that_is_forgotten_leaves_its_shares(catalog: &dyn Catalog) {
     let left = found(catalog, &share).await.unwrap();
     assert_eq!(left.files.len(), 1);
     assert_eq!(left.files[0].file, file_id("stays"));
+}
+
+/// A start of a download of a share.
+fn start_of(owner: &OrganizationId, share: &ShareId) -> Redeem {
+    Redeem {
+        organization: owner.clone(),
+        subject: Subject::of_share(share),
+        kid: "k1".into(),
+        epoch: 0,
+        link: None,
+        allowed: 0,
+        expires: None,
+        ticket: NewTicket {
+            rid: RedemptionId::parse("sharesharesharesharesh").unwrap(),
+            kid: "k1".into(),
+            expires: at(THEN),
+        },
+        file: Some(file_id("a")),
+        size: 1,
+        client: None,
+        starter: None,
+        pass_revision: Some(0),
+        is_done_at_start: false,
+        now: at(THEN - 1),
+    }
 }
