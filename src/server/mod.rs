@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, Handover as Handed, Http2, Listen, PublicBaseUrl};
+use crate::config::{Config, Http2, Listen, PublicBaseUrl};
 use crate::gateway::Gateway;
 use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::metrics::{Listener as Kind, Metrics};
@@ -164,6 +164,8 @@ impl HttpServer {
         let mut reserve = ReserveUpkeep::of(config);
         reserve.fill();
         let server = &config.server;
+        // The configuration holds no more than fits.
+        let count = |configured| usize::try_from(configured).unwrap_or(usize::MAX);
         Ok(Self {
             audit,
             high_water_mark,
@@ -438,14 +440,9 @@ pub fn public_base_url(config: &Config, listeners: &[Listen]) -> Result<PublicBa
     Ok(url)
 }
 
-/// The configuration holds no more than fits.
-fn count(configured: u64) -> usize {
-    usize::try_from(configured).unwrap_or(usize::MAX)
-}
-
 fn offload(config: &Config) -> Result<Option<Offload>, StartError> {
     let data_dir = std::path::absolute(&config.server.data_dir)
         .map_err(|error| StartError::failed("finding the data directory", error))?;
-    let Handed { mode, prefix, .. } = &config.handover;
-    Ok(Offload::new(*mode, prefix.as_deref(), &data_dir))
+    let of = &config.handover;
+    Ok(Offload::new(of.mode, of.prefix.as_deref(), &data_dir))
 }

@@ -1,5 +1,7 @@
-//! The path of one file, as the byte route and the Aitronos dialect have it. Segments are matched as they were
-//! sent: nothing is decoded, folded or normalised.
+//! The path of one file, as the byte route and the Aitronos dialect have it, and that of a ticket. Segments are
+//! matched as they were sent: nothing is decoded, folded or normalised.
+
+use std::fmt;
 
 use memchr::memchr;
 
@@ -22,6 +24,36 @@ impl<'a> FilePath<'a> {
         let rest = rest.strip_prefix("files/")?;
         let (file, tail) = cut(rest).map_or((rest, None), |(file, tail)| (file, Some(tail)));
         (!file.is_empty()).then_some((Self { organization, file }, tail))
+    }
+}
+
+/// The segments that name a ticket. The name behind them says nothing, but must be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TicketPath<'a> {
+    /// The organization's segment.
+    pub organization: &'a str,
+    /// The ticket's segment. It is a credential.
+    pub ticket: &'a str,
+    /// The file's name, for programs that save a file under the last segment.
+    pub name: &'a str,
+}
+
+/// Shows nothing of the ticket.
+impl fmt::Debug for TicketPath<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TicketPath(..)")
+    }
+}
+
+impl<'a> TicketPath<'a> {
+    /// Reads what follows an organization's segment.
+    pub(super) fn split(organization: &'a str, rest: &'a str) -> Option<Self> {
+        let (ticket, name) = rest.strip_prefix("tickets/")?.split_once('/')?;
+        (!name.contains('/')).then_some(Self {
+            organization,
+            ticket,
+            name,
+        })
     }
 }
 

@@ -5,10 +5,10 @@
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
-use super::file_path::FilePath;
+use super::file_path::{FilePath, TicketPath};
 use super::framing::TARGET_BYTES_MAX;
 use super::header::only_line;
-use super::route::{Route, RouteMatch, TicketPath};
+use super::route::{Route, RouteMatch};
 
 /// `verify.header`: the one header that a proxy says the original URL in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,15 +4,13 @@
 //! A request's path is matched once, in [`RouteMatch::parse`], as it was sent: nothing is decoded, folded or
 //! normalised, so one file has one path and a proxy cannot be made to disagree with us about it.
 
-use std::fmt;
-
 use hyper::Method;
 
 use super::dialects::ApiDialect;
 use super::dialects::aitronos::call::AitronosCall;
 use super::dialects::koodrive::call::KooDriveCall;
 use super::dialects::qoder::call::QoderCall;
-use super::file_path::{FilePath, organization_of};
+use super::file_path::{FilePath, TicketPath, organization_of};
 use super::problem::Problem;
 use super::share::path::{SharePart, SharePath};
 use crate::model::address::is_name_in_path;
@@ -41,36 +39,6 @@ pub enum Route<'a> {
     Qoder(QoderCall<'a>),
     /// A call of the KooDrive API.
     KooDrive(KooDriveCall),
-}
-
-/// The segments that name a ticket. The name behind them says nothing, but must be there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TicketPath<'a> {
-    /// The organization's segment.
-    pub organization: &'a str,
-    /// The ticket's segment. It is a credential.
-    pub ticket: &'a str,
-    /// The file's name, for programs that save a file under the last segment.
-    pub name: &'a str,
-}
-
-/// Shows nothing of the ticket.
-impl fmt::Debug for TicketPath<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TicketPath(..)")
-    }
-}
-
-impl<'a> TicketPath<'a> {
-    /// Reads what follows an organization's segment.
-    fn split(organization: &'a str, rest: &'a str) -> Option<Self> {
-        let (ticket, name) = rest.strip_prefix("tickets/")?.split_once('/')?;
-        (!name.contains('/')).then_some(Self {
-            organization,
-            ticket,
-            name,
-        })
-    }
 }
 
 /// The match of a request's path, whatever its method.

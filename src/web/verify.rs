@@ -11,11 +11,11 @@ use hyper::{Response, StatusCode};
 
 use super::body::Body;
 use super::context::RequestContext;
+use super::file_path::TicketPath;
 use super::offload::CountedHandover;
 use super::original_link::OriginalLink;
 use super::problem::Problem;
 use super::reply;
-use super::route::TicketPath;
 use crate::gateway::download::LinkRequest;
 use crate::gateway::redeem::TicketRequest;
 use crate::gateway::refusal::Refusal;

@@ -41,6 +41,7 @@ pub(super) mod numbered;
 pub(super) mod open;
 mod port;
 mod quota;
+mod redemption_rows;
 pub(super) mod redemptions;
 mod revocation;
 pub(super) mod rows;

@@ -6,13 +6,13 @@ use super::allowance::{self, Locked, LockedRows};
 use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::rows::Row;
+use super::redemption_rows::{allowance_of, new_ticket, redemption};
 use super::session::{Session, Value, query};
 use super::values::{insert, insert_new};
 use super::{Database, rows, share_terms};
 use crate::catalog::redemptions::{
-    Allowance, CountedLink, DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket,
-    REDEMPTION, Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, SentBatch, Ticket,
+    Allowance, DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket, REDEMPTION,
+    Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, SentBatch, Ticket,
 };
 use crate::catalog::shares::SHARE;
 use crate::catalog::{expect_at_most, missing, transfer};
@@ -400,61 +400,4 @@ async fn remove_ended(
     found.set_counts(session).await?;
     let gone: Value<'_> = gone.iter().map(RedemptionId::as_str).collect();
     session.execute(query(REMOVE).bind(gone)).await
-}
-
-/// Reads a row of `redemption`.
-pub(super) fn redemption(row: Row<'_>) -> Result<Redemption, Fault> {
-    Ok(Redemption {
-        organization: rows::organization_id(row, "organization")?,
-        subject: rows::subject(row)?,
-        ticket: new_ticket(row)?,
-        file: rows::optional(row, "file", |text: &str| FileId::parse(text).ok())?,
-        size: rows::number(row, "size")?,
-        client: rows::optional(row, "client", |bytes: &[u8]| bytes.try_into().ok())?,
-        starter: rows::optional(row, "starter", |bytes: &[u8]| bytes.try_into().ok())?,
-        opened_at: rows::time(row, "opened_at")?,
-        last_at: rows::time(row, "last_at")?,
-        bytes_sent: rows::number(row, "bytes_sent")?,
-        state: rows::value(row, "state", RedemptionState::parse)?,
-        done_at: rows::optional(row, "done_at", rows::unix_seconds)?,
-        pass_revision: rows::optional_number(row, "pass_revision")?,
-        first_at: rows::optional(row, "first_at", rows::unix_seconds)?,
-    })
-}
-
-/// Reads the ticket of a row of `redemption`.
-fn new_ticket(row: Row<'_>) -> Result<NewTicket, Fault> {
-    Ok(NewTicket {
-        rid: rows::redemption_id(row)?,
-        kid: rows::text(row, "kid")?,
-        expires: rows::time(row, "expires")?,
-    })
-}
-
-/// Reads a row of `allowance`.
-pub(super) fn allowance(row: Row<'_>) -> Result<Allowance, Fault> {
-    allowance_of(row, ["file", "kid", "expires"])
-}
-
-fn allowance_of(row: Row<'_>, [file, kid, expires]: [&'static str; 3]) -> Result<Allowance, Fault> {
-    let link_of = |id| {
-        Ok::<_, Fault>(CountedLink {
-            id,
-            file: rows::file_id(row, file)?,
-            link_revision: rows::number(row, "link_revision")?,
-            claims: rows::text(row, "claims")?,
-        })
-    };
-    let id = rows::optional(row, "link_id", LinkId::parse)?;
-    Ok(Allowance {
-        organization: rows::organization_id(row, "organization")?,
-        subject: rows::subject(row)?,
-        kid: rows::text(row, kid)?,
-        epoch: rows::number(row, "epoch")?,
-        link: id.map(link_of).transpose()?,
-        allowed: rows::optional_number(row, "allowed")?,
-        expires: rows::optional(row, expires, rows::unix_seconds)?,
-        counts: allowance::counts(row)?,
-        bytes: rows::number(row, "bytes")?,
-    })
 }

@@ -7,7 +7,7 @@ use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
 use super::tables::{self, Table};
-use super::{Database, changes, idempotency, redemptions, rows, share_rows, values};
+use super::{Database, changes, idempotency, redemption_rows, rows, share_rows, values};
 use crate::catalog::changes::Change;
 use crate::catalog::transfer::{CopyNote, Kind, ROWS_AT_ONCE_MAX, Row, Totals, Transfer};
 use crate::catalog::{expect_at_most, taken};
@@ -109,8 +109,8 @@ fn row_of(kind: Kind, row: rows::Row<'_>) -> Result<Row, Fault> {
             file: share_rows::shared_file(row)?,
         },
         Kind::ShareCount => Row::ShareCount(Box::new(share_rows::share_count(row)?)),
-        Kind::Allowance => Row::Allowance(Box::new(redemptions::allowance(row)?)),
-        Kind::Redemption => Row::Redemption(Box::new(redemptions::redemption(row)?)),
+        Kind::Allowance => Row::Allowance(Box::new(redemption_rows::allowance(row)?)),
+        Kind::Redemption => Row::Redemption(Box::new(redemption_rows::redemption(row)?)),
         Kind::FileCount => Row::FileCount {
             organization: organization()?,
             file: rows::file_id(row, "file")?,
