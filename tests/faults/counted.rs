@@ -120,7 +120,7 @@ fn a_download_goes_on_after_a_kill() {
     let mut server = site.serve();
     let id = site.put(&server, &ledger, LARGE);
     let file = site.json(&server, &format!("{FILES}/{id}"));
-    let all = bytes_of(file["filename"].as_str().unwrap());
+    let all = bytes_of(file["original_filename"].as_str().unwrap());
     let (link, link_id) = counted_link(&site, &server, &id, 1);
     let started = site.send(&server, "POST", &link, b"").unwrap();
     let ticket = started.header("location").unwrap().to_owned();
