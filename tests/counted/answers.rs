@@ -69,14 +69,14 @@ async fn a_ticket_answers_as_its_link_would_but_is_not_kept() {
 
 #[tokio::test]
 async fn counted_bytes_are_streamed_wherever_others_are_handed_over() {
-    let modes: &[&str] = match crate::support::store::Store::running() {
-        Some(_) => &["redirect"],
-        None => &["x-accel-redirect", "x-sendfile"],
-    };
-    for mode in modes {
+    // A proxy has no bytes that a store keeps.
+    if crate::support::store::Store::running().is_some() {
+        return;
+    }
+    for mode in ["x-accel-redirect", "x-sendfile"] {
         let app = start_with(&[("handover.mode", mode)]).await;
         let plain = app.client.get(&app.link("file_big", "").await, &[]).await;
-        let names = ["x-accel-redirect", "x-sendfile", "location"];
+        let names = ["x-accel-redirect", "x-sendfile"];
         assert!(names.iter().any(|name| plain.header(name).is_some()));
         let link = app.link("file_big", "max_downloads=1").await;
         let ticket = started(&app, &link, "192.0.2.1").await;
