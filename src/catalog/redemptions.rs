@@ -207,7 +207,7 @@ pub struct SentBatch {
     pub number: u64,
     /// The time at which it is added.
     pub now: UnixSeconds,
-    /// What was sent.
+    /// The bytes that were sent, of each download.
     pub sent: Vec<Sent>,
 }
 

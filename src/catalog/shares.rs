@@ -149,13 +149,13 @@ pub struct NewShare {
 pub struct ListedShare {
     /// The share.
     pub share: Share,
-    /// How many files are in it.
+    /// The number of its files.
     pub files: u64,
-    /// What was counted of it.
+    /// Its counters.
     pub counts: ShareCounts,
 }
 
-/// How many shares, and files in shares, an organization has.
+/// The numbers of shares, and of files in shares, that an organization has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShareUsage {
     /// Shares, in whatever state.

@@ -238,7 +238,7 @@ impl Gateway {
     async fn open_entry(&self, file: &FileRecord) -> Result<Content, Refusal> {
         let at = FileRef::new(&file.organization, &file.id);
         let cached = self.cache.open_file(at, self.rows_at());
-        if let Some(open) = cached.filter(|open| self.is_seen_whole(open)) {
+        if let Some(open) = cached.filter(|open| self.was_found_whole(open)) {
             return Ok(open.content.clone());
         }
         Ok(Content::new(self.open_bytes(file).await?))

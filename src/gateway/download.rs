@@ -282,7 +282,7 @@ impl Gateway {
     ) -> Result<Download, Refusal> {
         let at = self.rows_at();
         let opened = match self.cache.open_file(file, at) {
-            Some(kept) if self.is_seen_whole(&kept) => {
+            Some(kept) if self.was_found_whole(&kept) => {
                 self.expect_unexpired(&kept.record)?;
                 kept
             }
@@ -352,8 +352,8 @@ impl Gateway {
         Ok(opened)
     }
 
-    /// Returns whether an open file was seen whole within the last [`STALENESS_MAX`]. Bytes in memory always are.
-    pub(super) fn is_seen_whole(&self, opened: &OpenFile) -> bool {
+    /// Returns whether an open file was found whole within the last [`STALENESS_MAX`]. Bytes in memory always are.
+    pub(super) fn was_found_whole(&self, opened: &OpenFile) -> bool {
         if let Blob::Memory(_) = &opened.content.blob {
             return true;
         }

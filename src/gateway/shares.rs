@@ -158,9 +158,9 @@ pub struct ShareView {
     pub url: Option<String>,
     /// Its name in logs, unless it is stale.
     pub link_id: Option<LinkId>,
-    /// What was counted of it.
+    /// Its counters.
     pub counts: ShareCounts,
-    /// How many files are in it.
+    /// The number of its files.
     pub file_count: u64,
     /// Its files, where they were asked for.
     pub files: Vec<SharedEntry>,

@@ -248,7 +248,7 @@ impl<S: Read + Unpin> CheckedStream<S> {
         if !self.left.is_empty() {
             let mut left = std::mem::take(&mut self.left);
             let most = left.len().min(buffer.remaining());
-            let followed = self.follow(left.get(..most).unwrap_or_default());
+            let followed = self.follow(&left.slice(..most));
             buffer.put_slice(&left.split_to(followed));
             self.left = left;
             return Poll::Ready(Ok(()));

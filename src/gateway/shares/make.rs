@@ -49,7 +49,7 @@ impl Gateway {
         let asked = self.asked_of_share(&fields, now, OPTIONS)?;
         let files = self.files_asked(organization, &fields, &[], now).await?;
         let files = files.ok_or_else(|| FieldFault::missing("files", "is required"))?;
-        self.expect_room_for(organization, files.len()).await?;
+        self.expect_capacity_for(organization, files.len()).await?;
         let mut share = Share {
             organization: organization.clone(),
             id,
@@ -115,7 +115,7 @@ impl Gateway {
             .await?;
         if let Some(files) = &edit.files {
             let more = files.len().saturating_sub(before.files.len());
-            self.expect_room_for(organization, more).await?;
+            self.expect_capacity_for(organization, more).await?;
         }
         let next = Share {
             expires: edit.expires.unwrap_or(before.share.expires),
@@ -250,7 +250,7 @@ impl Gateway {
     }
 
     /// Refuses a share, or more files in one, where the organization has as many as it may.
-    async fn expect_room_for(
+    async fn expect_capacity_for(
         &self,
         organization: &OrganizationId,
         more: usize,

@@ -11,7 +11,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     a_lapsed_download_of_a_share_that_is_shut_stays_lapsed(catalog).await;
 }
 
-/// What it allows, and until when, its row says, whatever the caller does.
+/// The row of a share says how many downloads it allows, and until when; what the caller says of that is not heard.
 async fn a_share_s_row_says_what_it_allows(catalog: &dyn Catalog) {
     let owner = organization(catalog, "redeem_share").await;
     let share = shares::share_of(&owner, "share");

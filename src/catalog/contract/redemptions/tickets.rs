@@ -22,7 +22,7 @@ async fn one_whose_bytes_are_not_counted_is_done_at_once(catalog: &dyn Catalog) 
         let found = ticket(catalog, &next).await.redemption;
         assert_eq!((found.state, found.size), (RedemptionState::Done, SIZE));
         assert_eq!(found.done_at, Some(at(NOW)));
-        // What is counted of it all the same changes nothing.
+        // Bytes that are counted of it all the same change nothing.
         send(catalog, &next, 2 * SIZE, NOW + 1).await;
         assert_eq!(counted(catalog, &next).await, (2 - left, 0, 0));
     }

@@ -1,4 +1,4 @@
-//! What is counted of shares.
+//! The counters of shares.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What an edit changes, and the files of a share.
+//! Edits of shares, and of the files in them.
 
 use super::*;
 
@@ -48,7 +48,7 @@ async fn an_edit_changes_what_it_says_and_nothing_else(catalog: &dyn Catalog) {
             wanted.pass_revision += 1;
             edit.password = Some(rich.password.clone());
         },
-        // The same one again is another one to those who gave it.
+        // The same password, set again, ends the passes of those who gave it before.
         |rich, wanted, edit| {
             wanted.pass_revision += 1;
             edit.password = Some(rich.password.clone());

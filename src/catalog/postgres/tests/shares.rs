@@ -1,4 +1,4 @@
-//! How PostgreSQL finds shares.
+//! The plans by which PostgreSQL finds shares.
 
 use super::plans::{MODES, plan};
 use super::*;

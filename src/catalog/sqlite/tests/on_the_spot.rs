@@ -172,7 +172,7 @@ fn a_read_that_waited_is_the_last_for_a_while_and_each_time_for_twice_as_long() 
 /// Where many threads want the processors, a read takes long that no disk kept: what it would wait for elsewhere is more of
 /// the same.
 #[test]
-fn a_read_that_a_processor_kept_is_not_the_last() {
+fn a_read_that_waited_for_a_processor_begins_no_pause() {
     let pauses = Pauses::default();
     let at = Duration::from_millis;
     pauses.note(Watch::No, at(0), at(500));
