@@ -62,7 +62,7 @@ impl ChecksumPass {
 
 impl Gateway {
     /// Reads ready files whose CRC-32 nobody knows, one after the other from `cursor` on, and keeps it with the rows; at
-    /// most [`PASS_BYTES_MAX`] bytes and the file that they end in. Returns how many it noted. `cursor` is moved on, so
+    /// most `PASS_BYTES_MAX` bytes and the file that they end in. Returns how many it noted. `cursor` is moved on, so
     /// that files that cannot be read hold up no others: behind the last one it is the first again.
     ///
     /// What is read is held against the row's SHA-256: nothing is noted of other bytes. A file whose bytes cannot be had

@@ -1,6 +1,6 @@
 //! Shares: `/s/{code}` and what lies below it (`path.rs`), the pages for people.
 //!
-//! Whoever has the code of a share has the share, unless it has a password. [`answer`] takes these steps:
+//! Whoever has the code of a share has the share, unless it has a password. `answer` takes these steps:
 //!
 //! 1. the share is found by its code, and judged as it is now (`gateway/shares.rs`);
 //! 2. its limits admit the request;
