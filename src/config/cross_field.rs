@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::bounds::{STORE_BYTES_MAX, STORE_PARTS_MAX};
 use super::problem::Origin;
 use super::source::{KEYRING_VARIABLE, Sources};
-use super::{Config, Listen, Server};
+use super::{Config, Listen, Pages, Server};
 use crate::web::cors::Origins;
 use crate::web::offload::{CountedHandover, OffloadMode};
 
@@ -46,6 +46,7 @@ impl Sources {
         let rule = "must not be true for every origin: name them in cors.origins";
         self.refuse_pair("cors.credentials", "cors.origins", anyone, rule);
         self.check_tls(server);
+        self.check_pages(&config.pages);
         self.check_store(config);
         let clash = config.keyring.file.is_some() && config.keyring_text.is_some();
         let rule = "must not be set together with HALLPASS_KEYRING, which takes its place";
@@ -77,6 +78,19 @@ impl Sources {
         // A browser passes over the header where it comes without TLS (RFC 6797, §8.1).
         let plain = !is_tls && server.hsts.is_some();
         self.refuse_pair("server.hsts", "server.listen", plain, rule);
+    }
+
+    fn check_pages(&mut self, pages: &Pages) {
+        let (text, url) = ("pages.link_text", "pages.link_url");
+        let has = [pages.link_text.is_some(), pages.link_url.is_some()];
+        let rule = "must be set together with pages.link_url";
+        self.refuse_pair(text, url, has == [true, false], rule);
+        let rule = "must be set together with pages.link_text";
+        self.refuse_pair(url, text, has == [false, true], rule);
+        let silent = pages.logo.is_some() && pages.title.is_none();
+        let rule =
+            "must be set together with pages.title, which is read to those who do not see it";
+        self.refuse_pair("pages.logo", "pages.title", silent, rule);
     }
 
     fn check_store(&mut self, config: &Config) {

@@ -15,6 +15,7 @@ pub mod keyring_file;
 mod keyring_text;
 mod listen;
 mod overrides;
+mod pages;
 mod parse;
 pub mod private_file;
 mod problem;
@@ -37,6 +38,7 @@ use crate::web::offload::{CountedHandover, OffloadMode};
 use crate::web::original_link::VerifyHeader;
 use crate::web::strict_transport::StrictTransport;
 
+use pages::{page_text, page_url};
 use parse::{
     absolute_paths, address, boolean, bytes, count, header, host_names, identifier, listeners,
 };
@@ -57,6 +59,7 @@ pub use bounds::{
 };
 pub use keyring_text::KeyringText;
 pub use listen::Listen;
+pub use pages::{PAGE_TEXT_CHARS_MAX, PAGE_URL_BYTES_MAX};
 pub use parse::LIST_ITEMS_MAX;
 pub use problem::{ConfigError, Origin};
 pub use setting_enums::{Http2, LogFormat, ResourcePolicy};
@@ -212,6 +215,17 @@ settings! {
         lifetime_max: Option<u64> = "30d", seconds_or_never(1, LINK_SECONDS_MAX);
         /// True if the names of what is shared are told to programs that look at its address for a preview.
         preview_names: bool = "false", boolean;
+    }
+    /// The pages for people.
+    pages: Pages {
+        /// The title above every page: whose gateway this is.
+        title: Option<String> = "", optional(page_text);
+        /// The image file of the picture before it, which is read at the start.
+        logo: Option<PathBuf> = "", optional(path_of);
+        /// The text of the link below every page.
+        link_text: Option<String> = "", optional(page_text);
+        /// The URL of that link.
+        link_url: Option<String> = "", optional(page_url);
     }
     /// The use of the bytes by other sites.
     cors: Cors {

@@ -77,7 +77,8 @@ impl PublicBaseUrl {
     }
 }
 
-fn is_authority(authority: &str) -> bool {
+/// Returns whether this is a host, and perhaps a port.
+pub(super) fn is_authority(authority: &str) -> bool {
     let (host, port) = match authority.rsplit_once(':') {
         // The last colon of a bare `[::1]` belongs to the host.
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hyper::header::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,9 +18,7 @@ use crate::gateway::Gateway;
 use crate::telemetry::audit::{self, Audit};
 use crate::telemetry::metrics::{Listener as Kind, Metrics};
 use crate::web::client::TrustedProxies;
-use crate::web::offload::{Offload, OffloadMode};
 use crate::web::ops::Ops;
-use crate::web::response_memory::ResponseMemory;
 use crate::web::{self, Web, WebSettings};
 
 use background::{start_tasks, start_web_tasks};
@@ -71,6 +68,7 @@ pub mod shutdown;
 mod start_error;
 mod streams;
 mod tls;
+mod web_settings;
 
 /// The longest time that requests in flight get to finish after a stop was asked for.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
@@ -184,25 +182,7 @@ impl HttpServer {
                 connections_max: count(server.connections_max),
                 per_address_max: count(server.connections_per_address_max),
             },
-            web_settings: WebSettings {
-                origins: config.cors.origins.clone(),
-                allows_credentials: config.cors.credentials,
-                admin_hosts: config.server.admin_hosts.clone().into(),
-                strict_transport: config.server.hsts.clone(),
-                resource_policy: HeaderValue::from_static(config.cors.resource_policy.as_str()),
-                recheck_interval: Duration::from_secs(config.links.recheck_interval),
-                upload_time_max: Duration::from_secs(config.uploads.duration_max),
-                cap_cache_to_expiry: config.links.cap_cache_to_expiry,
-                trusted_proxies: server.trusted_proxies.clone(),
-                offload: offload(config)?,
-                verify_header: config.verify.header.clone(),
-                redirects: config.handover.mode == OffloadMode::Redirect,
-                counted: config.handover.counted,
-                koodrive_date_skew: config.koodrive.date_skew_secs,
-                qoder_content_status: config.qoder.content_status,
-                qoder_generation: config.qoder.generation,
-                memory: Arc::new(ResponseMemory::new(server.response_memory_max)),
-            },
+            web_settings: web_settings::of(config)?,
         })
     }
 
@@ -438,11 +418,4 @@ pub fn public_base_url(config: &Config, listeners: &[Listen]) -> Result<PublicBa
         );
     }
     Ok(url)
-}
-
-fn offload(config: &Config) -> Result<Option<Offload>, StartError> {
-    let data_dir = std::path::absolute(&config.server.data_dir)
-        .map_err(|error| StartError::failed("finding the data directory", error))?;
-    let of = &config.handover;
-    Ok(Offload::new(of.mode, of.prefix.as_deref(), &data_dir))
 }

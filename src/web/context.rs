@@ -12,6 +12,7 @@ use super::body::Body;
 use super::detached::DetachedOperations;
 use super::dialects::ApiDialect;
 use super::dialects::koodrive::budget::BodyBudget;
+use super::html::PageContext;
 use super::problem::Problem;
 use super::recorder::{EventRecorder, RequestRecorder, TrackedDownload};
 use super::reply;
@@ -20,6 +21,7 @@ use super::response_head::ResponseHeads;
 use super::route::{Route, RouteMatch};
 use super::settings::WebSettings;
 use super::share::path::SharePart;
+use super::texts::Language;
 use super::trace::Trace;
 use crate::gateway::Gateway;
 use crate::gateway::mint::Minted;
@@ -99,6 +101,12 @@ impl<'a> RequestContext<'a> {
 
     pub(super) const fn settings(&self) -> &'a WebSettings {
         &self.shared.settings
+    }
+
+    /// Returns what pages for this client are written with. Only they look at its language.
+    pub(super) fn page_context(&self) -> PageContext<'a> {
+        let language = Language::of(&self.request.headers);
+        PageContext::new(language, &self.settings().branding)
     }
 
     /// Returns the query as sent, without its `?`.

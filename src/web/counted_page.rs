@@ -9,56 +9,10 @@ use hyper::header::RETRY_AFTER;
 use hyper::{Response, StatusCode};
 
 use super::body::Body;
-use super::html::{self, STYLE, essence, fill};
+use super::html::{self, Frame, PageContext, essence, fill};
 use super::people;
 use super::trace::Trace;
 use crate::model::time::UnixSeconds;
-
-/// Every text of the page. `{}` is where a number, a time or a span of time goes.
-const TEXTS: Texts = Texts {
-    title: "A file was shared with you",
-    size: "Size",
-    kind: "Type",
-    expires: "Opens until",
-    left: "Downloads left",
-    left_of: "{} of {}",
-    ends_in: "{} ({} from now)",
-    start: "Download",
-    ready: "You may look at this page as often as you like: a download is counted once you press the button. One \
-            that breaks off can be resumed.",
-    held: "This file is being downloaded",
-    file: "File",
-    held_for: "All downloads that this link allows have been started. One that was broken off may be free again in \
-               {}.",
-    held_no_more: "All downloads that this link allows have been started. One that was broken off may be free again \
-                   now.",
-    again: "Try again",
-    exhausted: "This link has been used",
-    exhausted_why: "It was for {}. Please ask whoever sent it to you for a new one.",
-    download: "download",
-    trace: "Trace {}",
-};
-
-struct Texts {
-    title: &'static str,
-    size: &'static str,
-    kind: &'static str,
-    expires: &'static str,
-    left: &'static str,
-    left_of: &'static str,
-    ends_in: &'static str,
-    start: &'static str,
-    ready: &'static str,
-    held: &'static str,
-    file: &'static str,
-    held_for: &'static str,
-    held_no_more: &'static str,
-    again: &'static str,
-    exhausted: &'static str,
-    exhausted_why: &'static str,
-    download: &'static str,
-    trace: &'static str,
-}
 
 /// The file of a counted link.
 #[derive(Clone, Copy, Debug)]
@@ -103,24 +57,22 @@ pub enum CountedState<'a> {
 #[derive(Template)]
 #[template(path = "counted.html", config = "src/web/templates/askama.toml")]
 struct CountedPage<'a> {
-    title: &'a str,
-    style: &'a str,
+    frame: Frame<'a>,
     heading: &'a str,
-    facts: Vec<(&'a str, String)>,
+    facts: Vec<(&'static str, String)>,
     /// The word on the button, if there is one.
-    start: Option<&'a str>,
+    start: Option<&'static str>,
     text: String,
     /// The words of the link to this very page, if there is one.
-    again: Option<&'a str>,
+    again: Option<&'static str>,
     trace: Option<String>,
 }
 
-impl CountedPage<'_> {
+impl<'a> CountedPage<'a> {
     /// A page that says nothing but its heading and a text.
-    fn new(heading: &str, text: String) -> CountedPage<'_> {
+    fn new(page: PageContext<'a>, heading: &'a str, text: String) -> Self {
         CountedPage {
-            title: TEXTS.title,
-            style: STYLE,
+            frame: Frame::new(page, page.texts.title),
             heading,
             facts: Vec::new(),
             start: None,
@@ -133,14 +85,20 @@ impl CountedPage<'_> {
 
 /// Returns the page of a counted link in this state at `now`: 200 where a download may be started; 409 with
 /// `Retry-After`, at least a second, where all are held; 410 where all are spent. No cookie is set.
-pub fn answer(state: &CountedState<'_>, now: UnixSeconds, trace: &Trace) -> Response<Body> {
-    written(state, now, trace).map(Body::Full)
+pub fn answer(
+    state: &CountedState<'_>,
+    now: UnixSeconds,
+    page: PageContext<'_>,
+    trace: &Trace,
+) -> Response<Body> {
+    written(state, now, page, trace).map(Body::Full)
 }
 
 /// Returns the same, in memory.
 pub(super) fn written(
     state: &CountedState<'_>,
     now: UnixSeconds,
+    page: PageContext<'_>,
     trace: &Trace,
 ) -> Response<Bytes> {
     let status = match state {
@@ -148,11 +106,11 @@ pub(super) fn written(
         CountedState::Held { .. } => StatusCode::CONFLICT,
         CountedState::Exhausted { .. } => StatusCode::GONE,
     };
-    let mut page = page(state, now);
+    let mut content = content(state, now, page);
     if status != StatusCode::OK {
-        page.trace = Some(fill(TEXTS.trace, &[trace.trace_id.as_str()]));
+        content.trace = Some(fill(page.texts.trace, &[trace.trace_id.as_str()]));
     }
-    let mut response = html::written(status, rendered(&page), trace);
+    let mut response = html::written(status, rendered(&content), page, trace);
     if let CountedState::Held { until, .. } = state {
         let wait = until.since(now).max(1);
         response.headers_mut().insert(RETRY_AFTER, wait.into());
@@ -160,7 +118,12 @@ pub(super) fn written(
     response
 }
 
-fn page<'a>(state: &CountedState<'a>, now: UnixSeconds) -> CountedPage<'a> {
+fn content<'a>(
+    state: &CountedState<'a>,
+    now: UnixSeconds,
+    page: PageContext<'a>,
+) -> CountedPage<'a> {
+    let texts = page.texts;
     match *state {
         CountedState::Ready {
             file,
@@ -168,34 +131,38 @@ fn page<'a>(state: &CountedState<'a>, now: UnixSeconds) -> CountedPage<'a> {
             left,
             allowed,
         } => {
-            let end = [people::time(expires), people::span(expires.since(now))];
-            let left = [left, allowed].map(|number| number.to_string());
+            let until = people::span(texts, expires.since(now));
+            let end = [people::time(texts, expires), until];
+            let left = [left, allowed].map(|number| people::number(texts, number));
             CountedPage {
                 facts: vec![
-                    (TEXTS.size, people::size(file.size)),
-                    (TEXTS.kind, essence(file.media_type).to_owned()),
-                    (TEXTS.expires, fill(TEXTS.ends_in, &end)),
-                    (TEXTS.left, fill(TEXTS.left_of, &left)),
+                    (texts.size, people::size(texts, file.size)),
+                    (texts.kind, essence(file.media_type).to_owned()),
+                    (texts.expires, fill(texts.ends_in, &end)),
+                    (texts.left, fill(texts.left_of, &left)),
                 ],
-                start: Some(TEXTS.start),
-                ..CountedPage::new(file.name, TEXTS.ready.to_owned())
+                start: Some(texts.download),
+                ..CountedPage::new(page, file.name, texts.counted.to_owned())
             }
         }
         CountedState::Held { file, until } => {
             let text = match until.since(now).div_ceil(60) {
-                0 => TEXTS.held_no_more.to_owned(),
-                minutes => fill(TEXTS.held_for, &[people::span(minutes * 60)]),
+                0 => texts.link_held_no_more.to_owned(),
+                minutes => {
+                    let wait = people::span(texts, minutes * 60);
+                    fill(texts.link_held_for, &[wait])
+                }
             };
             CountedPage {
-                facts: vec![(TEXTS.file, file.name.to_owned())],
-                again: Some(TEXTS.again),
-                ..CountedPage::new(TEXTS.held, text)
+                facts: vec![(texts.file, file.name.to_owned())],
+                again: Some(texts.again),
+                ..CountedPage::new(page, texts.link_held, text)
             }
         }
         CountedState::Exhausted { allowed } => {
-            let downloads = people::count(allowed, TEXTS.download);
-            let text = fill(TEXTS.exhausted_why, &[downloads]);
-            CountedPage::new(TEXTS.exhausted, text)
+            let downloads = people::count(texts, allowed, texts.download_count);
+            let text = fill(texts.link_spent.text, &[downloads]);
+            CountedPage::new(page, texts.link_spent.heading, text)
         }
     }
 }
@@ -213,7 +180,9 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::web::branding::Branding;
     use crate::web::dialects::ApiDialect;
+    use crate::web::texts::Language;
 
     const NOW: u64 = 1_779_118_492;
 
@@ -248,7 +217,9 @@ mod tests {
     /// The answer's head and its text.
     fn answered(state: &CountedState<'_>) -> (Response<()>, String) {
         let trace = Trace::of(&HeaderMap::new(), ApiDialect::Aitronos, false);
-        let (head, body) = answer(state, at(NOW), &trace).into_parts();
+        let branding = Branding::default();
+        let page = PageContext::new(Language::English, &branding);
+        let (head, body) = answer(state, at(NOW), page, &trace).into_parts();
         let Body::Full(bytes) = body else {
             panic!("the page is whole")
         };
@@ -333,7 +304,7 @@ mod tests {
                 ("x-robots-tag", "noindex, nofollow, noarchive"),
                 ("x-content-type-options", "nosniff"),
                 ("cross-origin-opener-policy", "same-origin"),
-                ("vary", "Cookie, Accept"),
+                ("vary", "Cookie, Accept, Accept-Language"),
             ] {
                 assert_eq!(head.headers().get(name).unwrap(), value);
             }

@@ -2,36 +2,32 @@
 
 use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use askama::Template;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, VARY,
 };
 use hyper::{HeaderMap, Response, StatusCode};
-use sha2::{Digest as _, Sha256};
 
 use super::body::Body;
+use super::html::{Frame, PageContext, Policies, fill};
 use super::problem::Problem;
-use super::reply::set;
+use super::texts::{Message, Texts};
 use super::trace::Trace;
 use crate::gateway::refusal::Refusal;
 
-const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto 0;\
-                     padding:0 1.5rem}h1{font-size:1.5rem;line-height:1.25}\
-                     h1,p{text-wrap:balance}small{opacity:.7}";
+/// Lets the page have its own style, and nothing else at all.
+static POLICIES: LazyLock<Policies> =
+    LazyLock::new(|| Policies::new("", "base-uri 'none'; form-action 'none'"));
 
-/// The words for an address at which there never was anything.
-const NO_ROUTE: (&str, &str) = (
-    "There is nothing here",
-    "Please check whether the address is complete, as it was sent to you.",
-);
-
-/// Lets the page have its own style and nothing else at all.
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
-    format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
-});
+/// What the template writes.
+#[derive(Template)]
+#[template(path = "refused.html", config = "src/web/templates/askama.toml")]
+struct RefusalPage<'a> {
+    frame: Frame<'a>,
+    message: Message,
+    trace: String,
+}
 
 /// Returns whether the client asks for a page: `Accept` names `text/html` with a weight above 0.
 pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
@@ -50,19 +46,23 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 }
 
 /// Puts the page in the place of an error's JSON. Status and headers stay.
-pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &Trace) {
-    let (title, text) = words_of(problem, response.status());
-    let trace_id = trace.trace_id;
-    let html = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<style>{STYLE}</style>\n\
-         <h1>{title}</h1>\n<p>{text}</p>\n<p><small>Trace {trace_id}</small></p>\n</html>\n"
-    );
+#[expect(clippy::expect_used, reason = "a text takes whatever is written")]
+pub(super) fn replace(
+    response: &mut Response<Body>,
+    problem: &Problem,
+    page: PageContext<'_>,
+    trace: &Trace,
+) {
+    let message = message(page.texts, problem, response.status());
+    let html = RefusalPage {
+        frame: Frame::new(page, message.heading),
+        message,
+        trace: fill(page.texts.trace, &[trace.trace_id.as_str()]),
+    };
+    let html = html.render().expect("every value is a text");
     *response.body_mut() = Body::Full(Bytes::from(html));
-    set(response, CONTENT_SECURITY_POLICY, &POLICY);
     let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, POLICIES.of(page));
     headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/html; charset=utf-8"),
@@ -70,58 +70,37 @@ pub(super) fn replace(response: &mut Response<Body>, problem: &Problem, trace: &
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
-/// Returns the heading and the text of the page about a problem that has this status.
-pub(super) fn words_of(problem: &Problem, status: StatusCode) -> (&'static str, &'static str) {
-    match problem {
-        Problem::NoRoute => NO_ROUTE,
+/// Returns what the page about a problem that has this status says.
+pub(super) fn message(texts: &Texts, problem: &Problem, status: StatusCode) -> Message {
+    let status = match problem {
+        Problem::NoRoute => return texts.no_route,
         // Waiting does not help here.
-        Problem::Refused(Refusal::Overdrawn) => words(StatusCode::BAD_REQUEST),
-        _ => words(status),
+        Problem::Refused(Refusal::Overdrawn) => StatusCode::BAD_REQUEST,
+        _ => status,
+    };
+    match status.as_u16() {
+        401 => texts.link_invalid,
+        404 => texts.file_missing,
+        409 => texts.in_use,
+        410 => texts.used_up,
+        429 => texts.too_many,
+        503 => texts.unavailable,
+        400..=499 => texts.not_possible,
+        _ => texts.failed,
     }
 }
 
-/// Says that another `Accept` would have had another answer. Said of JSON and of pages.
-pub(super) fn depends_on_accept(response: &mut Response<Body>) {
+/// Says that another `Accept` would have had another answer, and of a page that another `Accept-Language` would. Said of
+/// JSON and of pages.
+pub(super) fn depends_on_accept(response: &mut Response<Body>, is_page: bool) {
+    let headers = if is_page {
+        "Accept, Accept-Language"
+    } else {
+        "Accept"
+    };
     response
         .headers_mut()
-        .append(VARY, HeaderValue::from_static("Accept"));
-}
-
-fn words(status: StatusCode) -> (&'static str, &'static str) {
-    match status.as_u16() {
-        401 => (
-            "This link does not open",
-            "It has expired or is not valid. Please ask whoever sent it to you for a new one.",
-        ),
-        409 => (
-            "Please try again later",
-            "This link is being used by somebody else. It may be free again later.",
-        ),
-        410 => (
-            "This link has been used",
-            "It can be used no more often. Please ask whoever sent it to you for a new one.",
-        ),
-        404 => (
-            "This file is not here",
-            "It does not exist or has been deleted.",
-        ),
-        429 => (
-            "Please wait a moment",
-            "There were too many requests just now. A little later it works again.",
-        ),
-        503 => (
-            "Please try again",
-            "The service is busy. A moment later it may work.",
-        ),
-        400..=499 => (
-            "This cannot be done",
-            "The request asks for something that this link does not give.",
-        ),
-        _ => (
-            "Something went wrong",
-            "The fault is on our side. A moment later it may work.",
-        ),
-    }
+        .append(VARY, HeaderValue::from_static(headers));
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ fn none_left(
         _ => return None,
     };
     let is_wanted = page::is_wanted(&context.request.headers);
-    is_wanted.then(|| counted_page::written(&state, now, &context.trace))
+    is_wanted.then(|| counted_page::written(&state, now, context.page_context(), &context.trace))
 }
 
 fn shown(file: &FileRecord) -> CountedFile<'_> {
@@ -160,13 +160,21 @@ async fn look(
     };
     let state = CountedState::Ready {
         file: shown(&file),
-        expires: link.expires(),
+        expires: file
+            .expires_at
+            .unwrap_or(link.expires())
+            .min(link.expires()),
         left: started.map_or(allowed, |started| {
             allowed.saturating_sub(started.done + started.open)
         }),
         allowed,
     };
-    let mut response = counted_page::answer(&state, gateway.clock().now(), &context.trace);
+    let mut response = counted_page::answer(
+        &state,
+        gateway.clock().now(),
+        context.page_context(),
+        &context.trace,
+    );
     if client_cookie::of(&request.headers).is_none() {
         let value = gateway.draw_client_cookie()?;
         set(&mut response, SET_COOKIE, &cookie(context, at, &value));

@@ -37,9 +37,9 @@ pub(super) fn answer(context: &RequestContext<'_>, problem: &Problem) -> Respons
             return response;
         }
         if is_wanted {
-            page::replace(&mut response, problem, trace);
+            page::replace(&mut response, problem, context.page_context(), trace);
         }
-        page::depends_on_accept(&mut response);
+        page::depends_on_accept(&mut response, is_wanted);
     }
     response
 }

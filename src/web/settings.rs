@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 
+use super::branding::Branding;
 use super::client::TrustedProxies;
 use super::cors::Origins;
 use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
@@ -48,6 +49,8 @@ pub struct WebSettings {
     pub qoder_content_status: ContentStatus,
     /// `qoder.generation`.
     pub qoder_generation: GenerationServed,
+    /// `pages`: what the operator puts on every page.
+    pub branding: Arc<Branding>,
     /// `server.response_memory_max`: the memory budget of responses.
     pub memory: Arc<ResponseMemory>,
 }

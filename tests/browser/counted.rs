@@ -4,8 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use hallpass::model::time::UnixSeconds;
 use hallpass::web::body::Body;
+use hallpass::web::branding::Branding;
 use hallpass::web::counted_page::{CountedFile, CountedState, answer};
 use hallpass::web::dialects::ApiDialect;
+use hallpass::web::html::PageContext;
+use hallpass::web::texts::Language;
 use hallpass::web::trace::Trace;
 
 use super::*;
@@ -28,7 +31,9 @@ const FILE: CountedFile<'_> = CountedFile {
 /// The answer as it is on the wire.
 fn written(state: &CountedState<'_>) -> Vec<u8> {
     let trace = Trace::of(&http::HeaderMap::new(), ApiDialect::Aitronos, false);
-    let (head, body) = answer(state, at(T0), &trace).into_parts();
+    let branding = Branding::default();
+    let page = PageContext::new(Language::English, &branding);
+    let (head, body) = answer(state, at(T0), page, &trace).into_parts();
     let Body::Full(body) = body else {
         panic!("the page is whole")
     };

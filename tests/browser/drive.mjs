@@ -233,6 +233,44 @@ const scenes = {
         return { status: response.status(), overflows, contrasts, said, then, ...seen };
     },
 
+    // Pages, each in each language: what a screen reader is told, how they fit screens of some widths, the least contrast of
+    // their texts, and what the console said. One with `press` is the page that its button leads to. Pictures of them are
+    // for people to look at.
+    async languages(page, { pages, languages, pictures }) {
+        const said = [];
+        page.on("console", (message) => said.push(message.text()));
+        page.on("pageerror", (error) => said.push(String(error)));
+        const devtools = await page.context().newCDPSession(page);
+        await devtools.send("Accessibility.enable");
+        const seen = [];
+        for (const language of languages) {
+            await page.setExtraHTTPHeaders({ "Accept-Language": language });
+            for (const { name, url, press } of pages) {
+                let response = await page.goto(url);
+                if (press) [response] = await Promise.all([page.waitForNavigation(), page.locator("button").click()]);
+                const overflows = [];
+                for (const width of [1280, 390, 320]) {
+                    await page.setViewportSize({ width, height: 720 });
+                    overflows.push(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth));
+                    if (width === 320) continue;
+                    await page.screenshot({ path: `${pictures}-${name}-${language}-${width}.png`, fullPage: true });
+                }
+                const { nodes } = await devtools.send("Accessibility.getFullAXTree");
+                const told = nodes
+                    .filter((node) => !node.ignored)
+                    .map((node) => [node.role?.value, node.name?.value ?? ""]);
+                const is = await page.evaluate(() => ({
+                    lang: document.documentElement.lang,
+                    title: document.title,
+                    logo: document.querySelector("header img")?.naturalWidth,
+                }));
+                const contrast = await page.evaluate(leastContrast, "#ffffff");
+                seen.push({ name, language, status: response.status(), overflows, contrast, told, ...is });
+            }
+        }
+        return { seen, said };
+    },
+
     // The pages of a share, one after the other, with scripts switched off and by keyboard alone: what a screen reader is
     // told on each, how they fit screens of some widths, the contrast of their texts, what the console said. Each step
     // types a text, then goes on to the control of this name with Tab, if it has one, and presses Enter: that leads to
@@ -350,6 +388,8 @@ const context = await chromium.launchPersistentContext(asked.profile, {
     args: FLAGS.split(" "),
     // Those of tests are their own.
     ignoreHTTPSErrors: true,
+    // Whatever the machine speaks. A scene with several languages sends its own.
+    locale: asked.languages ? undefined : "en-US",
 });
 try {
     context.setDefaultTimeout(PATIENCE);

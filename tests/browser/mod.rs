@@ -6,6 +6,7 @@ mod charset;
 mod counted;
 mod frames;
 mod head;
+mod languages;
 mod links;
 mod media;
 mod pages;

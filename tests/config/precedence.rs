@@ -80,6 +80,10 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("links.revoke_reserve", "0", "1", "2"),
     ("shares.lifetime_max", "'never'", "2d", "never"),
     ("shares.preview_names", "true", "true", "true"),
+    ("pages.title", "'a'", "b", "c, d"),
+    ("pages.logo", "'/a'", "b", "c,d"),
+    ("pages.link_text", "'a'", "b", "c, d"),
+    ("pages.link_url", "'http://a'", "https://b/c", "http://d/?e"),
     (
         "cors.origins",
         "['https://a']",
@@ -171,6 +175,9 @@ fn every_key_is_read_from_every_source_and_the_last_one_counts() {
                 Given::default().variable("HALLPASS_CORS_ORIGINS", "https://app.example.com")
             }
             "server.tls_key" => with_tls("HALLPASS_SERVER_TLS_CERTIFICATE"),
+            "pages.logo" => Given::default().variable("HALLPASS_PAGES_TITLE", "other"),
+            "pages.link_text" => Given::default().variable("HALLPASS_PAGES_LINK_URL", "http://o"),
+            "pages.link_url" => Given::default().variable("HALLPASS_PAGES_LINK_TEXT", "other"),
             _ => Given::default(),
         };
         // Half a pair cannot be loaded.
@@ -261,6 +268,11 @@ fn the_defaults_are_these() {
     assert_eq!(config.cache.small_files_bytes, None);
     assert_eq!(config.cache.small_file_max, 16 << 10);
     assert_eq!(config.koodrive.date_skew_secs, 0);
+    assert_eq!((config.pages.title, config.pages.logo), (None, None));
+    assert_eq!(
+        (config.pages.link_text, config.pages.link_url),
+        (None, None)
+    );
     assert_eq!(
         (config.log.format, config.log.level),
         (LogFormat::Text, Level::INFO)

@@ -19,6 +19,7 @@ const LISTEN: &str = "must be ADDRESS:PORT, such as 127.0.0.1:8080, [::1]:8080, 
 const BUCKET: &str = "must be s3://BUCKET or s3://BUCKET/PREFIX, of a-z, A-Z, 0-9 and . _ -";
 const WORD: &str = "must be visible ASCII without spaces, at most 128 bytes";
 const PREFIX: &str = "must be a path of plain names, such as /hallpass-internal";
+const PAGE_TEXT: &str = "must be one line of text, at most 100 characters";
 const HOSTS: &str = "must hold names of hosts in lower case, such as gateway.example.com";
 const HSTS: &str =
     "must be a value of Strict-Transport-Security, such as max-age=31536000; includeSubDomains";
@@ -156,6 +157,40 @@ const BAD_VALUES: &[(&str, &str, &str)] = &[
         "must be 1 to 316224000 seconds, or never",
     ),
     ("shares.preview_names", "yes", "must be true or false"),
+    ("pages.title", "a\nb", PAGE_TEXT),
+    ("pages.title", " ", PAGE_TEXT),
+    ("pages.logo", "a\0b", "must be a path"),
+    (
+        "pages.logo",
+        "/a.png",
+        "must be set together with pages.title, which is read to those who do not see it",
+    ),
+    ("pages.link_text", "a\tb", PAGE_TEXT),
+    (
+        "pages.link_text",
+        "Imprint",
+        "must be set together with pages.link_url",
+    ),
+    (
+        "pages.link_url",
+        "https://example.com/imprint",
+        "must be set together with pages.link_text",
+    ),
+    (
+        "pages.link_url",
+        "javascript:alert(1)",
+        "must begin with http:// or https://",
+    ),
+    (
+        "pages.link_url",
+        "https://user:pass@example.com/",
+        "must name a host, without a user",
+    ),
+    (
+        "pages.link_url",
+        "https://example.com/a b",
+        "must be visible ASCII without spaces, at most 2048 bytes",
+    ),
     ("catalog.url", "mysql://a/b", NOT_A_DATABASE),
     ("catalog.url", "a.sqlite3", NOT_A_DATABASE),
     (

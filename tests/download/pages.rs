@@ -29,7 +29,7 @@ async fn a_browser_is_shown_a_page_with_the_same_status() {
             Some("text/html; charset=utf-8")
         );
         assert_eq!(reply.header("cache-control"), Some("no-store"));
-        assert_eq!(reply.header("vary"), Some("Accept"));
+        assert_eq!(reply.header("vary"), Some("Accept, Accept-Language"));
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         let policy = reply.header("content-security-policy").unwrap();
         assert!(
@@ -94,7 +94,8 @@ async fn a_person_at_a_wrong_address_is_shown_a_page() {
                 (404, Some("text/html; charset=utf-8"))
             );
             assert!(html.contains("<h1>There is nothing here</h1>"), "{html}");
-            assert_eq!(reply.header("vary"), Some("Accept"), "{path}");
+            let vary = reply.header("vary");
+            assert_eq!(vary, Some("Accept, Accept-Language"), "{path}");
             assert_eq!(reply.header("cache-control"), Some("no-store"));
         }
         let head = app.client.request("HEAD", path, &[BROWSER], b"").await;

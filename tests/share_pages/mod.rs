@@ -2,6 +2,7 @@
 
 mod bytes;
 mod downloaders;
+mod languages;
 mod page;
 mod password;
 mod refusals;
@@ -57,7 +58,7 @@ fn organization() -> OrganizationId {
 }
 
 /// A gateway behind a proxy that names its clients, with the files `file_big` and `file_def456` (`other.png`).
-async fn start_with(more: &[(&'static str, &str)]) -> TestApp {
+pub(crate) async fn start_with(more: &[(&'static str, &str)]) -> TestApp {
     let own = [("server.trusted_proxies", "127.0.0.1")];
     let app = TestApp::start_with(&[&own, more].concat()).await;
     let app = app.with_org_123().await;

@@ -25,7 +25,7 @@ fn is_a_page(reply: &crate::support::client::Reply) {
         ("x-robots-tag", "noindex, nofollow, noarchive"),
         ("x-content-type-options", "nosniff"),
         ("cross-origin-opener-policy", "same-origin"),
-        ("vary", "Cookie, Accept"),
+        ("vary", "Cookie, Accept, Accept-Language"),
     ] {
         assert_eq!(reply.header(name), Some(value), "{name}");
     }
@@ -287,6 +287,23 @@ async fn a_file_that_is_not_there_any_more_says_so() {
         app.client.get(&shared.at("/files/1/x"), &[]).await.status,
         200
     );
+}
+
+#[tokio::test]
+async fn a_file_that_lies_at_its_original_place_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("a.bin");
+    std::fs::write(&path, b"bytes").unwrap();
+    let named = root.path().to_str().unwrap();
+    // Files in place are for gateways whose own blobs are on a disk.
+    let settings = [("blobs.in_place_roots", named), ("blobs.mode", "0600")];
+    let app = start_with(&settings).await;
+    app.register("file_place", &path).await;
+    let shared = share(&app, of(&["file_big", "file_place"])).await;
+    let html = text(&look(&app, &shared, &[]).await);
+    let note = "<bdi>a.bin</bdi><small>Lies at its original place: if it is changed there, it no longer opens here.</small>";
+    assert!(html.contains(note), "{html}");
+    assert_eq!(html.matches("<small>").count(), 1, "{html}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::{cookies, page_url, path};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::share_access::UnlockedShare;
 use crate::gateway::shares::{FileStanding, OpenShare, SharedEntry};
+use crate::model::file::BlobLocation;
 use crate::web::body::Body;
 use crate::web::context::RequestContext;
 use crate::web::problem::Problem;
@@ -25,12 +26,12 @@ pub(super) async fn answer(
         return Err(Problem::ShareNotStarted { share_url });
     }
     let path = path::page(&context.shared.mount, code);
-    let trace = &context.trace;
+    let (page, trace) = (context.page_context(), &context.trace);
     let unlocked = match gateway.unlock(share, cookies::passes(headers)).await {
         Ok(unlocked) => unlocked,
         Err(Refusal::PasswordNeeded { .. }) => {
-            let html = page::password(&path, false);
-            return Ok(html::answer(StatusCode::OK, html, trace));
+            let html = page::password(page, &path, false);
+            return Ok(html::answer(StatusCode::OK, html, page, trace));
         }
         Err(refusal) => return Err(refusal.into()),
     };
@@ -38,7 +39,8 @@ pub(super) async fn answer(
     let entries = gateway.files_of_share(share).await?;
     let view = view(context, &path, unlocked, &entries).await?;
     let now = gateway.clock().now();
-    let mut response = html::answer(StatusCode::OK, page::files(&view, number, now), trace);
+    let html = page::files(page, &view, number, now);
+    let mut response = html::answer(StatusCode::OK, html, page, trace);
     if client_cookie::of(headers).is_none() {
         let value = gateway.draw_client_cookie()?;
         let cookie = client_cookie::line(&value, &path, context.is_secure());
@@ -84,6 +86,9 @@ fn file(entry: &SharedEntry) -> FileOnPage<'_> {
             size: file.size,
             media_type: file.media_type.as_str(),
             is_passive: file.media_type.is_passive(),
+            is_in_place: matches!(file.location, BlobLocation::InPlace(_)),
+            has_checksum: file.crc32.is_some(),
+            expires: file.expires_at,
         },
         (FileStanding::Damaged, _) => EntryState::Damaged,
         (FileStanding::Ready | FileStanding::Deleted | FileStanding::Revoked, _) => {

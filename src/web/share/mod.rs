@@ -31,7 +31,6 @@ mod open;
 mod page;
 pub mod path;
 mod qr;
-mod texts;
 
 /// Lets a drawing have its own shapes and nothing else.
 const DRAWING_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -70,20 +69,20 @@ pub(super) fn replace(
     response: &mut Response<Body>,
 ) {
     let path = || path::page(&context.shared.mount, at.code);
-    let trace = context.trace.trace_id;
+    let (page, trace) = (context.page_context(), context.trace.trace_id);
     let html = match problem {
         Problem::Refused(Refusal::PasswordNeeded { is_wrong }) => {
-            page::password(&path(), *is_wrong)
+            page::password(page, &path(), *is_wrong)
         }
         Problem::Refused(Refusal::DownloadsHeld { wait }) => {
-            page::busy(&path(), *wait, trace.as_str())
+            page::busy(page, &path(), *wait, trace.as_str())
         }
         _ => {
-            let (heading, text) = super::page::words_of(problem, response.status());
-            page::over(heading, text, trace.as_str())
+            let message = super::page::message(page.texts, problem, response.status());
+            page::over(page, message, trace.as_str())
         }
     };
-    html::put(response, html);
+    html::put(response, html, page);
 }
 
 /// Draws the address of the page.

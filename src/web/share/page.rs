@@ -10,10 +10,10 @@ use std::time::Duration;
 use askama::Template;
 
 use super::path::encoded;
-use super::texts::TEXTS;
 use crate::model::time::UnixSeconds;
-use crate::web::html::{STYLE, essence, fill};
+use crate::web::html::{Frame, PageContext, essence, fill};
 use crate::web::people;
+use crate::web::texts::{Message, Texts};
 
 /// The most files that one page lists. Its successors list the others.
 pub(super) const FILES_PER_PAGE: usize = 500;
@@ -66,6 +66,12 @@ pub(super) enum EntryState<'a> {
         media_type: &'a str,
         /// True if its type is one that cannot run in a browser.
         is_passive: bool,
+        /// True if it is served from where it lay before.
+        is_in_place: bool,
+        /// True if its checksum is known, which a zip has of each file.
+        has_checksum: bool,
+        /// Its own end, where it has one.
+        expires: Option<UnixSeconds>,
     },
     /// It was deleted, or its links were revoked.
     Gone,
@@ -93,24 +99,25 @@ pub(super) enum Access {
 #[derive(Template)]
 #[template(path = "share.html", config = "src/web/templates/askama.toml")]
 struct Page<'a> {
-    title: &'a str,
-    style: &'a str,
+    frame: Frame<'a>,
     heading: &'a str,
     note: Option<&'a str>,
-    facts: Vec<(&'a str, String)>,
+    facts: Vec<(&'static str, String)>,
     password: Option<Question>,
     /// The path to which its forms are posted.
     open: String,
     /// The word on the button for all of it, if there is one.
     start: Option<String>,
+    /// What is to be known before that is pressed.
+    pending: Option<&'static str>,
     caption: String,
     columns: Columns,
     has_actions: bool,
     rows: Vec<Row<'a>>,
     text: Option<String>,
-    links: Vec<(&'a str, String)>,
+    links: Vec<(&'static str, String)>,
     qr: Option<String>,
-    qr_label: &'a str,
+    qr_label: &'static str,
     trace: Option<String>,
 }
 
@@ -130,6 +137,7 @@ struct Columns {
 
 struct Row<'a> {
     name: &'a str,
+    notes: Vec<String>,
     size: String,
     kind: &'a str,
     label: String,
@@ -154,29 +162,30 @@ enum RowAction {
 }
 
 impl<'a> Page<'a> {
-    fn new(path: &str, heading: &'a str) -> Self {
+    fn new(page: PageContext<'a>, path: &str, heading: &'a str) -> Self {
+        let texts = page.texts;
         Self {
-            title: TEXTS.title,
-            style: STYLE,
+            frame: Frame::new(page, texts.title),
             heading,
             note: None,
             facts: Vec::new(),
             password: None,
             open: format!("{path}/open"),
             start: None,
+            pending: None,
             caption: String::new(),
             columns: Columns {
-                name: TEXTS.name,
-                size: TEXTS.size,
-                kind: TEXTS.kind,
-                action: TEXTS.download,
+                name: texts.name,
+                size: texts.size,
+                kind: texts.kind,
+                action: texts.download,
             },
             has_actions: false,
             rows: Vec::new(),
             text: None,
             links: Vec::new(),
             qr: None,
-            qr_label: TEXTS.qr,
+            qr_label: texts.qr,
             trace: None,
         }
     }
@@ -194,40 +203,51 @@ pub(super) const fn pages(files: usize) -> usize {
 }
 
 /// Writes the page with the files, the one of this number, from 0 on, at `now`.
-pub(super) fn files(share: &PageView<'_>, number: usize, now: UnixSeconds) -> String {
-    let heading = heading(share);
-    let mut page = Page::new(share.path, &heading);
+pub(super) fn files(
+    context: PageContext<'_>,
+    share: &PageView<'_>,
+    number: usize,
+    now: UnixSeconds,
+) -> String {
+    let texts = context.texts;
+    let heading = heading(texts, share);
+    let mut page = Page::new(context, share.path, &heading);
     if share.is_named_to_previews {
-        page.title = &heading;
+        page.frame.title = &heading;
     }
     page.note = share.note;
-    page.facts = facts(share, now);
-    page.start = start(share);
+    page.facts = facts(texts, share, now);
+    page.start = start(texts, share);
+    let is_pending = share.zip.is_some() && share.files.iter().any(lacks_checksum);
+    page.pending = is_pending.then_some(texts.checksums_pending);
     let is_there = |file: &&FileOnPage<'_>| matches!(file.state, EntryState::Ready { .. });
     page.text = match share.access {
-        _ if !share.files.iter().any(|file| is_there(&file)) => Some(TEXTS.nothing.to_owned()),
-        Access::Counted { left: 0, .. } => Some(TEXTS.all_started.to_owned()),
-        Access::Counted { .. } => Some(TEXTS.counted.to_owned()),
+        _ if !share.files.iter().any(|file| is_there(&file)) => Some(texts.nothing.to_owned()),
+        Access::Counted { left: 0, .. } => Some(texts.all_started.to_owned()),
+        Access::Counted { .. } => Some(texts.counted.to_owned()),
         Access::Links | Access::Starts => None,
     };
     let first = number * FILES_PER_PAGE;
     let listed = share.files.iter().skip(first).take(FILES_PER_PAGE);
     page.has_actions = !matches!(share.access, Access::Counted { .. });
     let mut previews = PREVIEWS_MAX;
-    page.rows = listed.map(|file| row(share, file, &mut previews)).collect();
+    page.rows = listed
+        .map(|file| row(texts, share, file, &mut previews))
+        .collect();
     page.caption = match pages(share.files.len()) {
-        1 => TEXTS.files.to_owned(),
+        1 => texts.files.to_owned(),
         all => {
             for (words, other) in [
-                (TEXTS.previous, number.checked_sub(1)),
-                (TEXTS.next, Some(number + 1).filter(|next| *next < all)),
+                (texts.previous, number.checked_sub(1)),
+                (texts.next, Some(number + 1).filter(|next| *next < all)),
             ] {
                 let href = other.map(|other| format!("{}?page={}", share.path, other + 1));
                 page.links.extend(href.map(|href| (words, href)));
             }
             let last = first + page.rows.len();
             let numbers = [first + 1, last, share.files.len()];
-            fill(TEXTS.page_of, &numbers.map(|number| number.to_string()))
+            let numbers = numbers.map(|number| people::number(texts, number as u64));
+            fill(texts.files_of, &numbers)
         }
     };
     page.qr = Some(format!("{}/qr.svg", share.path));
@@ -235,43 +255,50 @@ pub(super) fn files(share: &PageView<'_>, number: usize, now: UnixSeconds) -> St
 }
 
 /// Writes the page that asks for the password, and says nothing else. `is_wrong`: one was given that is not it.
-pub(super) fn password(path: &str, is_wrong: bool) -> String {
-    let mut page = Page::new(path, TEXTS.password_heading);
+pub(super) fn password(context: PageContext<'_>, path: &str, is_wrong: bool) -> String {
+    let texts = context.texts;
+    let mut page = Page::new(context, path, texts.password_heading);
     page.password = Some(Question {
-        label: TEXTS.password_label,
-        button: TEXTS.password_button,
-        fault: is_wrong.then_some(TEXTS.password_wrong),
+        label: texts.password_label,
+        button: texts.password_button,
+        fault: is_wrong.then_some(texts.password_wrong),
     });
-    page.text = Some(TEXTS.password_why.to_owned());
+    page.text = Some(texts.password_why.to_owned());
     page.written()
 }
 
 /// Writes the page of a share all of whose downloads are held, the first of them for so long at the most.
-pub(super) fn busy(path: &str, wait: Duration, trace: &str) -> String {
-    let mut page = Page::new(path, TEXTS.busy);
+pub(super) fn busy(context: PageContext<'_>, path: &str, wait: Duration, trace: &str) -> String {
+    let texts = context.texts;
+    let mut page = Page::new(context, path, texts.share_held);
     page.text = Some(match wait.as_secs().div_ceil(60) {
-        0 => TEXTS.busy_no_more.to_owned(),
-        minutes => fill(TEXTS.busy_for, &[people::span(minutes * 60)]),
+        0 => texts.share_held_no_more.to_owned(),
+        minutes => fill(texts.share_held_for, &[people::span(texts, minutes * 60)]),
     });
-    page.links.push((TEXTS.again, path.to_owned()));
-    page.trace = Some(fill(TEXTS.trace, &[trace]));
+    page.links.push((texts.again, path.to_owned()));
+    page.trace = Some(fill(texts.trace, &[trace]));
     page.written()
 }
 
-/// Writes the page of whatever else does not open, in these words.
-pub(super) fn over(heading: &str, text: &str, trace: &str) -> String {
-    let mut page = Page::new("", heading);
-    page.text = Some(text.to_owned());
-    page.trace = Some(fill(TEXTS.trace, &[trace]));
+/// Writes the page of whatever else does not open.
+pub(super) fn over(context: PageContext<'_>, message: Message, trace: &str) -> String {
+    let mut page = Page::new(context, "", message.heading);
+    page.text = Some(message.text.to_owned());
+    page.trace = Some(fill(context.texts.trace, &[trace]));
     page.written()
 }
 
-fn heading(share: &PageView<'_>) -> String {
+fn heading(texts: &Texts, share: &PageView<'_>) -> String {
     match (share.title, share.files.as_slice()) {
         (Some(title), _) => title.to_owned(),
         (None, [file]) => file.name.to_owned(),
-        (None, files) => people::count(files.len() as u64, TEXTS.file),
+        (None, files) => people::count(texts, files.len() as u64, texts.file_count),
     }
+}
+
+fn lacks_checksum(file: &FileOnPage<'_>) -> bool {
+    let state = file.state;
+    matches!(state, EntryState::Ready { has_checksum, .. } if !has_checksum)
 }
 
 /// The bytes of the files that are there.
@@ -283,36 +310,46 @@ fn total(share: &PageView<'_>) -> u64 {
     sizes.fold(0, u64::saturating_add)
 }
 
-fn facts(share: &PageView<'_>, now: UnixSeconds) -> Vec<(&'static str, String)> {
+fn facts(
+    texts: &'static Texts,
+    share: &PageView<'_>,
+    now: UnixSeconds,
+) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if share.files.len() > 1 {
-        let files = people::count(share.files.len() as u64, TEXTS.file);
-        let total = [files, people::size(total(share))];
-        facts.push((TEXTS.total, fill(TEXTS.total_of, &total)));
+        let files = people::count(texts, share.files.len() as u64, texts.file_count);
+        let total = [files, people::size(texts, total(share))];
+        facts.push((texts.total, fill(texts.total_of, &total)));
     }
     if let Some(expires) = share.expires {
-        let end = [people::time(expires), people::span(expires.since(now))];
-        facts.push((TEXTS.expires, fill(TEXTS.ends_in, &end)));
+        let until = people::span(texts, expires.since(now));
+        let end = [people::time(texts, expires), until];
+        facts.push((texts.expires, fill(texts.ends_in, &end)));
     }
     if let Access::Counted { left, allowed } = share.access {
-        let left = [left, allowed].map(|number| number.to_string());
-        facts.push((TEXTS.left, fill(TEXTS.left_of, &left)));
+        let left = [left, allowed].map(|number| people::number(texts, number));
+        facts.push((texts.left, fill(texts.left_of, &left)));
     }
     facts
 }
 
 /// The word on the button for all of it.
-fn start(share: &PageView<'_>) -> Option<String> {
+fn start(texts: &Texts, share: &PageView<'_>) -> Option<String> {
     let is_one =
         matches!(share.files.as_slice(), [file] if matches!(file.state, EntryState::Ready { .. }));
     match (share.access, share.zip) {
-        (Access::Counted { .. }, _) if is_one => Some(TEXTS.download.to_owned()),
-        (_, Some(size)) => Some(fill(TEXTS.all_as_zip, &[people::size(size)])),
+        (Access::Counted { .. }, _) if is_one => Some(texts.download.to_owned()),
+        (_, Some(size)) => Some(fill(texts.all_as_zip, &[people::size(texts, size)])),
         (_, None) => None,
     }
 }
 
-fn row<'a>(share: &PageView<'_>, file: &FileOnPage<'a>, previews: &mut usize) -> Row<'a> {
+fn row<'a>(
+    texts: &'static Texts,
+    share: &PageView<'_>,
+    file: &FileOnPage<'a>,
+    previews: &mut usize,
+) -> Row<'a> {
     let href = || {
         let name = encoded(file.name);
         format!("{}/files/{}/{name}", share.path, file.position)
@@ -331,10 +368,10 @@ fn row<'a>(share: &PageView<'_>, file: &FileOnPage<'a>, previews: &mut usize) ->
                 Access::Starts => RowAction::Form(file.position),
                 Access::Counted { .. } => RowAction::None,
             };
-            (people::size(size), essence(media_type), action)
+            (people::size(texts, size), essence(media_type), action)
         }
-        EntryState::Gone => (String::new(), TEXTS.gone, without),
-        EntryState::Damaged => (String::new(), TEXTS.damaged, without),
+        EntryState::Gone => (String::new(), texts.gone, without),
+        EntryState::Damaged => (String::new(), texts.damaged, without),
     };
     let preview = match file.state {
         EntryState::Ready {
@@ -355,13 +392,32 @@ fn row<'a>(share: &PageView<'_>, file: &FileOnPage<'a>, previews: &mut usize) ->
     *previews -= usize::from(preview.is_some());
     Row {
         name: file.name,
+        notes: notes(texts, share, file),
         size,
         kind,
-        label: fill(TEXTS.download_of, &[file.name]),
+        label: fill(texts.download_of, &[file.name]),
         preview,
-        preview_label: fill(TEXTS.preview_of, &[file.name]),
+        preview_label: fill(texts.preview_of, &[file.name]),
         action,
     }
+}
+
+/// What is to be known of a file besides.
+fn notes(texts: &Texts, share: &PageView<'_>, file: &FileOnPage<'_>) -> Vec<String> {
+    let EntryState::Ready {
+        is_in_place,
+        expires,
+        ..
+    } = file.state
+    else {
+        return Vec::new();
+    };
+    // The share's own end is said once, for all of them.
+    let is_sooner = |end: &UnixSeconds| share.expires.is_none_or(|of_share| *end < of_share);
+    let end = expires.filter(is_sooner);
+    let end = end.map(|end| fill(texts.file_expires, &[people::time(texts, end)]));
+    let in_place = is_in_place.then(|| texts.in_place.to_owned());
+    end.into_iter().chain(in_place).collect()
 }
 
 #[cfg(test)]

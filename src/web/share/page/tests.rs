@@ -1,6 +1,8 @@
 //! The page as it is written.
 
 use super::*;
+use crate::web::branding::{Branding, Logo, PageLink};
+use crate::web::texts::Language;
 
 const NOW: u64 = 1_779_118_492;
 
@@ -16,6 +18,9 @@ fn file<'a>(position: u64, name: &'a str, media_type: &'static str) -> FileOnPag
             size: 1_000,
             media_type,
             is_passive: media_type.starts_with("image/"),
+            is_in_place: false,
+            has_checksum: true,
+            expires: None,
         },
     }
 }
@@ -34,8 +39,20 @@ fn view(files: Vec<FileOnPage<'_>>, access: Access) -> PageView<'_> {
     }
 }
 
+/// Pages in this language, without anything of an operator's.
+fn context(language: Language) -> PageContext<'static> {
+    static PLAIN: Branding = Branding {
+        title: None,
+        logo: None,
+        link: None,
+    };
+    PageContext::new(language, &PLAIN)
+}
+
+const ENGLISH: Language = Language::English;
+
 fn written(view: &PageView<'_>) -> String {
-    files(view, 0, at(NOW))
+    files(context(ENGLISH), view, 0, at(NOW))
 }
 
 #[test]
@@ -114,8 +131,106 @@ fn waits_are_said_in_minutes() {
         (1, "free again in 1 minute."),
         (0, "free again now."),
     ] {
-        let html = busy("/s/c", Duration::from_secs(seconds), "t");
+        let html = busy(context(ENGLISH), "/s/c", Duration::from_secs(seconds), "t");
         assert!(html.contains(text), "{seconds}: {html}");
         assert!(html.contains("<a href=\"/s/c\">Try again</a>"), "{html}");
     }
+}
+
+/// A view with every text of the page of files.
+fn whole() -> PageView<'static> {
+    let (mut pending, mut deleted) = (file(1, "a.png", "image/png"), file(2, "b", "text/plain"));
+    let EntryState::Ready {
+        is_in_place,
+        has_checksum,
+        expires,
+        ..
+    } = &mut pending.state
+    else {
+        panic!("it is ready")
+    };
+    (*is_in_place, *has_checksum, *expires) = (true, false, Some(at(NOW + 60)));
+    deleted.state = EntryState::Gone;
+    let mut damaged = deleted.clone();
+    damaged.state = EntryState::Damaged;
+    view(vec![pending, deleted, damaged], Access::Links)
+}
+
+#[test]
+fn what_is_deleted_damaged_in_place_ends_or_lacks_a_checksum_is_said_so() {
+    for language in Language::ALL {
+        let texts = language.texts();
+        let html = files(context(language), &whole(), 0, at(NOW));
+        let end = fill(texts.file_expires, &[people::time(texts, at(NOW + 60))]);
+        assert!(html.contains(&format!("<small>{end}</small>")), "{html}");
+        for text in [
+            texts.gone,
+            texts.damaged,
+            texts.in_place,
+            texts.checksums_pending,
+        ] {
+            assert_eq!(html.matches(text).count(), 1, "{text}: {html}");
+        }
+    }
+    // What is later than the end of the share need not be said.
+    let mut late = whole();
+    late.expires = Some(at(NOW + 60));
+    assert!(!written(&late).contains("Here until"));
+    late.expires = None;
+    assert!(written(&late).contains("Here until 18 May 2026, 15:35 UTC"));
+    // A share without a zip has no checksum to wait for.
+    let mut without = whole();
+    without.zip = None;
+    let html = written(&without);
+    assert!(!html.contains(ENGLISH.texts().checksums_pending), "{html}");
+    let html = written(&view(vec![file(1, "a", "text/plain")], Access::Links));
+    assert!(!html.contains(ENGLISH.texts().in_place), "{html}");
+}
+
+#[test]
+fn a_page_is_in_one_language_from_its_first_word_to_its_last() {
+    for language in Language::ALL {
+        let (context, texts) = (context(language), language.texts());
+        let shown = [
+            files(context, &whole(), 0, at(NOW)),
+            password(context, "/s/c", true),
+            busy(context, "/s/c", Duration::from_secs(900), "t"),
+            over(context, texts.link_invalid, "t"),
+        ];
+        for html in &shown {
+            let lang = format!("<html lang=\"{}\">", texts.lang);
+            assert!(html.contains(&lang) && html.contains(texts.title), "{html}");
+            assert!(!html.contains("{}") && !html.contains("{day}"), "{html}");
+        }
+        let [listed, asked, busy, over] = shown;
+        for text in [texts.name, texts.size, texts.kind, texts.expires, texts.qr] {
+            assert!(listed.contains(text), "{text}: {listed}");
+        }
+        assert!(asked.contains(texts.password_wrong) && asked.contains(texts.password_why));
+        assert!(busy.contains(texts.again), "{busy}");
+        assert!(over.contains(texts.link_invalid.text), "{over}");
+    }
+}
+
+#[test]
+fn what_the_operator_puts_on_pages_is_text_and_a_picture() {
+    let branding = Branding {
+        title: Some("A <b>house</b> & sons".into()),
+        logo: Some(Logo::new(b"GIF89a").unwrap()),
+        link: Some(PageLink {
+            text: "Imprint <i>".into(),
+            url: "https://example.com/imprint?a=1&b=\"2".into(),
+        }),
+    };
+    let context = PageContext::new(ENGLISH, &branding);
+    let html = password(context, "/s/c", false);
+    for part in [
+        "<header><img src=\"data:image/gif;base64,R0lGODlh\" alt=\"\">",
+        "<p><bdi>A &#60;b&#62;house&#60;/b&#62; &#38; sons</bdi></p></header>",
+        "<a href=\"https://example.com/imprint?a=1&#38;b=&#34;2\">Imprint &#60;i&#62;</a>",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    let head = html.split_once("</head>").unwrap().0;
+    assert!(!head.contains("house"), "previews name nobody");
 }
