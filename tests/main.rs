@@ -19,6 +19,8 @@ mod connections;
 mod counted;
 /// The byte route: ranges, conditions, other origins, downloaders, pages for people.
 mod download;
+/// Files that have an end.
+mod file_ends;
 /// The KooDrive API over a real socket, and what its links open.
 mod koodrive;
 /// The Qoder API over a real socket, and with curl.

@@ -8,6 +8,7 @@ use clap::Args;
 use super::audit::Recorder;
 use super::bulk_import::BulkImport;
 use super::failure::{Failure, answer, complain};
+use super::file_end::FileEnd;
 use super::interrupt::Interrupt;
 use super::path_expansion::{Own, Walk, expect_paths};
 use super::session::{Global, Logging, Session, expect_space};
@@ -56,6 +57,8 @@ pub(super) struct Add {
     /// When the file was made, Unix seconds or RFC 3339, with one file only [default: now]
     #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
     created_at: Option<UnixSeconds>,
+    #[command(flatten)]
+    end: FileEnd,
     /// Register the files where they lie, below blobs.in_place_roots, without copying them
     #[arg(long)]
     in_place: bool,
@@ -75,6 +78,7 @@ impl Add {
             filename: self.filename,
             media_type: self.media_type,
             created_at: self.created_at,
+            expires_in: self.end.delete_after,
         };
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let recorder = Recorder::open(&session, "add")?;

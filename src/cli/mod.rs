@@ -31,6 +31,7 @@ mod bulk_import;
 mod config;
 mod doctor;
 mod failure;
+mod file_end;
 mod folder;
 mod interrupt;
 mod key;

@@ -43,6 +43,8 @@ pub(super) struct FileLabels {
     pub(super) media_type: Option<MediaType>,
     pub(super) metadata: Metadata,
     pub(super) created_at: Option<UnixSeconds>,
+    /// For how many seconds they are there; else until somebody deletes them.
+    pub(super) expires_in: Option<u64>,
 }
 
 impl FileLabels {
@@ -57,6 +59,7 @@ impl FileLabels {
             media_type: None,
             metadata: Metadata::default(),
             created_at: None,
+            expires_in: None,
         }
     }
 
@@ -76,7 +79,7 @@ impl FileLabels {
             metadata: self.metadata.clone(),
             created_at: self.created_at,
             uploaded_by: None,
-            expires_in: None,
+            expires_in: self.expires_in,
         })
     }
 }

@@ -44,6 +44,9 @@ pub(super) struct FileEntry {
     created_at: String,
     updated_at: String,
     link_revision: u64,
+    /// Time from which on it is not there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
     /// Time since which its bytes are known to be damaged.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged_at: Option<String>,
@@ -68,6 +71,7 @@ impl From<&FileRecord> for FileEntry {
             created_at: file.created_at.to_string(),
             updated_at: file.updated_at.to_string(),
             link_revision: file.link_revision,
+            expires_at: file.expires_at.map(|end| end.to_string()),
             damaged_at: file.damaged_at.map(|since| since.to_string()),
         }
     }
@@ -75,8 +79,10 @@ impl From<&FileRecord> for FileEntry {
 
 impl Show for FileEntry {
     fn lines(&self) -> Vec<String> {
+        let until = self.expires_at.as_ref();
+        let until = until.map_or_else(String::new, |end| format!("  until {end}"));
         vec![format!(
-            "{}  {:>12}  {}  {}  {}",
+            "{}  {:>12}  {}  {}  {}{until}",
             self.file_id, self.size_bytes, self.created_at, self.mime_type, self.filename
         )]
     }
@@ -108,6 +114,8 @@ impl Show for WholeFile {
             format!("updated_at: {}", file.updated_at),
             format!("link_revision: {}", file.link_revision),
         ];
+        let end = file.expires_at.iter();
+        lines.extend(end.map(|end| format!("expires_at: {end}")));
         let damaged = file.damaged_at.iter();
         lines.extend(damaged.map(|since| format!("damaged_at: {since}")));
         let metadata = file.metadata.iter();

@@ -30,6 +30,9 @@ use staged_bytes::StagedShare;
 pub(super) use group_commit::PendingGroups;
 pub use staged_bytes::RemainingQuota;
 
+/// The longest time after which a file ends that was given an end, in seconds: a hundred years.
+pub const FILE_LIFETIME_MAX: u64 = 100 * 365 * 86_400;
+
 /// The description of a new file, without its bytes.
 #[derive(Clone, Debug)]
 pub struct NewFile {
@@ -52,7 +55,7 @@ pub struct NewFile {
     pub created_at: Option<UnixSeconds>,
     /// The API key it came with; `None` from the command line.
     pub uploaded_by: Option<ApiKeyId>,
-    /// For how many seconds the file is there; `None`: until somebody deletes it.
+    /// For how many seconds the file is there, up to [`FILE_LIFETIME_MAX`]; `None`: until somebody deletes it.
     pub expires_in: Option<u64>,
 }
 

@@ -11,7 +11,7 @@ use super::problem::Problem;
 use super::{header, query, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::{FieldFault, Refusal};
-use crate::gateway::upload::{RemainingQuota, Upload};
+use crate::gateway::upload::{FILE_LIFETIME_MAX, RemainingQuota, Upload};
 use crate::model::file::Purpose;
 use crate::model::id::OrganizationId;
 use crate::model::media::MediaType;
@@ -30,8 +30,6 @@ const BOUNDARY_CHARS_MAX: usize = 70;
 const PARTS_MAX: usize = 64;
 /// The longest text field; the largest that any dialect knows is metadata, 8 KiB.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// The longest that a file is there which expires, in seconds: a hundred years.
-const EXPIRES_IN_MAX: u64 = 100 * 365 * 86_400;
 /// The most files in a batch.
 pub(super) const BATCH_FILES_MAX: usize = 10;
 /// All of a body that is not the file.
@@ -326,9 +324,9 @@ pub(super) const fn is_of_one_file(refusal: &Refusal) -> bool {
 /// Reads for how many seconds a file is there.
 fn expires_in(text: &str) -> Result<u64, FieldFault> {
     let seconds = query::whole_number(text);
-    let seconds = seconds.filter(|seconds| (1..=EXPIRES_IN_MAX).contains(seconds));
+    let seconds = seconds.filter(|seconds| (1..=FILE_LIFETIME_MAX).contains(seconds));
     seconds.ok_or_else(|| {
-        let why = format!("must be a whole number from 1 to {EXPIRES_IN_MAX}");
+        let why = format!("must be a whole number from 1 to {FILE_LIFETIME_MAX}");
         FieldFault::new(TextField::ExpiresIn.name(), text, why)
     })
 }

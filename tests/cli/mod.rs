@@ -4,6 +4,7 @@ mod adding;
 mod checksums;
 mod counted;
 mod doctor;
+mod ends;
 mod files;
 mod in_place;
 mod kernel;

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 
 use super::*;
-use crate::support::app::target;
+use crate::support::app::{new_file, target};
 
 #[tokio::test]
 async fn c55_a_batch_of_one_answers_as_the_vendor_does() {
@@ -350,4 +350,20 @@ async fn c77_a_hundred_batches_of_ten_at_once_are_all_whole() {
         let json = granted(&reply, 1);
         assert_eq!(json["downloads"].as_array().unwrap().len(), 10);
     }
+}
+
+#[tokio::test]
+async fn a_file_that_has_ended_is_in_the_recycle_bin() {
+    let koo = Koo::start().await;
+    let new = NewFile {
+        space: SpaceId::parse(SPACE).unwrap(),
+        expires_in: Some(60),
+        ..new_file("org_koo", "file_brief", "brief.pdf")
+    };
+    koo.0.put(new, b"brief").await;
+    koo.0.at(59);
+    granted(&koo.ask(&["file_brief"]).await, 1);
+    koo.0.at(60);
+    let json = granted(&koo.ask(&["file_brief"]).await, 2);
+    assert_eq!(json["downloads"][0]["code"], "13000306");
 }

@@ -41,7 +41,11 @@ const UPLOAD: UploadDialect = UploadDialect {
     fields: Fields {
         batch: Some("files"),
         skips_null: false,
-        texts: &[TextField::Purpose, TextField::Metadata],
+        texts: &[
+            TextField::Purpose,
+            TextField::Metadata,
+            TextField::ExpiresIn,
+        ],
     },
     one: |record| (StatusCode::CREATED, wire::file(record)),
     batch: Some(batch_uploaded),

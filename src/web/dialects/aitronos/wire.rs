@@ -41,6 +41,9 @@ struct FileObject<'a> {
     uploaded_by: Option<&'a str>,
     uploaded_by_api_key_id: Option<&'a str>,
     uploaded_at: String,
+    /// From when on it is not there, of a file that has an end: the vendor's have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
 }
 
 /// The answer to a batch of files.
@@ -315,5 +318,6 @@ fn object(record: &FileRecord) -> FileObject<'_> {
         uploaded_by: None,
         uploaded_by_api_key_id: record.uploaded_by.as_ref().map(|key| key.as_str()),
         uploaded_at: record.updated_at.to_string(),
+        expires_at: record.expires_at.map(|at| at.to_string()),
     }
 }

@@ -45,6 +45,7 @@ const UPLOAD: UploadDialect = UploadDialect {
             TextField::Metadata,
             TextField::Filename,
             TextField::Name,
+            TextField::ExpiresIn,
         ],
     },
     one: |record| (StatusCode::CREATED, wire::file(record, Generation::First)),

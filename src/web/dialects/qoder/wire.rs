@@ -25,6 +25,9 @@ struct ContentRedirect<'a> {
 #[derive(Serialize)]
 struct FileOfFirst<'a> {
     created_at: String,
+    /// From when on it is not there, of a file that has an end: this generation's have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
     file_id: &'a str,
     filename: &'a str,
     #[serde(serialize_with = "object_of_texts")]
@@ -174,6 +177,7 @@ pub(super) fn error(fault: &QoderFault<'_>, request_id: Option<&str>) -> Vec<u8>
 fn object(record: &FileRecord) -> FileOfFirst<'_> {
     FileOfFirst {
         created_at: record.created_at.to_string(),
+        expires_at: record.expires_at.map(|at| at.to_string()),
         file_id: record.id.as_str(),
         filename: record.name.as_str(),
         metadata: &record.metadata,
