@@ -84,6 +84,8 @@ impl Add {
         let recorder = Recorder::open(&session, "add")?;
         let gateway = session.gateway(SetupPolicy::SetUp).await?;
         expect_space(&gateway, &labels.organization, &labels.space).await?;
+        let walk = || Walk::new(&self.paths, Own::of(&session.config), self.hidden);
+        let progress = Progress::of_all(!session.output.is_json(), walk);
         // Until here a signal ends the process, and leaves nothing.
         let interrupt = Interrupt::listen();
         let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
@@ -91,11 +93,11 @@ impl Add {
             intake,
             labels,
             in_place: self.in_place,
-            progress: Progress::new(!session.output.is_json()),
+            progress,
             recorder: Mutex::new(recorder),
         });
         let mut all_stored = true;
-        let walk = Walk::new(&self.paths, Own::of(&session.config), self.hidden);
+        let walk = walk();
         let tell = |taken| match taken {
             Ok(file) => import.progress.beside(|| {
                 session.output.item(&wire::FileEntry::from(&file))?;

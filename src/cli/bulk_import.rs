@@ -111,7 +111,7 @@ impl BulkImport {
 
     async fn keep(&self, found: &FoundFile, new: NewFile) -> Result<StagedFile, Failure> {
         if self.in_place {
-            self.intake.keep_in_place(found, new).await
+            self.intake.keep_in_place(found, new, &self.progress).await
         } else {
             self.intake.keep(found, new, &self.progress).await
         }

@@ -186,7 +186,7 @@ struct Shown(Progress);
 impl Shown {
     fn new(tally: &Arc<PassProgress>, shown: bool) -> Self {
         let progress = Progress::new(shown);
-        let (tally, bar) = (Arc::clone(tally), progress.0.clone());
+        let (tally, bar) = (Arc::clone(tally), progress.bar.clone());
         tokio::spawn(async move {
             let mut since_said = Duration::ZERO;
             while !bar.is_finished() {
@@ -209,7 +209,7 @@ impl Shown {
     fn tell(&self, told: &Told<'_>) {
         let line = match told {
             Told::Begun(_, kept) => {
-                let Self(Progress(bar)) = self;
+                let bar = &self.0.bar;
                 bar.set_length(kept.bytes);
                 bar.set_position(0);
                 return;

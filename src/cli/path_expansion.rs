@@ -9,7 +9,7 @@ use crate::config::Config;
 
 /// The installation's own files: its data directory and its keyring. None of them is ever stored, as a link to the
 /// keyring would give every file away.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Own {
     paths: Vec<PathBuf>,
 }
@@ -51,6 +51,8 @@ pub(super) struct Walk {
     takes_hidden: bool,
     /// The number of names that begin with a dot and were left out, not reported yet.
     hidden: usize,
+    /// True if nothing is said of what is left out.
+    is_silent: bool,
 }
 
 /// Refuses texts that are no paths, though a person may mean something by them: `-`, and URLs.
@@ -94,7 +96,14 @@ impl Walk {
             own,
             takes_hidden,
             hidden: 0,
+            is_silent: false,
         }
+    }
+
+    /// The same walk, which says nothing of what it leaves out.
+    pub(super) fn silent(mut self) -> Self {
+        self.is_silent = true;
+        self
     }
 
     fn look(&mut self, found: FoundFile) -> io::Result<Option<FoundFile>> {
@@ -118,7 +127,9 @@ impl Walk {
         if found.named {
             return Err(io::Error::other(why));
         }
-        tracing::warn!("{} is skipped: {why}", found.path.display());
+        if !self.is_silent {
+            tracing::warn!("{} is skipped: {why}", found.path.display());
+        }
         Ok(None)
     }
 
@@ -153,7 +164,7 @@ impl Iterator for Walk {
             }
         }
         let hidden = std::mem::take(&mut self.hidden);
-        if hidden > 0 {
+        if hidden > 0 && !self.is_silent {
             let names = match hidden {
                 1 => "1 name that begins with a dot was".to_owned(),
                 more => format!("{more} names that begin with a dot were"),

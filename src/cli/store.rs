@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::failure::Failure;
 use super::interrupt::Interrupt;
-use super::path_expansion::FoundFile;
+use super::path_expansion::{FoundFile, Walk};
 use super::terminal::printable;
 use crate::config::Config;
 use crate::gateway::Gateway;
@@ -98,24 +98,58 @@ pub(super) fn progress_bar(length: Option<u64>, template: &str, shown: bool) -> 
     bar
 }
 
+/// The most files whose sizes are added up before any is taken in: their names are looked at twice.
+const MEASURED_FILES_MAX: usize = 100_000;
+
 /// A bar for the bytes of all files, on standard error and only where that is a terminal. It is gone when
 /// this is dropped.
-pub(super) struct Progress(pub(super) ProgressBar);
+pub(super) struct Progress {
+    pub(super) bar: ProgressBar,
+    /// True if the bytes of all files are known. Else they are added up as the files are begun.
+    is_measured: bool,
+}
 
 impl Progress {
     /// Shows a bar, if `shown` and there is a terminal.
     pub(super) fn new(shown: bool) -> Self {
-        let template = "{bar:30} {bytes}/{total_bytes} {wide_msg}";
-        Self(progress_bar(Some(0), template, shown))
+        let template = "{bar:20} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
+        Self {
+            bar: progress_bar(Some(0), template, shown),
+            is_measured: false,
+        }
+    }
+
+    /// Shows a bar for all files of this walk, which is gone through for their sizes: how much is done, how fast, and how
+    /// long the rest will take. Of more than [`MEASURED_FILES_MAX`] files nobody knows how many bytes they have.
+    pub(super) fn of_all(shown: bool, walk: impl FnOnce() -> Walk) -> Self {
+        let growing = Self::new(shown);
+        if growing.bar.is_hidden() {
+            return growing;
+        }
+        let (mut bytes, mut files) = (0_u64, 0);
+        // What cannot be read is named when its turn comes.
+        for found in walk().silent().filter_map(Result::ok) {
+            files += 1;
+            if files > MEASURED_FILES_MAX {
+                return growing;
+            }
+            let size = std::fs::metadata(&found.path).map_or(0, |metadata| metadata.len());
+            bytes = bytes.saturating_add(size);
+        }
+        let template = "{bar:20} {bytes}/{total_bytes} {bytes_per_sec} {eta} left {wide_msg}";
+        Self {
+            bar: progress_bar(Some(bytes), template, shown),
+            is_measured: true,
+        }
     }
 
     /// Does what may print, with the bar out of the way.
     pub(super) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
         // The thread that moves the bar waits until the work is done: it must not wait for a reader of our output.
-        if self.0.is_hidden() {
+        if self.bar.is_hidden() {
             return work();
         }
-        self.0.suspend(work)
+        self.bar.suspend(work)
     }
 
     /// Does what prints on standard output alone, which the bar is only in the way of on a terminal.
@@ -128,14 +162,17 @@ impl Progress {
     }
 
     fn begin(&self, path: &Path, size: u64) {
-        self.0.inc_length(size);
-        self.0.set_message(printable(&path.display().to_string()));
+        if !self.is_measured {
+            self.bar.inc_length(size);
+        }
+        let name = printable(&path.display().to_string());
+        self.bar.set_message(name);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 
@@ -240,17 +277,21 @@ impl Intake {
         &self,
         found: &FoundFile,
         new: NewFile,
+        progress: &Progress,
     ) -> Result<StagedFile, Failure> {
         let path = &found.path;
         let unreadable = |error| Failure::unreadable(path, &error);
         let absolute = tokio::fs::canonicalize(path).await.map_err(unreadable)?;
-        let size = tokio::fs::metadata(&absolute).await.map_err(unreadable)?;
-        self.expect_remaining_quota(path, &new.organization, size.len())
+        let metadata = tokio::fs::metadata(&absolute).await.map_err(unreadable)?;
+        let size = metadata.len();
+        self.expect_remaining_quota(path, &new.organization, size)
             .await?;
+        progress.begin(path, size);
         let kept = tokio::select! {
             kept = self.gateway.keep_in_place(&absolute, new) => kept,
             () = self.interrupt.first() => return Err(self.interrupted(path)),
         };
+        progress.bar.inc(size);
         kept.map_err(|refusal| match refusal {
             Refusal::Field(fault) => {
                 let why = fault.why;
@@ -323,7 +364,7 @@ impl Intake {
             if read == 0 {
                 return Ok(upload);
             }
-            progress.0.inc(read);
+            progress.bar.inc(read);
             size += read;
             // It may grow while it is read.
             self.limit.check(path, size)?;

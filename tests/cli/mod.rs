@@ -18,6 +18,7 @@ mod log_hash;
 mod memory;
 mod messages;
 mod pasted;
+mod progress;
 pub(crate) mod restored;
 mod revoke;
 mod rotation;
