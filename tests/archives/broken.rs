@@ -3,6 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use hallpass::gateway::revocations::STALENESS_MAX;
+use hallpass::gateway::upload::NewFile;
 
 use super::*;
 use crate::support::app::new_file;
@@ -37,7 +38,11 @@ impl TwoFiles {
     async fn start() -> Self {
         let app = TestApp::start().await.with_org_123().await;
         let first = app.add("first", "x.bin", &sample(LONG)).await;
-        let second = app.add("second", "x.bin", &sample(100_000)).await;
+        let second = NewFile {
+            expires_in: Some(60),
+            ..new_file("org_123", "second", "x.bin")
+        };
+        let second = app.put(second, &sample(100_000)).await;
         let archive = archive(&app, &[("first", &first), ("second", &second)]);
         Self { app, archive }
     }
@@ -94,6 +99,15 @@ async fn a_deleted_file_breaks_it_off() {
             two.app.gateway.delete(&organization, &file).await.unwrap();
         };
         two.assert_broken_off(&two.read(transport, delete).await);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_ends_breaks_it_off() {
+    for transport in BOTH {
+        let two = TwoFiles::start().await;
+        let read = two.read(transport, async || two.app.at(60));
+        two.assert_broken_off(&read.await);
     }
 }
 

@@ -248,24 +248,24 @@ const scenes = {
             for (const { name, url, press } of pages) {
                 let response = await page.goto(url);
                 if (press) [response] = await Promise.all([page.waitForNavigation(), page.locator("button").click()]);
+                const { lang, ...is } = await page.evaluate(() => ({
+                    lang: document.documentElement.lang,
+                    title: document.title,
+                    logo: document.querySelector("header img")?.naturalWidth,
+                }));
                 const overflows = [];
                 for (const width of [1280, 390, 320]) {
                     await page.setViewportSize({ width, height: 720 });
                     overflows.push(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth));
                     if (width === 320) continue;
-                    await page.screenshot({ path: `${pictures}-${name}-${language}-${width}.png`, fullPage: true });
+                    await page.screenshot({ path: `${pictures}-${name}-${lang}-${width}.png`, fullPage: true });
                 }
                 const { nodes } = await devtools.send("Accessibility.getFullAXTree");
                 const told = nodes
                     .filter((node) => !node.ignored)
                     .map((node) => [node.role?.value, node.name?.value ?? ""]);
-                const is = await page.evaluate(() => ({
-                    lang: document.documentElement.lang,
-                    title: document.title,
-                    logo: document.querySelector("header img")?.naturalWidth,
-                }));
                 const contrast = await page.evaluate(leastContrast, "#ffffff");
-                seen.push({ name, language, status: response.status(), overflows, contrast, told, ...is });
+                seen.push({ name, lang, status: response.status(), overflows, contrast, told, ...is });
             }
         }
         return { seen, said };

@@ -30,7 +30,7 @@ pub(super) const TEXTS: Texts = Texts {
     preview_of: "{}のプレビュー",
     expires: "有効期限",
     ends_in: "{}（あと{}）",
-    left: "残りダウンロード回数",
+    left: "残り回数",
     left_of: "{}回（全{}回）",
     total: "合計",
     total_of: "{}、{}",
