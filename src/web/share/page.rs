@@ -15,6 +15,10 @@ use crate::web::html::{Frame, PageContext, essence, fill};
 use crate::web::people;
 use crate::web::texts::{Message, Texts};
 
+use notes::Notes;
+
+mod notes;
+
 /// The most files that one page lists. Its successors list the others.
 pub(super) const FILES_PER_PAGE: usize = 500;
 
@@ -109,7 +113,7 @@ struct Page<'a> {
     /// The word on the button for all of it, if there is one.
     start: Option<String>,
     /// What is to be known before that is pressed.
-    pending: Option<&'static str>,
+    hints: Vec<&'static str>,
     caption: String,
     columns: Columns,
     has_actions: bool,
@@ -172,7 +176,7 @@ impl<'a> Page<'a> {
             password: None,
             open: format!("{path}/open"),
             start: None,
-            pending: None,
+            hints: Vec::new(),
             caption: String::new(),
             columns: Columns {
                 name: texts.name,
@@ -218,8 +222,8 @@ pub(super) fn files(
     page.note = share.note;
     page.facts = facts(texts, share, now);
     page.start = start(texts, share);
-    let is_pending = share.zip.is_some() && share.files.iter().any(lacks_checksum);
-    page.pending = is_pending.then_some(texts.checksums_pending);
+    let notes = Notes::of(share);
+    page.hints = notes.of_all(texts);
     let is_there = |file: &&FileOnPage<'_>| matches!(file.state, EntryState::Ready { .. });
     page.text = match share.access {
         _ if !share.files.iter().any(|file| is_there(&file)) => Some(texts.nothing.to_owned()),
@@ -232,7 +236,7 @@ pub(super) fn files(
     page.has_actions = !matches!(share.access, Access::Counted { .. });
     let mut previews = PREVIEWS_MAX;
     page.rows = listed
-        .map(|file| row(texts, share, file, &mut previews))
+        .map(|file| row(texts, share, file, &notes, &mut previews))
         .collect();
     page.caption = match pages(share.files.len()) {
         1 => texts.files.to_owned(),
@@ -296,11 +300,6 @@ fn heading(texts: &Texts, share: &PageView<'_>) -> String {
     }
 }
 
-fn lacks_checksum(file: &FileOnPage<'_>) -> bool {
-    let state = file.state;
-    matches!(state, EntryState::Ready { has_checksum, .. } if !has_checksum)
-}
-
 /// The bytes of the files that are there.
 fn total(share: &PageView<'_>) -> u64 {
     let sizes = share.files.iter().map(|file| match file.state {
@@ -348,6 +347,7 @@ fn row<'a>(
     texts: &'static Texts,
     share: &PageView<'_>,
     file: &FileOnPage<'a>,
+    notes: &Notes,
     previews: &mut usize,
 ) -> Row<'a> {
     let href = || {
@@ -392,7 +392,7 @@ fn row<'a>(
     *previews -= usize::from(preview.is_some());
     Row {
         name: file.name,
-        notes: notes(texts, share, file),
+        notes: notes.of_one(texts, file),
         size,
         kind,
         label: fill(texts.download_of, &[file.name]),
@@ -400,24 +400,6 @@ fn row<'a>(
         preview_label: fill(texts.preview_of, &[file.name]),
         action,
     }
-}
-
-/// What is to be known of a file besides.
-fn notes(texts: &Texts, share: &PageView<'_>, file: &FileOnPage<'_>) -> Vec<String> {
-    let EntryState::Ready {
-        is_in_place,
-        expires,
-        ..
-    } = file.state
-    else {
-        return Vec::new();
-    };
-    // The share's own end is said once, for all of them.
-    let is_sooner = |end: &UnixSeconds| share.expires.is_none_or(|of_share| *end < of_share);
-    let end = expires.filter(is_sooner);
-    let end = end.map(|end| fill(texts.file_expires, &[people::time(texts, end)]));
-    let in_place = is_in_place.then(|| texts.in_place.to_owned());
-    end.into_iter().chain(in_place).collect()
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub(super) const TEXTS: Texts = Texts {
     damaged: "Cannot be read",
     file_expires: "Here until {}",
     in_place: "Lies at its original place: if it is changed there, it no longer opens here.",
+    all_in_place: "What is shared here lies at its original place: what is changed there no longer opens here.",
     checksums_pending: "The checksums of some files are still being taken. Until then, a zip whose download breaks off \
                         has to start anew.",
     counted: "You may look at this page as often as you like: a download is counted once you press the button. One that \

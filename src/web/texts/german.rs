@@ -67,6 +67,7 @@ pub(super) const TEXTS: Texts = Texts {
     damaged: "Nicht lesbar",
     file_expires: "Nur bis {}",
     in_place: "Liegt an ihrem ursprünglichen Ort: Wird sie dort geändert, lässt sie sich hier nicht mehr öffnen.",
+    all_in_place: "Was hier freigegeben ist, liegt an seinem ursprünglichen Ort: Was dort geändert wird, lässt sich hier nicht mehr öffnen.",
     checksums_pending: "Die Prüfsummen einiger Dateien werden noch berechnet. Bis dahin beginnt ein abgebrochener \
                         Download der ZIP-Datei von vorn.",
     counted: "Sie können diese Seite beliebig oft ansehen: Ein Download zählt erst, wenn Sie auf die Schaltfläche klicken. \

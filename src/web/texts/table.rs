@@ -69,6 +69,8 @@ pub struct Texts {
     pub file_expires: &'static str,
     /// Below the name of a file that is served in place.
     pub in_place: &'static str,
+    /// Where all files are served in place.
+    pub all_in_place: &'static str,
     /// Below the button for all as zip, as long as checksums of files are not known.
     pub checksums_pending: &'static str,
     /// Says when a download is counted.

@@ -153,7 +153,8 @@ fn whole() -> PageView<'static> {
     deleted.state = EntryState::Gone;
     let mut damaged = deleted.clone();
     damaged.state = EntryState::Damaged;
-    view(vec![pending, deleted, damaged], Access::Links)
+    let plain = file(4, "c", "text/plain");
+    view(vec![pending, deleted, damaged, plain], Access::Links)
 }
 
 #[test]
@@ -172,6 +173,13 @@ fn what_is_deleted_damaged_in_place_ends_or_lacks_a_checksum_is_said_so() {
             assert_eq!(html.matches(text).count(), 1, "{text}: {html}");
         }
     }
+    // Of all of them it is said once, above the list.
+    let mut all = whole();
+    all.files.truncate(3);
+    let html = written(&all);
+    let texts = ENGLISH.texts();
+    assert_eq!(html.matches(texts.all_in_place).count(), 1, "{html}");
+    assert!(!html.contains(texts.in_place), "{html}");
     // What is later than the end of the share need not be said.
     let mut late = whole();
     late.expires = Some(at(NOW + 60));
@@ -184,7 +192,7 @@ fn what_is_deleted_damaged_in_place_ends_or_lacks_a_checksum_is_said_so() {
     let html = written(&without);
     assert!(!html.contains(ENGLISH.texts().checksums_pending), "{html}");
     let html = written(&view(vec![file(1, "a", "text/plain")], Access::Links));
-    assert!(!html.contains(ENGLISH.texts().in_place), "{html}");
+    assert!(!html.contains(texts.in_place) && !html.contains(texts.all_in_place));
 }
 
 #[test]
