@@ -43,7 +43,7 @@ fn record(organization: &OrganizationId, number: u64) -> FileRecord {
         name: FileName::from_client(&format!("report {number}.txt")).unwrap(),
         media_type: MediaType::parse("text/plain").unwrap(),
         size: number,
-        sha256: Sha256Digest::new([7; 32]),
+        sha256: Some(Sha256Digest::new([7; 32])),
         purpose,
         state: FileState::Ready,
         metadata: Metadata::new(pairs).unwrap(),

@@ -290,5 +290,6 @@ async fn a_sweep_leaves_live_stages_alone(store: &dyn BlobStore) {
 async fn a_path_below_no_root_is_refused(store: &dyn BlobStore) {
     for path in ["/etc/hostname", "/nowhere", "relative", ""] {
         refusal(store.register(Path::new(path)).await);
+        refusal(store.identify(Path::new(path)).await);
     }
 }

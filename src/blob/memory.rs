@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::{Bytes, BytesMut};
 
 use super::content::ContentHasher;
-use super::{Blob, BlobError, BlobFuture, BlobStore, Presign, Registered, Staged, StoredBlob};
+use super::{
+    Blob, BlobError, BlobFuture, BlobStore, Identified, Presign, Registered, Staged, StoredBlob,
+};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -103,6 +105,15 @@ impl BlobStore for MemoryBlobs {
     }
 
     fn register<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Registered> {
+        Box::pin(async move {
+            Err(BlobError::Refused {
+                path: path.to_owned(),
+                why: "this store has no disk",
+            })
+        })
+    }
+
+    fn identify<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Identified> {
         Box::pin(async move {
             Err(BlobError::Refused {
                 path: path.to_owned(),

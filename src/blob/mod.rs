@@ -109,6 +109,10 @@ pub trait BlobStore: Send + Sync {
     /// changed while it was read, or by a store without a disk. Dropping the answer stops the reading.
     fn register<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Registered>;
 
+    /// Looks at a file that lies on disk already, and reads none of it: its identity is all that is known of it. `Refused`
+    /// as by [`BlobStore::register`].
+    fn identify<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Identified>;
+
     /// Removes up to `limit` stages that no living process writes any more. Answers how many.
     fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize>;
 
@@ -176,6 +180,15 @@ pub struct StoredBlob {
     pub crc32: Crc32,
     /// The text detection's findings.
     pub text: DetectedText,
+}
+
+/// A file that lies on disk already, as it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// The file and its identity.
+    pub file: InPlace,
+    /// Length in bytes.
+    pub size: u64,
 }
 
 /// A file that was registered in place.

@@ -177,7 +177,7 @@ pub(crate) fn file(organization: &OrganizationId, id: &str, created_at: u64) -> 
         name: FileName::from_client("report.txt").unwrap(),
         media_type: MediaType::parse("text/plain").unwrap(),
         size: 110,
-        sha256: Sha256Digest::new([7; 32]),
+        sha256: Some(Sha256Digest::new([7; 32])),
         purpose: Purpose::UserUpload,
         state: FileState::Ready,
         metadata: Metadata::default(),

@@ -31,11 +31,11 @@ pub trait Maintenance: Send + Sync {
         limit: u32,
     ) -> Answer<'a, Vec<FileRecord>>;
 
-    /// Sets [`FileRecord::crc32`] of files, all of them or none; one that is not there, or whose row says another SHA-256,
+    /// Sets [`FileRecord::crc32`] of files, all of them or none; one that is not there, or whose row has another fingerprint,
     /// is passed over. Adds an entry to the change feed for each. `Limit` for more than [`READ_FILES_SET_MAX`].
     fn set_crc32<'a>(&'a self, checksums: &'a [Checksum]) -> Answer<'a, ()>;
 
-    /// Gives a file in place its new identity, `found`, if its row still has the identity `seen`. Adds an
+    /// Gives a file in place that was read its new identity, `found`, if its row still has the identity `seen`. Adds an
     /// entry to the change feed. The path stays. `NotFound` unless the file is `Ready` or `Deleted`, `Conflict`
     /// if its row has another identity or is of a stored blob.
     fn replace_identity<'a>(
@@ -79,19 +79,19 @@ pub struct Checksum {
     pub organization: OrganizationId,
     /// The file.
     pub file: FileId,
-    /// The SHA-256 of the bytes that were read.
-    pub sha256: Sha256Digest,
+    /// The fingerprint of the row whose bytes were read.
+    pub fingerprint: Sha256Digest,
     /// Their CRC-32.
     pub crc32: Crc32,
 }
 
 impl Checksum {
-    /// Returns the CRC-32 that was read with the SHA-256 of this file's row.
+    /// Returns the CRC-32 that was read of the bytes of this file's row.
     pub fn of(file: &FileRecord, crc32: Crc32) -> Self {
         Self {
             organization: file.organization.clone(),
             file: file.id.clone(),
-            sha256: file.sha256,
+            fingerprint: file.fingerprint(),
             crc32,
         }
     }

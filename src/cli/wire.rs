@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::output::Show;
 use crate::config::Setting;
 use crate::gateway::mint::Minted;
+use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::sign::keyring::SigningKey;
@@ -19,6 +20,7 @@ pub(super) use doctor::{CheckSummary, FileFinding, Miscounted};
 pub(super) use downloads::Downloads;
 pub(super) use migrate::{Halves, LeftOut, Migrated};
 pub(super) use revoked::Revocation;
+pub(super) use shared::{SharedLink, SharedPage};
 pub(super) use shares::{ListedShare, WholeShare};
 
 mod api_keys;
@@ -26,6 +28,7 @@ mod doctor;
 mod downloads;
 mod migrate;
 mod revoked;
+mod shared;
 mod shares;
 
 /// A file, in a list.
@@ -37,7 +40,9 @@ pub(super) struct FileEntry {
     filename: String,
     mime_type: String,
     size_bytes: u64,
-    sha256: String,
+    /// `None` of a file that nobody has read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
     purpose: &'static str,
     status: &'static str,
     metadata: BTreeMap<String, String>,
@@ -62,7 +67,7 @@ impl From<&FileRecord> for FileEntry {
             filename: file.name.to_string(),
             mime_type: file.media_type.to_string(),
             size_bytes: file.size,
-            sha256: file.sha256.to_hex(),
+            sha256: file.sha256.map(Sha256Digest::to_hex),
             purpose: file.purpose.as_str(),
             status: file.state.as_str(),
             metadata: pairs
@@ -100,6 +105,7 @@ pub(super) struct WholeFile {
 impl Show for WholeFile {
     fn lines(&self) -> Vec<String> {
         let file = &self.file;
+        let sha256 = file.sha256.as_deref();
         let mut lines = vec![
             format!("file_id: {}", file.file_id),
             format!("organization_id: {}", file.organization_id),
@@ -107,7 +113,7 @@ impl Show for WholeFile {
             format!("filename: {}", file.filename),
             format!("mime_type: {}", file.mime_type),
             format!("size_bytes: {}", file.size_bytes),
-            format!("sha256: {}", file.sha256),
+            format!("sha256: {}", sha256.unwrap_or("not known")),
             format!("purpose: {}", file.purpose),
             format!("status: {}", file.status),
             format!("created_at: {}", file.created_at),

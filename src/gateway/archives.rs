@@ -26,6 +26,10 @@ use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::zip::{ENTRIES_MAX, HEADS_BYTES_MAX, Layout, Member, ZipError};
 
+mod read_ahead;
+
+use read_ahead::ReadAhead;
+
 /// The most bytes that the layouts of all archives that are being sent take: some hundred of ten thousand files.
 const ARCHIVES_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
@@ -65,13 +69,16 @@ pub struct Archive {
 #[derive(Debug)]
 struct Entry {
     file: FileId,
-    sha256: Sha256Digest,
+    fingerprint: Sha256Digest,
     link_revision: u64,
 }
 
 /// The archives that are being sent.
 #[derive(Debug, Default)]
-pub(super) struct Archives(Mutex<ArchivesState>);
+pub(super) struct Archives {
+    state: Mutex<ArchivesState>,
+    read_ahead: ReadAhead,
+}
 
 #[derive(Debug, Default)]
 struct ArchivesState {
@@ -103,12 +110,13 @@ pub struct EntryReader {
 }
 
 impl<'a> ArchiveMember<'a> {
-    fn laid_out(&self) -> Member<'a> {
+    fn laid_out(&self, read_ahead: &ReadAhead) -> Member<'a> {
         Member {
             path: self.path,
             size: self.file.size,
-            sha256: self.file.sha256,
-            crc32: self.file.crc32,
+            fingerprint: self.file.fingerprint(),
+            crc32: read_ahead.known(self.file),
+            is_read_ahead: ReadAhead::is_for(self.file),
             modified: self.file.updated_at,
         }
     }
@@ -124,7 +132,7 @@ impl Archive {
 impl Archives {
     fn lock(&self) -> MutexGuard<'_, ArchivesState> {
         // Nothing that holds the lock can leave the state half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns an archive equal to this one that is being sent, or has this one be it.
@@ -204,13 +212,15 @@ impl Gateway {
         members: &[ArchiveMember<'_>],
     ) -> Result<Arc<Archive>, Refusal> {
         // 1.
-        let laid_out: Vec<Member<'_>> = members.iter().map(ArchiveMember::laid_out).collect();
+        let known = &self.archives.read_ahead;
+        let laid_out = members.iter().map(|member| member.laid_out(known));
+        let laid_out: Vec<Member<'_>> = laid_out.collect();
         let layout = Layout::new(&laid_out).map_err(refusal)?;
         let entries = members.iter().map(|ArchiveMember { file, .. }| {
             debug_assert_eq!(file.organization, *organization, "its files are its own");
             Entry {
                 file: file.id.clone(),
-                sha256: file.sha256,
+                fingerprint: file.fingerprint(),
                 link_revision: file.link_revision,
             }
         });
@@ -282,7 +292,7 @@ impl EntryReader {
             return Err(Refusal::FileNotFound);
         }
         expect_whole(file)?;
-        if (file.sha256, file.link_revision) != (entry.sha256, entry.link_revision) {
+        if (file.fingerprint(), file.link_revision) != (entry.fingerprint, entry.link_revision) {
             let id = &entry.file;
             return Err(Refusal::Internal(format!(
                 "file {id} of a zip archive was revoked"

@@ -261,7 +261,7 @@ mod tests {
             purpose: Purpose::UserUpload,
             metadata: Metadata::default(),
             size: 1,
-            sha256: Sha256Digest::new([0; 32]),
+            sha256: Some(Sha256Digest::new([0; 32])),
             location: BlobLocation::Stored(BlobKey::from_random([0; 16])),
             created_at: now,
             updated_at: now,

@@ -154,7 +154,10 @@ impl Gateway {
     ) -> Result<Read, Refusal> {
         let file = self.catalog.file(&listed.organization, &listed.id);
         let file = self.ask(file).await?;
-        let is_unread = |file: &FileRecord| file.state == FileState::Ready && file.crc32.is_none();
+        // A file that was registered unread stays so.
+        let is_unread = |file: &FileRecord| {
+            file.state == FileState::Ready && file.crc32.is_none() && file.sha256.is_some()
+        };
         let Some(file) = file.filter(is_unread) else {
             return Ok(Read::Nothing);
         };
@@ -188,7 +191,7 @@ impl Gateway {
             pass.pause_for(length).await;
         }
         let found = hasher.finish();
-        Ok((found.sha256 == file.sha256).then(|| Checksum::of(file, found.crc32)))
+        Ok((Some(found.sha256) == file.sha256).then(|| Checksum::of(file, found.crc32)))
     }
 
     /// Hashes a file in place whose identity moved, unless its hash is remembered.
@@ -270,7 +273,7 @@ mod tests {
             };
             let before = FileRecord {
                 size: stored.size,
-                sha256,
+                sha256: Some(sha256),
                 location: BlobLocation::Stored(stored.key),
                 ..file(&owner, &format!("f{number:03}"), 1)
             };
@@ -301,7 +304,7 @@ mod tests {
             let stored = stage.commit().await.unwrap();
             let before = FileRecord {
                 size: stored.size,
-                sha256: stored.sha256,
+                sha256: Some(stored.sha256),
                 location: BlobLocation::Stored(stored.key),
                 ..file(&owner, &format!("f{number}"), 1)
             };
@@ -334,7 +337,7 @@ mod tests {
         let owner = organization(catalog.as_ref(), "a").await;
         let row = FileRecord {
             size: registered.size,
-            sha256: registered.sha256,
+            sha256: Some(registered.sha256),
             location: BlobLocation::InPlace(InPlace {
                 device: None,
                 ..registered.file.clone()

@@ -14,6 +14,7 @@ use super::refusal::{Refusal, with_causes};
 use crate::blob::{BlobError, BlobStore};
 use crate::catalog::maintenance::{Checksum, READ_FILES_SET_MAX};
 use crate::catalog::quota::Usage;
+use crate::model::digest::Sha256Digest;
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace};
 use crate::model::id::OrganizationId;
 use crate::model::tenancy::Organization;
@@ -238,9 +239,13 @@ async fn check(
 ) -> Checked {
     let mut checksum = None;
     let (complaint, moved) = match digests(blobs.as_ref(), &file, &progress).await {
-        Ok((found, _)) if found.sha256 != file.sha256 => {
-            let (is, was) = (found.sha256.to_hex(), file.sha256.to_hex());
-            let why = format!("its SHA-256 is {is}, not {was}");
+        Ok((_, Some(_))) if file.sha256.is_none() => {
+            let why = "it was changed or replaced, and nobody had read it before";
+            (Some(Complaint::Damaged(why.into())), None)
+        }
+        Ok((found, _)) if file.sha256.is_some_and(|was| was != found.sha256) => {
+            let was = file.sha256.map(Sha256Digest::to_hex).unwrap_or_default();
+            let why = format!("its SHA-256 is {}, not {was}", found.sha256.to_hex());
             (Some(Complaint::Damaged(why)), None)
         }
         Ok((Digests { crc32, .. }, moved)) => {
@@ -328,7 +333,7 @@ mod tests {
             let stored = stage.commit().await.unwrap();
             let made = FileRecord {
                 size: stored.size,
-                sha256: stored.sha256,
+                sha256: Some(stored.sha256),
                 location: BlobLocation::Stored(key(number)),
                 ..file(&owner, &format!("f{number:03}"), 1)
             };

@@ -162,6 +162,16 @@ impl Reread {
     }
 }
 
+/// Says of a file that nobody had read that it is another one now: nothing tells whether its bytes are.
+fn other_than_seen(found: &InPlace) -> BlobError {
+    BlobError::Damaged {
+        what: format!(
+            "{}: it was changed or replaced since it was looked at",
+            found.path.display()
+        ),
+    }
+}
+
 /// Checks that the bytes that were read are those of the file's row, where its identity was `found`.
 ///
 /// # Errors
@@ -171,7 +181,10 @@ pub(super) fn expect_own(
     file: &FileRecord,
     found: &InPlace,
 ) -> Result<(), BlobError> {
-    if (registered.size, registered.sha256) == (file.size, file.sha256) {
+    let Some(sha256) = file.sha256 else {
+        return Err(other_than_seen(found));
+    };
+    if (registered.size, registered.sha256) == (file.size, sha256) {
         return Ok(());
     }
     Err(BlobError::Damaged {
@@ -179,7 +192,7 @@ pub(super) fn expect_own(
             "{}: its identity moved, and its SHA-256 is {}, not {}",
             found.path.display(),
             registered.sha256.to_hex(),
-            file.sha256.to_hex()
+            sha256.to_hex()
         ),
     })
 }
@@ -193,6 +206,9 @@ impl Gateway {
     /// than [`WAIT_MAX`] or failed lately, after which it is worth trying again.
     pub(super) async fn open_bytes(&self, file: &FileRecord) -> Result<Blob, BlobError> {
         match self.blobs.open(&file.location, file.size).await {
+            Err(BlobError::Moved { found }) if file.sha256.is_none() => {
+                Err(other_than_seen(&found))
+            }
             Err(BlobError::Moved { found }) => Box::pin(self.open_moved(file, *found)).await,
             opened => opened,
         }
@@ -205,6 +221,9 @@ impl Gateway {
     /// Those of [`BlobStore::open`] but [`BlobError::Moved`], and those of [`BlobStore::register`].
     pub(super) async fn check_bytes(&self, file: &FileRecord) -> Result<(), BlobError> {
         match self.blobs.open(&file.location, file.size).await {
+            Err(BlobError::Moved { found }) if file.sha256.is_none() => {
+                Err(other_than_seen(&found))
+            }
             Err(BlobError::Moved { found }) => {
                 expect_own(&self.blobs.register(&found.path).await?, file, &found)
             }

@@ -110,7 +110,8 @@ impl Gateway {
                 return Ok(());
             };
             last = Some((file.organization.clone(), file.id.clone()));
-            for file in &page {
+            // A file that was registered unread stays so.
+            for file in page.iter().filter(|file| file.sha256.is_some()) {
                 let judged = self.judge_text(file, pass).await;
                 sleep(FILE_PAUSE).await;
                 match judged? {
@@ -269,7 +270,7 @@ mod tests {
         let owner = organization(catalog.as_ref(), "a").await;
         let row = FileRecord {
             size: registered.size,
-            sha256: registered.sha256,
+            sha256: Some(registered.sha256),
             location: BlobLocation::InPlace(InPlace {
                 device: None,
                 ..registered.file.clone()
@@ -322,7 +323,7 @@ mod tests {
             let stored = stage.commit().await.unwrap();
             let before = FileRecord {
                 size: stored.size,
-                sha256: stored.sha256,
+                sha256: Some(stored.sha256),
                 location: BlobLocation::Stored(stored.key),
                 is_text: None,
                 ..file(&owner, &format!("f{number:03}"), 1)

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal, with_causes};
-use crate::blob::{BlobError, BlobStore, Staged, StoredBlob};
+use crate::blob::{BlobError, BlobStore, Identified, Staged, StoredBlob};
 use crate::catalog::quota::{BYTES_KEPT, Quota};
 use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, FileState, Purpose};
@@ -19,7 +19,7 @@ use crate::model::id::{ApiKeyId, FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
 use crate::model::name::FileName;
-use crate::model::text::DetectedText;
+use crate::model::text::{DetectedText, TextDetector};
 use crate::model::time::UnixSeconds;
 
 mod group_commit;
@@ -32,6 +32,9 @@ pub use staged_bytes::RemainingQuota;
 
 /// The longest time after which a file ends that was given an end, in seconds: a hundred years.
 pub const FILE_LIFETIME_MAX: u64 = 100 * 365 * 86_400;
+
+/// The most bytes that are read of a file which is registered unread: all of most texts, whose charset is known then.
+pub const TYPE_BYTES_MAX: u64 = 64 * 1024;
 
 /// The description of a new file, without its bytes.
 #[derive(Clone, Debug)]
@@ -101,9 +104,22 @@ impl Drop for StoredBytes {
 /// The findings about a file's bytes on their way in.
 struct Content {
     size: u64,
-    sha256: Sha256Digest,
-    crc32: Crc32,
-    text: DetectedText,
+    /// Its digests; `None` where nobody has read it.
+    digests: Option<(Sha256Digest, Crc32)>,
+    /// True if all of it is text; `None` where nobody has read it to its end.
+    is_text: Option<bool>,
+    begins_as_text: bool,
+}
+
+impl Content {
+    fn read(size: u64, digests: (Sha256Digest, Crc32), text: DetectedText) -> Self {
+        Self {
+            size,
+            digests: Some(digests),
+            is_text: Some(text.is_utf8),
+            begins_as_text: text.begins_as_text,
+        }
+    }
 }
 
 /// A file whose bytes are durable, and which has no row yet. Dropped before it has one, its bytes are
@@ -237,12 +253,8 @@ impl Gateway {
         let none = || Refusal::Internal("bytes were described twice".into());
         let stored = bytes.stored.take().ok_or_else(none)?;
         let location = BlobLocation::Stored(stored.key);
-        let content = Content {
-            size: stored.size,
-            sha256: stored.sha256,
-            crc32: stored.crc32,
-            text: stored.text,
-        };
+        let digests = (stored.sha256, stored.crc32);
+        let content = Content::read(stored.size, digests, stored.text);
         let file = self.record(new, content, location)?;
         if let Some(share) = bytes.share.take() {
             share.end();
@@ -253,26 +265,42 @@ impl Gateway {
     /// Registers a file that lies on disk already, without copying it, for [`Gateway::add_staged`]. It must be a regular
     /// file below one of `blobs.in_place_roots`, and is held to its size, modification time and inode from now on.
     pub async fn keep_in_place(&self, path: &Path, new: NewFile) -> Result<StagedFile, Refusal> {
-        let registered = self
-            .blobs
-            .register(path)
-            .await
-            .map_err(|error| match error {
-                BlobError::Refused { why, .. } => {
-                    let why = format!("cannot be registered in place: {why}");
-                    Refusal::Field(FieldFault::new("path", path.display().to_string(), why))
-                }
-                other => other.into(),
-            })?;
+        let registered = self.blobs.register(path).await;
+        let registered = registered.map_err(|error| unfit(path, error))?;
         let location = BlobLocation::InPlace(registered.file);
-        let content = Content {
-            size: registered.size,
-            sha256: registered.sha256,
-            crc32: registered.crc32,
-            text: registered.text,
-        };
+        let digests = (registered.sha256, registered.crc32);
+        let content = Content::read(registered.size, digests, registered.text);
         let file = self.record(new, content, location)?;
         Ok(StagedFile(file))
+    }
+
+    /// Registers a file as [`Gateway::keep_in_place`] does, and reads no more of it than tells its type: at most its first
+    /// [`TYPE_BYTES_MAX`] bytes. It has no SHA-256 then, and is told from others by its identity.
+    ///
+    /// # Errors
+    /// As [`Gateway::keep_in_place`]; `Internal` where it changed meanwhile, or cannot be read.
+    pub async fn keep_unread(&self, path: &Path, new: NewFile) -> Result<StagedFile, Refusal> {
+        let identified = self.blobs.identify(path).await;
+        let Identified { file, size } = identified.map_err(|error| unfit(path, error))?;
+        let location = BlobLocation::InPlace(file);
+        let blob = self.blobs.open(&location, size).await?;
+        let head = size.min(TYPE_BYTES_MAX);
+        let is_whole = head == size;
+        let mut detector = TextDetector::default();
+        detector.update(
+            &blob
+                .read_at(0, usize::try_from(head).unwrap_or_default())
+                .await?,
+        );
+        let text = detector.finish();
+        let content = Content {
+            size,
+            digests: None,
+            // A byte that is no text is enough to know that not all of it is.
+            is_text: (is_whole || !detector.may_be_utf8()).then_some(text.is_utf8),
+            begins_as_text: text.begins_as_text,
+        };
+        Ok(StagedFile(self.record(new, content, location)?))
     }
 
     /// Makes the rows of files whose bytes are kept, all at once where that goes, and answers for each in
@@ -363,10 +391,10 @@ impl Gateway {
             organization: new.organization,
             id,
             space: new.space,
-            media_type: MediaType::of_file(new.media_type, &new.name, content.text.begins_as_text),
+            media_type: MediaType::of_file(new.media_type, &new.name, content.begins_as_text),
             name: new.name,
             size: content.size,
-            sha256: content.sha256,
+            sha256: content.digests.map(|(sha256, _)| sha256),
             purpose: new.purpose,
             state: FileState::Ready,
             metadata: new.metadata,
@@ -376,10 +404,21 @@ impl Gateway {
             damaged_at: None,
             link_revision: 0,
             location,
-            is_text: Some(content.text.is_utf8),
-            crc32: Some(content.crc32),
+            is_text: content.is_text,
+            crc32: content.digests.map(|(_, crc32)| crc32),
             expires_at: new.expires_in.map(|seconds| now.plus(seconds)),
         })
+    }
+}
+
+/// Says that a file cannot be registered in place as a fault of its path.
+fn unfit(path: &Path, error: BlobError) -> Refusal {
+    match error {
+        BlobError::Refused { why, .. } => {
+            let why = format!("cannot be registered in place: {why}");
+            Refusal::Field(FieldFault::new("path", path.display().to_string(), why))
+        }
+        other => other.into(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sha2::{Digest as _, Sha256};
+
 use super::address::FileAddress;
 use super::digest::{Crc32, Sha256Digest};
 use super::id::{ApiKeyId, BlobKey, FileId, OrganizationId, SpaceId};
@@ -25,8 +27,8 @@ pub struct FileRecord {
     pub media_type: MediaType,
     /// Length in bytes.
     pub size: u64,
-    /// The SHA-256 of the bytes; also the `ETag`.
-    pub sha256: Sha256Digest,
+    /// The SHA-256 of the bytes; `None` of a file in place that nobody has read, which its identity tells from others.
+    pub sha256: Option<Sha256Digest>,
     /// The purpose that the uploader named.
     pub purpose: Purpose,
     /// The state: ready, deleted or purged.
@@ -59,6 +61,28 @@ impl FileRecord {
         FileAddress {
             organization: self.organization.clone(),
             file: self.id.clone(),
+        }
+    }
+
+    /// Returns what tells these bytes from all others: their SHA-256, or a digest of the identity of the file in place
+    /// that they lie in, which moves whenever they do. The catalogue has one for every row.
+    pub fn fingerprint(&self) -> Sha256Digest {
+        match (self.sha256, &self.location) {
+            (Some(sha256), _) => sha256,
+            (None, BlobLocation::InPlace(place)) => place.fingerprint(self.size),
+            // A stored blob never changes, so its key says which bytes they are.
+            (None, BlobLocation::Stored(key)) => {
+                Sha256Digest::new(Sha256::digest(key.to_string()).into())
+            }
+        }
+    }
+
+    /// Returns the strong entity tag, with its quotes: the SHA-256 of the bytes, or `m-` and a digest of their file's
+    /// identity. An inode's number is nobody's business, so it is not said itself.
+    pub fn etag(&self) -> String {
+        match self.sha256 {
+            Some(sha256) => format!("\"{}\"", sha256.to_hex()),
+            None => format!("\"m-{}\"", self.fingerprint().to_hex()),
         }
     }
 
@@ -129,6 +153,20 @@ impl InPlace {
     pub fn is(&self, now: &Self) -> bool {
         let is_known = self.device.is_some() && self.changed_nanos.is_some();
         is_known && self.may_be(now)
+    }
+
+    /// Returns a digest of the identity of a file of this size: of its device, inode, size and the times of its last
+    /// modification and change. No bytes have it for their SHA-256 but those of the text that is hashed here.
+    pub fn fingerprint(&self, size: u64) -> Sha256Digest {
+        let known = |part: Option<i128>| part.map_or("-".to_owned(), |part| part.to_string());
+        let text = format!(
+            "hallpass/file-identity/1\n{}\n{}\n{size}\n{}\n{}\n",
+            known(self.device.map(i128::from)),
+            self.inode,
+            self.modified_nanos,
+            known(self.changed_nanos.map(i128::from)),
+        );
+        Sha256Digest::new(Sha256::digest(text).into())
     }
 
     /// Returns whether nothing that is known of the identity moved.

@@ -9,8 +9,9 @@
 //! thousand files needs no more memory than one of ten. No library gives that, so the records are written here
 //! (`records.rs`), with names that every system can unpack (`names.rs`).
 //!
-//! A file whose CRC-32 nobody knows yet has it behind its bytes, once they were read. Such an archive has the same length
-//! all the same, but no entity tag and no ranges: it can only be sent from its beginning.
+//! A file whose CRC-32 nobody knows yet has it behind its bytes, once they were read; or it is read once before its head goes
+//! out, which every reader can take. Such an archive has the same length all the same, but no entity tag and no ranges: it
+//! can only be sent from its beginning.
 
 use std::ops::Range;
 
@@ -43,10 +44,12 @@ pub struct Member<'a> {
     pub path: &'a str,
     /// Length in bytes.
     pub size: u64,
-    /// The SHA-256 of its bytes.
-    pub sha256: Sha256Digest,
+    /// What tells its bytes from others: their SHA-256, where it is known.
+    pub fingerprint: Sha256Digest,
     /// Their CRC-32, if somebody knows it.
     pub crc32: Option<Crc32>,
+    /// True if it is taken before the head goes out where nobody knows it.
+    pub is_read_ahead: bool,
     /// The time that the archive says of it, in UTC.
     pub modified: UnixSeconds,
 }
@@ -90,6 +93,8 @@ struct Entry {
     name: Box<str>,
     size: u64,
     crc32: Option<Crc32>,
+    /// True if that is taken before the head goes out.
+    is_read_ahead: bool,
     modified: UnixSeconds,
     /// The position of its local head.
     start: u64,
@@ -99,11 +104,18 @@ struct Entry {
 
 /// The region that a byte of an archive lies in.
 enum Region<'a> {
-    LocalHead(&'a Entry),
+    LocalHead(usize, &'a Entry),
     File(usize, &'a Entry),
     Descriptor(usize, &'a Entry),
     Central(usize, &'a Entry),
     End,
+}
+
+impl Entry {
+    /// Returns whether its CRC-32 stands behind its bytes.
+    const fn has_crc32_behind(&self) -> bool {
+        self.crc32.is_none() && !self.is_read_ahead
+    }
 }
 
 impl Layout {
@@ -129,6 +141,7 @@ impl Layout {
                 size: member.size,
                 // Of no bytes everybody knows it.
                 crc32: member.crc32.or((member.size == 0).then_some(Crc32::new(0))),
+                is_read_ahead: member.is_read_ahead,
                 modified: member.modified,
                 start: at,
                 central: 0,
@@ -179,10 +192,25 @@ impl Layout {
         self.entries.len()
     }
 
+    /// Returns the length of an entry's file in bytes.
+    pub fn size(&self, entry: usize) -> u64 {
+        self.entries.get(entry).map_or(0, |entry| entry.size)
+    }
+
     /// Returns whether the CRC-32 of an entry is to be taken while its bytes go out.
     pub fn wants_crc32(&self, entry: usize) -> bool {
         let entry = self.entries.get(entry);
-        entry.is_some_and(|entry| entry.crc32.is_none())
+        entry.is_some_and(Entry::has_crc32_behind)
+    }
+
+    /// Returns the entry whose local head begins at `at`, if its CRC-32 is to be taken before that goes out.
+    pub fn reads_ahead_at(&self, at: u64) -> Option<usize> {
+        match self.region(at) {
+            (Region::LocalHead(number, entry), 0) if entry.crc32.is_none() => {
+                entry.is_read_ahead.then_some(number)
+            }
+            _ => None,
+        }
     }
 
     /// Returns the bytes of memory that the layout takes, about.
@@ -203,8 +231,8 @@ impl Layout {
         }
     }
 
-    /// Makes the heads from `at` on, at most `most` bytes of them and more than none: up to `end` or to the next byte of
-    /// a file. `at` is one of a head, and lies before `end`, which lies in the archive. `learned` has the CRC-32 of entries
+    /// Makes the heads from `at` on, at most `most` bytes of them and more than none: up to `end`, to the next byte of
+    /// a file, or to a head whose file is to be read first. `at` is one of a head, and lies before `end`, which lies in the archive. `learned` has the CRC-32 of entries
     /// that were read.
     ///
     /// # Errors
@@ -224,7 +252,10 @@ impl Layout {
                 break;
             }
             made.clear();
-            self.write(&region, &learned, &mut made)?;
+            match self.write(&region, &learned, &mut made) {
+                Err(_) if !heads.is_empty() => break,
+                written => written?,
+            }
             let left = (end - next).min((most - heads.len()) as u64);
             let before = heads.len();
             heads.extend(made.iter().skip(usize_of(skipped)).take(usize_of(left)));
@@ -249,7 +280,7 @@ impl Layout {
         }
         let (head, offset) = (records::local_bytes(entry), at - entry.start);
         match offset.checked_sub(head) {
-            None => (Region::LocalHead(entry), offset),
+            None => (Region::LocalHead(number, entry), offset),
             Some(offset) if offset < entry.size => (Region::File(number, entry), offset),
             Some(offset) => (Region::Descriptor(number, entry), offset - entry.size),
         }
@@ -277,7 +308,12 @@ impl Layout {
             known.ok_or(UnknownCrc32(number))
         };
         match region {
-            Region::LocalHead(entry) => records::local(entry, into),
+            Region::LocalHead(_, entry) if entry.has_crc32_behind() => {
+                records::local(entry, None, into);
+            }
+            Region::LocalHead(number, entry) => {
+                records::local(entry, Some(crc32(*number, entry)?), into);
+            }
             Region::Descriptor(number, entry) => {
                 records::descriptor(entry, crc32(*number, entry)?, into);
             }
@@ -300,12 +336,14 @@ fn digest(members: &[Member<'_>], names: &[Box<str>]) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(format!("{VERSION}\n"));
     for (member, name) in members.iter().zip(names) {
-        let (size, sha256) = (member.size, member.sha256.to_hex());
-        let crc32 = member
-            .crc32
-            .map_or("-".to_owned(), |crc32| format!("{:08x}", crc32.get()));
+        let (size, fingerprint) = (member.size, member.fingerprint.to_hex());
+        let unknown = if member.is_read_ahead { "+" } else { "-" };
+        let crc32 = member.crc32.map_or_else(
+            || unknown.to_owned(),
+            |crc32| format!("{:08x}", crc32.get()),
+        );
         let time = member.modified.get();
-        hasher.update(format!("{name}\t{size}\t{sha256}\t{crc32}\t{time}\n"));
+        hasher.update(format!("{name}\t{size}\t{fingerprint}\t{crc32}\t{time}\n"));
     }
     hasher.finalize().into()
 }

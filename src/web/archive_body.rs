@@ -31,6 +31,8 @@ pub struct ArchiveBody {
     /// The reader of its files, while none is being opened.
     reader: Option<EntryReader>,
     opening: Option<Opening>,
+    /// The entry whose file is read before its head goes out.
+    reading: Option<(usize, ReadEntry)>,
     /// The file that goes out now.
     file: Option<OpenEntry>,
     /// The CRC-32 of entries that nobody knew.
@@ -45,6 +47,9 @@ pub struct ArchiveBody {
 
 /// The answer of a reader, which comes back with it.
 type OpenedEntry = Pin<Box<dyn Future<Output = (EntryReader, Result<Content, Refusal>)> + Send>>;
+
+/// The answer of a reader that reads a file for its CRC-32, which comes back with it.
+type ReadEntry = Pin<Box<dyn Future<Output = (EntryReader, Result<Crc32, Refusal>)> + Send>>;
 
 /// An entry's file on its way to being open, and the part of it that is to go out.
 struct Opening {
@@ -81,6 +86,7 @@ impl ArchiveBody {
             next: start,
             end,
             opening: None,
+            reading: None,
             file: None,
             learned: HashMap::new(),
             throttle: options.admitted.and_then(Admitted::pace).map(Throttle::new),
@@ -128,14 +134,45 @@ impl ArchiveBody {
                     Ok(content) => self.begin_file(content),
                     Err(refusal) => return Poll::Ready(Err(self.aborted(refusal))),
                 }
+            } else if let Some((entry, reading)) = &mut self.reading {
+                let (reader, read) = ready!(reading.as_mut().poll(context));
+                let entry = *entry;
+                (self.reader, self.reading) = (Some(reader), None);
+                match read {
+                    Ok(crc32) => self.learned.insert(entry, crc32),
+                    Err(refusal) => return Poll::Ready(Err(self.aborted(refusal))),
+                };
             } else if let Some((entry, part)) = self.archive.layout().file_at(self.next, self.end) {
                 self.open(entry, part)?;
+            } else if let Some(entry) = self.unread() {
+                self.read(entry)?;
             } else {
                 let (most, held) = ready!(self.poll_grant(context));
                 let heads = self.heads(most);
                 return Poll::Ready(heads.map(|heads| self.counted(heads, held)));
             }
         }
+    }
+
+    /// The entry whose head is next, if its file is to be read before.
+    fn unread(&self) -> Option<usize> {
+        let entry = self.archive.layout().reads_ahead_at(self.next)?;
+        (!self.learned.contains_key(&entry)).then_some(entry)
+    }
+
+    fn read(&mut self, entry: usize) -> Result<(), Refusal> {
+        let mut reader = self.taken_reader()?;
+        let read = Box::pin(async move {
+            let read = reader.crc32(entry).await;
+            (reader, read)
+        });
+        self.reading = Some((entry, read));
+        Ok(())
+    }
+
+    fn taken_reader(&mut self) -> Result<EntryReader, Refusal> {
+        let reader = self.reader.take();
+        reader.ok_or_else(|| Refusal::Internal("a file is open".into()))
     }
 
     fn heads(&self, most: usize) -> Result<Bytes, Refusal> {
@@ -149,8 +186,7 @@ impl ArchiveBody {
     }
 
     fn open(&mut self, entry: usize, part: Range<u64>) -> Result<(), Refusal> {
-        let reader = self.reader.take();
-        let mut reader = reader.ok_or_else(|| Refusal::Internal("a file is open".into()))?;
+        let mut reader = self.taken_reader()?;
         let opened = Box::pin(async move {
             let opened = reader.open(entry).await;
             (reader, opened)

@@ -83,7 +83,7 @@ impl ResponseHead {
     fn new(download: &Download, settings: &WebSettings) -> Self {
         let file = &download.file;
         let validators = Validators {
-            etag: Some(format!("\"{}\"", file.sha256.to_hex())),
+            etag: Some(file.etag()),
             last_modified: Some(file.updated_at),
         };
         let mut headers = HeaderMap::with_capacity(16);
@@ -101,10 +101,13 @@ impl ResponseHead {
         }
         set(CONTENT_TYPE, &download.content_type());
         set(CONTENT_DISPOSITION, &download.disposition());
-        let digest = format!("sha-256=:{}:", file.sha256.to_base64());
+        // Of a file that nobody has read, none is promised.
+        let digest = file
+            .sha256
+            .map(|sha256| format!("sha-256=:{}:", sha256.to_base64()));
         let is_said_unasked = digest::is_said_unasked(download.media_type());
-        if is_said_unasked {
-            set(REPR_DIGEST, &digest);
+        if let Some(digest) = digest.as_ref().filter(|_| is_said_unasked) {
+            set(REPR_DIGEST, digest);
         }
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(CACHE_CONTROL, cache_control(MAX_AGE_SECONDS));
@@ -115,11 +118,9 @@ impl ResponseHead {
             validators,
             header_block: serialised(&headers),
             headers,
-            digest: if is_said_unasked {
-                None
-            } else {
-                HeaderValue::try_from(digest).ok()
-            },
+            digest: digest
+                .filter(|_| !is_said_unasked)
+                .and_then(|digest| HeaderValue::try_from(digest).ok()),
         }
     }
 

@@ -77,7 +77,7 @@ async fn a_download_by_a_known_link_is_counted_without_allocating() {
         purpose: Purpose::UserUpload,
         metadata: Metadata::default(),
         size: 1,
-        sha256: Sha256Digest::new([0; 32]),
+        sha256: Some(Sha256Digest::new([0; 32])),
         location: BlobLocation::Stored(BlobKey::from_random([0; 16])),
         created_at: at(NOW),
         updated_at: at(NOW),

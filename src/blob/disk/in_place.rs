@@ -10,7 +10,7 @@ use super::beneath_root::{self, Unfit};
 use super::{failed, named};
 use crate::blob::blocking::blocking;
 use crate::blob::content::{ContentFindings, ContentHasher};
-use crate::blob::{Blob, BlobError, Registered, Stamp};
+use crate::blob::{Blob, BlobError, Identified, Registered, Stamp};
 use crate::model::file::InPlace;
 
 /// Bytes hashed in one go on the blocking pool; a dropped answer waits for no more than that.
@@ -134,6 +134,14 @@ impl Root {
 }
 
 impl Candidate {
+    /// Returns the identity that the file has now, and reads none of it.
+    pub(super) fn identify(self) -> Result<Identified, BlobError> {
+        Ok(Identified {
+            size: self.metadata.len(),
+            file: known_identity(&self.metadata, self.path)?,
+        })
+    }
+
     /// Hashes the file, and returns the identity that it must keep. One that changes meanwhile is `Refused`.
     pub(super) async fn register(self) -> Result<Registered, BlobError> {
         let Self {
@@ -141,10 +149,7 @@ impl Candidate {
             metadata,
             path,
         } = self;
-        let (modified, changed) = (modified_nanos(&metadata), changed_nanos(&metadata));
-        let (Some(modified_nanos), Some(_)) = (modified, changed) else {
-            return Err(refused(&path, "one of its times is out of range"));
-        };
+        let identity = known_identity(&metadata, path.clone())?;
         let file = Arc::new(file);
         let findings = match digest(&file, metadata.len()).await {
             Err(BlobError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {
@@ -159,12 +164,20 @@ impl Candidate {
             return Err(refused(&path, CHANGED));
         }
         Ok(Registered {
-            file: identity(&metadata, path, modified_nanos),
+            file: identity,
             size: metadata.len(),
             sha256: findings.sha256,
             crc32: findings.crc32,
             text: findings.text,
         })
+    }
+}
+
+/// The whole identity of a file, as a row keeps it.
+fn known_identity(metadata: &Metadata, path: PathBuf) -> Result<InPlace, BlobError> {
+    match (modified_nanos(metadata), changed_nanos(metadata)) {
+        (Some(modified_nanos), Some(_)) => Ok(identity(metadata, path, modified_nanos)),
+        _ => Err(refused(&path, "one of its times is out of range")),
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use rustix::fs::fstatvfs;
 
 use super::blocking::blocking;
-use super::{Blob, BlobError, BlobFuture, BlobStore, Presign, Registered, Staged};
+use super::{Blob, BlobError, BlobFuture, BlobStore, Identified, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -194,6 +194,12 @@ impl BlobStore for Disk {
         let (roots, path) = (Arc::clone(&self.roots), path.to_owned());
         let find = move || roots.candidate(&path);
         Box::pin(async { blocking("opening a file", find).await?.register().await })
+    }
+
+    fn identify<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Identified> {
+        let (roots, path) = (Arc::clone(&self.roots), path.to_owned());
+        let look = move || roots.candidate(&path)?.identify();
+        Box::pin(blocking("looking at a file", look))
     }
 
     fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize> {

@@ -23,7 +23,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore as _, ObjectSto
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::{Blob, BlobError, BlobFuture, BlobStore, Presign, Registered, Staged};
+use super::{Blob, BlobError, BlobFuture, BlobStore, Identified, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::{BlobKey, InstallationId};
 use crate::model::time::UnixSeconds;
@@ -70,6 +70,9 @@ const SENT_WITHIN: Duration = Duration::from_secs(120);
 
 /// The most names in one answer to a list.
 const PAGE: usize = 1000;
+
+/// Why it takes no file where it lies.
+const NO_DISK: &str = "the bytes are kept in an S3 store, not on a disk";
 
 /// A blob store in a bucket. Cloning is a reference count.
 #[derive(Clone)]
@@ -306,7 +309,16 @@ impl BlobStore for S3 {
         Box::pin(async move {
             Err(BlobError::Refused {
                 path: path.to_owned(),
-                why: "the bytes are kept in an S3 store, not on a disk",
+                why: NO_DISK,
+            })
+        })
+    }
+
+    fn identify<'a>(&'a self, path: &'a FilePath) -> BlobFuture<'a, Identified> {
+        Box::pin(async move {
+            Err(BlobError::Refused {
+                path: path.to_owned(),
+                why: NO_DISK,
             })
         })
     }

@@ -27,11 +27,11 @@ async fn files_of_unknown_crc32_come_once_until_it_is_set(catalog: &dyn Catalog)
     let checksum = |id: &str, number| Checksum {
         organization: owner.clone(),
         file: file_id(id),
-        sha256: deleted.sha256,
+        fingerprint: deleted.fingerprint(),
         crc32: Crc32::new(number),
     };
     let of_other_bytes = Checksum {
-        sha256: Sha256Digest::new([8; 32]),
+        fingerprint: Sha256Digest::new([8; 32]),
         ..checksum("z", 9)
     };
     let before = position(catalog).await;
@@ -90,7 +90,7 @@ async fn so_many_checksums_at_once_and_no_more(catalog: &dyn Catalog) {
     let checksum = |number| Checksum {
         organization: owner.clone(),
         file: file_id(&format!("f{number}")),
-        sha256: Sha256Digest::new([0; 32]),
+        fingerprint: Sha256Digest::new([0; 32]),
         crc32: Crc32::new(0),
     };
     let mut checksums: Vec<Checksum> = (0..READ_FILES_SET_MAX).map(checksum).collect();

@@ -93,7 +93,7 @@ async fn set_crc32(session: &mut Session<'_>, checksums: &[Checksum]) -> Result<
             .bind(i64::from(of.crc32.get()))
             .bind(&of.organization)
             .bind(&of.file)
-            .bind(of.sha256.as_bytes().as_slice());
+            .bind(of.fingerprint.as_bytes().as_slice());
         session.execute(set).await?;
     }
     let changed = changes::of_files(checksums.iter().map(|of| (&of.organization, &of.file)));

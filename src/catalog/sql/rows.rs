@@ -273,6 +273,13 @@ pub(super) fn app_of_key(row: Row<'_>) -> Result<(AppId, ApiKeyId), Fault> {
 
 /// Reads a row of `file`.
 pub(in crate::catalog) fn file(row: Row<'_>) -> Result<FileRecord, Fault> {
+    let (size, location) = (number(row, "size")?, location(row)?);
+    let fingerprint = digest(row, "sha256")?;
+    // The column has a digest of every row: of the bytes, or of the identity of a file that nobody has read.
+    let is_read = match &location {
+        BlobLocation::Stored(_) => true,
+        BlobLocation::InPlace(place) => place.fingerprint(size) != fingerprint,
+    };
     Ok(FileRecord {
         organization: organization_id(row, "organization")?,
         id: file_id(row, "id")?,
@@ -281,8 +288,8 @@ pub(in crate::catalog) fn file(row: Row<'_>) -> Result<FileRecord, Fault> {
             FileName::from_catalogue(text).ok()
         })?,
         media_type: value(row, "media_type", |text: &str| MediaType::parse(text).ok())?,
-        size: number(row, "size")?,
-        sha256: digest(row, "sha256")?,
+        size,
+        sha256: is_read.then_some(fingerprint),
         purpose: value(row, "purpose", Purpose::parse)?,
         state: file_state(row)?,
         metadata: value(row, "metadata", metadata_of)?,
@@ -291,7 +298,7 @@ pub(in crate::catalog) fn file(row: Row<'_>) -> Result<FileRecord, Fault> {
         uploaded_by: optional(row, "uploaded_by", |text: &str| ApiKeyId::parse(text).ok())?,
         damaged_at: optional(row, "damaged_at", unix_seconds)?,
         link_revision: number(row, "link_revision")?,
-        location: location(row)?,
+        location,
         is_text: optional(row, "is_text", flag)?,
         expires_at: optional(row, "expires_at", unix_seconds)?,
         crc32: optional(row, "crc32", |stored: i64| {

@@ -214,6 +214,8 @@ pub(super) enum Value<'q> {
     Text(Option<Cow<'q, str>>),
     Integer(Option<i64>),
     Bytes(Option<&'q [u8]>),
+    /// A digest that was taken for the statement.
+    Digest([u8; 32]),
     /// A list of texts: an array, or where there are none a JSON array.
     Texts(Vec<&'q str>),
 }
@@ -248,6 +250,7 @@ macro_rules! prepared {
                 Value::Text(text) => query.bind(text.as_deref()),
                 Value::Integer(number) => query.bind(number),
                 Value::Bytes(bytes) => query.bind(bytes),
+                Value::Digest(digest) => query.bind(digest.as_slice()),
                 Value::Texts(texts) => query.bind($texts(&texts)),
             };
         }

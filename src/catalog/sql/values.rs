@@ -130,7 +130,7 @@ pub(super) fn file(
         of.name.as_str().into(),
         of.media_type.as_str().into(),
         rows::stored(of.size)?.into(),
-        of.sha256.as_bytes().as_slice().into(),
+        Value::Digest(*of.fingerprint().as_bytes()),
         of.purpose.as_str().into(),
         state.into(),
         deleted_at.into(),

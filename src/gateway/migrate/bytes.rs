@@ -84,6 +84,10 @@ fn unplaced(error: BlobError) -> Stopped {
 impl Carrier {
     /// Sees to it that the destination has the bytes of a file, and that they are those of its row.
     pub(super) async fn see_to(&self, file: &FileRecord) -> Result<Bytes, MigrateError> {
+        if file.sha256.is_none() {
+            let why = "nobody has read it, and nothing would tell its bytes from others";
+            return Ok(Bytes::LeftOut(why.into()));
+        }
         let (size, most) = (file.size, self.bytes_max);
         if size > most {
             let why = format!(
@@ -126,7 +130,7 @@ impl Carrier {
             return Ok(Found::Them(None));
         }
         match digests(found, |bytes| self.progress.add_bytes(bytes)).await {
-            Ok(found) if found.sha256 == file.sha256 => Ok(Found::Them(Some(found.crc32))),
+            Ok(found) if Some(found.sha256) == file.sha256 => Ok(Found::Them(Some(found.crc32))),
             Ok(_) | Err(BlobError::Damaged { .. }) => Ok(Found::Others),
             Err(error) => Err(unwritten(error)),
         }
@@ -160,14 +164,14 @@ impl Carrier {
             self.progress.add_bytes(length);
         }
         let sha256 = hasher.finish().sha256;
-        if sha256 == file.sha256 {
+        if Some(sha256) == file.sha256 {
             if replaces {
                 self.to.remove(self.key).await.map_err(unwritten)?;
             }
             staged.commit().await.map_err(unplaced)?;
             return Ok(());
         }
-        let (found, wanted) = (sha256.to_hex(), file.sha256.to_hex());
+        let (found, wanted) = (sha256.to_hex(), file.fingerprint().to_hex());
         Err(Stopped::LeftOut(format!(
             "its SHA-256 is {found}, not {wanted}"
         )))
@@ -181,7 +185,7 @@ impl Carrier {
             .await
             .map_err(unwritten)?;
         let found = digests(found, |_| {}).await.map_err(unwritten)?;
-        if found.sha256 == file.sha256 {
+        if Some(found.sha256) == file.sha256 {
             return Ok(found.crc32);
         }
         self.to.remove(self.key).await.map_err(unwritten)?;

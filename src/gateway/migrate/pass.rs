@@ -272,7 +272,7 @@ fn key_in_place_of(file: &FileRecord) -> BlobKey {
         hasher.update(part);
         hasher.update([0]);
     }
-    hasher.update(file.sha256.as_bytes());
+    hasher.update(file.fingerprint().as_bytes());
     let digest: [u8; 32] = hasher.finalize().into();
     let mut key = [0; 16];
     for (to, from) in key.iter_mut().zip(digest) {

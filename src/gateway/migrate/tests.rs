@@ -64,7 +64,7 @@ impl Move {
             put(&blobs, key(number), &bytes).await;
             let made = FileRecord {
                 size: bytes.len() as u64,
-                sha256: Sha256Digest::new(Sha256::digest(&bytes).into()),
+                sha256: Some(Sha256Digest::new(Sha256::digest(&bytes).into())),
                 crc32: Some(Crc32::new(crc32fast::hash(&bytes))),
                 location: BlobLocation::Stored(key(number)),
                 ..file(&owner, &format!("f{number:03}"), 1)

@@ -171,7 +171,7 @@ impl Gateway {
         file: &FileRecord,
         now: &InPlace,
     ) -> Result<(), CatalogError> {
-        let BlobLocation::InPlace(seen) = &file.location else {
+        let (BlobLocation::InPlace(seen), Some(_)) = (&file.location, file.sha256) else {
             return Ok(());
         };
         let (owner, id) = (&file.organization, &file.id);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::blob::memory::MemoryBlobs;
-use crate::blob::{self, Blob, BlobError, BlobStore, Presign, Registered, Staged};
+use crate::blob::{self, Blob, BlobError, BlobStore, Identified, Presign, Registered, Staged};
 use crate::model::file::BlobLocation;
 use crate::model::id::BlobKey;
 use crate::model::time::UnixSeconds;
@@ -82,6 +82,10 @@ impl BlobStore for Stubborn {
 
     fn register<'a>(&'a self, path: &'a Path) -> blob::BlobFuture<'a, Registered> {
         self.inner.register(path)
+    }
+
+    fn identify<'a>(&'a self, path: &'a Path) -> blob::BlobFuture<'a, Identified> {
+        self.inner.identify(path)
     }
 
     fn sweep_stages(&self, limit: usize) -> blob::BlobFuture<'_, usize> {

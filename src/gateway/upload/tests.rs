@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::blob::disk::{Disk, Readers};
 use crate::catalog::Catalog as _;
 use crate::catalog::testing::TestCatalog;
 use crate::gateway::testing::{gateway, memory_blobs};
 
 pub(super) async fn place() -> (Arc<TestCatalog>, Arc<Gateway>) {
+    place_on(memory_blobs()).await
+}
+
+async fn place_on(blobs: Arc<dyn BlobStore>) -> (Arc<TestCatalog>, Arc<Gateway>) {
     let catalog = Arc::new(TestCatalog::new().await);
-    let gateway = Arc::new(gateway(Arc::clone(&catalog) as _, memory_blobs()));
+    let gateway = Arc::new(gateway(Arc::clone(&catalog) as _, blobs));
     let id = OrganizationId::default_organization();
     let made = gateway.create_organization(Some(id), String::new());
     made.await.unwrap();
@@ -121,4 +126,70 @@ async fn files_are_listed_in_the_order_in_which_they_were_begun() {
         (named.id.unwrap().as_str(), named.created_at),
         ("mine", None)
     );
+}
+
+/// A gateway over a disk, and a directory whose files may be registered in place.
+async fn beside_files() -> (tempfile::TempDir, Arc<TestCatalog>, Arc<Gateway>) {
+    let root = tempfile::tempdir().unwrap();
+    let files = root.path().canonicalize().unwrap().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let disk = Disk::open(&root.path().join("data"), &[files], Readers::Owner).unwrap();
+    let (catalog, gateway) = place_on(Arc::new(disk)).await;
+    (root, catalog, gateway)
+}
+
+async fn unread(gateway: &Gateway, path: &Path) -> FileRecord {
+    let kept = gateway.keep_unread(path, new(None, "space_default")).await;
+    gateway.add_one(kept.unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_is_registered_unread_has_its_identity_and_no_digest() {
+    let (root, catalog, gateway) = beside_files().await;
+    let path = root.path().canonicalize().unwrap().join("files/a");
+    std::fs::write(&path, "text").unwrap();
+    let file = unread(&gateway, &path).await;
+    assert_eq!((file.size, file.sha256, file.crc32), (4, None, None));
+    assert_eq!(file.is_text, Some(true));
+    let etag = file.etag();
+    assert_eq!((&etag[..3], etag.len()), ("\"m-", 68));
+    // The row says as much as the record did, and nobody reads it in the background.
+    let row = || async {
+        let found = catalog.file(&file.organization, &file.id).await.unwrap();
+        found.unwrap()
+    };
+    assert_eq!(row().await, file);
+    assert_eq!(gateway.take_checksums(&mut None).await.unwrap(), 0);
+    assert_eq!(gateway.detect_text().await.unwrap(), 0);
+    assert_eq!(row().await, file);
+    let blob = gateway.open_bytes(&file).await.unwrap();
+    assert_eq!(blob.read_at(0, 4).await.unwrap(), "text");
+    // Other bytes of the same length and the same time: only the time of the change tells.
+    let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+    let mut other = file.clone();
+    while other.fingerprint() == file.fingerprint() {
+        std::fs::write(&path, "more").unwrap();
+        let changed = std::fs::File::options().write(true).open(&path).unwrap();
+        changed.set_modified(modified).unwrap();
+        other = unread(&gateway, &path).await;
+    }
+    assert_ne!(other.etag(), etag);
+    let refused = gateway.open_bytes(&file).await;
+    let is_damage = matches!(&refused, Err(BlobError::Damaged { what }) if what.contains("changed or replaced"));
+    assert!(is_damage, "{refused:?}");
+    assert!(gateway.open_bytes(&other).await.is_ok());
+}
+
+#[tokio::test]
+async fn of_a_large_file_only_its_beginning_is_read() {
+    let (root, _, gateway) = beside_files().await;
+    let path = root.path().canonicalize().unwrap().join("files/a");
+    let file = std::fs::File::create(&path).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let zeros = unread(&gateway, &path).await;
+    assert_eq!((zeros.size, zeros.is_text), (1 << 40, Some(false)));
+    std::fs::write(&path, vec![b'x'; 1 << 20]).unwrap();
+    assert_eq!(unread(&gateway, &path).await.is_text, None);
+    let outside = gateway.keep_unread(Path::new("/etc/hostname"), new(None, "space_default"));
+    assert!(matches!(outside.await, Err(Refusal::Field(_))));
 }

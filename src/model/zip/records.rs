@@ -47,7 +47,7 @@ pub(super) fn local_bytes(entry: &Entry) -> u64 {
 
 /// Returns the length of what follows an entry's bytes.
 pub(super) const fn descriptor_bytes(entry: &Entry) -> u64 {
-    match (entry.crc32.is_none(), is_large(entry)) {
+    match (entry.has_crc32_behind(), is_large(entry)) {
         (false, _) => 0,
         (true, false) => 16,
         (true, true) => 24,
@@ -71,11 +71,11 @@ pub(super) const fn end_bytes(entries: usize, start: u64, end: u64) -> u64 {
 
 /// Writes an entry's local head (§4.3.7). Where its CRC-32 follows, the sizes stand here all the same: most readers need
 /// them to find the end of bytes that are stored as they are.
-pub(super) fn local(entry: &Entry, into: &mut Vec<u8>) {
+pub(super) fn local(entry: &Entry, crc32: Option<Crc32>, into: &mut Vec<u8>) {
     into.extend_from_slice(b"PK\x03\x04");
     let is_large = is_large(entry);
     put16(into, if is_large { VERSION_ZIP64 } else { VERSION });
-    put_common(entry, entry.crc32, into);
+    put_common(entry, crc32, into);
     let size = field32(entry.size);
     put32(into, size);
     put32(into, size);
@@ -202,7 +202,7 @@ const fn time_bytes(time: UnixSeconds) -> u64 {
 
 /// Writes the fields that both heads of an entry have: flags, method (stored), time and CRC-32.
 fn put_common(entry: &Entry, crc32: Option<Crc32>, into: &mut Vec<u8>) {
-    let follows = if entry.crc32.is_none() {
+    let follows = if entry.has_crc32_behind() {
         CRC_FOLLOWS
     } else {
         0

@@ -13,6 +13,7 @@ struct TestFile {
     path: String,
     bytes: Vec<u8>,
     is_known: bool,
+    is_read_ahead: bool,
 }
 
 fn test_file(path: &str, bytes: &[u8]) -> TestFile {
@@ -20,6 +21,7 @@ fn test_file(path: &str, bytes: &[u8]) -> TestFile {
         path: path.into(),
         bytes: bytes.into(),
         is_known: true,
+        is_read_ahead: false,
     }
 }
 
@@ -31,8 +33,9 @@ fn member(of: &TestFile) -> Member<'_> {
     Member {
         path: &of.path,
         size: of.bytes.len() as u64,
-        sha256: Sha256Digest::new(Sha256::digest(&of.bytes).into()),
+        fingerprint: Sha256Digest::new(Sha256::digest(&of.bytes).into()),
         crc32: of.is_known.then(|| crc32(&of.bytes)),
+        is_read_ahead: of.is_read_ahead,
         modified: at(1_779_118_492),
     }
 }
@@ -53,6 +56,9 @@ fn bytes(layout: &Layout, files: &[TestFile], range: Range<u64>, most: usize) ->
     let mut next = range.start;
     while next < range.end {
         let before = sent.len();
+        if let Some(entry) = layout.reads_ahead_at(next) {
+            learned.insert(entry, crc32(&files[entry].bytes));
+        }
         match layout.file_at(next, range.end) {
             None => {
                 let known = |entry: usize| learned.get(&entry).copied();
@@ -104,6 +110,11 @@ fn another_reader_reads_what_was_put_in() {
     files.push(TestFile {
         is_known: false,
         ..test_file("unknown", b"PK\x07\x08 and more")
+    });
+    files.push(TestFile {
+        is_known: false,
+        is_read_ahead: true,
+        ..test_file("read ahead", b"of many bytes")
     });
     let wanted: Vec<(String, Vec<u8>)> = files
         .iter()
@@ -221,7 +232,7 @@ fn the_entity_tag_changes_with_all_that_the_bytes_are_made_of() {
     };
     let elsewhere = Member { path: "c", ..one };
     let of_others = Member {
-        sha256: other.sha256,
+        fingerprint: other.fingerprint,
         ..one
     };
     let tags = [
@@ -294,6 +305,7 @@ fn files() -> impl Strategy<Value = Vec<TestFile>> {
             path,
             bytes,
             is_known: true,
+            is_read_ahead: false,
         });
         made.collect()
     })

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use super::*;
-use crate::blob::{Blob, BlobFuture, Presign, Registered, Staged};
+use crate::blob::{Blob, BlobFuture, Identified, Presign, Registered, Staged};
 use crate::model::id::InstallationId;
 use crate::model::time::UnixSeconds;
 
@@ -89,6 +89,10 @@ impl BlobStore for Odd {
 
     fn register<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Registered> {
         self.inner.register(path)
+    }
+
+    fn identify<'a>(&'a self, path: &'a Path) -> BlobFuture<'a, Identified> {
+        self.inner.identify(path)
     }
 
     fn sweep_stages(&self, limit: usize) -> BlobFuture<'_, usize> {
