@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, for commands that leave nothing half done.
+//! SIGINT and SIGTERM, for commands that leave nothing half done, and SIGHUP for those that end with their terminal.
 
 use tokio::sync::watch;
 
@@ -18,7 +18,15 @@ struct Asked {
 impl Interrupt {
     /// Listens from now on: the signals no longer end the process by themselves.
     pub(super) fn listen() -> Self {
-        let mut signals = StopSignals::listen();
+        Self::of(StopSignals::listen())
+    }
+
+    /// As [`Interrupt::listen`], and to a terminal that is closed.
+    pub(super) fn listen_to_terminal() -> Self {
+        Self::of(StopSignals::listen_to_terminal())
+    }
+
+    fn of(mut signals: StopSignals) -> Self {
         let (tell, asked) = watch::channel(Asked::default());
         tokio::spawn(async move {
             loop {

@@ -35,6 +35,7 @@ use presence::{GatewayCommand, Presence};
 use reload::ConfigurationCheck;
 use tls::Tls;
 
+pub use crate::web::download_watcher::{DownloadWatcher, EndedDownload};
 pub use blob_store::blob_bytes_max;
 pub use listen::Inherited;
 pub use start_error::StartError;
@@ -67,6 +68,7 @@ pub mod setup;
 pub mod shutdown;
 mod start_error;
 mod streams;
+pub mod temporary;
 mod tls;
 mod web_settings;
 
@@ -100,6 +102,8 @@ pub struct HttpServer {
     limits: ConnectionLimits,
     audit: Option<(Audit, audit::AuditGuard)>,
     presence: Option<Presence>,
+    /// The longest time that requests in flight get to finish.
+    drain_time_max: Duration,
 }
 
 impl HttpServer {
@@ -183,6 +187,7 @@ impl HttpServer {
                 per_address_max: count(server.connections_per_address_max),
             },
             web_settings: web_settings::of(config)?,
+            drain_time_max: DRAIN_TIME_MAX,
         })
     }
 
@@ -190,6 +195,20 @@ impl HttpServer {
     #[must_use]
     pub fn with_configuration_check(mut self, check: ConfigurationCheck) -> Self {
         self.configuration = Some(check);
+        self
+    }
+
+    /// Tells this watcher of each download.
+    #[must_use]
+    pub fn with_download_watcher(mut self, watcher: Arc<dyn DownloadWatcher>) -> Self {
+        self.web_settings.watcher = Some(watcher);
+        self
+    }
+
+    /// Lets requests in flight take any time to finish, once it was stopped: `force` alone ends them.
+    #[must_use]
+    pub const fn with_patient_drain(mut self) -> Self {
+        self.drain_time_max = Duration::MAX;
         self
     }
 
@@ -270,7 +289,8 @@ impl HttpServer {
         drop(self.presence);
         tasks.shutdown().await;
         drop(accepting);
-        drain(acceptors, &[&connections, &admin_connections], force).await;
+        let all = [&*connections, &*admin_connections];
+        drain(acceptors, &all, self.drain_time_max, force).await;
         web.finish_changes().await;
         counting.finish().await;
         let (mut high_water_mark, gateway) = (self.high_water_mark, self.gateway);
@@ -303,7 +323,12 @@ fn connections(limits: ConnectionLimits, kind: Kind, metrics: &Arc<Metrics>) -> 
 }
 
 /// Waits until what is in flight has finished, for so long at most, and aborts the rest.
-async fn drain(mut acceptors: JoinSet<()>, all: &[&Connections], force: impl Future<Output = ()>) {
+async fn drain(
+    mut acceptors: JoinSet<()>,
+    all: &[&Connections],
+    time_max: Duration,
+    force: impl Future<Output = ()>,
+) {
     let finished = async {
         // Connections that were accepted already are served, so they are asked to end after that.
         while acceptors.join_next().await.is_some() {}
@@ -312,7 +337,7 @@ async fn drain(mut acceptors: JoinSet<()>, all: &[&Connections], force: impl Fut
     tokio::select! {
         () = finished => tracing::info!("stopped"),
         () = force => tracing::warn!("stopped at once: asked a second time"),
-        () = tokio::time::sleep(DRAIN_TIME_MAX) => tracing::warn!("stopped: some requests took too long"),
+        () = tokio::time::sleep(time_max) => tracing::warn!("stopped: some requests took too long"),
     }
     abort(all).await;
 }

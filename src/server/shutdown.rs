@@ -2,10 +2,11 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Asks to stop: SIGINT and SIGTERM.
+/// Asks to stop: SIGINT and SIGTERM, and of a command that ends with its terminal SIGHUP.
 pub struct StopSignals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
+    hang_up: Option<Signal>,
 }
 
 impl StopSignals {
@@ -14,6 +15,18 @@ impl StopSignals {
         Self {
             interrupt: listen_to(SignalKind::interrupt()),
             terminate: listen_to(SignalKind::terminate()),
+            hang_up: None,
+        }
+    }
+
+    /// As [`StopSignals::listen`], and to SIGHUP, which a terminal sends that is closed, unless whoever started the process
+    /// had it ignore that, as nohup does.
+    pub fn listen_to_terminal() -> Self {
+        let hang_up = SignalKind::hangup();
+        let is_heard = !is_ignored(hang_up);
+        Self {
+            hang_up: is_heard.then(|| listen_to(hang_up)).flatten(),
+            ..Self::listen()
         }
     }
 
@@ -22,6 +35,7 @@ impl StopSignals {
         tokio::select! {
             () = arrival(&mut self.interrupt) => StopSignal::Interrupt,
             () = arrival(&mut self.terminate) => StopSignal::Terminate,
+            () = arrival(&mut self.hang_up) => StopSignal::HangUp,
         }
     }
 }
@@ -33,6 +47,8 @@ pub enum StopSignal {
     Interrupt,
     /// SIGTERM: a service manager's.
     Terminate,
+    /// SIGHUP: the terminal was closed.
+    HangUp,
 }
 
 impl StopSignal {
@@ -42,8 +58,18 @@ impl StopSignal {
         match self {
             Self::Interrupt => 128 + 2,
             Self::Terminate => 128 + 15,
+            Self::HangUp => 128 + 1,
         }
     }
+}
+
+/// Returns whether this process ignores a signal, as it was started (proc_pid_status(5), `SigIgn`).
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or_default();
+    mask.is_some_and(|mask| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
 }
 
 /// SIGXFSZ, on every machine that Rust's tier 1 and 2 of Linux know but MIPS.

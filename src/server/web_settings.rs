@@ -40,6 +40,7 @@ pub(super) fn of(config: &Config) -> Result<WebSettings, StartError> {
         qoder_generation: config.qoder.generation,
         branding: Arc::new(branding(&config.pages)?),
         memory: Arc::new(ResponseMemory::new(server.response_memory_max)),
+        watcher: None,
     })
 }
 

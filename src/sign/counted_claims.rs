@@ -66,6 +66,9 @@ impl CountedClaimName {
 pub struct MaxDownloads(u32);
 
 impl MaxDownloads {
+    /// One download.
+    pub const ONE: Self = Self(1);
+
     /// Reads decimal digits without a leading zero.
     pub fn parse(text: &str) -> Option<Self> {
         let is_canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());

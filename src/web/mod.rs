@@ -66,6 +66,7 @@ mod detached;
 pub mod dialects;
 mod digest;
 mod download;
+pub mod download_watcher;
 pub mod file_path;
 mod form;
 mod framing;
@@ -146,7 +147,12 @@ impl Web {
                 heads: ResponseHeads::new(),
                 signed_bodies: BodyBudget::new(),
                 operations: DetachedOperations::new(),
-                recorder: Arc::new(RequestRecorder::new(Arc::clone(&gateway), metrics, audit)),
+                recorder: Arc::new(RequestRecorder::new(
+                    Arc::clone(&gateway),
+                    metrics,
+                    audit,
+                    settings.watcher.clone(),
+                )),
                 gateway,
                 settings,
             },

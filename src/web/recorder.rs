@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::access_log::AccessRecord;
 use super::dialects::ApiDialect;
+use super::download_watcher::{DownloadWatcher, EndedDownload};
 use super::problem::Problem;
 use super::route::Route;
 use super::trace::TraceId;
@@ -37,6 +38,7 @@ pub(super) struct RequestRecorder {
     gateway: Arc<Gateway>,
     pub(super) metrics: Arc<Metrics>,
     audit: Option<Audit>,
+    watcher: Option<Arc<dyn DownloadWatcher>>,
 }
 
 /// The recorder of one request's events: each names the request and its client.
@@ -93,11 +95,13 @@ impl RequestRecorder {
         gateway: Arc<Gateway>,
         metrics: Arc<Metrics>,
         audit: Option<Audit>,
+        watcher: Option<Arc<dyn DownloadWatcher>>,
     ) -> Self {
         Self {
             gateway,
             metrics,
             audit,
+            watcher,
         }
     }
 
@@ -218,6 +222,14 @@ impl RequestRecorder {
         }
     }
 
+    /// Records a download that begins.
+    pub(super) fn download_begun(&self) {
+        self.metrics.note_download_begun();
+        if let Some(watcher) = &self.watcher {
+            watcher.begun();
+        }
+    }
+
     /// Records a download that ended: every one that was begun comes by here. Of the `due` bytes of its body
     /// `sent` were. `is_revoked`: its link was revoked meanwhile, which ended it unless it was quicker.
     pub(super) fn downloaded(
@@ -242,6 +254,16 @@ impl RequestRecorder {
         };
         self.metrics.note_download(outcome);
         self.count(&mut download, sent, outcome == Outcome::Whole);
+        if let Some(watcher) = &self.watcher {
+            watcher.ended(&EndedDownload {
+                name: download.file.name.as_str(),
+                client: download.client,
+                outcome,
+                sent,
+                due,
+                took,
+            });
+        }
         self.audit(|| Event {
             event: "download",
             trace_id: Some(download.trace_id.as_str()),

@@ -156,7 +156,7 @@ impl ConnectionTracker {
         let due = body.length();
         let is_download = download.is_some();
         if is_download {
-            tracker.recorder.metrics.note_download_begun();
+            tracker.recorder.download_begun();
         }
         if due == 0 {
             tracker.note_first_byte(route, begun, true);

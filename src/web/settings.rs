@@ -9,6 +9,7 @@ use super::branding::Branding;
 use super::client::TrustedProxies;
 use super::cors::Origins;
 use super::dialects::qoder::generation::{ContentStatus, GenerationServed};
+use super::download_watcher::DownloadWatcher;
 use super::offload::{CountedHandover, Offload};
 use super::original_link::VerifyHeader;
 use super::response_memory::ResponseMemory;
@@ -53,4 +54,6 @@ pub struct WebSettings {
     pub branding: Arc<Branding>,
     /// `server.response_memory_max`: the memory budget of responses.
     pub memory: Arc<ResponseMemory>,
+    /// Is told of downloads.
+    pub watcher: Option<Arc<dyn DownloadWatcher>>,
 }
