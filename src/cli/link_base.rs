@@ -1,5 +1,7 @@
 //! The prefix of the links that a command prints, and its origin.
 
+use std::net::Ipv4Addr;
+
 use super::failure::{Failure, complain};
 use super::session::Session;
 use crate::config::{Config, Listen, PublicBaseUrl};
@@ -13,11 +15,32 @@ const OTHERS_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Others {
     urls: Vec<String>,
+    /// The address by which this machine alone reaches itself, where it listens there, too.
+    loopback: Option<String>,
     /// The notice instead of addresses, where the links open on this machine only.
     only_here: Option<String>,
 }
 
 impl Others {
+    /// Returns what else links may begin with: the other networks' addresses, and this machine's own one last.
+    pub(super) fn bases(&self) -> impl Iterator<Item = &str> {
+        self.urls.iter().chain(&self.loopback).map(String::as_str)
+    }
+
+    /// Returns the other URLs at which a link opens.
+    pub(super) fn urls(&self, link: &str) -> Vec<String> {
+        // What a listener's links begin with has no path.
+        let authority = link.split_once("://").map(|(_, rest)| rest);
+        let path = authority.and_then(|rest| rest.find('/').and_then(|at| rest.get(at..)));
+        let path = path.unwrap_or_default();
+        self.bases().map(|base| format!("{base}{path}")).collect()
+    }
+
+    /// Returns the notice instead of addresses, where the links open on this machine only.
+    pub(super) fn only_here(&self) -> Option<&str> {
+        self.only_here.as_deref()
+    }
+
     /// Says it on standard error. What is on standard output stays one link for each file.
     pub(super) fn note(&self) {
         if let Some(why) = &self.only_here {
@@ -67,6 +90,11 @@ pub(super) fn of_share(
         .take(OTHERS_MAX)
         .map(|url| url.as_str().to_owned())
         .collect();
+    // IPv4 comes first: a listener that takes none of its addresses does not take that of loopback either.
+    let loopback = (Ipv4Addr::LOCALHOST, bound.port());
+    let is_v4 = !base.as_str().contains('[');
+    let url = PublicBaseUrl::of_listener(loopback.into(), is_tls);
+    others.loopback = is_v4.then(|| url.as_str().to_owned());
     Ok((base, others))
 }
 

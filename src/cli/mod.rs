@@ -8,7 +8,7 @@
 //! | 0 | it was done, or the answer is yes |
 //! | 1 | it was not done, or the answer is no |
 //! | 2 | the command line, the configuration or the installation has to be mended first |
-//! | 130, 143 | SIGINT or SIGTERM ended `share` or `add` before it was done |
+//! | 129, 130, 143 | SIGHUP (of `share`), SIGINT or SIGTERM ended `share` or `add` before it was done |
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -29,6 +29,7 @@ mod apikey;
 mod audit;
 mod bulk_import;
 mod config;
+mod desk;
 mod doctor;
 mod failure;
 mod file_end;
@@ -75,8 +76,8 @@ struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Start a gateway, store the files, print a signed URL for each, and serve until Ctrl-C
-    Share(share::Share),
+    /// Hand files over now: serve them where they lie, print an address, and tell of each download until Ctrl-C
+    Share(Box<share::Share>),
     /// Run the gateway
     Serve(serve::Serve),
     /// Put files or whole directories into the catalogue

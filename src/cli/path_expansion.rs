@@ -24,6 +24,12 @@ impl Own {
         }
     }
 
+    /// Counts another directory among them.
+    pub(super) fn and(mut self, path: &Path) -> Self {
+        self.paths.extend(fs::canonicalize(path).ok());
+        self
+    }
+
     /// Returns whether this file or directory is one of them, or lies in one.
     fn has(&self, path: &Path) -> io::Result<bool> {
         let path = fs::canonicalize(path)?;
@@ -104,6 +110,11 @@ impl Walk {
     pub(super) fn silent(mut self) -> Self {
         self.is_silent = true;
         self
+    }
+
+    /// Walks nothing.
+    pub(super) fn empty() -> Self {
+        Self::new(&[], Own::default(), false)
     }
 
     fn look(&mut self, found: FoundFile) -> io::Result<Option<FoundFile>> {

@@ -121,14 +121,27 @@ impl RunningServer {
     pub(super) fn start(app: HttpServer, interrupt: Interrupt) -> Self {
         let again = interrupt.clone();
         let stopped = async move { interrupt.first().await };
-        let forced = async move { again.second().await };
+        Self::start_until(app, stopped, async move { again.second().await })
+    }
+
+    /// Accepts from now on until `stopped`. What is in flight may finish then, until `forced`.
+    pub(super) fn start_until(
+        app: HttpServer,
+        stopped: impl Future<Output = ()> + Send + 'static,
+        forced: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
         Self(tokio::spawn(app.run(stopped, forced)))
     }
 
     /// Waits until the gateway ended.
-    pub(super) async fn finish(self) -> Result<(), Failure> {
+    pub(super) async fn finish(mut self) -> Result<(), Failure> {
+        self.ended().await
+    }
+
+    /// Waits until the gateway ended. Dropping the future changes nothing; once it has answered it is not to be asked again.
+    pub(super) async fn ended(&mut self) -> Result<(), Failure> {
         let failed = |error| Failure::Failed(format!("serving ended early: {error}"));
-        self.0.await.map_err(failed)
+        (&mut self.0).await.map_err(failed)
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::output::Output;
-use crate::config::{Config, ConfigError, Flag, LogFormat, Setting, Vars};
+use crate::config::{Config, ConfigError, Flag, LogFormat, Origin, Setting, Vars};
 use crate::gateway::Gateway;
 use crate::gateway::clock::{Clock, SystemClock};
 use crate::gateway::refusal::Refusal;
@@ -17,6 +17,9 @@ use crate::server::disk;
 use crate::server::installation::Installation;
 use crate::server::setup::SetupPolicy;
 use crate::telemetry::{self, Format, Level, LogGuard};
+
+/// The port of a command that others are to reach, on every IPv4 address.
+const EVERYWHERE: &str = ":8080";
 
 /// The flags that every command has.
 #[derive(Args, Clone, Debug)]
@@ -35,7 +38,7 @@ pub(super) struct Global {
 /// The flags of the commands that listen.
 #[derive(Args, Debug)]
 pub(super) struct ListenFlags {
-    /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one, localhost:8080 this machine's own, :8080 every IPv4 address [default: 127.0.0.1:8080]
+    /// Address of a public listener, tls:ADDR or unix:PATH; may be repeated; port 0 is any free one, localhost:8080 this machine's own, :8080 every IPv4 address [default: 127.0.0.1:8080, and :8080 of share]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<String>,
     /// Address of the private listener with health and metrics [default: none]
@@ -82,6 +85,25 @@ impl Global {
 }
 
 impl ListenFlags {
+    /// The settings that these flags make for a command that others are to reach: it listens on every IPv4 address, unless
+    /// somebody says otherwise.
+    pub(super) fn flags_of_share(&self, global: &Global) -> Result<Vec<Flag>, Failure> {
+        let mut flags = self.flags();
+        let settings = global.explain(flags.clone());
+        let settings = settings.map_err(Failure::Configuration)?;
+        let is_unsaid =
+            |setting: &Setting| setting.key == "server.listen" && setting.origin == Origin::Default;
+        if settings.iter().any(is_unsaid) {
+            flags.push(flag("server.listen", "--listen", EVERYWHERE));
+        }
+        Ok(flags)
+    }
+
+    /// Returns whether they say what links begin with.
+    pub(super) const fn name_a_base(&self) -> bool {
+        self.public_base_url.is_some()
+    }
+
     /// The settings that these flags make.
     pub(super) fn flags(&self) -> Vec<Flag> {
         let mut flags = public_base(self.public_base_url.as_deref());

@@ -1,303 +1,303 @@
-//! `hallpass share`.
+//! `hallpass share`: a gateway of its own for what is handed over now.
+//!
+//! 1. The words are looked at, and the paths that they name.
+//! 2. The files are served where they lie, by an installation that is made for this command and goes with it; or they are
+//!    stored (`--keep`). Beside a gateway that runs on the same data directory, that one serves what is stored.
+//! 3. It serves before anything is printed, so that every link opens from then on.
+//! 4. One file has a link, several have a page; each is printed once what it opens is there.
+//! 5. It ends with a signal or, where it leaves nothing, when nothing opens any more.
 
-use std::io;
-use std::net::SocketAddr;
+use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
 use super::audit::Recorder;
-use super::failure::{Failure, answer, complain};
+use super::desk::announce::Announcement;
+use super::desk::files::SharedPaths;
+use super::desk::hand_out::{HandedTo, Program};
+use super::desk::host::Host;
+use super::desk::people::People;
+use super::desk::publish::{Published, Publisher, Terms, Unprinted};
+use super::desk::source::{Source, is_input};
+use super::desk::take_in::Keeping;
+use super::failure::{Failure, answer};
+use super::file_end::FileEnd;
 use super::interrupt::Interrupt;
-use super::link_base::{self, Others};
-use super::path_expansion::{FoundFile, Own, Walk, expect_paths};
-use super::serve::RunningServer;
+use super::output::Output;
+use super::path_expansion::{Own, Walk, expect_paths};
 use super::session::{Global, ListenFlags, Logging, Session};
 use super::shares::ShareCommand;
-use super::store::{FileLabels, Intake, Progress};
-use super::{value_parsers, wire};
-use crate::config::{Config, Listen, bytes_of, seconds_of};
-use crate::gateway::mint::MintOptions;
-use crate::model::file::FileRecord;
-use crate::model::id::FileId;
-use crate::server::presence::GatewayCommand;
-use crate::server::setup::SetupPolicy;
-use crate::server::{HttpServer, StartError};
+use super::store::{Intake, Progress};
+use super::{password, value_parsers};
+use crate::config::{Config, bytes_of, seconds_of};
+use crate::gateway::passwords::Password;
+use crate::model::name::FileName;
+use crate::server::blob_bytes_max;
+use crate::server::temporary::TemporaryDirectory;
 use crate::sign::counted::MaxDownloads;
+
+/// A file system in memory, which most machines have.
+const SHARED_MEMORY: &str = "/dev/shm";
 
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct Share {
     #[command(subcommand)]
     command: Option<ShareCommand>,
-    /// Files and directories; of a directory every file below it, in name order, but those whose path has a name that begins with a dot; one that has the name of a command is written ./ls
+    /// Files and directories, or - for standard input; of a directory every file below it, in name order, but those whose path has a name that begins with a dot; one that has the name of a command is written ./ls
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// How long the links live: seconds, or a number with s, m, h, d or w, such as 1h30m [default: links.lifetime]
+    /// How long it opens: seconds, or a number with s, m, h, d or w, such as 1h30m [default: links.lifetime]
     #[arg(long, value_name = "TIME", value_parser = seconds_of)]
     expires_in: Option<u64>,
-    /// How many downloads each link starts, 1 to 1000000: it opens a page with a button then [default: no end of them]
+    /// Allow one download: the same as --max-downloads 1
+    #[arg(long, conflicts_with = "max_downloads")]
+    once: bool,
+    /// How many downloads it allows, 1 to 1000000: it opens a page with a button then [default: no end of them]
     #[arg(long, value_name = "NUMBER", value_parser = value_parsers::max_downloads)]
     max_downloads: Option<MaxDownloads>,
+    /// Ask for a password on the terminal, without which it does not open
+    #[arg(long, conflicts_with = "password_file")]
+    password: bool,
+    /// File with that password, alone on its first line
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    /// Heading of the page [default: the name of the directory]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// Print a link for each file, and make no page
+    #[arg(long, conflicts_with_all = ["password", "password_file", "title"])]
+    each: bool,
+    /// Name of what comes on standard input
+    #[arg(long, value_name = "NAME", value_parser = FileName::from_command_line)]
+    filename: Option<FileName>,
+    /// Store the files in the data directory, where they stay
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    end: FileEnd,
     /// Take in what begins with a dot below a directory, too
     #[arg(long)]
     hidden: bool,
     /// Refuse larger files: bytes, or a number with KiB, MiB or GiB [default: any size]
     #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
     size_max: Option<u64>,
+    /// Open the address in a browser
+    #[arg(long)]
+    open: bool,
+    /// Put the address on the clipboard
+    #[arg(long)]
+    copy: bool,
     #[command(flatten)]
     listening: ListenFlags,
 }
 
-/// A file that was stored, and its link.
-struct SharedFile {
-    file: FileRecord,
-    link: wire::Link,
-}
-
-/// The files whose links were not printed, as far as they are or may be stored.
-#[derive(Default)]
-struct UnprintedLinks {
-    stored: Vec<SharedFile>,
-    /// A file whose row is being made.
-    in_flight: Option<(PathBuf, FileId)>,
-}
-
-impl UnprintedLinks {
-    /// Names the files that stay, once nothing is waited for any more.
-    fn name(&self) {
-        for SharedFile { file, .. } in &self.stored {
-            let (name, id) = (&file.name, &file.id);
-            complain(&format!(
-                "{name} was stored and its link was not printed: `hallpass rm --purge {id}` removes it"
-            ));
-        }
-        if let Some((path, id)) = &self.in_flight {
-            let path = path.display();
-            complain(&format!(
-                "{path} may have been stored: `hallpass rm --purge {id}` removes it then"
-            ));
-        }
-    }
-}
-
-/// The share of the files that have a link.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ShareOutcome {
-    All,
-    Some,
-    Nothing,
-}
-
 impl Share {
-    /// Serves first, so that every link opens from the moment that it is printed.
-    pub(super) async fn run(self, global: &Global) -> Result<(), Failure> {
-        if let Some(command) = self.command {
+    pub(super) async fn run(mut self, global: &Global) -> Result<(), Failure> {
+        if let Some(command) = self.command.take() {
             return command.run(global).await;
         }
-        expect_paths(&self.paths)?;
-        for path in &self.paths {
-            let found = tokio::fs::metadata(path).await;
-            found.map_err(|error| Failure::unreadable(path, &error))?;
-        }
-        let mut session = Session::begin(global, self.listening.flags(), Logging::Warnings)?;
+        // 1.
+        self.expect_sense()?;
+        let paths = SharedPaths::look_at(&self.paths)?;
+        let handed_to = self.handed_to()?;
+        let flags = self.listening.flags_of_share(global)?;
+        let mut session = Session::begin(global, flags, Logging::Warnings)?;
         if let Some(seconds) = self.expires_in {
             value_parsers::expect_lifetime("--expires-in", seconds, &session.config.links)?;
         }
+        let terms = self.terms(&session.config)?;
         let recorder = Recorder::open(&session, "share")?;
-        let interrupt = Interrupt::listen();
-        let may_move = self.listening.listen.is_empty();
-        let (app, others) = tokio::select! {
-            built = listen(&mut session, may_move) => built?,
+        let interrupt = Interrupt::listen_to_terminal();
+        // 2.
+        let own = Own::of(&session.config);
+        let directory = self.temporary(&mut session, &paths)?;
+        // 3.
+        let host = tokio::select! {
+            host = self.host(&mut session, &interrupt) => host?,
             () = interrupt.first() => {
                 return Err(interrupt.failure("stopped before anything was shared"));
             }
         };
-        others.note();
-        let gateway = Arc::clone(app.gateway());
-        let running = RunningServer::start(app, interrupt.clone());
-        let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
-        let mut unprinted = UnprintedLinks::default();
-        let shared = tokio::select! {
-            shared = self.print_links(&intake, &mut session, recorder, &mut unprinted) => Some(shared),
-            () = interrupt.second() => None,
+        // 4. Where there was nothing yet, the installation has files of its own by now.
+        let own = match &directory {
+            Some(directory) => own.and(directory.path()),
+            None => Own::of(&session.config),
         };
-        let shared = shared.unwrap_or_else(|| {
-            unprinted.name();
-            Err(stopped(&interrupt))
-        });
-        match shared {
-            Ok(ShareOutcome::Nothing) => Err(Failure::Said),
-            Ok(outcome) => {
-                running.finish().await?;
-                answer(outcome == ShareOutcome::All)
-            }
-            Err(interrupted @ Failure::Interrupted(..)) => {
-                running.finish().await?;
-                Err(interrupted)
-            }
-            Err(other) => Err(other),
+        let (source, progress) = self.source(&own, self.keep && !session.output.is_json());
+        let published = {
+            let gateway = Arc::clone(&host.gateway);
+            let intake = Intake::new(gateway, &session.config, self.size_max, interrupt.clone());
+            let mut publisher = self.publisher(&intake, &paths, &host, &session, recorder);
+            let output = &mut session.output;
+            self.publish(&mut publisher, source, terms, progress, output)
+                .await
+        };
+        let published = match published {
+            Ok(published) => published,
+            Err(failure) => return host.give_up(failure).await,
+        };
+        let announcement = Announcement {
+            published: &published,
+            others: &host.others,
+            is_kept: self.keep,
+            is_served_elsewhere: host.server.is_none(),
+        };
+        announcement.say(session.output.is_json(), session.clock.now());
+        handed_to.hand(&published.urls);
+        // 5.
+        let ends = directory.as_ref().and(published.expires);
+        if let Some(server) = host.server {
+            let lives = ends.map(|end| end.since(session.clock.now()));
+            server.serve(&interrupt, lives).await?;
+        }
+        answer(published.failed == 0)
+    }
+
+    /// Returns what is shared, and a bar for it.
+    fn source(&self, own: &Own, is_shown: bool) -> (Source, Progress) {
+        let walk = || Walk::new(&self.paths, own.clone(), self.hidden);
+        match &self.filename {
+            Some(name) => (Source::Input(name.clone()), Progress::new(is_shown)),
+            None => (
+                Source::Walk(Box::new(walk())),
+                Progress::of_all(is_shown, walk),
+            ),
         }
     }
 
-    /// Takes the files in and prints their links. A stop that is asked for before the last one was printed ends it:
-    /// files whose links were printed stay, and of the others nothing does.
-    async fn print_links(
+    /// Opens the installation, and serves it unless a gateway runs that does.
+    async fn host(&self, session: &mut Session, interrupt: &Interrupt) -> Result<Host, Failure> {
+        let is_moved = self.listening.listen.is_empty();
+        if self.keep && is_moved && Host::is_served(&session.config) {
+            return Host::beside(session, self.listening.name_a_base()).await;
+        }
+        Host::serve(session, is_moved, interrupt).await
+    }
+
+    fn publisher<'a>(
         &self,
-        intake: &Intake,
-        session: &mut Session,
-        mut recorder: Recorder,
-        unprinted: &mut UnprintedLinks,
-    ) -> Result<ShareOutcome, Failure> {
-        let progress = Progress::new(!session.output.is_json());
-        let (mut stored, mut failed) = (0_u64, 0_u64);
-        for found in Walk::new(&self.paths, Own::of(&session.config), self.hidden) {
-            let shared = match found {
-                Ok(found) => {
-                    let shared = self.share(intake, &found, &progress, &mut recorder, unprinted);
-                    shared.await
-                }
-                Err(failure) => Err(failure),
-            };
-            if intake.interrupt.asked().is_some() {
-                unprinted.stored.extend(shared.ok());
-                drop(progress);
-                return Err(take_back(intake, unprinted, &mut recorder).await);
-            }
-            match shared {
-                Ok(shared) => {
-                    stored += 1;
-                    // An array is printed when all of it is ready.
-                    if session.output.is_json() {
-                        unprinted.stored.push(shared);
-                    } else {
-                        progress.aside(|| {
-                            session.output.item(&shared.link)?;
-                            session.output.flush()
-                        })?;
-                    }
-                }
-                Err(Failure::Failed(why)) => {
-                    failed += 1;
-                    progress.aside(|| complain(&why));
-                }
-                Err(other) => return Err(other),
-            }
+        intake: &'a Intake,
+        paths: &'a SharedPaths,
+        host: &'a Host,
+        session: &Session,
+        recorder: Recorder,
+    ) -> Publisher<'a> {
+        let is_json = session.output.is_json();
+        Publisher {
+            intake,
+            keeping: match self.keep {
+                true => Keeping::Stored,
+                false => Keeping::InPlace,
+            },
+            size_max: self
+                .size_max
+                .unwrap_or_else(|| blob_bytes_max(&session.config)),
+            paths,
+            others: &host.others,
+            delete_after: self.end.delete_after,
+            is_for_people: People::find(is_json) == People::Output,
+            recorder,
+            unprinted: Unprinted::default(),
         }
-        drop(progress);
-        for shared in &unprinted.stored {
-            session.output.item(&shared.link)?;
-        }
-        session.output.end()?;
-        if stored == 0 && failed == 0 {
-            complain("there is no file to share");
-        }
-        Ok(match (stored, failed) {
-            (0, _) => ShareOutcome::Nothing,
-            (_, 0) => ShareOutcome::All,
-            _ => ShareOutcome::Some,
+    }
+
+    /// Takes everything in and prints it, unless a second signal ends that.
+    async fn publish(
+        &self,
+        publisher: &mut Publisher<'_>,
+        source: Source,
+        terms: Terms,
+        progress: Progress,
+        output: &mut Output,
+    ) -> Result<Published, Failure> {
+        let interrupt = publisher.intake.interrupt.clone();
+        let is_page = terms.password.is_some() || terms.title.is_some();
+        let is_page = is_page || (publisher.paths.are_many() && !self.each);
+        let published = tokio::select! {
+            published = async {
+                match is_page {
+                    true => publisher.page(source, terms, progress, output).await,
+                    false => publisher.links(source, &terms, progress, output).await,
+                }
+            } => Some(published),
+            () = interrupt.second() => None,
+        };
+        published.unwrap_or_else(|| {
+            publisher.unprinted.name();
+            Err(publisher.stopped())
         })
     }
 
-    async fn share(
+    /// Refuses words that do not go together.
+    fn expect_sense(&self) -> Result<(), Failure> {
+        let (inputs, files): (Vec<_>, Vec<_>) =
+            self.paths.iter().cloned().partition(|path| is_input(path));
+        let wrong = |why: &str| Err(Failure::Usage(why.into()));
+        if self.end.delete_after.is_some() && !self.keep {
+            return wrong("--delete-after is for files that are kept: --keep");
+        }
+        match (inputs.len(), &self.filename) {
+            (0, Some(_)) => wrong("--filename names standard input: share - --filename NAME"),
+            (0, None) => expect_paths(&files),
+            (1, Some(_)) if files.is_empty() => Ok(()),
+            (1, None) if files.is_empty() => wrong(
+                "- is standard input: --filename says what it is called; a file of that name is ./-",
+            ),
+            _ => wrong("- is standard input, and is shared alone; a file of that name is ./-"),
+        }
+    }
+
+    /// Finds the programs that the address is handed to, before anything is done.
+    fn handed_to(&self) -> Result<HandedTo, Failure> {
+        Ok(HandedTo {
+            browser: self.open.then(Program::opener).transpose()?,
+            clipboard: self.copy.then(Program::clipboard).transpose()?,
+        })
+    }
+
+    fn terms(&mut self, config: &Config) -> Result<Terms, Failure> {
+        let once = self.once.then_some(MaxDownloads::ONE);
+        Ok(Terms {
+            expires_in: self.expires_in.unwrap_or(config.links.lifetime),
+            max_downloads: self.max_downloads.or(once),
+            password: self.asked_password()?,
+            title: self.title.take(),
+        })
+    }
+
+    fn asked_password(&self) -> Result<Option<Password>, Failure> {
+        match (&self.password_file, self.password) {
+            (Some(path), _) => password::in_file(path).map(Some),
+            (None, true) => password::asked().map(Some),
+            (None, false) => Ok(None),
+        }
+    }
+
+    /// Makes the temporary installation, unless the files are stored, and has the session be of it.
+    fn temporary(
         &self,
-        intake: &Intake,
-        found: &FoundFile,
-        progress: &Progress,
-        recorder: &mut Recorder,
-        unprinted: &mut UnprintedLinks,
-    ) -> Result<SharedFile, Failure> {
-        let new = intake
-            .gateway
-            .begin_file(FileLabels::usual().of(&found.path)?);
-        let upload = intake.read(found, &new.organization, progress).await?;
-        unprinted.in_flight = new.id.clone().map(|id| (found.path.clone(), id));
-        let stored = intake.finish(found, upload, new).await;
-        let file = stored.inspect_err(|_| unprinted.in_flight = None)?;
-        recorder.uploaded(&file);
-        let options = MintOptions {
-            expires_in: self.expires_in,
-            max_downloads: self.max_downloads,
-            ..MintOptions::default()
-        };
-        let organization = &file.organization;
-        let minted = intake
-            .gateway
-            .mint_for(organization, file.id.as_str(), &options);
-        let link = wire::Link::from(minted.await?);
-        recorder.minted(organization, &link);
-        unprinted.in_flight = None;
-        Ok(SharedFile { file, link })
-    }
-}
-
-fn stopped(interrupt: &Interrupt) -> Failure {
-    interrupt.failure(
-        "stopped before every link was printed: files without one were not kept, but those named here",
-    )
-}
-
-/// Removes the files whose links were not printed, with their bytes.
-async fn take_back(
-    intake: &Intake,
-    unprinted: &mut UnprintedLinks,
-    recorder: &mut Recorder,
-) -> Failure {
-    while let Some(SharedFile { file, .. }) = unprinted.stored.last() {
-        let purged = intake.gateway.purge(&file.organization, &file.id).await;
-        let Some(SharedFile { file, .. }) = unprinted.stored.pop() else {
-            break;
-        };
-        match purged {
-            Ok(gone) => recorder.deleted(&gone),
-            Err(refusal) => complain(&format!(
-                "{} could not be removed again: {refusal} (`hallpass rm --purge {}` does it)",
-                file.name, file.id
-            )),
+        session: &mut Session,
+        paths: &SharedPaths,
+    ) -> Result<Option<TemporaryDirectory>, Failure> {
+        if self.keep {
+            return Ok(None);
         }
+        let made = TemporaryDirectory::make(&self.places(), session.clock.now());
+        let made = made.map_err(|error| Failure::io("making a temporary directory", &error))?;
+        session.config = made.config(&session.config, paths.roots());
+        Ok(Some(made))
     }
-    stopped(&intake.interrupt)
-}
 
-/// Binds the listeners. One whose port is taken moves to a free one, if nobody asked for that port.
-async fn listen(session: &mut Session, may_move: bool) -> Result<(HttpServer, Others), Failure> {
-    loop {
-        let installation = session.installation(SetupPolicy::SetUp).await?;
-        let mut others = Others::default();
-        let name = |config: &Config, places: &[Listen]| {
-            let (base, found) = link_base::of_share(config, places)?;
-            others = found;
-            Ok(base)
-        };
-        let (config, none) = (&session.config, Vec::new());
-        let built =
-            HttpServer::build_named(config, GatewayCommand::Share, installation, none, name).await;
-        let taken = match built {
-            Err(StartError::Bind {
-                at: Listen::Tcp(address) | Listen::Tls(address),
-                source,
-            }) if may_move && source.kind() == io::ErrorKind::AddrInUse && address.port() != 0 => {
-                address
-            }
-            built => return Ok((built?, others)),
-        };
-        let mut listeners = session.config.server.listen.iter_mut();
-        match listeners.find(|listener| listener.address() == Some(taken)) {
-            Some(listener) => {
-                let free = SocketAddr::new(taken.ip(), 0);
-                *listener = match listener.is_tls() {
-                    true => Listen::Tls(free),
-                    false => Listen::Tcp(free),
-                };
-                complain(&format!("{taken} is taken: a free port is used instead"));
-            }
-            // The private listener was asked for.
-            None => {
-                return Err(Failure::Failed(format!(
-                    "cannot listen on {taken}: the port is taken"
-                )));
-            }
-        }
+    /// Returns where a temporary installation may be, the best place first: in memory, unless it has the bytes of
+    /// standard input.
+    fn places(&self) -> Vec<PathBuf> {
+        let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        let runtime = runtime.filter(|path| path.is_absolute());
+        let in_memory = runtime.into_iter().chain([PathBuf::from(SHARED_MEMORY)]);
+        let in_memory = in_memory.filter(|_| self.filename.is_none());
+        in_memory.chain([env::temp_dir()]).collect()
     }
 }

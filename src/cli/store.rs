@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::upload::{NewFile, RemainingQuota, StagedFile, Upload};
 use crate::model::amount::ByteAmount;
-use crate::model::file::{FileRecord, Purpose};
+use crate::model::file::Purpose;
 use crate::model::id::{FileId, OrganizationId, SpaceId};
 use crate::model::media::MediaType;
 use crate::model::metadata::Metadata;
@@ -249,17 +249,6 @@ impl Intake {
         }
     }
 
-    /// Makes the bytes of a file durable and then its row; the failure names the file.
-    pub(super) async fn finish(
-        &self,
-        found: &FoundFile,
-        upload: Upload,
-        new: NewFile,
-    ) -> Result<FileRecord, Failure> {
-        let record = self.gateway.finish_upload(upload, new).await;
-        record.map_err(|refusal| self.refused(&found.path, &refusal))
-    }
-
     /// Copies the file's bytes into the blob store, and leaves its row to be made.
     pub(super) async fn keep(
         &self,
@@ -309,6 +298,11 @@ impl Intake {
             (_, Some(setting)) => format!("{path}: {refusal} ({setting})"),
             (_, None) => format!("{path}: {refusal}"),
         })
+    }
+
+    /// Refuses a file of this size where it is too large.
+    pub(super) fn expect_size(&self, path: &Path, size: u64) -> Result<(), Failure> {
+        self.limit.check(path, size)
     }
 
     /// Refuses a file of this size before its bytes are read, where it is too large or the organization has no room

@@ -8,6 +8,11 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteAmount(pub u64);
 
+/// A size in bytes. Displayed rounded, to two digits or three and in powers of 1,000, as people say it: `7 bytes`, `1.2 GB`,
+/// `340 MB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundedSize(pub u64);
+
 /// A duration in seconds. Displayed exactly, in days and what is left: `30 days`, `1 day 12 hours`, `90 minutes`
 /// as `1 hour 30 minutes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,9 @@ const SIZES: [(&str, u64); 5] = [
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
 ];
+
+/// The units of rounded sizes, each a thousand times the one before it.
+const DECIMAL_UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
 
 const TIMES: [(&str, u64); 4] = [
     ("day", 86_400),
@@ -42,6 +50,29 @@ impl fmt::Display for ByteAmount {
             0 => write!(f, "{whole} {unit} ({bytes} bytes)"),
             tenths => write!(f, "{whole}.{tenths} {unit} ({bytes} bytes)"),
         }
+    }
+}
+
+impl fmt::Display for RoundedSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = u128::from(self.0);
+        let s = if bytes == 1 { "" } else { "s" };
+        let mut unit = 1;
+        for name in DECIMAL_UNITS.iter().filter(|_| bytes >= 1_000) {
+            unit *= 1_000;
+            let rounded = |parts: u128| (bytes * parts + unit / 2) / unit;
+            match (rounded(10), rounded(1)) {
+                (tenths, _) if tenths < 100 && tenths % 10 == 0 => {
+                    return write!(f, "{} {name}", tenths / 10);
+                }
+                (tenths, _) if tenths < 100 => {
+                    return write!(f, "{}.{} {name}", tenths / 10, tenths % 10);
+                }
+                (_, whole) if whole < 1_000 => return write!(f, "{whole} {name}"),
+                _ => {}
+            }
+        }
+        write!(f, "{bytes} byte{s}")
     }
 }
 
@@ -88,6 +119,20 @@ mod tests {
             (u64::MAX, "16383.9 PiB (18446744073709551615 bytes)"),
         ] {
             assert_eq!(ByteAmount(bytes).to_string(), words);
+        }
+        for (bytes, words) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1_000, "1 kB"),
+            (1_050, "1.1 kB"),
+            (9_949, "9.9 kB"),
+            (9_950, "10 kB"),
+            (999_500, "1 MB"),
+            (301_234_567, "301 MB"),
+            (u64::MAX, "18 EB"),
+        ] {
+            assert_eq!(RoundedSize(bytes).to_string(), words);
         }
         for (seconds, words) in [
             (0, "0 seconds"),

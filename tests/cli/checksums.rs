@@ -19,7 +19,8 @@ fn every_command_that_takes_files_in_takes_it() {
 
     let shared = Place::new();
     let path = shared.file("a.bin", CHECK.0);
-    let mut share = shared.start(&["share", "--listen", "127.0.0.1:0", path.to_str().unwrap()]);
+    let words = ["share", "--keep", "--listen", "127.0.0.1:0"];
+    let mut share = shared.start(&[&words[..], &[path.to_str().unwrap()]].concat());
     share.line();
     share.stop("TERM");
     assert_eq!(sql(&shared, CRC32S), CHECK.1);

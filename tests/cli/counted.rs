@@ -93,6 +93,7 @@ fn share_prints_links_that_are_counted() {
     place.file("a.txt", b"bytes");
     let words = [
         "share",
+        "--keep",
         "a.txt",
         "--listen",
         "127.0.0.1:0",

@@ -252,7 +252,8 @@ fn the_installations_own_files_are_never_stored() {
     let place = Place::new();
     place.file("a.txt", b"bytes");
     // As a newcomer would: the data directory lies below the very directory that is shared.
-    let mut share = place.start(&["share", ".", "--listen", "127.0.0.1:0"]);
+    let words = ["share", "--keep", "--each", ".", "--listen", "127.0.0.1:0"];
+    let mut share = place.start(&words);
     let link = share.line();
     assert_eq!(status(&link), 200);
     let listed = place.json(&["ls"]);

@@ -25,6 +25,7 @@ fn the_network_limit_is_not_the_operators() {
     assert_eq!(added[0]["size_bytes"], 5_000);
     let words = [
         "share",
+        "--keep",
         "a.bin",
         "--config",
         "small.toml",
@@ -48,8 +49,8 @@ fn uploads_leave_room_for_everything_else() {
     );
     // No disk has as much.
     place.file("full.toml", b"[uploads]\nfree_min = '1048576GiB'\n");
-    for words in [["add", "a.txt"], ["share", "a.txt"]] {
-        let words = [&words[..], &["--config", "full.toml"]].concat();
+    for words in [&["add", "a.txt"][..], &["share", "--keep", "a.txt"]] {
+        let words = [words, &["--config", "full.toml"]].concat();
         let errors = place.bad(1, &words);
         assert!(errors.contains("is full: make room there"), "{errors}");
         assert!(errors.contains("(uploads.free_min)"), "{errors}");
@@ -105,8 +106,8 @@ fn uploads_leave_room_for_everything_else() {
 fn a_size_max_is_looked_at_before_reading_and_named_with_both_sizes() {
     let place = Place::new();
     sparse(&place, "big", 3 << 29);
-    for command in ["add", "share"] {
-        let words = [command, "big", "--size-max", "1GiB"];
+    for command in [&["add"][..], &["share", "--keep"], &["share"]] {
+        let words = [command, &["big", "--size-max", "1GiB"]].concat();
         let errors = place.bad(1, &words);
         let expected = "big: the file has 1.5 GiB (1610612736 bytes), and --size-max is 1 GiB (1073741824 bytes)";
         assert!(errors.contains(expected), "{errors}");
@@ -152,8 +153,8 @@ fn a_quota_holds_for_the_operator_and_is_named() {
         "h.toml",
         b"[limits]\norganization_bytes = 1000\norganization_files = 1\n",
     );
-    for command in ["add", "share"] {
-        let errors = place.bad(1, &[command, "big", "--config", "h.toml"]);
+    for command in [&["add"][..], &["share", "--keep"]] {
+        let errors = place.bad(1, &[command, &["big", "--config", "h.toml"]].concat());
         assert!(errors.contains("limits.organization_bytes"), "{errors}");
         assert_eq!(staged(&place), 0);
     }

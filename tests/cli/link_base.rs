@@ -140,7 +140,7 @@ fn beside_serve_a_later_share_says_nothing_of_links() {
     let file = place.add("a.txt", b"bytes");
     let sign = ["sign", "--file", &file];
     let gateway = serve(&place, BASE);
-    let share = ["share", "a.txt", "--listen", "127.0.0.1:0"];
+    let share = ["share", "--keep", "a.txt", "--listen", "127.0.0.1:0"];
     let mut share = place.start(&share);
     let shared = share.line();
     let (link, note) = signed(&place.run(&sign));

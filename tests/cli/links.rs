@@ -203,7 +203,7 @@ fn a_link_for_another_address_does_not_open() {
 fn a_link_saves_the_file_under_its_name() {
     let place = Place::new();
     place.file("Q3.txt", b"bytes");
-    let mut share = place.start(&["share", "--listen", "127.0.0.1:0", "Q3.txt"]);
+    let mut share = place.start(&["share", "--keep", "--listen", "127.0.0.1:0", "Q3.txt"]);
     let shared = std::iter::repeat_with(|| share.line()).find(|line| line.contains("/download"));
     let shared = shared.unwrap();
     let shared = &shared[shared.find("http").unwrap()..];

@@ -144,12 +144,13 @@ fn names_that_begin_with_a_dot_are_left_out_and_counted_unless_they_are_asked_fo
     // What a person names is meant.
     place.good(&["add", "docs/.env"]);
 
-    let mut share = place.start(&["share", "docs", "--hidden", "--listen", "127.0.0.1:0"]);
+    let words = ["share", "docs", "--each", "--listen", "127.0.0.1:0"];
+    let mut share = place.start(&[&words[..], &["--hidden"]].concat());
     for _ in 0..5 {
         assert!(share.line().starts_with("http://"));
     }
     assert_eq!(share.stop("INT").2, "");
-    let mut share = place.start(&["share", "docs", "--listen", "127.0.0.1:0"]);
+    let mut share = place.start(&words);
     share.line();
     assert!(
         share
@@ -198,7 +199,7 @@ fn a_full_disk_is_named_with_what_to_do() {
     };
     let writing = [
         &["add", "big"][..],
-        &["share", "big", "--listen", "127.0.0.1:0"],
+        &["share", "--keep", "big", "--listen", "127.0.0.1:0"],
         &["serve", "--listen", "127.0.0.1:0"],
         &["key", "generate"],
         &["apikey", "create"],
@@ -225,7 +226,7 @@ fn a_file_that_there_is_no_room_for_names_the_disk() {
     fs::create_dir(place.path("disk")).unwrap();
     for words in [
         &["add", "big"][..],
-        &["share", "big", "--listen", "127.0.0.1:0"],
+        &["share", "--keep", "big", "--listen", "127.0.0.1:0"],
     ] {
         let errors = with_disk(&place, "true", words);
         assert!(
@@ -248,7 +249,7 @@ fn a_read_only_disk_is_named_with_what_to_do() {
     };
     let writing = [
         &["add", "a.txt"][..],
-        &["share", "a.txt", "--listen", "127.0.0.1:0"],
+        &["share", "--keep", "a.txt", "--listen", "127.0.0.1:0"],
         &["serve", "--listen", "127.0.0.1:0"],
         &["key", "generate"],
         &["apikey", "create"],

@@ -3,6 +3,7 @@
 mod adding;
 mod checksums;
 mod counted;
+mod desk;
 mod doctor;
 mod ends;
 mod files;

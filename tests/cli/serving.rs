@@ -17,8 +17,8 @@ fn share_prints_a_link_that_opens_and_ends_with_0_on_sigint() {
     place.file("docs/a/x.txt", b"first");
     place.file("docs/.hidden", b"hidden");
     std::os::unix::fs::symlink("b.txt", place.path("docs/link")).unwrap();
-    let words = ["share", "docs", "--hidden", "--listen", "127.0.0.1:0"];
-    let mut share = place.start(&words);
+    let words = ["share", "docs", "--each", "--hidden"];
+    let mut share = place.start(&[&words[..], &["--listen", "127.0.0.1:0"]].concat());
     for bytes in ["hidden", "first", "second"] {
         let link = share.line();
         assert_eq!(open(&link), (200, bytes.as_bytes().to_vec()), "{link}");
@@ -30,11 +30,12 @@ fn share_prints_a_link_that_opens_and_ends_with_0_on_sigint() {
 }
 
 #[test]
-fn shared_links_live_on_under_a_later_serve() {
+fn links_of_files_that_are_kept_live_on_under_a_later_serve() {
     let place = Place::new();
     place.file("a.txt", b"bytes");
     let words = [
         "share",
+        "--keep",
         "a.txt",
         "--listen",
         "127.0.0.1:0",
@@ -58,6 +59,7 @@ fn share_json_is_one_array_and_then_it_serves() {
     let words = [
         "share",
         "--json",
+        "--each",
         "a.txt",
         "b.txt",
         "--listen",
@@ -73,6 +75,9 @@ fn share_json_is_one_array_and_then_it_serves() {
             text(link, field);
         }
         assert!(link["expires"].is_u64());
+        assert_eq!(link["size_bytes"], 1);
+        assert_eq!(link["max_downloads"], serde_json::Value::Null);
+        assert_eq!(link["other_urls"], serde_json::json!([]));
     }
     assert_eq!(share.stop("INT").0.code(), Some(0));
 }
@@ -370,7 +375,7 @@ fn who_waits_for_the_set_up_of_another_process_hears_a_signal() {
         let held = fs::File::create(place.data("setup.lock")).unwrap();
         held.lock().unwrap();
         let listen = ["--listen", "127.0.0.1:0"];
-        for (words, code) in [(&["serve"][..], 0), (&["share", "a.txt"], code)] {
+        for (words, code) in [(&["serve"][..], 0), (&["share", "--keep", "a.txt"], code)] {
             let waits = place.start(&[words, &listen].concat());
             until_it_has_open(waits.pid(), "setup.lock");
             let (ended, printed, errors) = waits.stop(signal);

@@ -1,4 +1,4 @@
-//! `share` as people use it: the links that it prints for others, and Ctrl-C in the midst of it.
+//! `share` as people use it: the links that it prints for others, and Ctrl-C in the midst of storing files.
 
 use std::fs::{self, File};
 use std::process::Command;
@@ -8,9 +8,12 @@ use super::support::{Place, Serving, Writer, open, status, unshare, until};
 /// So large that no machine reads it while a test waits. It takes no room.
 const ENDLESS: u64 = 1 << 40;
 
+/// Files that are stored, by a gateway of the test's own.
+const KEEP: &[&str] = &["share", "--keep", "--listen", "127.0.0.1:0"];
+
 /// A machine with these addresses, in a network of its own. They are on the loopback interface, as every kernel
 /// has that one.
-const NETWORK: &str = "ip link set lo up && ip address add 192.0.2.7/32 dev lo && \
+pub(super) const NETWORK: &str = "ip link set lo up && ip address add 192.0.2.7/32 dev lo && \
     ip address add 169.254.7.7/32 dev lo && ip address add 198.51.100.7/32 dev lo && \
     ip address add fe80::7/64 dev lo && ip address add 2001:db8::7/128 dev lo nodad && exec \"$@\"";
 
@@ -23,7 +26,7 @@ fn share_in(place: &Place, network: &str, words: &[&str]) -> Serving {
 }
 
 /// Opens a link from within the network of a process.
-fn fetched(pid: u32, link: &str) -> Vec<u8> {
+pub(super) fn fetched(pid: u32, link: &str) -> Vec<u8> {
     let pid = pid.to_string();
     let mut nsenter = Command::new("nsenter");
     nsenter.args(["-t", &pid, "-n"]);
@@ -125,9 +128,13 @@ fn blobs(place: &Place) -> usize {
 #[test]
 fn a_share_that_is_stopped_before_its_links_were_printed_leaves_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        for words in [&["share", "docs/b.bin"][..], &["share", "docs", "--json"]] {
+        for words in [
+            &["docs/b.bin"][..],
+            &["docs", "--each", "--json"],
+            &["docs"],
+        ] {
             let place = endless();
-            let share = place.start(&[words, &["--listen", "127.0.0.1:0"]].concat());
+            let share = place.start(&[KEEP, words].concat());
             until("taking the file in", || is_being_taken_in(&place));
             let (ended, printed, errors) = share.stop(signal);
             assert_eq!(ended.code(), Some(code), "{words:?} {errors}");
@@ -143,7 +150,7 @@ fn a_share_that_is_stopped_before_its_links_were_printed_leaves_nothing() {
 #[test]
 fn files_whose_links_were_printed_stay_when_the_rest_is_stopped() {
     let place = endless();
-    let mut share = place.start(&["share", "docs", "--listen", "127.0.0.1:0"]);
+    let mut share = place.start(&[KEEP, &["docs", "--each"]].concat());
     let link = share.line();
     until("taking the second file in", || is_being_taken_in(&place));
     assert_eq!(open(&link), (200, b"bytes".to_vec()));
@@ -185,7 +192,7 @@ fn an_add_that_is_stopped_tells_what_it_stored_and_leaves_nothing_else() {
 fn a_share_that_is_stopped_twice_names_the_files_that_stay() {
     let place = endless();
     place.add("before.txt", b"before");
-    let share = place.start(&["share", "docs", "--json", "--listen", "127.0.0.1:0"]);
+    let share = place.start(&[KEEP, &["docs", "--each", "--json"]].concat());
     until("taking the second file in", || is_being_taken_in(&place));
     let id = place.json(&["ls"])[0]["file_id"]
         .as_str()

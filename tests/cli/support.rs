@@ -37,6 +37,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// A place with a data directory that is not there yet.
 pub(crate) struct Place {
     directory: tempfile::TempDir,
+    /// Where commands keep what goes with them.
+    runtime: tempfile::TempDir,
     /// What every command finds in its environment.
     variables: Vec<(&'static str, String)>,
 }
@@ -52,6 +54,7 @@ impl Place {
         let variables = variables.iter();
         Self {
             directory,
+            runtime: tempfile::tempdir().unwrap(),
             variables: variables
                 .map(|(name, value)| (*name, (*value).to_owned()))
                 .collect(),
@@ -60,6 +63,12 @@ impl Place {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// What commands keep only while they run.
+    pub(crate) fn temporary(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.runtime.path()).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
     }
 
     pub(crate) fn data(&self, name: &str) -> PathBuf {
@@ -85,6 +94,7 @@ impl Place {
         command
             .current_dir(self.directory.path())
             .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
+            .env("XDG_RUNTIME_DIR", self.runtime.path())
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .args(words)
             .stdin(Stdio::null())
@@ -169,6 +179,7 @@ impl Place {
             .current_dir(self.directory.path())
             .env_remove("HALLPASS_TEST_BLOBS")
             .env("HALLPASS_SERVER_DATA_DIR", self.path("data"))
+            .env("XDG_RUNTIME_DIR", self.runtime.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -184,8 +195,18 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
+    /// Starts it with a pipe for its standard input, which comes with it.
+    pub(crate) fn with_input(mut command: Command) -> (Self, std::process::ChildStdin) {
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        (Self::over(child), input)
+    }
+
     pub(crate) fn of(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        Self::over(command.spawn().unwrap())
+    }
+
+    fn over(mut child: Child) -> Self {
         let mut stderr = child.stderr.take().unwrap();
         let errors = std::thread::spawn(move || {
             let mut text = String::new();
@@ -255,6 +276,13 @@ impl Serving {
         let (status, rest) = self.end();
         let errors = self.errors.take().unwrap().join().unwrap();
         secrets::assert_silent("the log of the binary", &errors);
+        (status, rest, errors)
+    }
+
+    /// What [`Self::stop`] answers, of one that ends by itself.
+    pub(crate) fn stop_ended(mut self) -> (ExitStatus, String, String) {
+        let (status, rest) = self.end();
+        let errors = self.errors.take().unwrap().join().unwrap();
         (status, rest, errors)
     }
 

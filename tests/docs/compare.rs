@@ -61,7 +61,13 @@ const KINDS: &[(&str, &str, Same)] = &[
         Page,
     ),
     ("[0-9a-f]{8}", BEFORE, Only),
-    ("(?:3[2-9]|[4-6][0-9])[0-9]{3}", r"127\.0\.0\.1:", Page),
+    (
+        "(?:3[2-9]|[4-6][0-9])[0-9]{3}",
+        r"(?:127\.0\.0\.1|192\.168\.1\.20):",
+        Page,
+    ),
+    ("[0-9]{2}:[0-9]{2}", "open until ", Nowhere),
+    ("[0-9]{2}:[0-9]{2}", "^", Nowhere),
 ];
 
 /// The values that the page has shown so far, and what each really is.

@@ -15,9 +15,14 @@ const ON_TERMINAL: &str = include_str!("on_terminal.py");
 
 /// The program as a page types it. A server has a terminal, as in front of a person.
 const HALLPASS: &str = r#"#!/bin/sh
+terminal() { exec python3 "${0%/*}/on_terminal.py" 'BINARY' "$@"; }
 for word in "$@"; do
-    if [ "$word" = serve ]; then exec python3 "${0%/*}/on_terminal.py" 'BINARY' "$@"; fi
+    if [ "$word" = serve ]; then terminal "$@"; fi
 done
+case "$1 $2" in
+    'share create' | 'share ls' | 'share show' | 'share edit' | 'share rotate' | 'share revoke') ;;
+    share\ *) terminal "$@" ;;
+esac
 exec 'BINARY' "$@"
 "#;
 

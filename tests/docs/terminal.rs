@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a command may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// The address of the machine that pages are typed on.
+const ADDRESS: &str = "192.168.1.20";
+
 /// Ends what a command printed.
 const END: &str = "--- end of the command ";
 
@@ -34,7 +37,9 @@ impl World {
             let mut command = Command::new("unshare");
             command.args(["--net", "--pid", "--fork", "--kill-child"]);
             command.args(rights).args(["sh", "-c"]);
-            command.arg("ip link set lo up && echo made && exec cat");
+            command.arg(format!(
+                "ip link set lo up && ip address add {ADDRESS}/32 dev lo && echo made && exec cat"
+            ));
             if let Some(holder) = started(&mut command) {
                 let inner = children(holder.id()).first().copied().unwrap();
                 let mut enter = vec!["nsenter".to_owned(), format!("--target={inner}")];

@@ -55,7 +55,13 @@ fn every_command_works_on_a_database() {
     assert!(ended.success());
 
     let path = place.file("shared.txt", b"shared");
-    let words = ["share", "--listen", "127.0.0.1:0", path.to_str().unwrap()];
+    let words = [
+        "share",
+        "--keep",
+        "--listen",
+        "127.0.0.1:0",
+        path.to_str().unwrap(),
+    ];
     let mut sharing = place.start(&words);
     assert_eq!(open(&sharing.line()), (200, b"shared".to_vec()));
 }

@@ -27,6 +27,8 @@ const SHARE_DENIED_SECONDS: u64 = 10 * 366 * 86_400;
 pub struct ShareFields {
     /// The ids of its files.
     pub files: Option<Vec<String>>,
+    /// The paths of these files there, from the first on; a file without one goes by its name.
+    pub paths: Vec<String>,
     /// A folder, whose files as they are now are put into it, too.
     pub folder_id: Option<String>,
     /// Its heading.

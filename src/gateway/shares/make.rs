@@ -198,10 +198,14 @@ impl Gateway {
         let kept = texts.iter().filter_map(|text| before.get(text.as_str()));
         let mut paths = Paths::taken(kept.map(|of| of.path.clone()).collect());
         let mut files = Vec::with_capacity(texts.len());
-        for text in &texts {
+        for (number, text) in texts.iter().enumerate() {
             let file = match (before.get(text.as_str()), ready.get(text.as_str())) {
                 (Some(of), _) => (of.path.clone(), of.file.clone()),
-                (None, Some(file)) => (paths.take(file.name.as_str()), file.id.clone()),
+                (None, Some(file)) => {
+                    let path = fields.paths.get(number).map(String::as_str);
+                    let path = paths.take(path.unwrap_or(file.name.as_str()));
+                    (path, file.id.clone())
+                }
                 (None, None) => {
                     let why = "is no file of this organization, or was deleted";
                     return Err(FieldFault::new("files", text, why).into());
