@@ -26,7 +26,8 @@ use crate::web::Web;
 use crate::web::client::{Peer, TrustedProxies};
 use crate::web::ops::Ops;
 use crate::web::response_memory::{
-    ConnectionMemory, HTTP1_BYTES_MAX, HTTP2_BYTES_MAX, ResponseMemory,
+    ConnectionMemory, HTTP1_BUFFER_BYTES, HTTP1_BYTES_MAX, HTTP2_BUFFER_BYTES, HTTP2_BYTES_MAX,
+    ResponseMemory,
 };
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
@@ -141,10 +142,11 @@ impl Public {
     }
 
     fn memory_of(&self, version: Version) -> ConnectionMemory {
-        self.memory.connection(match version {
-            Version::HTTP_2 => HTTP2_BYTES_MAX,
-            _ => HTTP1_BYTES_MAX,
-        })
+        let (most, buffers) = match version {
+            Version::HTTP_2 => (HTTP2_BYTES_MAX, HTTP2_BUFFER_BYTES),
+            _ => (HTTP1_BYTES_MAX, HTTP1_BUFFER_BYTES),
+        };
+        self.memory.connection(most, buffers)
     }
 }
 

@@ -9,9 +9,22 @@ use tokio_rustls::server::TlsStream;
 
 use crate::web::response_memory::{ConnectionMemory, HeldBytes};
 
-/// The most bytes of records that are sealed before the socket takes them, but for their heads: two whole ones, of which one
-/// holds the largest frame of HTTP/2.
-const SEALED_BYTES_MAX: usize = 32 * 1024;
+/// The bytes that TLS puts around the text of one record: a header of 5, and a nonce of 8 and a tag of 16 (TLS 1.2 with
+/// AES-GCM, RFC 5288), or a type of 1 and a tag of 16 (TLS 1.3, RFC 8446, §5.2).
+const RECORD_OVERHEAD: usize = 5 + 8 + 16;
+
+/// The most text of one record, so that a sealed one has at most 16 KiB. The allocator has no size between that and 20 KiB,
+/// which each record of the longest text allowed, 16 KiB, would take.
+const RECORD_TEXT_MAX: usize = 16 * 1024 - RECORD_OVERHEAD;
+
+/// The bound that `rustls` takes for that: it counts the header in.
+pub(super) const FRAGMENT_MAX: usize = RECORD_TEXT_MAX + 5;
+
+/// The most bytes that are sealed before the socket takes them, but for what is put around them: two whole records.
+const SEALED_BYTES_MAX: usize = 2 * RECORD_TEXT_MAX;
+
+/// The same while the socket has left some behind: none is sealed beside a whole record that waits.
+const SEALED_BYTES_BEHIND_MAX: usize = RECORD_TEXT_MAX;
 
 /// A TLS connection whose sealed records count in the connection's memory.
 #[derive(Debug)]
@@ -36,10 +49,15 @@ impl<S> SealedStream<S> {
             Poll::Ready(Ok(bytes)) => *bytes,
             _ => 0,
         };
-        let held = match self.stream.get_ref().1.wants_write() {
-            true => (self.held.bytes() + written).min(SEALED_BYTES_MAX),
-            false => 0,
+        let session = self.stream.get_mut().1;
+        let (held, limit) = match session.wants_write() {
+            true => {
+                let held = (self.held.bytes() + written).min(SEALED_BYTES_MAX);
+                (held, SEALED_BYTES_BEHIND_MAX)
+            }
+            false => (0, SEALED_BYTES_MAX),
         };
+        session.set_buffer_limit(Some(limit));
         self.held.resize(held);
     }
 }

@@ -23,6 +23,7 @@ use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
 use super::fingerprint::FileFingerprint;
+use super::sealed_stream::FRAGMENT_MAX;
 use crate::config::{Config, Http2};
 use crate::gateway::refusal::with_causes;
 
@@ -208,6 +209,7 @@ impl PemFiles {
                 source => refused(source),
             })?;
         config.alpn_protocols.clone_from(&self.protocols);
+        config.max_fragment_size = Some(FRAGMENT_MAX);
         Ok(config)
     }
 

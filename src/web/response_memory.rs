@@ -2,9 +2,10 @@
 //!
 //! Plain HTTP/1 holds none of a file, as the kernel sends it. Over TLS and HTTP/2 bytes wait in four places, and each
 //! counts: pieces of files that were read, answers that were made in memory, records that TLS has sealed and the socket
-//! has not taken, and the task of each open HTTP/2 stream.
+//! has not taken, and the task of each open HTTP/2 stream. While a connection holds any of them, the buffers that it has
+//! itself count with it: not in its share, but in what is left to others.
 //!
-//! Each connection has a *share*: so much as its transport may hold, times the square of the part of the budget that is
+//! Each connection has a *share*: so much as its transport may hold, times the cube of the part of the budget that is
 //! free. Where many clients take nothing, all shares shrink, so that some of it is left for the next one. A
 //! body waits for memory before it reads.
 //!
@@ -30,6 +31,12 @@ pub const HTTP1_BYTES_MAX: usize = 256 * 1024;
 
 /// The most bytes that one HTTP/2 connection holds, however many streams it has.
 pub const HTTP2_BYTES_MAX: usize = 512 * 1024;
+
+/// The buffers that a connection over TLS has itself: those of TLS and of the HTTP library (measured by `benches/slow_readers.rs`).
+pub const HTTP1_BUFFER_BYTES: usize = 30 * 1024;
+
+/// The same of HTTP/2.
+pub const HTTP2_BUFFER_BYTES: usize = 48 * 1024;
 
 /// The piece that a connection gets which holds none, and the least of a further one of a stream.
 pub const PIECE_BYTES_MIN: usize = 4 * 1024;
@@ -77,6 +84,8 @@ struct Account {
     budget: Arc<ResponseMemory>,
     /// The most that its transport may hold.
     most: usize,
+    /// The bytes of its own buffers.
+    buffers: usize,
     state: Mutex<AccountState>,
 }
 
@@ -150,12 +159,14 @@ impl ResponseMemory {
         self.held.load(Relaxed)
     }
 
-    /// Returns the account of a new connection, whose transport may hold so many bytes.
-    pub fn connection(self: &Arc<Self>, most: usize) -> ConnectionMemory {
+    /// Returns the account of a new connection, whose transport may hold so many bytes, and which has so many bytes of
+    /// buffers itself.
+    pub fn connection(self: &Arc<Self>, most: usize, buffers: usize) -> ConnectionMemory {
         ConnectionMemory {
             account: Arc::new(Account {
                 budget: Arc::clone(self),
                 most,
+                buffers,
                 state: Mutex::default(),
             }),
             stream: None,
@@ -166,7 +177,7 @@ impl ResponseMemory {
     fn share(&self, most: usize) -> usize {
         let free = self.max.saturating_sub(self.held());
         let part = free.saturating_mul(STEPS) / self.max.max(1);
-        let share = most as u64 * part * part / (STEPS * STEPS);
+        let share = most as u64 * part * part * part / (STEPS * STEPS * STEPS);
         usize::try_from(share).unwrap_or(most)
     }
 }
@@ -245,16 +256,29 @@ impl ConnectionMemory {
     }
 
     fn take_locked(&self, state: &mut AccountState, kind: Kind, bytes: usize) -> HeldBytes {
-        state.add(kind, bytes, self.stream.as_deref());
+        self.add(state, kind, bytes);
         if kind == Kind::InMaking {
             state.in_making += 1;
         }
-        self.account.budget.held.fetch_add(bytes as u64, Relaxed);
         HeldBytes {
             memory: self.clone(),
             kind,
             bytes,
         }
+    }
+
+    fn add(&self, state: &mut AccountState, kind: Kind, bytes: usize) {
+        let is_first = usize::from(state.held == 0 && bytes > 0);
+        state.add(kind, bytes, self.stream.as_deref());
+        let more = bytes + is_first * self.account.buffers;
+        self.account.budget.held.fetch_add(more as u64, Relaxed);
+    }
+
+    fn subtract(&self, state: &mut AccountState, kind: Kind, bytes: usize) {
+        state.subtract(kind, bytes, self.stream.as_deref());
+        let is_last = usize::from(state.held == 0 && bytes > 0);
+        let less = bytes + is_last * self.account.buffers;
+        self.account.budget.held.fetch_sub(less as u64, Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, AccountState> {
@@ -375,14 +399,8 @@ impl HeldBytes {
     /// Has so many bytes count from now on.
     pub fn resize(&mut self, bytes: usize) {
         if bytes > self.bytes {
-            let more = bytes - self.bytes;
-            let stream = self.memory.stream.as_deref();
-            self.memory.lock().add(self.kind, more, stream);
-            self.memory
-                .account
-                .budget
-                .held
-                .fetch_add(more as u64, Relaxed);
+            let mut state = self.memory.lock();
+            self.memory.add(&mut state, self.kind, bytes - self.bytes);
         } else if bytes < self.bytes {
             self.release(self.bytes - bytes);
         }
@@ -397,9 +415,8 @@ impl HeldBytes {
 
     fn release(&self, bytes: usize) {
         let memory = &self.memory;
-        memory.account.budget.held.fetch_sub(bytes as u64, Relaxed);
         let mut state = memory.lock();
-        state.subtract(self.kind, bytes, memory.stream.as_deref());
+        memory.subtract(&mut state, self.kind, bytes);
         let own = state.of_stream_without_piece(memory.stream.as_ref());
         let next = state.next();
         drop(state);

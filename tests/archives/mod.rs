@@ -75,10 +75,11 @@ impl ArchiveServer {
         let listening = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let (gateway, archive) = (Arc::clone(&gateway), Arc::clone(&archive));
-                let memory = memory.connection(match transport {
+                let most = match transport {
                     Transport::Http2 => HTTP2_BYTES_MAX,
                     Transport::Sendfile | Transport::Copies => HTTP1_BYTES_MAX,
-                });
+                };
+                let memory = memory.connection(most, 0);
                 tokio::spawn(serve(socket, gateway, archive, transport, memory));
             }
         });

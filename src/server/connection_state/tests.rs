@@ -150,7 +150,7 @@ impl Multiplexed {
     fn new() -> (Self, impl Fn(u64)) {
         let (state, wait) = state();
         state.multiplex();
-        let memory = Arc::new(ResponseMemory::new(1 << 20)).connection(1 << 19);
+        let memory = Arc::new(ResponseMemory::new(1 << 20)).connection(1 << 19, 0);
         let streams = Streams::default();
         state.watch_streams(streams.executor());
         let multiplexed = Self {

@@ -79,7 +79,7 @@ fn one_connection_has_as_much_as_its_transport_may_hold_and_no_more() {
         (HTTP2_BYTES_MAX, 16 * KIB, 100),
     ] {
         let budget = budget(128);
-        let memory = budget.connection(most);
+        let memory = budget.connection(most, 0);
         let (open, pieces) = take_all_of_streams(&memory, piece, streams);
         assert_eq!(open.len(), streams);
         let streams = open;
@@ -100,7 +100,7 @@ fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_s
         let budget = budget(128);
         let mut all = Vec::new();
         for _ in 0..2_000 {
-            let memory = budget.connection(most);
+            let memory = budget.connection(most, 0);
             let (streams, pieces) = take_all_of_streams(&memory, piece, streams);
             assert!(sum(&pieces) >= PIECE_BYTES_MIN.max(streams.len() * STREAM_PIECE_BYTES));
             all.push((memory, pieces, streams));
@@ -111,7 +111,7 @@ fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_s
         // Each new connection has its least of a budget that is used up: 36 KiB over HTTP/2.
         let most_in_all = if streams == 0 { 128 } else { 160 };
         assert!(total <= most_in_all << 20, "{} MiB", total >> 20);
-        let newcomer = budget.connection(most);
+        let newcomer = budget.connection(most, 0);
         assert!(newcomer.share() > 0 || streams > 0);
         let first = Waiting::on(&newcomer, piece).poll().unwrap();
         assert!(first.bytes() >= PIECE_BYTES_MIN);
@@ -127,9 +127,9 @@ fn however_many_take_all_that_they_get_the_budget_holds_and_the_next_one_has_a_s
 #[test]
 fn a_connection_that_holds_nothing_gets_a_small_piece_of_a_budget_that_is_used_up() {
     let budget = budget(1);
-    let other = budget.connection(4 << 20);
+    let other = budget.connection(4 << 20, 0);
     let all = other.hold(Bytes::from(vec![0; 2 << 20]));
-    let memory = budget.connection(HTTP1_BYTES_MAX);
+    let memory = budget.connection(HTTP1_BYTES_MAX, 0);
     assert_eq!(memory.share(), 0);
     let first = Waiting::on(&memory, 128 * KIB).poll().unwrap();
     assert_eq!(first.bytes(), PIECE_BYTES_MIN);
@@ -145,7 +145,7 @@ fn a_connection_that_holds_nothing_gets_a_small_piece_of_a_budget_that_is_used_u
 #[test]
 fn bodies_of_a_connection_get_memory_in_order_and_nobody_is_forgotten() {
     let budget = budget(128);
-    let connection = budget.connection(64 * KIB);
+    let connection = budget.connection(64 * KIB, 0);
     let _stream = connection.open_stream().unwrap();
     let memory = connection.of_stream();
     let mut pieces = take_all(&memory, 16 * KIB);
@@ -183,7 +183,7 @@ fn a_few_answers(memory: &ConnectionMemory) -> Vec<HeldBytes> {
 #[test]
 fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() {
     let budget = budget(128);
-    let memory = budget.connection(HTTP2_BYTES_MAX).of_stream();
+    let memory = budget.connection(HTTP2_BYTES_MAX, 0).of_stream();
     let answer = memory.hold(Bytes::from(vec![1; HTTP2_BYTES_MAX]));
     assert_eq!(budget.held(), HTTP2_BYTES_MAX as u64);
     let mut in_making = a_few_answers(&memory);
@@ -207,7 +207,7 @@ fn an_answer_counts_until_the_last_of_its_bytes_is_gone_and_holds_others_back() 
 #[test]
 fn bodies_that_are_not_read_hold_up_no_other_answer() {
     let budget = budget(128);
-    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let memory = budget.connection(HTTP2_BYTES_MAX, 0);
     let (open, mut pieces) = take_all_of_streams(&memory, 16 * KIB, 100);
     let reader = memory.of_stream();
     pieces.extend(take_all(&reader, 16 * KIB));
@@ -231,7 +231,7 @@ fn bodies_that_are_not_read_hold_up_no_other_answer() {
 #[test]
 fn a_stream_that_holds_no_piece_waits_for_no_other_one_and_is_woken_by_its_own_last_piece() {
     let budget = budget(128);
-    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let memory = budget.connection(HTTP2_BYTES_MAX, 0);
     let _open: Vec<_> = (0..40).map_while(|_| memory.open_stream()).collect();
     let slow: Vec<_> = (0..39).map(|_| memory.of_stream()).collect();
     let pieces: Vec<_> = slow.iter().map(|one| take_all(one, 16 * KIB)).collect();
@@ -262,9 +262,9 @@ fn a_stream_that_holds_no_piece_waits_for_no_other_one_and_is_woken_by_its_own_l
 #[test]
 fn of_a_budget_that_is_used_up_a_connection_has_one_answer_at_a_time() {
     let budget = budget(1);
-    let other = budget.connection(4 << 20);
+    let other = budget.connection(4 << 20, 0);
     let _all = other.hold(Bytes::from(vec![0; 2 << 20]));
-    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let memory = budget.connection(HTTP2_BYTES_MAX, 0);
     assert!(Waiting::answer(&memory).poll().is_some());
     let answer = memory.of_stream().hold(Bytes::from(vec![0; ANSWER_BYTES]));
     let mut second = Waiting::answer(&memory);
@@ -281,13 +281,13 @@ fn of_a_budget_that_is_used_up_a_connection_has_one_answer_at_a_time() {
 #[test]
 fn streams_are_fewer_where_the_budget_is_short_and_some_there_always_are() {
     let budget = budget(64);
-    let memory = budget.connection(HTTP2_BYTES_MAX);
+    let memory = budget.connection(HTTP2_BYTES_MAX, 0);
     assert_eq!((memory.streams_max(100), memory.streams_max(3)), (100, 3));
     let hundred: Vec<_> = (0..100).map_while(|_| memory.open_stream()).collect();
     assert_eq!(hundred.len(), 100);
-    let full = budget.connection(64 << 20);
+    let full = budget.connection(64 << 20, 0);
     let all = full.hold(Bytes::from(vec![0; 60 << 20]));
-    let late = budget.connection(HTTP2_BYTES_MAX);
+    let late = budget.connection(HTTP2_BYTES_MAX, 0);
     assert_eq!((late.streams_max(100), late.streams_max(3)), (8, 3));
     let few: Vec<_> = (0..100).map_while(|_| late.open_stream()).collect();
     assert_eq!(few.len(), STREAMS_MIN);
@@ -296,4 +296,19 @@ fn streams_are_fewer_where_the_budget_is_short_and_some_there_always_are() {
     assert!(late.open_stream().is_some());
     drop((all, hundred));
     assert!(late.streams_max(100) > 90);
+}
+
+#[test]
+fn the_buffers_of_a_connection_count_as_long_as_it_holds_something() {
+    let budget = budget(128);
+    let memory = budget.connection(HTTP2_BYTES_MAX, 40 * KIB);
+    let mut sealed = memory.sealed();
+    assert_eq!(budget.held(), 0, "it is idle");
+    let stream = memory.open_stream().unwrap();
+    assert_eq!(budget.held(), (STREAM_BYTES + 40 * KIB) as u64);
+    sealed.resize(KIB);
+    drop(stream);
+    assert_eq!(budget.held(), 41 * KIB as u64, "once");
+    sealed.resize(0);
+    assert_eq!(budget.held(), 0);
 }
