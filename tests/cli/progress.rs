@@ -1,9 +1,11 @@
-//! The bar of `add`: of all files together, on a terminal alone.
+//! The bar of `add` and `share --keep`: of all files together, on a terminal alone.
 
 use super::support::{Place, said};
 
-/// Runs a program on a terminal of its own, and passes on what it is sent there.
-const ON_TERMINAL: &str = include_str!("../docs/on_terminal.py");
+/// The words that run a program on a terminal of its own, and pass on what both of its streams are sent there.
+const TERMINAL: [&str; 4] = ["sh", "-c", "exec python3 \"$0\" \"$@\" 2>&1", SCRIPT];
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docs/on_terminal.py");
 
 /// Three files, 48 MiB together.
 fn place() -> Place {
@@ -17,42 +19,53 @@ fn place() -> Place {
 
 /// What the command sends a terminal.
 fn on_terminal(place: &Place, words: &[&str]) -> String {
-    let script = place.file("on_terminal.py", ON_TERMINAL.as_bytes());
-    let run = format!("exec python3 {} \"$0\" \"$@\" 2>&1", script.display());
-    let output = place.run_under(&["sh", "-c", &run], words);
+    let output = place.run_under(&TERMINAL, words);
     assert!(output.status.success(), "{}", said(&output));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Asserts that there is a bar, and that it is of the whole each time that it is drawn.
+#[track_caller]
+fn is_bar_of_the_whole(shown: &str) {
+    let frames = shown.split('\r').filter(|frame| frame.contains("MiB"));
+    let frames: Vec<&str> = frames.collect();
+    assert!(!frames.is_empty(), "{shown:?}");
+    for frame in frames {
+        let is_whole = frame.contains("/48.00 MiB ");
+        assert!(is_whole, "the whole from the first on: {frame:?}");
+        let has_speed = frame.contains("/s ") && frame.contains(" left ");
+        assert!(has_speed, "{frame:?}");
+        assert_eq!(frame.matches("MiB ").count(), 1, "one bar: {frame:?}");
+    }
+    let hint = "1 name that begins with a dot was left out";
+    let hints = shown.matches(hint).count();
+    assert_eq!(hints, 1, "the files are counted without a word: {shown:?}");
 }
 
 #[test]
 fn a_terminal_shows_one_bar_of_the_whole_with_its_speed_and_the_time_that_is_left() {
     let place = place();
     let shown = on_terminal(&place, &["add", "docs"]);
-    let frames: Vec<&str> = shown
-        .split('\r')
-        .filter(|frame| frame.contains("MiB"))
-        .collect();
-    assert!(!frames.is_empty(), "{shown:?}");
-    for frame in frames {
-        assert!(
-            frame.contains("/48.00 MiB "),
-            "the whole from the first on: {frame:?}"
-        );
-        assert!(
-            frame.contains("/s ") && frame.contains(" left "),
-            "{frame:?}"
-        );
-        assert_eq!(frame.matches("MiB ").count(), 1, "one bar: {frame:?}");
-    }
-    let hints = shown
-        .matches("1 name that begins with a dot was left out")
-        .count();
-    assert_eq!(hints, 1, "the files are counted without a word: {shown:?}");
+    is_bar_of_the_whole(&shown);
     assert_eq!(
         shown.matches("application/octet-stream").count(),
         3,
         "{shown:?}"
     );
+}
+
+#[test]
+fn a_share_that_keeps_its_files_has_the_same_bar() {
+    let place = place();
+    let words = ["share", "--keep", "--listen", "127.0.0.1:0", "docs"];
+    let mut sharing = place.start_under(&TERMINAL, &words);
+    let mut shown = String::new();
+    // The last line of what a person is told.
+    while !shown.contains("open until ") {
+        shown.push_str(&sharing.line());
+    }
+    is_bar_of_the_whole(&shown);
+    sharing.stop("INT");
 }
 
 #[test]
