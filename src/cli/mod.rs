@@ -45,6 +45,7 @@ mod output;
 mod password;
 mod pasted;
 mod path_expansion;
+mod qr;
 mod revoke;
 mod rm;
 mod serve;

@@ -7,6 +7,7 @@ use std::io::{self, BufWriter, Stdout, Write as _};
 use serde::Serialize;
 
 use super::failure::{Failure, answer};
+use super::qr;
 use super::terminal::printable;
 use crate::model::name::is_hidden;
 
@@ -53,6 +54,17 @@ impl Output {
             self.write(&format!("{json}\n"))?;
         } else {
             self.write_lines(value)?;
+        }
+        self.flush()
+    }
+
+    /// Prints the drawing of a URL below it, for a person.
+    pub(super) fn qr(&mut self, url: &str) -> Result<(), Failure> {
+        let lines = qr::drawn(url);
+        let lines =
+            lines.ok_or_else(|| Failure::Failed("the URL is too long for a QR code".into()))?;
+        for line in lines {
+            self.write(&format!("{line}\n"))?;
         }
         self.flush()
     }

@@ -5,9 +5,13 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::block_in_place;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::interrupt::Interrupt;
 use super::value_parsers::warn_if_others_may_read;
 use crate::gateway::passwords::{PASSWORD_BYTES_MAX, Password};
 
@@ -24,8 +28,14 @@ pub(super) fn in_file(path: &Path) -> Result<Password, Failure> {
     Password::new(line.to_string()).map_err(unfit)
 }
 
-/// Asks for a password on the terminal, twice, and shows nothing of it.
+/// Asks for a password on the terminal, twice, and shows nothing of it. A signal that ends the command leaves the terminal
+/// as it was.
 pub(super) fn asked() -> Result<Password, Failure> {
+    // A command has nothing else to do meanwhile.
+    block_in_place(|| Handle::current().block_on(typed_on_terminal()))
+}
+
+async fn typed_on_terminal() -> Result<Password, Failure> {
     let no_terminal = |error: io::Error| {
         let why =
             format!("--ask-password needs a terminal ({error}): --password-file takes a file");
@@ -33,15 +43,39 @@ pub(super) fn asked() -> Result<Password, Failure> {
     };
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     let terminal = terminal.map_err(no_terminal)?;
+    let interrupt = Interrupt::listen();
     let silent = Silent::begin(&terminal).map_err(no_terminal)?;
-    let first = ask(&terminal, "Password: ").map_err(no_terminal)?;
-    let again = ask(&terminal, "The same again: ").map_err(no_terminal)?;
+    let typed = tokio::select! {
+        typed = typed_twice(&terminal) => typed.map_err(no_terminal)?,
+        () = interrupt.first() => {
+            drop(silent);
+            // The cursor stands behind the question.
+            let _ = (&terminal).write_all(b"\n");
+            return Err(interrupt.failure("no password was given"));
+        }
+    };
     drop(silent);
+    let [first, again] = typed;
     if *first != *again {
         return Err(Failure::Usage("the two passwords differ".into()));
     }
     let unfit = |why| Failure::Usage(format!("the password {why}"));
     Password::new(first.to_string()).map_err(unfit)
+}
+
+/// Asks on a thread of its own, which ends with the process where nobody answers: the runtime would wait for one of its own.
+async fn typed_twice(terminal: &File) -> io::Result<[Zeroizing<String>; 2]> {
+    let terminal = terminal.try_clone()?;
+    let (tell, answers) = oneshot::channel();
+    std::thread::spawn(move || {
+        let first = ask(&terminal, "Password: ");
+        let both = first.and_then(|first| Ok([first, ask(&terminal, "The same again: ")?]));
+        // Nobody waits for it after a signal.
+        let _ = tell.send(both);
+    });
+    answers
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::Other.into()))
 }
 
 fn ask(mut terminal: &File, question: &str) -> io::Result<Zeroizing<String>> {

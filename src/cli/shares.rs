@@ -1,7 +1,6 @@
 //! `hallpass share create`, `ls`, `show`, `edit`, `rotate` and `revoke`: shares of files that are stored, behind a page
 //! whose address can be sent, and which can be changed afterwards.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -9,16 +8,17 @@ use clap::{Args, Subcommand};
 use super::audit::Recorder;
 use super::failure::{Failure, complain};
 use super::session::{Global, Logging, Session, expect_organization, public_base};
-use super::{link_base, password, value_parsers, wire};
-use crate::config::seconds_of;
+use super::{link_base, qr, wire};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::gateway::shares::{ShareFields, ShareManager, ShareView};
 use crate::model::id::{DEFAULT_ORGANIZATION, FileId, FolderId, OrganizationId, ShareId};
-use crate::model::time::UnixSeconds;
 use crate::server::setup::SetupPolicy;
-use crate::sign::counted::MaxDownloads;
+
+use terms::Terms;
+
+mod terms;
 
 /// The rows of one page of `ls`.
 const PAGE_ROWS: u32 = 100;
@@ -30,48 +30,13 @@ pub(super) enum ShareCommand {
     /// List the shares of an organization, newest first
     Ls(ListShares),
     /// Print everything that is known of a share, its address too
-    Show(OneShare),
+    Show(ShowShare),
     /// Change a share; its address stays
     Edit(EditShare),
     /// Give a share another address: those of before open nothing any more
     Rotate(ChangedShare),
     /// End shares for ever
     Revoke(RevokeShares),
-}
-
-/// What a share may be given when it is made, and later.
-#[derive(Args, Debug)]
-struct Terms {
-    /// Heading of the page, for people
-    #[arg(long, value_name = "TEXT")]
-    title: Option<String>,
-    /// Text under the heading
-    #[arg(long, value_name = "TEXT")]
-    note: Option<String>,
-    /// How long it opens from now on: seconds, or a number with s, m, h, d or w, such as 7d; never: until it is revoked [default: 30d, or shares.lifetime_max]
-    #[arg(long, value_name = "TIME", value_parser = Lifetime::parse)]
-    expires_in: Option<Lifetime>,
-    /// When it begins to open: Unix seconds or RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = value_parsers::moment)]
-    not_before: Option<UnixSeconds>,
-    /// How many downloads it allows, 1 to 1000000; any: they are not counted [default: any]
-    #[arg(long, value_name = "NUMBER", value_parser = Downloads::parse)]
-    max_downloads: Option<Downloads>,
-    /// Address or network (CIDR) that alone may open it; any: everybody [default: any]
-    #[arg(long, value_name = "ADDR")]
-    ip: Option<String>,
-    /// Whether the page shows pictures and plays media [default: true]
-    #[arg(long, value_name = "BOOL")]
-    preview: Option<bool>,
-    /// Whether the page offers all files as one archive [default: true]
-    #[arg(long, value_name = "BOOL")]
-    zip: Option<bool>,
-    /// File with the password that opens it, alone on its first line [default: none]
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
-    /// Ask for the password that opens it, on the terminal
-    #[arg(long, conflicts_with = "password_file")]
-    ask_password: bool,
 }
 
 /// The organization of a share, and what its address begins with.
@@ -97,6 +62,9 @@ pub(super) struct CreateShare {
     terms: Terms,
     #[command(flatten)]
     place: Place,
+    /// Draw its address as a QR code, too
+    #[arg(long)]
+    qr: bool,
 }
 
 #[derive(Args, Debug)]
@@ -115,6 +83,15 @@ pub(super) struct OneShare {
     share: ShareId,
     #[command(flatten)]
     place: Place,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShowShare {
+    #[command(flatten)]
+    one: OneShare,
+    /// Draw its address as a QR code, too
+    #[arg(long)]
+    qr: bool,
 }
 
 #[derive(Args, Debug)]
@@ -161,55 +138,6 @@ pub(super) struct RevokeShares {
     place: Place,
 }
 
-/// A lifetime in seconds, or none.
-#[derive(Clone, Copy, Debug)]
-struct Lifetime(Option<u64>);
-
-impl Lifetime {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "never" => Ok(Self(None)),
-            text => seconds_of(text).map(|seconds| Self(Some(seconds))),
-        }
-    }
-}
-
-/// A number of downloads, or any.
-#[derive(Clone, Copy, Debug)]
-struct Downloads(Option<u64>);
-
-impl Downloads {
-    fn parse(text: &str) -> Result<Self, String> {
-        let of = |number: MaxDownloads| Self(Some(u64::from(number.get())));
-        match text {
-            "any" => Ok(Self(None)),
-            text => value_parsers::max_downloads(text).map(of),
-        }
-    }
-}
-
-impl Terms {
-    fn into_fields(self) -> Result<ShareFields, Failure> {
-        let password = match (&self.password_file, self.ask_password) {
-            (Some(path), _) => Some(password::in_file(path)?),
-            (None, true) => Some(password::asked()?),
-            (None, false) => None,
-        };
-        Ok(ShareFields {
-            password: password.map(Some),
-            title: self.title,
-            note: self.note,
-            expires_in: self.expires_in.map(|Lifetime(seconds)| seconds),
-            not_before: self.not_before.map(|begin| Some(begin.get())),
-            max_downloads: self.max_downloads.map(|Downloads(number)| number),
-            ip: self.ip.map(|text| (text != "any").then_some(text)),
-            preview: self.preview,
-            zip: self.zip,
-            ..ShareFields::default()
-        })
-    }
-}
-
 /// A command at work on the shares of an organization.
 struct Work {
     session: Session,
@@ -240,6 +168,14 @@ impl Work {
             self.note.iter().for_each(|note| complain(note));
         }
         self.session.output.one(&wire::WholeShare::from(view))
+    }
+
+    fn draw(&mut self, view: &ShareView) -> Result<(), Failure> {
+        let id = &view.share.id;
+        let none = || Failure::Failed(format!("share {id} has no address that could be drawn"));
+        self.session
+            .output
+            .qr(view.url.as_deref().ok_or_else(none)?)
     }
 
     /// Returns the failure of a command on a share.
@@ -292,6 +228,9 @@ impl ShareCommand {
 
 impl CreateShare {
     async fn run(self, global: &Global) -> Result<(), Failure> {
+        if self.qr {
+            qr::expect_person(global.json)?;
+        }
         let mut work = Work::begin(global, &self.place, SetupPolicy::Change).await?;
         let mut recorder = Recorder::open(&work.session, "share create")?;
         let files = self.files.iter().map(FileId::to_string).collect();
@@ -303,7 +242,11 @@ impl CreateShare {
         let made = work.gateway.create_share(&work.manager, fields).await;
         let made = made.map_err(of_fields)?;
         recorder.share("share_create", &made);
-        work.print(&made)
+        work.print(&made)?;
+        match self.qr {
+            true => work.draw(&made),
+            false => Ok(()),
+        }
     }
 }
 
@@ -330,12 +273,20 @@ impl ListShares {
     }
 }
 
-impl OneShare {
+impl ShowShare {
     async fn run(self, global: &Global) -> Result<(), Failure> {
-        let mut work = Work::begin(global, &self.place, SetupPolicy::Existing).await?;
-        let found = work.gateway.share(&work.manager, &self.share).await;
-        let found = found.map_err(|refusal| work.failure(&self.share, refusal))?;
-        work.print(&found)
+        if self.qr {
+            qr::expect_person(global.json)?;
+        }
+        let OneShare { share, place } = &self.one;
+        let mut work = Work::begin(global, place, SetupPolicy::Existing).await?;
+        let found = work.gateway.share(&work.manager, share).await;
+        let found = found.map_err(|refusal| work.failure(share, refusal))?;
+        work.print(&found)?;
+        match self.qr {
+            true => work.draw(&found),
+            false => Ok(()),
+        }
     }
 }
 

@@ -349,18 +349,19 @@ def read_until(end):
         shown += some
 for question, line in zip([b"Password: ", b"The same again: "], typed):
     read_until(question)
-    os.write(terminal, line.encode() + b"\n")
+    os.write(terminal, b"\x03" if line == "^C" else line.encode() + b"\n")
 read_until(None)
 sys.stdout.buffer.write(shown)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
     let place = Place::new();
     let file = place.add("a.txt", b"bytes");
-    let typed = |lines: &str| {
+    let typed = |lines: &str, under: &[&str]| {
         let command = place.command(&["share", "create", &file, "--ask-password", "--json"]);
         let mut python = std::process::Command::new("python3");
         let output = python
             .args(["-c", TYPE, lines])
+            .args(under)
             .arg(command.get_program())
             .args(command.get_args())
             .current_dir(command.get_current_dir().unwrap())
@@ -374,11 +375,69 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         let shown = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), shown)
     };
-    let (code, shown) = typed("hunter-2/hunter-2");
+    let (code, shown) = typed("hunter-2/hunter-2", &[]);
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("\"has_password\":true"), "{shown}");
     assert!(!shown.contains("hunter"), "{shown}");
-    let (code, shown) = typed("hunter-2/hunter-3");
+    let (code, shown) = typed("hunter-2/hunter-3", &[]);
     assert_eq!(code, Some(2), "{shown}");
     assert!(shown.contains("the two passwords differ"), "{shown}");
+    // Ctrl-C leaves the terminal as it was, so that what is typed next is shown again.
+    let under = [
+        "sh",
+        "-c",
+        "trap : INT; \"$@\"; echo left $?; stty -a",
+        "sh",
+    ];
+    for lines in ["^C", "hunter-2/^C"] {
+        let (code, shown) = typed(lines, &under);
+        assert_eq!(code, Some(0), "{shown}");
+        assert!(shown.contains("no password was given"), "{shown}");
+        assert!(shown.contains("left 130"), "{shown}");
+        assert!(shown.contains(" echo "), "{shown}");
+    }
+}
+
+/// The drawing is read back as a telephone would, from its half blocks.
+#[test]
+fn the_address_of_a_share_is_drawn_on_a_terminal() {
+    let place = Place::new();
+    let file = place.add("a.txt", b"bytes");
+    let base = ["--public-base-url", BASE];
+    let drawn = |words: &[&str]| {
+        let said = place.good(&[&["share"], words, &base].concat());
+        let url = said
+            .lines()
+            .find_map(|line| line.strip_prefix("share_url: "));
+        let url = url.unwrap().to_owned();
+        secrets::keep(url.rsplit('/').next().unwrap());
+        let half_blocks = said.lines().filter(|line| line.starts_with('\u{1b}'));
+        (url, half_blocks.map(str::to_owned).collect::<Vec<_>>())
+    };
+    let (url, lines) = drawn(&["create", &file, "--qr"]);
+    let code = qrcodegen::QrCode::encode_text(&url, qrcodegen::QrCodeEcc::Low).unwrap();
+    // Four light modules on each side, and two modules a line.
+    let side = usize::try_from(code.size() + 8).unwrap();
+    assert_eq!(lines.len(), side.div_ceil(2));
+    for (y, line) in (-4..).step_by(2).zip(&lines) {
+        let line = line
+            .split_once('m')
+            .unwrap()
+            .1
+            .split_once('\u{1b}')
+            .unwrap()
+            .0;
+        assert_eq!(line.chars().count(), side);
+        for (x, c) in (-4..).zip(line.chars()) {
+            let dark = [code.get_module(x, y), code.get_module(x, y + 1)];
+            let drawn = [matches!(c, '█' | '▀'), matches!(c, '█' | '▄')];
+            assert_eq!(drawn, dark, "{x} {y}");
+        }
+    }
+    let listed = share(&place, &["ls"]);
+    let id = text(&listed[0], "share_id");
+    assert_eq!(drawn(&["show", &id, "--qr"]), (url, lines));
+    let said = place.bad(2, &["share", "create", &file, "--qr", "--json"]);
+    assert!(said.contains("--qr draws for people"), "{said}");
+    assert_eq!(share(&place, &["ls"]), listed, "none was made");
 }
