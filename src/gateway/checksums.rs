@@ -4,7 +4,6 @@ use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::sleep;
 
 use super::Gateway;
-use super::moved::expect_own;
 use super::pieces::{DigestHasher, Pieces};
 use super::refusal::Refusal;
 use super::text::{FILE_PAUSE, FILES_LISTED, REFUSED_IN_A_ROW_MAX, time_for};
@@ -204,19 +203,10 @@ impl Gateway {
         found: &InPlace,
         pass: &mut ChecksumPass,
     ) -> Result<Read, Refusal> {
-        let is_remembered = self.is_reread(file, found);
-        let Ok(reread) = self.reread(file, found, None).await else {
-            return Ok(Read::Nothing);
-        };
-        if !is_remembered {
-            pass.pause_for(reread.registered.size).await;
-        }
-        if expect_own(&reread.registered, file, found).is_err() {
-            return Ok(Read::Nothing);
-        }
-        self.ask(self.note_reread(file, &reread)).await?;
-        let checksum = Checksum::of(file, reread.registered.crc32);
-        Ok(Read::Checksum(checksum))
+        let (own, hashed) = self.taken_back(file, found).await?;
+        pass.pause_for(hashed).await;
+        let checksum = own.map(|own| Read::Checksum(Checksum::of(file, own.registered.crc32)));
+        Ok(checksum.unwrap_or(Read::Nothing))
     }
 }
 

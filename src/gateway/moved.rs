@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use self::identity::Noting;
 use super::Gateway;
 use super::clock::Clock;
-use super::refusal::with_causes;
+use super::refusal::{Refusal, with_causes};
 use crate::blob::{Blob, BlobError, BlobStore, Registered};
 use crate::model::address::FileAddress;
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
@@ -246,9 +246,35 @@ impl Gateway {
     }
 
     /// Returns whether [`Self::reread`] answers from memory.
-    pub(super) fn is_reread(&self, file: &FileRecord, found: &InPlace) -> bool {
+    fn is_reread(&self, file: &FileRecord, found: &InPlace) -> bool {
         let now = self.clock.elapsed();
         self.rereads.known(&file.address(), found, now).is_some()
+    }
+
+    /// Hashes a file in place whose identity is `found` now, unless its hash is remembered, and has its row take the
+    /// identity if the bytes are its own. Returns what was read of it, `None` where it cannot be read or is another file, and
+    /// how many bytes were hashed for that.
+    ///
+    /// # Errors
+    /// The refusal of the catalogue.
+    pub(super) async fn taken_back(
+        &self,
+        file: &FileRecord,
+        found: &InPlace,
+    ) -> Result<(Option<Arc<Reread>>, u64), Refusal> {
+        let is_remembered = self.is_reread(file, found);
+        let Ok(reread) = self.reread(file, found, None).await else {
+            return Ok((None, 0));
+        };
+        let hashed = match is_remembered {
+            true => 0,
+            false => reread.registered.size,
+        };
+        if expect_own(&reread.registered, file, found).is_err() {
+            return Ok((None, hashed));
+        }
+        self.ask(self.note_reread(file, &reread)).await?;
+        Ok((Some(reread), hashed))
     }
 
     /// Returns the result of reading a file whose identity is `found` now. A file without one is hashed, or the

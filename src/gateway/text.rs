@@ -6,7 +6,6 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::Gateway;
-use super::moved::expect_own;
 use super::pieces::Pieces;
 use super::refusal::Refusal;
 use crate::blob::BlobError;
@@ -175,18 +174,10 @@ impl Gateway {
         found: &InPlace,
         pass: &mut TextPass,
     ) -> Result<Judged, Refusal> {
-        let is_remembered = self.is_reread(file, found);
-        let Ok(reread) = self.reread(file, found, None).await else {
-            return Ok(Judged::Unreadable);
-        };
-        if !is_remembered {
-            pass.pause_for(reread.registered.size).await;
-        }
-        if expect_own(&reread.registered, file, found).is_err() {
-            return Ok(Judged::Unreadable);
-        }
-        self.ask(self.note_reread(file, &reread)).await?;
-        Ok(Judged::Text(reread.registered.text.is_utf8))
+        let (own, hashed) = self.taken_back(file, found).await?;
+        pass.pause_for(hashed).await;
+        let judged = own.map(|own| Judged::Text(own.registered.text.is_utf8));
+        Ok(judged.unwrap_or(Judged::Unreadable))
     }
 
     /// Returns whether all of a file's bytes are UTF-8 text.
