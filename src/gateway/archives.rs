@@ -127,6 +127,11 @@ impl Archive {
     pub const fn layout(&self) -> &Layout {
         &self.layout
     }
+
+    /// The organization that its files belong to.
+    pub const fn organization(&self) -> &OrganizationId {
+        &self.organization
+    }
 }
 
 impl Archives {
@@ -225,6 +230,15 @@ impl Gateway {
             }
         });
         self.archives.share(organization, layout, entries.collect())
+    }
+
+    /// Returns the exact length of an archive of these files. `None` where there is none of no files, or of so many.
+    pub(super) fn archive_length(&self, members: &[ArchiveMember<'_>]) -> Option<u64> {
+        let read_ahead = &self.archives.read_ahead;
+        let laid_out = members.iter().map(|member| member.laid_out(read_ahead));
+        let layout = Layout::new(&laid_out.collect::<Vec<_>>()).ok();
+        let layout = layout.filter(|_| !members.is_empty());
+        layout.map(|layout| layout.length())
     }
 
     /// Reads the rows of so many entries from this one on.

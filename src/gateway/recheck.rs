@@ -1,13 +1,18 @@
 //! The recheck of links whose downloads are under way: a link that is revoked while its bytes go out is not to be
 //! good for all of them.
 //!
-//! It asks the snapshot of revocations that is held in memory, and never the catalogue.
+//! Of links it asks the snapshot of revocations that is held in memory, and never the catalogue. A share says itself
+//! whether it opens: one that was changed since it was read is read again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Gateway;
-use crate::model::file::FileRecord;
+use super::cache::ShareAddress;
+use super::refusal::Refusal;
+use crate::model::id::{FileId, OrganizationId, ShareId};
 use crate::model::revocation::{LinkId, Revocations};
+use crate::model::share::{ShareState, WholeShare};
 use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, Kid};
 
@@ -23,7 +28,55 @@ pub struct Recheck {
     keyring: Arc<Keyring>,
 }
 
+/// A share by which downloads are under way, and the revision of the address that they began by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunningShare {
+    /// Its owner.
+    pub organization: OrganizationId,
+    /// The share.
+    pub id: ShareId,
+    /// Raised by each rotation.
+    pub revision: u64,
+}
+
 impl Gateway {
+    /// Returns those of these shares that open nothing more at the address which they had: that were paused, revoked or
+    /// rotated. One of which the catalogue does not say is not among them.
+    pub async fn closed_shares(&self, running: HashSet<RunningShare>) -> HashSet<RunningShare> {
+        let mut closed = HashSet::new();
+        for share in running {
+            let Ok(found) = self.running_share(&share).await else {
+                break;
+            };
+            let is_open = found.is_some_and(|whole| {
+                let row = &whole.share;
+                row.state == ShareState::Active && row.revision == share.revision
+            });
+            if !is_open {
+                closed.insert(share);
+            }
+        }
+        closed
+    }
+
+    async fn running_share(
+        &self,
+        share: &RunningShare,
+    ) -> Result<Option<Arc<WholeShare>>, Refusal> {
+        let RunningShare {
+            organization, id, ..
+        } = share;
+        let address = ShareAddress {
+            organization: organization.clone(),
+            share: id.clone(),
+        };
+        if let Some(kept) = self.cache.shares.get(&address, self.rows_at()) {
+            return Ok(Some(kept));
+        }
+        let found = self.catalog.share(organization, id);
+        Ok(self.read_of(organization, found).await?.map(Arc::new))
+    }
+
     /// Returns the revocations and the signing keys of now, as far as this process knows of them.
     pub fn recheck(&self) -> Recheck {
         Recheck {
@@ -42,11 +95,19 @@ impl Gateway {
 impl Recheck {
     /// Returns whether a link that was good when its download began was revoked since: by itself, or with all links of
     /// its file, of its organization, or of its signing key. That its time is over is no revocation.
-    pub fn is_revoked(&self, file: &FileRecord, link: LinkId, verified: &InForce) -> bool {
-        let (organization, known) = (&file.organization, &self.revocations);
-        known.refuses(organization.as_str(), Some(file.id.as_str()), link)
+    /// Where it opens no single file, the files that it opens are not looked at.
+    pub fn is_revoked(
+        &self,
+        (organization, file): (&OrganizationId, Option<&FileId>),
+        link: LinkId,
+        verified: &InForce,
+    ) -> bool {
+        let known = &self.revocations;
+        let is_file_revoked =
+            |file: &FileId| known.revision(organization, file) != verified.link_revision;
+        known.refuses(organization.as_str(), file.map(FileId::as_str), link)
             || known.epoch(organization) != verified.epoch
-            || known.revision(organization, &file.id) != verified.link_revision
+            || file.is_some_and(is_file_revoked)
             || self.is_retired(&verified.kid)
     }
 

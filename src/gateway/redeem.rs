@@ -33,7 +33,7 @@ use crate::sign::verify::Rejection;
 
 pub use self::client::Redeemer;
 pub use self::of_share::{ShareTicketRequest, StartOfShare};
-pub use self::open::{OpenedTicket, PreparedRestart, TicketRequest};
+pub use self::open::{OpenedArchive, OpenedTicket, PreparedRestart, TicketRequest};
 pub use self::tickets::RunningAnswer;
 pub use crate::sign::counted::{RedeemMethod, VerifiedCounted};
 

@@ -203,7 +203,7 @@ async fn end_revoked_downloads(web: Arc<Web>) {
     let mut tick = ticks(web.recheck_interval());
     loop {
         tick.tick().await;
-        web.end_revoked();
+        web.end_revoked().await;
     }
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Response, StatusCode, Version};
+use hyper::{Method, Response, StatusCode};
 
 use super::body::Body;
 use super::context::RequestContext;
@@ -30,8 +30,8 @@ use super::digest::REPR_DIGEST;
 use super::file_path::FilePath;
 use super::offload::CountedHandover;
 use super::problem::Problem;
-use super::recorder::TrackedDownload;
-use super::region::{DownloadIdentity, RegionOptions};
+use super::recorder::{Downloaded, TrackedDownload};
+use super::region::RegionOptions;
 use super::reply::{self, set};
 use super::{Arrival, conditional, cors, credential, offload, redirect};
 use crate::gateway::download::{Download, LinkRequest, names_a_link};
@@ -84,19 +84,11 @@ pub(super) async fn answer(
         None => (gateway.open_verified(verified).await?, None),
     };
     let is_in_memory = opened.content.bytes().is_some();
-    let (file, expires) = (Arc::clone(&opened.file), opened.expires);
-    let trace_id = context.trace.trace_id;
-    // HTTP/2 frames its bytes, so the kernel cannot send them.
-    let is_http1 = request.version <= Version::HTTP_11;
-    let options = RegionOptions {
-        identity: DownloadIdentity::new(request.version, trace_id, link_id),
-        regions: arrival.regions.as_ref().filter(|_| is_http1),
-        memory: arrival.memory.as_ref(),
-        admitted: admitted.as_ref(),
-    };
+    let (what, expires) = (Downloaded::File(Arc::clone(&opened.file)), opened.expires);
+    let options = arrival.region_options(context, link_id, admitted.as_ref());
     // 6 to 9.
     let handover = Handover::Allowed { url };
-    let (mut response, is_whole_file) = respond(context, opened, handover, &options)?;
+    let (mut response, is_whole) = respond(context, opened, handover, &options)?;
     let offload = context.settings().offload.as_ref();
     let is_handed_over = response.status() == StatusCode::FOUND
         || offload.is_some_and(|offload| offload.is_in(response.headers()));
@@ -105,17 +97,17 @@ pub(super) async fn answer(
     }
     // 10.
     context.download = Some(TrackedDownload {
-        file,
+        what,
         link: link_id,
         share: None,
         in_force,
         expires,
         client: context.client,
-        trace_id,
+        trace_id: context.trace.trace_id,
         is_head: request.method == Method::HEAD,
         status: response.status().as_u16(),
         is_handed_over,
-        is_whole_file,
+        is_whole,
         counted: None,
         ticket: None,
         _admitted: admitted.map(Box::new),

@@ -25,7 +25,9 @@ use hyper::http::request::Parts;
 use hyper::{Request, Response, Version};
 
 use crate::gateway::Gateway;
+use crate::gateway::limits::Admitted;
 use crate::gateway::refusal::Refusal;
+use crate::model::revocation::LinkId;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::panics;
@@ -40,6 +42,7 @@ use dialects::koodrive::budget::BodyBudget;
 use dialects::{aitronos, koodrive, qoder};
 use problem::Problem;
 use recorder::RequestRecorder;
+use region::{DownloadIdentity, RegionOptions};
 use request_body::RequestBody;
 use response_head::ResponseHeads;
 use response_memory::ConnectionMemory;
@@ -119,6 +122,26 @@ pub struct Arrival {
     pub tracker: ConnectionTracker,
 }
 
+impl Arrival {
+    /// Returns the options that the bytes of a download with this link go out by, in the answer to this request.
+    fn region_options<'a>(
+        &'a self,
+        context: &RequestContext<'_>,
+        link: LinkId,
+        admitted: Option<&'a Admitted>,
+    ) -> RegionOptions<'a> {
+        let version = context.request.version;
+        // HTTP/2 frames its bytes, so the kernel cannot send them.
+        let is_http1 = version <= Version::HTTP_11;
+        RegionOptions {
+            identity: DownloadIdentity::new(version, context.trace.trace_id, link),
+            regions: self.regions.as_ref().filter(|_| is_http1),
+            memory: self.memory.as_ref(),
+            admitted,
+        }
+    }
+}
+
 /// The public side of a gateway.
 pub struct Web {
     shared: SharedState,
@@ -191,10 +214,15 @@ impl Web {
         self.shared.settings.recheck_interval
     }
 
-    /// Ends all long downloads whose links were revoked since they began.
-    pub fn end_revoked(&self) {
+    /// Ends all long downloads whose links were revoked since they began, or whose shares open no more.
+    pub async fn end_revoked(&self) {
         self.long_downloads
             .end_revoked(&self.shared.recorder.recheck());
+        let running = self.long_downloads.shares();
+        if !running.is_empty() {
+            let closed = self.shared.gateway.closed_shares(running).await;
+            self.long_downloads.end_closed(&closed);
+        }
     }
 
     /// Waits for changes that are still being made though their clients are gone, for a bounded time.

@@ -13,16 +13,18 @@ use super::problem::Problem;
 use super::route::Route;
 use super::trace::TraceId;
 use crate::gateway::Gateway;
+use crate::gateway::archives::Archive;
 use crate::gateway::limits::Admitted;
 use crate::gateway::mint::Minted;
 use crate::gateway::observe::{rejection_labels, rejection_place};
 use crate::gateway::principal::Principal;
-use crate::gateway::recheck::{InForce, Recheck};
+use crate::gateway::recheck::{InForce, Recheck, RunningShare};
 use crate::gateway::redeem::{RunningAnswer, Started};
 use crate::gateway::refusal::Refusal;
 use crate::model::count::Counts;
 use crate::model::file::FileRecord;
-use crate::model::id::{ApiKeyId, FileId, ShareId};
+use crate::model::id::{ApiKeyId, FileId, OrganizationId};
+use crate::model::name::FileName;
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::{Audit, Event};
@@ -49,12 +51,44 @@ pub(super) struct EventRecorder<'a> {
     client: Option<IpAddr>,
 }
 
+/// What is downloaded.
+#[derive(Clone)]
+pub(super) enum Downloaded {
+    /// A file.
+    File(Arc<FileRecord>),
+    /// An archive of several files, and the name that it is saved under.
+    Archive(Arc<Archive>, FileName),
+}
+
+impl Downloaded {
+    fn organization(&self) -> &OrganizationId {
+        match self {
+            Self::File(file) => &file.organization,
+            Self::Archive(archive, _) => archive.organization(),
+        }
+    }
+
+    fn file(&self) -> Option<&FileId> {
+        match self {
+            Self::File(file) => Some(&file.id),
+            Self::Archive(..) => None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::File(file) => file.name.as_str(),
+            Self::Archive(_, name) => name.as_str(),
+        }
+    }
+}
+
 /// A download that is on its way.
 pub(super) struct TrackedDownload {
-    pub(super) file: Arc<FileRecord>,
+    pub(super) what: Downloaded,
     pub(super) link: LinkId,
-    /// The share that it is of, if it is one: its link id is in `link`.
-    pub(super) share: Option<ShareId>,
+    /// The share that it is of, if it is one: its link id is in `link`. Boxed, as most are of none.
+    pub(super) share: Option<Box<RunningShare>>,
     /// The signing key and the counters that the link was verified with.
     pub(super) in_force: InForce,
     pub(super) expires: UnixSeconds,
@@ -65,8 +99,8 @@ pub(super) struct TrackedDownload {
     pub(super) status: u16,
     /// True if the bytes are left to the proxy, or to the store.
     pub(super) is_handed_over: bool,
-    /// True if the answer's body is the whole file, and not a range of it, or nothing.
-    pub(super) is_whole_file: bool,
+    /// True if the answer's body is all of it, and not a range, or nothing.
+    pub(super) is_whole: bool,
     /// The bytes of it that were counted already; `None` before its beginning was.
     pub(super) counted: Option<u64>,
     /// The ticket that it came by, of a counted download. Boxed, as most are none.
@@ -79,8 +113,14 @@ impl TrackedDownload {
     /// Returns whether its link was revoked since it began, or the signing key of its ticket was retired.
     pub(super) fn is_revoked(&self, recheck: &Recheck) -> bool {
         let ticket = self.ticket.as_ref();
-        recheck.is_revoked(&self.file, self.link, &self.in_force)
+        let of = (self.what.organization(), self.what.file());
+        recheck.is_revoked(of, self.link, &self.in_force)
             || ticket.is_some_and(|ticket| recheck.is_retired(ticket.kid()))
+    }
+
+    /// Returns the share that it is of, if it is one.
+    pub(super) fn share(&self) -> Option<&RunningShare> {
+        self.share.as_deref()
     }
 
     /// Returns whether a link and a file count it: HEAD and 304 carry no bytes. A client that is sent on to the
@@ -212,12 +252,14 @@ impl RequestRecorder {
             {
                 ticket.note_sent(bytes_sent, at);
             }
-            let (file, link, expires) = (&download.file, download.link, download.expires);
-            self.gateway.count_download(file, link, expires, counts);
+            // An archive counts for its share, and for none of its files.
+            if let Downloaded::File(file) = &download.what {
+                let (link, expires) = (download.link, download.expires);
+                self.gateway.count_download(file, link, expires, counts);
+            }
             if let Some(share) = &download.share {
-                let organization = &download.file.organization;
                 self.gateway
-                    .count_share_download(organization, share, counts);
+                    .count_share_download(&share.organization, &share.id, counts);
             }
         }
     }
@@ -247,7 +289,7 @@ impl RequestRecorder {
                 true => Outcome::Revoked,
                 false => Outcome::Aborted,
             }
-        } else if download.is_whole_file {
+        } else if download.is_whole {
             Outcome::Whole
         } else {
             Outcome::Part
@@ -256,7 +298,7 @@ impl RequestRecorder {
         self.count(&mut download, sent, outcome == Outcome::Whole);
         if let Some(watcher) = &self.watcher {
             watcher.ended(&EndedDownload {
-                name: download.file.name.as_str(),
+                name: download.what.name(),
                 client: download.client,
                 outcome,
                 sent,
@@ -268,8 +310,8 @@ impl RequestRecorder {
             event: "download",
             trace_id: Some(download.trace_id.as_str()),
             client: download.client,
-            organization_id: Some(download.file.organization.as_str()),
-            file_id: Some(download.file.id.as_str()),
+            organization_id: Some(download.what.organization().as_str()),
+            file_id: download.what.file().map(FileId::as_str),
             link_id: Some(download.link.as_str()),
             expires: Some(download.expires.get()),
             method: Some(if download.is_head { "HEAD" } else { "GET" }),

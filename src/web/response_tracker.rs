@@ -9,10 +9,11 @@
 //! those that come beside one another need more. So a request on a connection that is open allocates nothing for
 //! it.
 //!
-//! The links of long downloads are compared with what was revoked, every `links.recheck_interval`. A response whose link
-//! was revoked is ended from outside, as its body may wait for the client: with its connection over HTTP/1, with its
+//! The links of long downloads are compared with what was revoked, every `links.recheck_interval`, and their shares with what
+//! those are by then. A response whose link was revoked is ended from outside, as its body may wait for the client: with its connection over HTTP/1, with its
 //! stream over HTTP/2.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use tokio::task;
 use super::body::Body;
 use super::recorder::{RequestRecorder, TrackedDownload};
 use super::tracked::{ResponseWatcher, Tracked};
-use crate::gateway::recheck::Recheck;
+use crate::gateway::recheck::{Recheck, RunningShare};
 use crate::telemetry::metrics::Route;
 
 /// The value of [`ResponseTracker::done_after`] before all bytes went out in one go, and where they did not.
@@ -97,7 +98,30 @@ impl LongDownloads {
     /// Ends those whose links were revoked.
     pub(super) fn end_revoked(&self, recheck: &Recheck) {
         for tracker in self.alive() {
-            tracker.end_if_revoked(recheck);
+            let is_revoked = |download: &TrackedDownload| download.is_revoked(recheck);
+            tracker.end_if(is_revoked, "a download was ended: its link was revoked");
+        }
+    }
+
+    /// Returns the shares that they are of.
+    pub(super) fn shares(&self) -> HashSet<RunningShare> {
+        let mut shares = HashSet::new();
+        for tracker in self.alive() {
+            let progress = tracker.progress();
+            let download = progress.as_ref().and_then(|one| one.download.as_ref());
+            shares.extend(download.and_then(TrackedDownload::share).cloned());
+        }
+        shares
+    }
+
+    /// Ends those of these shares.
+    pub(super) fn end_closed(&self, closed: &HashSet<RunningShare>) {
+        for tracker in self.alive() {
+            let is_of = |download: &TrackedDownload| {
+                let share = download.share();
+                share.is_some_and(|share| closed.contains(share))
+            };
+            tracker.end_if(is_of, "a download was ended: its share opens no more");
         }
     }
 
@@ -195,8 +219,8 @@ impl ResponseTracker {
         }
     }
 
-    /// Ends a long download if its link was revoked.
-    fn end_if_revoked(&self, recheck: &Recheck) {
+    /// Ends a long download that is revoked by this measure, and says so in the log.
+    fn end_if(&self, is_revoked: impl Fn(&TrackedDownload) -> bool, message: &str) {
         // Held to the end: the response that is ended is still the one that was looked at.
         let mut progress = self.progress();
         let Some(progress) = progress.as_mut() else {
@@ -204,15 +228,11 @@ impl ResponseTracker {
         };
         if let (Some(download), Some(task)) = (&progress.download, progress.task)
             && !progress.is_revoked
-            && download.is_revoked(recheck)
+            && is_revoked(download)
         {
             progress.is_revoked = true;
             let (trace_id, link_id) = (download.trace_id.as_str(), download.link.as_str());
-            tracing::info!(
-                trace_id,
-                link_id,
-                "a download was ended: its link was revoked"
-            );
+            tracing::info!(trace_id, link_id, "{message}");
             self.aborter.abort(task);
         }
     }

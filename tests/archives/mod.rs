@@ -40,6 +40,8 @@ mod ranges;
 mod readers;
 mod sizes;
 
+pub(crate) use readers::assert_all_read;
+
 /// The way that an archive goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Transport {
@@ -236,7 +238,7 @@ async fn archive_of_all_kinds(app: &TestApp) -> Arc<Archive> {
 }
 
 /// Reads an archive with the library of another author.
-fn unzipped(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn unzipped(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
     let mut archive = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
     let mut files = BTreeMap::new();
     for number in 0..archive.len() {

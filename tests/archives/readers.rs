@@ -30,7 +30,7 @@ class Read {
 "#;
 
 /// Has every reader test `all.zip` in this directory, which has so many files.
-pub(super) fn assert_all_read(place: &Path, files: usize) {
+pub(crate) fn assert_all_read(place: &Path, files: usize) {
     let says = |output: Output| String::from_utf8(output.stdout).unwrap();
     let tested = says(run(program("unzip", place).args(["-t", "all.zip"])));
     assert!(tested.contains("No errors detected"), "{tested}");

@@ -27,7 +27,7 @@ async fn ten_thousand_empty_files_are_in_one_archive() {
         assert_eq!(unzipped(&whole).len(), 10_000);
         std::fs::write(place.path().join("all.zip"), &whole).unwrap();
     }
-    readers::assert_all_read(place.path(), 10_000);
+    assert_all_read(place.path(), 10_000);
 }
 
 /// Copies an archive from the socket to a file, with holes where there are zeros.

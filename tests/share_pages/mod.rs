@@ -7,6 +7,9 @@ mod page;
 mod password;
 mod refusals;
 mod starts;
+mod transports;
+mod under_way;
+mod zips;
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +47,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// A path below the page's.
-    fn at(&self, rest: &str) -> String {
+    pub(crate) fn at(&self, rest: &str) -> String {
         format!("{}{rest}", self.page)
     }
 

@@ -189,18 +189,21 @@ async fn two_hundred_at_once_on_three_gateways_start_one() {
     let app = start().await;
     let proxies = [("server.trusted_proxies", "127.0.0.1")];
     let others = [app.beside(&proxies).await, app.beside(&proxies).await];
-    let shared = share(&app, counted(&["file_big"], 1)).await;
     let gateways = [&app, &others[0], &others[1]];
-    let starts = (0..200).map(|number| {
-        let app = gateways[number % 3];
-        let shared = &shared;
-        async move {
-            let client = format!("192.0.{}.{}", number / 100, number % 100);
-            post(app, shared, &client, &[], "start=1").await.status
-        }
-    });
-    let answers = futures_util::future::join_all(starts).await;
-    let count = |status| answers.iter().filter(|answer| **answer == status).count();
-    assert_eq!(count(303), 1, "{answers:?}");
-    assert_eq!(count(303) + count(409), 200, "{answers:?}");
+    // Of a file, and of an archive.
+    for files in [&["file_big"][..], &["file_big", "file_def456"]] {
+        let shared = share(&app, counted(files, 1)).await;
+        let starts = (0..200).map(|number| {
+            let app = gateways[number % 3];
+            let shared = &shared;
+            async move {
+                let client = format!("192.0.{}.{}", number / 100, number % 100);
+                post(app, shared, &client, &[], "start=1").await.status
+            }
+        });
+        let answers = futures_util::future::join_all(starts).await;
+        let count = |status| answers.iter().filter(|answer| **answer == status).count();
+        assert_eq!(count(303), 1, "{answers:?}");
+        assert_eq!(count(303) + count(409), 200, "{answers:?}");
+    }
 }

@@ -8,14 +8,16 @@
 
 use std::sync::Arc;
 
-use super::open::{OpenedTicket, no_link};
+use super::open::{OpenedArchive, OpenedTicket, no_link};
 use super::tickets::{TicketOf, TicketRow};
 use super::{PreparedRedeem, Redeemer, TICKET_SECONDS_MAX, drawn_id};
 use crate::catalog::redemptions::{NewTicket, Redeem};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::share_access::UnlockedShare;
-use crate::gateway::share_files::{as_missing, ends, in_force};
+use crate::gateway::share_files::{
+    archive_name, as_missing, ends, gives_archive, in_force, in_force_of_archive,
+};
 use crate::gateway::shares::OpenShare;
 use crate::model::id::FileId;
 use crate::model::redemption::Subject;
@@ -29,7 +31,7 @@ const FIRST_USE_SECONDS: u64 = 60;
 pub struct StartOfShare<'a> {
     /// The share, to which the client was let in.
     pub share: UnlockedShare<'a>,
-    /// The number of one file of it; else it is its only file.
+    /// The number of one file of it; else it is its only file, or an archive of all.
     pub position: Option<u64>,
 }
 
@@ -46,7 +48,8 @@ pub struct ShareTicketRequest<'a> {
 
 /// What is downloaded.
 struct Target {
-    file: FileId,
+    /// The file; `None` of an archive.
+    file: Option<FileId>,
     size: u64,
     name: String,
 }
@@ -91,7 +94,7 @@ impl Gateway {
                 kid: kid.as_str().to_owned(),
                 expires: ends(open).min(now.plus(TICKET_SECONDS_MAX)),
             },
-            file: Some(target.file),
+            file: target.file,
             size: target.size,
             is_done_at_start: self.settings.counts_at_start,
             client,
@@ -108,10 +111,18 @@ impl Gateway {
         })
     }
 
-    /// Finds what is to be started.
+    /// Finds what is to be started. An archive is measured as it is now.
     async fn target(&self, open: &OpenShare, position: Option<u64>) -> Result<Target, Refusal> {
         let position = match (position, open.files()) {
             (None, [only]) => only.position,
+            (None, _) if gives_archive(open.share()) => {
+                let archive = self.archive_of_share(open).await?;
+                return Ok(Target {
+                    file: None,
+                    size: archive.layout().length(),
+                    name: archive_name(open.share()).as_str().to_owned(),
+                });
+            }
             (Some(position), _) if open.share().allowed.is_none() => position,
             _ => return Err(Refusal::FileNotFound),
         };
@@ -119,7 +130,7 @@ impl Gateway {
         let file = self.file_of_share(open, shared).await;
         let file = file.map_err(as_missing)?;
         Ok(Target {
-            file: shared.file.clone(),
+            file: Some(shared.file.clone()),
             size: file.size,
             name: last_segment(&shared.path).to_owned(),
         })
@@ -179,18 +190,31 @@ impl Gateway {
         }
     }
 
-    /// Returns the ticket as one that is good now, if the share still has its file.
+    /// Returns the ticket as one that is good now, if the share still has its file. An archive has the files that the share
+    /// has by now, and its download is measured as it was when it was started.
     async fn opened(
         &self,
         open: &OpenShare,
         ticket: Arc<TicketRow>,
         verified: &VerifiedTicket,
     ) -> Result<OpenedTicket, Refusal> {
-        let file = ticket.ticket.redemption.file.as_ref().ok_or_else(no_link)?;
-        let mut files = open.files().iter();
-        let shared = files.find(|shared| shared.file == *file);
-        let shared = shared.ok_or_else(no_link)?;
-        self.file_of_share(open, shared).await?;
+        let (in_force, archive) = match &ticket.ticket.redemption.file {
+            Some(file) => {
+                let mut files = open.files().iter();
+                let shared = files.find(|shared| shared.file == *file);
+                let shared = shared.ok_or_else(no_link)?;
+                self.file_of_share(open, shared).await?;
+                (in_force(open, shared), None)
+            }
+            None if gives_archive(open.share()) => {
+                let archive = OpenedArchive {
+                    archive: self.archive_of_share(open).await?,
+                    name: archive_name(open.share()),
+                };
+                (in_force_of_archive(open), Some(archive))
+            }
+            None => return Err(no_link()),
+        };
         debug_assert!(
             matches!(ticket.of, TicketOf::Share),
             "its subject is a share"
@@ -198,8 +222,9 @@ impl Gateway {
         Ok(OpenedTicket {
             kid: verified.kid().clone(),
             link: open.link_id(),
-            share: Some(open.share().id.clone()),
-            in_force: in_force(open, shared),
+            share: Some(open.running()),
+            in_force,
+            archive,
             expires: verified.expires(),
             link_expires: ends(open),
             allowed: open.share().allowed.unwrap_or(u64::MAX),

@@ -13,12 +13,15 @@ use std::time::Duration;
 use super::tickets::{RunningAnswer, TicketOf, TicketRow};
 use crate::catalog::redemptions::{DONE_SECONDS, Ticket};
 use crate::gateway::Gateway;
+use crate::gateway::archives::Archive;
 use crate::gateway::download::Download;
 use crate::gateway::limits::LimitedLink;
+use crate::gateway::recheck::RunningShare;
 use crate::gateway::refusal::Refusal;
 use crate::model::address::FileRef;
 use crate::model::file::FileRecord;
-use crate::model::id::{OrganizationId, ShareId};
+use crate::model::id::OrganizationId;
+use crate::model::name::FileName;
 use crate::model::redemption::{RedemptionId, RedemptionState};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::time::UnixSeconds;
@@ -40,6 +43,15 @@ pub struct TicketRequest<'a> {
     pub client: Option<IpAddr>,
 }
 
+/// The archive that a ticket opens, as its files are now.
+#[derive(Debug)]
+pub struct OpenedArchive {
+    /// The archive.
+    pub archive: Arc<Archive>,
+    /// The name that it is saved under.
+    pub name: FileName,
+}
+
 /// A ticket that is good now. Its download may have lapsed.
 #[derive(Debug)]
 pub struct OpenedTicket {
@@ -47,7 +59,9 @@ pub struct OpenedTicket {
     /// The signing key of the ticket.
     pub(super) kid: Kid,
     pub(super) link: LinkId,
-    pub(super) share: Option<ShareId>,
+    pub(super) share: Option<RunningShare>,
+    /// What it opens, where that is no single file.
+    pub(super) archive: Option<OpenedArchive>,
     pub(super) in_force: InForce,
     pub(super) expires: UnixSeconds,
     pub(super) link_expires: UnixSeconds,
@@ -69,8 +83,13 @@ impl OpenedTicket {
     }
 
     /// The share that started it, if it was one.
-    pub const fn share(&self) -> Option<&ShareId> {
+    pub const fn share(&self) -> Option<&RunningShare> {
         self.share.as_ref()
+    }
+
+    /// What it opens, where that is an archive; else [`Gateway::open_ticket`] opens its file.
+    pub const fn archive(&self) -> Option<&OpenedArchive> {
+        self.archive.as_ref()
     }
 
     /// Returns the signing key and the counters that the link was verified with.
@@ -129,6 +148,7 @@ impl Gateway {
             kid: verified.kid().clone(),
             expires: verified.expires(),
             share: None,
+            archive: None,
             link: judged.id,
             in_force: judged.in_force.clone(),
             link_expires: judged.expires,

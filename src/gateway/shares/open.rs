@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::Gateway;
 use super::super::cache::single_flight::SingleFlight;
+use super::super::recheck::RunningShare;
 use super::super::refusal::Refusal;
 use super::SharedEntry;
 use crate::model::address::FileRef;
@@ -50,6 +51,15 @@ impl OpenShare {
         self.verified.link_id()
     }
 
+    /// What downloads by it are held against while they go on.
+    pub fn running(&self) -> RunningShare {
+        RunningShare {
+            organization: self.share().organization.clone(),
+            id: self.share().id.clone(),
+            revision: self.verified.revision(),
+        }
+    }
+
     /// What its code was verified with.
     pub const fn verified(&self) -> &VerifiedShare {
         &self.verified
@@ -79,7 +89,7 @@ impl Gateway {
     }
 
     /// Judges a share in the order of a link: its key, its epoch, its code, its time, its client, and what was revoked.
-    fn verified_share(
+    pub(in crate::gateway) fn verified_share(
         &self,
         code: &ShareCode,
         share: &Share,
@@ -117,7 +127,7 @@ impl Gateway {
     }
 
     /// The share whose code has this digest, or had before it was rotated; perhaps from memory.
-    async fn share_of_code(
+    pub(in crate::gateway) async fn share_of_code(
         &self,
         digest: Sha256Digest,
     ) -> Result<Option<Arc<WholeShare>>, Refusal> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::{Method, Response, Version};
+use hyper::{Method, Response};
 
 use super::cookies;
 use super::form::number;
@@ -16,8 +16,7 @@ use crate::web::body::Body;
 use crate::web::context::RequestContext;
 use crate::web::download::{self, Handover};
 use crate::web::problem::Problem;
-use crate::web::recorder::TrackedDownload;
-use crate::web::region::{DownloadIdentity, RegionOptions};
+use crate::web::recorder::{Downloaded, TrackedDownload};
 use crate::web::{Arrival, redeem, ticket};
 
 /// Answers a request for the file of this number.
@@ -36,34 +35,31 @@ pub(super) async fn by_number(
     let opened = gateway.open_share_file(share, position).await?;
     let OpenedShareFile { download, in_force } = opened;
     let is_in_memory = download.content.bytes().is_some();
-    let (file, expires) = (Arc::clone(&download.file), download.expires);
-    let (trace_id, link) = (context.trace.trace_id, share.link_id());
-    let is_http1 = request.version <= Version::HTTP_11;
-    let options = RegionOptions {
-        identity: DownloadIdentity::new(request.version, trace_id, link),
-        regions: arrival.regions.as_ref().filter(|_| is_http1),
-        memory: arrival.memory.as_ref(),
-        admitted: admitted.as_ref(),
-    };
+    let (what, expires) = (
+        Downloaded::File(Arc::clone(&download.file)),
+        download.expires,
+    );
+    let link = share.link_id();
+    let options = arrival.region_options(context, link, admitted.as_ref());
     let handover = Handover::Allowed { url: None };
-    let (mut response, is_whole_file) = download::respond(context, download, handover, &options)?;
+    let (mut response, is_whole) = download::respond(context, download, handover, &options)?;
     let offload = context.settings().offload.as_ref();
     let is_handed_over = offload.is_some_and(|offload| offload.is_in(response.headers()));
     if is_in_memory && let Some(pace) = options.admitted.and_then(Admitted::pace) {
         response.body_mut().throttle(pace);
     }
     context.download = Some(TrackedDownload {
-        file,
+        what,
         link,
-        share: Some(share.share().id.clone()),
+        share: Some(Box::new(share.running())),
         in_force,
         expires,
         client: context.client,
-        trace_id,
+        trace_id: context.trace.trace_id,
         is_head: request.method == Method::HEAD,
         status: response.status().as_u16(),
         is_handed_over,
-        is_whole_file,
+        is_whole,
         counted: None,
         ticket: None,
         _admitted: admitted.map(Box::new),

@@ -73,7 +73,7 @@ async fn view<'a>(
         note: is_there(&row.note),
         files: entries.iter().map(file).collect(),
         access,
-        zip: None,
+        zip: context.gateway().offered_archive(unlocked.open(), entries),
         expires: row.expires,
         has_previews: row.options.preview,
         is_named_to_previews: context.gateway().settings().share_preview_names,
@@ -87,7 +87,8 @@ fn file(entry: &SharedEntry) -> FileOnPage<'_> {
             media_type: file.media_type.as_str(),
             is_passive: file.media_type.is_passive(),
             is_in_place: matches!(file.location, BlobLocation::InPlace(_)),
-            has_checksum: file.crc32.is_some(),
+            // Of no bytes everybody knows it.
+            has_checksum: file.size == 0 || file.crc32.is_some(),
             expires: file.expires_at,
         },
         (FileStanding::Damaged, _) => EntryState::Damaged,

@@ -8,6 +8,7 @@ use crate::gateway::download::LinkRequest;
 use crate::gateway::mint::MintOptions;
 use crate::gateway::revoke::{Revoked, Revoker};
 use crate::gateway::testing::{NOW, gateway, memory_blobs};
+use crate::model::file::FileRecord;
 use crate::model::revocation::LinkId;
 use crate::sign::url;
 
@@ -312,9 +313,13 @@ async fn a_download_that_is_under_way_ends_when_all_links_of_its_file_are_held()
     };
     let verified = place.gateway.verify_link(&request).await.unwrap();
     let [f, g] = ["f", "g"].map(|id| file(&place.owner, id, 1));
-    let is_revoked = |file| {
+    let is_revoked = |file: &FileRecord| {
         let recheck = place.gateway.recheck();
-        recheck.is_revoked(file, verified.link_id(), verified.in_force())
+        recheck.is_revoked(
+            (&file.organization, Some(&file.id)),
+            verified.link_id(),
+            verified.in_force(),
+        )
     };
     place.catalog.set_full(true);
     assert!(!is_revoked(&f));
