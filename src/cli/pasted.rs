@@ -23,12 +23,18 @@ const SHOWN_CHARS_MAX: usize = 20;
 /// The beginning of a link's path, on every server.
 const PATH_BEGINS: &str = "/v1/organizations/";
 
+/// What stands before the code of a share.
+const PAGE_BEGINS: &str = "/s/";
+
+/// The characters of a share's code.
+const CODE_CHARS: usize = 22;
+
 /// The notice on a token whose letters some program changed.
 pub(super) const ONE_CASE: &str =
     "the letters of its token were all made small or capital, and cannot be told apart any more";
 
 /// The notice on a URL whose path is that of a ticket.
-const NO_TICKET: &str = "its ticket is none: a ticket is kid.expires.id.mac";
+pub(super) const NO_TICKET: &str = "its ticket is none: a ticket is kid.expires.id.mac";
 
 /// A text with the damage undone that was found in it.
 pub(super) struct Mended {
@@ -43,13 +49,14 @@ type RepairStep = fn(&str) -> Option<(String, String)>;
 /// Undoes what programs do to links, and says what they did.
 pub(super) fn mended(pasted: &str) -> Mended {
     let mut text = pasted.to_owned();
-    let steps: [RepairStep; 6] = [
+    let steps: [RepairStep; 7] = [
         without_quoted_printable,
         without_spaces,
         without_beginning,
         without_entities,
         decoded_once,
         with_clean_token,
+        with_clean_code,
     ];
     let mut damage = Vec::new();
     for step in steps {
@@ -161,6 +168,37 @@ fn with_clean_token(text: &str) -> Option<(String, String)> {
             clauses.join(", and "),
         )
     })
+}
+
+/// The address of a share's page, with something at its end.
+fn with_clean_code(text: &str) -> Option<(String, String)> {
+    let start = text.rfind(PAGE_BEGINS)? + PAGE_BEGINS.len();
+    let code = start + CODE_CHARS;
+    let (page, behind) = text.split_at_checked(code)?;
+    let is_code = page
+        .get(start..)?
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric());
+    let is_behind = !behind.is_empty() && !behind.starts_with(['/', '?', '#']);
+    // More letters and digits are another code, or none.
+    let is_other = behind.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (is_code && is_behind && !is_other).then(|| {
+        (
+            page.to_owned(),
+            format!("{} stands behind its end", shown(behind)),
+        )
+    })
+}
+
+/// Returns the reason why the code in the URL of a share is none, as the end of a sentence.
+pub(super) fn fault_of_code(code: &str) -> String {
+    let count = code.chars().count();
+    match count < CODE_CHARS && code.chars().all(|c| c.is_ascii_alphanumeric()) {
+        true => format!("it is cut off: {count} of {CODE_CHARS} characters follow `{PAGE_BEGINS}`"),
+        false => {
+            format!("its code is none: {CODE_CHARS} letters and digits follow `{PAGE_BEGINS}`")
+        }
+    }
 }
 
 /// Returns the reason why this text is no signed URL, as the end of a sentence. `None` where its spelling is good.

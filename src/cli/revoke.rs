@@ -6,16 +6,23 @@ use super::audit::Recorder;
 use super::failure::{Failure, answer, complain};
 use super::session::{Global, Logging, Session, expect_organization, of_file};
 use super::{standard_input, value_parsers, wire};
+use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
 use crate::gateway::revoke::Revoker;
+use crate::gateway::shares::ShareManager;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::server::setup::SetupPolicy;
+use crate::sign::url::{self, ShareUrl};
+
+/// What is said of a link that cannot be revoked.
+const NONE: &str =
+    "it opens nothing already, or is none of this installation (`hallpass verify` says why)";
 
 #[derive(Args, Debug)]
 pub(super) struct Revoke {
-    /// Signed URLs that shall open nothing any more, or `-` for those on standard input, one a line, where no list of processes shows them; their scheme and host say nothing
+    /// Signed URLs and those of shares that shall open nothing any more, or `-` for those on standard input, one a line, where no list of processes shows them; their scheme and host say nothing
     #[arg(value_name = "URL", conflicts_with_all = ["link_id", "file", "organization"])]
     urls: Vec<String>,
     /// True if they come from standard input: with `--json` they are an array then, however many there are.
@@ -83,18 +90,20 @@ impl Revoke {
         gateway.refresh().await?;
         let mut revoked = Vec::new();
         for (at, url) in self.urls.iter().enumerate() {
-            match gateway.revoke_url(None, url, Revoker::Operator).await {
-                Ok(link) => {
-                    let link = wire::Revocation::from(link);
-                    recorder.record(&link.event());
-                    revoked.push(link);
+            let ended = match (url::parse(url), url::parse_share(url)) {
+                (None, Some(share)) => revoke_share(&gateway, &share).await,
+                _ => {
+                    let link = gateway.revoke_url(None, url, Revoker::Operator).await;
+                    link.map(wire::Revocation::from)
+                        .map_err(|refusal| why(&refusal))
                 }
-                Err(Refusal::Field(_)) => complain(&format!(
-                    "link {}: it opens nothing already, or is none of this installation \
-                     (`hallpass verify` says why)",
-                    at + 1
-                )),
-                Err(refusal) => complain(&format!("link {}: {refusal}", at + 1)),
+            };
+            match ended {
+                Ok(ended) => {
+                    recorder.record(&ended.event());
+                    revoked.push(ended);
+                }
+                Err(why) => complain(&format!("link {}: {why}", at + 1)),
             }
         }
         if !revoked.is_empty() {
@@ -113,5 +122,31 @@ impl Revoke {
         if !self.no_wait {
             tokio::time::sleep(STALENESS_MAX).await;
         }
+    }
+}
+
+/// Revokes the share that has this address now, for ever. A ticket below it is one download of the share, which no
+/// revocation ends alone.
+async fn revoke_share(gateway: &Gateway, url: &ShareUrl<'_>) -> Result<wire::Revocation, String> {
+    let explained = gateway.explain_share(url, None).await;
+    let explained = explained.map_err(|refusal| why(&refusal))?;
+    let share = explained.share.ok_or_else(|| NONE.to_owned())?.share;
+    let id = &share.id;
+    if url.ticket.is_some() {
+        return Err(format!(
+            "it is the ticket of one download: `hallpass share revoke {id}` ends its share, and all tickets of it"
+        ));
+    }
+    let manager = ShareManager::Operator(share.organization);
+    let revoked = gateway.revoke_share(&manager, id).await;
+    let revoked = revoked.map_err(|refusal| why(&refusal))?;
+    Ok(wire::Revocation::from(&revoked))
+}
+
+/// The reason why a link was not revoked. It never has the link.
+fn why(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Field(_) => NONE.to_owned(),
+        refusal => refusal.to_string(),
     }
 }

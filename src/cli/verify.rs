@@ -20,10 +20,13 @@ use crate::sign::counted::MaxDownloads;
 use crate::sign::keyring::Kid;
 use crate::sign::url::{self, SignedUrl};
 use crate::sign::verify::Rejection;
+use share::Pasted;
+
+mod share;
 
 #[derive(Args, Debug)]
 pub(super) struct Verify {
-    /// The signed URL, or `-` for standard input, where no list of processes shows it; its scheme and host say nothing
+    /// The signed URL, or that of a share, or `-` for standard input, where no list of processes shows it; its scheme and host say nothing
     #[arg(value_name = "URL")]
     url: String,
     /// Address of the client that would open it [default: unknown]
@@ -37,13 +40,15 @@ impl Verify {
         self.url = standard_input::link(self.url)?;
         let mut session = Session::begin(global, Vec::new(), Logging::Warnings)?;
         let gateway = session.gateway(SetupPolicy::Existing).await?;
-        let verdict = self.judged(&gateway, &self.url).await?;
+        let mut judged = self.judged(&gateway, &self.url).await?;
+        let verdict = judged.verdict();
         let (mut text, mut sentence) = (self.url.clone(), String::new());
         let mut proven_as = verdict;
         if is_unproven(verdict) {
             let mended = pasted::mended(&self.url);
             if !mended.damage.is_empty() {
-                proven_as = self.judged(&gateway, &mended.text).await?;
+                judged = self.judged(&gateway, &mended.text).await?;
+                proven_as = judged.verdict();
                 text = mended.text;
                 sentence = mended.damage.join("; ");
                 sentence.push_str(match is_unproven(proven_as) {
@@ -58,6 +63,11 @@ impl Verify {
             lifetime_max: gateway.settings().lifetime_max,
             parts: &parts,
         };
+        if let Pasted::Share(found) = judged {
+            let verification = share::verification(&told, verdict, &found, (&text, sentence));
+            session.output.one(&verification)?;
+            return answer(verification.valid);
+        }
         sentence.push_str(&told.sentence(proven_as, &text));
         let mut verification = parts.describe(verdict, sentence);
         let proven = parts.link().filter(|_| !is_unproven(proven_as));
@@ -72,12 +82,17 @@ impl Verify {
         answer(verification.valid)
     }
 
-    /// Returns the verdict on a download with this text as its link.
-    async fn judged(&self, gateway: &Gateway, text: &str) -> Result<Verdict, Failure> {
-        let Some(url) = url::parse(text) else {
-            return Ok(Verdict::Rejected(Rejection::Malformed));
+    /// Returns the verdict on a request with this text as its link.
+    async fn judged(&self, gateway: &Gateway, text: &str) -> Result<Pasted, Failure> {
+        let verdict = match (url::parse(text), url::parse_share(text)) {
+            (Some(url), _) => gateway.explain_url(&url, self.ip).await?,
+            (None, Some(share)) => {
+                let explained = gateway.explain_share(&share, self.ip).await?;
+                return Ok(Pasted::Share(Box::new(explained)));
+            }
+            (None, None) => Verdict::Rejected(Rejection::Malformed),
         };
-        Ok(gateway.explain_url(&url, self.ip).await?)
+        Ok(Pasted::Link(verdict))
     }
 }
 
@@ -175,6 +190,7 @@ impl<'a> Parts<'a> {
             expires: time(self.expires.as_deref()).map(UnixSeconds::get),
             kid: Kid::parse(&self.kid).map(|kid| kid.to_string()),
             link_id: link_id.map(|id| id.to_string()),
+            share_id: None,
             max_downloads: max.map(MaxDownloads::get),
             spent: None,
             counts: None,
@@ -249,7 +265,11 @@ impl VerdictText<'_> {
     }
 
     fn expired(&self) -> String {
-        match self.end() {
+        self.expired_at(self.end())
+    }
+
+    fn expired_at(&self, end: Option<UnixSeconds>) -> String {
+        match end {
             Some(end) => format!("it expired {} ago, at {end}", span(self.now.since(end))),
             None => "its time is over".into(),
         }
@@ -264,7 +284,11 @@ impl VerdictText<'_> {
 
     fn not_yet(&self) -> String {
         let start = parameter(self.parts.query, "not-before");
-        match time(start.as_deref()) {
+        self.opens_at(time(start.as_deref()))
+    }
+
+    fn opens_at(&self, start: Option<UnixSeconds>) -> String {
+        match start {
             Some(start) => format!("it opens in {}, at {start}", span(start.since(self.now))),
             None => "its not-before has not come yet".into(),
         }

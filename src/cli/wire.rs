@@ -22,6 +22,7 @@ pub(super) use revoked::Revocation;
 pub(super) use shared::{SharedLink, SharedPage};
 pub(super) use shares::{ListedShare, WholeShare};
 pub(super) use tenancy::TenancyEntry;
+pub(super) use verified::{SpentDownloads, Verification};
 
 mod api_keys;
 mod doctor;
@@ -31,6 +32,7 @@ mod revoked;
 mod shared;
 mod shares;
 mod tenancy;
+mod verified;
 
 /// A file, in a list.
 #[derive(Serialize)]
@@ -175,61 +177,6 @@ impl From<Minted> for Link {
 impl Show for Link {
     fn lines(&self) -> Vec<String> {
         vec![self.download_url.clone()]
-    }
-}
-
-/// The verdict on a link, and its reason. Parts of the link that cannot be read are `None`.
-#[derive(Serialize)]
-pub(super) struct Verification {
-    pub(super) valid: bool,
-    pub(super) reason: &'static str,
-    pub(super) file_id: Option<String>,
-    pub(super) organization_id: Option<String>,
-    pub(super) expires: Option<u64>,
-    pub(super) kid: Option<String>,
-    pub(super) link_id: Option<String>,
-    /// How many downloads a counted link allows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) max_downloads: Option<u32>,
-    /// Those of them that are spent, and that are held by downloads under way, of a counted link whose token is good.
-    #[serde(flatten)]
-    pub(super) spent: Option<SpentDownloads>,
-    /// The counters of a link whose token is good, or was before it was revoked.
-    #[serde(flatten)]
-    pub(super) counts: Option<Downloads>,
-    /// The reason in a sentence, for a person.
-    pub(super) detail: String,
-}
-
-/// The counters of a counted link.
-#[derive(Clone, Copy, Serialize)]
-pub(super) struct SpentDownloads {
-    pub(super) downloads_done: u64,
-    pub(super) downloads_open: u64,
-}
-
-impl Show for Verification {
-    fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("{}: {}", self.reason, self.detail)];
-        let expires = self.expires.map(|seconds| seconds.to_string());
-        let max_downloads = self.max_downloads.map(|number| number.to_string());
-        let known = [
-            ("file_id", &self.file_id),
-            ("organization_id", &self.organization_id),
-            ("expires", &expires),
-            ("kid", &self.kid),
-            ("link_id", &self.link_id),
-            ("max_downloads", &max_downloads),
-        ];
-        for (name, value) in known {
-            lines.extend(value.iter().map(|value| format!("{name}: {value}")));
-        }
-        if let Some(spent) = self.spent {
-            lines.push(format!("downloads_done: {}", spent.downloads_done));
-            lines.push(format!("downloads_open: {}", spent.downloads_open));
-        }
-        lines.extend(self.counts.iter().flat_map(Show::lines));
-        lines
     }
 }
 

@@ -4,12 +4,15 @@ use std::net::IpAddr;
 
 use super::Gateway;
 use super::refusal::Refusal;
+use super::shares::{ShareManager, ShareView};
 use crate::blob::BlobError;
 use crate::catalog::{Filter, Place, Position};
 use crate::model::address::FileRef;
 use crate::model::file::{FileRecord, FileState, Purpose};
 use crate::model::id::{FileId, OrganizationId};
-use crate::sign::url::SignedUrl;
+use crate::sign::share_code::ShareCode;
+use crate::sign::ticket::TicketAttempt;
+use crate::sign::url::{ShareUrl, SignedUrl};
 use crate::sign::verify::Rejection;
 
 /// The explanation of a signed URL: it does what its kind does, or the reason why it does not.
@@ -40,7 +43,59 @@ impl Verdict {
     }
 }
 
+/// The explanation of a share's URL.
+#[derive(Debug)]
+pub struct ExplainedShare {
+    /// It opens, or the reason why it does not.
+    pub verdict: Verdict,
+    /// The share whose code it has, whatever keeps that from opening. One that was rotated is found by its new code alone.
+    pub share: Option<ShareView>,
+}
+
 impl Gateway {
+    /// Says what a request with the URL of a share, or of a ticket below it, would meet, its password and the number of its
+    /// downloads aside. Changes nothing. For an operator, as [`Gateway::explain_url`].
+    ///
+    /// # Errors
+    /// The refusal of the catalogue.
+    pub async fn explain_share(
+        &self,
+        url: &ShareUrl<'_>,
+        client: Option<IpAddr>,
+    ) -> Result<ExplainedShare, Refusal> {
+        let rejected = |rejection| ExplainedShare {
+            verdict: Verdict::Rejected(rejection),
+            share: None,
+        };
+        let revocations = self.refresh().await?;
+        let Some(code) = ShareCode::parse(url.code) else {
+            return Ok(rejected(Rejection::Malformed));
+        };
+        let Some(whole) = self.share_of_code(code.digest()).await? else {
+            return Ok(rejected(Rejection::MacMismatch));
+        };
+        let row = &whole.share;
+        let verified = self.verified_share(&code, row, client, &revocations);
+        let verdict = match (verified, url.ticket) {
+            (Err(rejection), _) => Verdict::Rejected(rejection),
+            (Ok(_), None) => Verdict::Opens,
+            (Ok(_), Some(ticket)) => {
+                let attempt = TicketAttempt {
+                    organization: row.organization.as_str(),
+                    ticket,
+                };
+                let conditions = self.conditions(None, &revocations);
+                let verified = self.keyring().explain_ticket(&attempt, &conditions);
+                verified.map_or_else(Verdict::Rejected, |_| Verdict::Opens)
+            }
+        };
+        let manager = ShareManager::Operator(row.organization.clone());
+        Ok(ExplainedShare {
+            verdict,
+            share: Some(self.share(&manager, &row.id).await?),
+        })
+    }
+
     /// Says what a request with this URL would meet, in the order it would be met, and changes nothing. Of what is
     /// counted it knows nothing: neither whether a link has a download left, nor what became of a ticket's. For an
     /// operator, never for a request: it may cost a thousand times as much as one, and reads a file in place whose

@@ -34,6 +34,35 @@ pub fn parse(url: &str) -> Option<SignedUrl<'_>> {
         .or_else(|| ticket(path).map(SignedUrl::Ticket))
 }
 
+/// The address of a share's page, or of something below it. Nothing proves it. It is a credential, so it has no `Debug`.
+#[derive(Clone, Copy)]
+pub struct ShareUrl<'a> {
+    /// The code's segment.
+    pub code: &'a str,
+    /// The ticket's segment, of the bytes of a download that was started.
+    pub ticket: Option<&'a str>,
+}
+
+/// Takes the URL of a share apart, as [`parse`] does with those of links.
+pub fn parse_share(url: &str) -> Option<ShareUrl<'_>> {
+    let (path, _) = path_and_query(url)?;
+    let behind = path.rsplit_once("/s/").map(|(_, behind)| behind);
+    let behind = behind.or_else(|| path.strip_prefix("s/"))?;
+    let (code, below) = match behind.split_once('/') {
+        None => (behind, None),
+        Some((code, below)) => (code, Some(below)),
+    };
+    let mut segments = below.into_iter().flat_map(|below| below.split('/'));
+    let mut next = || segments.next();
+    let ticket = match (next(), next(), next(), next()) {
+        (None | Some("open" | "qr.svg"), None, ..) => None,
+        (Some("files"), Some(_), Some(name), None) if is_name_in_path(name) => None,
+        (Some("tickets"), ticket @ Some(_), Some(name), None) if is_name_in_path(name) => ticket,
+        _ => return None,
+    };
+    (!code.is_empty()).then_some(ShareUrl { code, ticket })
+}
+
 /// The organization, the file and the query of a link that opens bytes, as [`parse`] gives them.
 pub fn split(url: &str) -> Option<(&str, &str, &str)> {
     let (path, query) = path_and_query(url)?;
@@ -147,6 +176,42 @@ mod tests {
             "/ticket/k.1.r.m/a",
         ] {
             assert_eq!(parts(&format!("{before}{none}")), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_url_of_a_share_has_its_code_and_perhaps_a_ticket() {
+        for before in ["", "http://h", "https://h/p", "/p", "https://h/s/x/p"] {
+            for (path, ticket) in [
+                ("/s/c", None),
+                ("/s/c?page=2#x", None),
+                ("/s/c/open", None),
+                ("/s/c/qr.svg", None),
+                ("/s/c/files/1/a%2fb", None),
+                ("/s/c/tickets/k.1.r.m/a.zip", Some("k.1.r.m")),
+            ] {
+                let url = format!("{before}{path}");
+                let found = parse_share(&url).map(|share| (share.code, share.ticket));
+                assert_eq!(found, Some(("c", ticket)), "{url}");
+                assert!(parse(&url).is_none(), "{url}");
+            }
+        }
+        for none in [
+            "/s",
+            "/s/",
+            "s/c",
+            "https://s/c",
+            "/s/c/",
+            "/s/c/open/",
+            "/s/c/files/1",
+            "/s/c/files/1/..",
+            "/s/c/files/1/a/b",
+            "/s/c/tickets/k.1.r.m",
+            "/s/c/tickets/k.1.r.m/",
+            "/S/c",
+            "/v1/organizations/o/files/f/download",
+        ] {
+            assert!(parse_share(none).is_none(), "{none}");
         }
     }
 

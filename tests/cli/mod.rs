@@ -24,6 +24,7 @@ pub(crate) mod restored;
 mod revoke;
 mod rotation;
 mod serving;
+mod share_urls;
 mod shares;
 mod sharing;
 mod standard_input;

@@ -1,9 +1,10 @@
-//! The output of `revoke`, as the API answers it.
+//! The output of `revoke`, as the API answers it; and of a share, with what its audit event has.
 
 use serde::Serialize;
 
 use crate::cli::output::Show;
 use crate::gateway::revoke::Revoked;
+use crate::gateway::shares::ShareView;
 use crate::model::time::UnixSeconds;
 use crate::telemetry::audit::Event;
 
@@ -11,6 +12,8 @@ use crate::telemetry::audit::Event;
 #[derive(Serialize)]
 pub(in crate::cli) struct Revocation {
     organization_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    share_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     link_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,8 +33,12 @@ impl Revocation {
     /// Returns the event in the audit stream.
     pub(in crate::cli) fn event(&self) -> Event<'_> {
         Event {
-            event: "revoke",
+            event: match self.share_id {
+                Some(_) => "share_revoke",
+                None => "revoke",
+            },
             organization_id: Some(&self.organization_id),
+            share_id: self.share_id.as_deref(),
             file_id: self.file_id.as_deref(),
             link_id: self.link_id.as_deref(),
             expires: self.expires,
@@ -46,6 +53,7 @@ impl From<Revoked> for Revocation {
     fn from(revoked: Revoked) -> Self {
         Self {
             organization_id: revoked.organization.to_string(),
+            share_id: None,
             link_id: revoked.link_id.map(|link| link.to_string()),
             file_id: revoked.file.as_ref().map(ToString::to_string),
             expires: revoked.extent.expires().map(UnixSeconds::get),
@@ -56,9 +64,28 @@ impl From<Revoked> for Revocation {
     }
 }
 
+impl From<&ShareView> for Revocation {
+    fn from(revoked: &ShareView) -> Self {
+        let share = &revoked.share;
+        Self {
+            organization_id: share.organization.to_string(),
+            share_id: Some(share.id.to_string()),
+            link_id: revoked.link_id.map(|link| link.to_string()),
+            file_id: None,
+            expires: share.expires.map(UnixSeconds::get),
+            link_revision: None,
+            organization_epoch: None,
+            widened: None,
+        }
+    }
+}
+
 impl Show for Revocation {
     fn lines(&self) -> Vec<String> {
         let mut line = self.organization_id.clone();
+        if let Some(share_id) = &self.share_id {
+            return vec![format!("{line}  share {share_id}  revoked")];
+        }
         if let Some(link_id) = &self.link_id {
             line += &format!("  link {link_id}");
         }
