@@ -1,37 +1,11 @@
 //! Programs that people download with, by a ticket: all that they ask for is one download.
 
-use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 use tokio::process::Command;
 
 use super::{PATIENCE, SIZE, after_bytes, bytes, start, started};
-use crate::support::app::TestApp;
-
-async fn run(words: &[&str], directory: &Path) -> Output {
-    let mut command = Command::new(words[0]);
-    command
-        .args(&words[1..])
-        .current_dir(directory)
-        .env_remove("http_proxy")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output
-        .expect("an end in time")
-        .expect("it is installed; tests/run does that");
-    assert!(
-        output.status.success(),
-        "{words:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-fn url(app: &TestApp, target: &str) -> String {
-    format!("http://{}{target}", app.client.0)
-}
+use crate::support::programs::{run, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_starts_a_download_and_follows_it() {

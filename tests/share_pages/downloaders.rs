@@ -1,37 +1,9 @@
 //! Programs that people download with: one command with the password, and resumes by the ticket.
 
-use std::path::Path;
-use std::process::{Output, Stdio};
-
-use tokio::process::Command;
-
 use super::{PATIENCE, SIZE, Shared, after_bytes, big, counted, lock, share, start, started};
+use crate::archives::unzipped;
 use crate::support::app::TestApp;
-
-async fn run(words: &[&str], directory: &Path) -> Output {
-    let mut command = Command::new(words[0]);
-    command
-        .args(&words[1..])
-        .current_dir(directory)
-        .env_remove("http_proxy")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.output()).await;
-    let output = output
-        .expect("an end in time")
-        .expect("it is installed; tests/run does that");
-    assert!(
-        output.status.success(),
-        "{words:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-fn url(app: &TestApp, target: &str) -> String {
-    format!("http://{}{target}", app.client.0)
-}
+use crate::support::programs::{run, url};
 
 async fn is_done_once(app: &TestApp, shared: &Shared) {
     let found = after_bytes(app, shared, SIZE).await;
@@ -85,31 +57,38 @@ async fn aria2_takes_one_download_over_eight_connections() {
     let app = start().await;
     let large: Vec<u8> = big().into_iter().cycle().take(16 << 20).collect();
     app.add("file_large", "large.bin", &large).await;
-    let shared = share(&app, counted(&["file_large"], 1)).await;
-    lock(&app, &shared, "correct horse").await;
-    let directory = tempfile::tempdir().unwrap();
-    let form = "password=correct+horse&start=1";
-    let reply = super::post(&app, &shared, "192.0.2.1", &[], form).await;
-    let ticket = url(&app, &super::sent_on(&reply));
-    let words = [
-        "aria2c",
-        "--no-conf",
-        "-x8",
-        "-s8",
-        "-k1M",
-        "-o",
-        "large.bin",
-        &ticket,
-    ];
-    run(&words, directory.path()).await;
-    assert!(std::fs::read(directory.path().join("large.bin")).unwrap() == large);
-    let begun = std::time::Instant::now();
-    loop {
-        let found = super::counts(&app, &shared).await;
-        if (found.done, found.open) == (1, 0) {
-            return;
+    // A file, and all as one archive.
+    for files in [&["file_large"][..], &["file_large", "file_big"]] {
+        let shared = share(&app, counted(files, 1)).await;
+        lock(&app, &shared, "correct horse").await;
+        let directory = tempfile::tempdir().unwrap();
+        let form = "password=correct+horse&start=1";
+        let reply = super::post(&app, &shared, "192.0.2.1", &[], form).await;
+        let ticket = url(&app, &super::sent_on(&reply));
+        let words = [
+            "aria2c",
+            "--no-conf",
+            "-x8",
+            "-s8",
+            "-k1M",
+            "-o",
+            "large.bin",
+            &ticket,
+        ];
+        run(&words, directory.path()).await;
+        let got = std::fs::read(directory.path().join("large.bin")).unwrap();
+        match files {
+            [_] => assert!(got == large),
+            _ => assert!(unzipped(&got)["large.bin"] == large),
         }
-        assert!(begun.elapsed() < PATIENCE, "{found:?}");
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        let begun = std::time::Instant::now();
+        loop {
+            let found = super::counts(&app, &shared).await;
+            if (found.done, found.open) == (1, 0) {
+                break;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{found:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     }
 }

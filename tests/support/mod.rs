@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod form;
 pub(crate) mod front;
 pub(crate) mod postgres;
+pub(crate) mod programs;
 pub(crate) mod secrets;
 pub(crate) mod store;
 pub(crate) mod upload;
