@@ -9,6 +9,7 @@ mod processes;
 mod proxy;
 mod redirect;
 mod rights;
+mod shares;
 mod tls;
 mod uploads;
 
