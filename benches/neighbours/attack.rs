@@ -86,6 +86,21 @@ impl Attacker {
         })
     }
 
+    /// Guesses at the passwords of these shares. Some are hashed, as many as may be; the others are refused.
+    pub(crate) fn guesses(&self, pages: Vec<String>) -> Attack<'_> {
+        Box::new(move |stream, number| {
+            let page = usize::try_from(number).unwrap_or_default() % pages.len();
+            let page = pages.get(page).ok_or("no share")?;
+            let request = Request {
+                method: "POST",
+                target: format!("{page}/open"),
+                headers: vec![("Content-Type", "application/x-www-form-urlencoded".into())],
+                body: format!("password=guess-{number}"),
+            };
+            self.send(stream, &request, &[401, 429, 503]).map(drop)
+        })
+    }
+
     fn upload(&self, stream: &TcpStream, number: u64) -> Outcome<String> {
         let request = Request {
             method: "POST",

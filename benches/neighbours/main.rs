@@ -10,6 +10,7 @@
 //! | revocations of links, each another one | 16 | opens links |
 //! | files that are uploaded and deleted | 16 | opens links |
 //! | uploads | 16 | opens links |
+//! | guesses at the passwords of 300 shares | 16 | opens links |
 //! | pages far behind the end of a list of 300,000 files | 250 | looks files up |
 //!
 //! What it keeps of its rate, and its latency, are held against our goals, where there is one. Both clients have the one
@@ -73,7 +74,7 @@ use hallpass::model::id::OrganizationId;
 use hallpass::model::revocation::LinkId;
 use hallpass::model::tenancy::Organization;
 use hallpass::model::time::UnixSeconds;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use attack::{Attack, Attacker};
@@ -95,6 +96,8 @@ const CONNECTIONS: usize = 64;
 /// The organizations that denied links before, and how many each.
 const ORGANIZATIONS: u64 = 1_000;
 const DENIED_OF_EACH: u64 = 1_000;
+/// The shares at whose passwords is guessed: of one address five each are hashed.
+const SHARES: usize = 300;
 /// The least share of its rate that the other tenant keeps.
 const KEPT_MIN: f64 = 0.99;
 /// The most that its p99 may grow: beside revocations as against refused mints, and beside lists as against nobody.
@@ -111,6 +114,7 @@ struct Loop {
 }
 
 /// What it had of it.
+#[derive(Clone, Copy)]
 struct Measured {
     kept: f64,
     p99: f64,
@@ -186,6 +190,7 @@ fn attacks(binary: &Path, time: Duration, share: u64) -> Outcome<bool> {
     let beside_revocations = downloads.beside("revocations", 16, &attacker.revocations())?;
     downloads.beside("uploads and deletes", 16, &attacker.uploads_and_deletes())?;
     downloads.beside("uploads", 16, &attacker.uploads())?;
+    let beside_guesses = beside_guesses(&site, &attacker, &downloads, names.first(), share)?;
 
     let name = names.first().ok_or("no file")?;
     let look_up = Request {
@@ -199,6 +204,7 @@ fn attacks(binary: &Path, time: Duration, share: u64) -> Outcome<bool> {
     let alone = look_ups.alone("files looked up, beside nobody")?;
     let beside_lists = look_ups.beside("pages behind the end", 250, &attacker.lists())?;
 
+    let mut all_met = is_kept("guesses at passwords", beside_guesses);
     let goals = [
         (
             "revocations",
@@ -207,7 +213,6 @@ fn attacks(binary: &Path, time: Duration, share: u64) -> Outcome<bool> {
         ),
         ("lists", beside_lists, P99_BESIDE_LISTS_MAX * alone.p99),
     ];
-    let mut all_met = true;
     for (attack, measured, p99_max) in goals {
         let is_met = measured.kept >= KEPT_MIN && measured.p99 <= p99_max;
         all_met &= is_met;
@@ -217,6 +222,30 @@ fn attacks(binary: &Path, time: Duration, share: u64) -> Outcome<bool> {
         );
     }
     Ok(all_met)
+}
+
+/// Measures beside guesses at the passwords of shares, the `share`th part of them, which are made for it.
+fn beside_guesses(
+    site: &Site,
+    attacker: &Attacker,
+    downloads: &Loop,
+    name: Option<&String>,
+    share: u64,
+) -> Outcome<Measured> {
+    let name = name.ok_or("no file")?;
+    let fields = json!({"password": "correct horse battery staple"});
+    let count = SHARES / usize::try_from(share)?;
+    let pages = (0..count).map(|_| site.share(attacker.at, name, &fields));
+    let pages: Vec<String> = pages.collect::<Outcome<_>>()?;
+    downloads.beside("guesses at passwords", 16, &attacker.guesses(pages))
+}
+
+/// Says whether a tenant kept its rate.
+fn is_kept(attack: &str, measured: Measured) -> bool {
+    let is_met = measured.kept >= KEPT_MIN;
+    let verdict = if is_met { "met" } else { "missed" };
+    println!("goal beside {attack}: {KEPT_MIN} kept: {verdict}");
+    is_met
 }
 
 /// Finds how fast answers come in a closed loop, and answers an open loop of half of that.

@@ -204,6 +204,30 @@ impl Site {
         Ok(target.ok_or("the link is not ours")?.to_owned())
     }
 
+    /// A share of a file with these fields besides, made by a call to a running gateway; the path of its page.
+    pub(crate) fn share(&self, at: SocketAddr, name: &str, fields: &Value) -> Outcome<String> {
+        let mut body = fields.clone();
+        let files = [self.file(name)?.id.as_str()];
+        body.as_object_mut()
+            .ok_or("the fields are an object")?
+            .insert("files".into(), files.as_slice().into());
+        let request = Request {
+            method: "POST",
+            target: "/v1/organizations/org_default/shares".into(),
+            headers: vec![
+                self.key_header(),
+                ("Content-Type", "application/json".into()),
+            ],
+            body: body.to_string(),
+        };
+        let reply = request.expect(at, 201)?;
+        let json: Value = serde_json::from_slice(&reply.body)?;
+        let url = json.get("share_url").and_then(Value::as_str);
+        let url = url.ok_or("no share_url in the answer")?;
+        let target = url.strip_prefix(&format!("http://{at}"));
+        Ok(target.ok_or("the share is not ours")?.to_owned())
+    }
+
     /// Starts the gateway. Answers where it listens, too.
     pub(crate) fn serve(&self, core: Core) -> Outcome<(Running, SocketAddr)> {
         let mut command = self.command(core)?;

@@ -9,6 +9,7 @@ mod links;
 mod list;
 mod many;
 mod memory;
+mod shares;
 mod start;
 mod tail;
 mod tickets;
@@ -42,7 +43,7 @@ const fn usual(
 }
 
 /// Every case, in the order in which they are run.
-pub(crate) const ALL: [Case; 20] = [
+pub(crate) const ALL: [Case; 22] = [
     usual(
         "get-1k",
         "signed GET of 1 KiB, saturated and by wrk",
@@ -93,6 +94,16 @@ pub(crate) const ALL: [Case; 20] = [
         "ticket",
         "GET of 1 KiB by tickets of counted downloads, beside links",
         tickets::run,
+    ),
+    usual(
+        "page",
+        "the page of a share, beside a GET of 1 KiB",
+        shares::page,
+    ),
+    usual(
+        "password",
+        "a wrong password of a share, beside the hash alone",
+        shares::password,
     ),
     usual("list", "pages of 100 among 10,000 files", list::run),
     usual(
