@@ -84,6 +84,9 @@ pub(super) struct Share {
     /// Refuse larger files: bytes, or a number with KiB, MiB or GiB [default: any size]
     #[arg(long, value_name = "SIZE", value_parser = bytes_of)]
     size_max: Option<u64>,
+    /// Draw the address as a QR code, too
+    #[arg(long)]
+    qr: bool,
     /// Open the address in a browser
     #[arg(long)]
     open: bool,
@@ -144,6 +147,7 @@ impl Share {
             others: &host.others,
             is_kept: self.keep,
             is_served_elsewhere: host.server.is_none(),
+            is_drawn: self.qr,
         };
         announcement.say(session.output.is_json(), session.clock.now());
         handed_to.hand(&published.urls);

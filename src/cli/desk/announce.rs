@@ -4,6 +4,7 @@ use super::people::{self, People};
 use super::publish::Published;
 use crate::cli::failure::complain;
 use crate::cli::link_base::Others;
+use crate::cli::qr;
 use crate::model::time::UnixSeconds;
 
 /// The width of an address that the end stands beside.
@@ -17,6 +18,8 @@ pub(in crate::cli) struct Announcement<'a> {
     pub(in crate::cli) is_kept: bool,
     /// True if another process serves them, and the command ends at once.
     pub(in crate::cli) is_served_elsewhere: bool,
+    /// True if the first address is drawn as a QR code, too.
+    pub(in crate::cli) is_drawn: bool,
 }
 
 impl Announcement<'_> {
@@ -29,6 +32,12 @@ impl Announcement<'_> {
         self.others.only_here().into_iter().for_each(complain);
         for line in self.lines(now) {
             people.say(&line);
+        }
+        let drawn = self.published.urls.first().filter(|_| self.is_drawn);
+        match drawn.map(|url| qr::drawn(url)) {
+            Some(Some(code)) => code.iter().for_each(|line| people.draw(line)),
+            Some(None) => complain("the address is too long for a QR code"),
+            None => {}
         }
     }
 

@@ -155,3 +155,37 @@ fn nothing_to_share_and_too_much_are_said() {
     sharing.stop("INT");
     assert!(place.temporary().is_empty());
 }
+
+/// Not every reader of archives takes a checksum that stands behind the bytes.
+#[test]
+fn all_of_a_page_is_one_zip_whose_checksums_are_taken_before_the_bytes() {
+    let place = small_place();
+    let mut sharing = share(&place, &["docs"]);
+    let url = sharing.line();
+    let fetched = |name: &str| {
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["-sS", "-L", "-d", "start=1", "-D", "-", "-o"]);
+        let output = curl
+            .arg(place.path(name))
+            .arg(format!("{url}/open"))
+            .output();
+        let heads = String::from_utf8(output.unwrap().stdout).unwrap();
+        (heads.to_lowercase(), fs::read(place.path(name)).unwrap())
+    };
+    let (heads, first) = fetched("first.zip");
+    assert!(heads.contains("content-type: application/zip"), "{heads}");
+    assert!(!heads.contains("\r\netag: \"zip1-"), "{heads}");
+    assert_eq!(first[6] & 8, 0, "no checksum follows");
+    let mut unzip = std::process::Command::new("unzip");
+    let tested = unzip
+        .arg("-t")
+        .arg(place.path("first.zip"))
+        .output()
+        .unwrap();
+    assert!(tested.status.success(), "{tested:?}");
+    // They are remembered: the next one can be resumed.
+    let (heads, second) = fetched("second.zip");
+    assert!(heads.contains("\r\netag: \"zip1-"), "{heads}");
+    assert!(first == second);
+    sharing.stop("INT");
+}

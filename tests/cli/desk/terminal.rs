@@ -120,3 +120,26 @@ fn the_address_is_handed_to_a_browser_and_the_clipboard() {
     until("it being on the clipboard", || noted(&copied) == wanted);
     sharing.stop("INT");
 }
+
+#[test]
+fn the_address_is_drawn_for_a_telephone() {
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    let words = ["--listen", "127.0.0.1:0", "--qr", "a.txt"];
+    let mut sharing = on_terminal(&place, None, &words);
+    for begin in ["a.txt   5 bytes", "http://127.0.0.1:", "open until "] {
+        let line = sharing.line();
+        assert!(line.starts_with(begin), "{line}");
+    }
+    let drawn: Vec<String> = (0..10).map(|_| sharing.line()).collect();
+    assert!(
+        drawn
+            .iter()
+            .all(|line| line.starts_with("\u{1b}[38;5;16;48;5;231m"))
+    );
+    assert!(
+        drawn.iter().any(|line| line.contains('\u{2588}')),
+        "{drawn:?}"
+    );
+    sharing.stop("INT");
+}
