@@ -51,6 +51,8 @@ const KINDS: [&str; 5] = ["h1", "h2", "h2-wide", "h2-late", "h2-trickle"];
 const STREAMS: u32 = 100;
 /// The requests a second of the client that reads.
 const RATE: u32 = 200;
+/// The time that the server has for its answers to the slow readers, before others are measured beside them.
+const SETTLED_AFTER: Duration = Duration::from_secs(2);
 /// The time for which it is measured.
 const MEASURED_FOR: Duration = Duration::from_secs(8);
 /// The longest wait for all slow readers to be ended.
@@ -155,6 +157,8 @@ async fn measure(binary: &Path, kind: &'static str, connections: usize) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let all_after = begun.elapsed();
+    // What they are sent is with the kernel by then, and what waits for them is in memory.
+    tokio::time::sleep(SETTLED_AFTER).await;
     let beside = load(&gateway).await;
     let (figures, ended) = watching.await.unwrap();
     for reader in readers {
