@@ -1,5 +1,5 @@
-//! What `hallpass share PATH` is made of, beside its flags: the files and how they are taken in, what is printed of them for
-//! people, the downloads that are told of, and the programs that a link is handed to.
+//! The parts of `hallpass share PATH`, beside its flags: the files and how they are taken in, the lines for people, the
+//! log of downloads, and the programs that a link is handed to.
 
 pub(super) mod announce;
 pub(super) mod downloads;

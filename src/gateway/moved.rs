@@ -163,7 +163,7 @@ impl Reread {
 }
 
 /// Says of a file that nobody had read that it is another one now: nothing tells whether its bytes are.
-fn other_than_seen(found: &InPlace) -> BlobError {
+fn changed_since_registered(found: &InPlace) -> BlobError {
     BlobError::Damaged {
         what: format!(
             "{}: it was changed or replaced since it was looked at",
@@ -182,7 +182,7 @@ pub(super) fn expect_own(
     found: &InPlace,
 ) -> Result<(), BlobError> {
     let Some(sha256) = file.sha256 else {
-        return Err(other_than_seen(found));
+        return Err(changed_since_registered(found));
     };
     if (registered.size, registered.sha256) == (file.size, sha256) {
         return Ok(());
@@ -207,7 +207,7 @@ impl Gateway {
     pub(super) async fn open_bytes(&self, file: &FileRecord) -> Result<Blob, BlobError> {
         match self.blobs.open(&file.location, file.size).await {
             Err(BlobError::Moved { found }) if file.sha256.is_none() => {
-                Err(other_than_seen(&found))
+                Err(changed_since_registered(&found))
             }
             Err(BlobError::Moved { found }) => Box::pin(self.open_moved(file, *found)).await,
             opened => opened,
@@ -222,7 +222,7 @@ impl Gateway {
     pub(super) async fn check_bytes(&self, file: &FileRecord) -> Result<(), BlobError> {
         match self.blobs.open(&file.location, file.size).await {
             Err(BlobError::Moved { found }) if file.sha256.is_none() => {
-                Err(other_than_seen(&found))
+                Err(changed_since_registered(&found))
             }
             Err(BlobError::Moved { found }) => {
                 expect_own(&self.blobs.register(&found.path).await?, file, &found)

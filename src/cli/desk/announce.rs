@@ -1,4 +1,4 @@
-//! What a person is told of what is shared, beside the links themselves.
+//! The lines for a person under the links of a share: further addresses, the end, and how it is stopped.
 
 use super::people::{self, People};
 use super::publish::Published;
@@ -10,7 +10,7 @@ use crate::model::time::UnixSeconds;
 /// The width of an address that the end stands beside.
 const ADDRESS_WIDTH: usize = 42;
 
-/// What is told.
+/// The facts that the lines say.
 pub(in crate::cli) struct Announcement<'a> {
     pub(in crate::cli) published: &'a Published,
     pub(in crate::cli) others: &'a Others,

@@ -14,7 +14,7 @@ const ROOTS_MAX: usize = 64;
 /// The paths of one share, which were there when they were looked at.
 #[derive(Debug)]
 pub(in crate::cli) struct SharedPaths {
-    /// As they were given.
+    /// The paths as they were given.
     paths: Vec<PathBuf>,
     /// Each without symbolic links, and whether it is a directory. None of standard input.
     found: Vec<(PathBuf, bool)>,

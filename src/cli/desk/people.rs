@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use crate::cli::terminal::printable;
 use crate::model::time::UnixSeconds;
 
-/// Where the lines go.
+/// The destination of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum People {
     /// Standard output, which is a terminal.

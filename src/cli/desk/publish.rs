@@ -59,7 +59,7 @@ pub(in crate::cli) struct Unprinted {
     in_flight: Option<(PathBuf, FileId)>,
 }
 
-/// What was made.
+/// The links or the page that were made.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Published {
     /// The links, or the address of the page.
@@ -188,10 +188,14 @@ impl Publisher<'_> {
             .iter()
             .map(|file| file.size)
             .fold(0, u64::saturating_add);
-        let url = made.url.clone().unwrap_or_default();
+        let Some(url) = made.url.clone() else {
+            let why =
+                "the page has no address: the keyring does not have the key that it was made under";
+            return Err(Failure::Failed(why.into()));
+        };
         let page = SharedPage {
             is_for_people: self.is_for_people,
-            ..SharedPage::of(&made, size, self.others.urls(&url))
+            ..SharedPage::of(&made, url.clone(), size, self.others.urls(&url))
         };
         self.unprinted.stored.clear();
         output.item(&page)?;

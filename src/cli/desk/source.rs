@@ -1,4 +1,4 @@
-//! What is shared, one thing after the other.
+//! The source of a share: its files or standard input, one after the other.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use crate::cli::standard_input::DASH;
 use crate::model::name::FileName;
 use crate::model::share::SHARE_FILES_MAX;
 
-/// What is shared.
+/// The files of a share, or its input.
 pub(in crate::cli) enum Source {
     /// The files that paths stand for.
     Walk(Box<Walk>),
-    /// What comes on standard input, under this name.
+    /// Standard input, under this name.
     Input(FileName),
 }
 

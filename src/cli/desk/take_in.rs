@@ -18,7 +18,7 @@ use crate::model::name::FileName;
 const INPUT_BYTES: usize = 256 * 1024;
 const INPUT_PIECES_MAX: usize = 4;
 
-/// What becomes of the files of a share.
+/// The storage of the files of a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Keeping {
     /// They are served where they lie, as they are now.

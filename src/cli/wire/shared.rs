@@ -40,12 +40,17 @@ pub(in crate::cli) struct SharedPage {
 }
 
 impl SharedPage {
-    /// Returns the page of a share whose files have so many bytes together.
-    pub(in crate::cli) fn of(view: &ShareView, size_bytes: u64, other_urls: Vec<String>) -> Self {
+    /// Returns the page of a share at this address, whose files have so many bytes together.
+    pub(in crate::cli) fn of(
+        view: &ShareView,
+        share_url: String,
+        size_bytes: u64,
+        other_urls: Vec<String>,
+    ) -> Self {
         let share = &view.share;
         Self {
             share_id: share.id.to_string(),
-            share_url: view.url.clone().unwrap_or_default(),
+            share_url,
             title: share.title.clone(),
             expires: share.expires.map(UnixSeconds::get),
             max_downloads: share.allowed,

@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const REMEMBERED_MAX: usize = 10_000;
 
 /// The bytes of one read.
-const READ_BYTES: u64 = 128 * 1024;
+const READ_BYTES: usize = 128 * 1024;
 
 /// What is remembered, by the fingerprints of the files.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ impl EntryReader {
         let size = self.archive.layout().size(number);
         let (mut hasher, mut next) = (crc32fast::Hasher::new(), 0);
         while next < size {
-            let length = READ_BYTES.min(size - next);
-            let at_once = usize::try_from(length).unwrap_or_default();
-            hasher.update(&content.read(next, at_once).await?);
-            next += length;
+            let rest = usize::try_from(size - next);
+            let length = rest.map_or(READ_BYTES, |rest| rest.min(READ_BYTES));
+            hasher.update(&content.read(next, length).await?);
+            next += length as u64;
         }
         let crc32 = Crc32::new(hasher.finalize());
         if let Some(entry) = self.archive.entries.get(number) {
