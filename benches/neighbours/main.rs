@@ -20,12 +20,16 @@
 //! Then four gateways of one installation serve, and other files are deleted at one of them, a hundred a second, while the
 //! links of a hundred files are opened at another: whether that one forgets what was not deleted.
 //!
-//! `--only gateways` and `--only attacks` leave the other out. `--quick` has a hundredth of the rows and turns of a second: whether everything works; the figures mean nothing.
+//! At last it is started with those denied links alone, on SQLite and on PostgreSQL, whose own programs it needs: how long that
+//! takes to the first byte of a link's answer.
+//!
+//! `--only attacks`, `--only start` and `--only gateways` leave the others out. `--quick` has a hundredth of the rows and turns of a second: whether everything works; the figures mean nothing.
 //!
 //! Slow readers have a bench of their own, `slow_readers`.
 
 mod attack;
 mod gateways;
+mod start;
 
 #[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/client.rs"]
@@ -49,6 +53,9 @@ mod machine;
 )]
 #[path = "../support/million.rs"]
 mod million;
+#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
 #[allow(dead_code, reason = "shared with another bench")]
 #[path = "../versus/process.rs"]
 mod process;
@@ -69,7 +76,7 @@ use std::time::Duration;
 
 use hallpass::catalog::Catalog;
 use hallpass::catalog::sqlite::Sqlite;
-use hallpass::catalog::transfer::{ROWS_AT_ONCE_MAX, Row, Transfer as _};
+use hallpass::catalog::transfer::{ROWS_AT_ONCE_MAX, Row, Transfer};
 use hallpass::model::id::OrganizationId;
 use hallpass::model::revocation::LinkId;
 use hallpass::model::tenancy::Organization;
@@ -147,10 +154,15 @@ fn run(binary: &Path, is_quick: bool, only: Option<&str>) -> Outcome<bool> {
     raise_open_files()?;
     let time = Duration::from_secs(if is_quick { 1 } else { 10 });
     let mut are_met = true;
-    if only != Some("gateways") {
-        are_met &= attacks(binary, time, if is_quick { 100 } else { 1 })?;
+    let share = if is_quick { 100 } else { 1 };
+    let is_asked_for = |part: &str| only.is_none_or(|only| only == part);
+    if is_asked_for("attacks") {
+        are_met &= attacks(binary, time, share)?;
     }
-    if only != Some("attacks") {
+    if is_asked_for("start") {
+        are_met &= start::measure(binary, share)?;
+    }
+    if is_asked_for("gateways") {
         let directory = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
         let mut site = Site::new(binary, directory.path())?;
         let names = site.add_many("hot", FILES)?;
@@ -319,12 +331,19 @@ fn client(
 /// Has a thousand organizations deny links, and the attacker have files; the `share`th part of both.
 async fn fill(site: &Site, share: u64) -> Outcome<()> {
     let catalog = Sqlite::open(&site.data_dir().join("catalogue.sqlite3")).await?;
-    let now = u64::try_from(jiff::Timestamp::now().as_second())?;
-    let expires = UnixSeconds::EPOCH.plus(now + u64::from(site::LIFETIME_SECONDS));
     let attacker = create(&catalog, ATTACKER).await?;
     million::fill(&catalog, &attacker, ATTACKER_FILES / share).await;
+    deny(&catalog, share).await?;
+    catalog.close().await;
+    Ok(())
+}
+
+/// Has the `share`th part of a thousand organizations deny a thousand links each.
+async fn deny(catalog: &(impl Catalog + Transfer), share: u64) -> Outcome<()> {
+    let now = u64::try_from(jiff::Timestamp::now().as_second())?;
+    let expires = UnixSeconds::EPOCH.plus(now + u64::from(site::LIFETIME_SECONDS));
     for number in 0..ORGANIZATIONS / share {
-        let organization = create(&catalog, &format!("org_{number}")).await?;
+        let organization = create(catalog, &format!("org_{number}")).await?;
         let row = |number: u64| {
             Some(Row::DeniedLink {
                 organization: organization.clone(),
@@ -338,11 +357,10 @@ async fn fill(site: &Site, share: u64) -> Outcome<()> {
             catalog.put_rows(some).await?;
         }
     }
-    catalog.close().await;
     Ok(())
 }
 
-async fn create(catalog: &Sqlite, id: &str) -> Outcome<OrganizationId> {
+async fn create(catalog: &impl Catalog, id: &str) -> Outcome<OrganizationId> {
     let organization = Organization {
         id: OrganizationId::parse(id).map_err(|_| "no organization id")?,
         name: String::new(),

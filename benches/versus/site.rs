@@ -31,6 +31,8 @@ pub(crate) struct Site {
     /// By name.
     pub(crate) files: BTreeMap<String, Served>,
     api_key: String,
+    /// The URL of its database; without any it has a file of its own.
+    catalog: Option<String>,
 }
 
 /// A file.
@@ -50,8 +52,22 @@ impl Site {
         Self::sharing(binary, directory, directory.join("www"))
     }
 
+    /// An installation whose catalogue is this database, without files.
+    pub(crate) fn on_database(binary: &Path, directory: &Path, url: String) -> Outcome<Self> {
+        Self::create(binary, directory, directory.join("www"), Some(url))
+    }
+
     /// An installation that shares the bytes of its files with those of the same names in `www`.
     pub(crate) fn sharing(binary: &Path, directory: &Path, www: PathBuf) -> Outcome<Self> {
+        Self::create(binary, directory, www, None)
+    }
+
+    fn create(
+        binary: &Path,
+        directory: &Path,
+        www: PathBuf,
+        catalog: Option<String>,
+    ) -> Outcome<Self> {
         fs::create_dir_all(directory)?;
         fs::create_dir_all(&www)?;
         let mut site = Self {
@@ -60,6 +76,7 @@ impl Site {
             www,
             files: BTreeMap::new(),
             api_key: String::new(),
+            catalog,
         };
         let made = site.json(&["apikey", "create", "--json"])?;
         let key = made.get("api_key").and_then(Value::as_str);
@@ -300,6 +317,9 @@ impl Site {
         let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/versus/hallpass.toml");
         command.arg("--config").arg(config);
         command.arg("--data-dir").arg(self.data_dir());
+        if let Some(url) = &self.catalog {
+            command.env("HALLPASS_CATALOG_URL", url);
+        }
     }
 }
 
