@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
-use hallpass::catalog::Catalog as _;
 use hallpass::catalog::postgres::{Address, Postgres};
 use hallpass::catalog::sqlite::Sqlite;
 use tempfile::TempDir;

@@ -78,6 +78,13 @@ impl Site {
             api_key: String::new(),
             catalog,
         };
+        if site.catalog.is_some() {
+            // Every gateway on one database needs the same, so that none makes one by itself.
+            let mut generate = launcher(Core::Any, binary)?;
+            generate.args(["key", "generate", "--data-dir"]);
+            generate.arg(site.data_dir()).stdout(Stdio::piped());
+            Running::start(&mut generate)?.output()?;
+        }
         let made = site.json(&["apikey", "create", "--json"])?;
         let key = made.get("api_key").and_then(Value::as_str);
         site.api_key = key.ok_or("no API key was printed")?.to_owned();

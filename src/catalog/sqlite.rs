@@ -146,7 +146,10 @@ impl Sqlite {
             SessionKind::ReadTransaction => {
                 Connection::SqliteTransaction(self.readers.begin().await?)
             }
-            SessionKind::Write | SessionKind::ReservedWrite | SessionKind::PurgeWrite => {
+            SessionKind::OneWrite
+            | SessionKind::Write
+            | SessionKind::ReservedWrite
+            | SessionKind::PurgeWrite => {
                 let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
                 Connection::SqliteTransaction(transaction)
             }

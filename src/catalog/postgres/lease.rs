@@ -110,7 +110,7 @@ impl Postgres {
     pub(super) async fn begin(&self, access: SessionKind) -> Result<Lease, Fault> {
         let mut lease = self.lease().await?;
         match access {
-            SessionKind::Read => {}
+            SessionKind::Read | SessionKind::OneWrite => {}
             SessionKind::ReadTransaction => {
                 raw_sql(BEGIN_READ).execute(lease.connection()?).await?;
                 lease.kind = LeaseKind::ReadTransaction;

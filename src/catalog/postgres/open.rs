@@ -253,5 +253,6 @@ fn schema() -> Migrator {
         step!("crc32", "0011_crc32.sql"),
         step!("shares", "0012_shares.sql"),
         step!("sent marks", "0013_sent_marks.sql"),
+        step!("allowances by their links", "0014_allowance_link.sql"),
     ])
 }

@@ -1,11 +1,11 @@
-//! What the rows of counted downloads and their allowances say.
+//! The rows of counted downloads and their allowances: what they say, and those that a start makes.
 
 use super::allowance;
 use super::fault::Fault;
 use super::rows::{self, Row};
-use crate::catalog::redemptions::{Allowance, CountedLink, NewTicket, Redemption};
+use crate::catalog::redemptions::{Allowance, CountedLink, NewTicket, Redeem, Redemption};
 use crate::model::id::FileId;
-use crate::model::redemption::RedemptionState;
+use crate::model::redemption::{DownloadCounts, RedemptionState};
 use crate::model::revocation::LinkId;
 
 /// Reads a row of `redemption`.
@@ -67,4 +67,40 @@ pub(super) fn allowance_of(
         counts: allowance::counts(row)?,
         bytes: rows::number(row, "bytes")?,
     })
+}
+
+/// Returns a download that starts.
+pub(super) fn redemption_for(of: &Redeem, state: RedemptionState) -> Redemption {
+    Redemption {
+        organization: of.organization.clone(),
+        subject: of.subject.clone(),
+        ticket: of.ticket.clone(),
+        file: of.file.clone(),
+        size: of.size,
+        client: of.client,
+        starter: of.starter,
+        opened_at: of.now,
+        last_at: of.now,
+        bytes_sent: 0,
+        state,
+        done_at: (state == RedemptionState::Done).then_some(of.now),
+        pass_revision: of.pass_revision,
+        first_at: None,
+    }
+}
+
+/// Returns the allowance that a subject's first download makes.
+pub(super) fn allowance_for(of: &Redeem, counts: DownloadCounts) -> Allowance {
+    let is_link = of.link.is_some();
+    Allowance {
+        organization: of.organization.clone(),
+        subject: of.subject.clone(),
+        kid: of.kid.clone(),
+        epoch: of.epoch,
+        link: of.link.clone(),
+        allowed: is_link.then_some(of.allowed),
+        expires: of.expires.filter(|_| is_link),
+        counts,
+        bytes: 0,
+    }
 }

@@ -6,20 +6,24 @@ use super::allowance::{self, Locked, LockedRows};
 use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::redemption_rows::{allowance_of, new_ticket, redemption};
-use super::session::{Session, Value, query};
+use super::redemption_rows::{allowance_for, allowance_of, new_ticket, redemption, redemption_for};
+use super::session::{Session, SessionKind, Value, made, query};
+use super::tables::Table;
 use super::values::{insert, insert_new};
-use super::{Database, rows, share_terms};
+use super::{Database, rows, share_terms, values};
 use crate::catalog::redemptions::{
-    Allowance, DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket, REDEMPTION,
-    Redeem, Redeemed, Redemption, Redemptions, SENT_ADDED_MAX, Sent, SentBatch, Ticket,
+    DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket, REDEMPTION, Redeem,
+    Redeemed, Redemptions, SENT_ADDED_MAX, Sent, SentBatch, Ticket,
 };
 use crate::catalog::shares::SHARE;
-use crate::catalog::{expect_at_most, missing, transfer};
+use crate::catalog::{Answer, expect_at_most, missing, transfer};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::redemption::{DownloadCounts, RedemptionId, RedemptionState};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
+
+/// What a start is doing, in an error.
+const STARTING: &str = "starting a counted download";
 
 /// Finds the time of the open download that may lapse first.
 pub(in crate::catalog) const FIRST: &str = "SELECT last_at FROM redemption \
@@ -85,9 +89,22 @@ pub(in crate::catalog) const FORGET_WRITERS: SqlText = text!(
 );
 
 impl<D: Database> Redemptions for D {
+    fn redeem<'a>(&'a self, redeem: &'a Redeem) -> Answer<'a, Redeemed> {
+        Box::pin(async move {
+            let first = self.run(SessionKind::OneWrite, STARTING, move |session| {
+                Box::pin(start_first(session, redeem))
+            });
+            if let Some(started) = first.await? {
+                return Ok(started);
+            }
+            let start = self.run(SessionKind::Write, STARTING, move |session| {
+                Box::pin(redeem_one(session, redeem))
+            });
+            start.await
+        })
+    }
+
     calls! {
-        fn redeem(redeem: &'a Redeem) -> Redeemed
-            => Write, "starting a counted download", redeem_one;
         fn add_redeemed(batch: &'a SentBatch) -> Vec<RedemptionId>
             => Write, "adding what counted downloads sent", add;
         fn reopen(
@@ -105,6 +122,37 @@ impl<D: Database> Redemptions for D {
         fn forget_redemptions(now: UnixSeconds, limit: u32) -> u64
             => Write, "forgetting counted downloads", forget;
     }
+}
+
+/// Starts the first download of a link; `None` where PostgreSQL needs several statements for it. Most counted links are
+/// downloaded once.
+async fn start_first(session: &mut Session<'_>, of: &Redeem) -> Result<Option<Redeemed>, Fault> {
+    if !session.is_postgres() {
+        return redeem_one(session, of).await.map(Some);
+    }
+    if of.subject.share().is_some() {
+        return Ok(None);
+    }
+    if let Some(refused) = refused_at_once(of) {
+        return Ok(Some(refused));
+    }
+    let mut first = DownloadCounts::default();
+    let state = first.begin(due(of));
+    let allowance = transfer::Row::Allowance(Box::new(allowance_for(of, first)));
+    let redemption = transfer::Row::Redemption(Box::new(redemption_for(of, state)));
+    let (by, started) = (Table::of(allowance.kind()), Table::of(redemption.kind()));
+    let text = format!(
+        "WITH made AS ({} RETURNING 1) {}",
+        by.insert(1),
+        started.insert_for_each_of("made", by.columns().len()),
+    );
+    let mut values = values::all(&allowance)?;
+    values.extend(values::all(&redemption)?);
+    let mut insert = made(text, values);
+    insert.is_kept = true;
+    let left = first.left(of.allowed);
+    let is_started = session.execute(insert).await? == 1;
+    Ok(is_started.then_some(Redeemed::Fresh { left }))
 }
 
 async fn redeem_one(session: &mut Session<'_>, of: &Redeem) -> Result<Redeemed, Fault> {
@@ -125,12 +173,8 @@ async fn redeem_one(session: &mut Session<'_>, of: &Redeem) -> Result<Redeemed, 
 }
 
 async fn start_or_find(session: &mut Session<'_>, of: &Redeem) -> Result<Redeemed, Fault> {
-    let has_ended = |end: UnixSeconds| end <= of.now;
-    if has_ended(of.ticket.expires) || of.expires.is_some_and(has_ended) {
-        return Ok(Redeemed::Expired);
-    }
-    if of.allowed == 0 {
-        return Ok(Redeemed::Exhausted);
+    if let Some(refused) = refused_at_once(of) {
+        return Ok(refused);
     }
     let mut first = DownloadCounts::default();
     let state = first.begin(due(of));
@@ -157,6 +201,15 @@ async fn start_or_find(session: &mut Session<'_>, of: &Redeem) -> Result<Redeeme
     start(session, of, state, locked.counts).await
 }
 
+/// Returns why none is started, whatever was started before.
+fn refused_at_once(of: &Redeem) -> Option<Redeemed> {
+    let has_ended = |end: UnixSeconds| end <= of.now;
+    if has_ended(of.ticket.expires) || of.expires.is_some_and(has_ended) {
+        return Some(Redeemed::Expired);
+    }
+    (of.allowed == 0).then_some(Redeemed::Exhausted)
+}
+
 /// Returns the bytes that are to be sent until a download is done.
 const fn due(of: &Redeem) -> u64 {
     match of.is_done_at_start {
@@ -172,42 +225,10 @@ async fn start(
     state: RedemptionState,
     counts: DownloadCounts,
 ) -> Result<Redeemed, Fault> {
-    let started = Redemption {
-        organization: of.organization.clone(),
-        subject: of.subject.clone(),
-        ticket: of.ticket.clone(),
-        file: of.file.clone(),
-        size: of.size,
-        client: of.client,
-        starter: of.starter,
-        opened_at: of.now,
-        last_at: of.now,
-        bytes_sent: 0,
-        state,
-        done_at: (state == RedemptionState::Done).then_some(of.now),
-        pass_revision: of.pass_revision,
-        first_at: None,
-    };
-    let started = transfer::Row::Redemption(Box::new(started));
+    let started = transfer::Row::Redemption(Box::new(redemption_for(of, state)));
     insert(session, &started, REDEMPTION).await?;
     let left = counts.left(of.allowed);
     Ok(Redeemed::Fresh { left })
-}
-
-/// Returns the allowance that a subject's first download makes.
-fn allowance_for(of: &Redeem, counts: DownloadCounts) -> Allowance {
-    let is_link = of.link.is_some();
-    Allowance {
-        organization: of.organization.clone(),
-        subject: of.subject.clone(),
-        kid: of.kid.clone(),
-        epoch: of.epoch,
-        link: of.link.clone(),
-        allowed: is_link.then_some(of.allowed),
-        expires: of.expires.filter(|_| is_link),
-        counts,
-        bytes: 0,
-    }
 }
 
 async fn same(session: &mut Session<'_>, of: &Redeem) -> Result<Option<NewTicket>, Fault> {

@@ -20,6 +20,9 @@ use crate::model::time::UnixSeconds;
 pub enum SessionKind {
     /// A connection for one statement that reads.
     Read,
+    /// A connection for one statement that writes, which PostgreSQL makes a transaction of its own, one wait for the server
+    /// instead of four. Run again after it was done, it does nothing. SQLite is no wait away: there it is a [`Write`](Self::Write).
+    OneWrite,
     /// A transaction of several statements that read the rows of one moment.
     ReadTransaction,
     /// A transaction that writes.
@@ -33,13 +36,13 @@ pub enum SessionKind {
 impl SessionKind {
     /// Returns whether it is a transaction that writes.
     pub(in crate::catalog) const fn writes(self) -> bool {
-        self.share().is_some() || matches!(self, Self::Write)
+        self.share().is_some() || matches!(self, Self::Write | Self::OneWrite)
     }
 
     /// Returns the share of the disk reserve that it may spend, if any.
     pub(in crate::catalog) const fn share(self) -> Option<Share> {
         match self {
-            Self::Read | Self::ReadTransaction | Self::Write => None,
+            Self::Read | Self::ReadTransaction | Self::OneWrite | Self::Write => None,
             Self::ReservedWrite => Some(Share::Changes),
             Self::PurgeWrite => Some(Share::Purges),
         }

@@ -167,6 +167,16 @@ impl Table {
         )
     }
 
+    /// Inserts a row for each one that `source` has, of the values behind the first `after`.
+    pub(super) fn insert_for_each_of(&self, source: &str, after: usize) -> String {
+        format!(
+            "INSERT INTO {name} ({columns}) SELECT {places} FROM {source}",
+            name = self.name,
+            columns = self.columns,
+            places = places(after, self.columns().len()),
+        )
+    }
+
     /// Puts so many rows that belong to something, in the place of those that have their keys. In the order of the
     /// keys, so that two that write the same ones wait in no circle.
     pub(super) fn put(&self, rows: usize) -> String {

@@ -114,3 +114,18 @@ async fn rows_are_found_by_their_indexes() {
         }
     }
 }
+
+/// What PostgreSQL asks when a download is added: whether it has its allowance.
+const HAS_ALLOWANCE: &str = "SELECT 1 FROM ONLY allowance x \
+     WHERE organization OPERATOR(pg_catalog.=) $1 AND subject OPERATOR(pg_catalog.=) $2 FOR KEY SHARE OF x";
+
+/// A new database has no statistics: a start must not go through all allowances of its organization then.
+#[tokio::test]
+async fn an_allowance_is_found_by_its_key_without_statistics() {
+    let _catalog = catalog("redeem_new").await;
+    let mut connection = stranger("redeem_new").await;
+    for mode in MODES {
+        let plan = plan(&mut connection, mode, HAS_ALLOWANCE, "'org2', 'l1'").await;
+        assert!(plan.contains("allowance_pkey"), "{mode}\n{plan}");
+    }
+}
