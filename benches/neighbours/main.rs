@@ -53,7 +53,12 @@ mod machine;
 )]
 #[path = "../support/million.rs"]
 mod million;
-#[allow(dead_code, clippy::unwrap_used, reason = "shared with the tests")]
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "shared with the tests, where what fails has failed"
+)]
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
 #[allow(dead_code, reason = "shared with another bench")]
@@ -76,7 +81,7 @@ use std::time::Duration;
 
 use hallpass::catalog::Catalog;
 use hallpass::catalog::sqlite::Sqlite;
-use hallpass::catalog::transfer::{ROWS_AT_ONCE_MAX, Row, Transfer};
+use hallpass::catalog::transfer::{ROWS_AT_ONCE_MAX, Row};
 use hallpass::model::id::OrganizationId;
 use hallpass::model::revocation::LinkId;
 use hallpass::model::tenancy::Organization;
@@ -339,7 +344,7 @@ async fn fill(site: &Site, share: u64) -> Outcome<()> {
 }
 
 /// Has the `share`th part of a thousand organizations deny a thousand links each.
-async fn deny(catalog: &(impl Catalog + Transfer), share: u64) -> Outcome<()> {
+async fn deny(catalog: &impl Catalog, share: u64) -> Outcome<()> {
     let now = u64::try_from(jiff::Timestamp::now().as_second())?;
     let expires = UnixSeconds::EPOCH.plus(now + u64::from(site::LIFETIME_SECONDS));
     for number in 0..ORGANIZATIONS / share {

@@ -20,7 +20,7 @@
 //! | `--instructions` | counts the instructions of 1,000 requests with valgrind, for each binary |
 //! | `--no-peers` | without nginx, the floor and hyper alone |
 //!
-//! `readers`, `tail`, `start` and `upload` measure one binary alone; `start` fills its catalogue with the library that the bench
+//! `readers`, `tail`, `start`, `desk` and `upload` measure one binary alone; `start` fills its catalogue with the library that the bench
 //! is built with, and so wants a binary of the same schema.
 //!
 //! It needs Linux, two cores, 16 GB of free disk, `wrk` and nginx (Debian: `apt-get install wrk nginx-light`; for `--instructions`

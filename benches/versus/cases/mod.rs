@@ -3,6 +3,7 @@
 use super::Bench;
 use super::process::Outcome;
 
+mod desk;
 mod get;
 mod latency;
 mod links;
@@ -43,7 +44,7 @@ const fn usual(
 }
 
 /// Every case, in the order in which they are run.
-pub(crate) const ALL: [Case; 22] = [
+pub(crate) const ALL: [Case; 23] = [
     usual(
         "get-1k",
         "signed GET of 1 KiB, saturated and by wrk",
@@ -104,6 +105,11 @@ pub(crate) const ALL: [Case; 22] = [
         "password",
         "a wrong password of a share, beside the hash alone",
         shares::password,
+    ),
+    usual(
+        "desk",
+        "`hallpass share` of a sparse file of 20 GiB, to its link",
+        desk::run,
     ),
     usual("list", "pages of 100 among 10,000 files", list::run),
     usual(
