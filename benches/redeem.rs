@@ -1,9 +1,10 @@
 //! How long the start of a counted download takes, beside the least that a database does for one.
 //!
 //! `cargo bench --bench redeem` starts a PostgreSQL that syncs each commit. Rounds go in turns: one client of `pgbench`
-//! updates one row, one transaction after the other; then downloads are started, one after the other, each of a link of its
-//! own. The same with SQLite, beside a file to which a block is appended and synced. Then as many callers start downloads at
-//! once: of a thousand links, and of one. The goals: a start takes at most twice as long as the one update, and as two syncs;
+//! updates one row, one transaction after the other; it inserts the rows of a start, by the statement that the gateway sends,
+//! which is the least that a start may cost there; then downloads are started, one after the other, each of a link of its
+//! own. The same with SQLite, beside a file to which a block is appended and synced. Then as many callers start downloads
+//! at once: of a thousand links, and of one. The goals: a start takes at most twice as long as the one update, and as two syncs;
 //! a thousand starts a second of a thousand links, and 150 of one.
 //!
 //! `--smoke` has turns of a third of a second: whether everything works; the figures mean nothing, and no goal is missed.
@@ -40,6 +41,18 @@ mod support {
 }
 
 use support::postgres::{Server, USER, tool};
+
+/// What `pgbench` runs: the update, and the rows of a start.
+const UPDATE: &str = "UPDATE one SET n = n + 1 WHERE id = 1;\n";
+const ROWS: &str = "\\set r random(1, 9000000000000000000)\n\
+     WITH made AS (INSERT INTO allowance (organization, subject, link_id, file, kid, epoch, link_revision, claims, \
+     allowed, done, open, lapsed_bytes, bytes, expires) VALUES ('org_bench', 'l' || :r, 'i' || :r, 'file_bench', 'k1', \
+     0, 0, 'max-downloads=1000000 nonce=0123456789abcdefghijkl', 1000000, 0, 1, 0, 0, 1800003600) \
+     ON CONFLICT (organization, subject) DO NOTHING RETURNING 1) \
+     INSERT INTO redemption (rid, organization, subject, file, size, client, opened_at, last_at, bytes_sent, state, \
+     done_at, kid, expires, pass_revision, first_at, starter) SELECT 'r' || :r, 'org_bench', 'l' || :r, 'file_bench', \
+     1048576, decode(md5('r' || :r), 'hex'), 1800000000, 1800000000, 0, 'open', NULL, 'k1', 1800003600, NULL, NULL, \
+     NULL FROM made;\n";
 
 const SYNCED: &str = "fsync = on\nfull_page_writes = on\n";
 const NOW: u64 = 1_800_000_000;
@@ -79,7 +92,8 @@ async fn main() -> ExitCode {
     let [of_postgres, of_sqlite] = starts.try_into().ok().expect("two");
 
     let of = [&of_postgres, &of_sqlite];
-    let (beside_update, beside_sync) = alternate(&server, &mut appended, of, rounds, turn).await;
+    let [beside_update, rows, beside_sync] =
+        alternate(&server, &mut appended, of, rounds, turn).await;
     let mut is_met = true;
     let mut goal = |what: &str, figure: f64, least: bool, bound: f64| {
         let is_good = (figure >= bound) == least;
@@ -87,7 +101,8 @@ async fn main() -> ExitCode {
         let said = if is_good { "met" } else { "missed" };
         println!("{what}: {figure:.2}, goal {bound}: {said}");
     };
-    println!();
+    let rows = median(rows);
+    println!("\nPostgreSQL: the rows alone, by pgbench, of one update: {rows:.2}");
     goal(
         "PostgreSQL: of one update",
         median(beside_update),
@@ -117,21 +132,23 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Times starts beside the least that each may cost, in turns. Returns the ratios, for PostgreSQL and for SQLite.
+/// Times starts beside the least that each may cost, in turns. Returns the ratios of PostgreSQL, those of the rows alone
+/// there, and those of SQLite.
 async fn alternate(
     server: &Server,
     appended: &mut File,
     [of_postgres, of_sqlite]: [&Starts; 2],
     rounds: usize,
     turn: Duration,
-) -> (Vec<f64>, Vec<f64>) {
+) -> [Vec<f64>; 3] {
     println!(
         "{:<10}{:>16}{:>16}{:>10}",
         "round", "the least, µs", "a start, µs", "ratio"
     );
-    let (mut beside_update, mut beside_sync) = (Vec::new(), Vec::new());
+    let mut ratios = [const { Vec::new() }; 3];
     for round in 0..=rounds {
-        let update = updates(server, turn);
+        let update = pgbench(server, UPDATE, turn);
+        let rows = pgbench(server, ROWS, turn);
         let start = of_postgres.one_by_one(turn).await;
         let sync = syncs(appended, turn);
         let sqlite = of_sqlite.one_by_one(turn).await;
@@ -139,16 +156,18 @@ async fn alternate(
         if round == 0 {
             continue;
         }
-        for (name, least, start, ratios) in [
-            ("PostgreSQL", update, start, &mut beside_update),
-            ("SQLite", sync, sqlite, &mut beside_sync),
-        ] {
+        let taken = [
+            ("PostgreSQL", update, start),
+            ("  the rows", update, rows),
+            ("SQLite", sync, sqlite),
+        ];
+        for ((name, least, start), ratios) in taken.into_iter().zip(&mut ratios) {
             let ratio = start / least;
             println!("{name:<10}{least:>16.0}{start:>16.0}{ratio:>10.2}");
             ratios.push(ratio);
         }
     }
-    (beside_update, beside_sync)
+    ratios
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {
@@ -156,8 +175,8 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Microseconds that one client's update of one row takes, by `pgbench`.
-fn updates(server: &Server, turn: Duration) -> f64 {
+/// Microseconds that one client of `pgbench` takes for a script.
+fn pgbench(server: &Server, script: &str, turn: Duration) -> f64 {
     let seconds = turn.as_secs().max(1).to_string();
     let port = server.port().to_string();
     let mut pgbench = tool("pgbench")
@@ -170,11 +189,9 @@ fn updates(server: &Server, turn: Duration) -> f64 {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut script = pgbench.stdin.take().unwrap();
-    script
-        .write_all(b"UPDATE one SET n = n + 1 WHERE id = 1;\n")
-        .unwrap();
-    drop(script);
+    let mut input = pgbench.stdin.take().unwrap();
+    input.write_all(script.as_bytes()).unwrap();
+    drop(input);
     let said = pgbench.wait_with_output().unwrap();
     assert!(said.status.success(), "{said:?}");
     let said = String::from_utf8(said.stdout).unwrap();
