@@ -18,6 +18,7 @@ use crate::model::revocation::{Denial, LinkId, RevocationBounds, Revocations, Si
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+pub(super) mod announcements;
 mod apps;
 mod batch;
 pub(super) mod changes;

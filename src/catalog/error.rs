@@ -51,7 +51,7 @@ pub enum CatalogError {
         /// The most that there may be.
         limit: u64,
     },
-    /// The catalogue could not be reached, was too busy, or is out of space. Trying again may help.
+    /// The catalogue could not be reached, was too busy, or takes nothing ([`Unwritable`]). Trying again may help.
     #[error("the catalogue is unavailable while {doing}")]
     Unavailable {
         /// The work that was being done.
@@ -73,6 +73,30 @@ pub enum CatalogError {
         /// The fault, and its place.
         what: String,
     },
+}
+
+/// The cause of [`CatalogError::Unavailable`] where nothing can be written: the disk refuses it, as it is broken, mounted
+/// read-only or over a quota, or a limit of the process does. What is there may be read all the same.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Unwritable(Box<dyn std::error::Error + Send + Sync>);
+
+impl Unwritable {
+    /// Says so of the error of a database.
+    pub(super) fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl CatalogError {
+    /// Returns whether nothing at all can be written now, as there is no room or the disk refuses it.
+    pub fn is_of_all_writes(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Unavailable { source, .. } => source.is::<Unwritable>(),
+            _ => false,
+        }
+    }
 }
 
 /// `what` is to be changed and is not there.

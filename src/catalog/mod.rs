@@ -2,7 +2,7 @@
 //!
 //! This file is the port: one trait, its contract, and its errors. Eleven sub-traits have files of their own,
 //! [`batch`], [`apps`], [`integrity`], [`quota`], [`counters`], [`maintenance`], [`idempotency`], [`redemptions`],
-//! [`shares`], [`changes`] and [`transfer`].
+//! [`shares`], [`changes`] and [`transfer`]. What a catalogue has no room for has a port of its own, [`announcements`].
 //! One adapter, `sql`, makes the calls for two databases: [`sqlite`] for one machine, [`postgres`] for several
 //! gateways. `contract.rs` is the one suite that both must pass.
 
@@ -18,6 +18,7 @@ use crate::model::revocation::{Denial, Extent, RevocationBounds};
 use crate::model::tenancy::{Folder, Organization, Space};
 use crate::model::time::UnixSeconds;
 
+pub mod announcements;
 pub mod apps;
 pub mod batch;
 pub mod changes;
@@ -39,7 +40,7 @@ pub mod sqlite;
 pub mod testing;
 pub mod transfer;
 
-pub use error::{CatalogError, KeyEnd};
+pub use error::{CatalogError, KeyEnd, Unwritable};
 use error::{expect_at_most, missing, taken};
 pub use sql::open::Missing;
 
@@ -99,6 +100,9 @@ pub trait Catalog:
 {
     /// Returns how many calls read at once. Further ones wait, in the order in which they were made.
     fn readers(&self) -> usize;
+
+    /// Returns how the processes that share this catalogue tell each other of what they cannot write to it.
+    fn announcements(&self) -> &dyn announcements::Announcements;
 
     /// Makes an organization together with its space `space_default`.
     fn create_organization<'a>(&'a self, organization: &'a Organization) -> Answer<'a, ()>;

@@ -25,6 +25,7 @@ use tokio::time::timeout;
 use self::commit::Commits;
 use self::lease::{CommitState, answer, tries_again};
 use self::notify::Subscriber;
+use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
 use super::sql::fault::Fault;
 use super::sql::rows::Row;
@@ -245,5 +246,9 @@ impl Database for Postgres {
             self.subscriber.notified().await;
             Ok(())
         })
+    }
+
+    fn channel(&self) -> &dyn Announcements {
+        self
     }
 }

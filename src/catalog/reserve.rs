@@ -241,7 +241,7 @@ impl Drop for Loan {
 }
 
 /// Locks the file, within [`LOCK_TIME_MAX`].
-fn lock(file: &File) -> io::Result<()> {
+pub(super) fn lock(file: &File) -> io::Result<()> {
     let begun = Instant::now();
     loop {
         match file.try_lock() {

@@ -8,6 +8,7 @@
 //! 4. A write that may not wait for room on a full disk is made once more with blocks of the disk reserve (`full`).
 //! 5. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
 //! 6. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`).
+//! 7. Revocations that there is no room for stand in a file beside it, whose blocks are there already (`announcement_file`).
 //!
 //! The statements are those of `sql`.
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use sqlx::{Connection as _, Sqlite as Driver, SqliteConnection, SqlitePool, query};
 use tokio::sync::Mutex;
 
+use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
 use super::reserve::DiskReserve;
 use super::sql::fault::Fault;
@@ -29,9 +31,11 @@ use super::sql::{Database, Working, bounded, changes};
 use super::{Answer, CatalogError, Missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
+use announcement_file::AnnouncementFile;
 use full::GivingBack;
 use on_the_spot::OnTheSpot;
 
+mod announcement_file;
 mod full;
 mod on_the_spot;
 mod open;
@@ -63,6 +67,7 @@ pub struct Sqlite {
     /// The file that the connections have open.
     file: OpenFile,
     reserve: DiskReserve,
+    announcements: AnnouncementFile,
 }
 
 /// A catalogue's file, and which one it was when it was opened.
@@ -223,5 +228,9 @@ impl Database for Sqlite {
 
     fn heard(&self) -> Answer<'_, ()> {
         Box::pin(std::future::pending())
+    }
+
+    fn channel(&self) -> &dyn Announcements {
+        &self.announcements
     }
 }

@@ -1,11 +1,12 @@
 //! The catalogue that unit tests use: SQLite in a temporary directory, which counts its calls and can hesitate.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
+use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
 use super::sql::session::{Session, SessionKind};
 use super::sql::{Database, Working};
@@ -18,7 +19,7 @@ use crate::model::id::{FileId, OrganizationId};
 pub(crate) struct TestCatalog {
     /// A second connection to the catalogue, as another process has one: its calls are not counted.
     pub(crate) other: Sqlite,
-    _directory: TempDir,
+    directory: Arc<TempDir>,
     calls: AtomicU64,
     hesitation: Mutex<Option<Hesitation>>,
     /// True if files that are added together are added, and nobody is told.
@@ -43,11 +44,19 @@ impl TestCatalog {
     pub(crate) async fn new() -> Self {
         // In memory, where it is to be had: what a power cut leaves is not asked here.
         let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-        let directory = directory.unwrap();
+        Self::within(Arc::new(directory.unwrap())).await
+    }
+
+    /// Opens the same catalogue once more, as another process does.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::within(Arc::clone(&self.directory)).await
+    }
+
+    async fn within(directory: Arc<TempDir>) -> Self {
         let path = directory.path().join("catalogue.sqlite3");
         Self {
             other: Sqlite::open(&path).await.unwrap(),
-            _directory: directory,
+            directory,
             calls: AtomicU64::default(),
             hesitation: Mutex::default(),
             is_silent: AtomicBool::default(),
@@ -158,5 +167,9 @@ impl Database for TestCatalog {
 
     fn heard(&self) -> Answer<'_, ()> {
         self.other.heard()
+    }
+
+    fn channel(&self) -> &dyn Announcements {
+        self.other.channel()
     }
 }

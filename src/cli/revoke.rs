@@ -20,6 +20,10 @@ use crate::sign::url::{self, ShareUrl};
 const NONE: &str =
     "it opens nothing already, or is none of this installation (`hallpass verify` says why)";
 
+/// What is said of one that holds and is not written.
+const HELD: &str = "the revocation holds on every gateway of this data directory, but could not be written yet: the disk is \
+                    full";
+
 #[derive(Args, Debug)]
 pub(super) struct Revoke {
     /// Signed URLs and those of shares that shall open nothing any more, or `-` for those on standard input, one a line, where no list of processes shows them; their scheme and host say nothing
@@ -77,6 +81,9 @@ impl Revoke {
         let revoked = wire::Revocation::from(revoked);
         recorder.record(&revoked.event());
         self.wait().await;
+        if revoked.is_held {
+            return Err(Failure::Failed(HELD.into()));
+        }
         session.output.one(&revoked)
     }
 
@@ -101,7 +108,10 @@ impl Revoke {
             match ended {
                 Ok(ended) => {
                     recorder.record(&ended.event());
-                    revoked.push(ended);
+                    match ended.is_held {
+                        true => complain(&format!("link {}: {HELD}", at + 1)),
+                        false => revoked.push(ended),
+                    }
                 }
                 Err(why) => complain(&format!("link {}: {why}", at + 1)),
             }

@@ -194,9 +194,9 @@ impl Session {
         public_base_url: String,
     ) -> Result<Arc<Gateway>, Failure> {
         let installation = self.installation(access).await?;
-        Ok(Arc::new(
-            installation.into_gateway(&self.config, public_base_url),
-        ))
+        let gateway = installation.into_gateway(&self.config, public_base_url);
+        gateway.hear_held().await?;
+        Ok(Arc::new(gateway))
     }
 }
 

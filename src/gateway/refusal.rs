@@ -134,10 +134,10 @@ pub enum Refusal {
     /// There is no room for more bytes or rows.
     #[error("no space left")]
     NoSpace,
-    /// A revocation could not be written, and holds on this gateway alone.
+    /// A revocation could not be written, and holds in memory.
     #[error("the revocation holds on this gateway, but could not be written yet: the disk is full")]
     RevocationHeld,
-    /// A revocation could not be written, and there are as many that hold on this gateway alone as may be.
+    /// A revocation could not be written, and as many hold in memory as may.
     #[error("the revocation could not be written: the disk is full")]
     RevocationLost,
     /// The catalogue or the blob store cannot be reached in time; trying again later may help.

@@ -10,8 +10,8 @@
 //!    forgets everything.
 //! 3. A snapshot that nobody compared for [`STALENESS_MAX`] is not answered from: a request that opens or makes a
 //!    link refreshes by itself, and is refused as unavailable if that fails.
-//! 4. A revocation that the catalogue has no room for holds in this process alone (`held`), on top of what the catalogue
-//!    says, until it is written. It changes neither epochs nor link revisions.
+//! 4. A revocation that the catalogue has no room for holds in memory (`held`), here and where one hears of it, on top of what the
+//!    catalogue says, until it is written. It changes neither epochs nor link revisions.
 //! 5. Whoever changes something waits for a refresh that began after the change, and nobody else does. Where that
 //!    fails, or nobody knows what became of the change, the snapshot is not answered from until the next refresh.
 
@@ -29,7 +29,6 @@ mod held;
 mod older;
 mod snapshot;
 
-pub(super) use held::HeldRevocation;
 pub use held::{HELD_MAX, HELD_OF_ORGANIZATION_MAX, WRITE_HELD_EVERY};
 pub use older::REVOCATIONS_LOST;
 use snapshot::OwnChange;

@@ -8,15 +8,16 @@
 //! of files is, all of the organization. Only a link that is named by its id alone is refused then, as its file is not
 //! known.
 //!
-//! Nor does a full disk keep a link open: a revocation that an API key asks for and that there is no room for holds on this
-//! gateway alone until it is written ([`Revoked::is_held`]). No link of a file or of an organization is minted there meanwhile.
+//! Nor does a full disk keep a link open: a revocation that there is no room for, or that cannot be written for another reason
+//! of the disk, holds in memory until it is written ([`Revoked::is_held`]): on this gateway and on all that hear of it. No link
+//! of a file or of an organization is minted there meanwhile.
 
 use std::sync::Arc;
 
 use super::Gateway;
 use super::refusal::{FieldFault, Refusal};
-use super::revocations::HeldRevocation;
-use crate::catalog::Answer;
+use crate::catalog::{Answer, CatalogError};
+use crate::model::held_revocation::HeldRevocation;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds, Revocations};
 use crate::sign::recognize::RecognizedLink;
@@ -33,7 +34,7 @@ pub struct Revoked {
     pub file: Option<FileId>,
     /// The links that ended. Where this is held, with the epoch or the link revision of before: the next is not known yet.
     pub extent: Extent,
-    /// True if this holds on this gateway alone, as there was no room to write it yet.
+    /// True if this holds in memory, as there was no room to write it yet.
     pub is_held: bool,
 }
 
@@ -183,9 +184,8 @@ impl Gateway {
         })
     }
 
-    /// Waits for a change that revokes what is asked. Where there is no room for it, and an API key asks, it holds on this
-    /// gateway until it is written: the second part of the answer is true then. A command holds nothing, as its process
-    /// ends with it.
+    /// Waits for a change that revokes what is asked. Where nothing can be written, it holds until it is: the second part of
+    /// the answer is true then. A command, whose process ends, holds it only where that outlives it.
     async fn write_or_hold(
         &self,
         asked: &HeldRevocation,
@@ -193,11 +193,23 @@ impl Gateway {
         change: Answer<'_, Extent>,
     ) -> Result<(Extent, bool), Refusal> {
         let begun = self.held_so_far();
-        match (self.changing_of(asked.organization(), change).await, by) {
-            (Err(Refusal::NoSpace), Revoker::Organization) => Ok((self.hold(asked)?, true)),
+        let queued = self
+            .changes
+            .enter(Some(asked.organization().clone()))
+            .await?;
+        let written = self.changing(change).await;
+        drop(queued);
+        let cannot_write = written.as_ref().is_err_and(CatalogError::is_of_all_writes);
+        let written = self.ask(std::future::ready(written)).await;
+        match (written, by) {
+            (Err(_), Revoker::Organization) if cannot_write => Ok((self.hold(asked).await?, true)),
+            (Err(refusal), Revoker::Operator) if cannot_write => {
+                let held = self.hold_elsewhere(asked).await?;
+                held.map(|extent| (extent, true)).ok_or(refusal)
+            }
             (written, _) => {
                 let extent = written?;
-                self.release_held(asked, begun);
+                self.release_held(asked, begun).await;
                 Ok((extent, false))
             }
         }

@@ -13,6 +13,7 @@ pub mod count;
 pub mod digest;
 pub mod disposition;
 pub mod file;
+pub mod held_revocation;
 pub mod id;
 pub mod key;
 pub mod media;

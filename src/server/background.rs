@@ -12,6 +12,7 @@ use super::high_water_mark::{self, HighWaterMark};
 use super::keyring_watch::KeyringWatch;
 use super::reload::ConfigurationCheck;
 use super::shutdown;
+use super::start_error::StartError;
 use super::tls::{Tls, TlsWatch};
 use crate::gateway::Gateway;
 use crate::gateway::refusal::Refusal;
@@ -58,6 +59,20 @@ pub(super) fn ticks(every: Duration) -> Interval {
     ticks
 }
 
+/// Reads everything that was ever revoked, and what could not be written of it.
+pub(super) async fn read_revocations(gateway: &Gateway) -> Result<(), StartError> {
+    let failed = |refusal| StartError::Failed(format!("reading what was revoked: {refusal}"));
+    gateway.refresh().await.map_err(failed)?;
+    // A disk that has no room is tried again.
+    if let Err(refusal) = gateway.prepare_to_hold().await {
+        tracing::warn!(
+            error = %refusal,
+            "no room can be set aside for revocations that there is no room to write: they would hold in this process alone"
+        );
+    }
+    gateway.hear_held().await.map_err(failed)
+}
+
 /// Starts the background tasks.
 pub(super) fn start_tasks(
     tasks: &mut JoinSet<()>,
@@ -93,16 +108,20 @@ pub(super) fn start_web_tasks(
     tasks.spawn(reopen_audit(audit));
 }
 
-/// Refreshes the snapshot when others change something. Ends with its task.
+/// Refreshes the snapshot when others change something, and holds what they hold. Ends with its task.
 async fn refresh_revocations(gateway: Arc<Gateway>) {
     let mut tick = ticks(REFRESH_EVERY);
     let mut failures = FailureRun::default();
+    let mut deaf = FailureRun::default();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             () = gateway.notified() => sleep(NOTIFIED_PAUSE).await,
         }
-        if let Some(refusal) = failures.note(gateway.refresh_in_time().await) {
+        if let Some(refusal) = deaf.note(gateway.hear_held().await) {
+            tracing::error!(error = %refusal, "cannot hear of revocations that others found no room to write");
+        }
+        if let Some(refusal) = failures.note(gateway.end_written_elsewhere().await) {
             tracing::error!(error = %refusal, "cannot look at the catalogue: links are refused until it works again");
         }
     }
@@ -236,11 +255,14 @@ async fn trim_changes(gateway: Arc<Gateway>) {
 /// Writes revocations that there was no room for, as soon as there is. Ends with its task.
 async fn write_held_revocations(gateway: Arc<Gateway>) {
     let mut tick = ticks(WRITE_HELD_EVERY);
-    let mut failures = FailureRun::default();
+    let (mut failures, mut unprepared) = (FailureRun::default(), FailureRun::default());
     loop {
         tick.tick().await;
+        if let Some(refusal) = unprepared.note(gateway.prepare_to_hold().await) {
+            tracing::debug!(error = %refusal, "no room can be set aside for revocations yet");
+        }
         if let Some(refusal) = failures.note(gateway.write_held_revocations().await) {
-            tracing::warn!(error = %refusal, "revocations that hold on this gateway alone cannot be written yet");
+            tracing::warn!(error = %refusal, "revocations that hold in memory cannot be written yet");
         }
     }
 }

@@ -155,10 +155,7 @@ impl HttpServer {
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
         let gateway =
             Arc::new(installation.into_gateway(config, public_base_url.as_str().to_owned()));
-        let known = gateway.refresh().await;
-        known.map_err(|refusal| {
-            StartError::Failed(format!("reading what was revoked: {refusal}"))
-        })?;
+        background::read_revocations(&gateway).await?;
         let mut high_water_mark = HighWaterMark::of(config);
         high_water_mark.check(&gateway).await.map_err(|refusal| {
             StartError::Failed(format!("reading the newest changes: {refusal}"))

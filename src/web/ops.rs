@@ -162,7 +162,7 @@ impl Ops {
             ),
             Family::gauge(
                 "hallpass_revocations_unwritten",
-                "Revocations that hold on this gateway alone, as there is no room to write them",
+                "Revocations that hold in memory, as there is no room to write them",
                 u64::try_from(self.gateway.held_revocations()).unwrap_or(u64::MAX),
             ),
         ]

@@ -21,6 +21,8 @@ mod broken;
 mod damaged;
 /// Disks that are full, in each way there is.
 mod full;
+/// Revocations that nothing can be written of.
+mod held;
 /// What must go on though the disk is full: revocations, deletes, purges and changes of keys.
 mod reserve;
 

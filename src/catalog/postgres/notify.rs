@@ -3,8 +3,11 @@
 //! Every write that adds to the change feed sends a notification, which the server hands to the subscribers once that
 //! write is committed. It only makes the feed be read sooner: a process that gets none, because its
 //! connection broke or hangs, reads it by itself often enough.
+//!
+//! A notification that has words is an announcement: of a revocation that the database has no room for. It needs a few
+//! bytes of the server's log, which is made in files of 16 MiB, and no room in any table.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
@@ -14,7 +17,13 @@ use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
-use super::CONNECT_TIME_MAX;
+use super::lease::Lease;
+use super::{CONNECT_TIME_MAX, Postgres};
+use crate::catalog::Answer;
+use crate::catalog::announcements::{ANNOUNCED_MAX, Announcements};
+use crate::catalog::sql::bounded;
+use crate::catalog::sql::fault::Fault;
+use crate::model::held_revocation::Announcement;
 
 /// The channel that the statements of `sql::changes` notify. The server keeps those of different databases apart.
 const CHANNEL: &str = "hallpass";
@@ -22,6 +31,9 @@ const CHANNEL: &str = "hallpass";
 /// After so long a silence the server is asked whether it is still there, and has so long to answer.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const PROOF_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The longest that an announcement may take, with the wait for a connection: a call that revokes waits for it.
+const ANNOUNCE_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// The pause before listening again where that failed.
 const LISTEN_PAUSE: Duration = Duration::from_millis(500);
@@ -31,9 +43,25 @@ const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Subscriber {
     /// Of one connection, which the listener keeps.
     pool: PgPool,
-    heard: Arc<Notify>,
+    heard: Arc<Heard>,
     listening: OnceLock<AbortHandle>,
 }
+
+/// What the connection heard.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Notified of each notification.
+    any: Notify,
+    /// The announcements that nobody asked for yet, at most [`HEARD_MAX`]. Those that are lost come again.
+    announcements: Mutex<Vec<Announcement>>,
+}
+
+/// As many as two gateways announce at once.
+const HEARD_MAX: usize = 2 * ANNOUNCED_MAX;
+
+/// Sends each of these texts to the subscribers.
+const ANNOUNCE: &str = "SELECT pg_notify($1, line) FROM unnest($2::text[]) AS line";
+const ANNOUNCING: &str = "telling other gateways of a revocation";
 
 impl Subscriber {
     pub(super) fn new(options: PgConnectOptions) -> Self {
@@ -56,7 +84,7 @@ impl Subscriber {
             let listening: JoinHandle<()> = tokio::spawn(keep_listening(pool, heard));
             listening.abort_handle()
         });
-        self.heard.notified().await;
+        self.heard.any.notified().await;
     }
 
     pub(super) fn close(&self) {
@@ -72,7 +100,54 @@ impl Drop for Subscriber {
     }
 }
 
-async fn keep_listening(pool: PgPool, heard: Arc<Notify>) {
+impl Heard {
+    /// Takes a notification. A text that is no announcement tells of a change alone.
+    fn add(&self, text: &str) {
+        if let Some(announced) = Announcement::parse(text) {
+            let mut all = self.lock();
+            if all.len() < HEARD_MAX {
+                all.push(announced);
+            }
+        }
+        self.any.notify_one();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Announcement>> {
+        self.announcements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Announcements for Postgres {
+    fn prepare(&self) -> Answer<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn are_kept(&self) -> bool {
+        false
+    }
+
+    fn announce<'a>(&'a self, all: &'a [Announcement]) -> Answer<'a, ()> {
+        let announce = async move {
+            let lines: Vec<String> = all.iter().map(Announcement::to_string).collect();
+            let mut lease = Lease::beside(&self.pool).await?;
+            let send = query(ANNOUNCE).bind(CHANNEL).bind(lines);
+            send.execute(lease.connection()?).await?;
+            lease.give_back();
+            Ok::<_, Fault>(())
+        };
+        Box::pin(bounded(ANNOUNCE_TIME_MAX, ANNOUNCING, announce))
+    }
+
+    /// Hears what came while somebody waited for notifications.
+    fn heard(&self) -> Answer<'_, Vec<Announcement>> {
+        let heard = std::mem::take(&mut *self.subscriber.heard.lock());
+        Box::pin(async { Ok(heard) })
+    }
+}
+
+async fn keep_listening(pool: PgPool, heard: Arc<Heard>) {
     let mut is_said = false;
     loop {
         match listen(&pool, &heard).await {
@@ -89,15 +164,15 @@ async fn keep_listening(pool: PgPool, heard: Arc<Notify>) {
 }
 
 /// Listens until the connection ends. `Ok` if it ever listened.
-async fn listen(pool: &PgPool, heard: &Notify) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, heard: &Heard) -> Result<(), sqlx::Error> {
     let mut listener = timeout(CONNECT_TIME_MAX, listener(pool))
         .await
         .map_err(|_| sqlx::Error::PoolTimedOut)??;
     // Notifications from before it listened were missed.
-    heard.notify_one();
+    heard.any.notify_one();
     loop {
         match timeout(SILENCE_MAX, listener.try_recv()).await {
-            Ok(Ok(Some(_))) => heard.notify_one(),
+            Ok(Ok(Some(notification))) => heard.add(notification.payload()),
             Ok(_) => return Ok(()),
             Err(_silence) => {
                 let asked = query("SELECT 1").execute(&mut listener);

@@ -7,13 +7,18 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use crate::catalog::reserve::is_full;
-use crate::catalog::{CatalogError, missing, taken};
+use crate::catalog::{CatalogError, Unwritable, missing, taken};
 
 /// Primary result codes (<https://sqlite.org/rescode.html>): the low byte of an extended one.
 mod code {
+    pub(super) const READONLY: i32 = 8;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
     pub(super) const NOT_A_DATABASE: i32 = 26;
+    /// The system refused to write or to shorten a file, or to bring it to the disk, for another reason than `ENOSPC`: of a
+    /// quota (`EDQUOT`) or a limit of file sizes (`EFBIG`), too. In order: `SQLITE_IOERR_WRITE`, `_FSYNC`, `_DIR_FSYNC`,
+    /// `_TRUNCATE`.
+    pub(super) const IOERR_WRITING: [i32; 4] = [778, 1034, 1290, 1546];
     /// `SQLITE_IOERR_SHMSIZE`: the memory that processes share beside the file could not be made larger, "the
     /// underlying filesystem volume is out of space" (<https://www.sqlite.org/rescode.html#ioerr_shmsize>).
     pub(super) const IOERR_SHMSIZE: i32 = 4874;
@@ -144,6 +149,10 @@ impl Fault {
                 _ => match Meaning::of(&**refusal) {
                     Meaning::Damaged => corrupt(&error),
                     Meaning::Full => CatalogError::NoSpace { doing },
+                    Meaning::Unwritable => CatalogError::Unavailable {
+                        doing,
+                        source: Unwritable::new(error).into(),
+                    },
                     Meaning::Passing | Meaning::Other => CatalogError::Unavailable {
                         doing,
                         source: error.into(),
@@ -168,6 +177,8 @@ impl Fault {
 enum Meaning {
     Damaged,
     Full,
+    /// The disk takes nothing.
+    Unwritable,
     /// It may go well if it is tried again at once.
     Passing,
     Other,
@@ -187,9 +198,11 @@ impl Meaning {
         }
         match extended_code(refusal) {
             Some(code::IOERR_SHMSIZE) => Self::Full,
+            Some(code) if code::IOERR_WRITING.contains(&code) => Self::Unwritable,
             Some(code) => match code & 0xff {
                 code::CORRUPT | code::NOT_A_DATABASE => Self::Damaged,
                 code::FULL => Self::Full,
+                code::READONLY => Self::Unwritable,
                 _ => Self::Other,
             },
             None => Self::Other,

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use self::fault::Fault;
 use self::session::{Session, SessionKind};
+use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
 use super::{Answer, CatalogError};
 use crate::model::file::FileRecord;
@@ -92,6 +93,9 @@ pub trait Database: Send + Sync {
 
     /// Answers [`Changes::changed`](super::changes::Changes::changed).
     fn heard(&self) -> Answer<'_, ()>;
+
+    /// Answers [`Catalog::announcements`](super::Catalog::announcements).
+    fn channel(&self) -> &dyn Announcements;
 }
 
 /// Bounds the work and says, in an error, what was being done.

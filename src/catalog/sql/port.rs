@@ -2,6 +2,7 @@
 
 use super::calls::calls;
 use super::{Database, denial, files, keys, numbered, quota, revocation, tenancy};
+use crate::catalog::announcements::Announcements;
 use crate::catalog::{Catalog, Filter, NumberedPage, Place};
 use crate::model::digest::Sha256Digest;
 use crate::model::file::FileRecord;
@@ -14,6 +15,10 @@ use crate::model::time::UnixSeconds;
 impl<D: Database> Catalog for D {
     fn readers(&self) -> usize {
         self.reading_connections()
+    }
+
+    fn announcements(&self) -> &dyn Announcements {
+        self.channel()
     }
 
     fn file_on_the_spot(

@@ -20,6 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::announcement_file::AnnouncementFile;
 use super::on_the_spot::OnTheSpot;
 use super::{Driver, OpenFile, READERS_MAX, Sqlite};
 use crate::catalog::reserve::DiskReserve;
@@ -132,6 +133,7 @@ impl Opening {
             watcher: Mutex::new(Some(self.watcher)),
             on_the_spot: OnTheSpot::new(&self.path),
             reserve: DiskReserve::of_catalogue(&self.path),
+            announcements: AnnouncementFile::of_catalogue(&self.path),
             file: self.file,
         })
     }

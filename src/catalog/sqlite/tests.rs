@@ -181,6 +181,7 @@ async fn two_handles_see_each_others_changes() {
     assert_eq!(two.raise_epoch(&owner).await.unwrap(), 1);
     assert_eq!(revoked(&one, 0).await.epoch(&owner), 1);
     crate::catalog::contract::changes::all(&one, &two).await;
+    crate::catalog::contract::announcements::all(&one, &two).await;
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ pub(in crate::cli) struct Revocation {
     /// Of what all links were revoked, where fewer were named.
     #[serde(skip_serializing_if = "Option::is_none")]
     widened: Option<&'static str>,
+    /// True if it holds, and is not written yet.
+    #[serde(skip)]
+    pub(in crate::cli) is_held: bool,
 }
 
 impl Revocation {
@@ -42,8 +45,9 @@ impl Revocation {
             file_id: self.file_id.as_deref(),
             link_id: self.link_id.as_deref(),
             expires: self.expires,
-            link_revision: self.link_revision,
-            organization_epoch: self.organization_epoch,
+            link_revision: self.link_revision.filter(|_| !self.is_held),
+            organization_epoch: self.organization_epoch.filter(|_| !self.is_held),
+            outcome: self.is_held.then_some("held"),
             ..Event::default()
         }
     }
@@ -60,6 +64,7 @@ impl From<Revoked> for Revocation {
             link_revision: revoked.extent.link_revision(),
             organization_epoch: revoked.extent.epoch(),
             widened: revoked.widened(),
+            is_held: revoked.is_held,
         }
     }
 }
@@ -76,6 +81,7 @@ impl From<&ShareView> for Revocation {
             link_revision: None,
             organization_epoch: None,
             widened: None,
+            is_held: false,
         }
     }
 }

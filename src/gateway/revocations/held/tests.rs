@@ -1,5 +1,7 @@
 //! What there is no room to write holds all the same, and is written in the end.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::catalog::Catalog;
 use crate::catalog::contract::{file, organization, revoked};
@@ -9,10 +11,18 @@ use crate::gateway::mint::MintOptions;
 use crate::gateway::revoke::{Revoked, Revoker};
 use crate::gateway::testing::{NOW, gateway, memory_blobs};
 use crate::model::file::FileRecord;
-use crate::model::revocation::LinkId;
+use crate::model::id::{FileId, OrganizationId};
+use crate::model::revocation::{LinkId, Revocations};
 use crate::sign::url;
 
+mod heard;
+
 const BY: Revoker = Revoker::Organization;
+
+/// A call of its own for each number.
+fn call(number: usize) -> HeldCall {
+    HeldCall::new(number as u64 + 1).unwrap()
+}
 
 struct Place {
     catalog: Arc<TestCatalog>,
@@ -378,17 +388,17 @@ fn tenants_that_fill_the_list_keep_no_other_from_revoking() {
     let tenants = HELD_MAX / HELD_OF_ORGANIZATION_MAX;
     for number in 0..HELD_MAX {
         let asked = file(number % tenants, number / tenants);
-        assert_eq!(all.add(&asked), Some((asked.clone(), false)));
+        assert_eq!(all.add(&asked, call(number)), Some((asked.clone(), false)));
     }
     for tenant in 0..=tenants {
         let organization = of(tenant);
         let whole = HeldRevocation::Organization { organization };
-        let added = all.add(&file(tenant, HELD_MAX));
+        let added = all.add(&file(tenant, HELD_MAX), call(HELD_MAX + tenant));
         assert!(
             tenant > 0 || added == Some((whole.clone(), false)),
             "{added:?}"
         );
-        assert!(all.add(&whole).is_some());
+        assert!(all.add(&whole, call(0)).is_some());
     }
     assert_eq!(all.all.len(), tenants + 1);
 }
