@@ -35,6 +35,9 @@ pub trait Counters: Send + Sync {
         of: Counted<'a>,
     ) -> Answer<'a, Counts>;
 
+    /// Returns how many links of an organization have counts of their own.
+    fn counted_links<'a>(&'a self, organization: &'a OrganizationId) -> Answer<'a, u64>;
+
     /// Forgets the counts of up to `limit` links that are dead at `now`, or of fewer, but of some where there are any
     /// that nobody is adding to. Answers how many. A file's own counts go when its id is forgotten.
     fn forget_counts(&self, now: UnixSeconds, limit: u32) -> Answer<'_, u64>;

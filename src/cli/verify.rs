@@ -11,7 +11,6 @@ use super::{pasted, standard_input, wire};
 use crate::gateway::Gateway;
 use crate::gateway::explain::Verdict;
 use crate::gateway::refusal::Refusal;
-use crate::model::count::Counted;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LINK_ID_CHARS, LinkId};
 use crate::model::time::UnixSeconds;
@@ -23,6 +22,10 @@ use crate::sign::verify::Rejection;
 use share::Pasted;
 
 mod share;
+
+/// What is added of a link whose downloads nobody knows.
+const UNCOUNTED: &str = "; how often it was downloaded is not known, as its organization has as many links with counts as it may \
+                         (limits.organization_link_counts): downloads count for its file";
 
 #[derive(Args, Debug)]
 pub(super) struct Verify {
@@ -72,8 +75,11 @@ impl Verify {
         let mut verification = parts.describe(verdict, sentence);
         let proven = parts.link().filter(|_| !is_unproven(proven_as));
         if let Some((organization, link)) = proven {
-            let counts = gateway.counts(&organization, Counted::Link(link)).await?;
-            verification.counts = Some(counts.into());
+            let counts = gateway.counts_of_link(&organization, link).await?;
+            if counts.is_none() {
+                verification.detail.push_str(UNCOUNTED);
+            }
+            verification.counts = counts.map(Into::into);
             if parts.is_counted() {
                 verification.spent = Some(spent(&gateway, &organization, link).await?);
             }

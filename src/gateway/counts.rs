@@ -185,6 +185,25 @@ impl Gateway {
         self.read_of(organization, counts).await
     }
 
+    /// Returns the counts of a link, by all gateways, as of their last flushes; `None` of one that has none of its own, where
+    /// its organization has as many links with counts as it may: then downloads with it may be counted for its file alone.
+    ///
+    /// # Errors
+    /// The refusal of a catalogue that fails.
+    pub async fn counts_of_link(
+        &self,
+        organization: &OrganizationId,
+        link: LinkId,
+    ) -> Result<Option<Counts>, Refusal> {
+        let counts = self.counts(organization, Counted::Link(link)).await?;
+        if counts.downloads > 0 {
+            return Ok(Some(counts));
+        }
+        let links = self.catalog.counted_links(organization);
+        let links = self.read_of(organization, links).await?;
+        Ok((links < self.settings.link_counts_max).then_some(counts))
+    }
+
     /// Returns what was counted of a counted link, by all gateways, as of their last flushes.
     ///
     /// # Errors

@@ -131,6 +131,43 @@ fn share_prints_links_that_are_counted() {
     share.stop("INT");
 }
 
+/// A link that has no counts of its own, as its organization has as many as it may, is not said to have been used never.
+#[test]
+fn verify_does_not_say_of_a_link_without_counts_that_it_was_never_used() {
+    let place = Place::with(&[("HALLPASS_LIMITS_ORGANIZATION_LINK_COUNTS", "1")]);
+    let file = place.add("a.txt", b"bytes");
+    let mut server = place.serve();
+    server.url();
+    let sign = |lifetime: &str| {
+        let words = ["sign", "--file", &file, "--expires-in", lifetime];
+        place.good(&words).trim().to_owned()
+    };
+    let [first, second] = ["1h", "2h"].map(sign);
+    let downloads = |link: &str| place.json(&["verify", link])["downloads"].clone();
+    assert_eq!(
+        (downloads(&first), downloads(&second)),
+        (0.into(), 0.into())
+    );
+    assert_eq!(open(&first), (200, b"bytes".to_vec()));
+    until("the first one is counted", || downloads(&first) == 1);
+    assert_eq!(open(&second), (200, b"bytes".to_vec()));
+    until("the second one is counted for its file", || {
+        place.json(&["show", &file])["downloads"] == 2
+    });
+    let said = place.json(&["verify", &second]);
+    assert_eq!(
+        (&said["valid"], &said["downloads"]),
+        (&true.into(), &().into())
+    );
+    let detail = text(&said, "detail");
+    assert!(
+        detail.contains("limits.organization_link_counts"),
+        "{detail}"
+    );
+    assert_eq!(downloads(&first), 1);
+    server.stop("INT");
+}
+
 #[test]
 fn a_tenant_signs_them_with_its_key_alone() {
     let place = Place::new();

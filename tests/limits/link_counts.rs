@@ -61,6 +61,17 @@ async fn with_counts(app: &TestApp, links: &[(String, LinkId)]) -> usize {
     found
 }
 
+/// Returns whether it is known how often each link was downloaded.
+async fn are_known(app: &TestApp, links: &[(String, LinkId)]) -> Vec<bool> {
+    let organization = OrganizationId::parse("org_123").unwrap();
+    let mut known = Vec::new();
+    for (_, id) in links {
+        let counts = app.gateway.counts_of_link(&organization, *id).await;
+        known.push(counts.unwrap().is_some());
+    }
+    known
+}
+
 /// Two gateways, which flush beside each other.
 #[tokio::test]
 async fn downloads_with_links_beyond_the_bound_are_counted_for_the_file() {
@@ -69,8 +80,11 @@ async fn downloads_with_links_beyond_the_bound_are_counted_for_the_file() {
     let other = one.beside(&settings).await;
     let both = [&one, &other];
     let short = links(&one, 0..8, 60).await;
+    assert_eq!(are_known(&one, &short).await, [true; 8]);
     let so_far = opened(&both, &short, 0).await;
     assert_eq!(with_counts(&one, &short).await, 5);
+    let known = are_known(&one, &short).await;
+    assert_eq!(known.iter().filter(|is_known| **is_known).count(), 5);
     let mut wrong = Vec::new();
     let report = |miscount| wrong.push(format!("{miscount:?}"));
     one.gateway.check_counts(false, report).await.unwrap();
@@ -86,6 +100,7 @@ async fn downloads_with_links_beyond_the_bound_are_counted_for_the_file() {
         app.clock.set((T0 + 600) * 1_000);
     }
     one.gateway.sweep().await.unwrap();
+    assert_eq!(are_known(&one, &long).await, [true; 3]);
     opened(&both, &long, so_far).await;
     assert_eq!(with_counts(&one, &long).await, 3);
     assert_eq!(with_counts(&one, &short).await, 0, "they are swept");

@@ -23,6 +23,8 @@ const OF_FILE: &str = "SELECT downloads, whole, bytes_sent, last_at FROM file_co
 const OF_LINK: &str = "SELECT downloads, whole, bytes_sent, last_at FROM link_count \
      WHERE organization = $1 AND link = $2";
 
+const COUNTED_LINKS: &str = "SELECT links FROM link_counter WHERE organization = $1";
+
 /// Finds the organizations of dead links that have counts, those first that died first.
 pub(in crate::catalog) const OF_DEAD: &str = "SELECT organization FROM link_count WHERE expires <= $1 \
      ORDER BY expires LIMIT $2";
@@ -102,6 +104,8 @@ impl<D: Database> Counters for D {
             => Write, "counting downloads", add;
         fn counts(organization: &'a OrganizationId, of: Counted<'a>) -> Counts
             => Read, "looking for what was counted", counted;
+        fn counted_links(organization: &'a OrganizationId) -> u64
+            => Read, "looking for how many links have counts", counted_links;
         fn forget_counts(now: UnixSeconds, limit: u32) -> u64
             => Write, "forgetting what was counted of dead links", forget;
     }
@@ -135,6 +139,15 @@ async fn counted(
         .optional(select, rows::counts)
         .await?
         .unwrap_or_default())
+}
+
+async fn counted_links(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+) -> Result<u64, Fault> {
+    let select = query(COUNTED_LINKS).bind(organization);
+    let found = session.optional(select, |row| rows::number(row, "links"));
+    Ok(found.await?.unwrap_or_default())
 }
 
 /// Adds with one statement for all files and one for all links: a count may be of the same file as another one.
