@@ -274,7 +274,7 @@ const scenes = {
     // The pages of a share, one after the other, with scripts switched off and by keyboard alone: what a screen reader is
     // told on each, how they fit screens of some widths, the contrast of their texts, what the console said. Each step
     // types a text, then goes on to the control of this name with Tab, if it has one, and presses Enter: that leads to
-    // the next page, or saves a file. Pictures of the pages are for people to look at.
+    // the next page, or saves a file. With `mouse` the pointer goes to the control, and presses there. Pictures of the pages are for people to look at.
     async share(page, { url, steps, pictures }) {
         const said = [];
         // The browser's own hints for forms are none of faults.
@@ -317,20 +317,27 @@ const scenes = {
         const response = await page.goto(url);
         await survey(response.status());
         const saved = [];
-        for (const { text, press, save } of steps) {
+        const clicked = async (name) => {
+            const [control] = await page.getByRole("button", { name, exact: true }).all();
+            await control.scrollIntoViewIfNeeded();
+            const { x, y, width, height } = await control.boundingBox();
+            await page.mouse.click(x + width / 2, y + height / 2);
+        };
+        for (const { text, press, save, mouse } of steps) {
             if (text) await page.keyboard.type(text);
-            for (let tabs = 0; press && (await focused()) !== press; tabs += 1) {
+            for (let tabs = 0; !mouse && press && (await focused()) !== press; tabs += 1) {
                 if (tabs > 40) throw new Error(`no control is named ${press}`);
                 await page.keyboard.press("Tab");
             }
+            const pressed = () => (mouse ? clicked(press) : page.keyboard.press("Enter"));
             if (save) {
-                const [download] = await Promise.all([page.waitForEvent("download"), page.keyboard.press("Enter")]);
+                const [download] = await Promise.all([page.waitForEvent("download"), pressed()]);
                 await download.saveAs(save);
                 saved.push(download.suggestedFilename());
                 continue;
             }
             const next = page.waitForNavigation();
-            await page.keyboard.press("Enter");
+            await pressed();
             await survey((await next).status());
         }
         return { seen, saved, said };

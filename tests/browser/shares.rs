@@ -6,6 +6,7 @@ use std::path::Path;
 use hallpass::gateway::shares::ShareFields;
 
 use super::*;
+use crate::archives::unzipped;
 use crate::share_pages::{Shared, big, counted, lock, of, post, share, start, started};
 use crate::support::app::TestApp;
 
@@ -162,6 +163,42 @@ async fn a_counted_share_is_downloaded_and_again_by_the_same_browser() {
         "{over}"
     );
     only_statuses_are_said(&hint);
+}
+
+/// `unzip -t` holds each file against its length and its checksum.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_files_are_saved_as_one_zip_by_keyboard_and_by_mouse() {
+    let app = start().await;
+    let shared = share(&app, of(&["file_big", "file_def456"])).await;
+    let directory = tempfile::tempdir().unwrap();
+    let paths = ["keyboard.zip", "mouse.zip"].map(|name| directory.path().join(name));
+    let name = "Download all as zip, 300 kB";
+    let steps = json!([
+        { "press": name, "save": paths[0] },
+        { "press": name, "save": paths[1], "mouse": true },
+    ]);
+    let walked = walk(&app, &shared, "zip", steps).await;
+    let seen = &walked["seen"][0];
+    assert!(is_told(seen, "button", Some(name)), "{seen}");
+    assert_eq!(walked["saved"], json!(["files.zip", "files.zip"]));
+    only_statuses_are_said(&walked);
+    for path in &paths {
+        let tested = std::process::Command::new("unzip")
+            .arg("-t")
+            .arg(path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&tested.stdout);
+        assert!(tested.status.success(), "{said}");
+        assert!(
+            said.contains("No errors detected in compressed data"),
+            "{said}"
+        );
+        let files = unzipped(&std::fs::read(path).unwrap());
+        assert_eq!(files.len(), 2);
+        assert!(files["big file.bin"] == big());
+        assert_eq!(files["other.png"], b"other bytes");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
