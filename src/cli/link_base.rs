@@ -1,6 +1,7 @@
 //! The prefix of the links that a command prints, and its origin.
 
-use std::net::Ipv4Addr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use super::failure::{Failure, complain};
 use super::session::Session;
@@ -15,8 +16,8 @@ const OTHERS_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Others {
     urls: Vec<String>,
-    /// The address by which this machine alone reaches itself, where it listens there, too.
-    loopback: Option<String>,
+    /// The addresses by which this machine alone reaches itself, where it listens there, too.
+    loopbacks: Vec<String>,
     /// The notice instead of addresses, where the links open on this machine only.
     only_here: Option<String>,
 }
@@ -24,7 +25,7 @@ pub(super) struct Others {
 impl Others {
     /// Returns what else links may begin with: the other networks' addresses, and this machine's own one last.
     pub(super) fn bases(&self) -> impl Iterator<Item = &str> {
-        self.urls.iter().chain(&self.loopback).map(String::as_str)
+        self.urls.iter().chain(&self.loopbacks).map(String::as_str)
     }
 
     /// Returns the other URLs at which a link opens.
@@ -39,6 +40,39 @@ impl Others {
     /// Returns the notice instead of addresses, where the links open on this machine only.
     pub(super) fn only_here(&self) -> Option<&str> {
         self.only_here.as_deref()
+    }
+
+    /// Adds the addresses of a listener, but for the first one, which is returned; `None` of one that only this machine
+    /// reaches.
+    fn add(&mut self, bound: SocketAddr, is_tls: bool) -> Option<PublicBaseUrl> {
+        if !bound.ip().is_unspecified() {
+            return Some(PublicBaseUrl::of_listener(bound, is_tls));
+        }
+        let url = |ip| PublicBaseUrl::of_listener((ip, bound.port()).into(), is_tls);
+        let reachable = addresses::reachable(bound.ip());
+        let mut urls = match reachable {
+            Ok(reachable) => reachable.into_iter().map(url),
+            Err(error) => {
+                self.only_here = Some(format!(
+                    "this machine does not name its addresses ({error}): the links open here only; --public-base-url \
+                     says what they begin with for others"
+                ));
+                return None;
+            }
+        };
+        let Some(first) = urls.next() else {
+            self.only_here.get_or_insert_with(|| {
+                "this machine has no address but its own: the links open here only".to_owned()
+            });
+            return None;
+        };
+        self.urls.extend(urls.map(|url| url.as_str().to_owned()));
+        // IPv4 comes first: a listener that takes none of its addresses does not take that of loopback either.
+        if !first.as_str().contains('[') {
+            let loopback = url(Ipv4Addr::LOCALHOST.into());
+            self.loopbacks.push(loopback.as_str().to_owned());
+        }
+        Some(first)
     }
 
     /// Says it on standard error. What is on standard output stays one link for each file.
@@ -61,40 +95,28 @@ pub(super) fn of_share(
     config: &Config,
     listeners: &[Listen],
 ) -> Result<(PublicBaseUrl, Others), StartError> {
-    let first = listeners
-        .iter()
-        .find_map(|listen| Some((listen.address()?, listen.is_tls())));
+    let place = |listen: &Listen| Some((listen.address()?, listen.is_tls()));
+    let mut places = listeners.iter().filter_map(place);
+    let first = places
+        .next()
+        .filter(|_| config.server.public_base_url.is_none());
+    let Some((bound, is_tls)) = first else {
+        return Ok((public_base_url(config, listeners)?, Others::default()));
+    };
     let mut others = Others::default();
-    let (bound, is_tls) = match first {
-        Some(first) if config.server.public_base_url.is_none() && first.0.ip().is_unspecified() => {
-            first
+    let base = others.add(bound, is_tls);
+    let base = base.unwrap_or_else(|| PublicBaseUrl::of_listener(bound, is_tls));
+    for (bound, is_tls) in places {
+        let at = others.urls.len();
+        if let Some(url) = others.add(bound, is_tls) {
+            others.urls.insert(at, url.as_str().to_owned());
         }
-        _ => return Ok((public_base_url(config, listeners)?, others)),
-    };
-    let reachable = addresses::reachable(bound.ip()).unwrap_or_else(|error| {
-        others.only_here = Some(format!(
-            "this machine does not name its addresses ({error}): the links open here only; --public-base-url says \
-             what they begin with for others"
-        ));
-        Vec::new()
-    });
-    let url = |ip| PublicBaseUrl::of_listener((ip, bound.port()).into(), is_tls);
-    let mut urls = reachable.into_iter().map(url);
-    let Some(base) = urls.next() else {
-        others.only_here.get_or_insert_with(|| {
-            "this machine has no address but its own: the links open here only".to_owned()
-        });
-        return Ok((PublicBaseUrl::of_listener(bound, is_tls), others));
-    };
-    others.urls = urls
-        .take(OTHERS_MAX)
-        .map(|url| url.as_str().to_owned())
-        .collect();
-    // IPv4 comes first: a listener that takes none of its addresses does not take that of loopback either.
-    let loopback = (Ipv4Addr::LOCALHOST, bound.port());
-    let is_v4 = !base.as_str().contains('[');
-    let url = PublicBaseUrl::of_listener(loopback.into(), is_tls);
-    others.loopback = is_v4.then(|| url.as_str().to_owned());
+    }
+    // Two listeners may be reached at one address, as of IPv4 and of IPv6.
+    let mut known = BTreeSet::from([base.as_str().to_owned()]);
+    others.urls.retain(|url| known.insert(url.clone()));
+    others.loopbacks.retain(|url| known.insert(url.clone()));
+    others.urls.truncate(OTHERS_MAX);
     Ok((base, others))
 }
 

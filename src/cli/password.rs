@@ -29,16 +29,18 @@ pub(super) fn in_file(path: &Path) -> Result<Password, Failure> {
 }
 
 /// Asks for a password on the terminal, twice, and shows nothing of it. A signal that ends the command leaves the terminal
-/// as it was.
-pub(super) fn asked() -> Result<Password, Failure> {
+/// as it was. `flag` is what asked for it.
+///
+/// # Errors
+/// No terminal, two texts that differ, one that is no password, and a signal.
+pub(super) fn asked(flag: &str) -> Result<Password, Failure> {
     // A command has nothing else to do meanwhile.
-    block_in_place(|| Handle::current().block_on(typed_on_terminal()))
+    block_in_place(|| Handle::current().block_on(typed_on_terminal(flag)))
 }
 
-async fn typed_on_terminal() -> Result<Password, Failure> {
+async fn typed_on_terminal(flag: &str) -> Result<Password, Failure> {
     let no_terminal = |error: io::Error| {
-        let why =
-            format!("--ask-password needs a terminal ({error}): --password-file takes a file");
+        let why = format!("{flag} needs a terminal ({error}): --password-file takes a file");
         Failure::Usage(why)
     };
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");

@@ -104,7 +104,7 @@ impl Share {
         }
         // 1.
         self.expect_sense()?;
-        let paths = SharedPaths::look_at(&self.paths)?;
+        let paths = SharedPaths::resolve(&self.paths)?;
         let handed_to = self.handed_to()?;
         let flags = self.listening.flags_of_share(global)?;
         let mut session = Session::begin(global, flags, Logging::Warnings)?;
@@ -175,7 +175,7 @@ impl Share {
     /// Opens the installation, and serves it unless a gateway runs that does.
     async fn host(&self, session: &mut Session, interrupt: &Interrupt) -> Result<Host, Failure> {
         let is_moved = self.listening.listen.is_empty();
-        if self.keep && is_moved && Host::is_served(&session.config) {
+        if self.keep && is_moved && Host::is_served(&session.config)? {
             return Host::beside(session, self.listening.name_a_base()).await;
         }
         Host::serve(session, is_moved, interrupt).await
@@ -275,7 +275,7 @@ impl Share {
     fn asked_password(&self) -> Result<Option<Password>, Failure> {
         match (&self.password_file, self.password) {
             (Some(path), _) => password::in_file(path).map(Some),
-            (None, true) => password::asked().map(Some),
+            (None, true) => password::asked("--password").map(Some),
             (None, false) => Ok(None),
         }
     }

@@ -351,6 +351,25 @@ fn a_file_that_this_user_may_not_read_is_named() {
     );
 }
 
+/// A gateway may run there, beside which a second one would be started.
+#[test]
+fn a_data_directory_that_cannot_be_looked_into_is_no_free_one() {
+    if !rustix::process::geteuid().is_root() {
+        println!("NOT TESTED: a directory of another user");
+        return;
+    }
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    set_mode(&place.path(""), 0o755);
+    place.add("b.txt", b"bytes");
+    set_mode(&place.path("data"), 0o700);
+    let output = place.run_under(&AS_NOBODY, &["share", "--keep", "a.txt"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let doing = "looking which gateways run on the data directory";
+    assert!(errors.contains(doing), "{errors}");
+}
+
 #[test]
 fn a_name_that_is_no_utf_8_is_shared_with_a_mark_in_it() {
     let place = Place::new();

@@ -20,7 +20,7 @@ pub(super) const NETWORK: &str = "ip link set lo up && ip address add 192.0.2.7/
 /// A machine that has no address but its own.
 const LONELY: &str = "ip link set lo up && exec \"$@\"";
 
-fn share_in(place: &Place, network: &str, words: &[&str]) -> Serving {
+pub(super) fn share_in(place: &Place, network: &str, words: &[&str]) -> Serving {
     let under = [unshare("-n"), vec!["sh", "-c", network, "sh"]].concat();
     place.start_under(&under, &[&["share", "a.txt"], words].concat())
 }

@@ -44,10 +44,17 @@ pub(in crate::cli) struct Server {
 
 impl Host {
     /// Returns whether `hallpass serve` runs on the data directory.
-    pub(in crate::cli) fn is_served(config: &Config) -> bool {
-        let gateways = presence::gateways(&config.server.data_dir).unwrap_or_default();
+    ///
+    /// # Errors
+    /// A directory that cannot be read: one may run there.
+    pub(in crate::cli) fn is_served(config: &Config) -> Result<bool, Failure> {
+        let directory = config.server.data_dir.as_path();
+        let gateways = presence::gateways(directory).map_err(|error| {
+            let doing = "looking which gateways run on the data directory";
+            Failure::in_directory(doing, directory, &error)
+        })?;
         let mut running = gateways.running.iter();
-        running.any(|one| one.command == GatewayCommand::Serve)
+        Ok(running.any(|one| one.command == GatewayCommand::Serve))
     }
 
     /// Opens the installation beside a gateway that serves it. `is_flag`: the command line says what links begin with.

@@ -77,7 +77,7 @@ impl Terms {
     pub(super) fn into_fields(self) -> Result<ShareFields, Failure> {
         let password = match (&self.password_file, self.ask_password) {
             (Some(path), _) => Some(password::in_file(path)?),
-            (None, true) => Some(password::asked()?),
+            (None, true) => Some(password::asked("--ask-password")?),
             (None, false) => None,
         };
         Ok(ShareFields {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Place, Serving, open};
-use crate::cli::sharing::{NETWORK, fetched};
-use crate::cli::support::{unshare, until};
+use crate::cli::sharing::{NETWORK, fetched, share_in};
+use crate::cli::support::{one_line_of_json, unshare, until};
 
 /// Starts it on a terminal, in a network with these addresses if `network`.
 fn on_terminal(place: &Place, network: Option<&str>, words: &[&str]) -> Serving {
@@ -52,6 +52,139 @@ fn a_person_reads_name_size_addresses_and_end_and_a_line_for_each_download() {
     }
     let (_, rest, _) = sharing.stop("INT");
     assert_eq!(rest, "");
+}
+
+/// Every listener is said, not only the first, and links open at each.
+#[test]
+fn all_addresses_that_it_listens_on_are_said() {
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    let listen = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.2:0",
+        "--listen",
+        "127.0.0.3:0",
+    ];
+    let mut sharing = on_terminal(&place, None, &[&listen[..], &["a.txt"]].concat());
+    assert_eq!(sharing.line(), "a.txt   5 bytes");
+    let link = sharing.line();
+    let path = link.split_once("/v1/").unwrap().1.to_owned();
+    // Each download has a line of its own.
+    let lines = [(); 2].map(|()| sharing.line());
+    assert_eq!(open(&link).1, b"bytes");
+    for (host, line) in ["127.0.0.2", "127.0.0.3"].into_iter().zip(lines) {
+        let base = line
+            .strip_prefix("also at ")
+            .unwrap()
+            .split_once("/…")
+            .unwrap()
+            .0;
+        assert!(base.starts_with(&format!("http://{host}:")), "{line}");
+        assert_eq!(open(&format!("{base}/v1/{path}")).1, b"bytes");
+    }
+    sharing.stop("INT");
+    // Where nobody looks on, too; and of the wildcard address each one once.
+    let words = ["--json", "--listen", ":8080", "--listen", "[::]:8081"];
+    let mut sharing = share_in(&place, NETWORK, &words);
+    let links = one_line_of_json(&format!("{}\n", sharing.line()));
+    let all: Vec<&str> = links[0]["other_urls"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|url| url.as_str().unwrap().split_once("/v1/").unwrap().0)
+        .collect();
+    assert_eq!(
+        all,
+        [
+            "http://198.51.100.7:8080",
+            "http://192.0.2.7:8081",
+            "http://198.51.100.7:8081",
+            "http://[2001:db8::7]:8081",
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1:8081"
+        ]
+    );
+    sharing.stop("INT");
+}
+
+/// Types lines at the questions of a command on its terminal, and passes on what is shown there.
+const TYPE: &str = r#"
+import ctypes, os, pty, signal, sys
+typed = sys.argv[1].split("/")
+pid, terminal = pty.fork()
+if pid == 0:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    os.environ["NO_COLOR"] = "1"
+    os.execvp(sys.argv[2], sys.argv[2:])
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda number, _: os.kill(pid, number))
+shown = b""
+questions = [b"Password: ", b"The same again: "]
+while True:
+    try:
+        some = os.read(terminal, 65536)
+    except OSError:
+        break
+    shown += some
+    os.write(1, some.replace(b"\r\n", b"\n"))
+    if questions and shown.endswith(questions[0]):
+        questions.pop(0)
+        os.write(terminal, typed.pop(0).encode() + b"\n")
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+sys.exit(128 - code if code < 0 else code)
+"#;
+
+#[test]
+fn a_password_is_typed_where_nobody_sees_it_and_asked_for_by_the_page() {
+    let place = Place::new();
+    place.file("a.txt", b"bytes");
+    let under = ["python3", "-c", TYPE, "hunter-2/hunter-2"];
+    let words = ["share", "--listen", "127.0.0.1:0", "--password", "a.txt"];
+    let mut sharing = place.start_under(&under, &words);
+    let mut shown = vec![sharing.line()];
+    while !shown.last().unwrap().starts_with("http://") {
+        shown.push(sharing.line());
+    }
+    assert_eq!(shown[..2], ["Password:", "The same again:"]);
+    assert!(!shown.concat().contains("hunter"), "{shown:?}");
+    let page = shown.pop().unwrap();
+    let asks = Command::new("curl")
+        .args(["-s", "-H", "Accept: text/html", &page])
+        .output();
+    let asks = String::from_utf8(asks.unwrap().stdout).unwrap();
+    assert!(
+        asks.contains("type=\"password\"") && !asks.contains("a.txt"),
+        "{asks}"
+    );
+    let started = |password: &str| {
+        let form = format!("password={password}&start=1");
+        let mut curl = Command::new("curl");
+        curl.args([
+            "-sL",
+            "-w",
+            " %{http_code}",
+            "-d",
+            &form,
+            &format!("{page}/open"),
+        ]);
+        String::from_utf8(curl.output().unwrap().stdout).unwrap()
+    };
+    assert!(started("hunter-3").ends_with(" 401"));
+    assert_eq!(started("hunter-2"), "bytes 200");
+    let (ended, _, _) = sharing.stop("INT");
+    assert_eq!(ended.code(), Some(0));
+    // Two that differ make no share.
+    let under = ["python3", "-c", TYPE, "hunter-2/hunter-3"];
+    let output = place.run_under(&under, &words);
+    assert_eq!(output.status.code(), Some(2));
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("the two passwords differ"), "{shown}");
+    assert!(
+        !shown.contains("hunter") && !shown.contains("http"),
+        "{shown}"
+    );
 }
 
 #[test]
