@@ -11,7 +11,7 @@ use super::{
     of, organization, post, sent_on, share, start, start_with, started, text,
 };
 use crate::archives::{assert_all_read, unzipped};
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, new_file};
 use crate::support::client::Reply;
 
 const BOTH: [&str; 2] = ["file_big", "file_def456"];
@@ -351,6 +351,24 @@ async fn a_page_says_of_each_file_what_it_is() {
     assert_eq!(unzipped(&reply.body)["lies there.txt"], b"where it lies");
     let part = app.client.get(&ticket, &[("Range", "bytes=5-")]).await;
     assert_eq!((part.status, part.body.len()), (200, reply.body.len()));
+}
+
+/// Nobody ever reads a file for its checksum that was registered unread, as `hallpass share` does.
+#[tokio::test]
+async fn a_page_waits_for_no_checksum_that_nobody_takes() {
+    let place = tempfile::tempdir().unwrap();
+    let root = place.path().canonicalize().unwrap();
+    let app = start_with(&[("blobs.in_place_roots", root.to_str().unwrap())]).await;
+    let path = root.join("lies there.bin");
+    std::fs::write(&path, big()).unwrap();
+    let new = new_file("org_123", "unread", "lies there.bin");
+    let kept = app.gateway.keep_unread(&path, new).await.unwrap();
+    let added = app.gateway.add_staged(vec![kept]).await;
+    assert_eq!(added[0].as_ref().unwrap().crc32, None);
+    let shared = share(&app, of(&["file_big", "unread"])).await;
+    let page = text(&look(&app, &shared, &[]).await);
+    assert!(page.contains("Download all as zip, "), "{page}");
+    assert!(!page.contains("The checksums of some files"), "{page}");
 }
 
 #[tokio::test]

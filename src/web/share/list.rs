@@ -87,8 +87,8 @@ fn file(entry: &SharedEntry) -> FileOnPage<'_> {
             media_type: file.media_type.as_str(),
             is_passive: file.media_type.is_passive(),
             is_in_place: matches!(file.location, BlobLocation::InPlace(_)),
-            // Of no bytes everybody knows it.
-            has_checksum: file.size == 0 || file.crc32.is_some(),
+            // Of no bytes everybody knows it, and of a file that was registered unread nobody ever takes it.
+            is_checksum_pending: file.size > 0 && file.crc32.is_none() && file.sha256.is_some(),
             expires: file.expires_at,
         },
         (FileStanding::Damaged, _) => EntryState::Damaged,

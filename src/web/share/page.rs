@@ -72,8 +72,8 @@ pub(super) enum EntryState<'a> {
         is_passive: bool,
         /// True if it is served from where it lay before.
         is_in_place: bool,
-        /// True if its checksum is known, which a zip has of each file.
-        has_checksum: bool,
+        /// True if the checksum that a zip has of each file is not known, and is being taken.
+        is_checksum_pending: bool,
         /// Its own end, where it has one.
         expires: Option<UnixSeconds>,
     },

@@ -12,7 +12,7 @@ pub(super) struct Notes {
     expires: Option<UnixSeconds>,
     /// True if all files that are there are served from where they lay before.
     are_in_place: bool,
-    /// True if there is a zip, and the checksum of a file in it is not known.
+    /// True if there is a zip, and the checksum of a file in it is still being taken.
     is_pending: bool,
 }
 
@@ -22,13 +22,13 @@ impl Notes {
         for file in &share.files {
             if let EntryState::Ready {
                 is_in_place,
-                has_checksum,
+                is_checksum_pending,
                 ..
             } = file.state
             {
                 ready += 1;
                 in_place += usize::from(is_in_place);
-                pending += usize::from(!has_checksum);
+                pending += usize::from(is_checksum_pending);
             }
         }
         Self {

@@ -19,7 +19,7 @@ fn file<'a>(position: u64, name: &'a str, media_type: &'static str) -> FileOnPag
             media_type,
             is_passive: media_type.starts_with("image/"),
             is_in_place: false,
-            has_checksum: true,
+            is_checksum_pending: false,
             expires: None,
         },
     }
@@ -142,14 +142,14 @@ fn whole() -> PageView<'static> {
     let (mut pending, mut deleted) = (file(1, "a.png", "image/png"), file(2, "b", "text/plain"));
     let EntryState::Ready {
         is_in_place,
-        has_checksum,
+        is_checksum_pending,
         expires,
         ..
     } = &mut pending.state
     else {
         panic!("it is ready")
     };
-    (*is_in_place, *has_checksum, *expires) = (true, false, Some(at(NOW + 60)));
+    (*is_in_place, *is_checksum_pending, *expires) = (true, true, Some(at(NOW + 60)));
     deleted.state = EntryState::Gone;
     let mut damaged = deleted.clone();
     damaged.state = EntryState::Damaged;
