@@ -8,7 +8,7 @@ use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, InPlace};
 
 /// The most bytes of a file in memory at once.
-const PIECE_BYTES: u64 = 1024 * 1024;
+const PIECE_BYTES: usize = 1024 * 1024;
 
 /// Reads one blob.
 pub(super) struct Pieces {
@@ -31,13 +31,13 @@ impl Pieces {
         if let Some(stream) = &mut self.stream {
             return stream.next().await;
         }
-        let length = (self.blob.size() - self.next).min(PIECE_BYTES);
+        let left = self.blob.size() - self.next;
+        let length = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
         if length == 0 {
             return Ok(None);
         }
-        let at_once = usize::try_from(length).unwrap_or_default();
-        let piece = self.blob.read_at(self.next, at_once).await?;
-        self.next += length;
+        let piece = self.blob.read_at(self.next, length).await?;
+        self.next += length as u64;
         Ok(Some(piece))
     }
 }

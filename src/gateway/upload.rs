@@ -34,7 +34,7 @@ pub use staged_bytes::RemainingQuota;
 pub const FILE_LIFETIME_MAX: u64 = 100 * 365 * 86_400;
 
 /// The most bytes that are read of a file which is registered unread: all of most texts, whose charset is known then.
-pub const TYPE_BYTES_MAX: u64 = 64 * 1024;
+pub const TYPE_BYTES_MAX: usize = 64 * 1024;
 
 /// The description of a new file, without its bytes.
 #[derive(Clone, Debug)]
@@ -284,14 +284,10 @@ impl Gateway {
         let Identified { file, size } = identified.map_err(|error| unfit(path, error))?;
         let location = BlobLocation::InPlace(file);
         let blob = self.blobs.open(&location, size).await?;
-        let head = size.min(TYPE_BYTES_MAX);
-        let is_whole = head == size;
+        let head = usize::try_from(size).map_or(TYPE_BYTES_MAX, |size| size.min(TYPE_BYTES_MAX));
+        let is_whole = head as u64 == size;
         let mut detector = TextDetector::default();
-        detector.update(
-            &blob
-                .read_at(0, usize::try_from(head).unwrap_or_default())
-                .await?,
-        );
+        detector.update(&blob.read_at(0, head).await?);
         let text = detector.finish();
         let content = Content {
             size,

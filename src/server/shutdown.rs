@@ -1,5 +1,7 @@
 //! Signals as futures.
 
+use std::io;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Asks to stop: SIGINT and SIGTERM, and of a command that ends with its terminal SIGHUP.
@@ -63,13 +65,29 @@ impl StopSignal {
     }
 }
 
-/// Returns whether this process ignores a signal, as it was started (proc_pid_status(5), `SigIgn`).
+/// Returns whether this process ignores a signal, as it was started. Where the system does not say so, it does not: the
+/// signal then ends it in order.
 fn is_ignored(kind: SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = ignored_signals().unwrap_or_else(|error| {
+        tracing::warn!(%error, "cannot look which signals this process is to ignore: it ends with its terminal");
+        0
+    });
+    let number = kind.as_raw_value();
+    // Bit 0 is signal 1.
+    (1..=64).contains(&number) && mask >> (number - 1) & 1 == 1
+}
+
+/// The signals that this process ignores, each a bit (proc_pid_status(5), `SigIgn`).
+fn ignored_signals() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or_default();
-    mask.is_some_and(|mask| mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1))
+    mask.ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            "/proc/self/status has no SigIgn",
+        )
+    })
 }
 
 /// SIGXFSZ, on every machine that Rust's tier 1 and 2 of Linux know but MIPS.

@@ -107,8 +107,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_sent_is_told_and_a_look_is_not() {
-        let told = |outcome_of, sent, due| {
+    fn what_was_sent_has_a_line_and_a_head_request_has_none() {
+        let line = |outcome_of, sent, due| {
             outcome(&EndedDownload {
                 name: "a",
                 client: None,
@@ -118,14 +118,14 @@ mod tests {
                 took: Duration::from_secs(4),
             })
         };
-        let whole = told(Outcome::Whole, 301_000_000, 301_000_000);
+        let whole = line(Outcome::Whole, 301_000_000, 301_000_000);
         assert_eq!(whole.as_deref(), Some("whole, 301 MB in 4 s"));
-        let empty = told(Outcome::Whole, 0, 0);
+        let empty = line(Outcome::Whole, 0, 0);
         assert_eq!(empty.as_deref(), Some("whole, 0 bytes in 4 s"));
-        let part = told(Outcome::Part, 7, 7);
+        let part = line(Outcome::Part, 7, 7);
         assert_eq!(part.as_deref(), Some("part, 7 bytes in 4 s"));
-        assert_eq!(told(Outcome::Part, 0, 0), None);
-        let broken = told(Outcome::Aborted, 1_000, 2_000);
+        assert_eq!(line(Outcome::Part, 0, 0), None);
+        let broken = line(Outcome::Aborted, 1_000, 2_000);
         assert_eq!(broken.as_deref(), Some("broke off after 1 kB of 2 kB, 4 s"));
     }
 }

@@ -11,7 +11,7 @@ use crate::model::name::FileName;
 /// The most directories that are held open for the files below them. Of more, the directory that has them all is.
 const ROOTS_MAX: usize = 64;
 
-/// The paths of one share, which were there when they were looked at.
+/// The paths of one share, which were there when they were resolved.
 #[derive(Debug)]
 pub(in crate::cli) struct SharedPaths {
     /// The paths as they were given.
@@ -21,18 +21,18 @@ pub(in crate::cli) struct SharedPaths {
 }
 
 impl SharedPaths {
-    /// Looks at the paths.
+    /// Resolves the symbolic links of the paths.
     ///
     /// # Errors
     /// One that is not there or cannot be looked at.
-    pub(in crate::cli) fn look_at(paths: &[PathBuf]) -> Result<Self, Failure> {
+    pub(in crate::cli) fn resolve(paths: &[PathBuf]) -> Result<Self, Failure> {
         let mut found = Vec::new();
         for path in paths.iter().filter(|path| path.as_os_str() != DASH) {
-            let look = || {
+            let resolved = || {
                 let is_directory = fs::metadata(path)?.is_dir();
                 Ok((fs::canonicalize(path)?, is_directory))
             };
-            found.push(look().map_err(|error| Failure::unreadable(path, &error))?);
+            found.push(resolved().map_err(|error| Failure::unreadable(path, &error))?);
         }
         Ok(Self {
             paths: paths.to_vec(),
@@ -60,8 +60,10 @@ impl SharedPaths {
                 roots.push(path);
             }
         }
-        if roots.len() > ROOTS_MAX {
-            let mut common = roots.first().cloned().unwrap_or_default();
+        if let [first, ..] = roots.as_slice()
+            && roots.len() > ROOTS_MAX
+        {
+            let mut common = first.clone();
             while !roots.iter().all(|root| root.starts_with(&common)) {
                 common.pop();
             }
@@ -78,24 +80,25 @@ impl SharedPaths {
         }
     }
 
-    /// Returns the path of a file on the page: below the only directory, or else below what was named.
-    pub(in crate::cli) fn path_on_page(&self, file: &FoundFile) -> String {
+    /// Returns the path of a file on the page: below the only directory, or else below what was named. `None` of one of which a
+    /// part can be the name of no file.
+    pub(in crate::cli) fn path_on_page(&self, file: &FoundFile) -> Option<String> {
         let mut named = self.paths.iter().zip(&self.found);
         let below = named.find_map(|(given, (found, is_directory))| {
             let rest = file.path.strip_prefix(given).ok()?;
             is_directory.then_some((found, rest))
         });
         let Some((directory, rest)) = below else {
-            return name_of(&file.path).map_or_else(String::new, |name| name.to_string());
+            return name_of(&file.path).map(|name| name.to_string());
         };
-        let first = (self.paths.len() > 1).then(|| name_of(directory)).flatten();
-        let parts = rest.iter().filter_map(|part| name_of(Path::new(part)));
-        let parts: Vec<String> = first
+        let first = (self.paths.len() > 1).then(|| name_of(directory));
+        let parts = rest.iter().map(|part| name_of(Path::new(part)));
+        let parts: Option<Vec<String>> = first
             .into_iter()
             .chain(parts)
-            .map(|name| name.to_string())
+            .map(|name| name.map(|name| name.to_string()))
             .collect();
-        parts.join("/")
+        parts.map(|parts| parts.join("/"))
     }
 }
 
@@ -121,22 +124,28 @@ mod tests {
         for file in ["docs/a", "docs/sub/b", "c"] {
             fs::write(root.join(file), file).unwrap();
         }
-        let one = SharedPaths::look_at(&[root.join("docs")]).unwrap();
+        let one = SharedPaths::resolve(&[root.join("docs")]).unwrap();
         assert!(one.are_many());
         assert_eq!(one.directory_name().as_deref(), Some("docs"));
-        assert_eq!(one.path_on_page(&named(root.join("docs/sub/b"))), "sub/b");
+        assert_eq!(
+            one.path_on_page(&named(root.join("docs/sub/b"))).as_deref(),
+            Some("sub/b")
+        );
         assert_eq!(one.roots(), [root.join("docs")]);
-        let both = SharedPaths::look_at(&[root.join("docs"), root.join("c")]).unwrap();
+        let both = SharedPaths::resolve(&[root.join("docs"), root.join("c")]).unwrap();
         assert_eq!(both.directory_name(), None);
         let path = both.path_on_page(&named(root.join("docs/sub/b")));
-        assert_eq!(path, "docs/sub/b");
-        assert_eq!(both.path_on_page(&named(root.join("c"))), "c");
+        assert_eq!(path.as_deref(), Some("docs/sub/b"));
+        assert_eq!(
+            both.path_on_page(&named(root.join("c"))).as_deref(),
+            Some("c")
+        );
         assert_eq!(both.roots(), std::slice::from_ref(&root));
-        let file = SharedPaths::look_at(&[root.join("c")]).unwrap();
+        let file = SharedPaths::resolve(&[root.join("c")]).unwrap();
         assert!(!file.are_many());
         assert_eq!(file.roots(), std::slice::from_ref(&root));
-        assert!(SharedPaths::look_at(&[root.join("missing")]).is_err());
-        let input = SharedPaths::look_at(&["-".into()]).unwrap();
+        assert!(SharedPaths::resolve(&[root.join("missing")]).is_err());
+        let input = SharedPaths::resolve(&["-".into()]).unwrap();
         assert!(!input.are_many() && input.roots().is_empty());
     }
 
@@ -150,8 +159,8 @@ mod tests {
         for path in &paths {
             fs::create_dir(path).unwrap();
         }
-        assert_eq!(SharedPaths::look_at(&paths).unwrap().roots(), [root]);
-        let few = SharedPaths::look_at(&paths[..3]).unwrap();
+        assert_eq!(SharedPaths::resolve(&paths).unwrap().roots(), [root]);
+        let few = SharedPaths::resolve(&paths[..3]).unwrap();
         assert_eq!(few.roots(), paths[..3]);
     }
 }

@@ -251,7 +251,7 @@ impl Publisher<'_> {
         let (path, new, upload) = match item {
             Item::File(found) if self.keeping == Keeping::InPlace => {
                 let new = take_in::described(gateway, &found.path, None, self.delete_after)?;
-                let staged = take_in::look_at(intake, &found, new).await?;
+                let staged = take_in::register(intake, &found, new).await?;
                 let mut added = gateway.add_staged(vec![staged]).await;
                 let none = || Err(Refusal::Internal("a row was not made".into()));
                 let added = added.pop().unwrap_or_else(none);
@@ -289,30 +289,36 @@ impl Publisher<'_> {
         published: &mut Published,
     ) -> Result<Vec<(String, FileRecord)>, Failure> {
         let mut taken = Vec::with_capacity(items.len());
-        let mut looked_at: Vec<(String, PathBuf, StagedFile)> = Vec::new();
+        let mut registered: Vec<(String, PathBuf, StagedFile)> = Vec::new();
         for item in items {
             if self.intake.interrupt.asked().is_some() {
                 break;
             }
-            let path = self.path_on_page(&item);
+            let path = match self.path_on_page(&item) {
+                Ok(path) => path,
+                Err(failure) => {
+                    let _: Option<()> = published.succeeded(Err(failure), progress)?;
+                    continue;
+                }
+            };
             match item {
                 Item::File(found) if self.keeping == Keeping::InPlace => {
                     let staged =
                         match take_in::described(&self.intake.gateway, &found.path, None, None) {
-                            Ok(new) => take_in::look_at(self.intake, &found, new).await,
+                            Ok(new) => take_in::register(self.intake, &found, new).await,
                             Err(failure) => Err(failure),
                         };
-                    if let Some(staged) = published.kept(staged, progress)? {
-                        looked_at.push((path, found.path, staged));
+                    if let Some(staged) = published.succeeded(staged, progress)? {
+                        registered.push((path, found.path, staged));
                     }
-                    if looked_at.len() == ROWS_AT_ONCE {
-                        self.add(&mut looked_at, &mut taken, progress, published)
+                    if registered.len() == ROWS_AT_ONCE {
+                        self.add(&mut registered, &mut taken, progress, published)
                             .await?;
                     }
                 }
                 item => {
                     let file = self.take(item, progress).await;
-                    if let Some(file) = published.kept(file, progress)? {
+                    if let Some(file) = published.succeeded(file, progress)? {
                         self.unprinted.in_flight = None;
                         self.unprinted.stored.push(file.clone());
                         taken.push((path, file));
@@ -320,21 +326,21 @@ impl Publisher<'_> {
                 }
             }
         }
-        self.add(&mut looked_at, &mut taken, progress, published)
+        self.add(&mut registered, &mut taken, progress, published)
             .await?;
         Ok(taken)
     }
 
-    /// Makes the rows of files that were looked at.
+    /// Makes the rows of files that were registered.
     async fn add(
         &mut self,
-        looked_at: &mut Vec<(String, PathBuf, StagedFile)>,
+        registered: &mut Vec<(String, PathBuf, StagedFile)>,
         taken: &mut Vec<(String, FileRecord)>,
         progress: &Progress,
         published: &mut Published,
     ) -> Result<(), Failure> {
-        let mut names = Vec::with_capacity(looked_at.len());
-        let staged = looked_at.drain(..).map(|(on_page, path, staged)| {
+        let mut names = Vec::with_capacity(registered.len());
+        let staged = registered.drain(..).map(|(on_page, path, staged)| {
             names.push((on_page, path));
             staged
         });
@@ -342,7 +348,7 @@ impl Publisher<'_> {
         let added = self.intake.gateway.add_staged(staged).await;
         for ((on_page, path), added) in names.into_iter().zip(added) {
             let added = added.map_err(|refusal| self.intake.refused(&path, &refusal));
-            if let Some(file) = published.kept(added, progress)? {
+            if let Some(file) = published.succeeded(added, progress)? {
                 self.recorder.uploaded(&file);
                 taken.push((on_page, file));
             }
@@ -350,10 +356,13 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    fn path_on_page(&self, item: &Item) -> String {
+    fn path_on_page(&self, item: &Item) -> Result<String, Failure> {
         match item {
-            Item::File(found) => self.paths.path_on_page(found),
-            Item::Input(name) => name.to_string(),
+            Item::Input(name) => Ok(name.to_string()),
+            Item::File(found) => self.paths.path_on_page(found).ok_or_else(|| {
+                let path = found.path.display();
+                Failure::Failed(format!("{path}: a part of the path can be no file's name"))
+            }),
         }
     }
 
@@ -396,7 +405,7 @@ impl Published {
     }
 
     /// Returns what was done, or complains that it was not.
-    fn kept<T>(
+    fn succeeded<T>(
         &mut self,
         outcome: Result<T, Failure>,
         progress: &Progress,

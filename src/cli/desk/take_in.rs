@@ -43,8 +43,8 @@ pub(in crate::cli) fn described(
     Ok(gateway.begin_file(labels.of(path)?))
 }
 
-/// Looks at a file where it lies: nothing is read of it but what tells its type. The failure names it.
-pub(in crate::cli) async fn look_at(
+/// Registers a file where it lies: nothing is read of it but what tells its type. The failure names it.
+pub(in crate::cli) async fn register(
     intake: &Intake,
     found: &FoundFile,
     new: NewFile,

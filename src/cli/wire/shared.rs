@@ -69,8 +69,12 @@ impl Show for SharedLink {
         if !self.is_for_people {
             return vec![url];
         }
-        let name = self.link.filename.as_deref().unwrap_or_default();
-        vec![format!("{name}   {}", RoundedSize(self.size_bytes)), url]
+        let size = RoundedSize(self.size_bytes);
+        let heading = match &self.link.filename {
+            Some(name) => format!("{name}   {size}"),
+            None => size.to_string(),
+        };
+        vec![heading, url]
     }
 }
 
