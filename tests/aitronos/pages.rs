@@ -71,6 +71,20 @@ async fn a_page_deep_in_a_list_begins_beside_an_anchor() {
 #[tokio::test]
 async fn a_page_past_the_end_is_empty() {
     let app = TestApp::start().await.with_org_123().await;
+    let mut found = Vec::new();
+    for (page, has_more) in [("1", true), ("2", false)] {
+        let target = format!("/v1/organizations/org_123/files?limit=1&page={page}");
+        let list = app.client.get(&target, KEY).await.json();
+        let files = list["files"].as_array().unwrap();
+        assert_eq!(
+            (files.len(), &list["has_more"]),
+            (1, &json!(has_more)),
+            "{page}"
+        );
+        found.push(files[0]["id"].as_str().unwrap().to_owned());
+    }
+    found.sort();
+    assert_eq!(found, ["file_abc123", "file_def456"]);
     for page in ["3", "100000000", "18446744073709551615"] {
         let target = format!("/v1/organizations/org_123/files?limit=1&page={page}");
         let list = app.client.get(&target, KEY).await.json();

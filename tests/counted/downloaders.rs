@@ -5,7 +5,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use super::{PATIENCE, SIZE, after_bytes, bytes, start, started};
-use crate::support::programs::{run, url};
+use crate::support::programs::{aria2, run, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_starts_a_download_and_follows_it() {
@@ -102,17 +102,7 @@ async fn aria2_takes_one_download_over_eight_connections() {
     let directory = tempfile::tempdir().unwrap();
     let link = app.link("file_large", "max_downloads=1").await;
     let ticket = url(&app, &started(&app, &link, "192.0.2.1").await);
-    let words = [
-        "aria2c",
-        "--no-conf",
-        "-x8",
-        "-s8",
-        "-k1M",
-        "-o",
-        "large.bin",
-        &ticket,
-    ];
-    run(&words, directory.path()).await;
+    aria2(&ticket, directory.path()).await;
     assert!(std::fs::read(directory.path().join("large.bin")).unwrap() == large);
     let begun = std::time::Instant::now();
     loop {

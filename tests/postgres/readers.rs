@@ -16,6 +16,8 @@ const THEIRS: &str = "/v1/organizations/org_123/files";
 const OWN: &str = "/v1/organizations/org_abc123/files";
 const OWN_KEY: (&str, &str) = ("X-API-Key", "k2");
 
+const CONNECTIONS: i64 = 4;
+
 /// Has each read of a file of `org_123` wait for a lock.
 const SLOW_ROWS: &str = "CREATE FUNCTION waits() RETURNS boolean LANGUAGE plpgsql AS \
      'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN true; END'; \
@@ -29,7 +31,8 @@ const WAITING: &str = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
 async fn reads_of_one_organization_leave_connections_to_others() {
     let server = Server::shared();
     let url = server.database("readers");
-    let app = app(&url, &[("catalog.connections_max", "4")]).await;
+    let most = CONNECTIONS.to_string();
+    let app = app(&url, &[("catalog.connections_max", &most)]).await;
     let app = app.with_org_123().await;
     app.put(new_file("org_abc123", "own", "o.txt"), b"bytes")
         .await;
@@ -45,16 +48,17 @@ async fn reads_of_one_organization_leave_connections_to_others() {
         let (client, target) = (app.client, target.clone());
         reads.spawn(async move { client.get(&target, &[ANYONE]).await.status });
     }
+    let mut waiting =
+        async || -> i64 { query_scalar(WAITING).fetch_one(&mut other).await.unwrap() };
     let are_waiting = async {
-        loop {
-            let waiting: i64 = query_scalar(WAITING).fetch_one(&mut other).await.unwrap();
-            if waiting >= 3 {
-                break;
-            }
+        while waiting().await < 3 {
             sleep(Duration::from_millis(10)).await;
         }
     };
     timeout(PATIENCE, are_waiting).await.expect("three reads");
+    // All sixteen have come by now, and never take the last one.
+    sleep(Duration::from_millis(500)).await;
+    assert!(waiting().await < CONNECTIONS);
     for target in [format!("{OWN}/own"), OWN.into(), format!("{OWN}?page=9")] {
         let reply = app.client.get(&target, &[OWN_KEY]).await;
         assert_eq!(reply.status, 200, "{target}");

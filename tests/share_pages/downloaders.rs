@@ -3,7 +3,7 @@
 use super::{PATIENCE, SIZE, Shared, after_bytes, big, counted, lock, share, start, started};
 use crate::archives::unzipped;
 use crate::support::app::TestApp;
-use crate::support::programs::{run, url};
+use crate::support::programs::{aria2, run, url};
 
 async fn is_done_once(app: &TestApp, shared: &Shared) {
     let found = after_bytes(app, shared, SIZE).await;
@@ -65,17 +65,7 @@ async fn aria2_takes_one_download_over_eight_connections() {
         let form = "password=correct+horse&start=1";
         let reply = super::post(&app, &shared, "192.0.2.1", &[], form).await;
         let ticket = url(&app, &super::sent_on(&reply));
-        let words = [
-            "aria2c",
-            "--no-conf",
-            "-x8",
-            "-s8",
-            "-k1M",
-            "-o",
-            "large.bin",
-            &ticket,
-        ];
-        run(&words, directory.path()).await;
+        aria2(&ticket, directory.path()).await;
         let got = std::fs::read(directory.path().join("large.bin")).unwrap();
         match files {
             [_] => assert!(got == large),

@@ -37,3 +37,18 @@ pub(crate) async fn run(words: &[&str], directory: &Path) -> Output {
 pub(crate) fn url(app: &TestApp, target: &str) -> String {
     format!("http://{}{target}", app.client.0)
 }
+
+/// Has aria2 save this as `large.bin`, over eight connections at once.
+pub(crate) async fn aria2(url: &str, directory: &Path) {
+    let words = [
+        "aria2c",
+        "--no-conf",
+        "-x8",
+        "-s8",
+        "-k1M",
+        "-o",
+        "large.bin",
+        url,
+    ];
+    run(&words, directory).await;
+}

@@ -17,10 +17,11 @@ const WINDOW: u16 = 4;
 /// A file of which a client may take for some time.
 const LARGE_BYTES: usize = 2_000_000;
 
-/// Up to ten times as long as promised, and hardly shorter.
+/// Hardly shorter than promised, and not twice as long: but for what a busy machine adds to a short time.
 async fn ends(promised: u64, what: &str, work: impl Future<Output = ()>) {
     let begun = Instant::now();
-    let done = tokio::time::timeout(Duration::from_secs(promised * 10), work).await;
+    let time_max = (promised * 2).max(promised + 20);
+    let done = tokio::time::timeout(Duration::from_secs(time_max), work).await;
     println!("{what}, promised after {promised} s: {:?}", begun.elapsed());
     assert!(done.is_ok(), "{what} did not happen");
     assert!(

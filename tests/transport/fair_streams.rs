@@ -33,16 +33,22 @@ fn get(path: &str, stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&fields))
 }
 
-/// The body that comes on this stream, to its end.
-async fn body<R: AsyncRead + Unpin>(frames: &mut Frames<R>, stream: u32) -> Vec<u8> {
+/// The body that comes on this stream, to its end. Adds what comes meanwhile on others, none of which ends.
+async fn body<R: AsyncRead + Unpin>(
+    frames: &mut Frames<R>,
+    stream: u32,
+    on_others: &mut usize,
+) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
         let frame = frames.next_of(&[DATA, RST_STREAM]).await;
         let frame = frame.expect("the connection goes on");
+        assert_eq!(frame.kind, DATA, "stream {} was reset", frame.stream);
         if frame.stream != stream {
+            assert_eq!(frame.flags & END_STREAM, 0, "{}", frame.stream);
+            *on_others += frame.payload.len();
             continue;
         }
-        assert_eq!(frame.kind, DATA, "the stream was reset");
         body.extend_from_slice(&frame.payload);
         if frame.flags & END_STREAM != 0 {
             return body;
@@ -67,14 +73,14 @@ async fn one_connection(
     for _ in 0..SLOW {
         assert_eq!(frames.next_of(&[DATA]).await.unwrap().payload, [0]);
     }
-    let mut stream = SLOW * 2;
+    let (mut stream, mut granted, mut taken) = (SLOW * 2, 0, 0);
     for round in 0..2 {
         for (target, expected) in others {
             stream += 2;
             let id = stream + 1;
             let asked = [get(target, id), grant(id, WIDE)].concat();
             writer.write_all(&asked).await.unwrap();
-            let came = body(&mut frames, id).await;
+            let came = body(&mut frames, id, &mut taken).await;
             match expected {
                 Some(expected) => assert!(came == *expected, "round {round}: {target}"),
                 None => assert!(came.starts_with(b"{"), "round {round}: {target}"),
@@ -82,8 +88,21 @@ async fn one_connection(
             // A slow client is one that still takes something.
             let slow = (0..SLOW).flat_map(|at| grant(at * 2 + 1, 1));
             writer.write_all(&slow.collect::<Vec<_>>()).await.unwrap();
+            granted += SLOW as usize;
         }
     }
+    // Nor are the slow ones given up, or starved.
+    while taken < granted {
+        let frame = frames.next_of(&[DATA, RST_STREAM]).await.unwrap();
+        assert_eq!(
+            (frame.kind, frame.payload.len()),
+            (DATA, 1),
+            "{}",
+            frame.stream
+        );
+        taken += 1;
+    }
+    assert_eq!(taken, granted);
 }
 
 async fn with_files() -> (Pair, TestApp, SocketAddr) {
@@ -145,7 +164,10 @@ async fn answers_of_every_length_end_their_streams() {
             let id = at * 2 + 1;
             writer.write_all(&get(link, id)).await.unwrap();
             writer.write_all(&grant(id, WIDE)).await.unwrap();
-            assert!(body(&mut frames, id).await == bytes(*length), "{length}");
+            assert!(
+                body(&mut frames, id, &mut 0).await == bytes(*length),
+                "{length}"
+            );
         }
     }
 }
