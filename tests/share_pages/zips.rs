@@ -391,19 +391,7 @@ async fn a_zip_is_sent_at_the_pace_of_its_share() {
 #[tokio::test]
 async fn ten_thousand_files_are_in_one_zip() {
     let app = start().await;
-    let catalogue = app.catalogue_from_outside().await;
-    let (organization, file) = (organization(), "file_def456".parse().unwrap());
-    let like = catalogue.file(&organization, &file).await.unwrap().unwrap();
-    let ids: Vec<String> = (0..10_000).map(|n| format!("file_{n:05}")).collect();
-    let records: Vec<_> = ids
-        .iter()
-        .map(|id| {
-            let mut record = like.clone();
-            record.id = id.parse().unwrap();
-            record
-        })
-        .collect();
-    catalogue.add_files(&records).await.unwrap();
+    let ids = app.add_copies("file_def456", 10_000).await;
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let shared = share(&app, counted(&ids, 1)).await;
     let page = text(&look(&app, &shared, &[]).await);

@@ -90,21 +90,7 @@ async fn an_address_begins_with_the_public_base_url() {
 #[tokio::test]
 async fn a_share_has_up_to_ten_thousand_files() {
     let app = fixture().await;
-    // As a command adds them: one by one they would take minutes.
-    let catalogue = app.catalogue_from_outside().await;
-    let organization = "org_123".parse().unwrap();
-    let file = "file_abc123".parse().unwrap();
-    let like = catalogue.file(&organization, &file).await.unwrap().unwrap();
-    let ids: Vec<String> = (0..10_000).map(|n| format!("file_{n:05}")).collect();
-    let records: Vec<_> = ids
-        .iter()
-        .map(|id| {
-            let mut record = like.clone();
-            record.id = id.parse().unwrap();
-            record
-        })
-        .collect();
-    catalogue.add_files(&records).await.unwrap();
+    let ids = app.add_copies("file_abc123", 10_000).await;
     let share = made(&app, &json!({ "files": ids })).await;
     let files = share["files"].as_array().unwrap();
     assert_eq!(files.len(), 10_000);

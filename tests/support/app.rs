@@ -220,6 +220,21 @@ impl TestApp {
         self.put(new_file("org_123", id, name), bytes).await
     }
 
+    /// Adds so many files to `org_123` that are like this one of it, as a command adds them: one by one they would take
+    /// minutes. Answers their ids.
+    pub(crate) async fn add_copies(&self, like: &str, count: usize) -> Vec<String> {
+        let (catalogue, organization, like) = self.seen_from_outside(like).await;
+        let like = catalogue.file(&organization, &like).await.unwrap().unwrap();
+        let ids: Vec<String> = (0..count).map(|n| format!("file_{n:05}")).collect();
+        let copy = |id: &String| FileRecord {
+            id: FileId::parse(id).unwrap(),
+            ..like.clone()
+        };
+        let records: Vec<FileRecord> = ids.iter().map(copy).collect();
+        catalogue.add_files(&records).await.unwrap();
+        ids
+    }
+
     /// Adds a file as it is described.
     pub(crate) async fn put(&self, new: NewFile, bytes: &[u8]) -> FileRecord {
         let mut upload = self.gateway.begin_upload().await.unwrap();
