@@ -3,7 +3,7 @@
 //! 1. `open` makes the tables in an empty database, or checks those that are there; of several processes
 //!    that do so at once, one does.
 //! 2. A read is one statement, or one transaction that sees the rows of one moment; a write is one transaction.
-//!    The statements are those of `sql`, on a connection that `lease` hands out.
+//!    The statements are those of `sql`, on a connection that `lease` hands out and `connections` keeps for the next call.
 //! 3. What the server did not do, because the connection broke or two were in each other's way, is tried
 //!    again. Where the connection broke after `COMMIT` went out, or its answer does not come, the commit marker
 //!    tells on another connection what became of the write (`commit`): nothing is done twice, and nothing that
@@ -18,11 +18,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, PgConnection, PgPool, Postgres as Driver, query};
+use sqlx::{ConnectOptions as _, PgConnection, Postgres as Driver, query};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use self::commit::Commits;
+use self::connections::Connections;
 use self::lease::{CommitState, answer, tries_again};
 use self::notify::Subscriber;
 use super::announcements::Announcements;
@@ -40,6 +41,7 @@ pub use self::open::SetupLock;
 
 mod address;
 mod commit;
+mod connections;
 mod lease;
 mod notify;
 mod open;
@@ -73,8 +75,8 @@ const WATCH_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// A catalogue in a PostgreSQL database, version 13 or later. Needs a Tokio runtime with timers.
 pub struct Postgres {
-    pool: PgPool,
-    /// As many as the pool has connections.
+    connections: Connections,
+    /// As many as there are connections.
     permits: Arc<Semaphore>,
     options: PgConnectOptions,
     /// The connection that reads the change feed.
@@ -135,7 +137,7 @@ impl Postgres {
         watcher.is_closed = true;
         watcher.connection = None;
         drop(watcher);
-        self.pool.close().await;
+        self.connections.close().await;
     }
 
     /// Reads the change feed on the connection that does nothing else. Where it broke since the last time, a new
@@ -199,12 +201,12 @@ impl Database for Postgres {
                 tries += 1;
                 let attempt = async {
                     let mut lease = self.begin(access).await?;
-                    let connection = std::mem::take(&mut lease.connection);
+                    let connection = std::mem::take(&mut lease.of.connection);
                     let mut session = Session::new(Connection::Postgres(connection));
                     let outcome = work(&mut session).await;
                     let appended = session.appended;
                     if let Connection::Postgres(connection) = session.into_connection() {
-                        lease.connection = connection;
+                        lease.of.connection = connection;
                     }
                     let outcome = self.end(lease, outcome, &commit).await;
                     if let (Ok(_), Some(appended)) = (&outcome, appended) {
@@ -221,7 +223,7 @@ impl Database for Postgres {
     }
 
     fn reading_connections(&self) -> usize {
-        self.pool.options().get_max_connections() as usize
+        self.connections.max() as usize
     }
 
     fn read_on_the_spot(

@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, query_scalar, raw_sql};
+use sqlx::{AssertSqlSafe, PgConnection, query_scalar, raw_sql};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::connections::Connections;
 use super::lease::{Lease, Marker};
 use crate::catalog::CatalogError;
 use crate::catalog::sql::fault::Fault;
@@ -111,12 +112,14 @@ impl Commits {
     /// says that nothing was done.
     pub(super) async fn commit(
         &self,
-        pool: &PgPool,
+        connections: &Connections,
         lease: Lease,
         marker: Marker,
     ) -> Result<(), Fault> {
         // A task of its own, so that it is carried through, whether or not its caller waits.
-        let work = self.clone().carry_through(pool.clone(), lease, marker);
+        let work = self
+            .clone()
+            .carry_through(connections.clone(), lease, marker);
         let mut detached = self.detached.subscribe();
         let left_before = detached.borrow().next;
         let mut under_way = UnderWay {
@@ -141,7 +144,7 @@ impl Commits {
 
     async fn carry_through(
         self,
-        pool: PgPool,
+        connections: Connections,
         mut lease: Lease,
         marker: Marker,
     ) -> Result<(), Fault> {
@@ -162,7 +165,7 @@ impl Commits {
         }
         let end = Instant::now() + OUTCOME_TIME_MAX;
         while Instant::now() < end {
-            if let Ok(Ok(last)) = timeout_at(end, outcome_of(&pool, &marker)).await {
+            if let Ok(Ok(last)) = timeout_at(end, outcome_of(&connections, &marker)).await {
                 let is_done = last == marker.number;
                 self.put_back(marker);
                 return if is_done { Ok(()) } else { Err(fault) };
@@ -185,8 +188,8 @@ fn unknown(fault: Fault) -> CatalogError {
     }
 }
 
-async fn outcome_of(pool: &PgPool, marker: &Marker) -> Result<u64, Fault> {
-    let mut lease = Lease::beside(pool).await?;
+async fn outcome_of(connections: &Connections, marker: &Marker) -> Result<u64, Fault> {
+    let mut lease = Lease::beside(connections).await?;
     let number: i64 = query_scalar(OUTCOME)
         .bind(&marker.slot)
         .fetch_one(lease.connection()?)

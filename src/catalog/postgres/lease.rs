@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::{PgConnection, PgPool, raw_sql};
+use sqlx::{PgConnection, raw_sql};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 
+use super::connections::{Connections, OutOfPool};
 use super::{ANSWER_TIME_MAX, Answer, COMMIT_ANSWER_TIME_MAX, CatalogError, Postgres};
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
-use crate::catalog::sql::session::{PooledConnection, SessionKind};
+use crate::catalog::sql::session::SessionKind;
 
 /// The most tries of a call. After a restart of the server every connection of the pool is found to be
 /// dead, one after the other.
@@ -27,9 +28,6 @@ const TRY_PAUSE: Duration = Duration::from_millis(10);
 /// The longest wait of a call for its permit where more are made than there are connections.
 const PERMIT_TIME_MAX: Duration = Duration::from_secs(8);
 
-/// The time in which a connection that is given back must say that it is well.
-const RETURN_TIME_MAX: Duration = Duration::from_secs(1);
-
 const BEGIN_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// True while a call waits for the outcome of its `COMMIT`.
@@ -38,7 +36,8 @@ pub(super) struct CommitState(Arc<AtomicBool>);
 
 /// A connection while a call has it.
 pub(super) struct Lease {
-    pub(super) connection: PooledConnection,
+    pub(super) of: OutOfPool,
+    connections: Connections,
     kind: LeaseKind,
     /// One of as many as there are connections. A call in a long queue waits for this, and so not only as long
     /// as for a server that is away.
@@ -70,28 +69,22 @@ pub(super) async fn tries_again(tries: u32, fault: &Fault) -> bool {
 
 impl Lease {
     /// Takes a connection for a question beside the calls, which waits for no permit.
-    pub(super) async fn beside(pool: &PgPool) -> Result<Self, Fault> {
+    pub(super) async fn beside(connections: &Connections) -> Result<Self, Fault> {
         Ok(Self {
-            connection: PooledConnection(Some(pool.acquire().await?)),
+            of: connections.take().await?,
+            connections: connections.clone(),
             kind: LeaseKind::Read,
             permit: None,
         })
     }
 
     pub(super) fn connection(&mut self) -> Result<&mut PgConnection, Fault> {
-        self.connection.connection()
+        self.of.connection.connection()
     }
 
-    /// Gives the connection back to the pool, which asks it first whether it is well.
-    pub(super) fn give_back(mut self) {
-        if let Some(mut connection) = self.connection.0.take() {
-            // The pool itself would wait for that without end, and have one connection fewer meanwhile.
-            let permit = self.permit.take();
-            tokio::spawn(async move {
-                let _ = timeout(RETURN_TIME_MAX, connection.return_to_pool()).await;
-                drop(permit);
-            });
-        }
+    /// Gives the connection back, on which everything was answered.
+    pub(super) fn give_back(self) {
+        self.connections.give_back(self.of, self.permit);
     }
 
     async fn roll_back(mut self) {
@@ -139,7 +132,7 @@ impl Postgres {
         match std::mem::replace(&mut lease.kind, LeaseKind::Read) {
             LeaseKind::Write(marker) if is_done => {
                 commit.0.store(true, Ordering::Relaxed);
-                let committed = self.commits.commit(&self.pool, lease, marker).await;
+                let committed = self.commits.commit(&self.connections, lease, marker).await;
                 commit.0.store(false, Ordering::Relaxed);
                 committed?;
             }
@@ -159,9 +152,8 @@ impl Postgres {
         let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?;
         let permit = permit.map_err(|_| sqlx::Error::PoolClosed)?;
         Ok(Lease {
-            connection: PooledConnection(Some(self.pool.acquire().await?)),
-            kind: LeaseKind::Read,
             permit: Some(permit),
+            ..Lease::beside(&self.connections).await?
         })
     }
 }

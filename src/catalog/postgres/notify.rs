@@ -131,7 +131,7 @@ impl Announcements for Postgres {
     fn announce<'a>(&'a self, all: &'a [Announcement]) -> Answer<'a, ()> {
         let announce = async move {
             let lines: Vec<String> = all.iter().map(Announcement::to_string).collect();
-            let mut lease = Lease::beside(&self.pool).await?;
+            let mut lease = Lease::beside(&self.connections).await?;
             let send = query(ANNOUNCE).bind(CHANNEL).bind(lines);
             send.execute(lease.connection()?).await?;
             lease.give_back();

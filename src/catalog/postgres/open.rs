@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use super::commit::Commits;
+use super::connections::Connections;
 use super::notify::Subscriber;
 use super::{
     Address, CONNECT_TIME_MAX, Driver, LOCK_TIME_MAX, Postgres, SILENCE_TIME_MAX,
@@ -109,7 +110,7 @@ fn lazy(options: PgConnectOptions, connections_max: u32) -> Postgres {
         })
         .after_connect(|connection, _| Box::pin(prepare(connection)));
     Postgres {
-        pool: pool.connect_lazy_with(options.clone()),
+        connections: Connections::new(pool.connect_lazy_with(options.clone())),
         permits: Arc::new(Semaphore::new(connections_max as usize)),
         subscriber: Subscriber::new(options.clone()),
         options,
