@@ -87,9 +87,9 @@ impl Eq for CountedLink {}
 impl PendingCounts {
     fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<CountedLink, Added>> {
         // The characters of a MAC are as good as random.
-        let first = link.as_str().bytes().next().unwrap_or_default();
+        let [first, ..] = link.as_bytes();
         #[expect(clippy::indexing_slicing, reason = "a remainder is below their number")]
-        let shard = &self.shards[usize::from(first) % SHARDS];
+        let shard = &self.shards[usize::from(*first) % SHARDS];
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -26,6 +26,11 @@ impl LinkId {
         are_of_ids(&bytes).then_some(Self(bytes))
     }
 
+    /// The 12 characters, as bytes.
+    pub const fn as_bytes(&self) -> &[u8; LINK_ID_CHARS] {
+        &self.0
+    }
+
     /// The 12 characters.
     #[expect(clippy::expect_used, reason = "`parse` takes ASCII only")]
     pub fn as_str(&self) -> &str {

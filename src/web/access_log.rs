@@ -42,21 +42,20 @@ impl AccessRecord<'_> {
     /// length and a keyed hash at most, unless a trusted proxy sent it.
     pub(super) fn log(&self, gateway: &Gateway, took: impl Fn() -> Duration) {
         // A method that nobody knows may be of any length.
-        let method = if route::is_known(self.method) {
-            self.method.as_str()
-        } else {
-            "unknown"
+        let method = || match route::is_known(self.method) {
+            true => self.method.as_str(),
+            false => "unknown",
         };
         let (route, status, trace) = (self.route.as_str(), self.status.as_u16(), self.trace);
         // The clock is read only where the line is written.
         let took_micros = || u64::try_from(took().as_micros()).unwrap_or(u64::MAX);
-        let link_id = self.link_id.as_ref().map(LinkId::as_str);
         let hash = |text: &[u8]| gateway.log_hash(text);
         macro_rules! line {
             ($level:ident, $($rest:tt)+) => {
                 tracing::$level!(
                     target: "hallpass::web",
-                    route, method, status, took_micros = took_micros(), link_id,
+                    route, method = method(), status, took_micros = took_micros(),
+                    link_id = self.link_id.as_ref().map(LinkId::as_str),
                     trace_id = trace.trace_id.as_str(),
                     request_id = &*trace.logged_request_id(hash),
                     x_traceid = trace.logged_traceid(hash).as_deref(),

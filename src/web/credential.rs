@@ -1,17 +1,19 @@
 //! Credentials as they stand in a request's headers, one function per place.
 
 use hyper::HeaderMap;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, AsHeaderName, HeaderName};
 
 use super::header;
 use crate::gateway::refusal::Refusal;
 
+/// The header of a key alone.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
 /// `X-API-Key`, or else `Authorization: Bearer`. The key's own header counts where both are there.
 pub fn api_key_or_bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
-    if headers.contains_key("x-api-key") {
-        only_line(headers, "x-api-key")
-    } else {
-        bearer(headers)
+    match only_line(headers, X_API_KEY) {
+        Err(Refusal::KeyMissing) => bearer(headers),
+        found => found,
     }
 }
 
@@ -22,7 +24,7 @@ pub fn names_a_key(headers: &HeaderMap) -> bool {
 
 /// `Authorization: Bearer`, the scheme in any case (RFC 9110, §11.1). Another scheme is no key at all.
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
-    let line = only_line(headers, AUTHORIZATION.as_str())?;
+    let line = only_line(headers, AUTHORIZATION)?;
     let (scheme, key) = line.split_once(' ').unwrap_or((line, ""));
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Refusal::KeyMissing);
@@ -44,7 +46,7 @@ pub fn bearer_or_plus(line: &str) -> Result<&str, Refusal> {
 
 /// The one line of a header. None is a missing key; two, or one that is not visible ASCII, could be read
 /// in two ways and is an unknown one.
-pub fn only_line<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Refusal> {
+pub fn only_line(headers: &HeaderMap, name: impl AsHeaderName) -> Result<&str, Refusal> {
     let line = header::only_line(headers, name).map_err(|_| Refusal::KeyUnknown)?;
     line.ok_or(Refusal::KeyMissing)
 }

@@ -33,6 +33,7 @@ use super::problem::Problem;
 use super::recorder::{Downloaded, TrackedDownload};
 use super::region::RegionOptions;
 use super::reply::{self, set};
+use super::trace::TraceId;
 use super::{Arrival, conditional, cors, credential, offload, redirect};
 use crate::gateway::download::{Download, LinkRequest, names_a_link};
 use crate::gateway::limits::Admitted;
@@ -218,7 +219,7 @@ pub(super) fn respond(
             response.headers_mut().insert(name, file);
         }
         _ => {
-            let boundary = context.trace.trace_id.as_str();
+            let boundary = context.trace.trace_id;
             send(&mut response, selection, opened, boundary, options)?;
         }
     }
@@ -230,7 +231,7 @@ fn send(
     response: &mut Response<Body>,
     selection: Selection,
     opened: Download,
-    boundary: &str,
+    boundary: TraceId,
     options: &RegionOptions<'_>,
 ) -> Result<(), Problem> {
     let size = opened.file.size;
@@ -255,7 +256,7 @@ fn send(
                 CONTENT_TYPE,
                 &format!("multipart/byteranges; boundary={boundary}"),
             );
-            parts(&ranges, &opened, boundary, options)
+            parts(&ranges, &opened, boundary.as_str(), options)
         }
     };
     *response.body_mut() = body;

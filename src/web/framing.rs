@@ -119,10 +119,6 @@ fn is_host(text: &str) -> bool {
     };
     let host = authority.host();
     let port = text.strip_prefix(host);
-    let is_port = |port: &str| {
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        port.is_empty() || (digits && port.parse::<u16>().is_ok())
-    };
     let is_literal = |text: &str| text.parse::<Ipv6Addr>().is_ok();
     let literal = host
         .strip_prefix('[')
@@ -136,13 +132,17 @@ fn is_host(text: &str) -> bool {
 fn is_plain_host(text: &str) -> bool {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() | (byte == b'-') | (byte == b'.');
-    let is_digit = |byte: u8| byte.is_ascii_digit();
-    // Every byte is looked at, which many are at once. Four digits are below the largest port.
+    // Every byte is looked at, which many are at once.
     !host.is_empty()
         && host.bytes().fold(true, |all, byte| all & is_plain(byte))
-        && port.len() < 5
-        && port.bytes().all(is_digit)
+        && is_port(port)
         && is_name_or_ipv4(host)
+}
+
+/// A number of 16 bits, or nothing.
+fn is_port(text: &str) -> bool {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.is_empty() || (digits && text.parse::<u16>().is_ok())
 }
 
 /// Returns whether a host that ends in a number is an IPv4 address as RFC 3986, §3.2.2 writes it. Browsers and system

@@ -199,10 +199,18 @@ fn is_byte_route(tail: &str) -> bool {
 
 /// Returns whether the method is one of RFC 9110 §9 or RFC 5789; any other is not implemented.
 pub(super) fn is_known(method: &Method) -> bool {
-    let known = [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-    ];
-    known.contains(&method.as_str())
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::CONNECT
+            | Method::OPTIONS
+            | Method::TRACE
+            | Method::PATCH
+    )
 }
 
 #[cfg(test)]
