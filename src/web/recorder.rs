@@ -334,8 +334,14 @@ impl RequestRecorder {
 }
 
 impl EventRecorder<'_> {
+    /// Returns a text of a caller's as the audit stream has it; `None` where there is no stream.
+    pub(super) fn audited_hash(&self, text: &str) -> Option<String> {
+        let audit = self.recorder.audit.as_ref();
+        audit.map(|_| self.recorder.gateway.log_hash(text.as_bytes()))
+    }
+
     /// Records a signed URL that was minted in this dialect. `koodrive_user`: for whom, as a KooDrive caller says,
-    /// whose users nobody here knows: the audit stream has the length and a keyed hash.
+    /// whose users nobody here knows: their [`EventRecorder::audited_hash`].
     pub(super) fn minted(
         &self,
         dialect: ApiDialect,
@@ -348,10 +354,9 @@ impl EventRecorder<'_> {
             ApiDialect::Qoder => Style::Qoder,
             ApiDialect::KooDrive => Style::Koodrive,
         });
-        let user = koodrive_user.map(|user| self.recorder.gateway.log_hash(user.as_bytes()));
         self.record(|| Event {
             event: "mint",
-            koodrive_user_id: user.as_deref(),
+            koodrive_user_id: koodrive_user,
             api_key_id: Some(caller.key.as_str()),
             organization_id: Some(minted.file.organization.as_str()),
             file_id: Some(minted.file.id.as_str()),

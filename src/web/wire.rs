@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memchr2;
 use serde::Serialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 
@@ -23,6 +24,18 @@ pub(super) fn json_with_capacity(capacity: usize, answer: &impl Serialize) -> Ve
     let written = serde_json::to_writer(&mut text, answer);
     written.expect("no answer has a map with other keys than texts, or a number that JSON lacks");
     text
+}
+
+/// Appends a text to JSON, in its quotes. Most texts have nothing to escape, which is asked of all their bytes at once.
+pub(super) fn push_text(json: &mut Vec<u8>, text: &str) {
+    let least = text.bytes().fold(u8::MAX, u8::min);
+    if least < b' ' || memchr2(b'"', b'\\', text.as_bytes()).is_some() {
+        json.append(&mut self::json(&text));
+        return;
+    }
+    json.push(b'"');
+    json.extend_from_slice(text.as_bytes());
+    json.push(b'"');
 }
 
 /// Returns the answer to a download that was started; of one that is not counted nobody knows how many are left.
@@ -90,6 +103,21 @@ impl<'de> Visitor<'de> for Pairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_written_as_the_library_writes_it() {
+        let mut texts: Vec<String> = (0..0x180)
+            .filter_map(char::from_u32)
+            .map(String::from)
+            .collect();
+        texts.extend(["", "plain", "a\"b\\c", "tab\there", "\u{1f600}\u{2028}/"].map(String::from));
+        for text in texts {
+            let mut written = b"[".to_vec();
+            push_text(&mut written, &text);
+            assert_eq!(written[0], b'[');
+            assert_eq!(written[1..], serde_json::to_vec(&text).unwrap(), "{text:?}");
+        }
+    }
 
     #[test]
     fn metadata_is_one_flat_object_of_strings() {

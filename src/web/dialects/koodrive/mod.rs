@@ -62,9 +62,10 @@ async fn links(context: &mut RequestContext<'_>) -> Result<Response<Body>, Probl
     let outcomes_seen = outcomes.as_ref().map(Vec::as_slice);
     log_call(context, &caller, &batch, outcomes_seen);
     let outcomes = outcomes?;
+    let user = context.recorder().audited_hash(headers.user);
     for outcome in &outcomes {
         if let BatchOutcome::Minted(minted) = outcome {
-            log_minted(context, &caller, headers.user, minted);
+            log_minted(context, &caller, user.as_deref(), minted);
         }
     }
     let text = wire::links(&wanted, &outcomes);
@@ -78,7 +79,7 @@ async fn links(context: &mut RequestContext<'_>) -> Result<Response<Body>, Probl
 async fn called<'a>(
     context: &mut RequestContext<'a>,
 ) -> Result<(Principal, Headers<'a>, Bytes), Problem> {
-    let line = credential::only_line(&context.request.headers, AUTHORIZATION.as_str())?;
+    let line = credential::only_line(&context.request.headers, AUTHORIZATION)?;
     if let Some(signature) = AppSignature::of_line(line)? {
         return signed(context, &signature).await;
     }
@@ -141,9 +142,14 @@ fn log_call(
 }
 
 /// Logs a mint, like [`RequestContext::log_minted`], of a file that may be another organization's than the caller.
-fn log_minted(context: &RequestContext<'_>, caller: &Principal, user: &str, minted: &Minted) {
+fn log_minted(
+    context: &RequestContext<'_>,
+    caller: &Principal,
+    user: Option<&str>,
+    minted: &Minted,
+) {
     let recorder = context.recorder();
-    recorder.minted(ApiDialect::KooDrive, caller, minted, Some(user));
+    recorder.minted(ApiDialect::KooDrive, caller, minted, user);
     let hash = |text: &[u8]| context.gateway().log_hash(text);
     tracing::info!(
         target: TARGET,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Number, Value};
 
 use super::codes::{self, Code};
@@ -12,7 +12,7 @@ use crate::gateway::mint::MintOptions;
 use crate::gateway::refusal::FieldFault;
 use crate::model::name::FileName;
 use crate::web::problem::Problem;
-use crate::web::wire::{json, json_with_capacity};
+use crate::web::wire::{json, push_text};
 
 /// The most files in one call.
 const FILES_MAX: usize = 100;
@@ -32,28 +32,13 @@ pub struct WantedLinks {
     pub options: MintOptions,
 }
 
-/// The fields of the answer to a call, for every outcome of its files.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Links<'a> {
-    downloads: Vec<FileLink<'a>>,
-    batch_code: u8,
-    code: u32,
-    msg: &'a str,
-}
-
 /// One file's link, or why it has none. The code is a text here.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct FileLink<'a> {
     file_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     file_name: Option<&'a str>,
-    #[serde(serialize_with = "as_text")]
     code: u32,
-    msg: &'a str,
+    msg: &'static str,
 }
 
 /// The envelope of every error. The code is a number here.
@@ -108,26 +93,58 @@ pub(super) fn batch_code(outcomes: &[BatchOutcome]) -> u8 {
     }
 }
 
-/// The answer to a call: the files in the order they were named in.
+/// The answer to a call: the files in the order they were named in. It is written without the library, which looks at
+/// each byte of each link by itself.
 pub(super) fn links(wanted: &WantedLinks, outcomes: &[BatchOutcome]) -> Vec<u8> {
     let own_name = wanted.options.filename.as_ref();
     let files = wanted.files.iter().zip(outcomes);
     let downloads: Vec<FileLink<'_>> = files
         .map(|(id, outcome)| download(id, own_name, outcome))
         .collect();
-    let room = downloads.iter().map(|file| {
-        let texts = [Some(file.file_id), file.url, file.file_name];
+    let room: usize = downloads.iter().map(FileLink::room).sum();
+    let mut json = Vec::with_capacity(ROOM_OF_A_FILE + room);
+    json.extend_from_slice(b"{\"downloads\":[");
+    for (place, file) in downloads.iter().enumerate() {
+        if place > 0 {
+            json.push(b',');
+        }
+        file.push_to(&mut json);
+    }
+    json.extend_from_slice(b"],\"batchCode\":");
+    push_number(&mut json, u32::from(batch_code(outcomes)));
+    json.extend_from_slice(b",\"code\":0,\"msg\":\"Success.\"}");
+    json
+}
+
+impl FileLink<'_> {
+    /// Returns about how many bytes of JSON it takes.
+    fn room(&self) -> usize {
+        let texts = [Some(self.file_id), self.url, self.file_name];
         let texts = texts.into_iter().flatten().map(str::len);
         ROOM_OF_A_FILE + texts.sum::<usize>()
-    });
-    let room = room.sum();
-    let answer = Links {
-        downloads,
-        batch_code: batch_code(outcomes),
-        code: 0,
-        msg: "Success.",
-    };
-    json_with_capacity(room, &answer)
+    }
+
+    fn push_to(&self, json: &mut Vec<u8>) {
+        json.extend_from_slice(b"{\"fileId\":");
+        push_text(json, self.file_id);
+        if let Some(url) = self.url {
+            json.extend_from_slice(b",\"url\":");
+            push_text(json, url);
+        }
+        if let Some(name) = self.file_name {
+            json.extend_from_slice(b",\"fileName\":");
+            push_text(json, name);
+        }
+        json.extend_from_slice(b",\"code\":\"");
+        push_number(json, self.code);
+        json.extend_from_slice(b"\",\"msg\":");
+        push_text(json, self.msg);
+        json.push(b'}');
+    }
+}
+
+fn push_number(json: &mut Vec<u8>, number: u32) {
+    json.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// An error.
@@ -185,7 +202,8 @@ fn files(value: Option<Value>) -> Result<Vec<String>, FieldFault> {
 }
 
 fn is_id_long(text: &str) -> bool {
-    !text.is_empty() && text.chars().count() <= ID_CHARS_MAX
+    let is_short = || text.len() <= ID_CHARS_MAX || text.chars().count() <= ID_CHARS_MAX;
+    !text.is_empty() && is_short()
 }
 
 /// The value of a mint option as a text: a JSON number where the option is one, else a JSON string, and no
@@ -202,10 +220,6 @@ fn option_text(name: &str, value: &Value) -> Result<Option<String>, FieldFault> 
         _ if is_number => Err(FieldFault::missing(name, "a whole number")),
         _ => Err(FieldFault::missing(name, "a text")),
     }
-}
-
-fn as_text<S: Serializer>(number: &u32, json: S) -> Result<S::Ok, S::Error> {
-    json.collect_str(number)
 }
 
 /// Any JSON in which no object has a key twice. Too deep a nesting is refused by `serde_json`.
@@ -272,6 +286,60 @@ impl<'de> Visitor<'de> for Anything {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each field in the vendor's order, with the vendor's types, and texts as the JSON library writes them.
+    #[test]
+    fn an_answer_is_json_with_the_vendor_s_fields_in_order() {
+        let wanted = WantedLinks {
+            container: "c".into(),
+            files: ["a", "\"b\\\n", "\u{e9}", "d", "e"]
+                .map(String::from)
+                .to_vec(),
+            options: MintOptions::default(),
+        };
+        let name = |text| FileName::from_client(text).unwrap();
+        let outcomes = [
+            BatchOutcome::Exhausted(name("a \"x\".txt")),
+            BatchOutcome::Deleted(name("\u{1f600}.txt")),
+            BatchOutcome::Elsewhere,
+            BatchOutcome::Unknown,
+            BatchOutcome::Unknown,
+        ];
+        let file = |id: &str, name: &str, code: u32, msg: &str| {
+            let texts =
+                [id, name, &code.to_string(), msg].map(|text| Value::from(text).to_string());
+            let [id, name, code, msg] = texts;
+            let name = match &*name {
+                "\"\"" => String::new(),
+                name => format!(",\"fileName\":{name}"),
+            };
+            format!("{{\"fileId\":{id}{name},\"code\":{code},\"msg\":{msg}}}")
+        };
+        let downloads = [
+            file("a", "a \"x\".txt", 13_000_408, "File download failed."),
+            file(
+                "\"b\\\n",
+                "\u{1f600}.txt",
+                13_000_306,
+                "File is in the recycle bin.",
+            ),
+            file(
+                "\u{e9}",
+                "",
+                13_000_302,
+                "File is not in the specified space.",
+            ),
+            file("d", "", 13_000_309, "Resource not found."),
+            file("e", "", 13_000_309, "Resource not found."),
+        ];
+        let written = String::from_utf8(links(&wanted, &outcomes)).unwrap();
+        let (before, behind) = (
+            "{\"downloads\":[",
+            "],\"batchCode\":2,\"code\":0,\"msg\":\"Success.\"}",
+        );
+        assert_eq!(written, format!("{before}{}{behind}", downloads.join(",")));
+        assert!(serde_json::from_str::<Value>(&written).is_ok());
+    }
 
     fn read(body: &str) -> Result<WantedLinks, &'static str> {
         wanted(body.as_bytes()).map_err(|problem| problem.label())
