@@ -6,8 +6,9 @@ use std::fmt;
 
 use super::encoding;
 use super::message::DOWNLOAD_LABEL;
-use crate::model::disposition;
+use crate::model::disposition::{self, Disposition};
 use crate::model::media::MediaType;
+use crate::model::name::FileName;
 use crate::model::network::Network;
 use crate::model::time::UnixSeconds;
 
@@ -145,10 +146,33 @@ impl Claims {
                 self.content_type = Some(MediaType::parse_claim(&text).map_err(|_| invalid)?);
             }
         }
+        self.put(name, text);
+        Ok(self)
+    }
+
+    /// Returns these claims and the disposition of a file that is saved or shown under this name, in place of an earlier
+    /// one.
+    ///
+    /// # Errors
+    /// [`InvalidClaim`] if the name makes it longer than a claim may be.
+    pub fn with_disposition(
+        mut self,
+        disposition: Disposition,
+        name: &FileName,
+    ) -> Result<Self, InvalidClaim> {
+        let (claim, text) = (ClaimName::ContentDisposition, disposition.header(name));
+        debug_assert!(disposition::is_valid_header(&text), "{text}");
+        if !has_good_length(&text) {
+            return Err(InvalidClaim { name: claim });
+        }
+        self.put(claim, text);
+        Ok(self)
+    }
+
+    fn put(&mut self, name: ClaimName, text: String) {
         self.texts.retain(|(other, _)| *other != name);
         self.texts.push((name, text));
         self.texts.sort_by_key(|(name, _)| *name);
-        Ok(self)
     }
 
     /// The answer's `Content-Disposition`: printable ASCII on one line.

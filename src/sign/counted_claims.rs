@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::claims::{ClaimName, Claims, LinkKind};
-use super::encoding::{percent_decode, percent_encode};
-use super::message::COUNTED_LABEL;
+use super::encoding::percent_decode;
+use super::message::{COUNTED_LABEL, claim_lines};
 use crate::model::base62;
 
 /// The most downloads that a link may allow.
@@ -174,14 +174,7 @@ impl CountedClaims {
 
     /// Returns the claims in one text, with which the started downloads are kept: the lines of the signed message.
     pub fn to_text(&self) -> String {
-        let mut lines = String::new();
-        for (name, text) in self.signed_texts() {
-            lines.push_str(name);
-            lines.push('=');
-            lines.extend(percent_encode(&text));
-            lines.push('\n');
-        }
-        lines
+        claim_lines(self.signed_texts())
     }
 
     /// Reads what [`Self::to_text`] gave. `None` for what it gives for no claims.

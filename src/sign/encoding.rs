@@ -59,8 +59,15 @@ pub(super) fn base64url(bytes: &[u8; 32]) -> String {
 }
 
 /// Appends what [`base64url()`] returns to the text.
+#[expect(
+    clippy::expect_used,
+    reason = "32 bytes are 43 characters, which are ASCII"
+)]
 pub(super) fn push_base64url(bytes: &[u8; 32], text: &mut String) {
-    BASE64_URL_SAFE_NO_PAD.encode_string(bytes, text);
+    let mut chars = [0; BASE64URL_CHARS];
+    let written = BASE64_URL_SAFE_NO_PAD.encode_slice(bytes, &mut chars);
+    written.expect("as many characters as there is room for");
+    text.push_str(str::from_utf8(&chars).expect("ASCII"));
 }
 
 /// Reads exactly what [`base64url()`] writes: no padding, no other alphabet, no stray bits at the end.

@@ -1,9 +1,8 @@
 //! The grant of a link, and the link itself.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use super::claims::{ClaimName, Claims, LinkKind};
+use super::claims::{Claims, LinkKind};
 use super::encoding::percent_encode;
 use super::kid::Kid;
 use crate::model::id::{FileId, OrganizationId};
@@ -13,6 +12,9 @@ use crate::model::time::UnixSeconds;
 /// The most characters that a minter lets a URL have for the sake of a name: 900. Mail may not have longer
 /// lines than 998 characters (RFC 5322, §2.1.1), and programs that write mail break those that are.
 pub const URL_CHARS_MAX: usize = 900;
+
+/// The beginning of the claim that a URL begins its parameters with.
+const NOT_BEFORE: &str = "not-before=";
 
 /// Bytes of a URL without claims besides its ids and its token.
 const PLAIN_URL_BYTES: usize = 80;
@@ -43,16 +45,25 @@ pub struct SignedLink<'a, K = Claims> {
     /// The signing key it was made with.
     pub kid: Kid,
     grant: &'a Grant<K>,
+    /// The lines of its claims, as they were signed: in a URL they are spelled alike.
+    claims: String,
 }
 
 impl<'a, K: LinkKind> SignedLink<'a, K> {
-    pub(super) fn new(grant: &'a Grant<K>, kid: &Kid, token: String, link_id: LinkId) -> Self {
+    pub(super) fn new(
+        grant: &'a Grant<K>,
+        kid: &Kid,
+        claims: String,
+        token: String,
+        link_id: LinkId,
+    ) -> Self {
         Self {
             token,
             link_id,
             expires: grant.expires,
             kid: kid.clone(),
             grant,
+            claims,
         }
     }
 
@@ -73,13 +84,8 @@ impl<'a, K: LinkKind> SignedLink<'a, K> {
         } = self.grant;
         let base = base.trim_end_matches('/');
         let (organization, file) = (organization.as_str(), file.as_str());
-        // A byte that is escaped takes three.
-        let claims = self.grant.claims.signed_texts();
-        let claims: usize = claims
-            .map(|(name, text)| name.len() + 2 + 3 * text.len())
-            .sum();
         let ids = organization.len() + file.len();
-        let room = base.len() + ids + segment.len() + self.token.len() + claims;
+        let room = base.len() + ids + segment.len() + self.token.len() + self.claims.len();
         let mut url = String::with_capacity(room + PLAIN_URL_BYTES);
         for part in [base, "/v1/organizations/", organization, "/files/", file] {
             url.push_str(part);
@@ -87,17 +93,17 @@ impl<'a, K: LinkKind> SignedLink<'a, K> {
         for part in ["/", K::ROUTE, segment, "?"] {
             url.push_str(part);
         }
-        let is_first = |(name, _): &(&str, Cow<'_, str>)| *name == ClaimName::NotBefore.as_str();
-        for (name, text) in self.grant.claims.signed_texts().filter(is_first) {
-            push_claim(&mut url, name, &text);
+        let is_first = |claim: &&str| claim.starts_with(NOT_BEFORE);
+        for claim in self.claims.split_terminator('\n').filter(is_first) {
+            url.push_str(claim);
             url.push('&');
         }
         url.push_str("expires=");
         url.push_str(itoa::Buffer::new().format(self.expires.get()));
-        let others = self.grant.claims.signed_texts();
-        for (name, text) in others.filter(|claim| !is_first(claim)) {
+        let claims = self.claims.split_terminator('\n');
+        for claim in claims.filter(|claim| !is_first(claim)) {
             url.push('&');
-            push_claim(&mut url, name, &text);
+            url.push_str(claim);
         }
         url.push_str("&token=");
         url.push_str(&self.token);
@@ -117,12 +123,6 @@ impl SignedLink<'_> {
             self.url(base)
         }
     }
-}
-
-fn push_claim(url: &mut String, name: &str, text: &str) {
-    url.push_str(name);
-    url.push('=');
-    url.extend(percent_encode(text));
 }
 
 impl<K> fmt::Debug for SignedLink<'_, K> {

@@ -73,26 +73,30 @@ pub(super) struct LinkLines<'a> {
     pub(super) link_revision: u64,
 }
 
-/// Writes the message that an organization's key signs to make a link of the kind that the label is of. The claims are
-/// decoded texts, sorted by name.
-pub(super) fn link_message(
-    label: &str,
-    lines: LinkLines<'_>,
-    claims: impl Iterator<Item = (&'static str, impl AsRef<str>)>,
-    message: &mut impl Update,
-) {
+/// Writes the message that an organization's key signs to make a link of the kind that the label is of, up to its claims.
+/// [`claim_lines`] follow.
+pub(super) fn link_message(label: &str, lines: LinkLines<'_>, message: &mut impl Update) {
     write_line(message, label.as_bytes());
     write_line(message, lines.organization.as_bytes());
     write_line(message, lines.file.as_bytes());
     write_line(message, lines.expires);
     let mut digits = itoa::Buffer::new();
     write_line(message, digits.format(lines.link_revision).as_bytes());
+}
+
+/// Returns the lines of a link's claims, which are decoded texts, sorted by name. Without claims it allocates nothing.
+pub(super) fn claim_lines(claims: impl Iterator<Item = (&'static str, impl AsRef<str>)>) -> String {
+    let mut lines = String::new();
     for (name, text) in claims {
-        message.update(name.as_bytes());
-        message.update(b"=");
-        percent_encode(text.as_ref()).for_each(|piece| message.update(piece.as_bytes()));
-        message.update(b"\n");
+        let text = text.as_ref();
+        // A byte that is escaped takes three.
+        lines.reserve(name.len() + 3 * text.len() + 2);
+        lines.push_str(name);
+        lines.push('=');
+        lines.extend(percent_encode(text));
+        lines.push('\n');
     }
+    lines
 }
 
 /// Writes the message that the gateway's key signs to make a ticket. `expires` is in decimal.
@@ -222,7 +226,7 @@ mod tests {
                     link_revision: *link_revision,
                 };
                 let claims = texts.iter().map(|(name, text)| (*name, text));
-                text(|of| link_message(label, lines, claims, of))
+                text(|of| link_message(label, lines, of)) + &claim_lines(claims)
             };
             match self {
                 Self::OrganizationKey(organization, epoch) => {

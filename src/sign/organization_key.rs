@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hmac::digest::Update as _;
 use zeroize::Zeroizing;
 
 use super::claims::LinkKind;
@@ -9,7 +10,7 @@ use super::encoding::{base64url, from_base64url};
 use super::grant::{Grant, SignedLink};
 use super::kid::Kid;
 use super::mac::Keyed;
-use super::message::{LinkLines, link_message, organization_message};
+use super::message::{LinkLines, claim_lines, link_message, organization_message};
 use super::secret::Secret;
 use super::token;
 use crate::model::id::OrganizationId;
@@ -68,11 +69,13 @@ pub(super) fn seal<'a, K: LinkKind>(
         expires: digits.format(grant.expires.get()).as_bytes(),
         link_revision,
     };
+    let claims = claim_lines(grant.claims.signed_texts());
     let mac = key.mac(|message| {
-        link_message(K::LABEL, lines, grant.claims.signed_texts(), message);
+        link_message(K::LABEL, lines, message);
+        message.update(claims.as_bytes());
     });
     let (token, link_id) = token::write(kid, &mac);
-    SignedLink::new(grant, kid, token, link_id)
+    SignedLink::new(grant, kid, claims, token, link_id)
 }
 
 impl fmt::Debug for OrganizationKey {

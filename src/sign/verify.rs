@@ -14,7 +14,7 @@ use super::derived::{DerivedFrom, KeyKind};
 use super::encoding;
 use super::keyring::{KeyState, Keyring, Kid};
 use super::mac::Keyed;
-use super::message::{LinkLines, link_message};
+use super::message::{LinkLines, claim_lines, link_message};
 use super::query::Parameters;
 use super::token::Token;
 use crate::model::address::FileRef;
@@ -388,7 +388,8 @@ impl<K: LinkKind> Unproven for UnprovenLink<'_, K> {
             expires: self.expires_text.as_bytes(),
             link_revision,
         };
-        link_message(K::LABEL, lines, claims, message);
+        link_message(K::LABEL, lines, message);
+        message.update(claim_lines(claims).as_bytes());
     }
 }
 
