@@ -35,7 +35,7 @@ pub struct BatchRequest<'a> {
 #[derive(Clone, Debug)]
 pub enum BatchOutcome {
     /// Here is its signed URL.
-    Minted(Box<Minted>),
+    Minted(Minted),
     /// So many of its links were revoked that none can be made now, or all were and that is not written yet.
     Exhausted(FileName),
     /// It lies in the recycle bin.
@@ -46,10 +46,11 @@ pub enum BatchOutcome {
     Unknown,
 }
 
-/// The space or folder that a batch looks into, with the rows that were found.
+/// The space or folder that a batch looks into, with the rows that were found: each at the place of its file in the
+/// batch.
 enum Searched {
-    Space(SpaceId, Vec<Arc<FileRecord>>),
-    Folder(Vec<Arc<FileRecord>>),
+    Space(SpaceId, Vec<Option<Arc<FileRecord>>>),
+    Folder(Vec<Option<Arc<FileRecord>>>),
 }
 
 impl Gateway {
@@ -70,22 +71,25 @@ impl Gateway {
             None => self.search_space(caller, batch).await?,
         };
         let known = self.current().await?;
-        let found = searched.by_id();
         let now = self.clock.now();
-        let mint_one = |text: &String| {
-            let file = match searched.ready(found.get(text.as_str()).copied(), now) {
+        let mut sealer = None;
+        let mint_one = |row: &Option<Arc<FileRecord>>| {
+            let file = match searched.ready(row.as_ref(), now) {
                 Ok(file) => file,
                 Err(outcome) => return Ok(outcome),
             };
-            match self.seal(&terms, Arc::clone(file), &known.revocations) {
-                Ok(minted) => Ok(BatchOutcome::Minted(Box::new(minted))),
+            // All of them are of one organization: the caller's, or the owner of the folder.
+            let sealer =
+                sealer.get_or_insert_with(|| self.sealer(&file.organization, &known.revocations));
+            match self.seal(&terms, Arc::clone(file), sealer) {
+                Ok(minted) => Ok(BatchOutcome::Minted(minted)),
                 Err(Refusal::Limit { .. } | Refusal::RevocationHeld) => {
                     Ok(BatchOutcome::Exhausted(file.name.clone()))
                 }
                 Err(refusal) => Err(refusal),
             }
         };
-        batch.files.iter().map(mint_one).collect()
+        searched.rows().iter().map(mint_one).collect()
     }
 
     async fn search_space(
@@ -101,34 +105,40 @@ impl Gateway {
         Ok(Searched::Space(space, files))
     }
 
-    /// Those of these files that the organization has, in whatever state; ready ones perhaps from memory.
+    /// The files of these texts, each at its text's place, as far as the organization has them: in whatever state; ready
+    /// ones perhaps from memory.
     pub(super) async fn rows(
         &self,
         organization: &OrganizationId,
         texts: &[impl AsRef<str>],
-    ) -> Result<Vec<Arc<FileRecord>>, Refusal> {
+    ) -> Result<Vec<Option<Arc<FileRecord>>>, Refusal> {
         let at = self.rows_at();
-        let mut rows = Vec::with_capacity(texts.len());
         let mut unknown = Vec::new();
+        let mut rows = Vec::with_capacity(texts.len());
         for text in texts {
-            let Ok(file) = FileRef::parse(organization.as_str(), text.as_ref()) else {
-                continue;
-            };
-            match self.cache.files.get(&file, at) {
-                Some(kept) => rows.push(kept),
-                None => unknown.push(file.to_address().file),
+            let file = FileRef::parse_file(organization, text.as_ref()).ok();
+            let kept = file.and_then(|file| self.cache.files.get(&file, at));
+            if let (Some(file), None) = (file, &kept) {
+                unknown.push(file.to_address().file);
             }
+            rows.push(kept);
         }
         if unknown.is_empty() {
             return Ok(rows);
         }
         let found = self.catalog.files(organization, &unknown);
+        let mut read = Vec::new();
         for found in self.read_of(organization, found).await? {
             let found = Arc::new(found);
             if found.state == FileState::Ready {
                 self.cache.keep_file(&found, at);
             }
-            rows.push(found);
+            read.push(found);
+        }
+        let read = by_id(&read);
+        let missing = rows.iter_mut().zip(texts).filter(|(row, _)| row.is_none());
+        for (row, text) in missing {
+            *row = read.get(text.as_ref()).copied().cloned();
         }
         Ok(rows)
     }
@@ -148,7 +158,10 @@ impl Gateway {
         let SharedFiles { owner, files } = found.ok_or(Refusal::Missing { what: FOLDER })?;
         let space = SpaceId::parse(batch.space).map_err(|_| Refusal::Missing { what: SPACE })?;
         if self.has_space(organization, &space).await? || self.has_space(&owner, &space).await? {
-            Ok(Searched::Folder(files.into_iter().map(Arc::new).collect()))
+            let files: Vec<_> = files.into_iter().map(Arc::new).collect();
+            let found = by_id(&files);
+            let row = |text: &String| found.get(text.as_str()).copied().cloned();
+            Ok(Searched::Folder(batch.files.iter().map(row).collect()))
         } else {
             Err(Refusal::Missing { what: SPACE })
         }
@@ -182,9 +195,9 @@ impl Gateway {
 }
 
 impl Searched {
-    fn by_id(&self) -> HashMap<&str, &Arc<FileRecord>> {
-        let (Self::Space(_, files) | Self::Folder(files)) = self;
-        files.iter().map(|file| (file.id.as_str(), file)).collect()
+    fn rows(&self) -> &[Option<Arc<FileRecord>>] {
+        let (Self::Space(_, rows) | Self::Folder(rows)) = self;
+        rows
     }
 
     /// Returns a file that a link can be minted for, or else its outcome. A file outside a folder is elsewhere,
@@ -205,6 +218,10 @@ impl Searched {
             _ => Err(BatchOutcome::Deleted(file.name.clone())),
         }
     }
+}
+
+fn by_id(files: &[Arc<FileRecord>]) -> HashMap<&str, &Arc<FileRecord>> {
+    files.iter().map(|file| (file.id.as_str(), file)).collect()
 }
 
 #[cfg(test)]

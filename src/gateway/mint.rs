@@ -17,7 +17,7 @@ use crate::model::time::UnixSeconds;
 use crate::sign::claims::{ClaimName, Claims, LinkKind};
 use crate::sign::counted::{CountedClaims, DOWNLOADS_MAX, MaxDownloads, Nonce, RedeemMethod};
 use crate::sign::grant::{Grant, SignedLink, URL_CHARS_MAX};
-use crate::sign::keyring::Kid;
+use crate::sign::keyring::{Kid, LinkSigner};
 
 /// A minted signed URL and the file it opens.
 #[derive(Clone, Debug)]
@@ -53,6 +53,13 @@ pub(super) struct Terms<'a> {
     /// True if the URL ends with the file's name, where there is room for it; else with that of the byte route, as in
     /// the vendors' own samples.
     name_in_url: bool,
+}
+
+/// A maker of the links of one organization: what signs them, and what was revoked by then.
+pub(super) struct Sealer<'a> {
+    organization: OrganizationId,
+    signer: LinkSigner,
+    revocations: &'a Revocations,
 }
 
 /// The options that a caller may ask of a link, each at most once.
@@ -161,7 +168,7 @@ impl Gateway {
         default_disposition: Option<Disposition>,
     ) -> Result<Mintable<'a>, Refusal> {
         let terms = self.terms(options, default_disposition)?;
-        let file = FileRef::parse(organization.as_str(), file);
+        let file = FileRef::parse_file(organization, file);
         let file = file.map_err(|_| Refusal::FileNotFound)?;
         let file = self.row(file, self.rows_at()).await?;
         Ok(Mintable { file, terms })
@@ -170,7 +177,9 @@ impl Gateway {
     /// The second half of [`Gateway::mint`]: makes the link.
     pub async fn mint_asked(&self, asked: Mintable<'_>) -> Result<Minted, Refusal> {
         let known = self.current().await?;
-        self.seal(&asked.terms, asked.file, &known.revocations)
+        let Mintable { file, terms } = asked;
+        let sealer = self.sealer(&file.organization, &known.revocations);
+        self.seal(&terms, file, &sealer)
     }
 
     /// As [`Gateway::mint`], for an operator, who needs no API key, and whose process may have all that
@@ -186,7 +195,8 @@ impl Gateway {
         let Mintable { file, mut terms } = asked.await?;
         terms.name_in_url = true;
         let revocations = self.refresh().await?;
-        self.seal(&terms, file, &revocations)
+        let sealer = self.sealer(organization, &revocations);
+        self.seal(&terms, file, &sealer)
     }
 
     /// Checks the options that do not need the file.
@@ -211,30 +221,40 @@ impl Gateway {
         })
     }
 
-    /// Makes the link for a file that was looked up before the revocations were. A name that makes its URL
+    /// Returns what makes the links of this organization, all by one look at what was revoked.
+    pub(super) fn sealer<'a>(
+        &self,
+        organization: &OrganizationId,
+        revocations: &'a Revocations,
+    ) -> Sealer<'a> {
+        let epoch = revocations.epoch(organization);
+        Sealer {
+            organization: organization.clone(),
+            signer: self.keyring().link_signer(organization, epoch),
+            revocations,
+        }
+    }
+
+    /// Makes the link for a file of the sealer's organization that was looked up before the revocations were. A name that makes its URL
     /// longer than [`URL_CHARS_MAX`] is not signed where it is the file's own: the byte route has it from
     /// the row. One that was asked for is a fault of that field.
     pub(super) fn seal(
         &self,
         terms: &Terms<'_>,
         file: Arc<FileRecord>,
-        revocations: &Revocations,
+        sealer: &Sealer<'_>,
     ) -> Result<Minted, Refusal> {
         let options = terms.options;
         let name = options.filename.as_ref().unwrap_or(&file.name);
         let asked = options.disposition.or(terms.default_disposition);
         // A name of its own is signed in a disposition.
         let disposition = asked.or(options.filename.as_ref().map(|_| Disposition::Inline));
-        let make = |claims| self.make(terms, claims, name, revocations, &file);
+        let make = |claims| self.make(terms, claims, name, sealer, &file);
         let Some(disposition) = disposition else {
             return make(terms.claims.clone());
         };
-        let with = |text: String| {
-            let claims = terms.claims.clone();
-            claims.with(ClaimName::ContentDisposition, text)
-        };
         // A claim that is longer than any may be makes a URL that is, too.
-        if let Ok(claims) = with(disposition.header(name)) {
+        if let Ok(claims) = terms.claims.clone().with_disposition(disposition, name) {
             let minted = make(claims)?;
             if minted.download_url.len() <= URL_CHARS_MAX {
                 return Ok(minted);
@@ -245,7 +265,8 @@ impl Gateway {
             let why = format!("must be shorter: the link would have more than {max} characters");
             return Err(FieldFault::new("filename", name.as_str(), why).into());
         }
-        let claims = with(disposition.as_str().to_owned());
+        let (claims, word) = (terms.claims.clone(), disposition.as_str());
+        let claims = claims.with(ClaimName::ContentDisposition, word);
         make(claims.map_err(|error| Refusal::Internal(error.to_string()))?)
     }
 
@@ -296,7 +317,7 @@ impl Gateway {
         terms: &Terms<'_>,
         claims: Claims,
         name: &FileName,
-        revocations: &Revocations,
+        sealer: &Sealer<'_>,
         file: &Arc<FileRecord>,
     ) -> Result<Minted, Refusal> {
         let base = self.settings.public_base_url.as_str();
@@ -305,13 +326,13 @@ impl Gateway {
                 false => link.url(base),
                 true => link.url_with_name(base, name.as_str()),
             };
-            return self.mint_undenied(terms, claims, url, revocations, file);
+            return self.mint_undenied(terms, claims, url, sealer, file);
         };
         let method = terms.options.redeem.unwrap_or(RedeemMethod::Post);
         let nonce = Nonce::from_random(random()?);
         let claims = CountedClaims::new(claims, max, method, nonce);
         let url = |link: &SignedLink<'_, CountedClaims>| link.url(base);
-        self.mint_undenied(terms, claims, url, revocations, file)
+        self.mint_undenied(terms, claims, url, sealer, file)
     }
 
     /// Seals the grant. The same file, claims and end are one link, so where that link was revoked, the
@@ -324,10 +345,12 @@ impl Gateway {
         terms: &Terms<'_>,
         claims: K,
         url: impl Fn(&SignedLink<'_, K>) -> String,
-        revocations: &Revocations,
+        sealer: &Sealer<'_>,
         file: &Arc<FileRecord>,
     ) -> Result<Minted, Refusal> {
         const TRIES_MAX: usize = 1_000;
+        debug_assert_eq!(sealer.organization, file.organization);
+        let revocations = sealer.revocations;
         // Nobody knows yet with which counters it would be good.
         if revocations.is_suspended(&file.organization, &file.id) {
             return Err(Refusal::RevocationHeld);
@@ -339,15 +362,13 @@ impl Gateway {
             expires: terms.expires,
             claims,
         };
-        let keyring = self.keyring();
-        let epoch = revocations.epoch(&grant.organization);
         let revision = revocations.revision(&grant.organization, &grant.file);
         let wanted = grant.expires.get();
         let later = wanted..=now.plus(self.settings.lifetime_max).get();
         let earlier = (now.get() + 1..wanted).rev();
         for expires in later.chain(earlier).take(TRIES_MAX) {
             grant.expires = UnixSeconds::EPOCH.plus(expires);
-            let link = keyring.mint(&grant, epoch, revision);
+            let link = sealer.signer.mint(&grant, revision);
             if revocations.is_denied(&grant.organization, link.link_id) {
                 continue;
             }

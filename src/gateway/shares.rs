@@ -10,7 +10,6 @@
 //! that was made under a signing key that is retired, or before all links of its organization were revoked, opens nothing
 //! until it is rotated: it is *stale*.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Gateway;
@@ -380,21 +379,18 @@ impl Gateway {
         files: Vec<SharedFile>,
         known: &Revocations,
     ) -> Result<Vec<SharedEntry>, Refusal> {
-        let texts: Vec<String> = files.iter().map(|of| of.file.to_string()).collect();
-        let found = self.rows(organization, &texts).await?;
-        let by_id: HashMap<&str, &Arc<FileRecord>> =
-            found.iter().map(|file| (file.id.as_str(), file)).collect();
+        let texts: Vec<&str> = files.iter().map(|of| of.file.as_str()).collect();
+        let rows = self.rows(organization, &texts).await?;
         let now = self.clock.now();
-        let entry = |shared: SharedFile| {
-            let file = by_id.get(shared.file.as_str()).copied();
+        let entry = |(shared, file): (SharedFile, Option<Arc<FileRecord>>)| {
             let file = file.filter(|file| !matches!(file.state, FileState::Swept { .. }));
             SharedEntry {
-                standing: standing_of(organization, &shared, file, known, now),
-                file: file.cloned(),
+                standing: standing_of(organization, &shared, file.as_ref(), known, now),
+                file,
                 shared,
             }
         };
-        Ok(files.into_iter().map(entry).collect())
+        Ok(files.into_iter().zip(rows).map(entry).collect())
     }
 }
 

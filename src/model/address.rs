@@ -36,6 +36,18 @@ impl<'a> FileRef<'a> {
         Ok(Self { organization, file })
     }
 
+    /// Takes the text of a file's id as it is.
+    ///
+    /// # Errors
+    /// [`InvalidId`] if it is no id.
+    pub fn parse_file(organization: &'a OrganizationId, file: &'a str) -> Result<Self, InvalidId> {
+        id::check(file)?;
+        Ok(Self {
+            organization: organization.as_str(),
+            file,
+        })
+    }
+
     /// The address of this file of this organization.
     pub fn new(organization: &'a OrganizationId, file: &'a FileId) -> Self {
         Self {

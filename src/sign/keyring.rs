@@ -100,6 +100,24 @@ pub struct Keyring {
     gateway_derived: DerivedKeys,
 }
 
+/// A signer of one organization's links at one epoch. It is as good as the organization's key, so it has no `Debug`.
+pub struct LinkSigner {
+    kid: Kid,
+    key: Arc<Keyed>,
+}
+
+impl LinkSigner {
+    /// Makes the link. `link_revision` is the file's. The grant must be of the signer's organization, else the link opens
+    /// nothing.
+    pub fn mint<'a, K: LinkKind>(
+        &self,
+        grant: &'a Grant<K>,
+        link_revision: u64,
+    ) -> SignedLink<'a, K> {
+        seal(&self.key, &self.kid, grant, link_revision)
+    }
+}
+
 impl Keyring {
     /// Takes keys of which exactly one is active, whose kids are unique, and which have a secret exactly
     /// if they are not retired. Their order is kept.
@@ -184,15 +202,17 @@ impl Keyring {
         epoch: u64,
         link_revision: u64,
     ) -> SignedLink<'a, K> {
+        let signer = self.link_signer(&grant.organization, epoch);
+        signer.mint(grant, link_revision)
+    }
+
+    /// Returns the active key narrowed down to one organization at one epoch, to make any number of its links with.
+    pub fn link_signer(&self, organization: &OrganizationId, epoch: u64) -> LinkSigner {
         let (kid, secret) = self.active_key();
-        let key = self.signer(
-            KeyKind::Organization,
-            kid,
-            secret,
-            &grant.organization,
-            epoch,
-        );
-        seal(&key, kid, grant, link_revision)
+        LinkSigner {
+            key: self.signer(KeyKind::Organization, kid, secret, organization, epoch),
+            kid: kid.clone(),
+        }
     }
 
     /// Returns the key of this kind that a signing key gives for an organization, of whom somebody is proven to be.

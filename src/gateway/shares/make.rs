@@ -193,6 +193,7 @@ impl Gateway {
         let found = self.rows(organization, &new).await?;
         let ready = found
             .iter()
+            .flatten()
             .filter(|file| file.state_at(now) == FileState::Ready);
         let ready: HashMap<&str, _> = ready.map(|file| (file.id.as_str(), file)).collect();
         let kept = texts.iter().filter_map(|text| before.get(text.as_str()));
@@ -240,6 +241,7 @@ impl Gateway {
             let rows = self.rows(organization, &ids).await?;
             let ready = rows
                 .iter()
+                .flatten()
                 .filter(|file| file.state_at(now) == FileState::Ready);
             let ready: HashSet<&str> = ready.map(|file| file.id.as_str()).collect();
             let named: HashSet<String> = texts.iter().cloned().collect();
