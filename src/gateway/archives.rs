@@ -265,7 +265,7 @@ impl Gateway {
         if let Some(open) = cached.filter(|open| self.was_found_whole(open)) {
             return Ok(open.content.clone());
         }
-        Ok(Content::new(self.open_bytes(file).await?))
+        Ok(Content::new(self.open_bytes(file).await?, &self.clock))
     }
 }
 

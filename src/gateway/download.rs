@@ -3,17 +3,20 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::Gateway;
+use super::clock::Clock;
 use super::doctor::expect_whole;
 use super::refusal::Refusal;
 use super::revocations::{RowsAt, STALENESS_MAX};
+use super::warm_windows::WarmWindows;
 use crate::blob::{Blob, ObjectStream};
 pub use crate::blob::{Presign, Stamp};
 use crate::model::address::FileRef;
@@ -114,15 +117,16 @@ impl Stream {
 #[derive(Clone, Debug)]
 pub struct Content {
     blob: Blob,
-    /// True if all of it was in memory at the last check.
-    is_warm: Arc<AtomicBool>,
+    /// What of it was found in memory of late.
+    warm: Arc<WarmWindows>,
 }
 
 impl Content {
-    pub(super) fn new(blob: Blob) -> Self {
+    pub(super) fn new(blob: Blob, clock: &Arc<dyn Clock>) -> Self {
+        let warm = WarmWindows::new(blob.size(), Arc::clone(clock));
         Self {
             blob,
-            is_warm: Arc::default(),
+            warm: Arc::new(warm),
         }
     }
 
@@ -155,17 +159,15 @@ impl Content {
         Some(Stream(Arc::new(Mutex::new(stream))))
     }
 
-    /// Returns whether this part can be sent without waiting for a disk, as far as can be told at once. A file that
-    /// was found to be in memory from its beginning to its end is believed to stay there until it is opened or
-    /// checked again, at most [`STALENESS_MAX`].
+    /// Returns whether this part can be sent without waiting for a disk, as far as can be told at once. A window of a
+    /// file that was found to be in memory is believed to stay there for [`STALENESS_MAX`].
     pub fn is_at_hand(&self, offset: u64, length: usize) -> bool {
-        if self.is_warm.load(Ordering::Relaxed) {
-            return true;
-        }
-        let is_at_hand = self.blob.is_at_hand(offset, length);
-        let is_all = length as u64 == self.blob.size();
-        self.is_warm.store(is_at_hand && is_all, Ordering::Relaxed);
-        is_at_hand
+        let look = |part: Range<u64>| {
+            let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+            self.blob.is_at_hand(part.start, length)
+        };
+        let part = offset..offset + length as u64;
+        self.warm.have(part.clone(), look) || look(part)
     }
 
     /// Brings this part into memory, for [`Content::is_at_hand`] to be true for now.
@@ -242,7 +244,7 @@ impl Gateway {
             file: self.file_of(verified).await?,
             claims: verified.claims().clone(),
             expires: verified.expires(),
-            content: Content::new(Blob::Memory(Bytes::new())),
+            content: Content::new(Blob::Memory(Bytes::new()), &self.clock),
         })
     }
 
@@ -343,7 +345,7 @@ impl Gateway {
         }
         let opened = Arc::new(OpenFile {
             record: Arc::clone(record),
-            content: Content::new(blob),
+            content: Content::new(blob, &self.clock),
             checked: AtomicU64::new(self.millis()),
         });
         if is_ours {
@@ -365,7 +367,6 @@ impl Gateway {
     /// answer on: a store that takes a second for one would else be asked by every request for ever.
     async fn is_whole(&self, opened: &OpenFile) -> bool {
         let is_whole = opened.content.blob.check().await.is_ok();
-        opened.content.is_warm.store(false, Ordering::Relaxed);
         if is_whole {
             opened.checked.store(self.millis(), Ordering::Relaxed);
         }

@@ -70,6 +70,7 @@ pub mod tenants;
 pub mod testing;
 mod text;
 pub mod upload;
+mod warm_windows;
 
 /// The gateway's own settings, checked.
 #[derive(Clone, Debug)]
