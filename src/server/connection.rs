@@ -156,11 +156,10 @@ pub(super) async fn serve_admin(accepted: Accepted, ops: Ops, lease: ConnectionL
     let wire = Wire::new(socket, Bytes::new(), Regions::new());
     let answer = move |request: Request<Incoming>| {
         let ops = ops.clone();
-        async move {
-            ops.handle(&request)
-                .await
-                .map(|body| Tracked::new(body, ()))
-        }
+        Box::pin(async move {
+            let response = ops.handle(&request).await;
+            response.map(|body| Tracked::new(body, ()))
+        })
     };
     let stream = TrackedStream::new(wire, Arc::clone(&lease.state));
     http1::serve(stream, lease, answer).await;
@@ -193,8 +192,7 @@ async fn serve_http2<A, F, B, W>(
             let open = state.begin_stream(&streams, held);
             // What is sent with a request may take its time, and has a small answer.
             let grant = (request.method() == Method::GET).then(|| memory.grant_answer());
-            // Boxed, so that there is only room for it while it runs: the task lives as long as the body.
-            (open, Box::pin(answer(request)), grant)
+            (open, answer(request), grant)
         });
         let reaper = begun.is_none().then(|| streams.reaper());
         async move {

@@ -142,7 +142,8 @@ where
     parts.io
 }
 
-/// Answers a request. What happens before anything waits happens at once, as the library is at this request.
+/// Answers a request. What happens before anything waits happens at once, as the library is at this request. The future of
+/// an answer is a box: one that is taken in as it is has its room twice, and would be copied.
 fn respond<A, F, B, W>(
     shared: Arc<(Arc<ConnectionState>, A)>,
     mut request: Request<Incoming>,
@@ -157,11 +158,10 @@ where
         request.extensions_mut().insert(TargetHasFragment);
     }
     let open = shared.0.begin();
-    // The answer is called for in here: a future that takes another in as it is has room for it twice. Boxed for each
-    // request, so that a connection has no room for it while a client takes its time with the body.
-    Box::pin(async move {
-        let (state, answer) = &*shared;
-        let mut response = answer(request).await;
+    let answering = (shared.1)(request);
+    async move {
+        let (state, _) = &*shared;
+        let mut response = answering.await;
         // A client that learns that the connection closes may still be sending.
         open.note_answer(response.headers().contains_key(CONNECTION));
         if state.is_last() {
@@ -169,7 +169,7 @@ where
             response.headers_mut().insert(CONNECTION, close);
         }
         Ok(response.map(|body| body.watched_by(open)))
-    })
+    }
 }
 
 fn builder() -> http1::Builder {

@@ -15,7 +15,7 @@
 //! 7. the request is recorded (`recorder.rs`), without its URL: a link is a credential;
 //! 8. the body goes out tracked (`response_tracker.rs`).
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -233,20 +233,23 @@ impl Web {
     }
 
     /// Answers one request. It cannot fail; a body that fails on its way out aborts the connection.
+    ///
+    /// The future is boxed for each request, so that a connection, or the task of a stream, has no room for it while a
+    /// client takes its time with the body, and so that it is copied no more.
     pub fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
         mut arrival: Arrival,
-    ) -> impl Future<Output = Response<Tracked<Body, InFlight>>> + Send {
+    ) -> Pin<Box<impl Future<Output = Response<Tracked<Body, InFlight>>> + Send>> {
         let (parts, body) = request.into_parts();
         if parts.version == Version::HTTP_2 {
             arrival.memory = arrival.memory.map(|memory| memory.of_stream());
         }
         // The future is made from the parts, so that it has no room for the request beside them.
-        async move {
+        Box::pin(async move {
             self.conduct(&parts, &mut RequestBody::new(body), &arrival)
                 .await
-        }
+        })
     }
 
     async fn conduct(
