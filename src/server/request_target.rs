@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 /// The most bytes of one read of a head: as many as the HTTP library asks for at first.
 const HEAD_READ_BYTES: usize = 8 * 1024;
@@ -126,7 +126,6 @@ impl<S> CheckedStream<S> {
     /// Follows bytes of the part that comes next, at least one, and returns their number.
     fn follow_part(&mut self, bytes: &[u8]) -> usize {
         let all = bytes.len();
-        let end_of_line = || memchr(b'\n', bytes);
         let (next, end) = match self.part {
             Part::First => match bytes.first() {
                 Some(b'\r' | b'\n') => (Part::First, Some(0)),
@@ -143,26 +142,37 @@ impl<S> CheckedStream<S> {
                 }
                 (self.behind(bytes, end, Part::Version), end)
             }
-            Part::Version => (Part::Fields(true), end_of_line()),
-            Part::Fields(is_empty) => {
-                let end = end_of_line();
-                (behind_field(bytes, end, is_empty), end)
-            }
+            Part::Version => (Part::Fields(true), memchr(b'\n', bytes)),
+            Part::Fields(is_empty) => return self.follow_fields(bytes, is_empty),
             Part::Body(left) => return self.pass(left, all),
             Part::Whole | Part::Unknown => return all,
         };
-        match (end, self.part, next) {
-            (Some(end), _, next) => {
+        match end {
+            Some(end) => {
                 self.part = next;
                 end + 1
             }
-            // A line that is not over knows whether it has a byte.
-            (None, Part::Fields(_), next) => {
-                self.part = next;
-                all
-            }
-            (None, ..) => all,
+            None => all,
         }
+    }
+
+    /// Follows lines of fields, up to the empty one. `is_empty`: the first of them has no byte before these.
+    fn follow_fields(&mut self, bytes: &[u8], mut is_empty: bool) -> usize {
+        let has_no_byte = |line: Option<&[u8]>| {
+            let mut bytes = line.into_iter().flatten();
+            bytes.all(|byte| *byte == b'\r')
+        };
+        let mut start = 0;
+        for end in memchr_iter(b'\n', bytes) {
+            if is_empty && has_no_byte(bytes.get(start..end)) {
+                self.part = Part::Whole;
+                return end + 1;
+            }
+            (start, is_empty) = (end + 1, true);
+        }
+        // A line that is not over knows whether it has a byte.
+        self.part = Part::Fields(is_empty && has_no_byte(bytes.get(start..)));
+        bytes.len()
     }
 
     /// Returns what comes behind a part of the first line that ends there: the fields, where the line ends with it.
@@ -182,17 +192,6 @@ impl<S> CheckedStream<S> {
             left => Part::Body(left),
         };
         followed
-    }
-}
-
-/// Returns what comes behind bytes of a line of fields, which ends there, if it does.
-fn behind_field(bytes: &[u8], end: Option<usize>, is_empty: bool) -> Part {
-    let line = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or_default();
-    let is_empty = is_empty && line.iter().all(|byte| *byte == b'\r');
-    match end {
-        Some(_) if is_empty => Part::Whole,
-        Some(_) => Part::Fields(true),
-        None => Part::Fields(is_empty),
     }
 }
 
