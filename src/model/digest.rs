@@ -55,13 +55,24 @@ impl Crc32 {
 }
 
 /// Lower-case hex of `bytes`.
-#[expect(clippy::expect_used, reason = "half a byte is a hex digit")]
+#[expect(clippy::expect_used, reason = "hex digits are ASCII")]
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).expect("four bits");
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    write_hex(bytes, &mut text);
+    String::from_utf8(text).expect("hex digits are ASCII")
+}
+
+/// Appends the lower-case hex of `bytes`.
+pub fn write_hex(bytes: &[u8], text: &mut Vec<u8>) {
+    let digit = |nibble: u8| match nibble {
+        0..10 => b'0' + nibble,
+        _ => b'a' + (nibble - 10),
+    };
+    text.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]),
+    );
 }
 
 /// The `N` bytes that exactly `2 × N` lower-case hex digits stand for.

@@ -17,7 +17,7 @@ use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
-use super::digest::{Crc32, Sha256Digest, hex};
+use super::digest::{Crc32, Sha256Digest, hex, write_hex};
 use super::time::UnixSeconds;
 
 mod names;
@@ -33,6 +33,9 @@ pub const HEADS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The most bytes of heads that are made at once.
 pub const HEADS_AT_ONCE: usize = 16 * 1024;
+
+/// The bytes of lines that are hashed at once.
+const HASHED_AT_ONCE: usize = 4 * 1024;
 
 /// The version of the layout, which the entity tag covers: another one has other bytes.
 const VERSION: &str = "1";
@@ -333,18 +336,30 @@ impl Layout {
 /// Returns a digest of the layout's version and, on a line each, of all that an entry's bytes are made of.
 /// Names have no line break and no tab.
 fn digest(members: &[Member<'_>], names: &[Box<str>]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(format!("{VERSION}\n"));
+    let (mut hasher, mut lines) = (Sha256::new(), Vec::with_capacity(2 * HASHED_AT_ONCE));
+    lines.extend_from_slice(VERSION.as_bytes());
+    lines.push(b'\n');
+    let (mut size, mut time) = (itoa::Buffer::new(), itoa::Buffer::new());
     for (member, name) in members.iter().zip(names) {
-        let (size, fingerprint) = (member.size, member.fingerprint.to_hex());
-        let unknown = if member.is_read_ahead { "+" } else { "-" };
-        let crc32 = member.crc32.map_or_else(
-            || unknown.to_owned(),
-            |crc32| format!("{:08x}", crc32.get()),
-        );
-        let time = member.modified.get();
-        hasher.update(format!("{name}\t{size}\t{fingerprint}\t{crc32}\t{time}\n"));
+        lines.extend_from_slice(name.as_bytes());
+        lines.push(b'\t');
+        lines.extend_from_slice(size.format(member.size).as_bytes());
+        lines.push(b'\t');
+        write_hex(member.fingerprint.as_bytes(), &mut lines);
+        lines.push(b'\t');
+        match member.crc32 {
+            Some(crc32) => write_hex(&crc32.get().to_be_bytes(), &mut lines),
+            None => lines.push(if member.is_read_ahead { b'+' } else { b'-' }),
+        }
+        lines.push(b'\t');
+        lines.extend_from_slice(time.format(member.modified.get()).as_bytes());
+        lines.push(b'\n');
+        if lines.len() >= HASHED_AT_ONCE {
+            hasher.update(&lines);
+            lines.clear();
+        }
     }
+    hasher.update(&lines);
     hasher.finalize().into()
 }
 

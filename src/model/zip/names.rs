@@ -23,19 +23,30 @@ const NUMBERED_DEVICES: [&str; 2] = ["com", "lpt"];
 /// Returns the names of entries with these paths, in their order. Two that are equal where case and normalization form do
 /// not count, and a file that has the name of a directory, differ by ` (2)` and so on.
 pub(super) fn names<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<Box<str>> {
-    let cleaned: Vec<String> = paths.map(clean).collect();
+    let cleaned: Vec<(String, String)> = paths
+        .map(|path| {
+            let name = clean(path);
+            let folded = fold(&name);
+            (name, folded)
+        })
+        .collect();
     let mut directories = HashSet::new();
-    for name in &cleaned {
-        let folded = fold(name);
-        let ends = folded.match_indices('/').map(|(end, _)| end);
-        directories.extend(ends.filter_map(|end| folded.get(..end).map(str::to_owned)));
+    for (_, folded) in &cleaned {
+        let mut inner = folded.as_str();
+        while let Some((directory, _)) = inner.rsplit_once('/') {
+            // Those that it lies in are there, too.
+            if directories.contains(directory) {
+                break;
+            }
+            directories.insert(directory.to_owned());
+            inner = directory;
+        }
     }
     let mut taken = HashSet::with_capacity(cleaned.len());
     let mut numbers: HashMap<String, u32> = HashMap::new();
     let mut names = Vec::with_capacity(cleaned.len());
-    for name in cleaned {
+    for (name, folded) in cleaned {
         let is_free = |folded: &String| !taken.contains(folded) && !directories.contains(folded);
-        let folded = fold(&name);
         if is_free(&folded) {
             taken.insert(folded);
             names.push(name.into());
@@ -59,12 +70,26 @@ pub(super) fn names<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<Box<str>> {
 
 /// Cleans a path: relative, with `/` between its segments, none of which is empty, `.` or `..`.
 fn clean(path: &str) -> String {
+    if is_plain(path) {
+        return path.to_owned();
+    }
     let segments = path.split('/').map(clean_segment);
     let kept: Vec<String> = segments.filter(|segment| !segment.is_empty()).collect();
     match kept.is_empty() {
         true => NAMELESS.to_owned(),
         false => kept.join("/"),
     }
+}
+
+/// Returns whether a path is one that cleaning leaves as it is, as nearly all are: plain ASCII, and no segment that is none,
+/// ends with a dot or a blank, or may be a device's.
+fn is_plain(path: &str) -> bool {
+    let is_plain_byte =
+        |byte: u8| matches!(byte, b' '..=b'~') && !NOT_ON_WINDOWS.contains(&char::from(byte));
+    let is_plain_segment = |segment: &str| {
+        !segment.is_empty() && !segment.ends_with(['.', ' ']) && !is_device(segment)
+    };
+    path.bytes().all(is_plain_byte) && path.split('/').all(is_plain_segment)
 }
 
 /// Cleans a segment; empty where it names nothing.
@@ -91,10 +116,11 @@ fn clean_segment(segment: &str) -> String {
 
 /// Returns whether Windows would open a device by this name.
 fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().map(str::trim_end);
-    let Some(stem) = stem.map(str::to_lowercase) else {
+    let stem = name.split('.').next().map_or("", str::trim_end);
+    if !matches!(stem.chars().count(), 3 | 4) {
         return false;
-    };
+    }
+    let stem = stem.to_lowercase();
     let is_numbered = |device: &str| {
         let digit = stem.strip_prefix(device);
         digit.is_some_and(|digit| {
@@ -117,6 +143,9 @@ fn numbered(name: &str, number: u32) -> String {
 /// Returns a key that is the same for all names that some file system takes for one: upper case of lower case covers more
 /// than any of them does (`ß` and `SS`, `ς` and `σ`).
 fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     let upper = name.chars().flat_map(char::to_uppercase);
     upper.flat_map(char::to_lowercase).nfc().collect()
 }
@@ -205,7 +234,45 @@ mod tests {
         assert_eq!(names[9_999].as_ref(), "a (10000).txt");
     }
 
+    /// The short ways give what the long ones do.
+    #[test]
+    fn plain_paths_are_those_that_cleaning_leaves() {
+        let long = |path: &str| {
+            let segments = path.split('/').map(clean_segment);
+            let kept: Vec<String> = segments.filter(|segment| !segment.is_empty()).collect();
+            kept.join("/")
+        };
+        for path in [
+            "a",
+            "a.txt",
+            "A b/c-d_(2).tar.gz",
+            "com10",
+            ".env",
+            "console.log",
+        ] {
+            assert!(is_plain(path), "{path}");
+            assert_eq!(long(path), path);
+        }
+        for path in [
+            "", "/", "a/", "a//b", "./a", "..", "a.", "a ", "a:b", "a\\b", "Con.x", "com1 ",
+            "\u{e1}", "a\tb",
+        ] {
+            assert!(!is_plain(path), "{path}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_short_ways_are_the_long_ones(path in "[ -~]{0,12}") {
+            if is_plain(&path) {
+                let segments: Vec<String> = path.split('/').map(clean_segment).collect();
+                prop_assert_eq!(&segments.join("/"), &path);
+            }
+            let upper = path.chars().flat_map(char::to_uppercase);
+            let folded: String = upper.flat_map(char::to_lowercase).nfc().collect();
+            prop_assert_eq!(fold(&path), folded);
+        }
+
         #[test]
         fn whatever_the_paths_are(paths in prop::collection::vec("[aA./\\\\ \u{e1}\u{301}:()2]{0,6}", 0..40)) {
             let names = names(paths.iter().map(String::as_str));
