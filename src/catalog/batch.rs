@@ -1,6 +1,7 @@
 //! The sub-trait for many files at once, for calls that name a batch of them.
 
 use super::Answer;
+use crate::model::archive_file::ArchiveFile;
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, FolderId, OrganizationId};
 
@@ -13,6 +14,14 @@ pub trait Batch: Send + Sync {
         organization: &'a OrganizationId,
         ids: &'a [FileId],
     ) -> Answer<'a, Vec<FileRecord>>;
+
+    /// Those of these files that are ready and not known to be damaged, as an archive has them: each once, in any order. An
+    /// expired one may be among them. One read, however many they are.
+    fn archive_files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        ids: &'a [FileId],
+    ) -> Answer<'a, Vec<ArchiveFile>>;
 
     /// Looks into a folder for an organization: `None` unless the organization owns it or is one of its
     /// members. Folder ids are unique only inside their organization; where there are several, the

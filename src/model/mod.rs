@@ -7,6 +7,7 @@
 pub mod address;
 pub mod amount;
 pub mod app;
+pub mod archive_file;
 pub mod base62;
 pub mod condition;
 pub mod count;

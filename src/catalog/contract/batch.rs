@@ -3,9 +3,11 @@
 use std::slice;
 
 use super::*;
+use crate::model::archive_file::ArchiveFile;
 
 pub(super) async fn all(catalog: &dyn Catalog) {
     files_are_found_each_once(catalog).await;
+    archives_have_what_rows_say(catalog).await;
     folders_show_their_files_to_their_members(catalog).await;
     of_folders_with_one_id_the_own_counts(catalog).await;
 }
@@ -42,6 +44,62 @@ async fn files_are_found_each_once(catalog: &dyn Catalog) {
     let many: Vec<FileId> = (0..2_000).map(|n| file_id(&format!("many_{n}"))).collect();
     let many = [many.as_slice(), slice::from_ref(&ready.id)].concat();
     assert_eq!(catalog.files(&owner, &many).await.unwrap(), [ready]);
+}
+
+/// Both ways to read files say the same of each.
+async fn archives_have_what_rows_say(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "batch_archive").await;
+    let rich = rich_file(&owner, "rich");
+    let plain = file(&owner, "plain", 1);
+    let in_place = |id: &str, device, changed_nanos| FileRecord {
+        sha256: None,
+        location: BlobLocation::InPlace(InPlace {
+            path: "/in place/a, b".into(),
+            inode: u64::MAX,
+            modified_nanos: -7,
+            device,
+            changed_nanos,
+        }),
+        ..file(&owner, id, 1)
+    };
+    let mut all = vec![
+        rich,
+        plain,
+        in_place("placed", Some(u64::MAX), Some(-8)),
+        in_place("placed_before", None, None),
+        FileRecord {
+            size: 0,
+            crc32: Some(Crc32::new(u32::MAX)),
+            expires_at: Some(at(9)),
+            ..file(&owner, "empty", 1)
+        },
+    ];
+    for made in &all {
+        catalog.add_file(made).await.unwrap();
+    }
+    let (gone, damaged) = (file(&owner, "gone", 1), file(&owner, "damaged", 1));
+    for made in [&gone, &damaged] {
+        catalog.add_file(made).await.unwrap();
+    }
+    catalog.delete_file(&owner, &gone.id, at(5)).await.unwrap();
+    let marked = catalog.mark_damaged(&owner, &damaged.id, Some(at(5)));
+    marked.await.unwrap();
+    let plain = file_id("plain");
+    let raised = catalog.raise_link_revision(&owner, &plain, 1_000);
+    raised.await.unwrap();
+    let ids = ["plain", "rich", "gone", "damaged", "never", "plain"].map(file_id);
+    let ids: Vec<FileId> = all.iter().map(|file| file.id.clone()).chain(ids).collect();
+    all = sorted(catalog.files(&owner, &ids).await.unwrap());
+    all.retain(|file| !["gone", "damaged"].contains(&file.id.as_str()));
+    assert_eq!(all.len(), 5);
+    let mut found = catalog.archive_files(&owner, &ids).await.unwrap();
+    found.sort_by(|one, next| one.id.cmp(&next.id));
+    let wanted: Vec<ArchiveFile> = all.iter().map(ArchiveFile::from).collect();
+    assert_eq!(found, wanted);
+    assert!(found.iter().any(|file| file.link_revision == 1));
+    assert_eq!(catalog.archive_files(&owner, &[]).await.unwrap(), []);
+    let nobody = organization_id("batch_nobody");
+    assert_eq!(catalog.archive_files(&nobody, &ids).await.unwrap(), []);
 }
 
 async fn folders_show_their_files_to_their_members(catalog: &dyn Catalog) {

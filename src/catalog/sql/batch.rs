@@ -4,13 +4,23 @@ use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::session::{Session, Value, query};
-use super::{Database, rows};
+use super::{Database, archive_rows, rows};
 use crate::catalog::batch::{Batch, SharedFiles};
+use crate::model::archive_file::ArchiveFile;
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, FolderId, OrganizationId};
 
 pub(in crate::catalog) const OF_IDS: SqlText = text!(
     [files], "WHERE organization = $1 AND id ", [in "$2"]
+);
+/// Reads what an archive has of those of [`OF_IDS`] that are there, as one text (`archive_rows.rs`).
+pub(in crate::catalog) const ARCHIVE_FILES: SqlText = text!(
+    "SELECT string_agg(concat_ws(' ', id, size, updated_at, CASE WHEN link_revision > 0 AND link_epoch <> \
+     (SELECT epoch FROM organization WHERE organization.id = file.organization) THEN 0 ELSE link_revision END, \
+     coalesce(CAST(expires_at AS text), '-'), coalesce(CAST(crc32 AS text), '-'), \
+     ", [hex "sha256"], ", CASE WHEN path IS NOT NULL THEN concat_ws(' ', inode, modified_nanos, \
+     coalesce(CAST(device AS text), '-'), coalesce(CAST(changed_nanos AS text), '-')) END), ',') AS files \
+     FROM file WHERE organization = $1 AND state = 'ready' AND damaged_at IS NULL AND id ", [in "$2"]
 );
 /// Reads those of [`OF_IDS`] that lie in a folder.
 pub(in crate::catalog) const IN_FOLDER: SqlText = text!(
@@ -27,6 +37,8 @@ impl<D: Database> Batch for D {
     calls! {
         fn files(organization: &'a OrganizationId, ids: &'a [FileId]) -> Vec<FileRecord>
             => Read, "looking for files", of_ids;
+        fn archive_files(organization: &'a OrganizationId, ids: &'a [FileId]) -> Vec<ArchiveFile>
+            => Read, "looking for files of an archive", archive_files;
         fn shared_files(
             organization: &'a OrganizationId, folder: &'a FolderId, ids: &'a [FileId]
         ) -> Option<SharedFiles>
@@ -42,6 +54,16 @@ async fn of_ids(
     let ids: Value<'_> = ids.iter().map(FileId::as_str).collect();
     let select = query(OF_IDS).bind(organization).bind(ids);
     session.all(select, rows::file).await
+}
+
+async fn archive_files(
+    session: &mut Session<'_>,
+    organization: &OrganizationId,
+    ids: &[FileId],
+) -> Result<Vec<ArchiveFile>, Fault> {
+    let ids: Value<'_> = ids.iter().map(FileId::as_str).collect();
+    let select = query(ARCHIVE_FILES).bind(organization).bind(ids);
+    session.one(select, archive_rows::files).await
 }
 
 async fn shared_files(

@@ -38,6 +38,7 @@ pub(super) use text;
 /// - `[counted shares ""]`, the last columns and the tables of a `SELECT` of shares and what was counted of them, with
 ///   what follows the name of their own table;
 /// - `[in "$1"]`, membership of a list of texts that is one value;
+/// - `[hex "column"]`, bytes in hex digits of either case;
 /// - `[records "$1" name type, …]`, a table `new` from an array of objects in JSON that is one value;
 /// - `[counts "$1"]`, such a table of counts; `[share_counts "$1"]`, one of counts of shares;
 /// - `[sum "table" "column"]`, the sum of a column and what is added to it: a number that would be too large
@@ -51,6 +52,12 @@ pub(super) use text;
 macro_rules! piece {
     ($dialect:ident $literal:literal) => {
         $literal
+    };
+    (sqlite [hex $column:literal]) => {
+        concat!("hex(", $column, ")")
+    };
+    (postgres [hex $column:literal]) => {
+        concat!("encode(", $column, ", 'hex')")
     };
     (sqlite [in $list:literal]) => {
         concat!("IN (SELECT value FROM json_each(", $list, "))")

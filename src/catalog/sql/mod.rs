@@ -26,6 +26,7 @@ use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 
 pub(super) mod allowance;
+mod archive_rows;
 pub(super) mod batch;
 mod calls;
 pub(super) mod changes;

@@ -6,10 +6,10 @@ use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
 use super::session::{Session, Value, made, query};
-use super::share_rows::{share, shared_file};
+use super::share_rows::share;
 use super::tables::Table;
 use super::values::{self, insert};
-use super::{Database, changes, rows, share_counts, tenancy};
+use super::{Database, archive_rows, changes, rows, share_counts, tenancy};
 use crate::catalog::changes::Change;
 use crate::catalog::shares::{
     ListedShare, NewShare, SHARE, SHARE_REVOKED, SHARE_ROTATED, ShareCount, ShareEdit,
@@ -28,8 +28,9 @@ const OF_ID: SqlText = text!([shares], "WHERE organization = $1 AND id = $2");
 pub(in crate::catalog) const OF_CODE: SqlText = text!([shares], "WHERE code_digest = $1");
 /// Locks a share.
 const LOCK: SqlText = text!([shares], "WHERE organization = $1 AND id = $2", [lock "UPDATE"]);
-const FILES: &str = "SELECT path, file, link_revision, position FROM share_file \
-     WHERE organization = $1 AND share = $2 ORDER BY position";
+/// Reads the files of a share as one text (`archive_rows.rs`).
+const FILES: &str = "SELECT string_agg(concat_ws(' ', position, file, link_revision, octet_length(path), path), ' ') \
+     AS files FROM share_file WHERE organization = $1 AND share = $2";
 const REMOVE_FILES: &str = "DELETE FROM share_file WHERE organization = $1 AND share = $2";
 /// Holds files as they are until the transaction ends, so that none is forgotten meanwhile.
 const HOLD: SqlText = text!(
@@ -145,7 +146,7 @@ async fn with_files(
         return Ok(None);
     };
     let select = query(FILES).bind(&share.organization).bind(&share.id);
-    let files = session.all(select, shared_file).await?;
+    let files = session.one(select, archive_rows::shared_files).await?;
     Ok(Some(WholeShare { share, files }))
 }
 

@@ -17,7 +17,7 @@ use crate::catalog::contract::{
 use crate::catalog::integrity::Integrity as _;
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::quota::{Quota, Quotas as _};
-use crate::catalog::sql::batch::{IN_FOLDER, OF_IDS, OWNER};
+use crate::catalog::sql::batch::{ARCHIVE_FILES, IN_FOLDER, OF_IDS, OWNER};
 use crate::model::file::BlobLocation;
 use crate::model::id::{AppId, OrganizationId};
 use crate::model::revocation::{Denial, Extent, LinkId, RevocationBounds};
@@ -238,6 +238,7 @@ async fn batches_are_found_by_their_ids() {
     let mut connection = catalog.readers.acquire().await.unwrap();
     let cases = [
         (OF_IDS.sqlite, "(organization=? AND id=?)"),
+        (ARCHIVE_FILES.sqlite, "(organization=? AND id=?)"),
         (IN_FOLDER.sqlite, "(organization=? AND id=?)"),
         (
             IN_FOLDER.sqlite,
