@@ -7,13 +7,12 @@
 //! 3. The bytes are opened, as a download's are; they are not kept open for others.
 //!
 //! A layout is in memory for as long as answers of it go on, however slowly they are read. Answers of equal archives share
-//! one, and all of them together are bounded, as are those of one organization.
+//! one, and all of them together are bounded, as are those of one organization. That of a share is kept for its next
+//! request (`kept.rs`), and makes room for any other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-
-use sha2::{Digest as _, Sha256};
 
 use super::Gateway;
 use super::doctor::expect_whole;
@@ -21,13 +20,16 @@ use super::download::Content;
 use super::refusal::Refusal;
 use super::revocations::STALENESS_MAX;
 use crate::model::address::FileRef;
+use crate::model::archive_file::ArchiveFile;
 use crate::model::digest::Sha256Digest;
 use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::zip::{ENTRIES_MAX, HEADS_BYTES_MAX, Layout, Member, ZipError};
 
+mod kept;
 mod read_ahead;
 
+pub(super) use kept::KeptArchive;
 use read_ahead::ReadAhead;
 
 /// The most bytes that the layouts of all archives that are being sent take: some hundred of ten thousand files.
@@ -51,8 +53,8 @@ const ROWS_FACTOR: usize = 4;
 pub struct ArchiveMember<'a> {
     /// The path, with `/` between its segments. It is cleaned.
     pub path: &'a str,
-    /// The file, which belongs to the archive's organization and is ready.
-    pub file: &'a FileRecord,
+    /// The file, which is the archive's organization's and ready.
+    pub file: &'a ArchiveFile,
 }
 
 /// An archive that can be sent, any part of it and any number of times.
@@ -66,7 +68,7 @@ pub struct Archive {
 }
 
 /// The identity of an entry's file.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Entry {
     file: FileId,
     fingerprint: Sha256Digest,
@@ -85,8 +87,8 @@ struct ArchivesState {
     /// The bytes of all layouts, and of each organization's.
     bytes: u64,
     of: HashMap<OrganizationId, u64>,
-    /// The archives by a digest of all that they are made of.
-    known: HashMap<[u8; 32], Weak<Archive>>,
+    /// The archives by the digest of their layouts. Of two that differ only in whose bytes they have, the later one.
+    known: HashMap<(OrganizationId, [u8; 32]), Weak<Archive>>,
 }
 
 /// The bytes of one layout. Dropped, they are free again.
@@ -94,7 +96,7 @@ struct ArchivesState {
 struct LayoutPermit {
     archives: Arc<Archives>,
     organization: OrganizationId,
-    key: [u8; 32],
+    digest: [u8; 32],
     bytes: u64,
 }
 
@@ -114,7 +116,7 @@ impl<'a> ArchiveMember<'a> {
         Member {
             path: self.path,
             size: self.file.size,
-            fingerprint: self.file.fingerprint(),
+            fingerprint: self.file.fingerprint,
             crc32: read_ahead.known(self.file),
             is_read_ahead: ReadAhead::is_for(self.file),
             modified: self.file.updated_at,
@@ -147,26 +149,19 @@ impl Archives {
         layout: Layout,
         entries: Box<[Entry]>,
     ) -> Result<Arc<Archive>, Refusal> {
-        let key = key_of(organization, &layout, &entries);
-        let bytes = layout.memory_bytes() + size_of_val(&*entries) as u64;
-        let mut state = self.lock();
-        if let Some(known) = state.known.get(&key).and_then(Weak::upgrade) {
+        let key = (organization.clone(), *layout.digest());
+        // The last of an archive must not be dropped behind the lock, which that takes.
+        let known = self.lock().known.get(&key).and_then(Weak::upgrade);
+        if let Some(known) = known
+            && known.entries == entries
+        {
             return Ok(known);
         }
-        let of_organization = state.of.get(organization).copied().unwrap_or(0) + bytes;
-        if of_organization > ORGANIZATION_BYTES_MAX {
-            return Err(Refusal::TooMany {
-                what: ARCHIVES,
-                wait: RETRY_AFTER,
-            });
-        }
-        if state.bytes + bytes > ARCHIVES_BYTES_MAX {
-            return Err(Refusal::Unavailable(
-                "too many zip archives are being sent".into(),
-            ));
-        }
+        let bytes = bytes_of(&layout, &entries);
+        let mut state = self.lock();
+        state.expect_room(organization, bytes)?;
         state.bytes += bytes;
-        state.of.insert(organization.clone(), of_organization);
+        *state.of.entry(organization.clone()).or_default() += bytes;
         let archive = Arc::new(Archive {
             organization: organization.clone(),
             layout,
@@ -174,12 +169,30 @@ impl Archives {
             _permit: LayoutPermit {
                 archives: Arc::clone(self),
                 organization: organization.clone(),
-                key,
+                digest: key.1,
                 bytes,
             },
         });
         state.known.insert(key, Arc::downgrade(&archive));
         Ok(archive)
+    }
+}
+
+impl ArchivesState {
+    /// Expects that an archive of so many bytes fits in.
+    fn expect_room(&self, organization: &OrganizationId, bytes: u64) -> Result<(), Refusal> {
+        let of_organization = self.of.get(organization).copied().unwrap_or(0);
+        if of_organization + bytes > ORGANIZATION_BYTES_MAX {
+            return Err(Refusal::TooMany {
+                what: ARCHIVES,
+                wait: RETRY_AFTER,
+            });
+        }
+        if self.bytes + bytes > ARCHIVES_BYTES_MAX {
+            let why = "too many zip archives are being sent";
+            return Err(Refusal::Unavailable(why.into()));
+        }
+        Ok(())
     }
 }
 
@@ -194,12 +207,10 @@ impl Drop for LayoutPermit {
             }
         }
         // An equal one may be in its place already.
-        let is_gone = state
-            .known
-            .get(&self.key)
-            .is_some_and(|known| known.strong_count() == 0);
-        if is_gone {
-            state.known.remove(&self.key);
+        let key = (self.organization.clone(), self.digest);
+        let known = state.known.get(&key);
+        if known.is_some_and(|known| known.strong_count() == 0) {
+            state.known.remove(&key);
         }
     }
 }
@@ -221,24 +232,42 @@ impl Gateway {
         let laid_out = members.iter().map(|member| member.laid_out(known));
         let laid_out: Vec<Member<'_>> = laid_out.collect();
         let layout = Layout::new(&laid_out).map_err(refusal)?;
-        let entries = members.iter().map(|ArchiveMember { file, .. }| {
-            debug_assert_eq!(file.organization, *organization, "its files are its own");
-            Entry {
-                file: file.id.clone(),
-                fingerprint: file.fingerprint(),
-                link_revision: file.link_revision,
-            }
+        let entries = members.iter().map(|ArchiveMember { file, .. }| Entry {
+            file: file.id.clone(),
+            fingerprint: file.fingerprint,
+            link_revision: file.link_revision,
         });
-        self.archives.share(organization, layout, entries.collect())
+        let entries: Box<[Entry]> = entries.collect();
+        self.make_room_for_archive(organization, bytes_of(&layout, &entries));
+        self.archives.share(organization, layout, entries)
     }
 
-    /// Returns the exact length of an archive of these files. `None` where there is none of no files, or of so many.
-    pub(super) fn archive_length(&self, members: &[ArchiveMember<'_>]) -> Option<u64> {
+    /// Forgets archives that are kept for the next request, as far as one that is asked for now has no room beside them.
+    fn make_room_for_archive(&self, organization: &OrganizationId, bytes: u64) {
+        let has_room = || {
+            self.archives
+                .lock()
+                .expect_room(organization, bytes)
+                .is_ok()
+        };
+        if !has_room() {
+            self.cache
+                .forget_archives(|kept| kept.organization() == organization);
+        }
+        if !has_room() {
+            self.cache.forget_archives(|_| true);
+        }
+    }
+
+    /// Returns the exact length of an archive of these files.
+    ///
+    /// # Errors
+    /// `Limit` for more than [`ENTRIES_MAX`] files or longer names than an archive has.
+    pub(super) fn archive_length(&self, members: &[ArchiveMember<'_>]) -> Result<u64, Refusal> {
         let read_ahead = &self.archives.read_ahead;
         let laid_out = members.iter().map(|member| member.laid_out(read_ahead));
-        let layout = Layout::new(&laid_out.collect::<Vec<_>>()).ok();
-        let layout = layout.filter(|_| !members.is_empty());
-        layout.map(|layout| layout.length())
+        let layout = Layout::new(&laid_out.collect::<Vec<_>>()).map_err(refusal)?;
+        Ok(layout.length())
     }
 
     /// Reads the rows of so many entries from this one on.
@@ -317,15 +346,9 @@ impl EntryReader {
     }
 }
 
-/// Returns a digest of all that an archive is made of.
-fn key_of(organization: &OrganizationId, layout: &Layout, entries: &[Entry]) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    hasher.update(format!("{organization}\n"));
-    hasher.update(layout.digest());
-    for entry in entries {
-        hasher.update(format!("{}\n{}\n", entry.file, entry.link_revision));
-    }
-    hasher.finalize().into()
+/// Returns the bytes of memory that an archive takes, about.
+fn bytes_of(layout: &Layout, entries: &[Entry]) -> u64 {
+    layout.memory_bytes() + size_of_val(entries) as u64
 }
 
 fn refusal(error: ZipError) -> Refusal {
@@ -338,78 +361,4 @@ fn refusal(error: ZipError) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::catalog::contract::{file, organization_id};
-    use crate::catalog::testing::TestCatalog;
-    use crate::gateway::testing::{gateway, memory_blobs};
-
-    async fn empty_gateway() -> Gateway {
-        let catalog = Arc::new(TestCatalog::new().await);
-        gateway(catalog as _, memory_blobs())
-    }
-
-    /// The archive of so many files of an organization, with long names.
-    fn archive_of(
-        gateway: &Gateway,
-        owner: &OrganizationId,
-        count: usize,
-        name: &str,
-    ) -> Result<Arc<Archive>, Refusal> {
-        let file = file(owner, "f", 1);
-        let paths: Vec<String> = (0..count)
-            .map(|number| format!("{name}/{number}"))
-            .collect();
-        let members: Vec<ArchiveMember<'_>> = paths
-            .iter()
-            .map(|path| ArchiveMember { path, file: &file })
-            .collect();
-        gateway.archive(owner, &members)
-    }
-
-    #[tokio::test]
-    async fn equal_archives_are_one_and_it_goes_with_its_last_answer() {
-        let gateway = empty_gateway().await;
-        let [one, other] = ["one", "other"].map(organization_id);
-        let of = |owner, name| archive_of(&gateway, owner, 3, name).unwrap();
-        let first = of(&one, "a");
-        assert!(Arc::ptr_eq(&first, &of(&one, "a")));
-        for another in [of(&one, "b"), of(&other, "a")] {
-            assert!(!Arc::ptr_eq(&first, &another));
-        }
-        assert!(gateway.archives.lock().bytes > 0);
-        drop(first);
-        let state = gateway.archives.lock();
-        assert_eq!((state.bytes, state.of.len(), state.known.len()), (0, 0, 0));
-    }
-
-    #[tokio::test]
-    async fn the_archives_of_one_organization_leave_memory_for_others() {
-        let gateway = empty_gateway().await;
-        let [one, other] = ["one", "other"].map(organization_id);
-        let mut held = Vec::new();
-        let refusal = loop {
-            let name = format!("{}{}", "x".repeat(500), held.len());
-            match archive_of(&gateway, &one, 5_000, &name) {
-                Ok(archive) => held.push(archive),
-                Err(refusal) => break refusal,
-            }
-        };
-        assert!(matches!(refusal, Refusal::TooMany { .. }), "{refusal}");
-        assert!(gateway.archives.lock().bytes <= ORGANIZATION_BYTES_MAX);
-        held.push(archive_of(&gateway, &other, 5_000, "y").unwrap());
-        // Those that are being sent already cost nothing more.
-        let again = format!("{}0", "x".repeat(500));
-        assert!(archive_of(&gateway, &one, 5_000, &again).is_ok());
-        held.clear();
-        assert!(archive_of(&gateway, &one, 5_000, "z").is_ok());
-    }
-
-    #[tokio::test]
-    async fn more_files_than_an_archive_has_are_refused() {
-        let gateway = empty_gateway().await;
-        let refused = archive_of(&gateway, &organization_id("one"), ENTRIES_MAX + 1, "x");
-        let is_limit = matches!(refused, Err(Refusal::Limit { limit: 10_000, .. }));
-        assert!(is_limit, "{refused:?}");
-    }
-}
+mod tests;

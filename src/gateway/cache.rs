@@ -21,6 +21,7 @@ use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use self::invalidation::Invalidations;
 use self::single_flight::SingleFlight;
+use super::archives::KeptArchive;
 use super::download::OpenFile;
 use super::observe::{CacheState, ShardedCounter};
 use super::revocations::RowsAt;
@@ -38,6 +39,9 @@ pub(super) mod single_flight;
 /// The bytes that a row costs besides its texts: its fields, its key, and its place in a cache.
 const ROW_BYTES: u64 = 1_024;
 
+/// The bytes that the archive of a share costs, about: of a thousand files.
+const ARCHIVE_BYTES: u64 = 256 * 1_024;
+
 /// The time for which it is kept that there is no API key of some digest. One that is made ends it.
 pub(super) const UNKNOWN_FOR: Duration = Duration::from_secs(10);
 
@@ -48,7 +52,7 @@ const UNKNOWN_KEYS_MAX: u64 = 1_024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheLimits {
     /// `cache.rows_bytes`: of rows of files; and as much again at most of API keys, apps and spaces, and a
-    /// third as much of shares.
+    /// sixth as much of shares, and of their archives.
     pub rows_bytes: u64,
     /// `cache.open_files`: files that stay open.
     pub open_files: u64,
@@ -68,6 +72,8 @@ pub(super) struct Cache {
     pub(super) spaces: BoundedCache<SpaceAddress, ()>,
     /// Shares with their files.
     pub(super) shares: BoundedCache<ShareAddress, Arc<WholeShare>>,
+    /// Archives of shares.
+    pub(super) archives: BoundedCache<ShareAddress, Arc<KeptArchive>>,
     /// Which share a code's digest was of, now or before it was rotated: no share ever has that of another one.
     pub(super) share_codes: BoundedCache<Sha256Digest, ShareAddress>,
     pub(super) open: BoundedCache<FileAddress, Arc<OpenFile>>,
@@ -116,6 +122,16 @@ pub(super) struct ShareAddress {
     pub(super) share: ShareId,
 }
 
+impl ShareAddress {
+    /// The address of a share.
+    pub(super) fn of(whole: &WholeShare) -> Self {
+        Self {
+            organization: whole.share.organization.clone(),
+            share: whole.share.id.clone(),
+        }
+    }
+}
+
 impl Cache {
     pub(super) fn new(limits: &CacheLimits) -> Self {
         let (beside, of_shares) = (limits.rows_bytes / 3, limits.rows_bytes / 6);
@@ -127,6 +143,7 @@ impl Cache {
             spaces: BoundedCache::new(beside, ROW_BYTES),
             shares: BoundedCache::new(of_shares, ROW_BYTES),
             share_codes: BoundedCache::new(of_shares, ROW_BYTES),
+            archives: BoundedCache::new(of_shares, ARCHIVE_BYTES),
             open: BoundedCache::new(limits.open_files, 1),
             small: BoundedCache::new(limits.small_files_bytes, ROW_BYTES),
             checks: SingleFlight::default(),
@@ -142,6 +159,7 @@ impl Cache {
             self.apps.state("apps"),
             self.spaces.state("spaces"),
             self.shares.state("shares"),
+            self.archives.state("archives"),
             self.open.state("open_files"),
             self.small.state("small_files"),
         ]
@@ -156,6 +174,7 @@ impl Cache {
         self.spaces.begin_anew(reloads);
         self.shares.begin_anew(reloads);
         self.share_codes.begin_anew(reloads);
+        self.archives.begin_anew(reloads);
         self.open.begin_anew(reloads);
         self.small.begin_anew(reloads);
     }
@@ -165,6 +184,9 @@ impl Cache {
         self.files.invalidate(&file, version);
         self.open.invalidate(&file, version);
         self.small.invalidate(&file, version);
+        let is_beside =
+            |kept: &Arc<KeptArchive>| kept.organization().as_str() == file.organization();
+        self.archives.invalidate_all(version, is_beside);
     }
 
     /// Forgets an API key that the change of this version changed, and its apps, and which keys there are not: it may be
@@ -183,14 +205,24 @@ impl Cache {
             share,
         };
         self.shares.invalidate(&address, version);
+        self.archives.invalidate(&address, version);
+    }
+
+    /// Keeps the archive of a share whose rows were read after `at`.
+    pub(super) fn keep_archive(&self, kept: &Arc<KeptArchive>, at: Option<RowsAt>) {
+        let weight = kept.bytes() + share_weight(&kept.whole);
+        let address = ShareAddress::of(&kept.whole);
+        self.archives.keep(address, Arc::clone(kept), at, weight);
+    }
+
+    /// Forgets such archives, to make room.
+    pub(super) fn forget_archives(&self, is_forgotten: impl Fn(&KeptArchive) -> bool) {
+        self.archives.forget_all(|kept| is_forgotten(kept));
     }
 
     /// Keeps a share that was read after `at`, and by which digest its code is found.
     pub(super) fn keep_share(&self, whole: &Arc<WholeShare>, at: Option<RowsAt>) {
-        let address = ShareAddress {
-            organization: whole.share.organization.clone(),
-            share: whole.share.id.clone(),
-        };
+        let address = ShareAddress::of(whole);
         self.share_codes
             .keep_row(whole.share.code_digest, address.clone(), at);
         self.shares
@@ -300,6 +332,13 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
     {
         if let Some(cache) = &self.bounded {
             cache.remove(key);
+        }
+    }
+
+    /// Forgets such values.
+    fn forget_all(&self, is_forgotten: impl Fn(&V) -> bool) {
+        if let Some(cache) = &self.bounded {
+            cache.retain(|_, entry| !is_forgotten(&entry.value));
         }
     }
 

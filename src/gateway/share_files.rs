@@ -2,17 +2,22 @@
 //! archive; and what they are held against while they go out.
 //!
 //! An archive has the files that are there when it is asked for: those that were deleted, are damaged or whose links were
-//! revoked are not in it. Whoever asks again for the rest of one that has changed since is told by its entity tag.
+//! revoked are not in it. Whoever asks again for the rest of one that has changed since is told by its entity tag. It is
+//! kept for the next request, until something that it was made from is changed (`archives/kept.rs`).
 
 use std::sync::Arc;
 
 use super::Gateway;
-use super::archives::{Archive, ArchiveMember};
+use super::archives::{Archive, ArchiveMember, KeptArchive};
+use super::cache::ShareAddress;
 use super::download::Download;
 use super::refusal::Refusal;
+use super::revocations::RowsAt;
 use super::shares::{FileStanding, OpenShare, SharedEntry};
 use crate::model::address::FileRef;
+use crate::model::archive_file::ArchiveFile;
 use crate::model::name::FileName;
+use crate::model::revocation::{OrganizationSnapshot, Revocations};
 use crate::model::share::{Share, SharedFile};
 use crate::model::time::UnixSeconds;
 use crate::sign::claims::Claims;
@@ -27,12 +32,46 @@ pub struct OpenedShareFile {
     pub in_force: InForce,
 }
 
+/// What the archive of a share is made by, besides rows.
+struct ArchiveBasis {
+    at: Option<RowsAt>,
+    known: Arc<Revocations>,
+    revoked: OrganizationSnapshot,
+}
+
+/// What the page of a share offers of all its files together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferedArchive {
+    /// Nothing: it has but one file, or none that is there, or is to give no archive.
+    None,
+    /// An archive of exactly so many bytes.
+    Bytes(u64),
+    /// Nothing, as the names of its files are too long for one archive.
+    NamesTooLong,
+}
+
 impl Gateway {
-    /// Returns the exact length of the archive of all files of a share, where its page offers one; `entries` are its files as
-    /// they are now. Where it counts its downloads, the archive is what there is to be downloaded of several files.
-    pub fn offered_archive(&self, open: &OpenShare, entries: &[SharedEntry]) -> Option<u64> {
-        let is_offered = gives_archive(open.share()) && open.files().len() > 1;
-        is_offered.then(|| self.archive_length(&members(entries)))?
+    /// Returns what the page of a share offers of all its files together; `entries` are they as they are now. Where it counts
+    /// its downloads, the archive is what there is to be downloaded of several files.
+    ///
+    /// # Errors
+    /// The refusal of a catalogue that does not say what was revoked.
+    pub async fn offered_archive(
+        &self,
+        open: &OpenShare,
+        entries: &[SharedEntry],
+    ) -> Result<OfferedArchive, Refusal> {
+        let is_there = |entry: &SharedEntry| entry.standing == FileStanding::Ready;
+        let is_any = entries.iter().any(is_there);
+        if !gives_archive(open.share()) || open.files().len() <= 1 || !is_any {
+            return Ok(OfferedArchive::None);
+        }
+        let basis = self.archive_basis(open).await?;
+        let length = match self.kept_archive(open, &basis) {
+            Some(archive) => Ok(archive.layout().length()),
+            None => self.archive_length(&members(&files_on_page(entries))),
+        };
+        Ok(length.map_or(OfferedArchive::NamesTooLong, OfferedArchive::Bytes))
     }
 
     /// Opens the bytes of a share's file, of a share that neither has a password nor counts its downloads: of any other
@@ -62,17 +101,48 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// Lays out an archive of the files of a share that are there now.
+    /// Lays out an archive of the files of a share that are there now, or finds it in memory.
     ///
     /// # Errors
     /// `FileNotFound` where none is; the refusals of [`Gateway::archive`].
     pub(super) async fn archive_of_share(&self, open: &OpenShare) -> Result<Arc<Archive>, Refusal> {
-        let entries = self.files_of_share(open).await?;
-        let members = members(&entries);
-        if members.is_empty() {
+        let basis = self.archive_basis(open).await?;
+        if let Some(archive) = self.kept_archive(open, &basis) {
+            return Ok(archive);
+        }
+        let whole = open.whole();
+        let organization = &whole.share.organization;
+        let files = self.archive_files(organization, &whole.files, &basis.known);
+        let files = files.await?;
+        if files.is_empty() {
             return Err(Refusal::FileNotFound);
         }
-        self.archive(&open.share().organization, &members)
+        let kept = Arc::new(KeptArchive {
+            archive: self.archive(organization, &members(&files))?,
+            whole: Arc::clone(whole),
+            revoked: basis.revoked,
+            until: files.iter().filter_map(|(_, file)| file.expires_at).min(),
+        });
+        if kept.is_settled() {
+            self.cache.keep_archive(&kept, basis.at);
+        }
+        Ok(Arc::clone(&kept.archive))
+    }
+
+    /// Notes what is known now, before anything is read that the archive of a share is made from.
+    async fn archive_basis(&self, open: &OpenShare) -> Result<ArchiveBasis, Refusal> {
+        let at = self.rows_at();
+        let known = Arc::clone(&self.current().await?.revocations);
+        let revoked = known.snapshot_of(&open.share().organization);
+        Ok(ArchiveBasis { at, known, revoked })
+    }
+
+    /// Returns the archive of a share that is kept, if it is the one that would be made now.
+    fn kept_archive(&self, open: &OpenShare, basis: &ArchiveBasis) -> Option<Arc<Archive>> {
+        let address = ShareAddress::of(open.whole());
+        let kept = self.cache.archives.get(&address, basis.at)?;
+        let is_same = kept.is_of(open.whole(), &basis.revoked, self.clock.now());
+        is_same.then(|| Arc::clone(&kept.archive))
     }
 }
 
@@ -93,16 +163,19 @@ pub(super) fn archive_name(share: &Share) -> FileName {
     named.unwrap_or_else(|| FileName::from_client("files.zip").expect("a good name"))
 }
 
-/// The files that are there, each at its path.
-fn members(entries: &[SharedEntry]) -> Vec<ArchiveMember<'_>> {
+/// The files of a page that are there, each with its path.
+fn files_on_page(entries: &[SharedEntry]) -> Vec<(&str, ArchiveFile)> {
     let is_there = |entry: &&SharedEntry| entry.standing == FileStanding::Ready;
     let ready = entries.iter().filter(is_there).filter_map(|entry| {
-        Some(ArchiveMember {
-            path: &entry.shared.path,
-            file: entry.file.as_deref()?,
-        })
+        let file = entry.file.as_deref()?;
+        Some((entry.shared.path.as_str(), ArchiveFile::from(file)))
     });
     ready.collect()
+}
+
+fn members<'a>(files: &'a [(&'a str, ArchiveFile)]) -> Vec<ArchiveMember<'a>> {
+    let member = |(path, file): &'a (&'a str, ArchiveFile)| ArchiveMember { path, file };
+    files.iter().map(member).collect()
 }
 
 /// A file whose links were revoked is not in the share any more: the share itself is as good as before.

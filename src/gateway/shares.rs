@@ -17,12 +17,11 @@ use super::principal::Principal;
 use super::refusal::Refusal;
 use crate::catalog::shares as rows;
 use crate::catalog::shares::ShareRotation;
-use crate::model::file::{FileRecord, FileState};
+use crate::model::file::FileRecord;
 use crate::model::id::{ApiKeyId, OrganizationId, ShareId};
 use crate::model::key::Scope;
 use crate::model::revocation::{LinkId, Revocations};
 use crate::model::share::{Share, ShareCounts, ShareState, SharedFile, WholeShare};
-use crate::model::time::UnixSeconds;
 use crate::sign::keyring::Kid;
 use crate::sign::share_code::{DerivedShare, ShareTerms};
 
@@ -35,6 +34,7 @@ pub use self::make::{SHARED_FILES_MAX, SHARES_MAX};
 pub use self::open::OpenShare;
 pub(super) use self::open::ShareReads;
 
+mod entries;
 mod fields;
 mod make;
 mod open;
@@ -323,7 +323,7 @@ impl Gateway {
         let (organization, id) = (&share.organization, &share.id);
         let counts = self.catalog.share_counts(organization, id);
         let counts = self.read_of(organization, counts).await?;
-        let files = self.entries(organization, files, &known).await?;
+        let files = self.entries(organization, &files, &known).await?;
         Ok(ShareView {
             counts,
             file_count: files.len() as u64,
@@ -370,49 +370,6 @@ impl Gateway {
             && derived.code.digest() == share.code_digest
             && !known.refuses(share.organization.as_str(), None, derived.link_id);
         is_in_force.then_some(derived)
-    }
-
-    /// The files of a share as they are now, in the order of their positions. One read, however many they are.
-    pub(super) async fn entries(
-        &self,
-        organization: &OrganizationId,
-        files: Vec<SharedFile>,
-        known: &Revocations,
-    ) -> Result<Vec<SharedEntry>, Refusal> {
-        let texts: Vec<&str> = files.iter().map(|of| of.file.as_str()).collect();
-        let rows = self.rows(organization, &texts).await?;
-        let now = self.clock.now();
-        let entry = |(shared, file): (SharedFile, Option<Arc<FileRecord>>)| {
-            let file = file.filter(|file| !matches!(file.state, FileState::Swept { .. }));
-            SharedEntry {
-                standing: standing_of(organization, &shared, file.as_ref(), known, now),
-                file,
-                shared,
-            }
-        };
-        Ok(files.into_iter().zip(rows).map(entry).collect())
-    }
-}
-
-/// Returns whether a file of a share opens.
-fn standing_of(
-    organization: &OrganizationId,
-    shared: &SharedFile,
-    file: Option<&Arc<FileRecord>>,
-    known: &Revocations,
-    now: UnixSeconds,
-) -> FileStanding {
-    match file {
-        Some(file) if file.state_at(now) == FileState::Ready => {
-            let is_in_force = known.revision(organization, &shared.file) == shared.link_revision
-                && !known.is_suspended(organization, &shared.file);
-            match file.damaged_at {
-                _ if !is_in_force => FileStanding::Revoked,
-                Some(_) => FileStanding::Damaged,
-                None => FileStanding::Ready,
-            }
-        }
-        _ => FileStanding::Deleted,
     }
 }
 

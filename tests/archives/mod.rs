@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hallpass::gateway::Gateway;
 use hallpass::gateway::archives::{Archive, ArchiveMember};
+use hallpass::model::archive_file::ArchiveFile;
 use hallpass::model::file::FileRecord;
 use hallpass::model::name::FileName;
 use hallpass::model::revocation::LinkId;
@@ -195,7 +196,11 @@ fn refused(problem: &Problem) -> Response<Body> {
 
 /// Lays out an archive of files of `org_123`, each at its path.
 fn archive(app: &TestApp, files: &[(&str, &FileRecord)]) -> Arc<Archive> {
-    let members: Vec<ArchiveMember<'_>> = files
+    let of_archive = files
+        .iter()
+        .map(|(path, file)| (*path, ArchiveFile::from(*file)));
+    let of_archive: Vec<(&str, ArchiveFile)> = of_archive.collect();
+    let members: Vec<ArchiveMember<'_>> = of_archive
         .iter()
         .map(|(path, file)| ArchiveMember { path, file })
         .collect();

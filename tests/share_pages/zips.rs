@@ -5,6 +5,7 @@ use std::time::Duration;
 use hallpass::catalog::maintenance::Text;
 use hallpass::catalog::shares::ShareEdit;
 use hallpass::gateway::shares::ShareFields;
+use hallpass::model::name::FileName;
 
 use super::{
     PATIENCE, SIZE, Shared, after_bytes, at_second, big, counted, counts, edit, forget, lock, look,
@@ -409,6 +410,45 @@ async fn ten_thousand_files_are_in_one_zip() {
     let place = tempfile::tempdir().unwrap();
     std::fs::write(place.path().join("all.zip"), &reply.body).unwrap();
     assert_all_read(place.path(), 10_000);
+}
+
+/// Without a zip nobody has all files at once, and where downloads are counted nobody has any: the page says why.
+#[tokio::test]
+async fn names_too_long_for_a_zip_are_said_to_be() {
+    let app = start().await;
+    let catalogue = app.catalogue_from_outside().await;
+    let (organization, file) = (organization(), "file_def456".parse().unwrap());
+    let like = catalogue.file(&organization, &file).await.unwrap().unwrap();
+    let ids: Vec<String> = (0..10_000).map(|n| format!("file_{n:05}")).collect();
+    let records: Vec<_> = ids
+        .iter()
+        .map(|id| {
+            let mut record = like.clone();
+            record.id = id.parse().unwrap();
+            // The archive has each name twice.
+            let name = format!("{id}{}", "\u{20000}".repeat(240));
+            record.name = FileName::from_client(&name).unwrap();
+            record
+        })
+        .collect();
+    catalogue.add_files(&records).await.unwrap();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (said, said_of_counted) = (
+        "There is no zip of all of them, because their names are too long together.",
+        "These files cannot be downloaded: this share gives them only together",
+    );
+    let shared = share(&app, of(&ids)).await;
+    let page = text(&look(&app, &shared, &[]).await);
+    assert!(page.contains(said) && !page.contains("Download all as zip"));
+    assert!(!page.contains(said_of_counted));
+    let counted = share(&app, counted(&ids, 1)).await;
+    let page = text(&look(&app, &counted, &[]).await);
+    assert!(page.contains(said_of_counted) && !page.contains("<button"));
+    assert!(!page.contains(said));
+    for shared in [&shared, &counted] {
+        let reply = post(&app, shared, "192.0.2.1", &[], "start=1").await;
+        assert_eq!(reply.status, 409, "{}", text(&reply));
+    }
 }
 
 fn manager() -> hallpass::gateway::shares::ShareManager {

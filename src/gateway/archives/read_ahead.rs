@@ -6,8 +6,8 @@ use quick_cache::sync::Cache;
 
 use super::EntryReader;
 use crate::gateway::refusal::Refusal;
+use crate::model::archive_file::ArchiveFile;
 use crate::model::digest::{Crc32, Sha256Digest};
-use crate::model::file::FileRecord;
 
 /// The most bytes of a file that is read ahead: nobody waits long for it. The CRC-32 of a larger one stands behind its bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -30,16 +30,16 @@ impl Default for ReadAhead {
 
 impl ReadAhead {
     /// Returns the CRC-32 of a file, if somebody knows it.
-    pub(super) fn known(&self, file: &FileRecord) -> Option<Crc32> {
-        let remembered = || self.0.get(&file.fingerprint());
+    pub(super) fn known(&self, file: &ArchiveFile) -> Option<Crc32> {
+        let remembered = || self.0.get(&file.fingerprint);
         file.crc32
-            .or_else(|| remembered().filter(|_| file.sha256.is_none()))
+            .or_else(|| remembered().filter(|_| !file.is_hashed))
     }
 
     /// Returns whether a file is read before its head goes out where nobody knows its CRC-32. One that was stored is read in
     /// the background.
-    pub(super) const fn is_for(file: &FileRecord) -> bool {
-        file.sha256.is_none() && file.size <= FILE_BYTES_MAX
+    pub(super) const fn is_for(file: &ArchiveFile) -> bool {
+        !file.is_hashed && file.size <= FILE_BYTES_MAX
     }
 }
 

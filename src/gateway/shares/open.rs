@@ -60,6 +60,11 @@ impl OpenShare {
         }
     }
 
+    /// The share with its files.
+    pub(in crate::gateway) const fn whole(&self) -> &Arc<WholeShare> {
+        &self.whole
+    }
+
     /// What its code was verified with.
     pub const fn verified(&self) -> &VerifiedShare {
         &self.verified
@@ -180,7 +185,7 @@ impl Gateway {
     pub async fn files_of_share(&self, open: &OpenShare) -> Result<Vec<SharedEntry>, Refusal> {
         let known = self.current().await?;
         let organization = &open.share().organization;
-        let files = open.files().to_vec();
-        self.entries(organization, files, &known.revocations).await
+        self.entries(organization, open.files(), &known.revocations)
+            .await
     }
 }

@@ -10,10 +10,12 @@ use crate::catalog::testing::TestCatalog;
 use crate::gateway::clock::ManualClock;
 use crate::gateway::testing::{CACHE, NOW, gateway_at, keyring, memory_blobs};
 use crate::model::key::Scopes;
+use crate::model::time::UnixSeconds;
 use crate::sign::keyring::{KeyState, Keyring, SigningKey};
 use crate::sign::secret::Secret;
 use crate::sign::verify::Rejection;
 
+mod archives;
 mod closing;
 mod fields;
 

@@ -73,7 +73,10 @@ async fn view<'a>(
         note: is_there(&row.note),
         files: entries.iter().map(file).collect(),
         access,
-        zip: context.gateway().offered_archive(unlocked.open(), entries),
+        zip: context
+            .gateway()
+            .offered_archive(unlocked.open(), entries)
+            .await?,
         expires: row.expires,
         has_previews: row.options.preview,
         is_named_to_previews: context.gateway().settings().share_preview_names,

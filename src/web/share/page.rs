@@ -10,6 +10,7 @@ use std::time::Duration;
 use askama::Template;
 
 use super::path::encoded;
+use crate::gateway::share_files::OfferedArchive;
 use crate::model::time::UnixSeconds;
 use crate::web::html::{Frame, PageContext, essence, fill};
 use crate::web::people;
@@ -38,8 +39,8 @@ pub(super) struct PageView<'a> {
     pub files: Vec<FileOnPage<'a>>,
     /// How its files are had.
     pub access: Access,
-    /// The size of the zip of all, where there is one.
-    pub zip: Option<u64>,
+    /// The zip of all, where there is one.
+    pub zip: OfferedArchive,
     /// Its end, where it has one.
     pub expires: Option<UnixSeconds>,
     /// True if browsers may show files on the page, of kinds that cannot run.
@@ -227,6 +228,9 @@ pub(super) fn files(
     let is_there = |file: &&FileOnPage<'_>| matches!(file.state, EntryState::Ready { .. });
     page.text = match share.access {
         _ if !share.files.iter().any(|file| is_there(&file)) => Some(texts.nothing.to_owned()),
+        Access::Counted { .. } if share.zip == OfferedArchive::NamesTooLong => {
+            Some(texts.names_too_long_to_count.to_owned())
+        }
         Access::Counted { left: 0, .. } => Some(texts.all_started.to_owned()),
         Access::Counted { .. } => Some(texts.counted.to_owned()),
         Access::Links | Access::Starts => None,
@@ -338,8 +342,10 @@ fn start(texts: &Texts, share: &PageView<'_>) -> Option<String> {
         matches!(share.files.as_slice(), [file] if matches!(file.state, EntryState::Ready { .. }));
     match (share.access, share.zip) {
         (Access::Counted { .. }, _) if is_one => Some(texts.download.to_owned()),
-        (_, Some(size)) => Some(fill(texts.all_as_zip, &[people::size(texts, size)])),
-        (_, None) => None,
+        (_, OfferedArchive::Bytes(size)) => {
+            Some(fill(texts.all_as_zip, &[people::size(texts, size)]))
+        }
+        (_, OfferedArchive::None | OfferedArchive::NamesTooLong) => None,
     }
 }
 

@@ -70,6 +70,9 @@ pub(super) const TEXTS: Texts = Texts {
     all_in_place: "What is shared here lies at its original place: what is changed there no longer opens here.",
     checksums_pending: "The checksums of some files are still being taken. Until then, a zip whose download breaks off \
                         has to start anew.",
+    names_too_long: "There is no zip of all of them, because their names are too long together. Please download them one by one.",
+    names_too_long_to_count: "These files cannot be downloaded: this share gives them only together, in one zip, and their names are too long \
+                              for that. Please ask whoever sent you this page for another one, with fewer files.",
     counted: "You may look at this page as often as you like: a download is counted once you press the button. One that \
               breaks off can be resumed.",
     all_started: "All downloads that this share allows have been started. If one of them was yours, the button goes on \

@@ -70,6 +70,9 @@ pub(super) const TEXTS: Texts = Texts {
     all_in_place: "Was hier freigegeben ist, liegt an seinem ursprünglichen Ort: Was dort geändert wird, lässt sich hier nicht mehr öffnen.",
     checksums_pending: "Die Prüfsummen einiger Dateien werden noch berechnet. Bis dahin beginnt ein abgebrochener \
                         Download der ZIP-Datei von vorn.",
+    names_too_long: "Alle zusammen gibt es nicht als ZIP, weil ihre Namen dafür zu lang sind. Bitte laden Sie sie einzeln herunter.",
+    names_too_long_to_count: "Diese Dateien lassen sich nicht herunterladen: Diese Freigabe gibt sie nur zusammen in einer ZIP-Datei, und dafür \
+                              sind ihre Namen zu lang. Bitten Sie um eine andere Freigabe mit weniger Dateien.",
     counted: "Sie können diese Seite beliebig oft ansehen: Ein Download zählt erst, wenn Sie auf die Schaltfläche klicken. \
               Bricht er ab, lässt er sich fortsetzen.",
     all_started: "Alle Downloads, die diese Freigabe erlaubt, wurden begonnen. War einer davon Ihrer, setzt die \

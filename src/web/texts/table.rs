@@ -73,6 +73,10 @@ pub struct Texts {
     pub all_in_place: &'static str,
     /// Below the button for all as zip, as long as checksums of files are not known.
     pub checksums_pending: &'static str,
+    /// In the place of the button for all as zip, where there is none as the names are too long.
+    pub names_too_long: &'static str,
+    /// The same where downloads are counted, and there is no other way.
+    pub names_too_long_to_count: &'static str,
     /// Says when a download is counted.
     pub counted: &'static str,
     /// Says that nothing is left but for who started a download.

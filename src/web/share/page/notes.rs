@@ -1,6 +1,7 @@
 //! What is to be known of what is shared, besides what it is: said of each file, or once of all.
 
-use super::{EntryState, FileOnPage, PageView};
+use super::{Access, EntryState, FileOnPage, PageView};
+use crate::gateway::share_files::OfferedArchive;
 use crate::model::time::UnixSeconds;
 use crate::web::html::fill;
 use crate::web::people;
@@ -12,6 +13,8 @@ pub(super) struct Notes {
     expires: Option<UnixSeconds>,
     /// True if all files that are there are served from where they lay before.
     are_in_place: bool,
+    /// True if there is no zip though each file is had by itself, as their names are too long for one.
+    is_without_zip: bool,
     /// True if there is a zip, and the checksum of a file in it is still being taken.
     is_pending: bool,
 }
@@ -34,7 +37,9 @@ impl Notes {
         Self {
             expires: share.expires,
             are_in_place: ready > 0 && in_place == ready,
-            is_pending: share.zip.is_some() && pending > 0,
+            is_without_zip: share.zip == OfferedArchive::NamesTooLong
+                && !matches!(share.access, Access::Counted { .. }),
+            is_pending: matches!(share.zip, OfferedArchive::Bytes(_)) && pending > 0,
         }
     }
 
@@ -42,7 +47,9 @@ impl Notes {
     pub(super) fn of_all(&self, texts: &Texts) -> Vec<&'static str> {
         let in_place = self.are_in_place.then_some(texts.all_in_place);
         let pending = self.is_pending.then_some(texts.checksums_pending);
-        in_place.into_iter().chain(pending).collect()
+        let without_zip = self.is_without_zip.then_some(texts.names_too_long);
+        let all = [without_zip, in_place, pending];
+        all.into_iter().flatten().collect()
     }
 
     /// What is said below the name of this file.

@@ -30,7 +30,10 @@ fn view(files: Vec<FileOnPage<'_>>, access: Access) -> PageView<'_> {
         path: "/s/c",
         title: None,
         note: None,
-        zip: (files.len() > 1).then_some(2_000),
+        zip: match files.len() {
+            0 | 1 => OfferedArchive::None,
+            _ => OfferedArchive::Bytes(2_000),
+        },
         files,
         access,
         expires: Some(at(NOW + 3_700)),
@@ -188,11 +191,43 @@ fn what_is_deleted_damaged_in_place_ends_or_lacks_a_checksum_is_said_so() {
     assert!(written(&late).contains("Here until 18 May 2026, 15:35 UTC"));
     // A share without a zip has no checksum to wait for.
     let mut without = whole();
-    without.zip = None;
+    without.zip = OfferedArchive::None;
     let html = written(&without);
     assert!(!html.contains(ENGLISH.texts().checksums_pending), "{html}");
     let html = written(&view(vec![file(1, "a", "text/plain")], Access::Links));
     assert!(!html.contains(texts.in_place) && !html.contains(texts.all_in_place));
+}
+
+/// Names that are too long for a zip leave files without one: that is said, and why.
+#[test]
+fn a_page_says_why_there_is_no_zip() {
+    for language in Language::ALL {
+        let texts = language.texts();
+        let said = |access| {
+            let mut share = view(
+                vec![
+                    file(1, "a.png", "image/png"),
+                    file(2, "b.txt", "text/plain"),
+                ],
+                access,
+            );
+            share.zip = OfferedArchive::NamesTooLong;
+            let html = files(context(language), &share, 0, at(NOW));
+            let all = [
+                texts.names_too_long,
+                texts.names_too_long_to_count,
+                texts.counted,
+                texts.all_started,
+            ];
+            all.map(|text| html.matches(text).count())
+        };
+        assert_eq!(said(Access::Links), [1, 0, 0, 0], "{language:?}");
+        assert_eq!(said(Access::Starts), [1, 0, 0, 0], "{language:?}");
+        for left in [0, 1] {
+            let counted = Access::Counted { left, allowed: 1 };
+            assert_eq!(said(counted), [0, 1, 0, 0], "{language:?}");
+        }
+    }
 }
 
 #[test]
