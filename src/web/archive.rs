@@ -19,7 +19,7 @@ use super::conditional;
 use super::problem::Problem;
 use super::region::RegionOptions;
 use super::reply::set;
-use super::response_head::protect_link;
+use super::response_head::{NOT_STORED, protect_link};
 use crate::gateway::Gateway;
 use crate::gateway::archives::Archive;
 use crate::model::condition::{PreconditionOutcome, Validators};
@@ -28,9 +28,6 @@ use crate::model::name::FileName;
 use crate::model::range::Selection;
 
 const ZIP: HeaderValue = HeaderValue::from_static("application/zip");
-
-/// A replayed answer would not be counted.
-const NOT_STORED: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// Responds to GET or HEAD with an archive under this name, or with the part of it that the headers ask for. The files
 /// are opened one after the other as the client takes them: one that is deleted or damaged by then aborts the answer.

@@ -195,7 +195,6 @@ pub(super) fn respond(
     let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
     // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
     let takes_block = options.regions.is_some()
-        && !is_counted
         && method == Method::GET
         && !context.body.is_unread()
         && handed_over.is_none()
@@ -203,7 +202,7 @@ pub(super) fn respond(
         && size > 0;
     let digest = head.digest_asked_for(headers);
     if takes_block && digest.is_none() {
-        context.header_block = head.header_block(lives);
+        context.header_block = head.header_block(lives, is_counted);
     }
     if context.header_block.is_none() {
         *response.headers_mut() = head.whole(lives);

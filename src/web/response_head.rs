@@ -1,7 +1,7 @@
 //! A cache of response heads: the headers of answers with a file are made once for each file, and copied for each
 //! answer or, where the connection can do that, sent as a header block that is serialised already.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -30,6 +30,9 @@ const MAX_AGE_SECONDS: u64 = 3_600;
 const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                        font-src data:; media-src data:; sandbox";
 
+/// A replayed answer would not be counted.
+pub(super) const NOT_STORED: HeaderValue = HeaderValue::from_static("private, no-store");
+
 const X_ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
@@ -44,7 +47,10 @@ const DESCRIPTION: [HeaderName; 4] = [
 
 /// A cache of the heads of hot files, each under the address in memory of the record that it is made of and holds: as
 /// long as it is cached, no other record can be there.
-pub(super) struct ResponseHeads(Cache<usize, Arc<ResponseHead>>);
+pub(super) struct ResponseHeads(Cache<Place, Arc<ResponseHead>>);
+
+/// The address of a record, and whether the answer is to be saved whatever it is.
+type Place = (usize, bool);
 
 /// The head of every answer with a file, as long as nothing of the file changes.
 pub(super) struct ResponseHead {
@@ -54,6 +60,8 @@ pub(super) struct ResponseHead {
     headers: HeaderMap,
     /// The head, serialised.
     header_block: Bytes,
+    /// The head of counted answers, serialised once there is one.
+    counted_block: OnceLock<Bytes>,
     /// The digest, where only a client that asks for it has it.
     digest: Option<HeaderValue>,
 }
@@ -63,13 +71,16 @@ impl ResponseHeads {
         Self(Cache::new(HEADS_MAX))
     }
 
-    /// The head of an opened file. One whose link says otherwise than the file is made anew.
+    /// The head of an opened file. One whose link says otherwise than the file is made anew, unless all that it says is that
+    /// the file is to be saved, as a share's page does.
     pub(super) fn of(&self, download: &Download, settings: &WebSettings) -> Arc<ResponseHead> {
         let (file, claims) = (&download.file, &download.claims);
-        if claims.content_type().is_some() || claims.content_disposition().is_some() {
-            return Arc::new(ResponseHead::new(download, settings));
-        }
-        let place = Arc::as_ptr(file).addr();
+        let is_saved = match (claims.content_type(), claims.content_disposition()) {
+            (None, None) => false,
+            (None, Some("attachment")) => true,
+            _ => return Arc::new(ResponseHead::new(download, settings)),
+        };
+        let place = (Arc::as_ptr(file).addr(), is_saved);
         if let Some(cached) = self.0.get(&place) {
             return cached;
         }
@@ -117,6 +128,7 @@ impl ResponseHead {
             _file: Arc::clone(file),
             validators,
             header_block: serialised(&headers),
+            counted_block: OnceLock::new(),
             headers,
             digest: digest
                 .filter(|_| !is_said_unasked)
@@ -131,10 +143,23 @@ impl ResponseHead {
     }
 
     /// Returns the headers of a whole answer as a header block, for [`crate::zero_copy::Regions::add_to_head`]. `None`
-    /// where they are others than most answers': then they are those of [`ResponseHead::whole`].
-    pub(super) fn header_block(&self, lives: Option<u64>) -> Option<Bytes> {
+    /// where they are others than most answers': then they are those of [`ResponseHead::whole`]. An answer that is counted
+    /// has all of those but that no cache may keep it.
+    pub(super) fn header_block(&self, lives: Option<u64>, is_counted: bool) -> Option<Bytes> {
+        if is_counted {
+            return Some(self.counted_block());
+        }
         let is_usual = lives.is_none_or(|lives| lives >= MAX_AGE_SECONDS);
         is_usual.then(|| self.header_block.clone())
+    }
+
+    fn counted_block(&self) -> Bytes {
+        let made = self.counted_block.get_or_init(|| {
+            let mut headers = self.headers.clone();
+            headers.insert(CACHE_CONTROL, NOT_STORED);
+            serialised(&headers)
+        });
+        made.clone()
     }
 
     /// The headers of a whole answer. `lives` is for how many seconds the link does, where browsers must

@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use hyper::header::{CACHE_CONTROL, HeaderValue};
+use hyper::header::CACHE_CONTROL;
 use hyper::{Method, Response};
 
 use super::body::Body;
@@ -26,6 +26,7 @@ use super::offload::CountedHandover;
 use super::problem::Problem;
 use super::recorder::{Downloaded, TrackedDownload};
 use super::region::RegionOptions;
+use super::response_head::NOT_STORED;
 use super::{Arrival, archive};
 use crate::gateway::limits::Admitted;
 use crate::gateway::redeem::{OpenedArchive, OpenedTicket, RunningAnswer, TicketRequest};
@@ -138,8 +139,10 @@ async fn of_file(
     };
     let handover = Handover::Counted(counted);
     let (mut response, is_whole) = download::respond(context, opened, handover, options)?;
-    let no_store = HeaderValue::from_static("private, no-store");
-    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    // A header block says so itself.
+    if context.header_block.is_none() {
+        response.headers_mut().insert(CACHE_CONTROL, NOT_STORED);
+    }
     Ok(MadeAnswer {
         response,
         what,
