@@ -28,6 +28,7 @@ use self::lease::{CommitState, answer, tries_again};
 use self::notify::Subscriber;
 use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
+use super::redemptions::Ticket;
 use super::sql::fault::Fault;
 use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
@@ -35,6 +36,7 @@ use super::sql::{Database, Working, changes};
 use super::{Answer, CatalogError, Missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::redemption::RedemptionId;
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
 pub use self::open::SetupLock;
@@ -232,6 +234,14 @@ impl Database for Postgres {
         _id: &FileId,
     ) -> Option<Option<FileRecord>> {
         // The server is asked over a socket.
+        None
+    }
+
+    fn read_ticket_on_the_spot(
+        &self,
+        _organization: &OrganizationId,
+        _rid: RedemptionId,
+    ) -> Option<Option<Ticket>> {
         None
     }
 

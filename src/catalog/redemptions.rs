@@ -79,6 +79,14 @@ pub trait Redemptions: Send + Sync {
         rid: RedemptionId,
     ) -> Answer<'a, Option<Ticket>>;
 
+    /// The same as [`Redemptions::redemption`], read synchronously as [`Catalog::file_on_the_spot`](super::Catalog::file_on_the_spot)
+    /// reads a file: `None` where that is not to be had, and then `redemption` answers.
+    fn redemption_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        rid: RedemptionId,
+    ) -> Option<Option<Ticket>>;
+
     /// Says that a ticket is used at `at`, and answers when that was first said: of several calls one counts.
     /// `NotFound` for an unknown one.
     fn first_used<'a>(

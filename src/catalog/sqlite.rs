@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 
 use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
+use super::redemptions::Ticket;
 use super::reserve::DiskReserve;
 use super::sql::fault::Fault;
 use super::sql::rows::Row;
@@ -31,6 +32,7 @@ use super::sql::{Database, Working, bounded, changes};
 use super::{Answer, CatalogError, Missing};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::redemption::RedemptionId;
 use announcement_file::AnnouncementFile;
 use full::GivingBack;
 use on_the_spot::OnTheSpot;
@@ -211,6 +213,14 @@ impl Database for Sqlite {
         id: &FileId,
     ) -> Option<Option<FileRecord>> {
         self.on_the_spot.file(organization, id)
+    }
+
+    fn read_ticket_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        rid: RedemptionId,
+    ) -> Option<Option<Ticket>> {
+        self.on_the_spot.ticket(organization, rid)
     }
 
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {

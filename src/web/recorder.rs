@@ -233,24 +233,30 @@ impl RequestRecorder {
         )
     }
 
-    /// Counts what was sent of a download since that was done last.
-    pub(super) fn count(&self, download: &mut TrackedDownload, sent: u64, is_whole: bool) {
+    /// Counts what was sent of a download since that was done last; `ended`, if it has come to that.
+    pub(super) fn count(&self, download: &mut TrackedDownload, sent: u64, ended: Option<Outcome>) {
+        let is_whole = ended == Some(Outcome::Whole);
         if !download.is_counted() {
             return;
         }
         let begins = download.counted.is_none();
         let bytes_sent = sent - download.counted.replace(sent).unwrap_or(0);
         if begins || bytes_sent > 0 || is_whole {
+            let now = self.gateway.clock().now();
             let counts = Counts {
                 downloads: u64::from(begins),
                 whole: u64::from(is_whole),
                 bytes_sent,
-                last_at: Some(self.gateway.clock().now()),
+                last_at: Some(now),
             };
-            if let (Some(ticket), Some(at)) = (&mut download.ticket, counts.last_at)
-                && bytes_sent > 0
-            {
-                ticket.note_sent(bytes_sent, at);
+            if let Some(mut ticket) = download.ticket.take_if(|_| bytes_sent > 0) {
+                match ended {
+                    Some(_) => ticket.end(bytes_sent, now),
+                    None => {
+                        ticket.note_sent(bytes_sent, now);
+                        download.ticket = Some(ticket);
+                    }
+                }
             }
             // An archive counts for its share, and for none of its files.
             if let Downloaded::File(file) = &download.what {
@@ -295,7 +301,7 @@ impl RequestRecorder {
             Outcome::Part
         };
         self.metrics.note_download(outcome);
-        self.count(&mut download, sent, outcome == Outcome::Whole);
+        self.count(&mut download, sent, Some(outcome));
         if let Some(watcher) = &self.watcher {
             watcher.ended(&EndedDownload {
                 name: download.what.name(),

@@ -215,7 +215,7 @@ impl ResponseTracker {
         let sent = self.sent.load(Ordering::Relaxed);
         self.meter(progress, sent);
         if let Some(download) = &mut progress.download {
-            self.recorder.count(download, sent, false);
+            self.recorder.count(download, sent, None);
         }
     }
 

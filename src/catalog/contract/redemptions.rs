@@ -113,8 +113,13 @@ async fn send(catalog: &dyn Catalog, of: &Redeem, bytes: u64, now: u64) {
 }
 
 async fn ticket(catalog: &dyn Catalog, of: &Redeem) -> Ticket {
-    let found = catalog.redemption(&of.organization, of.ticket.rid).await;
-    found.unwrap().unwrap()
+    let (organization, rid) = (&of.organization, of.ticket.rid);
+    let found = catalog.redemption(organization, rid).await.unwrap();
+    // It is the same on the spot where it is read there.
+    if let Some(on_the_spot) = catalog.redemption_on_the_spot(organization, rid) {
+        assert_eq!(on_the_spot, found);
+    }
+    found.unwrap()
 }
 
 async fn state(catalog: &dyn Catalog, of: &Redeem) -> RedemptionState {

@@ -21,9 +21,11 @@ use self::fault::Fault;
 use self::session::{Session, SessionKind};
 use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
+use super::redemptions::Ticket;
 use super::{Answer, CatalogError};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::redemption::RedemptionId;
 
 pub(super) mod allowance;
 mod archive_rows;
@@ -54,6 +56,7 @@ mod share_terms;
 pub(super) mod shares;
 pub(super) mod tables;
 mod tenancy;
+pub(super) mod tickets;
 mod transfer;
 mod usage;
 mod values;
@@ -88,6 +91,13 @@ pub trait Database: Send + Sync {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Option<Option<FileRecord>>;
+
+    /// Answers [`Redemptions::redemption_on_the_spot`](super::redemptions::Redemptions::redemption_on_the_spot).
+    fn read_ticket_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        rid: RedemptionId,
+    ) -> Option<Option<Ticket>>;
 
     /// Answers [`Changes::changes`](super::changes::Changes::changes), on a connection that waits for no other call.
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>>;

@@ -6,11 +6,11 @@ use super::allowance::{self, Locked, LockedRows};
 use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::redemption_rows::{allowance_for, allowance_of, new_ticket, redemption, redemption_for};
+use super::redemption_rows::{allowance_for, new_ticket, redemption_for};
 use super::session::{Session, SessionKind, Value, made, query};
 use super::tables::Table;
 use super::values::{insert, insert_new};
-use super::{Database, rows, share_terms, values};
+use super::{Database, rows, share_terms, tickets, values};
 use crate::catalog::redemptions::{
     DONE_SECONDS, KEPT_SECONDS, LAPSE_SECONDS, LinkAllowance, NewTicket, REDEMPTION, Redeem,
     Redeemed, Redemptions, SENT_ADDED_MAX, Sent, SentBatch, Ticket,
@@ -38,13 +38,6 @@ pub(in crate::catalog) const SAME: &str = "SELECT rid, kid, expires FROM \
      AND (state = 'open' OR done_at > $6) \
      AND pass_revision IS NOT DISTINCT FROM $7 AND file IS NOT DISTINCT FROM $8) AS found \
      ORDER BY is_asked_for DESC, opened_at DESC LIMIT 1";
-pub(in crate::catalog) const TICKET: &str = "SELECT rid, redemption.organization AS organization, \
-     redemption.subject AS subject, redemption.file AS file, size, client, opened_at, last_at, bytes_sent, state, \
-     done_at, redemption.kid AS kid, redemption.expires AS expires, pass_revision, first_at, starter, \
-     link_id, allowance.file AS link_file, allowance.kid AS link_kid, epoch, link_revision, claims, allowed, done, \
-     open, lapsed_bytes, bytes, allowance.expires AS link_expires FROM redemption JOIN allowance \
-     ON allowance.organization = redemption.organization AND allowance.subject = redemption.subject \
-     WHERE rid = $1 AND redemption.organization = $2";
 const USE: &str = "UPDATE redemption SET first_at = coalesce(first_at, $3) WHERE rid = $1 AND organization = $2 \
      RETURNING first_at";
 const KNOWN: &str = "SELECT expires FROM redemption WHERE rid = $1 AND organization = $2";
@@ -104,6 +97,14 @@ impl<D: Database> Redemptions for D {
         })
     }
 
+    fn redemption_on_the_spot(
+        &self,
+        organization: &OrganizationId,
+        rid: RedemptionId,
+    ) -> Option<Option<Ticket>> {
+        self.read_ticket_on_the_spot(organization, rid)
+    }
+
     calls! {
         fn add_redeemed(batch: &'a SentBatch) -> Vec<RedemptionId>
             => Write, "adding what counted downloads sent", add;
@@ -112,7 +113,7 @@ impl<D: Database> Redemptions for D {
         ) -> RedemptionState
             => Write, "starting a lapsed download again", reopen;
         fn redemption(organization: &'a OrganizationId, rid: RedemptionId) -> Option<Ticket>
-            => Read, "looking for a counted download", ticket;
+            => Read, "looking for a counted download", tickets::find;
         fn first_used(
             organization: &'a OrganizationId, rid: RedemptionId, at: UnixSeconds
         ) -> UnixSeconds
@@ -330,21 +331,6 @@ async fn reopen(
         allowance::set_counts(session, [&*by]).await?;
     }
     Ok(of.state)
-}
-
-async fn ticket(
-    session: &mut Session<'_>,
-    organization: &OrganizationId,
-    rid: RedemptionId,
-) -> Result<Option<Ticket>, Fault> {
-    let find = query(TICKET).bind(rid.as_str()).bind(organization);
-    let found = session.optional(find, |row| {
-        Ok(Ticket {
-            redemption: redemption(row)?,
-            allowance: allowance_of(row, ["link_file", "link_kid", "link_expires"])?,
-        })
-    });
-    found.await
 }
 
 async fn first_used(

@@ -38,12 +38,12 @@ pub(in crate::catalog) enum Row<'r> {
     Sqlite(&'r SqliteRow),
     /// Of PostgreSQL.
     Postgres(&'r PgRow),
-    /// Of SQLite, read without the driver: all columns of a whole file, in their order.
-    WholeFile(&'r rusqlite::Row<'r>),
+    /// Of SQLite, read without the driver: its columns have these names, in their order.
+    OnTheSpot(&'r rusqlite::Row<'r>, &'static [&'static str]),
 }
 
-/// The columns of [`Row::WholeFile`].
-static FILE_COLUMNS: LazyLock<Vec<&str>> =
+/// The columns of a whole file.
+pub(in crate::catalog) static FILE_COLUMNS: LazyLock<Vec<&str>> =
     LazyLock::new(|| super::dialect::file_columns!().split(", ").collect());
 
 /// A value that a column can hold.
@@ -58,8 +58,8 @@ macro_rules! stored {
                 match row {
                     Row::Sqlite(row) => row.try_get(column),
                     Row::Postgres(row) => row.try_get(column),
-                    Row::WholeFile(row) => {
-                        let value = value_of_whole_file(row, column)?;
+                    Row::OnTheSpot(row, columns) => {
+                        let value = value_on_the_spot(row, columns, column)?;
                         let of_value: fn(ValueRef<'r>) -> FromSqlResult<Option<Self>> = $of_value;
                         of_value(value).map_err(|error| undecoded(column, error))
                     }
@@ -74,11 +74,12 @@ stored!(
     &'r [u8]: |value| value.as_blob_or_null()
 );
 
-fn value_of_whole_file<'r>(
+fn value_on_the_spot<'r>(
     row: &'r rusqlite::Row<'r>,
+    columns: &[&str],
     column: &str,
 ) -> Result<ValueRef<'r>, sqlx::Error> {
-    let place = FILE_COLUMNS.iter().position(|name| *name == column);
+    let place = columns.iter().position(|name| *name == column);
     let place = place.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
     row.get_ref(place).map_err(|error| undecoded(column, error))
 }

@@ -1,7 +1,7 @@
-//! The one read of a file's row that is made on the thread that asks for it.
+//! The reads of one row, of a file or of a ticket, that are made on the thread that asks for it.
 //!
 //! The driver runs each statement on a thread of its own. Two hand-overs cost twenty times what SQLite itself takes to find
-//! one row, and a download of a file that no cache has needs just that. But a thread that serves others must not wait for
+//! one row, and a download of a file that no cache has, or by a ticket, needs just that. But a thread that serves others must not wait for
 //! a disk, or for anybody:
 //!
 //! 1. There is a connection for every second processor, so that a disk that hangs takes no more threads than that. One that
@@ -31,11 +31,14 @@ use rustix::fs::{Advice, fadvise};
 
 use super::BUSY_TIME_MAX;
 use crate::catalog::CatalogError;
+use crate::catalog::redemptions::Ticket;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::files::BY_ID;
-use crate::catalog::sql::rows::{self, Row};
+use crate::catalog::sql::rows::{self, FILE_COLUMNS, Row};
+use crate::catalog::sql::tickets::{self, TICKET, TICKET_COLUMNS};
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
+use crate::model::redemption::RedemptionId;
 
 pub(super) mod pauses;
 
@@ -115,6 +118,31 @@ impl OnTheSpot {
         organization: &OrganizationId,
         id: &FileId,
     ) -> Option<Option<FileRecord>> {
+        let of = (organization.as_str(), id.as_str());
+        self.read(BY_ID, of, |row| {
+            rows::file(Row::OnTheSpot(row, &FILE_COLUMNS))
+        })
+    }
+
+    /// Returns a started download with its allowance, as [`OnTheSpot::file`] does a file.
+    pub(super) fn ticket(
+        self: &Arc<Self>,
+        organization: &OrganizationId,
+        rid: RedemptionId,
+    ) -> Option<Option<Ticket>> {
+        let of = (rid.as_str(), organization.as_str());
+        self.read(TICKET, of, |row| {
+            tickets::ticket_row(Row::OnTheSpot(row, &TICKET_COLUMNS))
+        })
+    }
+
+    /// Returns the row that a text finds, which every connection has prepared.
+    fn read<T>(
+        self: &Arc<Self>,
+        text: &str,
+        of: (&str, &str),
+        map: impl FnOnce(&rusqlite::Row<'_>) -> Result<T, Fault>,
+    ) -> Option<Option<T>> {
         let begun = self.begun.elapsed();
         let Some(opened) = self.opened.get() else {
             self.open_in_background(begun);
@@ -125,7 +153,7 @@ impl OnTheSpot {
             return None;
         }
         let watch = self.pauses.watch(begun);
-        let found = opened.with_free(begun, |connection| read(connection, organization, id))?;
+        let found = opened.with_free(begun, |connection| read(connection, text, of, map))?;
         self.pauses.note(watch, begun, self.begun.elapsed());
         found.ok()
     }
@@ -242,7 +270,9 @@ impl Opened {
             connection.busy_timeout(BUSY_TIME_MAX)?;
             connection.pragma_update(None, "query_only", "ON")?;
             connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
-            connection.prepare_cached(BY_ID)?;
+            for text in [BY_ID, TICKET] {
+                connection.prepare_cached(text)?;
+            }
             // Nobody is waited for from now on.
             connection.busy_timeout(Duration::ZERO)?;
             Ok(Reader {
@@ -309,21 +339,19 @@ fn sampled(path: &Path) -> io::Result<&'static File> {
     Ok(file)
 }
 
-fn read(
+fn read<T>(
     connection: &Connection,
-    organization: &OrganizationId,
-    id: &FileId,
-) -> Result<Option<FileRecord>, Fault> {
+    text: &str,
+    of: (&str, &str),
+    map: impl FnOnce(&rusqlite::Row<'_>) -> Result<T, Fault>,
+) -> Result<Option<T>, Fault> {
     let unread = |error: rusqlite::Error| {
-        let (doing, source) = ("looking for a file", error.into());
+        let (doing, source) = ("looking for a row", error.into());
         CatalogError::Unavailable { doing, source }
     };
-    let mut statement = connection.prepare_cached(BY_ID).map_err(unread)?;
-    let mut found = statement
-        .query((organization.as_str(), id.as_str()))
-        .map_err(unread)?;
-    let row = found.next().map_err(unread)?;
-    row.map(|row| rows::file(Row::WholeFile(row))).transpose()
+    let mut statement = connection.prepare_cached(text).map_err(unread)?;
+    let mut found = statement.query(of).map_err(unread)?;
+    found.next().map_err(unread)?.map(map).transpose()
 }
 
 fn micros(time: Duration) -> u64 {

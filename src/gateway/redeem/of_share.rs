@@ -153,7 +153,8 @@ impl Gateway {
             ticket: request.ticket,
         };
         let verified = self.verify_any_ticket(&attempt, None).await?;
-        let ticket = self.ticket_row(&verified).await?;
+        let found = self.ticket_row(&verified).await?;
+        let ticket = Arc::clone(&found.row);
         let redemption = &ticket.ticket.redemption;
         let is_of_share = redemption.subject == Subject::of_share(&row.id)
             && redemption.pass_revision == Some(row.pass_revision);
@@ -163,7 +164,7 @@ impl Gateway {
         if !request.is_let_in {
             self.expect_starter(open, &ticket, redeemer)?;
         }
-        self.expect_alive(&ticket)?;
+        self.expect_alive(&found)?;
         self.opened(open, ticket, &verified).await
     }
 

@@ -1,7 +1,8 @@
 //! Opening a ticket: what a request by it gets, judged as its link itself would be.
 //!
 //! 1. The ticket is verified in memory: a bad one costs no look at the catalogue.
-//! 2. Its row is found: in memory, where it was read within the staleness bound, else in the catalogue.
+//! 2. Its row is found: in memory, where it was read within the staleness bound, else in the catalogue, on the spot where
+//!    that waits for nothing.
 //! 3. Its link is judged again: revoked, over, or not for this client.
 //! 4. Its file is opened. A download that is done gives bytes for a while more.
 //! 5. One that lapsed is started again before bytes are sent, if there is one left.
@@ -10,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::tickets::{RunningAnswer, TicketOf, TicketRow};
+use super::tickets::{FoundTicket, RunningAnswer, TicketOf, TicketRow};
 use crate::catalog::redemptions::{DONE_SECONDS, Ticket};
 use crate::gateway::Gateway;
 use crate::gateway::archives::Archive;
@@ -138,12 +139,13 @@ impl Gateway {
         };
         let verified = self.verify_any_ticket(&attempt, request.client).await?;
         // 2.
-        let row = self.ticket_row(&verified).await?;
+        let found = self.ticket_row(&verified).await?;
         // 3. By what was revoked when the row was there.
         let known = self.current().await?;
-        let judged = self.judge(&row, request.client, &known.revocations)?;
+        let judged = self.judge(&found.row, request.client, &known.revocations)?;
         // 4.
-        self.expect_alive(&row)?;
+        self.expect_alive(&found)?;
+        let row = Arc::clone(&found.row);
         Ok(OpenedTicket {
             kid: verified.kid().clone(),
             expires: verified.expires(),
@@ -259,14 +261,20 @@ impl Gateway {
     }
 
     /// Finds the row of a ticket, as it was within the staleness bound before this request, or later.
-    pub(super) async fn ticket_row(
-        &self,
-        ticket: &VerifiedTicket,
-    ) -> Result<Arc<TicketRow>, Refusal> {
+    pub(super) async fn ticket_row(&self, ticket: &VerifiedTicket) -> Result<FoundTicket, Refusal> {
         let (organization, rid) = (ticket.organization(), ticket.redemption());
         let begun = self.clock.elapsed();
-        if let Some(row) = self.tickets.row(rid, begun) {
-            return Ok(row).and_then(|row| expect_of(row, ticket));
+        if let Some(found) = self.tickets.found(rid, begun) {
+            expect_of(&found.row, ticket)?;
+            return Ok(found);
+        }
+        let reading = self.tickets.begin_reading(rid, begun);
+        if let Some(found) = self.catalog.redemption_on_the_spot(organization, rid) {
+            let row = Arc::new(row_of(found.ok_or_else(no_link)?, reading.begun())?);
+            self.tickets
+                .keep_row(&row, &reading, self.clock.elapsed())?;
+            expect_of(&row, ticket)?;
+            return Ok(self.tickets.found_now(row));
         }
         let read = || async {
             let reading = self.tickets.begin_reading(rid, self.clock.elapsed());
@@ -288,7 +296,8 @@ impl Gateway {
             // It was read for somebody who has waited long. The next reading begins after this request did.
             row = read().await?;
         }
-        expect_of(row, ticket)
+        expect_of(&row, ticket)?;
+        Ok(self.tickets.found_now(row))
     }
 
     /// Judges the link of a ticket at this moment. The ticket of a share is not one of a link: it opens below the share's
@@ -319,13 +328,12 @@ impl Gateway {
     }
 
     /// A ticket that was done a while ago is dead, and so is one that gave too much.
-    pub(super) fn expect_alive(&self, row: &TicketRow) -> Result<(), Refusal> {
-        let redemption = &row.ticket.redemption;
+    pub(super) fn expect_alive(&self, found: &FoundTicket) -> Result<(), Refusal> {
+        let redemption = &found.row.ticket.redemption;
         let is_over = redemption
             .done_at
             .is_some_and(|done_at| self.clock.now() >= done_at.plus(DONE_SECONDS));
-        let rid = redemption.ticket.rid;
-        if is_over || self.tickets.is_overdrawn(rid, redemption.size) {
+        if is_over || found.is_overdrawn {
             return Err(Refusal::Link(Rejection::Expired));
         }
         Ok(())
@@ -333,11 +341,11 @@ impl Gateway {
 }
 
 /// A ticket is the one of its row.
-fn expect_of(row: Arc<TicketRow>, ticket: &VerifiedTicket) -> Result<Arc<TicketRow>, Refusal> {
+fn expect_of(row: &TicketRow, ticket: &VerifiedTicket) -> Result<(), Refusal> {
     let redemption = &row.ticket.redemption;
     let is_same = redemption.organization == *ticket.organization()
         && redemption.ticket.expires == ticket.expires();
-    is_same.then_some(row).ok_or_else(no_link)
+    is_same.then_some(()).ok_or_else(no_link)
 }
 
 fn expect_left(of: &Ticket, allowed: u64) -> Result<(), Refusal> {

@@ -14,18 +14,18 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::catalog::CatalogError;
-use crate::catalog::redemptions::{SENT_ADDED_MAX, Sent, SentBatch, Ticket};
-use crate::gateway::Gateway;
+use crate::catalog::redemptions::{Sent, Ticket};
 use crate::gateway::refusal::Refusal;
 use crate::gateway::revocations::STALENESS_MAX;
-use crate::gateway::tenants::random;
-use crate::model::base62;
 use crate::model::redemption::{RedemptionId, RedemptionState};
 use crate::model::time::UnixSeconds;
 use crate::sign::counted::CountedClaims;
 use crate::sign::keyring::Kid;
 use crate::sign::verify::InForce;
+
+mod flush;
+
+use flush::Writer;
 
 /// The most tickets in use at once, about two kilobytes each.
 const TICKETS_MAX: usize = 65_536;
@@ -76,17 +76,6 @@ pub(in crate::gateway) struct Tickets {
     writer: tokio::sync::Mutex<Writer>,
 }
 
-/// Numbers the batches that this gateway adds.
-#[derive(Debug, Default)]
-struct Writer {
-    /// Its name in the catalogue, once it has drawn one.
-    name: Option<String>,
-    /// The number of the last batch.
-    number: u64,
-    /// The batch of which nobody knows whether the catalogue has it: its answer was lost, or nobody waited for it.
-    unsettled: Option<SentBatch>,
-}
-
 #[derive(Debug, Default)]
 struct TicketState {
     row: Option<Arc<TicketRow>>,
@@ -128,11 +117,24 @@ pub struct RunningAnswer {
     owed: u64,
     /// The signing key of the ticket itself.
     kid: Kid,
+    /// True once all that it sent was counted.
+    is_over: bool,
+}
+
+/// A ticket's row, and whether so much was sent by it that it is dead.
+#[derive(Debug)]
+pub(super) struct FoundTicket {
+    pub(super) row: Arc<TicketRow>,
+    pub(super) is_overdrawn: bool,
 }
 
 impl TicketState {
     const fn sent(&self) -> u64 {
         self.written.saturating_add(self.unwritten)
+    }
+
+    const fn is_overdrawn(&self, size: u64) -> bool {
+        self.sent() > bound(size)
     }
 
     const fn is_idle(&self) -> bool {
@@ -157,10 +159,24 @@ impl Tickets {
     }
 
     /// Returns a ticket's row, if it was read so lately that it may be believed.
-    pub(super) fn row(&self, rid: RedemptionId, now: Duration) -> Option<Arc<TicketRow>> {
+    pub(super) fn found(&self, rid: RedemptionId, now: Duration) -> Option<FoundTicket> {
         let known = self.known();
-        let row = known.get(&rid)?.row.as_ref()?;
-        row.is_fresh(now).then(|| Arc::clone(row))
+        let state = known.get(&rid)?;
+        let row = state.row.as_ref().filter(|row| row.is_fresh(now))?;
+        Some(FoundTicket {
+            row: Arc::clone(row),
+            is_overdrawn: state.is_overdrawn(row.ticket.redemption.size),
+        })
+    }
+
+    /// Returns the same of a row that was just read.
+    pub(super) fn found_now(&self, row: Arc<TicketRow>) -> FoundTicket {
+        let redemption = &row.ticket.redemption;
+        let known = self.known();
+        let state = known.get(&redemption.ticket.rid);
+        let is_overdrawn = state.is_some_and(|state| state.is_overdrawn(redemption.size));
+        drop(known);
+        FoundTicket { row, is_overdrawn }
     }
 
     /// Forgets a ticket's row, which was changed.
@@ -216,14 +232,6 @@ impl Tickets {
         Ok(())
     }
 
-    /// Returns whether so much was sent by a ticket that it is dead.
-    pub(super) fn is_overdrawn(&self, rid: RedemptionId, size: u64) -> bool {
-        let known = self.known();
-        known
-            .get(&rid)
-            .is_some_and(|state| state.sent() > bound(size))
-    }
-
     /// Begins an answer of `due` bytes.
     ///
     /// # Errors
@@ -261,6 +269,7 @@ impl Tickets {
             size,
             owed: due,
             kid,
+            is_over: false,
         })
     }
 
@@ -317,6 +326,28 @@ impl RunningAnswer {
         state.last_at = state.last_at.max(Some(at));
     }
 
+    /// Counts its last bytes, which went out at `at`: it is over.
+    pub fn end(mut self, bytes: u64, at: UnixSeconds) {
+        self.close(bytes, Some(at));
+    }
+
+    fn close(&mut self, bytes: u64, at: Option<UnixSeconds>) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let mut known = self.tickets.known();
+        let state = known.entry(self.rid).or_default();
+        state.owed = state.owed.saturating_sub(self.owed);
+        state.unwritten = state.unwritten.saturating_add(bytes);
+        state.last_at = state.last_at.max(at);
+        state.running = state.running.saturating_sub(1);
+        let is_open = |row: &Arc<TicketRow>| row.ticket.redemption.state != RedemptionState::Done;
+        let is_open = state.row.as_ref().is_none_or(is_open);
+        if is_open && state.unwritten > 0 && state.sent() >= self.size {
+            self.tickets.is_due.notify_one();
+        }
+    }
+
     /// The signing key of its ticket.
     pub const fn kid(&self) -> &Kid {
         &self.kid
@@ -325,93 +356,7 @@ impl RunningAnswer {
 
 impl Drop for RunningAnswer {
     fn drop(&mut self) {
-        let mut known = self.tickets.known();
-        let Some(state) = known.get_mut(&self.rid) else {
-            return;
-        };
-        state.owed = state.owed.saturating_sub(self.owed);
-        state.running = state.running.saturating_sub(1);
-        let is_open = |row: &Arc<TicketRow>| row.ticket.redemption.state != RedemptionState::Done;
-        let is_open = state.row.as_ref().is_none_or(is_open);
-        if is_open && state.unwritten > 0 && state.sent() >= self.size {
-            self.tickets.is_due.notify_one();
-        }
-    }
-}
-
-impl Gateway {
-    /// Answers once bytes were sent that end a counted download, which is to be written at once.
-    pub async fn sent_is_due(&self) {
-        self.tickets.is_due.notified().await;
-    }
-
-    /// Puts into the catalogue what was sent of counted downloads. What it does not take is kept for the next time, and
-    /// counts once. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// The refusal of the catalogue; `Internal` where some downloads are damaged: all others are written then.
-    pub async fn flush_sent(&self) -> Result<usize, Refusal> {
-        let mut writer = self.tickets.writer.lock().await;
-        let (mut done, mut damaged) = (0, Vec::new());
-        if writer.unsettled.is_some() {
-            done += self.write_batch(&mut writer, &mut damaged).await?;
-        }
-        let all = self.tickets.unwritten(self.clock.elapsed());
-        for some in all.chunks(SENT_ADDED_MAX) {
-            let name = match writer.name.take() {
-                Some(name) => name,
-                None => base62::drawn(random()?),
-            };
-            writer.name = Some(name.clone());
-            writer.number += 1;
-            writer.unsettled = Some(SentBatch {
-                writer: name,
-                number: writer.number,
-                now: self.clock.now(),
-                sent: some.to_vec(),
-            });
-            self.tickets.begin_write(some);
-            done += self.write_batch(&mut writer, &mut damaged).await?;
-        }
-        match damaged.first() {
-            None => Ok(done),
-            Some(first) => Err(Refusal::Internal(format!(
-                "{} counted downloads are damaged, the first of them {first}: `hallpass doctor --mend` counts them anew",
-                damaged.len()
-            ))),
-        }
-    }
-
-    /// Writes the unsettled batch, and answers how many records were taken.
-    async fn write_batch(
-        &self,
-        writer: &mut Writer,
-        damaged: &mut Vec<RedemptionId>,
-    ) -> Result<usize, Refusal> {
-        let Some(batch) = &writer.unsettled else {
-            return Ok(0);
-        };
-        let answer = match self.catalog.add_redeemed(batch).await {
-            // Whether it was taken is asked the next time, by its number.
-            Err(error @ CatalogError::Unavailable { .. }) => return Err(self.refusal(error)),
-            answer => answer,
-        };
-        let Some(batch) = writer.unsettled.take() else {
-            return Ok(0);
-        };
-        match answer {
-            Ok(left_out) => {
-                let is_taken = |rid| !left_out.contains(&rid);
-                self.tickets.end_write(&batch.sent, is_taken);
-                let taken = batch.sent.len() - left_out.len();
-                damaged.extend(left_out);
-                Ok(taken)
-            }
-            Err(error) => {
-                self.tickets.end_write(&batch.sent, |_| false);
-                Err(self.refusal(error))
-            }
-        }
+        self.close(0, None);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::plans::{MODES, plan};
 use super::*;
 use crate::catalog::contract::redemptions::together;
-use crate::catalog::sql::{allowance, redemptions};
+use crate::catalog::sql::{allowance, redemptions, tickets};
 
 /// The limit of a counted link holds however many gateways start downloads at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,8 +81,8 @@ fn plans() -> Vec<(&'static str, &'static str, &'static str)> {
             "'org2', 'l1', 'r', '\\x00', 5, 5, 5, 'f'",
             "redemption_client",
         ),
-        (redemptions::TICKET, "'r5', 'org6'", "redemption_pkey"),
-        (redemptions::TICKET, "'r5', 'org6'", "allowance_pkey"),
+        (tickets::TICKET, "'r5', 'org6'", "redemption_pkey"),
+        (tickets::TICKET, "'r5', 'org6'", "allowance_pkey"),
         (redemptions::OF_LINK, "'org6', 'id5'", "allowance_link"),
         (redemptions::ENDED, "500, 500, 100", "redemption_expires"),
         (

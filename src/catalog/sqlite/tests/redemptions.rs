@@ -3,7 +3,7 @@
 use super::damage::run;
 use super::*;
 use crate::catalog::contract::redemptions::together;
-use crate::catalog::sql::{allowance, redemptions};
+use crate::catalog::sql::{allowance, redemptions, tickets};
 
 /// The limit of a counted link holds however many processes start downloads at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,9 +79,9 @@ const PLANS: [(&str, &str); 15] = [
         redemptions::SAME,
         "INDEX redemption_client (organization=? AND subject=? AND client=?)",
     ),
-    (redemptions::TICKET, "redemption USING PRIMARY KEY (rid=?)"),
+    (tickets::TICKET, "redemption USING PRIMARY KEY (rid=?)"),
     (
-        redemptions::TICKET,
+        tickets::TICKET,
         "allowance USING PRIMARY KEY (organization=? AND subject=?)",
     ),
     (

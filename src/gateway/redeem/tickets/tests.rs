@@ -8,6 +8,7 @@ use crate::catalog::contract::organization;
 use crate::catalog::redemptions::{CountedLink, NewTicket, Redeem};
 use crate::catalog::sqlite::Sqlite;
 use crate::catalog::transfer::Row;
+use crate::gateway::Gateway;
 use crate::gateway::testing::{NOW, gateway, memory_blobs};
 use crate::model::digest::Sha256Digest;
 use crate::model::id::{FileId, OrganizationId};
@@ -49,6 +50,7 @@ impl Place {
             size: SIZE,
             owed: 0,
             kid: self.gateway.keyring().active().clone(),
+            is_over: false,
         };
         answer.note_sent(1, at(NOW));
     }
@@ -177,6 +179,12 @@ async fn waiting_is_asked_for_only_where_it_helps() {
     assert!(matches!(begin(most + 1), Err(Refusal::Overdrawn)));
     drop(first);
     let mut second = begin(most).unwrap();
-    second.note_sent(most, at(NOW));
+    second.note_sent(most - 10, at(NOW));
+    assert!(matches!(begin(11), Err(Refusal::Overdrawn)));
+    assert!(matches!(begin(1), Err(Refusal::TooMany { .. })));
+    // The rest of it is counted at its end, once.
+    second.end(10, at(NOW));
     assert!(matches!(begin(1), Err(Refusal::Overdrawn)));
+    let sent = tickets.unwritten(Duration::ZERO);
+    assert_eq!(sent.iter().map(|of| of.bytes).sum::<u64>(), most);
 }
