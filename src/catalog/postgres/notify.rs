@@ -7,12 +7,12 @@
 //! A notification that has words is an announcement: of a revocation that the database has no room for. It needs a few
 //! bytes of the server's log, which is made in files of 16 MiB, and no room in any table.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sqlx::pool::PoolOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener};
-use sqlx::{PgPool, Postgres as Driver, query};
+use sqlx::{PgPool, Postgres as Driver, query, query_scalar};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
@@ -53,7 +53,14 @@ struct Heard {
     /// Notified of each notification.
     any: Notify,
     /// The announcements that nobody asked for yet, at most [`HEARD_MAX`]. Those that are lost come again.
-    announcements: Mutex<Vec<Announcement>>,
+    announcements: Mutex<Vec<HeardAnnouncement>>,
+}
+
+#[derive(Debug)]
+struct HeardAnnouncement {
+    /// The server's process of the connection that sent it.
+    sender: i32,
+    announced: Announcement,
 }
 
 /// As many as two gateways announce at once.
@@ -61,6 +68,11 @@ const HEARD_MAX: usize = 2 * ANNOUNCED_MAX;
 
 /// Sends each of these texts to the subscribers.
 const ANNOUNCE: &str = "SELECT pg_notify($1, line) FROM unnest($2::text[]) AS line";
+/// Finds which of these processes of the server are of connections of our own role. Any role that may connect to the database
+/// can send notifications there.
+const OF_OUR_ROLE: &str =
+    "SELECT pid FROM pg_stat_activity WHERE pid = ANY($1) AND usename = session_user";
+const HEARING: &str = "asking who told of a revocation";
 const ANNOUNCING: &str = "telling other gateways of a revocation";
 
 impl Subscriber {
@@ -102,17 +114,17 @@ impl Drop for Subscriber {
 
 impl Heard {
     /// Takes a notification. A text that is no announcement tells of a change alone.
-    fn add(&self, text: &str) {
+    fn add(&self, sender: i32, text: &str) {
         if let Some(announced) = Announcement::parse(text) {
             let mut all = self.lock();
             if all.len() < HEARD_MAX {
-                all.push(announced);
+                all.push(HeardAnnouncement { sender, announced });
             }
         }
         self.any.notify_one();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Announcement>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<HeardAnnouncement>> {
         self.announcements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -140,10 +152,23 @@ impl Announcements for Postgres {
         Box::pin(bounded(ANNOUNCE_TIME_MAX, ANNOUNCING, announce))
     }
 
-    /// Hears what came while somebody waited for notifications.
+    /// Hears what came while somebody waited for notifications, from connections of our own role that are still there.
     fn heard(&self) -> Answer<'_, Vec<Announcement>> {
-        let heard = std::mem::take(&mut *self.subscriber.heard.lock());
-        Box::pin(async { Ok(heard) })
+        let all = std::mem::take(&mut *self.subscriber.heard.lock());
+        if all.is_empty() {
+            return Box::pin(async { Ok(Vec::new()) });
+        }
+        let hear = async move {
+            let senders: Vec<i32> = all.iter().map(|of| of.sender).collect();
+            let mut lease = Lease::beside(&self.connections).await?;
+            let find = query_scalar(OF_OUR_ROLE).bind(senders);
+            let ours: Vec<i32> = find.fetch_all(lease.connection()?).await?;
+            lease.give_back();
+            let is_ours = |of: &HeardAnnouncement| ours.contains(&of.sender);
+            let heard = all.into_iter().filter(is_ours);
+            Ok::<_, Fault>(heard.map(|of| of.announced).collect())
+        };
+        Box::pin(bounded(ANNOUNCE_TIME_MAX, HEARING, hear))
     }
 }
 
@@ -172,7 +197,12 @@ async fn listen(pool: &PgPool, heard: &Heard) -> Result<(), sqlx::Error> {
     heard.any.notify_one();
     loop {
         match timeout(SILENCE_MAX, listener.try_recv()).await {
-            Ok(Ok(Some(notification))) => heard.add(notification.payload()),
+            Ok(Ok(Some(notification))) => {
+                heard.add(
+                    notification.process_id().cast_signed(),
+                    notification.payload(),
+                );
+            }
             Ok(_) => return Ok(()),
             Err(_silence) => {
                 let asked = query("SELECT 1").execute(&mut listener);

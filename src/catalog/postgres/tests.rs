@@ -16,6 +16,7 @@ use crate::model::revocation::Extent;
 use server::Server;
 
 mod address;
+mod announcements;
 mod connections;
 mod plans;
 mod redemptions;
