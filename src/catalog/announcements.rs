@@ -10,7 +10,7 @@ pub const ANNOUNCED_MAX: usize = 4_095;
 /// The announcements of a catalogue, under the contract of [`Catalog`](super::Catalog), but that none of them is a
 /// transaction: of several some may have been made where a call fails.
 ///
-/// - What one process announces, every other that asks [`heard`](Self::heard) for it again and again gets to know, once
+/// - What one process announces, every other that asks [`received`](Self::received) for it again and again gets to know, once
 ///   or more often. One that begins to ask later hears of what is kept, and of what is announced again.
 /// - An announcement is lost where its means is, and one that something was written may be lost at any time.
 /// - Nothing of this needs room in the catalogue.
@@ -32,5 +32,5 @@ pub trait Announcements: Send + Sync {
     ///
     /// # Errors
     /// `Unavailable` or `Corrupt` of a means that fails.
-    fn heard(&self) -> Answer<'_, Vec<Announcement>>;
+    fn received(&self) -> Answer<'_, Vec<Announcement>>;
 }

@@ -8,7 +8,7 @@
 //!
 //! A layout is in memory for as long as answers of it go on, however slowly they are read. Answers of equal archives share
 //! one, and all of them together are bounded, as are those of one organization. That of a share is kept for its next
-//! request (`kept.rs`), and makes room for any other.
+//! request (`cached.rs`), and makes room for any other.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -26,10 +26,10 @@ use crate::model::file::{FileRecord, FileState};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::zip::{ENTRIES_MAX, HEADS_BYTES_MAX, Layout, Member, ZipError};
 
-mod kept;
+mod cached;
 mod read_ahead;
 
-pub(super) use kept::KeptArchive;
+pub(super) use cached::CachedArchive;
 use read_ahead::ReadAhead;
 
 /// The most bytes that the layouts of all archives that are being sent take: some hundred of ten thousand files.
@@ -252,10 +252,10 @@ impl Gateway {
         };
         if !has_room() {
             self.cache
-                .forget_archives(|kept| kept.organization() == organization);
+                .evict_archives(|cached| cached.organization() == organization);
         }
         if !has_room() {
-            self.cache.forget_archives(|_| true);
+            self.cache.evict_archives(|_| true);
         }
     }
 

@@ -21,7 +21,7 @@ use quick_cache::{DefaultHashBuilder, Equivalent, OptionsBuilder, Weighter};
 
 use self::invalidation::Invalidations;
 use self::single_flight::SingleFlight;
-use super::archives::KeptArchive;
+use super::archives::CachedArchive;
 use super::download::OpenFile;
 use super::observe::{CacheState, ShardedCounter};
 use super::revocations::RowsAt;
@@ -73,7 +73,7 @@ pub(super) struct Cache {
     /// Shares with their files.
     pub(super) shares: BoundedCache<ShareAddress, Arc<WholeShare>>,
     /// Archives of shares.
-    pub(super) archives: BoundedCache<ShareAddress, Arc<KeptArchive>>,
+    pub(super) archives: BoundedCache<ShareAddress, Arc<CachedArchive>>,
     /// Which share a code's digest was of, now or before it was rotated: no share ever has that of another one.
     pub(super) share_codes: BoundedCache<Sha256Digest, ShareAddress>,
     pub(super) open: BoundedCache<FileAddress, Arc<OpenFile>>,
@@ -185,7 +185,7 @@ impl Cache {
         self.open.invalidate(&file, version);
         self.small.invalidate(&file, version);
         let is_beside =
-            |kept: &Arc<KeptArchive>| kept.organization().as_str() == file.organization();
+            |cached: &Arc<CachedArchive>| cached.organization().as_str() == file.organization();
         self.archives.invalidate_all(version, is_beside);
     }
 
@@ -208,16 +208,16 @@ impl Cache {
         self.archives.invalidate(&address, version);
     }
 
-    /// Keeps the archive of a share whose rows were read after `at`.
-    pub(super) fn keep_archive(&self, kept: &Arc<KeptArchive>, at: Option<RowsAt>) {
-        let weight = kept.bytes() + share_weight(&kept.whole);
-        let address = ShareAddress::of(&kept.whole);
-        self.archives.keep(address, Arc::clone(kept), at, weight);
+    /// Caches the archive of a share whose rows were read after `at`.
+    pub(super) fn cache_archive(&self, archive: &Arc<CachedArchive>, at: Option<RowsAt>) {
+        let weight = archive.bytes() + share_weight(&archive.whole);
+        let address = ShareAddress::of(&archive.whole);
+        self.archives.keep(address, Arc::clone(archive), at, weight);
     }
 
-    /// Forgets such archives, to make room.
-    pub(super) fn forget_archives(&self, is_forgotten: impl Fn(&KeptArchive) -> bool) {
-        self.archives.forget_all(|kept| is_forgotten(kept));
+    /// Evicts such archives, to make room.
+    pub(super) fn evict_archives(&self, is_evicted: impl Fn(&CachedArchive) -> bool) {
+        self.archives.forget_all(|cached| is_evicted(cached));
     }
 
     /// Keeps a share that was read after `at`, and by which digest its code is found.

@@ -3,12 +3,12 @@
 //!
 //! An archive has the files that are there when it is asked for: those that were deleted, are damaged or whose links were
 //! revoked are not in it. Whoever asks again for the rest of one that has changed since is told by its entity tag. It is
-//! kept for the next request, until something that it was made from is changed (`archives/kept.rs`).
+//! cached for the next request, until something that it was made from is changed (`archives/cached.rs`).
 
 use std::sync::Arc;
 
 use super::Gateway;
-use super::archives::{Archive, ArchiveMember, KeptArchive};
+use super::archives::{Archive, ArchiveMember, CachedArchive};
 use super::cache::ShareAddress;
 use super::download::Download;
 use super::refusal::Refusal;
@@ -67,7 +67,7 @@ impl Gateway {
             return Ok(OfferedArchive::None);
         }
         let basis = self.archive_basis(open).await?;
-        let length = match self.kept_archive(open, &basis) {
+        let length = match self.cached_archive(open, &basis) {
             Some(archive) => Ok(archive.layout().length()),
             None => self.archive_length(&members(&files_on_page(entries))),
         };
@@ -107,7 +107,7 @@ impl Gateway {
     /// `FileNotFound` where none is; the refusals of [`Gateway::archive`].
     pub(super) async fn archive_of_share(&self, open: &OpenShare) -> Result<Arc<Archive>, Refusal> {
         let basis = self.archive_basis(open).await?;
-        if let Some(archive) = self.kept_archive(open, &basis) {
+        if let Some(archive) = self.cached_archive(open, &basis) {
             return Ok(archive);
         }
         let whole = open.whole();
@@ -117,16 +117,16 @@ impl Gateway {
         if files.is_empty() {
             return Err(Refusal::FileNotFound);
         }
-        let kept = Arc::new(KeptArchive {
+        let cached = Arc::new(CachedArchive {
             archive: self.archive(organization, &members(&files))?,
             whole: Arc::clone(whole),
             revoked: basis.revoked,
             until: files.iter().filter_map(|(_, file)| file.expires_at).min(),
         });
-        if kept.is_settled() {
-            self.cache.keep_archive(&kept, basis.at);
+        if cached.is_cacheable() {
+            self.cache.cache_archive(&cached, basis.at);
         }
-        Ok(Arc::clone(&kept.archive))
+        Ok(Arc::clone(&cached.archive))
     }
 
     /// Notes what is known now, before anything is read that the archive of a share is made from.
@@ -137,12 +137,12 @@ impl Gateway {
         Ok(ArchiveBasis { at, known, revoked })
     }
 
-    /// Returns the archive of a share that is kept, if it is the one that would be made now.
-    fn kept_archive(&self, open: &OpenShare, basis: &ArchiveBasis) -> Option<Arc<Archive>> {
+    /// Returns the archive of a share that is cached, if it is the one that would be made now.
+    fn cached_archive(&self, open: &OpenShare, basis: &ArchiveBasis) -> Option<Arc<Archive>> {
         let address = ShareAddress::of(open.whole());
-        let kept = self.cache.archives.get(&address, basis.at)?;
-        let is_same = kept.is_of(open.whole(), &basis.revoked, self.clock.now());
-        is_same.then(|| Arc::clone(&kept.archive))
+        let cached = self.cache.archives.get(&address, basis.at)?;
+        let is_same = cached.is_of(open.whole(), &basis.revoked, self.clock.now());
+        is_same.then(|| Arc::clone(&cached.archive))
     }
 }
 

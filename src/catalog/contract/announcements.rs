@@ -19,18 +19,18 @@ pub(crate) async fn all(one: &dyn Catalog, other: &dyn Catalog) {
         call,
         HeldRevocation::Link(denial(&organization_id("announced"), link, 9_999)),
     );
-    until_heard(one, other, &held).await;
-    until_heard(one, other, &Announcement::Written(call)).await;
+    until_received(one, other, &held).await;
+    until_received(one, other, &Announcement::Written(call)).await;
     // And the other way round.
     let call = HeldCall::new(8).unwrap();
     let organization = organization_id("announced");
     let held = Announcement::Held(call, HeldRevocation::Organization { organization });
-    until_heard(other, one, &held).await;
-    until_heard(other, one, &Announcement::Written(call)).await;
+    until_received(other, one, &held).await;
+    until_received(other, one, &Announcement::Written(call)).await;
 }
 
 /// Announces until it is heard.
-async fn until_heard(from: &dyn Catalog, to: &dyn Catalog, announced: &Announcement) {
+async fn until_received(from: &dyn Catalog, to: &dyn Catalog, announced: &Announcement) {
     let begun = Instant::now();
     loop {
         let some = std::slice::from_ref(announced);
@@ -39,7 +39,7 @@ async fn until_heard(from: &dyn Catalog, to: &dyn Catalog, announced: &Announcem
         let _ = tokio::time::timeout(Duration::from_millis(100), to.changed()).await;
         if to
             .announcements()
-            .heard()
+            .received()
             .await
             .unwrap()
             .contains(announced)

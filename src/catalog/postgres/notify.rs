@@ -43,28 +43,28 @@ const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 pub(super) struct Subscriber {
     /// Of one connection, which the listener keeps.
     pool: PgPool,
-    heard: Arc<Heard>,
+    received: Arc<Received>,
     listening: OnceLock<AbortHandle>,
 }
 
-/// What the connection heard.
+/// What the connection received.
 #[derive(Debug, Default)]
-struct Heard {
+struct Received {
     /// Notified of each notification.
     any: Notify,
-    /// The announcements that nobody asked for yet, at most [`HEARD_MAX`]. Those that are lost come again.
-    announcements: Mutex<Vec<HeardAnnouncement>>,
+    /// The announcements that nobody asked for yet, at most [`RECEIVED_MAX`]. Those that are lost come again.
+    announcements: Mutex<Vec<ReceivedAnnouncement>>,
 }
 
 #[derive(Debug)]
-struct HeardAnnouncement {
+struct ReceivedAnnouncement {
     /// The server's process of the connection that sent it.
     sender: i32,
     announced: Announcement,
 }
 
 /// As many as two gateways announce at once.
-const HEARD_MAX: usize = 2 * ANNOUNCED_MAX;
+const RECEIVED_MAX: usize = 2 * ANNOUNCED_MAX;
 
 /// Sends each of these texts to the subscribers.
 const ANNOUNCE: &str = "SELECT pg_notify($1, line) FROM unnest($2::text[]) AS line";
@@ -84,7 +84,7 @@ impl Subscriber {
             .max_lifetime(None);
         Self {
             pool: pool.connect_lazy_with(options),
-            heard: Arc::default(),
+            received: Arc::default(),
             listening: OnceLock::new(),
         }
     }
@@ -92,11 +92,11 @@ impl Subscriber {
     /// Answers once a notification came since it answered last, or may have been missed.
     pub(super) async fn notified(&self) {
         self.listening.get_or_init(|| {
-            let (pool, heard) = (self.pool.clone(), Arc::clone(&self.heard));
-            let listening: JoinHandle<()> = tokio::spawn(keep_listening(pool, heard));
+            let (pool, received) = (self.pool.clone(), Arc::clone(&self.received));
+            let listening: JoinHandle<()> = tokio::spawn(keep_listening(pool, received));
             listening.abort_handle()
         });
-        self.heard.any.notified().await;
+        self.received.any.notified().await;
     }
 
     pub(super) fn close(&self) {
@@ -112,19 +112,19 @@ impl Drop for Subscriber {
     }
 }
 
-impl Heard {
+impl Received {
     /// Takes a notification. A text that is no announcement tells of a change alone.
     fn add(&self, sender: i32, text: &str) {
         if let Some(announced) = Announcement::parse(text) {
             let mut all = self.lock();
-            if all.len() < HEARD_MAX {
-                all.push(HeardAnnouncement { sender, announced });
+            if all.len() < RECEIVED_MAX {
+                all.push(ReceivedAnnouncement { sender, announced });
             }
         }
         self.any.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<HeardAnnouncement>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<ReceivedAnnouncement>> {
         self.announcements
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -153,8 +153,8 @@ impl Announcements for Postgres {
     }
 
     /// Hears what came while somebody waited for notifications, from connections of our own role that are still there.
-    fn heard(&self) -> Answer<'_, Vec<Announcement>> {
-        let all = std::mem::take(&mut *self.subscriber.heard.lock());
+    fn received(&self) -> Answer<'_, Vec<Announcement>> {
+        let all = std::mem::take(&mut *self.subscriber.received.lock());
         if all.is_empty() {
             return Box::pin(async { Ok(Vec::new()) });
         }
@@ -164,18 +164,18 @@ impl Announcements for Postgres {
             let find = query_scalar(OF_OUR_ROLE).bind(senders);
             let ours: Vec<i32> = find.fetch_all(lease.connection()?).await?;
             lease.give_back();
-            let is_ours = |of: &HeardAnnouncement| ours.contains(&of.sender);
-            let heard = all.into_iter().filter(is_ours);
-            Ok::<_, Fault>(heard.map(|of| of.announced).collect())
+            let is_ours = |of: &ReceivedAnnouncement| ours.contains(&of.sender);
+            let received = all.into_iter().filter(is_ours);
+            Ok::<_, Fault>(received.map(|of| of.announced).collect())
         };
         Box::pin(bounded(ANNOUNCE_TIME_MAX, HEARING, hear))
     }
 }
 
-async fn keep_listening(pool: PgPool, heard: Arc<Heard>) {
+async fn keep_listening(pool: PgPool, received: Arc<Received>) {
     let mut is_said = false;
     loop {
-        match listen(&pool, &heard).await {
+        match listen(&pool, &received).await {
             // Said once, until it listens again.
             Err(error) if !is_said => {
                 is_said = true;
@@ -189,16 +189,16 @@ async fn keep_listening(pool: PgPool, heard: Arc<Heard>) {
 }
 
 /// Listens until the connection ends. `Ok` if it ever listened.
-async fn listen(pool: &PgPool, heard: &Heard) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, received: &Received) -> Result<(), sqlx::Error> {
     let mut listener = timeout(CONNECT_TIME_MAX, listener(pool))
         .await
         .map_err(|_| sqlx::Error::PoolTimedOut)??;
     // Notifications from before it listened were missed.
-    heard.any.notify_one();
+    received.any.notify_one();
     loop {
         match timeout(SILENCE_MAX, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => {
-                heard.add(
+                received.add(
                     notification.process_id().cast_signed(),
                     notification.payload(),
                 );

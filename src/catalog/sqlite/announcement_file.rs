@@ -209,7 +209,7 @@ impl Announcements for AnnouncementFile {
         self.answer(ANNOUNCING, move |own| own.write(&all))
     }
 
-    fn heard(&self) -> Answer<'_, Vec<Announcement>> {
+    fn received(&self) -> Answer<'_, Vec<Announcement>> {
         self.answer(HEARING, Self::read)
     }
 }

@@ -118,13 +118,15 @@ impl Gateway {
     /// The refusal of a catalogue whose announcements cannot be read.
     pub async fn hear_held(&self) -> Result<(), Refusal> {
         let port = self.catalog.announcements();
-        let (heard, is_kept) = (self.ask(port.heard()).await?, port.are_kept());
-        if heard.is_empty() {
+        let (received, is_kept) = (self.ask(port.received()).await?, port.are_kept());
+        if received.is_empty() {
             return Ok(());
         }
         let new = self.snapshot.change_held(|all| {
-            let heard = heard.into_iter();
-            heard.filter(|one| all.hear(one.clone(), is_kept)).count()
+            let received = received.into_iter();
+            received
+                .filter(|one| all.hear(one.clone(), is_kept))
+                .count()
         });
         if new > 0 {
             tracing::warn!(

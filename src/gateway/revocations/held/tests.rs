@@ -15,7 +15,7 @@ use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::{LinkId, Revocations};
 use crate::sign::url;
 
-mod heard;
+mod received;
 
 const BY: Revoker = Revoker::Organization;
 

@@ -1,6 +1,6 @@
-//! The archive of a share that is kept for its next request: a client that takes one in many ranges has it laid out once.
+//! The archive of a share that is cached for its next request: a client that takes one in many ranges has it laid out once.
 //!
-//! It is believed as long as any row is (`cache.rs`), and forgotten with the first change of its share or of a file of its
+//! It is believed as long as any row is (`cache.rs`), and invalidated with the first change of its share or of a file of its
 //! organization. It holds what it was made from besides rows, and is not answered with once any of that is another: the
 //! files that the share has, what was revoked, and that no file has expired.
 
@@ -14,7 +14,7 @@ use crate::model::time::UnixSeconds;
 
 /// An archive of a share, and what it was made from.
 #[derive(Debug)]
-pub(in crate::gateway) struct KeptArchive {
+pub(in crate::gateway) struct CachedArchive {
     /// The archive.
     pub(in crate::gateway) archive: Arc<Archive>,
     /// The share with its files.
@@ -25,7 +25,7 @@ pub(in crate::gateway) struct KeptArchive {
     pub(in crate::gateway) until: Option<UnixSeconds>,
 }
 
-impl KeptArchive {
+impl CachedArchive {
     /// Returns whether it is what would be made from this share now, as far as its rows are those of then.
     pub(in crate::gateway) fn is_of(
         &self,
@@ -37,8 +37,8 @@ impl KeptArchive {
         is_same_share && self.revoked.is_same(revoked) && self.until.is_none_or(|end| now < end)
     }
 
-    /// Returns whether it may be kept. Where a CRC-32 is not known yet, the next one may have it.
-    pub(in crate::gateway) fn is_settled(&self) -> bool {
+    /// Returns whether it may be cached. Where a CRC-32 is not known yet, the next one may have it.
+    pub(in crate::gateway) fn is_cacheable(&self) -> bool {
         self.archive.layout.etag().is_some()
     }
 
