@@ -28,15 +28,11 @@ use self::lease::{CommitState, answer, tries_again};
 use self::notify::Subscriber;
 use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
-use super::redemptions::Ticket;
 use super::sql::fault::Fault;
 use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
 use super::sql::{Database, Working, changes};
 use super::{Answer, CatalogError, Missing};
-use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
-use crate::model::redemption::RedemptionId;
 
 pub use self::address::{ADDRESS_BYTES_MAX, Address};
 pub use self::open::SetupLock;
@@ -78,7 +74,7 @@ const WATCH_TIME_MAX: Duration = Duration::from_millis(500);
 /// A catalogue in a PostgreSQL database, version 13 or later. Needs a Tokio runtime with timers.
 pub struct Postgres {
     connections: Connections,
-    /// As many as there are connections.
+    /// The permits of calls: as many as there are connections.
     permits: Arc<Semaphore>,
     options: PgConnectOptions,
     /// The connection that reads the change feed.
@@ -226,23 +222,6 @@ impl Database for Postgres {
 
     fn reading_connections(&self) -> usize {
         self.connections.max() as usize
-    }
-
-    fn read_on_the_spot(
-        &self,
-        _organization: &OrganizationId,
-        _id: &FileId,
-    ) -> Option<Option<FileRecord>> {
-        // The server is asked over a socket.
-        None
-    }
-
-    fn read_ticket_on_the_spot(
-        &self,
-        _organization: &OrganizationId,
-        _rid: RedemptionId,
-    ) -> Option<Option<Ticket>> {
-        None
     }
 
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {

@@ -8,14 +8,10 @@ use tokio::sync::oneshot;
 
 use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
-use super::redemptions::Ticket;
 use super::sql::session::{Session, SessionKind};
 use super::sql::{Database, Working};
 use super::sqlite::Sqlite;
 use super::{Answer, CatalogError};
-use crate::model::file::FileRecord;
-use crate::model::id::{FileId, OrganizationId};
-use crate::model::redemption::RedemptionId;
 
 /// An empty catalogue of its own, and how many calls of its port there were.
 pub(crate) struct TestCatalog {
@@ -143,24 +139,6 @@ impl Database for TestCatalog {
 
     fn reading_connections(&self) -> usize {
         self.other.reading_connections()
-    }
-
-    fn read_on_the_spot(
-        &self,
-        _organization: &OrganizationId,
-        _id: &FileId,
-    ) -> Option<Option<FileRecord>> {
-        // Every read is counted.
-        None
-    }
-
-    fn read_ticket_on_the_spot(
-        &self,
-        _organization: &OrganizationId,
-        _rid: RedemptionId,
-    ) -> Option<Option<Ticket>> {
-        // Every read is counted.
-        None
     }
 
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {

@@ -86,18 +86,23 @@ pub trait Database: Send + Sync {
     fn reading_connections(&self) -> usize;
 
     /// Answers [`Catalog::file_on_the_spot`](super::Catalog::file_on_the_spot).
+    /// Nothing is read on the spot where the database is asked over a socket.
     fn read_on_the_spot(
         &self,
-        organization: &OrganizationId,
-        id: &FileId,
-    ) -> Option<Option<FileRecord>>;
+        _organization: &OrganizationId,
+        _id: &FileId,
+    ) -> Option<Option<FileRecord>> {
+        None
+    }
 
     /// Answers [`Redemptions::redemption_on_the_spot`](super::redemptions::Redemptions::redemption_on_the_spot).
     fn read_ticket_on_the_spot(
         &self,
-        organization: &OrganizationId,
-        rid: RedemptionId,
-    ) -> Option<Option<Ticket>>;
+        _organization: &OrganizationId,
+        _rid: RedemptionId,
+    ) -> Option<Option<Ticket>> {
+        None
+    }
 
     /// Answers [`Changes::changes`](super::changes::Changes::changes), on a connection that waits for no other call.
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>>;
