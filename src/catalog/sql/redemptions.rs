@@ -52,7 +52,7 @@ pub(in crate::catalog) const OF_LINK: &str = "SELECT allowed, done, open, bytes,
 pub(in crate::catalog) const ENDED: &str = "SELECT rid FROM redemption \
      WHERE expires <= $1 AND (state <> 'open' OR last_at <= $2) ORDER BY expires LIMIT $3";
 const REMOVE: SqlText = text!("DELETE FROM redemption WHERE rid ", [in "$1"]);
-/// Notes a batch, unless it or a later one of its writer was noted: then no row is written. Whoever notes the same batch
+/// Notes a batch, unless it or a later one of its writer was noted: then no row is written. A call that notes the same batch
 /// meanwhile is waited for.
 const NOTE_BATCH: &str = "INSERT INTO sent_mark (writer, number, at) VALUES ($1, $2, $3) \
      ON CONFLICT (writer) DO UPDATE SET number = excluded.number, at = excluded.at \
@@ -84,11 +84,14 @@ pub(in crate::catalog) const FORGET_WRITERS: SqlText = text!(
 impl<D: Database> Redemptions for D {
     fn redeem<'a>(&'a self, redeem: &'a Redeem) -> Answer<'a, Redeemed> {
         Box::pin(async move {
-            let first = self.run(SessionKind::OneWrite, STARTING, move |session| {
-                Box::pin(start_first(session, redeem))
-            });
-            if let Some(started) = first.await? {
-                return Ok(started);
+            // The terms of a share are read first, which takes a transaction.
+            if redeem.subject.share().is_none() {
+                let first = self.run(SessionKind::OneWrite, STARTING, move |session| {
+                    Box::pin(start_first(session, redeem))
+                });
+                if let Some(started) = first.await? {
+                    return Ok(started);
+                }
             }
             let start = self.run(SessionKind::Write, STARTING, move |session| {
                 Box::pin(redeem_one(session, redeem))
@@ -129,10 +132,7 @@ impl<D: Database> Redemptions for D {
 /// downloaded once.
 async fn start_first(session: &mut Session<'_>, of: &Redeem) -> Result<Option<Redeemed>, Fault> {
     if !session.is_postgres() {
-        return redeem_one(session, of).await.map(Some);
-    }
-    if of.subject.share().is_some() {
-        return Ok(None);
+        return start_or_find(session, of).await.map(Some);
     }
     if let Some(refused) = refused_at_once(of) {
         return Ok(Some(refused));
