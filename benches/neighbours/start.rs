@@ -1,6 +1,5 @@
 //! How soon a gateway answers after it was started, whatever all tenants have denied.
 
-use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use hallpass::catalog::postgres::{Address, Postgres};
 use hallpass::catalog::sqlite::Sqlite;
 use tempfile::TempDir;
 
-use super::client::{Request, connect};
+use super::client::Request;
 use super::postgres::Server;
 use super::process::{Core, Outcome};
 use super::site::Site;
@@ -53,12 +52,12 @@ pub(super) fn measure(binary: &Path, share: u64) -> Outcome<bool> {
     for (name, mut site) in [("SQLite", sqlite), ("PostgreSQL", postgres)] {
         let mut all = starts(&mut site)?;
         all.sort_by(f64::total_cmp);
-        let [min, .., max] = *all else {
+        let (Some(min), Some(median), Some(max)) = (all.first(), all.get(STARTS / 2), all.last())
+        else {
             return Err("too few starts".into());
         };
-        let median = all.get(all.len() / 2).copied().unwrap_or(max);
         println!("| {name} | {median:.0} ms | {min:.0} ms | {max:.0} ms |");
-        is_met &= max <= MILLIS_MAX;
+        is_met &= *max <= MILLIS_MAX;
     }
     let verdict = if is_met { "met" } else { "missed" };
     println!("goal of starts: at most {MILLIS_MAX:.0} ms each: {verdict}");
@@ -75,15 +74,8 @@ fn starts(site: &mut Site) -> Outcome<Box<[f64]>> {
     let start = |_| {
         let started = Instant::now();
         let (_running, at) = site.serve(Core::Server)?;
-        let mut stream = connect(at)?;
-        stream.write_all(link.head(at, 0).as_bytes())?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer)?;
-        let took = started.elapsed();
-        if answer != *b"HTTP/1.1 200" {
-            return Err("the first answer was no good one".into());
-        }
-        Ok(took.as_secs_f64() * 1e3)
+        link.expect_first_byte(at)?;
+        Ok(started.elapsed().as_secs_f64() * 1e3)
     };
     (0..STARTS).map(start).collect()
 }

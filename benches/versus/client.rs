@@ -101,6 +101,19 @@ impl Request {
         Reply::read(stream)
     }
 
+    /// Sends it over a connection of its own, and waits for the first bytes of an answer, which must be a whole file's or a
+    /// page's: status 200. The rest is not read.
+    pub(crate) fn expect_first_byte(&self, at: SocketAddr) -> Outcome<()> {
+        let mut stream = connect(at)?;
+        stream.write_all(self.head(at, 0).as_bytes())?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        match &answer {
+            b"HTTP/1.1 200" => Ok(()),
+            _ => Err("the first answer was no good one".into()),
+        }
+    }
+
     /// Sends it, and expects this status.
     pub(crate) fn expect(&self, at: SocketAddr, status: u16) -> Outcome<Reply> {
         let reply = self.send(at)?;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ use hallpass::server::setup::SetupPolicy;
 
 use super::KIB;
 use crate::Bench;
-use crate::client::{Request, connect};
+use crate::client::Request;
 use crate::million;
 use crate::process::{Core, Outcome};
 use crate::report::{Bound, Spread};
@@ -42,14 +41,8 @@ pub(super) fn run(bench: &mut Bench) -> Outcome<()> {
     for round in 1..=bench.rounds {
         let started = Instant::now();
         let (_running, at) = site.serve(Core::Server)?;
-        let mut stream = connect(at)?;
-        stream.write_all(link.head(at, 0).as_bytes())?;
-        let mut answer = [0; 12];
-        stream.read_exact(&mut answer)?;
+        link.expect_first_byte(at)?;
         let millis = started.elapsed().as_secs_f64() * 1e3;
-        if answer != *b"HTTP/1.1 200" {
-            return Err("the first answer was no good one".into());
-        }
         bench
             .report
             .figure(CASE, round, "start to first byte", millis, "ms")?;
