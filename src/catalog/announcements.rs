@@ -4,14 +4,14 @@
 use super::Answer;
 use crate::model::held_revocation::Announcement;
 
-/// The most revocations that are announced and not written at once. Further ones hold where they were asked for alone.
+/// The most announcements that wait to be written at once. Further revocations hold where they were asked for alone.
 pub const ANNOUNCED_MAX: usize = 4_095;
 
 /// The announcements of a catalogue, under the contract of [`Catalog`](super::Catalog), but that none of them is a
 /// transaction: of several some may have been made where a call fails.
 ///
 /// - What one process announces, every other that asks [`received`](Self::received) for it again and again gets to know, once
-///   or more often. One that begins to ask later hears of what is kept, and of what is announced again.
+///   or more often. One that begins to ask later gets what is kept, and what is announced again.
 /// - An announcement is lost where its means is, and one that something was written may be lost at any time.
 /// - Nothing of this needs room in the catalogue.
 pub trait Announcements: Send + Sync {
@@ -19,7 +19,7 @@ pub trait Announcements: Send + Sync {
     fn prepare(&self) -> Answer<'_, ()>;
 
     /// Returns whether announcements outlive the processes that make them.
-    fn are_kept(&self) -> bool;
+    fn are_persistent(&self) -> bool;
 
     /// Announces. What was announced before and is kept need not be announced again, and costs little.
     ///

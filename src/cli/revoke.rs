@@ -20,7 +20,7 @@ use crate::sign::url::{self, ShareUrl};
 const NONE: &str =
     "it opens nothing already, or is none of this installation (`hallpass verify` says why)";
 
-/// What is said of one that holds and is not written.
+/// The message about a revocation that holds and is not written.
 const HELD: &str = "the revocation holds on every gateway of this data directory, but could not be written yet: the disk is \
                     full";
 

@@ -195,7 +195,7 @@ impl Session {
     ) -> Result<Arc<Gateway>, Failure> {
         let installation = self.installation(access).await?;
         let gateway = installation.into_gateway(&self.config, public_base_url);
-        gateway.hear_held().await?;
+        gateway.receive_held().await?;
         Ok(Arc::new(gateway))
     }
 }

@@ -23,7 +23,7 @@ use share::Pasted;
 
 mod share;
 
-/// What is added of a link whose downloads nobody knows.
+/// The addition to the line of a link whose downloads nobody knows.
 const UNCOUNTED: &str = "; how often it was downloaded is not known, as its organization has as many links with counts as it may \
                          (limits.organization_link_counts): downloads count for its file";
 

@@ -159,7 +159,7 @@ impl Archives {
         }
         let bytes = bytes_of(&layout, &entries);
         let mut state = self.lock();
-        state.expect_room(organization, bytes)?;
+        state.expect_budget(organization, bytes)?;
         state.bytes += bytes;
         *state.of.entry(organization.clone()).or_default() += bytes;
         let archive = Arc::new(Archive {
@@ -179,8 +179,8 @@ impl Archives {
 }
 
 impl ArchivesState {
-    /// Expects that an archive of so many bytes fits in.
-    fn expect_room(&self, organization: &OrganizationId, bytes: u64) -> Result<(), Refusal> {
+    /// Expects that an archive of so many bytes fits into both memory budgets.
+    fn expect_budget(&self, organization: &OrganizationId, bytes: u64) -> Result<(), Refusal> {
         let of_organization = self.of.get(organization).copied().unwrap_or(0);
         if of_organization + bytes > ORGANIZATION_BYTES_MAX {
             return Err(Refusal::TooMany {
@@ -238,23 +238,24 @@ impl Gateway {
             link_revision: file.link_revision,
         });
         let entries: Box<[Entry]> = entries.collect();
-        self.make_room_for_archive(organization, bytes_of(&layout, &entries));
+        self.evict_for_archive(organization, bytes_of(&layout, &entries));
         self.archives.share(organization, layout, entries)
     }
 
-    /// Forgets archives that are kept for the next request, as far as one that is asked for now has no room beside them.
-    fn make_room_for_archive(&self, organization: &OrganizationId, bytes: u64) {
-        let has_room = || {
+    /// Evicts archives that are cached for their next requests, as far as the memory budgets have no room for another one
+    /// beside them.
+    fn evict_for_archive(&self, organization: &OrganizationId, bytes: u64) {
+        let is_within_budget = || {
             self.archives
                 .lock()
-                .expect_room(organization, bytes)
+                .expect_budget(organization, bytes)
                 .is_ok()
         };
-        if !has_room() {
+        if !is_within_budget() {
             self.cache
                 .evict_archives(|cached| cached.organization() == organization);
         }
-        if !has_room() {
+        if !is_within_budget() {
             self.cache.evict_archives(|_| true);
         }
     }

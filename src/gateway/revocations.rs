@@ -12,7 +12,7 @@
 //!    link refreshes by itself, and is refused as unavailable if that fails.
 //! 4. A revocation that the catalogue has no room for holds in memory (`held`), here and where one hears of it, on top of what the
 //!    catalogue says, until it is written. It changes neither epochs nor link revisions.
-//! 5. Whoever changes something waits for a refresh that began after the change, and nobody else does. Where that
+//! 5. A call that changes something waits for a refresh that began after the change, and nobody else does. Where that
 //!    fails, or nobody knows what became of the change, the snapshot is not answered from until the next refresh.
 
 use std::pin::pin;

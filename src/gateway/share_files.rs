@@ -2,7 +2,7 @@
 //! archive; and what they are held against while they go out.
 //!
 //! An archive has the files that are there when it is asked for: those that were deleted, are damaged or whose links were
-//! revoked are not in it. Whoever asks again for the rest of one that has changed since is told by its entity tag. It is
+//! revoked are not in it. A client that asks for the rest of one that has changed since learns so from its entity tag. It is
 //! cached for the next request, until something that it was made from is changed (`archives/cached.rs`).
 
 use std::sync::Arc;
@@ -32,14 +32,14 @@ pub struct OpenedShareFile {
     pub in_force: InForce,
 }
 
-/// What the archive of a share is made by, besides rows.
+/// The basis of a share's archive, besides rows.
 struct ArchiveBasis {
     at: Option<RowsAt>,
     known: Arc<Revocations>,
     revoked: OrganizationSnapshot,
 }
 
-/// What the page of a share offers of all its files together.
+/// The offer of a share's page: all its files together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfferedArchive {
     /// Nothing: it has but one file, or none that is there, or is to give no archive.

@@ -1,4 +1,4 @@
-//! Which windows of an open file were found in memory of late. A file that is sent again and again is looked at once a
+//! The windows of an open file that were found in memory of late. A file that is sent again and again is looked at once a
 //! second, and not for each piece of each answer.
 
 use std::fmt;

@@ -70,7 +70,7 @@ pub(super) async fn read_revocations(gateway: &Gateway) -> Result<(), StartError
             "no room can be set aside for revocations that there is no room to write: they would hold in this process alone"
         );
     }
-    gateway.hear_held().await.map_err(failed)
+    gateway.receive_held().await.map_err(failed)
 }
 
 /// Starts the background tasks.
@@ -118,7 +118,7 @@ async fn refresh_revocations(gateway: Arc<Gateway>) {
             _ = tick.tick() => {}
             () = gateway.notified() => sleep(NOTIFIED_PAUSE).await,
         }
-        if let Some(refusal) = deaf.note(gateway.hear_held().await) {
+        if let Some(refusal) = deaf.note(gateway.receive_held().await) {
             tracing::error!(error = %refusal, "cannot hear of revocations that others found no room to write");
         }
         if let Some(refusal) = failures.note(gateway.end_written_elsewhere().await) {

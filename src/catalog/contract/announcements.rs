@@ -1,11 +1,11 @@
-//! Announcements: what one process says, the others hear.
+//! Announcements: what one process announces, the others receive.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 use crate::model::held_revocation::{Announcement, HeldCall, HeldRevocation};
 
-/// Ten times as long as a database takes to hand a notification on.
+/// The longest wait for an announcement: ten times as long as a database takes to hand a notification on.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the checks through two handles on one catalogue.

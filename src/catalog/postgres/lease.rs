@@ -39,7 +39,7 @@ pub(super) struct Lease {
     pub(super) of: OutOfPool,
     connections: Connections,
     kind: LeaseKind,
-    /// One of as many as there are connections. A call in a long queue waits for this, and so not only as long
+    /// The permit of the call, of as many as there are connections. A call in a long queue waits for this, and so not only as long
     /// as for a server that is away.
     permit: Option<OwnedSemaphorePermit>,
 }

@@ -41,13 +41,13 @@ const LISTEN_PAUSE: Duration = Duration::from_millis(500);
 /// A connection that listens, from the first time that somebody waits for a notification.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    /// Of one connection, which the listener keeps.
+    /// The pool of one connection, which the listener keeps.
     pool: PgPool,
     received: Arc<Received>,
     listening: OnceLock<AbortHandle>,
 }
 
-/// What the connection received.
+/// Received notifications: whether there was one, and the announcements among them.
 #[derive(Debug, Default)]
 struct Received {
     /// Notified of each notification.
@@ -63,7 +63,7 @@ struct ReceivedAnnouncement {
     announced: Announcement,
 }
 
-/// As many as two gateways announce at once.
+/// The most announcements that wait to be asked for: as many as two gateways announce at once.
 const RECEIVED_MAX: usize = 2 * ANNOUNCED_MAX;
 
 /// Sends each of these texts to the subscribers.
@@ -136,7 +136,7 @@ impl Announcements for Postgres {
         Box::pin(async { Ok(()) })
     }
 
-    fn are_kept(&self) -> bool {
+    fn are_persistent(&self) -> bool {
         false
     }
 
@@ -152,7 +152,7 @@ impl Announcements for Postgres {
         Box::pin(bounded(ANNOUNCE_TIME_MAX, ANNOUNCING, announce))
     }
 
-    /// Hears what came while somebody waited for notifications, from connections of our own role that are still there.
+    /// Returns what came while somebody waited for notifications, from connections of our own role that are still there.
     fn received(&self) -> Answer<'_, Vec<Announcement>> {
         let all = std::mem::take(&mut *self.subscriber.received.lock());
         if all.is_empty() {

@@ -11,7 +11,7 @@
 //! 3. A read that waits for a disk all the same ends this for a while, and the next one for twice as long. One that waited
 //!    for a processor does not: those who wait for the driver then would wait for longer.
 //!
-//! Whoever is not answered here asks the driver, also after any error, which that then says.
+//! A caller that is not answered here asks the driver, also after any error, which that then says.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Revocation {
     link_revision: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     organization_epoch: Option<u64>,
-    /// Of what all links were revoked, where fewer were named.
+    /// The file or organization whose links were all revoked, where fewer were named.
     #[serde(skip_serializing_if = "Option::is_none")]
     widened: Option<&'static str>,
     /// True if it holds, and is not written yet.

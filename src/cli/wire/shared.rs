@@ -1,4 +1,4 @@
-//! What `share` prints of what it shares.
+//! The output of `share` about links and pages.
 
 use serde::Serialize;
 
@@ -14,9 +14,9 @@ pub(in crate::cli) struct SharedLink {
     #[serde(flatten)]
     pub(in crate::cli) link: Link,
     pub(in crate::cli) size_bytes: u64,
-    /// How many downloads it starts, if they are counted.
+    /// The number of downloads it starts, if they are counted.
     pub(in crate::cli) max_downloads: Option<u32>,
-    /// At what else it opens.
+    /// The other addresses at which it opens.
     pub(in crate::cli) other_urls: Vec<String>,
     /// True where a person reads along.
     #[serde(skip)]

@@ -18,7 +18,7 @@ const REMEMBERED_MAX: usize = 10_000;
 /// The bytes of one read.
 const READ_BYTES: usize = 128 * 1024;
 
-/// What is remembered, by the fingerprints of the files.
+/// The CRC-32s that are remembered, by the fingerprints of the files.
 #[derive(Debug)]
 pub(super) struct ReadAhead(Cache<Sha256Digest, Crc32>);
 

@@ -6,9 +6,9 @@
 //! written, and announced to those that come later, whichever of them ends.
 //!
 //! 1. Each call that asks for a revocation has a random number. What is held stands for one call or more.
-//! 2. Whoever writes it announces the calls of which that is so. Another gateway ends the holding once that is said of each
+//! 2. The gateway that writes it announces the calls that it stands for. Another gateway ends the holding once that is said of each
 //!    call that it stands for, and after a look at what was written: so the links stay closed in between.
-//! 3. What nobody says was written is written by each gateway that holds it.
+//! 3. Each gateway that holds it writes it, unless another one announces that it did.
 //!
 //! What is held says nothing of epochs and link revisions, since nobody knows which will be in force when it is written:
 //! others raise them meanwhile. So every link of a file or of an organization that is held is refused, whatever it was
@@ -35,7 +35,7 @@ mod list;
 pub const WRITE_HELD_EVERY: Duration = Duration::from_secs(2);
 
 impl Gateway {
-    /// Has a revocation hold in this process, and in all that hear of it, until it is written. Answers which links ended.
+    /// Has a revocation hold in this process, and in all that receive its announcement, until it is written. Answers which links ended.
     ///
     /// # Errors
     /// [`Refusal::RevocationLost`] of a link that is named by its id alone, where as many are held as may be.
@@ -69,7 +69,7 @@ impl Gateway {
         Ok(extent)
     }
 
-    /// Has a revocation hold in all processes that hear of it, though this one ends. Answers which links ended; `None`
+    /// Has a revocation hold in all processes that receive its announcement, though this one ends. Answers which links ended; `None`
     /// where it cannot be kept.
     ///
     /// # Errors
@@ -80,9 +80,9 @@ impl Gateway {
     ) -> Result<Option<Extent>, Refusal> {
         let announced = [Announcement::Held(drawn_call()?, asked.clone())];
         let port = self.catalog.announcements();
-        let is_kept = port.are_kept() && port.announce(&announced).await.is_ok();
+        let is_persistent = port.are_persistent() && port.announce(&announced).await.is_ok();
         let extent = || asked.extent(&self.snapshot.current.load().written);
-        Ok(is_kept.then(extent))
+        Ok(is_persistent.then(extent))
     }
 
     /// Returns a number of all that is held so far, for [`Gateway::release_held`].
@@ -116,16 +116,16 @@ impl Gateway {
     ///
     /// # Errors
     /// The refusal of a catalogue whose announcements cannot be read.
-    pub async fn hear_held(&self) -> Result<(), Refusal> {
+    pub async fn receive_held(&self) -> Result<(), Refusal> {
         let port = self.catalog.announcements();
-        let (received, is_kept) = (self.ask(port.received()).await?, port.are_kept());
+        let (received, is_persistent) = (self.ask(port.received()).await?, port.are_persistent());
         if received.is_empty() {
             return Ok(());
         }
         let new = self.snapshot.change_held(|all| {
             let received = received.into_iter();
             received
-                .filter(|one| all.hear(one.clone(), is_kept))
+                .filter(|one| all.receive(one.clone(), is_persistent))
                 .count()
         });
         if new > 0 {
@@ -228,15 +228,15 @@ impl Gateway {
         Ok(())
     }
 
-    /// Announces that these are held. Answers whether they are kept.
+    /// Announces that these are held. Answers whether they outlive this process.
     async fn announce(&self, all: &[Announcement]) -> Result<bool, CatalogError> {
         let port = self.catalog.announcements();
         port.announce(all).await?;
-        let is_kept = port.are_kept();
-        if is_kept {
-            self.snapshot.change_held(|held| held.note_kept(all));
+        let is_persistent = port.are_persistent();
+        if is_persistent {
+            self.snapshot.change_held(|held| held.note_persistent(all));
         }
-        Ok(is_kept)
+        Ok(is_persistent)
     }
 
     async fn announce_written(&self, calls: Vec<HeldCall>) {

@@ -1,4 +1,4 @@
-//! Who is believed that announces a revocation.
+//! Announcements: which senders are believed.
 
 use super::*;
 use crate::model::held_revocation::{Announcement, HeldCall, HeldRevocation};

@@ -3,7 +3,7 @@
 use super::*;
 use crate::catalog::postgres::connections::OUT_MAX;
 
-/// Twice as long as a connection waits for a call.
+/// The longest wait for a connection to be back in the pool: twice as long as one waits for a call.
 const UNTIL_RETURNED: Duration = Duration::from_secs(2 * OUT_MAX.as_secs() + 1);
 
 /// The server's process of a connection that a call has, which is given back.
@@ -17,7 +17,7 @@ async fn process_of(catalog: &Postgres) -> i32 {
     row.get(0)
 }
 
-/// How many connections the server has of this database.
+/// Returns the number of connections that the server has of this database.
 fn connections_of(name: &str) -> String {
     let count = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND backend_type = 'client backend'"

@@ -115,7 +115,7 @@ async fn rows_are_found_by_their_indexes() {
     }
 }
 
-/// What PostgreSQL asks when a download is added: whether it has its allowance.
+/// The question that PostgreSQL asks when a download is added: whether it has its allowance.
 const HAS_ALLOWANCE: &str = "SELECT 1 FROM ONLY allowance x \
      WHERE organization OPERATOR(pg_catalog.=) $1 AND subject OPERATOR(pg_catalog.=) $2 FOR KEY SHARE OF x";
 

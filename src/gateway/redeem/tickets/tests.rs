@@ -1,4 +1,4 @@
-//! What was sent is counted once, whatever becomes of a write.
+//! Sent bytes are counted once, whatever becomes of a write.
 
 use tokio::time::timeout;
 

@@ -31,7 +31,7 @@ pub(in crate::gateway::revocations) struct Held {
     /// can say so.
     calls: Vec<Option<HeldCall>>,
     /// True if it outlives this process.
-    is_kept: bool,
+    is_persistent: bool,
     /// True if it was announced since the last attempt to write it.
     is_announced: bool,
 }
@@ -44,7 +44,7 @@ pub(in crate::gateway::revocations) struct HeldRevocations {
     pub(super) asked: u64,
     /// The number of changes of what is refused.
     version: u64,
-    /// The last calls that were written, by whomever.
+    /// The last calls that were written, by any process.
     written: VecDeque<HeldCall>,
     /// The calls of which others said so, before a look at what was written.
     pub(super) said_written: BTreeSet<HeldCall>,
@@ -121,7 +121,7 @@ impl HeldRevocations {
             revocation: revocation.clone(),
             asked: self.asked,
             calls: vec![Some(call)],
-            is_kept: false,
+            is_persistent: false,
             is_announced: true,
         };
         if revocation != *asked {
@@ -153,7 +153,7 @@ impl HeldRevocations {
     }
 
     /// Takes an announcement. Returns whether it holds a revocation now that it did not before.
-    pub(super) fn hear(&mut self, announced: Announcement, is_kept: bool) -> bool {
+    pub(super) fn receive(&mut self, announced: Announcement, is_persistent: bool) -> bool {
         let (call, revocation) = match announced {
             Announcement::Held(call, revocation) => (call, revocation),
             Announcement::Written(call) => {
@@ -179,7 +179,7 @@ impl HeldRevocations {
             None => self.add_new(&revocation, call).is_some(),
         };
         if let Some(held) = self.standing_for(call) {
-            held.is_kept |= is_kept;
+            held.is_persistent |= is_persistent;
         }
         is_new
     }
@@ -190,21 +190,22 @@ impl HeldRevocations {
     }
 
     /// Notes that what stands for these outlives this process.
-    pub(super) fn note_kept(&mut self, announced: &[Announcement]) {
+    pub(super) fn note_persistent(&mut self, announced: &[Announcement]) {
         for announced in announced {
             if let Announcement::Held(call, _) = announced
                 && let Some(held) = self.standing_for(*call)
             {
-                held.is_kept = true;
+                held.is_persistent = true;
             }
         }
     }
 
-    /// Returns the announcements that are due again: of what is not kept, and nobody announced since the last time.
+    /// Returns the announcements that are due again: of revocations that do not outlive this process, and that nobody announced
+    /// since the last time.
     pub(super) fn due_announcements(&mut self) -> Vec<Announcement> {
         let mut due = Vec::new();
         for held in &mut self.all {
-            let is_due = !std::mem::take(&mut held.is_announced) && !held.is_kept;
+            let is_due = !std::mem::take(&mut held.is_announced) && !held.is_persistent;
             let call = held.calls.iter().copied().flatten().next();
             if let (true, Some(call)) = (is_due, call) {
                 due.push(Announcement::Held(call, held.revocation.clone()));
@@ -255,7 +256,7 @@ impl HeldRevocations {
 
 impl Drop for HeldRevocations {
     fn drop(&mut self) {
-        let forgotten = self.all.iter().filter(|held| !held.is_kept).count();
+        let forgotten = self.all.iter().filter(|held| !held.is_persistent).count();
         if forgotten > 0 {
             tracing::warn!(
                 count = forgotten,

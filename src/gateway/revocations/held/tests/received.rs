@@ -1,4 +1,4 @@
-//! What one process cannot write holds in all that hear of it, until it is written.
+//! Received announcements: a revocation that one process cannot write holds in all others, until it is written.
 
 use super::*;
 
@@ -15,13 +15,13 @@ impl Place {
             owner,
         };
         place.catalog.set_full(true);
-        place.hear().await;
+        place.receive().await;
         place
     }
 
-    /// Hears as a running gateway does again and again.
-    async fn hear(&self) {
-        self.gateway.hear_held().await.unwrap();
+    /// Receives as a running gateway does again and again.
+    async fn receive(&self) {
+        self.gateway.receive_held().await.unwrap();
         self.gateway.end_written_elsewhere().await.unwrap();
     }
 
@@ -40,7 +40,7 @@ async fn what_one_holds_others_hold_from_then_on_and_until_they_know_it_as_writt
     place.catalog.set_full(true);
     assert!(place.revoke(&link).await.is_held);
     assert!(early.opens(&link).await, "it has not heard yet");
-    early.hear().await;
+    early.receive().await;
     let late = place.beside().await;
     for other in [&early, &late] {
         assert_eq!(other.gateway.held_revocations(), 1);
@@ -49,7 +49,7 @@ async fn what_one_holds_others_hold_from_then_on_and_until_they_know_it_as_writt
     // Files and organizations, too, of which nothing is minted.
     assert!(early.revoke_file("g").await.unwrap().is_held);
     for other in [&place, &late] {
-        other.hear().await;
+        other.receive().await;
     }
     let minted = place.minted("g").await;
     assert!(matches!(minted, Err(Refusal::RevocationHeld)), "{minted:?}");
@@ -57,9 +57,9 @@ async fn what_one_holds_others_hold_from_then_on_and_until_they_know_it_as_writt
     place.write().await;
     for other in [&early, &late] {
         // Between the write and the end of the holding nothing opens.
-        other.gateway.hear_held().await.unwrap();
+        other.gateway.receive_held().await.unwrap();
         assert!(!other.opens(&link).await && !other.opens(&other_link).await);
-        other.hear().await;
+        other.receive().await;
         assert_eq!(other.gateway.held_revocations(), 0);
         assert!(!other.opens(&link).await && !other.opens(&other_link).await);
         assert!(other.opens(&place.mint("g").await).await);
@@ -73,9 +73,9 @@ async fn nothing_that_is_heard_as_written_is_let_go_before_the_catalogue_was_rea
     let other = place.beside().await;
     place.catalog.set_full(true);
     assert!(place.revoke_all().await.is_held);
-    other.hear().await;
+    other.receive().await;
     place.write().await;
-    other.gateway.hear_held().await.unwrap();
+    other.gateway.receive_held().await.unwrap();
     let stalled = other.gateway.stall_refreshes().await;
     other.gateway.end_written_elsewhere().await.unwrap_err();
     assert_eq!(other.gateway.held_revocations(), 1);
@@ -114,7 +114,7 @@ async fn a_command_holds_what_outlives_it_and_keeps_nothing_else() {
         .revoke_links_of_file(&command.owner, &file, by);
     assert!(revoked.await.unwrap().is_held);
     drop(command);
-    place.hear().await;
+    place.receive().await;
     assert!(!place.opens(&link).await);
     place.write().await;
     assert!(!place.opens(&link).await);
@@ -132,15 +132,15 @@ fn what_is_held_for_several_calls_ends_with_the_last_of_them() {
         file: FileId::parse("f").unwrap(),
     };
     let mut held = HeldRevocations::default();
-    assert!(held.hear(Announcement::Held(call(1), file.clone()), true));
-    assert!(!held.hear(Announcement::Held(call(1), file.clone()), true));
-    assert!(!held.hear(Announcement::Held(call(2), file.clone()), true));
+    assert!(held.receive(Announcement::Held(call(1), file.clone()), true));
+    assert!(!held.receive(Announcement::Held(call(1), file.clone()), true));
+    assert!(!held.receive(Announcement::Held(call(2), file.clone()), true));
     // It takes the file along.
-    assert!(held.hear(Announcement::Held(call(3), all.clone()), true));
+    assert!(held.receive(Announcement::Held(call(3), all.clone()), true));
     assert_eq!(held.all.len(), 1);
     let written = |held: &mut HeldRevocations, numbers: &[usize]| {
         for number in numbers {
-            assert!(!held.hear(Announcement::Written(call(*number)), true));
+            assert!(!held.receive(Announcement::Written(call(*number)), true));
         }
         let said = held.said_written.clone();
         held.end_calls(&said);
@@ -150,12 +150,12 @@ fn what_is_held_for_several_calls_ends_with_the_last_of_them() {
     assert_eq!(written(&mut held, &[2]), 0);
     // What comes late holds nothing any more.
     for number in 1..=3 {
-        assert!(!held.hear(Announcement::Held(call(number), all.clone()), true));
+        assert!(!held.receive(Announcement::Held(call(number), all.clone()), true));
     }
     assert_eq!(held.all.len(), 0);
 
     // A call of this process that came later is answered by a write of this process alone.
-    assert!(held.hear(Announcement::Held(call(4), file.clone()), true));
+    assert!(held.receive(Announcement::Held(call(4), file.clone()), true));
     assert_eq!(held.add(&file, call(5)), Some((file, true)));
     assert_eq!(written(&mut held, &[4, 5]), 1);
     assert_eq!(held.end(|_| true), []);
@@ -170,16 +170,16 @@ fn what_is_widened_for_want_of_room_does_not_end_with_what_was_asked_for() {
     };
     let mut held = HeldRevocations::default();
     for number in 0..=HELD_OF_ORGANIZATION_MAX {
-        assert!(held.hear(Announcement::Held(call(number), file(number)), false));
+        assert!(held.receive(Announcement::Held(call(number), file(number)), false));
     }
     assert_eq!(held.all.len(), 1);
-    held.hear(Announcement::Written(call(HELD_OF_ORGANIZATION_MAX)), false);
+    held.receive(Announcement::Written(call(HELD_OF_ORGANIZATION_MAX)), false);
     let said = held.said_written.clone();
     held.end_calls(&said);
     assert_eq!(held.all.len(), 1);
     // What is not kept is announced again, but where others did so meanwhile.
     assert_eq!(held.due_announcements(), [], "it was just heard");
     assert_eq!(held.due_announcements().len(), 1);
-    held.hear(Announcement::Held(call(0), file(0)), false);
+    held.receive(Announcement::Held(call(0), file(0)), false);
     assert_eq!(held.due_announcements(), []);
 }
