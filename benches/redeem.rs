@@ -3,9 +3,10 @@
 //! `cargo bench --bench redeem` starts a PostgreSQL that syncs each commit. Rounds go in turns: one client of `pgbench`
 //! updates one row, one transaction after the other; it inserts the rows of a start, by the statement that the gateway sends,
 //! which is the least that a start may cost there; then downloads are started, one after the other, each of a link of its
-//! own. The same with SQLite, beside a file to which a block is appended and synced. Then as many callers start downloads
-//! at once: of a thousand links, and of one. The goals: a start takes at most twice as long as the one update, and as two syncs;
-//! a thousand starts a second of a thousand links, and 150 of one.
+//! own. The same with SQLite, beside a file to which a block is appended and synced; the rows go there into the tables of a
+//! catalogue that nobody else has open, on one connection with the settings of a catalogue's. Then as many callers start
+//! downloads at once: of a thousand links, and of one. The goals: a start takes at most twice as long as the one update, and
+//! as two syncs; a thousand starts a second of a thousand links, and 150 of one.
 //!
 //! `--smoke` has turns of a third of a second: whether everything works; the figures mean nothing, and no goal is missed.
 //!
@@ -15,6 +16,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +33,7 @@ use hallpass::model::redemption::{RedemptionId, Subject};
 use hallpass::model::revocation::LinkId;
 use hallpass::model::tenancy::Organization;
 use hallpass::model::time::UnixSeconds;
+use rusqlite::{Connection, TransactionBehavior, params};
 use tempfile::TempDir;
 
 /// What the tests use, too.
@@ -53,6 +56,17 @@ const ROWS: &str = "\\set r random(1, 9000000000000000000)\n\
      done_at, kid, expires, pass_revision, first_at, starter) SELECT 'r' || :r, 'org_bench', 'l' || :r, 'file_bench', \
      1048576, decode(md5('r' || :r), 'hex'), 1800000000, 1800000000, 0, 'open', NULL, 'k1', 1800003600, NULL, NULL, \
      NULL FROM made;\n";
+
+/// The rows of a start in SQLite.
+const ALLOWANCE: &str = "INSERT INTO allowance (organization, subject, link_id, file, kid, epoch, link_revision, claims, \
+     allowed, done, open, lapsed_bytes, bytes, expires) VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 1, 0, 0, ?) \
+     ON CONFLICT (organization, subject) DO NOTHING";
+const REDEMPTION: &str = "INSERT INTO redemption (rid, organization, subject, file, size, client, opened_at, last_at, \
+     bytes_sent, state, done_at, kid, expires, pass_revision, first_at, starter) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 'open', NULL, ?, ?, NULL, NULL, NULL)";
+/// The settings of each connection to a catalogue.
+const PRAGMAS: &str =
+    "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA journal_size_limit = 16777216;";
 
 const SYNCED: &str = "fsync = on\nfull_page_writes = on\n";
 const NOW: u64 = 1_800_000_000;
@@ -85,6 +99,7 @@ async fn main() -> ExitCode {
     let sqlite = Sqlite::open(&path);
     let sqlite: Arc<dyn Catalog> = Arc::new(sqlite.await.unwrap());
     let mut appended = File::create(directory.path().join("appended")).unwrap();
+    let mut bare = Rows::new(&directory.path().join("rows.sqlite3")).await;
     let mut starts = Vec::new();
     for catalog in [&postgres, &sqlite] {
         starts.push(Starts::new(Arc::clone(catalog)).await);
@@ -92,8 +107,9 @@ async fn main() -> ExitCode {
     let [of_postgres, of_sqlite] = starts.try_into().ok().expect("two");
 
     let of = [&of_postgres, &of_sqlite];
-    let [beside_update, rows, beside_sync] =
-        alternate(&server, &mut appended, of, rounds, turn).await;
+    let sqlites = (&mut appended, &mut bare);
+    let [beside_update, rows, beside_sync, bare, beside_bare] =
+        alternate(&server, sqlites, of, rounds, turn).await;
     let mut is_met = true;
     let mut goal = |what: &str, figure: f64, least: bool, bound: f64| {
         let is_good = (figure >= bound) == least;
@@ -103,6 +119,8 @@ async fn main() -> ExitCode {
     };
     let rows = median(rows);
     println!("\nPostgreSQL: the rows alone, by pgbench, of one update: {rows:.2}");
+    println!("SQLite: the rows alone, of one sync: {:.2}", median(bare));
+    println!("SQLite: of the rows alone: {:.2}", median(beside_bare));
     goal(
         "PostgreSQL: of one update",
         median(beside_update),
@@ -133,24 +151,25 @@ async fn main() -> ExitCode {
 }
 
 /// Times starts beside the least that each may cost, in turns. Returns the ratios of PostgreSQL, those of the rows alone
-/// there, and those of SQLite.
+/// there, those of SQLite, those of the rows alone there, and those of a start to these.
 async fn alternate(
     server: &Server,
-    appended: &mut File,
+    (appended, bare): (&mut File, &mut Rows),
     [of_postgres, of_sqlite]: [&Starts; 2],
     rounds: usize,
     turn: Duration,
-) -> [Vec<f64>; 3] {
+) -> [Vec<f64>; 5] {
     println!(
         "{:<10}{:>16}{:>16}{:>10}",
         "round", "the least, µs", "a start, µs", "ratio"
     );
-    let mut ratios = [const { Vec::new() }; 3];
+    let mut ratios = [const { Vec::new() }; 5];
     for round in 0..=rounds {
         let update = pgbench(server, UPDATE, turn);
         let rows = pgbench(server, ROWS, turn);
         let start = of_postgres.one_by_one(turn).await;
         let sync = syncs(appended, turn);
+        let alone = bare.one_by_one(turn);
         let sqlite = of_sqlite.one_by_one(turn).await;
         // The first one warms up.
         if round == 0 {
@@ -160,6 +179,8 @@ async fn alternate(
             ("PostgreSQL", update, start),
             ("  the rows", update, rows),
             ("SQLite", sync, sqlite),
+            ("  the rows", sync, alone),
+            ("  of them", alone, sqlite),
         ];
         for ((name, least, start), ratios) in taken.into_iter().zip(&mut ratios) {
             let ratio = start / least;
@@ -211,6 +232,78 @@ fn syncs(file: &mut File, turn: Duration) -> f64 {
         done += 1.0;
     }
     begun.elapsed().as_secs_f64() * 1e6 / done
+}
+
+/// The rows of starts, in the tables and indexes of a catalogue, without the gateway's own work.
+struct Rows {
+    connection: Connection,
+    /// Says what each start is. Its catalogue is closed.
+    starts: Starts,
+}
+
+impl Rows {
+    async fn new(path: &Path) -> Self {
+        let catalog = Arc::new(Sqlite::open(path).await.unwrap());
+        let starts = Starts::new(Arc::clone(&catalog) as _).await;
+        catalog.close().await;
+        let connection = Connection::open(path).unwrap();
+        connection.execute_batch(PRAGMAS).unwrap();
+        Self { connection, starts }
+    }
+
+    /// Microseconds of one start after the other, each one transaction.
+    fn one_by_one(&mut self, turn: Duration) -> f64 {
+        let (begun, mut done) = (Instant::now(), 0.0);
+        while begun.elapsed() < turn {
+            let number = LINKS + self.starts.next.load(Ordering::Relaxed);
+            let start = self.starts.of(number);
+            self.insert(&start);
+            done += 1.0;
+        }
+        begun.elapsed().as_secs_f64() * 1e6 / done
+    }
+
+    fn insert(&mut self, of: &Redeem) {
+        let number = u64::cast_signed;
+        let (owner, subject) = (of.organization.as_str(), of.subject.as_str());
+        let (link, end) = (of.link.as_ref().unwrap(), number(of.ticket.expires.get()));
+        let file = link.file.as_str();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .unwrap();
+        {
+            let mut allowance = transaction.prepare_cached(ALLOWANCE).unwrap();
+            let id = link.id.as_str();
+            let of_link = params![
+                owner,
+                subject,
+                id,
+                file,
+                of.kid,
+                link.claims,
+                number(of.allowed),
+                end
+            ];
+            assert_eq!(allowance.execute(of_link).unwrap(), 1);
+            let mut redemption = transaction.prepare_cached(REDEMPTION).unwrap();
+            let (rid, client, now) = (of.ticket.rid, of.client.unwrap(), number(of.now.get()));
+            let row = params![
+                rid.as_str(),
+                owner,
+                subject,
+                file,
+                number(of.size),
+                client,
+                now,
+                now,
+                of.ticket.kid,
+                end
+            ];
+            assert_eq!(redemption.execute(row).unwrap(), 1);
+        }
+        transaction.commit().unwrap();
+    }
 }
 
 /// Downloads that are started in one catalogue.
