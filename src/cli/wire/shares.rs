@@ -1,4 +1,6 @@
-//! Shares, as the command line prints them, with the names of the API's fields.
+//! Shares, as the command line prints them, with the names of the API's fields. The API writes its own
+//! (`web/dialects/aitronos/shares/wire.rs`): neither layer imports the other, and a change of what a command prints is to be
+//! none of the API.
 
 use serde::Serialize;
 
