@@ -7,7 +7,8 @@
 //!    that only read. The write-ahead log lets them go on beside a writer.
 //! 4. A write that may not wait for room on a full disk is made once more with blocks of the disk reserve (`full`).
 //! 5. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
-//! 6. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`).
+//! 6. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`), and those of an archive on
+//!    another one, but without the driver as well.
 //! 7. Revocations that there is no room for stand in a file beside it, whose blocks are there already (`announcement_file`).
 //!
 //! The statements are those of `sql`.
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use sqlx::{Connection as _, Sqlite as Driver, SqliteConnection, SqlitePool, query};
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
 
 use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
@@ -28,8 +30,9 @@ use super::reserve::DiskReserve;
 use super::sql::fault::Fault;
 use super::sql::rows::Row;
 use super::sql::session::{Connection, Session, SessionKind};
-use super::sql::{Database, Working, bounded, changes};
+use super::sql::{Database, Working, batch, bounded, changes};
 use super::{Answer, CatalogError, Missing};
+use crate::model::archive_file::ArchiveFile;
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::redemption::RedemptionId;
@@ -138,7 +141,7 @@ impl Sqlite {
         self.readers.close().await;
         let on_the_spot = Arc::clone(&self.on_the_spot);
         // A panic there left nothing to close, and where the runtime ends the process does.
-        let _ = tokio::task::spawn_blocking(move || on_the_spot.close()).await;
+        let _ = spawn_blocking(move || on_the_spot.close()).await;
         if let Some(watcher) = self.watcher.lock().await.take()
             && let Err(error) = watcher.close().await
         {
@@ -221,6 +224,19 @@ impl Database for Sqlite {
         rid: RedemptionId,
     ) -> Option<Option<Ticket>> {
         self.on_the_spot.ticket(organization, rid)
+    }
+
+    fn read_archive_files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        ids: &'a [FileId],
+    ) -> Answer<'a, Option<Vec<ArchiveFile>>> {
+        let of = (organization.clone(), Box::<[FileId]>::from(ids));
+        let reads = Arc::clone(&self.on_the_spot);
+        let read = spawn_blocking(move || reads.archive_files(&of.0, &of.1));
+        // Where the thread panicked, the driver reads them.
+        let work = async { Ok(read.await.unwrap_or(None)) };
+        Box::pin(bounded(ANSWER_TIME_MAX, batch::ARCHIVING, work))
     }
 
     fn read_changes(&self, after: FeedPosition) -> Answer<'_, Option<FeedPage>> {

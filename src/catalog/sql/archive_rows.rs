@@ -11,6 +11,57 @@ use crate::model::file::InPlace;
 use crate::model::id::FileId;
 use crate::model::share::SharedFile;
 
+/// Finds what an archive has of one file that is there.
+pub(in crate::catalog) const ARCHIVE_FILE: &str = "SELECT size, updated_at, CASE WHEN link_revision > 0 AND link_epoch <> \
+     (SELECT epoch FROM organization WHERE organization.id = file.organization) THEN 0 ELSE link_revision END \
+     AS link_revision, expires_at, crc32, sha256, inode, modified_nanos, device, changed_nanos \
+     FROM file WHERE organization = $1 AND id = $2 AND state = 'ready' AND damaged_at IS NULL";
+/// The columns of [`ARCHIVE_FILE`].
+pub(in crate::catalog) const ARCHIVE_FILE_COLUMNS: [&str; 10] = [
+    "size",
+    "updated_at",
+    "link_revision",
+    "expires_at",
+    "crc32",
+    "sha256",
+    "inode",
+    "modified_nanos",
+    "device",
+    "changed_nanos",
+];
+
+/// Reads a row of [`ARCHIVE_FILE`], of the file of this id.
+pub(in crate::catalog) fn archive_file(row: Row<'_>, id: &FileId) -> Result<ArchiveFile, Fault> {
+    let size = rows::number(row, "size")?;
+    let fingerprint = rows::digest(row, "sha256")?;
+    // As `rows::file` tells a digest of bytes from one of an identity.
+    let is_hashed = match rows::optional(row, "inode", Some::<i64>)? {
+        None => true,
+        Some(inode) => {
+            let place = InPlace {
+                path: PathBuf::new(),
+                inode: inode.cast_unsigned(),
+                modified_nanos: rows::value(row, "modified_nanos", Some::<i64>)?,
+                device: rows::optional(row, "device", |of: i64| Some(of.cast_unsigned()))?,
+                changed_nanos: rows::optional(row, "changed_nanos", Some::<i64>)?,
+            };
+            place.fingerprint(size) != fingerprint
+        }
+    };
+    Ok(ArchiveFile {
+        id: id.clone(),
+        size,
+        fingerprint,
+        is_hashed,
+        crc32: rows::optional(row, "crc32", |stored: i64| {
+            u32::try_from(stored).ok().map(Crc32::new)
+        })?,
+        updated_at: rows::time(row, "updated_at")?,
+        expires_at: rows::optional(row, "expires_at", rows::unix_seconds)?,
+        link_revision: rows::number(row, "link_revision")?,
+    })
+}
+
 /// Reads files of an archive from the column `files`: words with a blank between them, and files with a comma. Nothing
 /// where there is none.
 pub(super) fn files(row: Row<'_>) -> Result<Vec<ArchiveFile>, Fault> {

@@ -3,8 +3,9 @@
 use super::calls::calls;
 use super::dialect::{SqlText, text};
 use super::fault::Fault;
-use super::session::{Session, Value, query};
+use super::session::{Session, SessionKind, Value, query};
 use super::{Database, archive_rows, rows};
+use crate::catalog::Answer;
 use crate::catalog::batch::{Batch, SharedFiles};
 use crate::model::archive_file::ArchiveFile;
 use crate::model::file::FileRecord;
@@ -22,6 +23,8 @@ pub(in crate::catalog) const ARCHIVE_FILES: SqlText = text!(
      coalesce(CAST(device AS text), '-'), coalesce(CAST(changed_nanos AS text), '-')) END), ',') AS files \
      FROM file WHERE organization = $1 AND state = 'ready' AND damaged_at IS NULL AND id ", [in "$2"]
 );
+/// The reading of [`ARCHIVE_FILES`], in an error.
+pub(in crate::catalog) const ARCHIVING: &str = "looking for files of an archive";
 /// Reads those of [`OF_IDS`] that lie in a folder.
 pub(in crate::catalog) const IN_FOLDER: SqlText = text!(
     [files], "WHERE organization = $1 AND id IN (SELECT file FROM folder_file \
@@ -34,11 +37,25 @@ pub(in crate::catalog) const OWNER: &str = "SELECT owner FROM \
      ORDER BY place, owner LIMIT 1";
 
 impl<D: Database> Batch for D {
+    fn archive_files<'a>(
+        &'a self,
+        organization: &'a OrganizationId,
+        ids: &'a [FileId],
+    ) -> Answer<'a, Vec<ArchiveFile>> {
+        Box::pin(async move {
+            if let Some(found) = self.read_archive_files(organization, ids).await? {
+                return Ok(found);
+            }
+            let read = self.run(SessionKind::Read, ARCHIVING, move |session| {
+                Box::pin(archive_files(session, organization, ids))
+            });
+            read.await
+        })
+    }
+
     calls! {
         fn files(organization: &'a OrganizationId, ids: &'a [FileId]) -> Vec<FileRecord>
             => Read, "looking for files", of_ids;
-        fn archive_files(organization: &'a OrganizationId, ids: &'a [FileId]) -> Vec<ArchiveFile>
-            => Read, "looking for files of an archive", archive_files;
         fn shared_files(
             organization: &'a OrganizationId, folder: &'a FolderId, ids: &'a [FileId]
         ) -> Option<SharedFiles>

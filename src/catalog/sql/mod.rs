@@ -23,12 +23,13 @@ use super::announcements::Announcements;
 use super::changes::{FeedPage, FeedPosition};
 use super::redemptions::Ticket;
 use super::{Answer, CatalogError};
+use crate::model::archive_file::ArchiveFile;
 use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::redemption::RedemptionId;
 
 pub(super) mod allowance;
-mod archive_rows;
+pub(super) mod archive_rows;
 pub(super) mod batch;
 mod calls;
 pub(super) mod changes;
@@ -102,6 +103,16 @@ pub trait Database: Send + Sync {
         _rid: RedemptionId,
     ) -> Option<Option<Ticket>> {
         None
+    }
+
+    /// Answers [`Batch::archive_files`](super::batch::Batch::archive_files) where that takes less than one text of all of them;
+    /// `None` where it does not, or where it failed.
+    fn read_archive_files<'a>(
+        &'a self,
+        _organization: &'a OrganizationId,
+        _ids: &'a [FileId],
+    ) -> Answer<'a, Option<Vec<ArchiveFile>>> {
+        Box::pin(async { Ok(None) })
     }
 
     /// Answers [`Changes::changes`](super::changes::Changes::changes), on a connection that waits for no other call.

@@ -40,6 +40,7 @@ use crate::model::file::FileRecord;
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::redemption::RedemptionId;
 
+mod archive_files;
 pub(super) mod pauses;
 
 use pauses::{Pauses, millis};

@@ -17,6 +17,7 @@ use crate::catalog::contract::{
 use crate::catalog::integrity::Integrity as _;
 use crate::catalog::maintenance::Maintenance as _;
 use crate::catalog::quota::{Quota, Quotas as _};
+use crate::catalog::sql::archive_rows::ARCHIVE_FILE;
 use crate::catalog::sql::batch::{ARCHIVE_FILES, IN_FOLDER, OF_IDS, OWNER};
 use crate::model::file::BlobLocation;
 use crate::model::id::{AppId, OrganizationId};
@@ -239,6 +240,7 @@ async fn batches_are_found_by_their_ids() {
     let cases = [
         (OF_IDS.sqlite, "(organization=? AND id=?)"),
         (ARCHIVE_FILES.sqlite, "(organization=? AND id=?)"),
+        (ARCHIVE_FILE, "(organization=? AND id=?)"),
         (IN_FOLDER.sqlite, "(organization=? AND id=?)"),
         (
             IN_FOLDER.sqlite,
