@@ -153,8 +153,11 @@ pub(super) fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
 /// A connection that still has a transaction when it comes back is not used again: SQLite undoes a
 /// transaction by itself when the disk is full, and the driver then counts it as open for ever.
 async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    // A transaction that was dropped is undone in the background; this waits for it.
-    connection.ping().await?;
+    if connection.is_in_transaction() {
+        // One that was dropped is undone in the background; this waits for it. Nothing else is worth a question to the
+        // driver's thread: a `BEGIN` that nobody waits for is undone there.
+        connection.ping().await?;
+    }
     Ok(!connection.is_in_transaction())
 }
 
