@@ -35,6 +35,7 @@ use crate::config::{Config, bytes_of, seconds_of};
 use crate::gateway::passwords::Password;
 use crate::model::name::FileName;
 use crate::server::blob_bytes_max;
+use crate::server::setup::SetupPolicy;
 use crate::server::temporary::TemporaryDirectory;
 use crate::sign::counted::MaxDownloads;
 
@@ -178,7 +179,11 @@ impl Share {
         if self.keep && is_moved && Host::is_served(&session.config)? {
             return Host::beside(session, self.listening.name_a_base()).await;
         }
-        Host::serve(session, is_moved, interrupt).await
+        let access = match self.keep {
+            true => SetupPolicy::SetUp,
+            false => SetupPolicy::Temporary,
+        };
+        Host::serve(session, access, is_moved, interrupt).await
     }
 
     fn publisher<'a>(

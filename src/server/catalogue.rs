@@ -21,6 +21,7 @@ pub(super) async fn open(
 ) -> Result<Arc<dyn Catalog>, StartError> {
     let missing = match access {
         SetupPolicy::SetUp => Missing::Make,
+        SetupPolicy::Temporary => Missing::MakeTemporary,
         SetupPolicy::Existing | SetupPolicy::Change => Missing::Refuse,
     };
     let catalog = open_with(config, missing).await?;

@@ -52,6 +52,8 @@ pub struct Installation {
     pub keyring_file: Option<PathBuf>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// True if it goes with this process, so that no disk space is set aside for what is revoked later.
+    pub is_temporary: bool,
 }
 
 impl Installation {
@@ -73,7 +75,9 @@ impl Installation {
                 must_exist(config)?;
                 None
             }
-            SetupPolicy::SetUp => Some(Box::pin(CatalogSetupLock::take(config)).await?),
+            SetupPolicy::SetUp | SetupPolicy::Temporary => {
+                Some(Box::pin(CatalogSetupLock::take(config)).await?)
+            }
         };
         keep_others_out(directory)?;
         must_be_directories(&config.blobs.in_place_roots)?;
@@ -88,6 +92,7 @@ impl Installation {
             keyring,
             keyring_file: config.keyring_text.is_none().then(|| config.keyring_file()),
             clock,
+            is_temporary: access == SetupPolicy::Temporary,
         };
         if set_up.is_some() {
             installation.finish_set_up(config).await?;

@@ -95,7 +95,8 @@ pub struct HttpServer {
     streams_max: u32,
     configuration: Option<ConfigurationCheck>,
     high_water_mark: HighWaterMark,
-    reserve: ReserveUpkeep,
+    /// The reserve; `None` for a temporary installation.
+    reserve: Option<ReserveUpkeep>,
     web_settings: WebSettings,
     /// True if connections begin with a PROXY protocol header.
     is_announced: bool,
@@ -152,6 +153,7 @@ impl HttpServer {
         blob_store::check(installation.blobs.as_ref(), config).await?;
         let places: Vec<_> = listeners.iter().filter_map(Listener::place).collect();
         let public_base_url = name(config, &places)?;
+        let is_lasting = !installation.is_temporary;
         let keyring_watch = installation.keyring_file.clone().map(KeyringWatch::new);
         let gateway =
             Arc::new(installation.into_gateway(config, public_base_url.as_str().to_owned()));
@@ -160,8 +162,10 @@ impl HttpServer {
         high_water_mark.check(&gateway).await.map_err(|refusal| {
             StartError::Failed(format!("reading the newest changes: {refusal}"))
         })?;
-        let mut reserve = ReserveUpkeep::of(config);
-        reserve.fill();
+        let mut reserve = is_lasting.then(|| ReserveUpkeep::of(config));
+        if let Some(reserve) = &mut reserve {
+            reserve.fill();
+        }
         let server = &config.server;
         // The configuration holds no more than fits.
         let count = |configured| usize::try_from(configured).unwrap_or(usize::MAX);
@@ -253,7 +257,9 @@ impl HttpServer {
             self.configuration,
             self.high_water_mark.clone(),
         );
-        tasks.spawn(background::fill_reserve(self.reserve));
+        if let Some(reserve) = self.reserve {
+            tasks.spawn(background::fill_reserve(reserve));
+        }
         start_web_tasks(&mut tasks, &web, self.tls.clone(), audit);
         // Dropped, it ends the accepting.
         let (accepting, ending) = watch::channel(());

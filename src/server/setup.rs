@@ -26,6 +26,8 @@ const LOCKED_EVERY: Duration = Duration::from_millis(20);
 pub enum SetupPolicy {
     /// A command that writes may set one up.
     SetUp,
+    /// A command sets one up that goes with it.
+    Temporary,
     /// A command that changes what is there: there must be an installation.
     Change,
     /// A command that only reads: there must be an installation.

@@ -25,6 +25,9 @@ pub(in crate::catalog) fn say_upgrading() {
 pub enum Missing {
     /// Make an empty one.
     Make,
+    /// Make an empty one that goes with the process that makes it: nothing of it is to survive a crash of the machine, and
+    /// nothing is set aside beside it.
+    MakeTemporary,
     /// Make an empty one, and answer [`Conflict`](crate::catalog::CatalogError::Conflict) where there is an older schema.
     MakeAndChangeNone,
     /// Answer [`NotFound`](crate::catalog::CatalogError::NotFound).

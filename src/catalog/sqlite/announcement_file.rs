@@ -52,6 +52,8 @@ const PREPARING: &str = "setting room aside for revocations beside the catalogue
 #[derive(Clone, Debug)]
 pub(super) struct AnnouncementFile {
     directory: PathBuf,
+    /// False where preparing makes no file.
+    is_made: bool,
     seen: Arc<Mutex<Snapshot>>,
 }
 
@@ -75,7 +77,17 @@ impl AnnouncementFile {
     pub(super) fn of_catalogue(path: &Path) -> Self {
         Self {
             directory: path.parent().unwrap_or(Path::new("")).to_owned(),
+            is_made: true,
             seen: Arc::default(),
+        }
+    }
+
+    /// Returns the file beside a catalogue that one process has, and that goes with it: there is none, as nobody would read
+    /// it.
+    pub(super) fn never_made(path: &Path) -> Self {
+        Self {
+            is_made: false,
+            ..Self::of_catalogue(path)
         }
     }
 
@@ -197,6 +209,9 @@ impl AnnouncementFile {
 
 impl Announcements for AnnouncementFile {
     fn prepare(&self) -> Answer<'_, ()> {
+        if !self.is_made {
+            return Box::pin(async { Ok(()) });
+        }
         self.answer(PREPARING, |own| Ok(own.make()?))
     }
 

@@ -11,10 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{Migrate as _, Migrator};
 use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, query_scalar};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqliteConnection, query_scalar, raw_sql};
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Mutex;
@@ -30,12 +30,16 @@ use crate::catalog::sql::open::{
     Missing, OPEN_TIME_MAX, OPENING, UPGRADING, migrator, say_upgrading,
 };
 use crate::catalog::{CatalogError, OLDER, missing, taken};
+use crate::model::digest::hex;
 
 /// The pause before trying again for the lock file, which the system does not announce.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The write-ahead log is cut back to this many bytes once it was written into the file.
 const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
+
+/// The table in which the driver notes the steps of the schema.
+const STEPS: &str = "_sqlx_migrations";
 
 /// Says in the file's header that it is ours: `Hall`. SQLite keeps it at byte 68.
 const APPLICATION_ID: u32 = u32::from_be_bytes(*b"Hall");
@@ -51,6 +55,7 @@ const SQLITE_VERSION_MIN: [u32; 3] = [3, 51, 3];
 /// A catalogue that is being opened: nobody else opens it meanwhile.
 struct Opening {
     path: PathBuf,
+    policy: Missing,
     watcher: SqliteConnection,
     file: OpenFile,
     is_older: bool,
@@ -96,10 +101,10 @@ impl Opening {
             if policy == Missing::Refuse {
                 return Err(missing("the catalogue").into());
             }
-            make(&path).await?;
+            make(&path, policy).await?;
         }
         check_header(&path).await?;
-        let mut watcher = options(&path, busy).connect().await?;
+        let mut watcher = options_of(&path, busy, policy).connect().await?;
         let file = OpenFile::of(path.clone()).await?;
         let version = query_scalar("SELECT sqlite_version()").fetch_one(&mut watcher);
         let version: String = version.await?;
@@ -110,6 +115,7 @@ impl Opening {
         }
         Ok(Self {
             path,
+            policy,
             watcher,
             file,
             is_older,
@@ -120,7 +126,7 @@ impl Opening {
     async fn finish(mut self, busy: Duration) -> Result<Sqlite, Fault> {
         turn_log_on(&mut self.watcher).await?;
         drop(self.lock);
-        let options = options(&self.path, busy);
+        let options = options_of(&self.path, busy, self.policy);
         let pool = |connections| {
             let options = PoolOptions::<Driver>::new().max_connections(connections);
             let options = options.acquire_timeout(busy).test_before_acquire(false);
@@ -133,7 +139,10 @@ impl Opening {
             watcher: Mutex::new(Some(self.watcher)),
             on_the_spot: OnTheSpot::new(&self.path),
             reserve: DiskReserve::of_catalogue(&self.path),
-            announcements: AnnouncementFile::of_catalogue(&self.path),
+            announcements: match self.policy {
+                Missing::MakeTemporary => AnnouncementFile::never_made(&self.path),
+                _ => AnnouncementFile::of_catalogue(&self.path),
+            },
             file: self.file,
         })
     }
@@ -148,6 +157,15 @@ pub(super) fn options(path: &Path, busy: Duration) -> SqliteConnectOptions {
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", LOG_BYTES_KEPT.to_string())
         .disable_statement_logging()
+}
+
+/// Returns those of a catalogue that is opened with this policy: one that goes with its process waits for no disk.
+fn options_of(path: &Path, busy: Duration, policy: Missing) -> SqliteConnectOptions {
+    let options = options(path, busy);
+    match policy {
+        Missing::MakeTemporary => options.synchronous(SqliteSynchronous::Off),
+        Missing::Make | Missing::MakeAndChangeNone | Missing::Refuse => options,
+    }
 }
 
 /// A connection that still has a transaction when it comes back is not used again: SQLite undoes a
@@ -169,7 +187,7 @@ async fn is_older(connection: &mut SqliteConnection) -> Result<bool, Fault> {
     Ok(done.cast_unsigned() < schema().iter().count() as u64)
 }
 
-fn schema() -> Migrator {
+pub(super) fn schema() -> Migrator {
     macro_rules! step {
         ($name:literal, $file:literal) => {
             ($name, include_str!(concat!("../schema/sqlite/", $file)))
@@ -197,8 +215,24 @@ fn schema() -> Migrator {
     ])
 }
 
-/// Makes an empty catalogue at `path`, where nothing is, and makes it durable.
-async fn make(path: &Path) -> Result<(), Fault> {
+/// Returns the text that makes a catalogue of an empty database: all steps of the schema in one transaction, each with the
+/// note that the driver makes of it. The driver hands a text to its thread once, and would hand over each statement of each
+/// step.
+fn whole_schema() -> String {
+    let mut text = String::from("BEGIN;\n");
+    for step in schema().iter() {
+        let (version, description) = (step.version, &step.description);
+        let (sql, checksum) = (step.sql.as_str(), hex(&step.checksum));
+        text += &format!(
+            "{sql}\nINSERT INTO {STEPS} (version, description, success, checksum, execution_time) \
+             VALUES ({version}, '{description}', TRUE, x'{checksum}', 0);\n"
+        );
+    }
+    text + "COMMIT;"
+}
+
+/// Makes an empty catalogue at `path`, where nothing is, and makes it durable, unless it is a temporary one.
+async fn make(path: &Path, policy: Missing) -> Result<(), Fault> {
     if fs::try_exists(beside(path, "-wal")).await? {
         // SQLite would write the old catalogue's log into the new one.
         return Err(Fault::damage(
@@ -217,12 +251,21 @@ async fn make(path: &Path) -> Result<(), Fault> {
         .mode(0o600)
         .open(&new)
         .await?;
-    // With the journal in memory there is no second file to clean up after a crash.
+    // With the journal in memory there is no second file to clean up after a crash. The file is brought to the disk once, at
+    // the end: nobody opens it under this name.
     let options = options(&new, Duration::ZERO).journal_mode(SqliteJournalMode::Memory);
+    let options = options.synchronous(SqliteSynchronous::Off);
     let options = options.pragma("application_id", APPLICATION_ID.to_string());
     let mut connection = options.connect().await?;
-    schema().run(&mut connection).await?;
+    connection.ensure_migrations_table(STEPS).await?;
+    raw_sql(AssertSqlSafe(whole_schema()))
+        .execute(&mut connection)
+        .await?;
     connection.close().await?;
+    if policy == Missing::MakeTemporary {
+        fs::rename(&new, path).await?;
+        return Ok(());
+    }
     file.sync_all().await?;
     fs::rename(&new, path).await?;
     let directory = path.parent().unwrap_or(path);

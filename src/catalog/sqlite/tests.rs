@@ -22,6 +22,7 @@ mod on_the_spot;
 mod redemptions;
 mod schema;
 mod shares;
+mod temporary;
 mod transfer;
 
 struct Place {

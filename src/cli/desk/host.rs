@@ -71,14 +71,15 @@ impl Host {
         })
     }
 
-    /// Opens the installation, which is set up if there is none, and serves it. A listener whose port is taken moves to a
-    /// free one, if it `may_move`.
+    /// Opens the installation, which is set up as `access` says if there is none, and serves it. A listener whose port is
+    /// taken moves to a free one, if it `may_move`.
     pub(in crate::cli) async fn serve(
         session: &mut Session,
+        access: SetupPolicy,
         may_move: bool,
         interrupt: &Interrupt,
     ) -> Result<Self, Failure> {
-        let (app, others) = listen(session, may_move).await?;
+        let (app, others) = listen(session, access, may_move).await?;
         let people = People::find(session.output.is_json());
         let (downloads, printer) = Downloads::watch(people, Arc::clone(&session.clock));
         let app = app
@@ -173,9 +174,13 @@ impl Server {
 }
 
 /// Binds the listeners. One whose port is taken moves to a free one, if nobody asked for that port.
-async fn listen(session: &mut Session, may_move: bool) -> Result<(HttpServer, Others), Failure> {
+async fn listen(
+    session: &mut Session,
+    access: SetupPolicy,
+    may_move: bool,
+) -> Result<(HttpServer, Others), Failure> {
     loop {
-        let installation = session.installation(SetupPolicy::SetUp).await?;
+        let installation = session.installation(access).await?;
         let mut others = Others::default();
         let name = |config: &Config, places: &[Listen]| {
             let (base, found) = link_base::of_share(config, places)?;
