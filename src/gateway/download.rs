@@ -374,6 +374,6 @@ impl Gateway {
     }
 
     fn millis(&self) -> u64 {
-        u64::try_from(self.clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.clock.coarse_elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -116,7 +116,8 @@ impl Gateway {
 
     fn fresh(&self) -> Option<Guard<Arc<Snapshot>>> {
         let snapshot = self.snapshot.current.load();
-        let is_fresh = |confirmed| self.clock.elapsed().saturating_sub(confirmed) < STALENESS_MAX;
+        let is_fresh =
+            |confirmed| self.clock.coarse_elapsed().saturating_sub(confirmed) < STALENESS_MAX;
         let is_own = snapshot.own_changes == self.snapshot.own_changes();
         (is_own && snapshot.confirmed.is_some_and(is_fresh)).then_some(snapshot)
     }

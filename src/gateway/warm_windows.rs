@@ -74,7 +74,7 @@ impl WarmWindows {
 }
 
 fn millis(clock: &dyn Clock) -> u64 {
-    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(clock.coarse_elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for WarmWindows {

@@ -191,14 +191,12 @@ pub(super) fn respond(
             offload.header(&path)
         });
     // A head with nothing behind it is not one that a block can be added to, and several parts have a type
-    // of their own.
-    let is_one_part = matches!(selection, Selection::Whole | Selection::Part(_));
-    // A client that sends a body with a GET may be answered in other ways before it has sent all of it.
+    // of their own. A client that sends a body with a GET may be answered in other ways before it has sent all of it.
     let takes_block = options.regions.is_some()
         && method == Method::GET
         && !context.body.is_unread()
         && handed_over.is_none()
-        && is_one_part
+        && matches!(selection, Selection::Whole | Selection::Part(_))
         && size > 0;
     let digest = head.digest_asked_for(headers);
     if takes_block && digest.is_none() {
@@ -206,9 +204,11 @@ pub(super) fn respond(
     }
     if context.header_block.is_none() {
         *response.headers_mut() = head.whole(lives);
+        let digest = digest.map(|digest| (REPR_DIGEST, digest.clone()));
+        response.headers_mut().extend(digest);
     }
-    if let Some(digest) = digest {
-        response.headers_mut().insert(REPR_DIGEST, digest.clone());
+    if let (Selection::Part(range), None) = (&selection, &handed_over) {
+        say_range(context, &mut response, &content_range(range, size));
     }
     let is_whole_file = method != Method::HEAD && selection.is_all_of(size);
     // 9.
@@ -225,7 +225,19 @@ pub(super) fn respond(
     Ok((response, is_whole_file))
 }
 
-/// Makes the selected bytes the body, with the headers that say which they are.
+/// Says in the head which part of the file its body is: in the header block, where there is one.
+fn say_range(context: &mut RequestContext<'_>, response: &mut Response<Body>, place: &str) {
+    match &mut context.header_block {
+        Some(block) => {
+            *block = [b"Content-Range: ", place.as_bytes(), b"\r\n", block]
+                .concat()
+                .into();
+        }
+        None => set(response, CONTENT_RANGE, place),
+    }
+}
+
+/// Makes the selected bytes the body.
 fn send(
     response: &mut Response<Body>,
     selection: Selection,
@@ -245,7 +257,6 @@ fn send(
         Selection::Unsatisfiable => return Err(Problem::RangeNotSatisfiable { size }),
         Selection::Part(range) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            set(response, CONTENT_RANGE, &content_range(&range, size));
             Body::region(opened.content, range.start, range.end, options)
         }
         Selection::Parts(ranges) => {

@@ -1,5 +1,6 @@
 //! The connection's writer and reader.
 
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +12,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -19,6 +20,15 @@ use super::{RegionQueue, Regions};
 
 /// The most slices that a head is sent with: its own three and the ones behind it.
 const HEAD_SLICES_MAX: usize = 8;
+
+/// The longest write whose slices are copied into one: up to here the kernel takes longer to go through several than it
+/// takes to copy them.
+const JOINED_BYTES_MAX: usize = 8 * 1024;
+
+thread_local! {
+    /// The slices of one write behind one another.
+    static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A stream that the kernel can send a file to.
 #[derive(Debug)]
@@ -63,7 +73,7 @@ impl Wire {
         found.is_ok_and(|found| found > 0) && end.revents().intersects(broken)
     }
 
-    /// Sends plain slices; the kernel holds them back where more follows at once.
+    /// Sends plain slices, short ones as one; the kernel holds them back where more follows at once.
     fn poll_send_plain(
         &self,
         context: &mut Context<'_>,
@@ -72,6 +82,17 @@ impl Wire {
     ) -> Poll<io::Result<usize>> {
         let mut flags = SendFlags::NOSIGNAL;
         flags.set(SendFlags::MORE, more_follows);
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        if slices.len() > 1 && length <= JOINED_BYTES_MAX {
+            return JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                for slice in slices {
+                    joined.extend_from_slice(slice);
+                }
+                let socket = self.stream.inner();
+                socket.poll_send(context, |socket| send(socket, joined, flags))
+            });
+        }
         self.stream.inner().poll_send(context, |socket| {
             sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)
         })
