@@ -31,7 +31,7 @@ use crate::web::response_memory::{
 };
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
-use crate::zero_copy::{BodyPiece, Regions, Socket, Wire};
+use crate::zero_copy::{BodyPiece, Regions, Socket, UnsentBudget, Wire};
 
 /// The server of a public listener's connections.
 #[derive(Clone)]
@@ -45,6 +45,8 @@ pub(super) struct Public {
     pub(super) tls: Option<Arc<Tls>>,
     /// The memory budget of responses.
     pub(super) memory: Arc<ResponseMemory>,
+    /// What the kernel may take of large answers.
+    pub(super) unsent: Arc<UnsentBudget>,
     /// `server.http2_streams_max`.
     pub(super) streams_max: u32,
 }
@@ -124,6 +126,7 @@ impl Public {
             && http2::is_begun(&mut socket, &mut begun).await?;
         let regions = Regions::new();
         let wire = Wire::new(socket, begun.freeze(), regions.clone());
+        let wire = wire.with_budget(Arc::clone(&self.unsent));
         let stream = TrackedStream::new(wire, Arc::clone(state));
         let opened = match &self.tls {
             Some(tls) => {

@@ -4,7 +4,6 @@
 //! all connections ([`mod@super::connections`]) asks [`ConnectionState::passed_deadline`] twice a second. So a
 //! deadline costs no timer and no system call a request.
 
-use std::io;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
@@ -23,6 +22,7 @@ use crate::web::response_memory::HeldBytes;
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::ResponseWatcher;
 
+use blocked_write::BlockedWrite;
 use parking::Parking;
 
 /// The wait of an answer for its next bytes after which each poll checks whether the client is still there.
@@ -67,10 +67,7 @@ pub(super) struct ConnectionState {
     is_aborted: AtomicBool,
     /// True if requests come beside one another (HTTP/2): a read need not be the beginning of one.
     is_multiplexed: AtomicBool,
-    /// Time since which the client reads nothing, plus one; 0 while it reads.
-    blocked: AtomicU64,
-    /// The bytes that it took since.
-    taken: AtomicU64,
+    blocked: BlockedWrite,
     /// The number of pieces of answers that are with the HTTP library.
     queued: AtomicU32,
     /// Time since which the client takes too little of them.
@@ -101,8 +98,7 @@ impl ConnectionState {
             is_last: AtomicBool::new(false),
             is_aborted: AtomicBool::new(false),
             is_multiplexed: AtomicBool::new(false),
-            blocked: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
+            blocked: BlockedWrite::new(),
             queued: AtomicU32::new(0),
             queued_since: AtomicU64::new(0),
             queued_taken: AtomicU64::new(0),
@@ -210,21 +206,21 @@ impl ConnectionState {
     /// Returns the deadline that has passed, if one has.
     pub(super) fn passed_deadline(&self) -> Option<Deadline> {
         let deadlines = self.deadlines();
-        let blocked = self.blocked.load(Relaxed);
+        let blocked = self.blocked.since(self.clock.now());
         let since = self.since.load(Relaxed);
-        let (kind, since, limit) = match self.phase() {
-            Phase::Lingering => (Deadline::Linger, since, deadlines.linger),
-            _ if blocked > 0 => (Deadline::Write, blocked - 1, deadlines.write),
+        let (kind, since, limit) = match (self.phase(), blocked) {
+            (Phase::Lingering, _) => (Deadline::Linger, since, deadlines.linger),
+            (_, Some(blocked)) => (Deadline::Write, blocked, deadlines.write),
             // Over HTTP/2 each stream has a deadline of its own.
             _ if self.queued.load(Acquire) > 0 && !self.is_multiplexed.load(Relaxed) => (
                 Deadline::Write,
                 self.queued_since.load(Relaxed),
                 deadlines.write,
             ),
-            Phase::Idle => (Deadline::Idle, since, deadlines.idle),
-            Phase::Head => (Deadline::Head, since, deadlines.head),
+            (Phase::Idle, _) => (Deadline::Idle, since, deadlines.idle),
+            (Phase::Head, _) => (Deadline::Head, since, deadlines.head),
             // A body that is awaited has its own deadline (`web`).
-            Phase::Busy => return None,
+            (Phase::Busy, _) => return None,
         };
         self.is_over(since, limit).then_some(kind)
     }
@@ -236,8 +232,24 @@ impl ConnectionState {
 
     /// Returns the time since which the connection has waited for a request, if it does.
     pub(super) fn idle_since(&self) -> Option<u64> {
-        let is_idle = self.phase() == Phase::Idle && self.blocked.load(Relaxed) == 0;
+        let is_idle = self.phase() == Phase::Idle && !self.blocked.is_blocked();
         is_idle.then(|| self.since.load(Relaxed))
+    }
+
+    /// Returns whether the connection is to be asked, before it is judged, what its client acknowledged.
+    pub(super) fn is_to_be_asked(&self) -> bool {
+        let now = self.clock.now();
+        self.blocked.is_to_be_asked(now, self.deadlines().write)
+    }
+
+    /// Asks the connection's task for what the watcher wants of it: to look at its socket where a write is blocked, else to
+    /// park.
+    pub(super) fn ask(&self) {
+        if self.blocked.is_blocked() {
+            self.blocked.ask();
+        } else {
+            self.parking.ask();
+        }
     }
 
     /// Returns whether the connection has been idle for so long that it is to be parked, and is not. One of HTTP/2 is never
@@ -267,9 +279,9 @@ impl ConnectionState {
     /// Returns the time since which the client has taken less than [`Deadlines::written_min`] bytes of answers that wait
     /// for it, if some do. Beside a request of HTTP/2 that waits for us, or whose body comes in, it is not stalled.
     pub(super) fn stalled_since(&self) -> Option<u64> {
-        let blocked = self.blocked.load(Relaxed);
-        if blocked > 0 {
-            return Some(blocked - 1);
+        let blocked = self.blocked.since(self.clock.now());
+        if blocked.is_some() {
+            return blocked;
         }
         let waits_for_client = self.queued.load(Acquire) > 0
             && self
@@ -305,20 +317,11 @@ impl ConnectionState {
         }
     }
 
-    fn note_written(&self, written: &Poll<io::Result<usize>>) {
-        match written {
-            Poll::Pending if self.blocked.load(Relaxed) == 0 => {
-                self.taken.store(0, Relaxed);
-                self.blocked.store(self.clock.now() + 1, Relaxed);
-            }
-            Poll::Ready(Ok(bytes)) if self.blocked.load(Relaxed) > 0 => {
-                let taken = self.taken.load(Relaxed) + *bytes as u64;
-                self.taken.store(taken, Relaxed);
-                if taken >= self.deadlines().written_min {
-                    self.blocked.store(0, Relaxed);
-                }
-            }
-            _ => {}
+    /// Notes that the client took enough of what waits for it. Only of HTTP/1, where that is one answer.
+    fn note_progress(&self) {
+        if !self.is_multiplexed.load(Relaxed) {
+            self.queued_since.store(self.clock.now(), Relaxed);
+            self.queued_taken.store(0, Relaxed);
         }
     }
 
@@ -427,6 +430,7 @@ impl Drop for OpenRequest {
     }
 }
 
+mod blocked_write;
 mod parking;
 #[cfg(test)]
 mod tests;

@@ -24,8 +24,8 @@ const HEAD_SPARED_FOR: Duration = Duration::from_secs(3);
 /// The time without progress from which a client that takes next to nothing makes room for another connection.
 const STALL_SPARED_FOR: Duration = Duration::from_secs(10);
 
-/// The most connections that are asked to park at once: some 0.1 ms of work, for which others may wait.
-const PARKED_AT_ONCE: usize = 32;
+/// The most connections that are asked something at once: some 0.1 ms of work, for which others may wait.
+const ASKED_AT_ONCE: usize = 32;
 
 /// The connection limits of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -198,26 +198,27 @@ impl Connections {
         true
     }
 
-    /// Ends each connection whose deadline has passed, and has idle ones parked. Runs until its task ends.
+    /// Ends each connection whose deadline has passed, has idle ones parked, and has blocked ones look at their sockets.
+    /// Runs until its task ends.
     pub(super) async fn watch(&self) {
         let started = Instant::now();
         let mut tick = ticks(CHECK_EVERY);
         loop {
             tick.tick().await;
             self.clock.advance_to(started.elapsed());
-            for idle in self.check().chunks(PARKED_AT_ONCE) {
-                for state in idle {
-                    state.parking.ask();
+            for asked in self.check().chunks(ASKED_AT_ONCE) {
+                for state in asked {
+                    state.ask();
                 }
-                // Requests of others are not to wait until all are parked.
+                // Requests of others are not to wait until all have done it.
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Ends each connection whose deadline has passed, and returns those that are to be parked.
+    /// Ends each connection whose deadline has passed, and returns those that are to be asked something.
     fn check(&self) -> Vec<Arc<ConnectionState>> {
-        let mut idle = Vec::new();
+        let mut asked = Vec::new();
         for entry in self.lock().entries.values_mut() {
             if entry.state.is_aborted() {
                 entry.abort();
@@ -228,12 +229,15 @@ impl Connections {
                 tracing::debug!("a connection was ended: it took too long");
                 entry.abort();
             } else if entry.state.is_to_be_parked() {
-                idle.push(Arc::clone(&entry.state));
+                asked.push(Arc::clone(&entry.state));
             } else {
+                if entry.state.is_to_be_asked() {
+                    asked.push(Arc::clone(&entry.state));
+                }
                 self.end_stalled_streams(entry);
             }
         }
-        idle
+        asked
     }
 
     /// Ends each stream of which the client takes too little. Where one cannot be reset any more, the client is asked to

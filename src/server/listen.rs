@@ -28,12 +28,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// finds the queue full is not refused, but waits a second or more until its system asks again.
 const BACKLOG: u32 = 65_535;
 
-/// The most bytes of an answer that the kernel takes from us before it can send them. Without a bound that is
-/// megabytes, and nothing that a slow client takes shows until it has taken a third of them: it looks as if it had
-/// stopped, and thousands of such clients fill the memory of the machine. It is twice a segment of loopback: with less,
-/// the end of an answer that waits for its last bytes may be held back for them.
-const UNSENT_BYTES_MAX: u32 = 128 * 1024;
-
 /// The silence after which the kernel asks whether a client is there, the number of its questions, and the pause
 /// between them. One that has only closed its own side answers; one that is gone does not, as soon as its system has
 /// forgotten it (a minute on Linux). So a client that went away keeps its place for not much longer than that.
@@ -86,7 +80,6 @@ impl Accepted {
             Self::Tcp(stream, address) => {
                 // Without it the last piece of a small answer waits for the client's acknowledgement.
                 let _ = stream.set_nodelay(true);
-                let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
                 (Socket::Tcp(stream), Peer::Address(address.ip()))
             }
             Self::Unix(stream) => (Socket::Unix(stream), Peer::UnixSocket),

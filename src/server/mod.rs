@@ -236,19 +236,19 @@ impl HttpServer {
         let (audit, audit_end) = self.audit.unzip();
         let proxies = self.web_settings.trusted_proxies.clone();
         let (web, ops) = sides(&self.gateway, self.web_settings, audit.clone());
-        let metrics = Arc::clone(&ops.metrics);
         let public = Public {
             web: Arc::clone(&web),
-            metrics: Arc::clone(&metrics),
+            metrics: Arc::clone(&ops.metrics),
             announced_by: self.is_announced.then(|| proxies.clone()),
             http2: self.http2,
             tls: None,
             memory: Arc::clone(&ops.memory),
+            unsent: Arc::default(),
             streams_max: self.streams_max,
         };
         let counting = CounterFlush::start(&public.web, &self.gateway);
-        let admin_connections = connections(ADMIN_LIMITS, Kind::Private, &metrics);
-        let connections = connections(self.limits, Kind::Public, &metrics);
+        let admin_connections = connections(ADMIN_LIMITS, Kind::Private, &ops.metrics);
+        let connections = connections(self.limits, Kind::Public, &ops.metrics);
         let mut tasks = JoinSet::new();
         start_tasks(
             &mut tasks,

@@ -57,11 +57,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 
+mod socket;
+mod tcp_info;
 #[cfg(test)]
 mod tests;
+mod unsent;
 mod wire;
 
-pub use wire::{Socket, Wire};
+pub use socket::Socket;
+pub use tcp_info::TcpInfo;
+pub use unsent::{UNSENT_BYTES, UnsentBudget};
+pub use wire::Wire;
 
 /// The longest region that one [`BodyPiece`] stands for, in bytes.
 pub const REGION_BYTES_MAX: usize = 1024 * 1024;

@@ -1,11 +1,15 @@
 //! The trick, under a real hyper on real sockets.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::Write as _;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
+use hyper::rt::Write as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -74,6 +78,7 @@ async fn serve(
 ) -> hyper::Result<()> {
     let regions = Regions::new();
     let wire = Wire::new(socket, Bytes::new(), regions.clone());
+    let wire = wire.with_budget(Arc::default());
     let service = service_fn(move |request: Request<Incoming>| {
         let which: usize = request.uri().path()[1..].parse().unwrap();
         let parts = responses[which].clone();
@@ -102,6 +107,60 @@ fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.writev(true);
     builder
+}
+
+/// Writes regions of a file to a wire until its socket takes no more.
+async fn fill(wire: &mut Wire, regions: &Regions, file: &Arc<File>) {
+    loop {
+        let mut piece = regions.hand_over(Arc::clone(file), 0, REGION_BYTES_MAX, Arc::new(Nobody));
+        while piece.has_remaining() {
+            let slices = [IoSlice::new(piece.chunk())];
+            let write = poll_fn(|context| {
+                Poll::Ready(Pin::new(&mut *wire).poll_write_vectored(context, &slices))
+            });
+            let Poll::Ready(written) = write.await else {
+                return;
+            };
+            piece.advance(written.unwrap());
+        }
+    }
+}
+
+/// What a client does not take of large answers is not more for many of them than for some, but for the least of each.
+#[tokio::test]
+async fn many_large_answers_have_the_budget_together() {
+    const CONNECTIONS: u32 = 200;
+    let (file, _) = file(REGION_BYTES_MAX);
+    let budget = Arc::new(UnsentBudget::default());
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (server, client) = tcp().await;
+        let regions = Regions::new();
+        let wire = Wire::new(Socket::Tcp(server), Bytes::new(), regions.clone());
+        let mut wire = wire.with_budget(Arc::clone(&budget));
+        fill(&mut wire, &regions, &file).await;
+        open.push((wire, client));
+    }
+    let unsent: Vec<u32> = open
+        .iter()
+        .map(|(wire, _)| wire.tcp_info().unwrap().unsent_bytes)
+        .collect();
+    // The kernel takes a segment to its end.
+    let segment = 64 * 1024;
+    let all: u32 = unsent.iter().sum();
+    let max = (64 << 20) + CONNECTIONS * (UNSENT_BYTES + segment);
+    assert!(all <= max, "{all}");
+    assert!(unsent[0] > 512 * 1024, "{}", unsent[0]);
+    let last = unsent.last().unwrap();
+    assert!(*last <= UNSENT_BYTES + segment, "{last}");
+    // Once they are gone, the next has the largest part again.
+    drop(open);
+    let (server, _client) = tcp().await;
+    let regions = Regions::new();
+    let wire = Wire::new(Socket::Tcp(server), Bytes::new(), regions.clone());
+    let mut wire = wire.with_budget(budget);
+    fill(&mut wire, &regions, &file).await;
+    assert!(wire.tcp_info().unwrap().unsent_bytes > 512 * 1024);
 }
 
 async fn tcp() -> (TcpStream, TcpStream) {

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::ops::Deref;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -13,9 +13,10 @@ use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
+use super::socket::Socket;
+use super::tcp_info::TcpInfo;
+use super::unsent::{UnsentBound, UnsentBudget};
 use super::{RegionQueue, Regions};
 
 /// The most slices that a head is sent with: its own three and the ones behind it.
@@ -30,15 +31,6 @@ thread_local! {
     static JOINED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A stream that the kernel can send a file to.
-#[derive(Debug)]
-pub enum Socket {
-    /// To another machine, or this one.
-    Tcp(TcpStream),
-    /// To a process of this machine.
-    Unix(UnixStream),
-}
-
 /// The two ends of a plain connection, as hyper wants them. It sends the [`super::BodyPiece`]s of its own
 /// [`Regions`], adds their lines to heads, and ends with an error rather than write one in any other way.
 ///
@@ -50,16 +42,33 @@ pub struct Wire {
     regions: Regions,
     /// Bytes that were read before the wire was there, to be given out first.
     begun: Bytes,
+    unsent: UnsentBound,
 }
 
 impl Wire {
-    /// Wraps this socket. `begun` holds the bytes that were already read from it.
+    /// Wraps this socket. `begun` holds the bytes that were already read from it. The kernel takes at most
+    /// [`super::UNSENT_BYTES`] before it can send them.
     pub fn new(socket: Socket, begun: Bytes, regions: Regions) -> Self {
+        socket.set_unsent_max(super::UNSENT_BYTES);
         Self {
             stream: TokioIo::new(socket),
             regions,
             begun,
+            unsent: UnsentBound::default(),
         }
+    }
+
+    /// Lets the kernel take more of large answers, as much as the budget has for each.
+    pub fn with_budget(self, budget: Arc<UnsentBudget>) -> Self {
+        Self {
+            unsent: UnsentBound::of(budget),
+            ..self
+        }
+    }
+
+    /// Asks the kernel how far the connection is. `None` for a Unix socket, and where the kernel does not say it.
+    pub fn tcp_info(&self) -> Option<TcpInfo> {
+        self.stream.inner().tcp_info()
     }
 
     /// Returns whether the connection is broken for good: the client reset it, or answers no more. A client that merely
@@ -185,6 +194,8 @@ impl Write for Wire {
         let before = queue.check(slices)?;
         let plain = slices.get(..before).expect("some of the slices");
         let is_followed = before < slices.len() && queue.begins_with_a_page();
+        let region = queue.waiting.front().map(|region| region.left);
+        this.unsent.note_write(this.stream.inner(), region);
         if let Some(first) = slices.first()
             && let Some(place) = queue.lines.place_in(first)?
         {
@@ -229,102 +240,14 @@ impl Read for Wire {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.begun.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(context, buffer);
+            let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+            if read.is_pending() {
+                this.unsent.note_waiting(this.stream.inner());
+            }
+            return read;
         }
         let length = this.begun.len().min(buffer.remaining());
         buffer.put_slice(&this.begun.split_to(length));
         Poll::Ready(Ok(()))
-    }
-}
-
-impl Socket {
-    /// Calls `send` when the socket can take more, until it has.
-    fn poll_send(
-        &self,
-        context: &mut Context<'_>,
-        send: impl Fn(BorrowedFd<'_>) -> rustix::io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            let sent = match self {
-                Self::Tcp(stream) => {
-                    ready!(stream.poll_write_ready(context))?;
-                    stream.try_io(Interest::WRITABLE, || Ok(send(stream.as_fd())?))
-                }
-                Self::Unix(stream) => {
-                    ready!(stream.poll_write_ready(context))?;
-                    stream.try_io(Interest::WRITABLE, || Ok(send(stream.as_fd())?))
-                }
-            };
-            match sent {
-                // The readiness was an old one; it is gone now, and the next round waits.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                sent => return Poll::Ready(sent),
-            }
-        }
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-        }
     }
 }

@@ -111,6 +111,59 @@ async fn slow_reader(app: &TestApp, large: &str) {
     assert!(read < LARGE_BYTES, "it was not ended");
 }
 
+/// A client that takes in little at a time, but never stops for longer than it may, has the whole file: 13 KiB a second for
+/// 45 seconds, and then pauses of 20 seconds. The kernel takes up to 1 MiB at once for it, or 512 KiB where half of that
+/// went out.
+async fn steady_reader(app: &TestApp, large: &str) {
+    let mut stream = connect(app).await;
+    let requests = request(large, "") + &request(large, "Range: bytes=5-6\r\n");
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    head(&mut stream).await;
+    let (begun, mut read) = (Instant::now(), 0);
+    while begun.elapsed() < Duration::from_secs(45) {
+        read_on(&mut stream, &mut read, 4_096).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for _ in 0..2 {
+        read_on(&mut stream, &mut read, 2_000_000).await;
+        tokio::time::sleep(Duration::from_secs(20)).await;
+    }
+    let rest = LARGE_BYTES - read;
+    read_on(&mut stream, &mut read, rest).await;
+    // And the answer to the next request comes after it.
+    let (head, body) = answer(&mut stream).await;
+    assert!(head.starts_with("HTTP/1.1 206"), "{head}");
+    assert_eq!(body, [pattern(5), pattern(6)]);
+    println!("a steady reader got all after {:?}", begun.elapsed());
+}
+
+/// One that takes much, and then nothing for longer than it may.
+async fn stopped_reader(app: &TestApp, large: &str) {
+    let mut stream = connect(app).await;
+    let request = request(large, "");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.read_exact(&mut vec![0; 2_000_000]).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let read = gone(&mut stream).await.len() + 2_000_000;
+    println!("a stopped reader got {read} bytes");
+    assert!(read < LARGE_BYTES, "it was not ended");
+}
+
+/// Reads so many bytes of the large file more.
+async fn read_on(stream: &mut TcpStream, read: &mut usize, length: usize) {
+    let mut bytes = vec![0; length];
+    let is_whole = stream.read_exact(&mut bytes).await.is_ok();
+    assert!(is_whole, "it was ended after {read} bytes");
+    let mut pairs = bytes.into_iter().zip(*read..);
+    assert!(pairs.all(|(byte, place)| byte == pattern(place)));
+    *read += length;
+}
+
+/// The byte of the large file at a place.
+fn pattern(place: usize) -> u8 {
+    u8::try_from(place % 251).unwrap()
+}
+
 async fn others(app: &TestApp, small: &str) {
     let (begun, mut answered) = (Instant::now(), 0);
     while begun.elapsed() < Duration::from_secs(40) {
@@ -125,8 +178,8 @@ async fn others(app: &TestApp, small: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_stops_is_ended_and_others_are_served_meanwhile() {
     let app = TestApp::start().await.with_org_123().await;
-    app.add("file_large", "large.bin", &vec![7; LARGE_BYTES])
-        .await;
+    let bytes: Vec<u8> = (0..LARGE_BYTES).map(pattern).collect();
+    app.add("file_large", "large.bin", &bytes).await;
     let small = app.link("file_abc123", "").await;
     let large = app.link("file_large", "").await;
     tokio::join!(
@@ -135,6 +188,8 @@ async fn whoever_stops_is_ended_and_others_are_served_meanwhile() {
         idle(&app, &small),
         slow_body(&app),
         slow_reader(&app, &large),
+        steady_reader(&app, &large),
+        stopped_reader(&app, &large),
         others(&app, &small)
     );
 }

@@ -1,5 +1,7 @@
 //! Tests of the deadlines of a connection, on a clock of its own.
 
+use std::task::Waker;
+
 use hyper::rt::Executor as _;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -23,6 +25,13 @@ fn state() -> (Arc<ConnectionState>, impl Fn(u64)) {
     let state = Arc::new(ConnectionState::new(Arc::clone(&clock)));
     let wait = move |seconds| clock.advance_to(Duration::from_millis(clock.now() + seconds * 1000));
     (state, wait)
+}
+
+/// The socket takes nothing now.
+fn block(state: &ConnectionState) {
+    let context = Context::from_waker(Waker::noop());
+    let (now, min) = (state.clock.now(), DEADLINES.written_min);
+    state.blocked.note_blocked(&context, now, min, || None);
 }
 
 #[test]
@@ -58,25 +67,25 @@ fn each_phase_has_its_own_time() {
 fn a_reader_must_take_so_much_in_its_time() {
     let (state, wait) = state();
     let _open = state.begin();
-    let write = |written: Poll<io::Result<usize>>| state.note_written(&written);
+    let take = |bytes| state.blocked.note_taken(bytes, DEADLINES.written_min);
     for bytes in [1024, 5_000] {
-        write(Poll::Pending);
+        block(&state);
         wait(30);
         assert!(!state.is_past_deadline());
-        write(Poll::Ready(Ok(bytes)));
+        take(bytes);
         wait(1_000);
         assert!(
             !state.is_past_deadline(),
             "it took enough, and nothing waits for it"
         );
     }
-    write(Poll::Pending);
+    block(&state);
     wait(20);
-    write(Poll::Ready(Ok(1_000)));
-    write(Poll::Pending);
+    take(1_000);
+    block(&state);
     wait(11);
     assert!(state.is_past_deadline(), "it took too little");
-    write(Poll::Ready(Ok(24)));
+    take(24);
     assert!(!state.is_past_deadline());
 }
 
@@ -286,7 +295,7 @@ async fn where_nothing_at_all_is_taken_all_streams_end_after_one_deadline_and_th
         stream.over().await;
     }
     // Its socket takes nothing: that is another thing.
-    connection.state.note_written(&Poll::Pending);
+    block(&connection.state);
     wait(31);
     assert!(connection.state.is_past_deadline());
 }

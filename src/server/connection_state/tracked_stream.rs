@@ -25,11 +25,27 @@ pub(in crate::server) struct TrackedStream {
 }
 
 impl TrackedStream {
-    pub(in crate::server) const fn new(stream: Wire, state: Arc<ConnectionState>) -> Self {
+    pub(in crate::server) fn new(stream: Wire, state: Arc<ConnectionState>) -> Self {
+        state.blocked.tell_acked(stream.tcp_info().is_some());
         Self {
             stream,
             state,
             lingered: None,
+        }
+    }
+
+    fn note_written(&self, context: &Context<'_>, written: &Poll<io::Result<usize>>) {
+        let (blocked, clock) = (&self.state.blocked, &self.state.clock);
+        let written_min = clock.deadlines.written_min;
+        match written {
+            Poll::Pending => {
+                let acked = || Some(self.stream.tcp_info()?.acked_bytes);
+                if blocked.note_blocked(context, clock.now(), written_min, acked) {
+                    self.state.note_progress();
+                }
+            }
+            Poll::Ready(Ok(bytes)) => blocked.note_taken(*bytes, written_min),
+            Poll::Ready(Err(_)) => {}
         }
     }
 
@@ -74,7 +90,7 @@ impl Write for TrackedStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.state.note_written(&written);
+        this.note_written(context, &written);
         written
     }
 
@@ -85,7 +101,7 @@ impl Write for TrackedStream {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.state.note_written(&written);
+        this.note_written(context, &written);
         written
     }
 
@@ -97,7 +113,7 @@ impl Write for TrackedStream {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(context))?;
         // Nothing is left to write.
-        this.state.blocked.store(0, Relaxed);
+        this.state.blocked.clear();
         if this.state.has_long_waited() && this.stream.is_broken() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }

@@ -1,23 +1,32 @@
 //! Limits of one address and of all, and what ends.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 
-use tokio::net::{TcpListener, TcpStream};
+use bytes::Bytes;
+use hyper::rt::Write as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use super::super::connection_state::TrackedStream;
 use super::super::listen::Accepted;
 use super::*;
 use crate::model::network::Network;
 use crate::web::client::TrustedProxies;
+use crate::zero_copy::{Regions, Socket, Wire};
 
 fn connections(connections_max: usize, per_address_max: usize) -> Arc<Connections> {
     let limits = ConnectionLimits {
         connections_max,
         per_address_max,
     };
+    Arc::new(of(limits, Deadlines::default()))
+}
+
+fn of(limits: ConnectionLimits, deadlines: Deadlines) -> Connections {
     let metrics = Arc::new(Metrics::new(0, []));
-    let (deadlines, listener) = (Deadlines::default(), Listener::Public);
-    Arc::new(Connections::new(limits, deadlines, listener, metrics))
+    Connections::new(limits, deadlines, Listener::Public, metrics)
 }
 
 async fn held(mut lease: ConnectionLease) {
@@ -102,4 +111,83 @@ async fn whoever_does_not_end_when_asked_is_ended() {
     connections.abort();
     connections.finish().await;
     assert_eq!(connections.permits.available_permits(), 2);
+}
+
+static BYTES: [u8; 65_536] = [7; 65_536];
+
+/// Writes to the socket without an end.
+async fn write_on(socket: Socket, state: Arc<ConnectionState>) {
+    let wire = Wire::new(socket, Bytes::new(), Regions::new());
+    let mut stream = TrackedStream::new(wire, state);
+    while poll_fn(|context| Pin::new(&mut stream).poll_write(context, &BYTES))
+        .await
+        .is_ok()
+    {}
+}
+
+/// A client that reads so many bytes twice a second, and the state of its connection.
+async fn reader(
+    connections: &Arc<Connections>,
+    bytes: usize,
+) -> (Arc<ConnectionState>, impl Future<Output = ()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpSocket::new_v4().unwrap();
+    // It takes more only once all of that is read: here within a second.
+    client.set_recv_buffer_size(4_096).unwrap();
+    let client = client.connect(listener.local_addr().unwrap());
+    let (client, accepted) = tokio::join!(client, listener.accept());
+    let (mut client, socket) = (client.unwrap(), Socket::Tcp(accepted.unwrap().0));
+    let (sender, state) = oneshot::channel();
+    let permit = connections.permit().await;
+    connections.serve(permit, None, |lease| {
+        sender.send(Arc::clone(&lease.state)).unwrap();
+        write_on(socket, lease.state)
+    });
+    let reading = async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if client.read_exact(&mut vec![0; bytes]).await.is_err() {
+                pending::<()>().await;
+            }
+        }
+    };
+    (state.await.unwrap(), reading)
+}
+
+/// Both have a socket that takes nothing for longer than the deadline: it takes 64 KiB at once, and the slow one reads 8 KiB a
+/// second.
+#[tokio::test]
+async fn a_slow_reader_stays_and_a_stopped_one_ends_in_its_time() {
+    let limits = ConnectionLimits {
+        connections_max: 10,
+        per_address_max: 0,
+    };
+    let deadlines = Deadlines {
+        write: Duration::from_secs(4),
+        ..Deadlines::default()
+    };
+    let connections = Arc::new(of(limits, deadlines));
+    let (slow, reading) = reader(&connections, 4_096).await;
+    let (stopped, stopping) = reader(&connections, 0).await;
+    let open = |state: &Arc<ConnectionState>| {
+        let open = connections.lock();
+        let mut entries = open.entries.values();
+        entries.any(|entry| Arc::ptr_eq(&entry.state, state))
+    };
+    let checking = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(open(&slow) && open(&stopped), "not before its time");
+        let begun = Instant::now();
+        while open(&stopped) {
+            assert!(begun.elapsed() < Duration::from_secs(8), "it is not ended");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(open(&slow), "it was ended");
+    };
+    tokio::select! {
+        () = checking => {}
+        () = connections.watch() => unreachable!(),
+        () = async { tokio::join!(reading, stopping); } => unreachable!(),
+    }
 }
