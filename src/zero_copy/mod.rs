@@ -11,7 +11,7 @@
 //!    reads. Its file, offset and length wait in the connection's queue.
 //! 2. hyper puts the piece behind the head of the response and calls
 //!    [`Wire`]`::poll_write_vectored` with two slices: the head, and one that lies in `BLOCK`.
-//! 3. The wire knows that slice by its address. It sends the head by `sendmsg(MSG_MORE)`, so that the
+//! 3. The wire knows that slice by its address. It sends the head by `send(MSG_MORE)`, so that the
 //!    kernel waits for what follows (not where the region begins within a page, which costs more than it
 //!    saves), and then the region by `sendfile`; it says how much went out, as any
 //!    writer does, and hyper calls again with the rest.
@@ -40,12 +40,12 @@
 //!
 //! # What the kernel sees
 //!
-//! One hot request for a small file, whose bytes are in memory, is one `recvfrom` and one `sendmsg`. For a
+//! One hot request for a small file, whose bytes are in memory, is one `recvfrom` and one `sendto`. For a
 //! large one, as `strace` shows it:
 //!
 //! ```text
 //! recvfrom(9, "GET /v1/organizations/org_default"..., 8192, 0, NULL, NULL) = 236
-//! sendmsg(9, {… "HTTP/1.1 200 OK\r\n"... }, MSG_NOSIGNAL|MSG_MORE) = 653
+//! sendto(9, "HTTP/1.1 200 OK\r\nContent-Length:"..., 653, MSG_NOSIGNAL|MSG_MORE, NULL, 0) = 653
 //! sendfile(9, 14, [0], 1048576)           = 1048576
 //! ```
 

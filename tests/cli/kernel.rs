@@ -118,8 +118,8 @@ fn a_hot_file_is_received_for_and_sent_and_nothing_else() {
     let url = serving.url();
     let host = url.strip_prefix("http://").unwrap();
     for (id, body, expected) in [
-        (small_id, small, &["recvfrom", "sendmsg"][..]),
-        (large_id, large, &["recvfrom", "sendmsg", "sendfile"]),
+        (small_id, small, &["recvfrom", "sendto"][..]),
+        (large_id, large, &["recvfrom", "sendto", "sendfile"]),
     ] {
         let before = fs::read_to_string(&log).unwrap().len();
         let link = text(&place.sign(&url, &id, &[]), "download_url");
