@@ -234,7 +234,7 @@ impl Database for Sqlite {
         let of = (organization.clone(), Box::<[FileId]>::from(ids));
         let reads = Arc::clone(&self.on_the_spot);
         let read = spawn_blocking(move || reads.archive_files(&of.0, &of.1));
-        // Where the thread panicked, the driver reads them.
+        // The driver reads them where the thread panicked.
         let work = async { Ok(read.await.unwrap_or(None)) };
         Box::pin(bounded(ANSWER_TIME_MAX, batch::ARCHIVING, work))
     }

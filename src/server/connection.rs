@@ -45,7 +45,7 @@ pub(super) struct Public {
     pub(super) tls: Option<Arc<Tls>>,
     /// The memory budget of responses.
     pub(super) memory: Arc<ResponseMemory>,
-    /// What the kernel may take of large answers.
+    /// The budget of bytes of large answers that the kernel has and cannot send yet.
     pub(super) unsent: Arc<UnsentBudget>,
     /// `server.http2_streams_max`.
     pub(super) streams_max: u32,

@@ -33,7 +33,7 @@ impl Socket {
     /// socket has no such bound.
     pub(super) fn set_unsent_max(&self, bytes: u32) {
         if let Self::Tcp(stream) = self {
-            // Where it fails, the connection is about to end.
+            // A failure is left aside: the connection is about to end then.
             let _ = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! What the kernel knows of a TCP connection.
+//! `TCP_INFO`: the progress of a TCP connection, as the kernel tells it.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 

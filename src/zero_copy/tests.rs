@@ -126,7 +126,7 @@ async fn fill(wire: &mut Wire, regions: &Regions, file: &Arc<File>) {
     }
 }
 
-/// What a client does not take of large answers is not more for many of them than for some, but for the least of each.
+/// The unsent bytes of many large answers are no more than those of some, but for the least that each has.
 #[tokio::test]
 async fn many_large_answers_have_the_budget_together() {
     const CONNECTIONS: u32 = 200;

@@ -1,4 +1,4 @@
-//! How much of an answer the kernel takes before it can send it (`TCP_NOTSENT_LOWAT`).
+//! The bound of unsent bytes (`TCP_NOTSENT_LOWAT`): as much of an answer as the kernel takes before it can send it.
 //!
 //! The less it takes, the more often the connection is woken to hand over more: with [`UNSENT_BYTES`] 64 MiB cost two thirds
 //! more processor time than without a bound. The more it takes, the more of the memory that all TCP
@@ -93,8 +93,7 @@ impl UnsentBound {
         let Some(budget) = &self.budget else {
             return;
         };
-        // Where the kernel does not say what the client acknowledged, a slow reader behind a larger bound would look as if
-        // it had stopped.
+        // A slow reader behind a larger bound looks as if it had stopped, unless the kernel says what it acknowledged.
         if self.bytes == UNSENT_BYTES && !self.is_counted && socket.tcp_info().is_none() {
             self.budget = None;
             return;

@@ -34,25 +34,21 @@ pub(in crate::catalog) const ARCHIVE_FILE_COLUMNS: [&str; 10] = [
 pub(in crate::catalog) fn archive_file(row: Row<'_>, id: &FileId) -> Result<ArchiveFile, Fault> {
     let size = rows::number(row, "size")?;
     let fingerprint = rows::digest(row, "sha256")?;
-    // As `rows::file` tells a digest of bytes from one of an identity.
-    let is_hashed = match rows::optional(row, "inode", Some::<i64>)? {
-        None => true,
-        Some(inode) => {
-            let place = InPlace {
-                path: PathBuf::new(),
-                inode: inode.cast_unsigned(),
-                modified_nanos: rows::value(row, "modified_nanos", Some::<i64>)?,
-                device: rows::optional(row, "device", |of: i64| Some(of.cast_unsigned()))?,
-                changed_nanos: rows::optional(row, "changed_nanos", Some::<i64>)?,
-            };
-            place.fingerprint(size) != fingerprint
-        }
+    let place = match rows::optional(row, "inode", Some::<i64>)? {
+        None => None,
+        Some(inode) => Some(InPlace {
+            path: PathBuf::new(),
+            inode: inode.cast_unsigned(),
+            modified_nanos: rows::value(row, "modified_nanos", Some::<i64>)?,
+            device: rows::optional(row, "device", |of: i64| Some(of.cast_unsigned()))?,
+            changed_nanos: rows::optional(row, "changed_nanos", Some::<i64>)?,
+        }),
     };
     Ok(ArchiveFile {
         id: id.clone(),
         size,
+        is_hashed: is_hashed(place.as_ref(), size, &fingerprint),
         fingerprint,
-        is_hashed,
         crc32: rows::optional(row, "crc32", |stored: i64| {
             u32::try_from(stored).ok().map(Crc32::new)
         })?,
@@ -88,21 +84,26 @@ fn file(text: &str) -> Option<ArchiveFile> {
         word => Some(Crc32::new(word.parse().ok()?)),
     };
     let fingerprint = Sha256Digest::new(bytes(words.next()?)?);
-    // As `rows::file` tells a digest of bytes from one of an identity.
-    let is_hashed = match words.next() {
-        None => true,
-        Some(inode) => in_place(inode, &mut words)?.fingerprint(size) != fingerprint,
+    let place = match words.next() {
+        None => None,
+        Some(inode) => Some(in_place(inode, &mut words)?),
     };
     Some(ArchiveFile {
         id,
         size,
+        is_hashed: is_hashed(place.as_ref(), size, &fingerprint),
         fingerprint,
-        is_hashed,
         crc32,
         updated_at,
         expires_at,
         link_revision,
     })
+}
+
+/// Returns whether the fingerprint is a digest of the file's bytes, and not of its identity in place, as `rows::file` tells
+/// it.
+fn is_hashed(place: Option<&InPlace>, size: u64, fingerprint: &Sha256Digest) -> bool {
+    place.is_none_or(|place| place.fingerprint(size) != *fingerprint)
 }
 
 /// Reads the identity of a file in place, without its path.

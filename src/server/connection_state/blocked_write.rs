@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_is_blocked_for_a_moment_is_not_asked() {
+    fn the_kernel_is_not_asked_about_a_write_that_is_blocked_for_a_moment() {
         let mut watched = Watched::new(Some(0));
         for _ in 0..10 {
             watched.wait(500);

@@ -48,7 +48,7 @@ fn it_has_all_its_blocks_from_the_start_and_no_change_takes_more() {
 }
 
 #[test]
-fn each_process_hears_of_each_change_once_and_a_new_one_of_what_is_left() {
+fn each_process_reads_each_change_once_and_a_new_one_what_is_left() {
     let directory = tempfile::tempdir().unwrap();
     let [one, two] = files(directory.path());
     assert_eq!(two.read().unwrap(), []);
