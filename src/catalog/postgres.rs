@@ -186,6 +186,8 @@ async fn read_changes(
 }
 
 impl Database for Postgres {
+    const IS_A_SERVER: bool = true;
+
     fn run<'a, T: Send + 'a>(
         &'a self,
         access: SessionKind,

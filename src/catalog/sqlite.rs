@@ -9,12 +9,14 @@
 //! 5. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
 //! 6. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`), and those of an archive on
 //!    another one, but without the driver as well.
-//! 7. Revocations that there is no room for stand in a file beside it, whose blocks are there already (`announcement_file`).
+//! 7. A write that nobody may wait long for runs as a whole on one thread, without the driver (`whole_write`).
+//! 8. Revocations that there is no room for stand in a file beside it, whose blocks are there already (`announcement_file`).
 //!
 //! The statements are those of `sql`.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +41,7 @@ use crate::model::redemption::RedemptionId;
 use announcement_file::AnnouncementFile;
 use full::GivingBack;
 use on_the_spot::OnTheSpot;
+use whole_write::{WholeWriter, WriteTurns};
 
 mod announcement_file;
 mod full;
@@ -46,6 +49,7 @@ mod on_the_spot;
 mod open;
 #[cfg(test)]
 mod tests;
+mod whole_write;
 
 /// The longest that a call waits for a connection, and again for another process's write lock. Long enough for
 /// a queue of commits on a slow disk, short enough for a client that waits.
@@ -69,6 +73,8 @@ pub struct Sqlite {
     /// The connection that reads the change feed; `None` once closed.
     watcher: Mutex<Option<SqliteConnection>>,
     on_the_spot: Arc<OnTheSpot>,
+    turns: WriteTurns,
+    whole_writer: Arc<WholeWriter>,
     /// The file that the connections have open.
     file: OpenFile,
     reserve: DiskReserve,
@@ -137,11 +143,16 @@ impl Sqlite {
     ///
     /// Nothing is lost without it, since every write is durable when it answers.
     pub async fn close(&self) {
+        self.turns.close();
         self.writer.close().await;
         self.readers.close().await;
-        let on_the_spot = Arc::clone(&self.on_the_spot);
+        let (on_the_spot, whole_writer) = (self.on_the_spot.clone(), self.whole_writer.clone());
+        let close = move || {
+            on_the_spot.close();
+            whole_writer.close();
+        };
         // A panic there left nothing to close, and where the runtime ends the process does.
-        let _ = spawn_blocking(move || on_the_spot.close()).await;
+        let _ = spawn_blocking(close).await;
         if let Some(watcher) = self.watcher.lock().await.take()
             && let Err(error) = watcher.close().await
         {
@@ -154,14 +165,15 @@ impl Sqlite {
         Ok(match access {
             SessionKind::Read => Connection::Sqlite(self.readers.acquire().await?),
             SessionKind::ReadTransaction => {
-                Connection::SqliteTransaction(self.readers.begin().await?)
+                Connection::SqliteTransaction(self.readers.begin().await?, None)
             }
             SessionKind::OneWrite
             | SessionKind::Write
             | SessionKind::ReservedWrite
             | SessionKind::PurgeWrite => {
+                let turn = self.turns.take().await?;
                 let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-                Connection::SqliteTransaction(transaction)
+                Connection::SqliteTransaction(transaction, Some(turn))
             }
         })
     }
@@ -174,7 +186,7 @@ async fn finish<'a, T: Send>(
     work: &(impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync),
 ) -> Result<T, Fault> {
     let done = work(&mut session).await?;
-    if let (true, Connection::SqliteTransaction(transaction)) =
+    if let (true, Connection::SqliteTransaction(transaction, _turn)) =
         (access.writes(), session.into_connection())
     {
         transaction.commit().await?;
@@ -183,6 +195,8 @@ async fn finish<'a, T: Send>(
 }
 
 impl Database for Sqlite {
+    const IS_A_SERVER: bool = false;
+
     fn run<'a, T: Send + 'a>(
         &'a self,
         access: SessionKind,
@@ -204,6 +218,32 @@ impl Database for Sqlite {
             giving_back.ended().await;
             outcome.map_err(|fault| fault.while_doing(doing))
         })
+    }
+
+    fn run_whole<'a, G: Send + Sync + 'static, T: Send + 'static>(
+        &'a self,
+        doing: &'static str,
+        given: G,
+        work: for<'s> fn(&'s mut Session<'_>, &'s G) -> Working<'s, T>,
+    ) -> Answer<'a, T> {
+        let written = async move {
+            let turn = self.turns.take().await?;
+            let writer = Arc::clone(&self.whole_writer);
+            let write = spawn_blocking(move || {
+                let done = writer.run(&given, work);
+                drop(turn);
+                done
+            });
+            match write.await {
+                Ok(done) => done,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => resume_unwind(panic),
+                    // The runtime ends.
+                    Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
+                },
+            }
+        };
+        Box::pin(bounded(ANSWER_TIME_MAX, doing, written))
     }
 
     fn reading_connections(&self) -> usize {

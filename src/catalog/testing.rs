@@ -107,6 +107,8 @@ impl TestCatalog {
 }
 
 impl Database for TestCatalog {
+    const IS_A_SERVER: bool = false;
+
     fn run<'a, T: Send + 'a>(
         &'a self,
         access: SessionKind,

@@ -45,7 +45,8 @@ fn rid() -> RedemptionId {
 }
 
 /// The start of a download of a link of this name, by an unknown client.
-fn redeem(owner: &OrganizationId, link: &str, allowed: u64) -> Redeem {
+/// Returns the start of a download of a counted link.
+pub(crate) fn redeem(owner: &OrganizationId, link: &str, allowed: u64) -> Redeem {
     let mut digest = [0; 32];
     digest[..link.len()].copy_from_slice(link.as_bytes());
     Redeem {

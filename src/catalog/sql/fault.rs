@@ -1,5 +1,6 @@
 //! Faults: errors of either database, and their meaning by the contract of the port.
 
+use std::error::Error;
 use std::io;
 
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -22,6 +23,9 @@ mod code {
     /// `SQLITE_IOERR_SHMSIZE`: the memory that processes share beside the file could not be made larger, "the
     /// underlying filesystem volume is out of space" (<https://www.sqlite.org/rescode.html#ioerr_shmsize>).
     pub(super) const IOERR_SHMSIZE: i32 = 4874;
+    pub(super) const CONSTRAINT_FOREIGNKEY: i32 = 787;
+    pub(super) const CONSTRAINT_PRIMARYKEY: i32 = 1555;
+    pub(super) const CONSTRAINT_UNIQUE: i32 = 2067;
 }
 
 /// Codes of PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
@@ -45,6 +49,8 @@ pub enum Fault {
     Known(CatalogError),
     /// The driver or the database refused.
     Driver(sqlx::Error),
+    /// SQLite refused, asked without the driver.
+    Rusqlite(rusqlite::Error),
 }
 
 impl From<CatalogError> for Fault {
@@ -56,6 +62,12 @@ impl From<CatalogError> for Fault {
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         Self::Driver(error)
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Rusqlite(error)
     }
 }
 
@@ -91,24 +103,14 @@ impl Fault {
     /// Returns whether it says nothing of what was asked, only of the connection or of the moment: PostgreSQL did
     /// not do it, unless the last thing that it heard was `COMMIT`.
     pub(in crate::catalog) fn is_passing(&self) -> bool {
-        match self {
-            Self::Driver(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
-            Self::Driver(sqlx::Error::Database(refusal)) => {
-                Meaning::of(&**refusal) == Meaning::Passing
-            }
-            _ => false,
-        }
+        self.meaning() == Some(Meaning::Passing)
     }
 
     /// Returns whether there was no room for what was asked.
     pub(in crate::catalog) fn is_full(&self) -> bool {
         match self {
             Self::Known(error) => matches!(error, CatalogError::NoSpace { .. }),
-            Self::Driver(sqlx::Error::Database(refusal)) => {
-                Meaning::of(&**refusal) == Meaning::Full
-            }
-            Self::Driver(sqlx::Error::Io(failure)) => is_full(failure),
-            Self::Driver(_) => false,
+            Self::Driver(_) | Self::Rusqlite(_) => self.meaning() == Some(Meaning::Full),
         }
     }
 
@@ -127,54 +129,57 @@ impl Fault {
                 let refusal = refusal.try_downcast_ref::<PgDatabaseError>();
                 refusal.is_some_and(|refusal| !is_its_end(refusal))
             }
-            Self::Driver(_) => false,
+            Self::Driver(_) | Self::Rusqlite(_) => false,
         }
+    }
+
+    /// Returns what a refusal means; `None` where the answer is known already.
+    fn meaning(&self) -> Option<Meaning> {
+        Some(match self {
+            Self::Known(_) => return None,
+            Self::Driver(error) => Meaning::of(error),
+            Self::Rusqlite(rusqlite::Error::SqliteFailure(refusal, _)) => {
+                Meaning::of_sqlite(refusal.extended_code)
+            }
+            Self::Rusqlite(_) => Meaning::Other,
+        })
     }
 
     /// Returns what the fault means, by the contract of [`crate::catalog::Catalog`].
     pub(in crate::catalog) fn while_doing(self, doing: &'static str) -> CatalogError {
-        let error = match self {
+        let meaning = self.meaning();
+        let error: Box<dyn Error + Send + Sync> = match self {
             Self::Known(error) => return error,
-            Self::Driver(error) => error,
+            Self::Driver(error) => error.into(),
+            Self::Rusqlite(error) => error.into(),
         };
-        let corrupt = |error: &dyn std::error::Error| CatalogError::Corrupt {
-            what: format!("{error}, while {doing}"),
-        };
-        match &error {
-            sqlx::Error::Database(refusal) => match refusal.kind() {
-                // The statements find both themselves, to say what it was. These are what is left
-                // if one forgot to.
-                ErrorKind::UniqueViolation => taken("what was to be made"),
-                ErrorKind::ForeignKeyViolation => missing("what it belongs to"),
-                _ => match Meaning::of(&**refusal) {
-                    Meaning::Damaged => corrupt(&error),
-                    Meaning::Full => CatalogError::NoSpace { doing },
-                    Meaning::Unwritable => CatalogError::Unavailable {
-                        doing,
-                        source: Unwritable::new(error).into(),
-                    },
-                    Meaning::Passing | Meaning::Other => CatalogError::Unavailable {
-                        doing,
-                        source: error.into(),
-                    },
-                },
+        match meaning.unwrap_or(Meaning::Other) {
+            // The statements find both themselves, to say what it was. These are what is left if one forgot to.
+            Meaning::Taken => taken("what was to be made"),
+            Meaning::Missing => missing("what it belongs to"),
+            Meaning::Damaged => CatalogError::Corrupt {
+                what: format!("{error}, while {doing}"),
             },
-            sqlx::Error::Io(failure) if is_full(failure) => CatalogError::NoSpace { doing },
-            sqlx::Error::ColumnDecode { .. }
-            | sqlx::Error::ColumnNotFound(_)
-            | sqlx::Error::Decode(_)
-            | sqlx::Error::RowNotFound => corrupt(&error),
-            _ => CatalogError::Unavailable {
+            Meaning::Full => CatalogError::NoSpace { doing },
+            Meaning::Unwritable => CatalogError::Unavailable {
                 doing,
-                source: error.into(),
+                source: Unwritable::new(error).into(),
+            },
+            Meaning::Passing | Meaning::Other => CatalogError::Unavailable {
+                doing,
+                source: error,
             },
         }
     }
 }
 
-/// The meaning of a refusal by the database itself.
+/// The meaning of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
+    /// Another row has the key.
+    Taken,
+    /// A row that it belongs to is not there.
+    Missing,
     Damaged,
     Full,
     /// The disk takes nothing.
@@ -185,7 +190,25 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn of(refusal: &dyn DatabaseError) -> Self {
+    fn of(error: &sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(refusal) => Self::of_database(&**refusal),
+            sqlx::Error::Io(failure) if is_full(failure) => Self::Full,
+            sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => Self::Passing,
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::RowNotFound => Self::Damaged,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_database(refusal: &dyn DatabaseError) -> Self {
+        match refusal.kind() {
+            ErrorKind::UniqueViolation => return Self::Taken,
+            ErrorKind::ForeignKeyViolation => return Self::Missing,
+            _ => {}
+        }
         if let Some(refusal) = refusal.try_downcast_ref::<PgDatabaseError>() {
             return match refusal.code() {
                 code if sqlstate::DAMAGED.contains(&code) => Self::Damaged,
@@ -196,21 +219,26 @@ impl Meaning {
                 _ => Self::Other,
             };
         }
-        match extended_code(refusal) {
-            Some(code::IOERR_SHMSIZE) => Self::Full,
-            Some(code) if code::IOERR_WRITING.contains(&code) => Self::Unwritable,
-            Some(code) => match code & 0xff {
+        extended_code(refusal).map_or(Self::Other, Self::of_sqlite)
+    }
+
+    /// Returns the meaning of SQLite's own code. Its lowest eight bits are the primary one.
+    fn of_sqlite(extended: i32) -> Self {
+        match extended {
+            code::IOERR_SHMSIZE => Self::Full,
+            code::CONSTRAINT_PRIMARYKEY | code::CONSTRAINT_UNIQUE => Self::Taken,
+            code::CONSTRAINT_FOREIGNKEY => Self::Missing,
+            extended if code::IOERR_WRITING.contains(&extended) => Self::Unwritable,
+            extended => match extended & 0xff {
                 code::CORRUPT | code::NOT_A_DATABASE => Self::Damaged,
                 code::FULL => Self::Full,
                 code::READONLY => Self::Unwritable,
                 _ => Self::Other,
             },
-            None => Self::Other,
         }
     }
 }
 
-/// SQLite's own code. Its lowest eight bits are the primary one.
 fn extended_code(refusal: &dyn DatabaseError) -> Option<i32> {
     refusal.code()?.parse().ok()
 }

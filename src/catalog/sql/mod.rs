@@ -13,6 +13,7 @@
 //! maps those to bind values, and `fault` says what an error of a database means.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -82,6 +83,24 @@ pub trait Database: Send + Sync {
         doing: &'static str,
         work: impl for<'s> Fn(&'s mut Session<'a>) -> Working<'s, T> + Send + Sync + 'a,
     ) -> Answer<'a, T>;
+
+    /// Runs the statements of one write as [`Database::run`] does, on what they are given. Where the database is in this
+    /// process, one hand-over to another thread is for all of them.
+    fn run_whole<'a, G: Send + Sync + 'static, T: Send + 'static>(
+        &'a self,
+        doing: &'static str,
+        given: G,
+        work: for<'s> fn(&'s mut Session<'_>, &'s G) -> Working<'s, T>,
+    ) -> Answer<'a, T> {
+        let given = Arc::new(given);
+        self.run(SessionKind::Write, doing, move |session| {
+            let given = Arc::clone(&given);
+            Box::pin(async move { work(session, &given).await })
+        })
+    }
+
+    /// True where every statement waits for a server.
+    const IS_A_SERVER: bool;
 
     /// Answers [`Catalog::readers`](super::Catalog::readers).
     fn reading_connections(&self) -> usize;

@@ -85,7 +85,7 @@ impl<D: Database> Redemptions for D {
     fn redeem<'a>(&'a self, redeem: &'a Redeem) -> Answer<'a, Redeemed> {
         Box::pin(async move {
             // The terms of a share are read first, which takes a transaction.
-            if redeem.subject.share().is_none() {
+            if Self::IS_A_SERVER && redeem.subject.share().is_none() {
                 let first = self.run(SessionKind::OneWrite, STARTING, move |session| {
                     Box::pin(start_first(session, redeem))
                 });
@@ -93,7 +93,7 @@ impl<D: Database> Redemptions for D {
                     return Ok(started);
                 }
             }
-            let start = self.run(SessionKind::Write, STARTING, move |session| {
+            let start = self.run_whole(STARTING, redeem.clone(), |session, redeem| {
                 Box::pin(redeem_one(session, redeem))
             });
             start.await
@@ -128,12 +128,9 @@ impl<D: Database> Redemptions for D {
     }
 }
 
-/// Starts the first download of a link; `None` where PostgreSQL needs several statements for it. Most counted links are
-/// downloaded once.
+/// Starts the first download of a link by one statement; `None` where it takes several. Most counted links are downloaded
+/// once.
 async fn start_first(session: &mut Session<'_>, of: &Redeem) -> Result<Option<Redeemed>, Fault> {
-    if !session.is_postgres() {
-        return start_or_find(session, of).await.map(Some);
-    }
     if let Some(refused) = refused_at_once(of) {
         return Ok(Some(refused));
     }

@@ -38,7 +38,9 @@ pub(in crate::catalog) enum Row<'r> {
     Sqlite(&'r SqliteRow),
     /// Of PostgreSQL.
     Postgres(&'r PgRow),
-    /// Of SQLite, read without the driver: its columns have these names, in their order.
+    /// Of SQLite, read without the driver.
+    Rusqlite(&'r rusqlite::Row<'r>),
+    /// As that one, where its columns are known to have these names, in their order.
     OnTheSpot(&'r rusqlite::Row<'r>, &'static [&'static str]),
 }
 
@@ -58,10 +60,13 @@ macro_rules! stored {
                 match row {
                     Row::Sqlite(row) => row.try_get(column),
                     Row::Postgres(row) => row.try_get(column),
+                    Row::Rusqlite(row) => {
+                        let value = row.get_ref(column).map_err(|error| undecoded(column, error))?;
+                        decoded(column, value, $of_value)
+                    }
                     Row::OnTheSpot(row, columns) => {
                         let value = value_on_the_spot(row, columns, column)?;
-                        let of_value: fn(ValueRef<'r>) -> FromSqlResult<Option<Self>> = $of_value;
-                        of_value(value).map_err(|error| undecoded(column, error))
+                        decoded(column, value, $of_value)
                     }
                 }
             }
@@ -82,6 +87,14 @@ fn value_on_the_spot<'r>(
     let place = columns.iter().position(|name| *name == column);
     let place = place.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
     row.get_ref(place).map_err(|error| undecoded(column, error))
+}
+
+fn decoded<'r, T>(
+    column: &str,
+    value: ValueRef<'r>,
+    of_value: fn(ValueRef<'r>) -> FromSqlResult<T>,
+) -> Result<T, sqlx::Error> {
+    of_value(value).map_err(|error| undecoded(column, error))
 }
 
 fn undecoded(column: &str, error: impl Error + Send + Sync + 'static) -> sqlx::Error {

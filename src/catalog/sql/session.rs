@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use rusqlite::ToSql;
+use rusqlite::types::ToSqlOutput;
 use sqlx::pool::PoolConnection;
 use sqlx::{
     AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _, Sqlite, SqliteConnection, Transaction,
 };
+
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::dialect::SqlText;
 use super::fault::Fault;
@@ -15,13 +19,16 @@ use crate::catalog::reserve::Share;
 use crate::model::id::{ApiKeyId, AppId, FileId, FolderId, OrganizationId, ShareId, SpaceId};
 use crate::model::time::UnixSeconds;
 
+#[cfg(test)]
+mod tests;
+
 /// The kind of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionKind {
     /// A connection for one statement that reads.
     Read,
     /// A connection for one statement that writes, which PostgreSQL makes a transaction of its own, one wait for the server
-    /// instead of four. Run again after it was done, it does nothing. SQLite is no wait away: there it is a [`Write`](Self::Write).
+    /// instead of four. Run again after it was done, it does nothing. In SQLite it is a [`Write`](Self::Write).
     OneWrite,
     /// A transaction of several statements that read the rows of one moment.
     ReadTransaction,
@@ -61,7 +68,10 @@ pub struct Session<'a> {
 /// The connection of a session.
 pub(in crate::catalog) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
-    SqliteTransaction(Transaction<'static, Sqlite>),
+    /// One that writes has its turn until it ended.
+    SqliteTransaction(Transaction<'static, Sqlite>, Option<OwnedSemaphorePermit>),
+    /// A transaction of SQLite without the driver: no statement on it ever waits for another task.
+    Rusqlite(rusqlite::Connection),
     Postgres(PooledConnection),
 }
 
@@ -88,6 +98,7 @@ impl Drop for PooledConnection {
 
 enum Executor<'c> {
     Sqlite(&'c mut SqliteConnection),
+    Rusqlite(&'c mut rusqlite::Connection),
     Postgres(&'c mut PgConnection),
 }
 
@@ -115,6 +126,13 @@ impl Session<'_> {
                 let found = query.for_sqlite().fetch_all(connection).await?;
                 found.iter().map(|row| map(Row::Sqlite(row))).collect()
             }
+            Executor::Rusqlite(connection) => query.on_rusqlite(connection, |statement| {
+                let (mut rows, mut found) = (statement.raw_query(), Vec::new());
+                while let Some(row) = rows.next()? {
+                    found.push(map(Row::Rusqlite(row))?);
+                }
+                Ok(found)
+            }),
             Executor::Postgres(connection) => {
                 let found = query.for_postgres().fetch_all(connection).await?;
                 found.iter().map(|row| map(Row::Postgres(row))).collect()
@@ -134,6 +152,10 @@ impl Session<'_> {
                 let found = query.for_sqlite().fetch_optional(connection).await?;
                 found.as_ref().map(|row| map(Row::Sqlite(row))).transpose()
             }
+            Executor::Rusqlite(connection) => query.on_rusqlite(connection, |statement| {
+                let mut rows = statement.raw_query();
+                rows.next()?.map(|row| map(Row::Rusqlite(row))).transpose()
+            }),
             Executor::Postgres(connection) => {
                 let found = query.for_postgres().fetch_optional(connection).await?;
                 found
@@ -166,6 +188,9 @@ impl Session<'_> {
                 let done = query.for_sqlite().execute(connection).await?;
                 done.rows_affected()
             }
+            Executor::Rusqlite(connection) => {
+                query.on_rusqlite(connection, |statement| Ok(statement.raw_execute()? as u64))?
+            }
             Executor::Postgres(connection) => {
                 let done = query.for_postgres().execute(connection).await?;
                 done.rows_affected()
@@ -189,7 +214,8 @@ impl Session<'_> {
     fn executor(&mut self) -> Result<Executor<'_>, Fault> {
         Ok(match &mut self.connection {
             Connection::Sqlite(connection) => Executor::Sqlite(connection),
-            Connection::SqliteTransaction(transaction) => Executor::Sqlite(transaction),
+            Connection::SqliteTransaction(transaction, _) => Executor::Sqlite(transaction),
+            Connection::Rusqlite(connection) => Executor::Rusqlite(connection),
             Connection::Postgres(pooled) => Executor::Postgres(pooled.connection()?),
         })
     }
@@ -278,6 +304,34 @@ impl<'q> Query<'q> {
         prepared!(Sqlite, text, self, rows::json_array)
     }
 
+    /// Has `work` run the statement, whose values are bound.
+    fn on_rusqlite<T>(
+        self,
+        connection: &rusqlite::Connection,
+        work: impl FnOnce(&mut rusqlite::Statement<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let text = match self.text {
+            Statement::Fixed(text) => Cow::Borrowed(text.sqlite),
+            Statement::Made(text) => Cow::Owned(unnumbered(&text)),
+        };
+        let run = |statement: &mut rusqlite::Statement<'_>| {
+            for place in 1..=statement.parameter_count() {
+                let number = match statement.parameter_name(place) {
+                    None => place,
+                    Some(name) => numbered(name)?,
+                };
+                let value = number.checked_sub(1).and_then(|at| self.values.get(at));
+                let unbound = || rusqlite::Error::InvalidParameterCount(number, self.values.len());
+                statement.raw_bind_parameter(place, value.ok_or_else(unbound)?)?;
+            }
+            work(statement)
+        };
+        match self.is_kept {
+            true => run(&mut *connection.prepare_cached(&text)?),
+            false => run(&mut connection.prepare(&text)?),
+        }
+    }
+
     fn for_postgres(
         self,
     ) -> sqlx::query::Query<'static, Postgres, <Postgres as sqlx::Database>::Arguments> {
@@ -286,6 +340,27 @@ impl<'q> Query<'q> {
             Statement::Made(text) => AssertSqlSafe(text + self.lock).into_sql_str(),
         };
         prepared!(Postgres, text, self, <[&str]>::to_vec)
+    }
+}
+
+/// Returns the number of a placeholder. SQLite itself takes `$2` for a name, and counts the names as it meets them.
+fn numbered(name: &str) -> Result<usize, rusqlite::Error> {
+    let number = name
+        .strip_prefix('$')
+        .and_then(|digits| digits.parse().ok());
+    number.ok_or_else(|| rusqlite::Error::InvalidParameterName(name.to_owned()))
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(None) => Ok(rusqlite::types::Null.into()),
+            Self::Text(Some(text)) => text.to_sql(),
+            Self::Integer(number) => number.to_sql(),
+            Self::Bytes(bytes) => bytes.to_sql(),
+            Self::Digest(digest) => digest.to_sql(),
+            Self::Texts(texts) => Ok(rows::json_array(texts).into()),
+        }
     }
 }
 

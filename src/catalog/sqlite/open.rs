@@ -9,6 +9,7 @@
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{Migrate as _, Migrator};
@@ -22,6 +23,7 @@ use tokio::time::sleep;
 
 use super::announcement_file::AnnouncementFile;
 use super::on_the_spot::OnTheSpot;
+use super::whole_write::{WholeWriter, WriteTurns};
 use super::{Driver, OpenFile, READERS_MAX, Sqlite};
 use crate::catalog::reserve::DiskReserve;
 use crate::catalog::sql::bounded;
@@ -36,7 +38,7 @@ use crate::model::digest::hex;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The write-ahead log is cut back to this many bytes once it was written into the file.
-const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
+pub(super) const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
 
 /// The table in which the driver notes the steps of the schema.
 const STEPS: &str = "_sqlx_migrations";
@@ -138,6 +140,12 @@ impl Opening {
             readers: pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "ON")),
             watcher: Mutex::new(Some(self.watcher)),
             on_the_spot: OnTheSpot::new(&self.path),
+            turns: WriteTurns::new(busy),
+            whole_writer: Arc::new(WholeWriter::new(
+                &self.path,
+                busy,
+                self.policy == Missing::MakeTemporary,
+            )),
             reserve: DiskReserve::of_catalogue(&self.path),
             announcements: match self.policy {
                 Missing::MakeTemporary => AnnouncementFile::never_made(&self.path),

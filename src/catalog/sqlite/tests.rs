@@ -24,6 +24,7 @@ mod schema;
 mod shares;
 mod temporary;
 mod transfer;
+mod whole_writes;
 
 struct Place {
     _directory: TempDir,
