@@ -9,7 +9,7 @@
 //! 5. One more connection reads the change feed and nothing else, so that no long read keeps it waiting.
 //! 6. A file's row is read on the thread that asks, where that waits for nothing (`on_the_spot`), and those of an archive on
 //!    another one, but without the driver as well.
-//! 7. A write that nobody may wait long for runs as a whole on one thread, without the driver (`whole_write`).
+//! 7. The start of a counted download runs as a whole on one thread, without the driver (`whole_write`).
 //! 8. Revocations that there is no room for stand in a file beside it, whose blocks are there already (`announcement_file`).
 //!
 //! The statements are those of `sql`.
@@ -57,6 +57,9 @@ pub const BUSY_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// The longest that a call takes, whatever it waits for: both waits above, and a disk that hangs.
 pub const ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+
+/// The write-ahead log is cut back to this many bytes once it was written into the file.
+const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
 
 /// The number of connections that read.
 pub const READERS_MAX: u32 = 4;

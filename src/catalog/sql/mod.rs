@@ -85,7 +85,7 @@ pub trait Database: Send + Sync {
     ) -> Answer<'a, T>;
 
     /// Runs the statements of one write as [`Database::run`] does, on what they are given. Where the database is in this
-    /// process, one hand-over to another thread is for all of them.
+    /// process, one thread runs all of them: then a caller that drops the call leaves them done.
     fn run_whole<'a, G: Send + Sync + 'static, T: Send + 'static>(
         &'a self,
         doing: &'static str,

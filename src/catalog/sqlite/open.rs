@@ -24,7 +24,7 @@ use tokio::time::sleep;
 use super::announcement_file::AnnouncementFile;
 use super::on_the_spot::OnTheSpot;
 use super::whole_write::{WholeWriter, WriteTurns};
-use super::{Driver, OpenFile, READERS_MAX, Sqlite};
+use super::{Driver, LOG_BYTES_KEPT, OpenFile, READERS_MAX, Sqlite};
 use crate::catalog::reserve::DiskReserve;
 use crate::catalog::sql::bounded;
 use crate::catalog::sql::fault::Fault;
@@ -36,9 +36,6 @@ use crate::model::digest::hex;
 
 /// The pause before trying again for the lock file, which the system does not announce.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// The write-ahead log is cut back to this many bytes once it was written into the file.
-pub(super) const LOG_BYTES_KEPT: u32 = 16 * 1024 * 1024;
 
 /// The table in which the driver notes the steps of the schema.
 const STEPS: &str = "_sqlx_migrations";

@@ -1,8 +1,8 @@
 //! The writes that run as a whole on one thread that may wait, by a connection of their own.
 //!
 //! The driver runs each statement on a thread of its own, and a write of five statements waits five times for that thread and
-//! for its own to be woken: longer than for the disk. Those who write by the one connection and by the other take turns, so that none
-//! of them comes upon the lock of another one: SQLite would have it sleep, and look again.
+//! for its own to be woken: longer than for the disk. Those who write by either connection take turns,
+//! so that none comes upon the lock of another one: SQLite would have it sleep, and look again.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use rusqlite::{Connection as RusqliteConnection, OpenFlags};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::open::LOG_BYTES_KEPT;
+use super::LOG_BYTES_KEPT;
 use crate::catalog::sql::Working;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::session::{Connection, Session};
