@@ -17,9 +17,12 @@ use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use super::socket::Socket;
 use super::tcp_info::TcpInfo;
 use super::unsent::{UnsentBound, UnsentBudget};
-use super::{RegionQueue, Regions};
+use super::{Beginning, PAGE_BYTES, RegionQueue, Regions};
 
-/// The most slices that a head is sent with: its own three and the ones behind it.
+#[cfg(test)]
+mod tests;
+
+/// The most slices that a head is sent with: its own three, the ones behind it, and the beginning of a region.
 const HEAD_SLICES_MAX: usize = 8;
 
 /// The longest write whose slices are copied into one: up to here the kernel takes longer to go through several than it
@@ -107,7 +110,8 @@ impl Wire {
         })
     }
 
-    /// Sends a head with the lines that wait for it, and what follows it. Says how much of the slices went out.
+    /// Sends a head with the lines that wait for it, and what follows it: of a region that does not begin where a page of
+    /// its file does, what is before the next one. Says how much of the slices, and of the region behind them, went out.
     #[expect(
         clippy::expect_used,
         reason = "the checks before it bound the place in the first slice, and the loop the count"
@@ -118,8 +122,9 @@ impl Wire {
         slices: &[IoSlice<'_>],
         place: usize,
         queue: &mut RegionQueue,
-        more_follows: bool,
+        is_followed: bool,
     ) -> Poll<io::Result<usize>> {
+        let mut page = [0; PAGE_BYTES];
         loop {
             let first: &[u8] = slices.first().map(Deref::deref).expect("a head");
             let split = first.split_at_checked(place);
@@ -128,15 +133,24 @@ impl Wire {
             let mut all = [IoSlice::new(&[]); HEAD_SLICES_MAX];
             let own = [before, &lines, behind].map(IoSlice::new);
             let following = slices.iter().skip(1).copied();
+            let is_cut = slices.len() + 3 > HEAD_SLICES_MAX;
+            let beginning = match is_followed && !is_cut {
+                true => queue.beginning(&mut page),
+                false => Beginning::default(),
+            };
+            let of_region = Some(IoSlice::new(beginning.bytes));
             let mut count = 0;
-            for (room, slice) in all.iter_mut().zip(own.into_iter().chain(following)) {
+            let own = own.into_iter().chain(following).chain(of_region);
+            for (room, slice) in all.iter_mut().zip(own) {
                 *room = slice;
                 count += 1;
             }
             let all = all.get(..count).expect("as many as were filled");
-            let is_cut = slices.len() + 2 > HEAD_SLICES_MAX;
-            let sent = ready!(self.poll_send_plain(context, all, more_follows || is_cut))?;
+            let more_follows = beginning.is_followed || is_cut;
+            let sent = ready!(self.poll_send_plain(context, all, more_follows))?;
             let of_hyper = queue.lines.advance(sent, first, place);
+            let of_slices: usize = slices.iter().map(|slice| slice.len()).sum();
+            queue.advance(of_hyper.saturating_sub(of_slices));
             // To say that nothing of its own went out would mean to hyper that nothing ever will.
             if of_hyper > 0 || sent == 0 {
                 return Poll::Ready(Ok(of_hyper));
@@ -193,7 +207,7 @@ impl Write for Wire {
         let mut queue = this.regions.lock();
         let before = queue.check(slices)?;
         let plain = slices.get(..before).expect("some of the slices");
-        let is_followed = before < slices.len() && queue.begins_with_a_page();
+        let is_followed = before < slices.len();
         let region = queue.waiting.front().map(|region| region.left);
         this.unsent.note_write(this.stream.inner(), region);
         if let Some(first) = slices.first()
@@ -203,7 +217,10 @@ impl Write for Wire {
         }
         match before {
             0 if !slices.is_empty() => this.poll_send_region(context, &mut queue),
-            before if before < slices.len() => this.poll_send_plain(context, plain, is_followed),
+            _ if is_followed => {
+                let more_follows = queue.begins_with_a_page();
+                this.poll_send_plain(context, plain, more_follows)
+            }
             _ => {
                 drop(queue);
                 Pin::new(&mut this.stream).poll_write_vectored(context, slices)
