@@ -10,7 +10,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("page_cache", &[]),
     ("thread_time", &[]),
-    ("zero_copy", &[]),
+    ("zero_copy", &["page_cache"]),
     ("telemetry", &[]),
     ("sign", &["model"]),
     ("catalog", &["model", "page_cache", "thread_time"]),
