@@ -225,7 +225,7 @@ impl Run<'_> {
             ("PATH", path),
             ("HOME", home.display().to_string()),
             ("LC_ALL", "C.UTF-8".to_owned()),
-            ("TZ", "UTC".to_owned()),
+            ("TZ", about_noon()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value));
         let terminal = Terminal::open(&self.world, &self.directory, &variables);
@@ -319,4 +319,11 @@ impl Drop for Run<'_> {
         }
         let _ = std::io::stdout().flush();
     }
+}
+
+/// Returns a time zone in which it is about noon now: what ends within hours ends today then, and is printed without a date.
+fn about_noon() -> String {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    // POSIX counts the hours from here to UTC.
+    format!("NOON{}", i16::from(now.hour()) - 12)
 }
