@@ -89,7 +89,7 @@ fn starts_survive_a_kill_at_each(call: &str, last: u64, step: u64) {
 
 #[test]
 fn a_start_survives_a_kill_at_the_nth_sync() {
-    starts_survive_a_kill_at_each("fsync,fdatasync", 12, 3);
+    starts_survive_a_kill_at_each("fsync,fdatasync", 12, 1);
 }
 
 #[test]
