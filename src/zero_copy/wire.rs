@@ -22,7 +22,7 @@ use super::{Beginning, PAGE_BYTES, RegionQueue, Regions};
 #[cfg(test)]
 mod tests;
 
-/// The most slices that a head is sent with: its own three, the ones behind it, and the beginning of a region.
+/// The most slices that a head is sent with, but for the beginning of a region: its own three and the ones behind it.
 const HEAD_SLICES_MAX: usize = 8;
 
 /// The longest write whose slices are copied into one: up to here the kernel takes longer to go through several than it
@@ -124,24 +124,24 @@ impl Wire {
         queue: &mut RegionQueue,
         is_followed: bool,
     ) -> Poll<io::Result<usize>> {
-        let mut page = [0; PAGE_BYTES];
+        let mut page = None;
         loop {
             let first: &[u8] = slices.first().map(Deref::deref).expect("a head");
             let split = first.split_at_checked(place);
             let (before, behind) = split.expect("a place in the head");
             let lines = queue.lines.left.clone();
-            let mut all = [IoSlice::new(&[]); HEAD_SLICES_MAX];
+            let mut all = [IoSlice::new(&[]); HEAD_SLICES_MAX + 1];
             let own = [before, &lines, behind].map(IoSlice::new);
             let following = slices.iter().skip(1).copied();
-            let is_cut = slices.len() + 3 > HEAD_SLICES_MAX;
+            let is_cut = slices.len() + 2 > HEAD_SLICES_MAX;
             let beginning = match is_followed && !is_cut {
-                true => queue.beginning(&mut page),
+                true => queue.beginning(page.get_or_insert_with(|| [0; PAGE_BYTES])),
                 false => Beginning::default(),
             };
+            let plain = own.into_iter().chain(following).take(HEAD_SLICES_MAX);
             let of_region = Some(IoSlice::new(beginning.bytes));
             let mut count = 0;
-            let own = own.into_iter().chain(following).chain(of_region);
-            for (room, slice) in all.iter_mut().zip(own) {
+            for (room, slice) in all.iter_mut().zip(plain.chain(of_region)) {
                 *room = slice;
                 count += 1;
             }

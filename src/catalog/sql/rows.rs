@@ -40,7 +40,7 @@ pub(in crate::catalog) enum Row<'r> {
     Postgres(&'r PgRow),
     /// Of SQLite, read without the driver.
     Rusqlite(&'r rusqlite::Row<'r>),
-    /// As that one, where its columns are known to have these names, in their order.
+    /// Of SQLite, read without the driver, where the columns have these names, in their order.
     OnTheSpot(&'r rusqlite::Row<'r>, &'static [&'static str]),
 }
 

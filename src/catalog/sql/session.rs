@@ -9,7 +9,6 @@ use sqlx::pool::PoolConnection;
 use sqlx::{
     AssertSqlSafe, PgConnection, Postgres, SqlSafeStr as _, Sqlite, SqliteConnection, Transaction,
 };
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::dialect::SqlText;

@@ -83,7 +83,7 @@ impl WholeWriter {
         work: for<'s> fn(&'s mut Session<'_>, &'s G) -> Working<'s, T>,
     ) -> Result<T, Fault> {
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        // Where something panics the connection is closed, which undoes what it did.
+        // A connection on which something panics is closed, which undoes what it did.
         let connection = match std::mem::replace(&mut *place, Place::Empty) {
             Place::Open(connection) => connection,
             Place::Empty => self.open()?,
@@ -104,11 +104,11 @@ impl WholeWriter {
             connection.prepare_cached("COMMIT")?.execute(())?;
             Ok(done)
         });
-        // SQLite has undone it already where the disk is full, for one.
-        if !connection.is_autocommit() {
-            connection.execute_batch("ROLLBACK")?;
+        // SQLite has undone it already where the disk is full, for one. A connection that cannot undo it is closed, and the
+        // first error is the one that is said.
+        if connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok() {
+            *place = Place::Open(connection);
         }
-        *place = Place::Open(connection);
         done
     }
 

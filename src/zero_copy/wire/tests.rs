@@ -1,4 +1,4 @@
-//! What goes out with a head.
+//! Writes of a head, and of what goes out with it.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -65,7 +65,7 @@ impl Place {
     }
 }
 
-/// What a region has before the next page of its file goes out with the head, and no byte of it twice.
+/// The part of a region before the next page of its file goes out with the head, and no byte of it twice.
 #[tokio::test]
 async fn a_head_brings_what_is_before_the_next_page() {
     let mut place = place().await;
@@ -105,4 +105,41 @@ async fn a_file_that_ended_brings_nothing() {
     let rest = [IoSlice::new(piece.chunk())];
     let ended = place.write(&rest).await.unwrap_err();
     assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+/// A head with more slices behind it than go out at once brings no region, and all of it arrives.
+#[tokio::test]
+async fn any_number_of_slices_goes_out_with_a_head() {
+    let mut place = place().await;
+    for behind in 0..12 {
+        let mut piece = place.piece(4_097, 5_000);
+        let (mut slices, mut expected) = (vec![HEAD; 1], WHOLE_HEAD.to_vec());
+        slices.extend(vec![b"text".as_slice(); behind]);
+        expected.extend(b"text".repeat(behind));
+        expected.extend(&place.bytes[4_097..9_097]);
+        let mut left: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut skipped = 0;
+        while left + piece.remaining() > 0 {
+            let mut rest = skipped;
+            let mut shown = Vec::new();
+            for slice in &slices {
+                let from = rest.min(slice.len());
+                rest -= from;
+                if from < slice.len() {
+                    shown.push(IoSlice::new(&slice[from..]));
+                }
+            }
+            if piece.has_remaining() {
+                shown.push(IoSlice::new(piece.chunk()));
+            }
+            let sent = place.write(&shown).await.unwrap();
+            let of_slices = sent.min(left);
+            skipped += of_slices;
+            left -= of_slices;
+            piece.advance(sent - of_slices);
+        }
+        let mut received = vec![0; expected.len()];
+        place.client.read_exact(&mut received).await.unwrap();
+        assert!(received == expected, "{behind}");
+    }
 }

@@ -75,7 +75,7 @@ async fn rows_are_written_and_read() {
     assert!(!session.is_any(gone).await.unwrap());
 }
 
-/// What SQLite refuses means the same with the driver and without.
+/// A refusal of SQLite means the same with the driver and without.
 #[tokio::test]
 async fn a_refusal_means_what_it_means_by_the_driver() {
     let mut session = session();
