@@ -124,7 +124,6 @@ impl Wire {
         queue: &mut RegionQueue,
         is_followed: bool,
     ) -> Poll<io::Result<usize>> {
-        let mut page = None;
         loop {
             let first: &[u8] = slices.first().map(Deref::deref).expect("a head");
             let split = first.split_at_checked(place);
@@ -133,9 +132,14 @@ impl Wire {
             let mut all = [IoSlice::new(&[]); HEAD_SLICES_MAX + 1];
             let own = [before, &lines, behind].map(IoSlice::new);
             let following = slices.iter().skip(1).copied();
+            // Cleared where a region follows alone.
+            let mut page: [u8; PAGE_BYTES];
             let is_cut = slices.len() + 2 > HEAD_SLICES_MAX;
             let beginning = match is_followed && !is_cut {
-                true => queue.beginning(page.get_or_insert_with(|| [0; PAGE_BYTES])),
+                true => {
+                    page = [0; PAGE_BYTES];
+                    queue.beginning(&mut page)
+                }
                 false => Beginning::default(),
             };
             let plain = own.into_iter().chain(following).take(HEAD_SLICES_MAX);
