@@ -58,8 +58,15 @@ const READING_TIME_MAX: Duration = Duration::from_millis(2);
 /// The part of the machine's memory that a file may take to be read into it as a whole.
 const WARMED_PART: u64 = 32;
 
-/// The time after which that is done once more.
+/// The time after which a file is read into memory once more.
 const WARM_EVERY: Duration = Duration::from_secs(10);
+
+/// The time after which that is done where a sample lacks [`FEW_PAGES`] at most: a kernel that takes memory back lets go of
+/// some pages at any time, which are read again in no time.
+const WARM_FEW_EVERY: Duration = Duration::from_secs(1);
+
+/// The most pages that a sample lacks of a file of which few are missing: an eighth.
+const FEW_PAGES: u64 = pauses::SAMPLED_PAGES / 8;
 
 /// Reads rows on the spot.
 #[derive(Debug)]
@@ -72,8 +79,8 @@ pub(super) struct OnTheSpot {
     /// All times are since then.
     begun: Instant,
     pauses: Pauses,
-    /// The time from which on the files may be read into memory again, in milliseconds.
-    warm_from: AtomicU64,
+    /// The time at which the files were last read into memory, in milliseconds; 0 where they never were.
+    warmed_at: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -109,7 +116,7 @@ impl OnTheSpot {
             is_closed: AtomicBool::new(false),
             begun: Instant::now(),
             pauses: Pauses::default(),
-            warm_from: AtomicU64::new(0),
+            warmed_at: AtomicU64::new(0),
         })
     }
 
@@ -216,18 +223,22 @@ impl OnTheSpot {
         seed: u64,
         now: Duration,
     ) -> bool {
-        let is_log_in_memory = || match self.log() {
-            Ok(log) => pauses::is_sample_in_memory(&log, seed),
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        let of_log = match self.log() {
+            Ok(log) => pauses::missing_of_sample(&log, seed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(_) => pauses::SAMPLED_PAGES,
         };
-        let is_in_memory = pauses::is_sample_in_memory(file, seed) && is_log_in_memory();
-        let warm_from = self.warm_from.load(Relaxed);
-        let next = millis(now + WARM_EVERY);
-        let is_due = !is_in_memory
-            && millis(now) >= warm_from
+        let missing = pauses::missing_of_sample(file, seed) + of_log;
+        let every = match missing {
+            0 => return true,
+            1..=FEW_PAGES => WARM_FEW_EVERY,
+            _ => WARM_EVERY,
+        };
+        let (now, warmed_at) = (millis(now), self.warmed_at.load(Relaxed));
+        let is_due = (warmed_at == 0 || now >= warmed_at + millis(every))
             && self
-                .warm_from
-                .compare_exchange(warm_from, next, Relaxed, Relaxed)
+                .warmed_at
+                .compare_exchange(warmed_at, now.max(1), Relaxed, Relaxed)
                 .is_ok();
         if is_due {
             let this = Arc::clone(self);
@@ -238,7 +249,7 @@ impl OnTheSpot {
                 }
             });
         }
-        is_in_memory
+        false
     }
 
     /// Opens the write-ahead log. No lock is on that file.

@@ -8,11 +8,14 @@ use crate::page_cache;
 use crate::thread_time;
 
 /// The pages of a sample, and their length.
-const SAMPLED_PAGES: u64 = 64;
+pub(super) const SAMPLED_PAGES: u64 = 64;
 const PAGE_BYTES: u64 = 4096;
 
-/// The time for which a sample holds.
+/// The time for which a sample holds whose pages were all in memory.
 const SAMPLE_TIME: Duration = Duration::from_secs(1);
+
+/// The pause after any other sample: what was missing may have been read by then.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A read that waited for longer than this, and not for a processor, waited for a disk.
 pub(in super::super) const READ_TIME_MAX: Duration = Duration::from_millis(10);
@@ -70,7 +73,9 @@ impl Pauses {
             .sampled_at
             .compare_exchange(sampled_at, now.max(1), Relaxed, Relaxed);
         if taken.is_ok() && !sample(now) {
-            self.until.store(now + millis(SAMPLE_TIME), Relaxed);
+            self.until.store(now + millis(SAMPLE_PAUSE), Relaxed);
+            // The next one is taken as soon as that is over.
+            self.sampled_at.store(0, Relaxed);
             return false;
         }
         sampled_at != 0 || taken.is_ok()
@@ -117,19 +122,20 @@ impl Pauses {
     }
 }
 
-/// Returns whether some pages are in memory, which differ from one time to the next.
-pub(in super::super) fn is_sample_in_memory(file: &File, seed: u64) -> bool {
+/// Returns how many of some pages are not in memory, which differ from one time to the next.
+pub(in super::super) fn missing_of_sample(file: &File, seed: u64) -> u64 {
     let Ok(pages) = file
         .metadata()
         .map(|found| found.len().div_ceil(PAGE_BYTES))
     else {
-        return false;
+        return SAMPLED_PAGES;
     };
-    (0..SAMPLED_PAGES).all(|number| {
+    let is_missing = |number: &u64| {
         // Knuth's multiplicative hash (The Art of Computer Programming, vol. 3, §6.4).
         let mixed = (seed * SAMPLED_PAGES + number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
-        page_cache::has_byte(file, mixed % pages.max(1) * PAGE_BYTES)
-    })
+        !page_cache::has_byte(file, mixed % pages.max(1) * PAGE_BYTES)
+    };
+    (0..SAMPLED_PAGES).filter(is_missing).count() as u64
 }
 
 pub(super) fn millis(time: Duration) -> u64 {

@@ -1,10 +1,11 @@
 //! Rows that are read on the thread that asks: what they say, and when they are not.
 
+use std::cell::Cell;
 use std::io::Write as _;
 
 use rustix::fs::{Advice, fadvise};
 
-use super::super::on_the_spot::pauses::{Pauses, READ_TIME_MAX, Watch, is_sample_in_memory};
+use super::super::on_the_spot::pauses::{Pauses, READ_TIME_MAX, Watch, missing_of_sample};
 use super::super::on_the_spot::warm;
 use super::*;
 use crate::catalog::contract::{file_id, found, rich_file};
@@ -128,13 +129,13 @@ fn a_file_that_is_not_in_memory_is_found_out_and_read_into_it() {
     let mut written = fs::File::create(&path).unwrap();
     written.write_all(&vec![7; 4 << 20]).unwrap();
     written.sync_all().unwrap();
-    assert!(is_sample_in_memory(&fs::File::open(&path).unwrap(), 1));
+    assert_eq!(missing_of_sample(&fs::File::open(&path).unwrap(), 1), 0);
     fadvise(&written, 0, None, Advice::DontNeed).unwrap();
     let file = fs::File::open(&path).unwrap();
-    assert!(!is_sample_in_memory(&file, 1));
+    assert!(missing_of_sample(&file, 1) > 0);
     warm(&file);
     let read = Instant::now();
-    while !is_sample_in_memory(&file, 2) {
+    while missing_of_sample(&file, 2) > 0 {
         assert!(read.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -183,4 +184,23 @@ fn a_read_that_waited_for_a_processor_begins_no_pause() {
     }
     pauses.note(watch, at(1_000), at(1_000) + begun.elapsed());
     assert!(pauses.is_in_memory(at(1_200), |_| true));
+}
+
+/// A page that the kernel let go of costs some milliseconds of reads on the spot, and not a second.
+#[test]
+fn a_sample_with_missing_pages_is_taken_again_after_50_ms_and_another_one_after_a_second() {
+    let pauses = Pauses::default();
+    let taken = Cell::new(0);
+    let is_read = |now, is_in_memory| {
+        pauses.is_in_memory(Duration::from_millis(now), |_| {
+            taken.set(taken.get() + 1);
+            is_in_memory
+        })
+    };
+    assert!(!is_read(1_000, false));
+    assert!(!is_read(1_049, true) && taken.get() == 1, "a pause");
+    assert!(!is_read(1_050, false));
+    assert!(is_read(1_100, true));
+    assert!(is_read(2_099, false) && taken.get() == 3, "it holds");
+    assert!(!is_read(2_100, false) && taken.get() == 4);
 }
