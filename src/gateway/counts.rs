@@ -1,9 +1,9 @@
 //! Counting downloads: in memory as they happen, and every few seconds in the catalogue.
 //!
 //! What a link's download adds is kept under the link, in one of a few maps with a lock each, so that
-//! counting is one look into a map and, for a link that is in it already, allocates nothing. [`FLUSH_EVERY`]
-//! whoever runs a gateway calls [`Gateway::flush_counts`], which empties the maps into the catalogue. What
-//! the catalogue did not take is kept, within [`LINKS_COUNTED_MAX`], and tried again.
+//! counting is one look into a map and, for a link that is in it already, allocates nothing. [`FLUSH_EVERY`],
+//! and as soon as a map is half full, whoever runs a gateway calls [`Gateway::flush_counts`], which empties the maps
+//! into the catalogue. What the catalogue did not take is kept, within [`LINKS_COUNTED_MAX`], and tried again.
 //!
 //! Of one organization so many links have counts of their own as `limits.organization_link_counts` says. Downloads with
 //! further links are counted for their files alone, whose counts are whole in any case.
@@ -16,6 +16,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::Gateway;
 use super::refusal::Refusal;
@@ -41,10 +43,15 @@ pub const LINKS_COUNTED_MAX: usize = 65_536;
 /// The number of maps that the pending counters are spread over.
 const SHARDS: usize = 16;
 
+/// The most links in one of them.
+const LINKS_OF_SHARD_MAX: usize = LINKS_COUNTED_MAX / SHARDS;
+
 /// The pending counters: downloads that are not in the catalogue yet.
 #[derive(Default)]
 pub(super) struct PendingCounts {
-    shards: [Mutex<HashMap<CountedLink, Added>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
+    /// Notified when one of them becomes half full.
+    are_due: Notify,
     /// Downloads that were not counted, since there was no room.
     lost: AtomicU64,
     /// True if the log already reports those.
@@ -54,6 +61,8 @@ pub(super) struct PendingCounts {
     /// One flush at a time, so that what one gives back is not taken by another before.
     flushing: tokio::sync::Mutex<()>,
 }
+
+type Shard = HashMap<CountedLink, Added>;
 
 /// A link and its file. Links of two files never have one id but by somebody's own doing.
 struct CountedLink {
@@ -65,6 +74,13 @@ struct CountedLink {
 struct Added {
     expires: UnixSeconds,
     counts: Counts,
+}
+
+impl CountedLink {
+    /// The key of its row.
+    fn row(&self) -> (&OrganizationId, LinkId) {
+        (&self.file.organization, self.link)
+    }
 }
 
 impl Hash for CountedLink {
@@ -85,20 +101,22 @@ impl PartialEq for CountedLink {
 impl Eq for CountedLink {}
 
 impl PendingCounts {
-    fn shard(&self, link: LinkId) -> MutexGuard<'_, HashMap<CountedLink, Added>> {
+    fn shard(&self, link: LinkId) -> MutexGuard<'_, Shard> {
         // The characters of a MAC are as good as random.
         let [first, ..] = link.as_bytes();
         #[expect(clippy::indexing_slicing, reason = "a remainder is below their number")]
         let shard = &self.shards[usize::from(*first) % SHARDS];
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(shard)
     }
 
-    fn add(&self, key: CountedLink, more: Added) {
+    /// Returns whether its map became half full.
+    fn add(&self, key: CountedLink, more: Added) -> bool {
         let mut shard = self.shard(key.link);
         if let Some(added) = shard.get_mut(&key) {
             added.counts.add(&more.counts);
-        } else if shard.len() < LINKS_COUNTED_MAX / SHARDS {
+        } else if shard.len() < LINKS_OF_SHARD_MAX {
             shard.insert(key, more);
+            return shard.len() == LINKS_OF_SHARD_MAX / 2;
         } else {
             drop(shard);
             self.lost.fetch_add(more.counts.downloads, Relaxed);
@@ -108,17 +126,20 @@ impl PendingCounts {
                 );
             }
         }
+        false
     }
+}
 
-    /// Takes everything out. The maps keep their room.
-    fn take(&self) -> Vec<(CountedLink, Added)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            all.extend(shard.drain());
-        }
-        all
-    }
+/// Takes everything out of a map, in the order of the catalogue's keys: batches of rows that lie side by side there change
+/// fewer of its pages. The map keeps its room.
+fn take(shard: &Mutex<Shard>) -> Vec<(CountedLink, Added)> {
+    let mut all: Vec<_> = lock(shard).drain().collect();
+    all.sort_unstable_by(|(one, _), (other, _)| one.row().cmp(&other.row()));
+    all
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gateway {
@@ -135,28 +156,40 @@ impl Gateway {
             link,
             file: Arc::clone(file),
         };
-        self.waiting.add(key, Added { expires, counts });
+        if self.waiting.add(key, Added { expires, counts }) {
+            self.waiting.are_due.notify_one();
+        }
+    }
+
+    /// Answers once so many links were counted that they are to be put into the catalogue at once.
+    pub async fn counts_are_due(&self) {
+        self.waiting.are_due.notified().await;
     }
 
     /// Puts what was counted into the catalogue, and answers of how many links. What the catalogue does
-    /// not take is kept for the next time. Dropping the future loses what it was about to put there.
+    /// not take is kept for the next time. Dropping the future may lose what it was about to put there: those of one map.
     pub async fn flush_counts(&self) -> Result<usize, Refusal> {
         let _one_at_a_time = self.waiting.flushing.lock().await;
-        let all = self.waiting.take();
         let (mut done, mut folded) = (0, 0);
-        for some in all.chunks(COUNTS_ADDED_MAX) {
-            let counts: Vec<Count> = some.iter().map(count).collect();
-            let links_max = self.settings.link_counts_max;
-            match self.catalog.add_counts(&counts, links_max).await {
-                Ok(more) => folded += more,
-                Err(error) => {
-                    for (key, added) in all.into_iter().skip(done) {
-                        self.waiting.add(key, added);
+        for shard in &self.waiting.shards {
+            let all = take(shard);
+            let mut taken = 0;
+            for some in all.chunks(COUNTS_ADDED_MAX) {
+                let counts: Vec<Count> = some.iter().map(count).collect();
+                let links_max = self.settings.link_counts_max;
+                match self.catalog.add_counts(&counts, links_max).await {
+                    Ok(more) => folded += more,
+                    Err(error) => {
+                        // Nobody is told that they are due: the next flush tries again.
+                        for (key, added) in all.into_iter().skip(taken) {
+                            self.waiting.add(key, added);
+                        }
+                        return Err(self.refusal(error));
                     }
-                    return Err(self.refusal(error));
                 }
+                taken += some.len();
             }
-            done += some.len();
+            done += taken;
         }
         self.waiting.is_said.store(false, Relaxed);
         if folded > 0 && !self.waiting.are_folded.swap(true, Relaxed) {
@@ -233,6 +266,10 @@ fn count((key, added): &(CountedLink, Added)) -> Count {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::catalog::Catalog;
     use crate::catalog::contract::{file, organization};
@@ -260,15 +297,22 @@ mod tests {
         LinkId::parse(&format!("{number:012}")).unwrap()
     }
 
+    /// A new catalogue at this path, a gateway on it, and the one file that it has.
+    async fn with_file(path: &Path) -> (Arc<Sqlite>, Gateway, Arc<FileRecord>) {
+        let catalog = Arc::new(Sqlite::open(path).await.unwrap());
+        let owner = organization(catalog.as_ref(), "o").await;
+        let some = Arc::new(file(&owner, "f", 1));
+        catalog.add_file(&some).await.unwrap();
+        let gateway = gateway(Arc::clone(&catalog) as _, memory_blobs());
+        (catalog, gateway, some)
+    }
+
     #[tokio::test]
     async fn what_the_catalogue_does_not_take_is_kept_within_bounds_and_tried_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalogue.sqlite3");
-        let first = Arc::new(Sqlite::open(&path).await.unwrap());
-        let owner = organization(first.as_ref(), "o").await;
-        let some = Arc::new(file(&owner, "f", 1));
-        first.add_file(&some).await.unwrap();
-        let gateway = gateway(Arc::clone(&first) as _, memory_blobs());
+        let (first, gateway, some) = with_file(&path).await;
+        let owner = some.organization.clone();
         let expires = UnixSeconds::new(NOW + 60).unwrap();
         first.close().await;
         for _ in 0..3 {
@@ -301,6 +345,34 @@ mod tests {
         let of_file = gateway.counts(&owner, Counted::File(&some.id));
         let of_file = of_file.await.unwrap();
         assert_eq!(of_file.downloads, 4 + room as u64 - 1);
+    }
+
+    /// At full speed a gateway counts more links between two ticks than there is room for.
+    #[tokio::test]
+    async fn links_are_due_once_a_map_is_half_full_and_no_failure_makes_them_due_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalogue.sqlite3");
+        let (catalog, gateway, some) = with_file(&path).await;
+        let expires = UnixSeconds::new(NOW + 60).unwrap();
+        let count = |number| gateway.count_download(&some, link(number), expires, one(1));
+        let are_due = || gateway.counts_are_due().now_or_never().is_some();
+        // Every one begins with the same character, so they are all in one map.
+        let half = LINKS_OF_SHARD_MAX / 2;
+        (1..half).for_each(count);
+        count(1);
+        assert!(!are_due());
+        count(half);
+        assert!(are_due() && !are_due());
+        assert_eq!(gateway.flush_counts().await.unwrap(), half);
+        (1..=half).for_each(count);
+        assert!(are_due(), "once more");
+        catalog.close().await;
+        gateway.flush_counts().await.unwrap_err();
+        assert!(
+            !are_due(),
+            "a catalogue that is away is not asked again at once"
+        );
+        assert_eq!(gateway.uncounted_downloads(), 0);
     }
 
     /// Two gateways on one catalogue, as two processes have it: what one counts empties no cache of the

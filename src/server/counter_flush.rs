@@ -54,11 +54,13 @@ async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: onesh
                 note_sent(&gateway, &mut of_sent).await;
                 continue;
             }
+            () = gateway.counts_are_due() => {
+                flush_counts(&gateway, &mut failures).await;
+                continue;
+            }
         };
         web.count_downloads();
-        if let Some(refusal) = failures.note(gateway.flush_counts().await) {
-            tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
-        }
+        flush_counts(&gateway, &mut failures).await;
         if let Some(refusal) = of_shares.note(gateway.flush_share_counts().await) {
             tracing::warn!(error = %refusal, "what came to pass by shares is yet to be counted: the catalogue does not take it");
         }
@@ -66,6 +68,12 @@ async fn flush_counters(web: Arc<Web>, gateway: Arc<Gateway>, mut stopped: onesh
         if is_last {
             return;
         }
+    }
+}
+
+async fn flush_counts(gateway: &Gateway, failures: &mut FailureRun) {
+    if let Some(refusal) = failures.note(gateway.flush_counts().await) {
+        tracing::warn!(error = %refusal, "downloads are yet to be counted: the catalogue does not take them");
     }
 }
 

@@ -10,10 +10,10 @@ use super::fault::Fault;
 use super::session::{Session, Value, query};
 use super::{Database, ORGANIZATIONS_LOCKED_MAX, rows};
 use crate::catalog::counters::{COUNT_MAX, COUNTS_ADDED_MAX, Counters};
-use crate::catalog::expect_at_most;
+use crate::catalog::{Answer, expect_at_most};
 use crate::model::address::FileAddress;
 use crate::model::count::{Count, Counted, Counts};
-use crate::model::id::OrganizationId;
+use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
@@ -79,11 +79,12 @@ const MISSING: SqlText = text!(
 
 // Both write in the order of the keys, so that two that write the same ones wait in no circle.
 
-/// Adds to the counts of files. A file has one record at most.
+/// Adds to the counts of files that are there. A file has one record at most.
 const ADD_TO_FILES: SqlText = text!(
     "INSERT INTO file_count (organization, file, downloads, whole, bytes_sent, last_at) \
      SELECT organization, id, downloads, whole, bytes_sent, last_at FROM ", [counts "$1"],
-    " WHERE true ORDER BY organization, id ON CONFLICT (organization, file) DO UPDATE SET ",
+    " WHERE EXISTS (SELECT 1 FROM file WHERE file.organization = new.organization AND file.id = new.id) \
+     ORDER BY organization, id ON CONFLICT (organization, file) DO UPDATE SET ",
     [sum "file_count" "downloads"], ", ", [sum "file_count" "whole"], ", ",
     [sum "file_count" "bytes_sent"], ", ", [later "file_count" "last_at"]
 );
@@ -99,9 +100,16 @@ const ADD_TO_LINKS: SqlText = text!(
 );
 
 impl<D: Database> Counters for D {
+    fn add_counts<'a>(&'a self, counts: &'a [Count], links_max: u64) -> Answer<'a, u64> {
+        let given = (counts.to_vec(), links_max);
+        self.run_whole(
+            "counting downloads",
+            given,
+            |session, (counts, links_max)| Box::pin(add(session, counts, *links_max)),
+        )
+    }
+
     calls! {
-        fn add_counts(counts: &'a [Count], links_max: u64) -> u64
-            => Write, "counting downloads", add;
         fn counts(organization: &'a OrganizationId, of: Counted<'a>) -> Counts
             => Read, "looking for what was counted", counted;
         fn counted_links(organization: &'a OrganizationId) -> u64
@@ -156,44 +164,59 @@ async fn add(session: &mut Session<'_>, counts: &[Count], links_max: u64) -> Res
     if counts.is_empty() {
         return Ok(0);
     }
-    let files = of_files(counts)?;
+    let files = of_files(counts);
+    let text = json_of_files(&files)?;
     session
-        .execute_if_postgres(query(HOLD).bind(files.as_str()))
+        .execute_if_postgres(query(HOLD).bind(text.as_str()))
         .await?;
-    let missing = session.all(query(MISSING).bind(files.as_str()), |row| {
+    let added = session
+        .execute(query(ADD_TO_FILES).bind(text.as_str()))
+        .await?;
+    let missing = match added == files.len() as u64 {
+        true => HashSet::new(),
+        false => missing(session, text).await?,
+    };
+    let mut links = of_links(counts.iter().filter(|count| !missing.contains(&count.file)));
+    let all = links.len();
+    let text = fold(session, &mut links, links_max).await?;
+    session.execute(query(ADD_TO_LINKS).bind(text)).await?;
+    Ok((all - links.len()) as u64)
+}
+
+/// Returns which of these files are not there.
+async fn missing(session: &mut Session<'_>, files: String) -> Result<HashSet<FileAddress>, Fault> {
+    let missing = session.all(query(MISSING).bind(files), |row| {
         Ok(FileAddress {
             organization: rows::organization_id(row, "organization")?,
             file: rows::file_id(row, "id")?,
         })
     });
-    let missing: HashSet<FileAddress> = missing.await?.into_iter().collect();
-    let counts = counts.iter().filter(|count| !missing.contains(&count.file));
-    let files = match missing.is_empty() {
-        true => files,
-        false => of_files(counts.clone())?,
-    };
-    session.execute(query(ADD_TO_FILES).bind(files)).await?;
-    let mut links = of_links(counts);
-    let all = links.len();
-    fold(session, &mut links, links_max).await?;
-    let folded = all - links.len();
-    session
-        .execute(query(ADD_TO_LINKS).bind(json_of_links(&links)?))
-        .await?;
-    Ok(folded as u64)
+    Ok(missing.await?.into_iter().collect())
 }
 
 /// Leaves out the links that have no counts and get none, since their organizations have as many as they may. A link
-/// whose counts are forgotten meanwhile is dead, and gets none again.
+/// whose counts are forgotten meanwhile is dead, and gets none again. Returns the others, as `[counts …]` reads them.
 async fn fold(
     session: &mut Session<'_>,
     links: &mut Links<'_>,
     links_max: u64,
-) -> Result<(), Fault> {
+) -> Result<String, Fault> {
     let text = json_of_links(links)?;
     let find = query(OF_NEW).bind(text.as_str());
     let of_new = session.all(find, organization).await?;
     let mut counters = lock_counters(session, &of_new).await?;
+    let mut wanted: HashMap<&OrganizationId, u64> = HashMap::new();
+    for (organization, _) in links.keys() {
+        *wanted.entry(organization).or_default() += 1;
+    }
+    // Under the locks of all their counters, nobody needs to know which of them have counts where there is room for all.
+    let fits = |(organization, more): (&&OrganizationId, &u64)| {
+        let counted = counters.get(*organization);
+        counted.is_some_and(|counted| counted.saturating_add(*more) <= links_max)
+    };
+    if wanted.iter().all(fits) {
+        return Ok(text);
+    }
     let have_counts = session.all(query(LOCK_LINKS).bind(text), |row| {
         let link = rows::value(row, "link", LinkId::parse)?;
         Ok((rows::organization_id(row, "organization")?, link))
@@ -211,7 +234,7 @@ async fn fold(
             _ => false,
         }
     });
-    Ok(())
+    json_of_links(links)
 }
 
 /// Locks the counters of these organizations, and returns how many links of each have counts.
@@ -261,9 +284,12 @@ fn ids(organizations: &[OrganizationId]) -> Value<'_> {
     organizations.iter().map(|id| id.as_str()).collect()
 }
 
-/// Returns the counts of each file, as `[counts …]` reads them.
-fn of_files<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, Fault> {
-    let mut files: BTreeMap<_, Counts> = BTreeMap::new();
+/// The counts of each file.
+type Files<'a> = BTreeMap<(&'a OrganizationId, &'a FileId), Counts>;
+
+/// Returns the counts of each file.
+fn of_files(counts: &[Count]) -> Files<'_> {
+    let mut files = Files::new();
     for count in counts {
         let FileAddress { organization, file } = &count.file;
         files
@@ -271,6 +297,11 @@ fn of_files<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Result<String, F
             .or_default()
             .add(&count.counts);
     }
+    files
+}
+
+/// Returns the counts of each file, as `[counts …]` reads them.
+fn json_of_files(files: &Files<'_>) -> Result<String, Fault> {
     let files = files.iter();
     json(files.map(|((organization, file), counts)| {
         CountRecord::new(organization, file.as_str(), counts)

@@ -18,6 +18,10 @@ use crate::catalog::sql::Working;
 use crate::catalog::sql::fault::Fault;
 use crate::catalog::sql::session::{Connection, Session};
 
+/// The memory for pages of the connection, in KiB: as many as a batch of counts changes, so that none has to make room for
+/// another one before it is committed.
+const PAGES_KIB: i64 = 8 * 1024;
+
 /// The turns of those who write in this process, in the order in which they came.
 #[derive(Debug)]
 pub(super) struct WriteTurns {
@@ -120,6 +124,9 @@ impl WholeWriter {
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "foreign_keys", "ON")?;
         connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+        connection.pragma_update(None, "cache_size", -PAGES_KIB)?;
+        // The statement journal stays in memory: SQLite would write a file of it beside the log.
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         Ok(connection)
     }
 

@@ -17,6 +17,8 @@ async fn their_connection_is_durable_and_strict() {
             ("synchronous", synchronous),
             ("foreign_keys", "1"),
             ("busy_timeout", "5000"),
+            ("cache_size", "-8192"),
+            ("temp_store", "2"),
         ];
         for (pragma, wanted) in settings {
             assert_eq!(catalog.whole_writer.setting(pragma), wanted, "{pragma}");
