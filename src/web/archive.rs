@@ -19,7 +19,7 @@ use super::conditional;
 use super::problem::Problem;
 use super::region::RegionOptions;
 use super::reply::set;
-use super::response_head::{NOT_STORED, protect_link};
+use super::response_head::{NOT_STORED, link_protection};
 use crate::gateway::Gateway;
 use crate::gateway::archives::Archive;
 use crate::model::condition::{PreconditionOutcome, Validators};
@@ -94,7 +94,7 @@ fn describe(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, ZIP);
     headers.insert(CACHE_CONTROL, NOT_STORED);
-    protect_link(headers, resource_policy);
+    headers.extend(link_protection(resource_policy));
     let disposition = Disposition::Attachment.header(name);
     set(response, CONTENT_DISPOSITION, &disposition);
     if let Some(etag) = &validators.etag {

@@ -50,7 +50,8 @@ pub(super) fn decorate(
 ) {
     let headers = response.headers_mut();
     let origins = match origins {
-        Origins::Any => return allow_all(origins, headers),
+        Origins::Any if headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS) => return,
+        Origins::Any => return headers.extend(of_every_origin(origins)),
         Origins::These(origins) => origins,
     };
     // The answer to a preflight says so already.
@@ -62,7 +63,7 @@ pub(super) fn decorate(
         known.any(|known| known.as_bytes() == origin.as_bytes())
     };
     if let Some(origin) = request.get(ORIGIN).filter(is_known) {
-        allow(headers, origin.clone());
+        headers.extend(let_in(origin.clone()));
         if allows_credentials {
             let yes = HeaderValue::from_static("true");
             headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, yes);
@@ -70,20 +71,22 @@ pub(super) fn decorate(
     }
 }
 
-/// Adds what every answer of the byte route says where every origin is let in, unless it says so already.
-pub(super) fn allow_all(origins: &Origins, headers: &mut HeaderMap) {
-    if *origins == Origins::Any && !headers.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS) {
-        allow(headers, HeaderValue::from_static("*"));
-    }
+/// Returns the headers that every answer of the byte route has where every origin is let in; none where only some are.
+pub(super) fn of_every_origin(
+    origins: &Origins,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<> {
+    let every = (*origins == Origins::Any).then(|| HeaderValue::from_static("*"));
+    every.into_iter().flat_map(let_in)
 }
 
-fn allow(headers: &mut HeaderMap, origin: HeaderValue) {
-    headers.insert(TIMING_ALLOW_ORIGIN, origin.clone());
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    headers.insert(
-        ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(EXPOSED),
-    );
+/// Returns the headers that let an origin in.
+fn let_in(origin: HeaderValue) -> [(HeaderName, HeaderValue); 3] {
+    let exposed = HeaderValue::from_static(EXPOSED);
+    [
+        (TIMING_ALLOW_ORIGIN, origin.clone()),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+        (ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
+    ]
 }
 
 /// Adds what a preflight asks for, of a route with these methods. It needs no link: browsers send none along. Every header that a script

@@ -52,12 +52,18 @@ pub(super) struct ResponseHeads(Cache<Place, Arc<ResponseHead>>);
 /// The address of a record, and whether the answer is to be saved whatever it is.
 type Place = (usize, bool);
 
+/// The name and the value of a header.
+type Field = (HeaderName, HeaderValue);
+
 /// The head of every answer with a file, as long as nothing of the file changes.
 pub(super) struct ResponseHead {
     /// The record that it is made of, held so that its address stays its own.
     _file: Arc<FileRecord>,
     pub(super) validators: Validators,
-    headers: HeaderMap,
+    /// The headers in the order in which they are sent, no name twice.
+    fields: Vec<Field>,
+    /// The headers as a map, once an answer needs one: most have the serialised head alone.
+    headers: OnceLock<HeaderMap>,
     /// The head, serialised.
     header_block: Bytes,
     /// The head of counted answers, serialised once there is one.
@@ -97,11 +103,11 @@ impl ResponseHead {
             etag: Some(file.etag()),
             last_modified: Some(file.updated_at),
         };
-        let mut headers = HeaderMap::with_capacity(16);
+        let mut fields = Vec::with_capacity(16);
         let mut set = |name, value: &str| {
             // Of our own making; one that is no header value after all is left out.
             if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(name, value);
+                fields.push((name, value));
             }
         };
         if let Some(etag) = &validators.etag {
@@ -120,16 +126,17 @@ impl ResponseHead {
         if let Some(digest) = digest.as_ref().filter(|_| is_said_unasked) {
             set(REPR_DIGEST, digest);
         }
-        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(CACHE_CONTROL, cache_control(MAX_AGE_SECONDS));
-        protect(&mut headers, settings, download);
-        cors::allow_all(&settings.origins, &mut headers);
+        fields.push((ACCEPT_RANGES, HeaderValue::from_static("bytes")));
+        fields.push((CACHE_CONTROL, cache_control(MAX_AGE_SECONDS)));
+        fields.extend(protection(settings, download));
+        fields.extend(cors::of_every_origin(&settings.origins));
         Self {
             _file: Arc::clone(file),
             validators,
-            header_block: serialised(&headers),
+            header_block: serialised(fields.iter().map(|(name, value)| (name, value))),
             counted_block: OnceLock::new(),
-            headers,
+            headers: OnceLock::new(),
+            fields,
             digest: digest
                 .filter(|_| !is_said_unasked)
                 .and_then(|digest| HeaderValue::try_from(digest).ok()),
@@ -155,9 +162,12 @@ impl ResponseHead {
 
     fn counted_block(&self) -> Bytes {
         let made = self.counted_block.get_or_init(|| {
-            let mut headers = self.headers.clone();
-            headers.insert(CACHE_CONTROL, NOT_STORED);
-            serialised(&headers)
+            let not_stored = NOT_STORED;
+            let fields = self.fields.iter();
+            serialised(fields.map(|(name, value)| match *name {
+                CACHE_CONTROL => (name, &not_stored),
+                _ => (name, value),
+            }))
         });
         made.clone()
     }
@@ -165,7 +175,8 @@ impl ResponseHead {
     /// The headers of a whole answer. `lives` is for how many seconds the link does, where browsers must
     /// forget the bytes with it.
     pub(super) fn whole(&self, lives: Option<u64>) -> HeaderMap {
-        let mut headers = self.headers.clone();
+        let made = || self.fields.iter().cloned().collect();
+        let mut headers = self.headers.get_or_init(made).clone();
         if let Some(lives) = lives.filter(|lives| *lives < MAX_AGE_SECONDS) {
             headers.insert(CACHE_CONTROL, cache_control(lives));
         }
@@ -184,30 +195,34 @@ impl ResponseHead {
 
 /// Serialises headers, each on a line of its own, its name in the case that the HTTP library writes names in, but for the
 /// one that its registration spells otherwise (RFC 9110, §18.4).
-fn serialised(headers: &HeaderMap) -> Bytes {
-    let mut block = Vec::new();
-    for (name, value) in headers {
-        if name == ETAG {
-            for part in [b"ETag: ", value.as_bytes(), b"\r\n"] {
-                block.extend_from_slice(part);
-            }
-            continue;
+fn serialised<'a>(
+    fields: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> + Clone,
+) -> Bytes {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    let mut block = Vec::with_capacity(fields.clone().map(line).sum());
+    for (name, value) in fields {
+        match *name {
+            ETAG => block.extend_from_slice(b"ETag"),
+            _ => push_title_case(name.as_str().as_bytes(), &mut block),
         }
-        let mut begins = true;
-        block.extend(name.as_str().bytes().map(|byte| {
-            let cased = if begins {
-                byte.to_ascii_uppercase()
-            } else {
-                byte
-            };
-            begins = byte == b'-';
-            cased
-        }));
-        block.extend_from_slice(b": ");
-        block.extend_from_slice(value.as_bytes());
-        block.extend_from_slice(b"\r\n");
+        for part in [b": ", value.as_bytes(), b"\r\n"] {
+            block.extend_from_slice(part);
+        }
     }
     block.into()
+}
+
+/// Appends a name, each of its words with a capital letter.
+fn push_title_case(name: &[u8], block: &mut Vec<u8>) {
+    let begins = block.len();
+    block.extend_from_slice(name);
+    let mut is_first = true;
+    for byte in block.get_mut(begins..).unwrap_or_default() {
+        if is_first {
+            byte.make_ascii_uppercase();
+        }
+        is_first = *byte == b'-';
+    }
 }
 
 fn cache_control(max_age: u64) -> HeaderValue {
@@ -215,22 +230,24 @@ fn cache_control(max_age: u64) -> HeaderValue {
     value.unwrap_or_else(|_| HeaderValue::from_static("no-store"))
 }
 
-/// Adds the headers that keep strangers' bytes from doing harm, and the link from leaking.
-fn protect(headers: &mut HeaderMap, settings: &WebSettings, download: &Download) {
-    protect_link(headers, &settings.resource_policy);
+/// Returns the headers that keep strangers' bytes from doing harm, and the link from leaking.
+fn protection(settings: &WebSettings, download: &Download) -> impl Iterator<Item = Field> {
     // Both types, the file's own and the one that the link claims, must be harmless to go without.
-    if !(download.media_type().is_passive() && download.file.media_type.is_passive()) {
-        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
-    }
+    let is_passive = download.media_type().is_passive() && download.file.media_type.is_passive();
+    let sandbox = (CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
+    let sandbox = (!is_passive).then_some(sandbox);
+    link_protection(&settings.resource_policy)
+        .into_iter()
+        .chain(sandbox)
 }
 
-/// Adds those of them that do not depend on the type of the bytes.
-pub(super) fn protect_link(headers: &mut HeaderMap, resource_policy: &HeaderValue) {
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(
-        X_ROBOTS_TAG,
-        HeaderValue::from_static("noindex, nofollow, noarchive"),
-    );
-    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, resource_policy.clone());
+/// Returns those of them that do not depend on the type of the bytes.
+pub(super) fn link_protection(resource_policy: &HeaderValue) -> [Field; 4] {
+    let no_index = HeaderValue::from_static("noindex, nofollow, noarchive");
+    [
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        (X_ROBOTS_TAG, no_index),
+        (CROSS_ORIGIN_RESOURCE_POLICY, resource_policy.clone()),
+    ]
 }
