@@ -12,8 +12,8 @@ use crate::support::front::Front;
 
 const SIZE: usize = 12 << 20;
 
-/// How much of a download comes through before it stops.
-const UNTIL: usize = 5 << 20;
+/// How much of a download comes through before it stops: no whole number of the MiB that some take it in.
+const UNTIL: usize = (5 << 20) + (512 << 10);
 
 /// Nothing here may take longer.
 const PATIENCE: Duration = Duration::from_secs(30);

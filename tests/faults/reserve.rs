@@ -63,6 +63,12 @@ pub(crate) fn status(site: &Site, server: &Server, link: &str) -> u16 {
     site.get(server, link).unwrap().status
 }
 
+/// The statuses of all the links, in their order.
+fn all_of(site: &Site, server: &Server, links: &[String]) -> Vec<u16> {
+    let links = links.iter();
+    links.map(|link| status(site, server, link)).collect()
+}
+
 /// Checks that the answer is a 507 whose words say that the revocation holds.
 pub(crate) fn holds(answer: &(u16, Value)) {
     let (status, body) = answer;
@@ -91,6 +97,34 @@ fn fill_log(site: &Site) -> usize {
         site.command(&words).output().unwrap().status.code() == Some(1)
     });
     refused.expect("one that is refused")
+}
+
+/// Purges so many files that the reserve comes back, and waits until it is whole.
+fn make_room(site: &Site, server: &Server, ledger: &Ledger) {
+    for id in site.listed(server).into_keys().take(12) {
+        json(site, &["rm", "--purge", &id, "--json"]);
+        ledger.forget(&id);
+    }
+    until("the reserve is whole", || reserve(site) == WHOLE);
+}
+
+/// Revokes the file until that is not written for want of room: whatever of the log may still be written over is, and then
+/// nothing more.
+fn revoke_until_held(site: &Site, server: &Server, file: &str) {
+    let mut answers = (0..100).map(|_| revoke(site, server, &format!("/files/{file}/revoke"), ""));
+    let held = answers.find(|answer| answer.0 != 200);
+    holds(&held.expect("one that is not written"));
+}
+
+/// Waits until the audit stream has this many revocations that hold and are not written.
+fn await_held(audit: &Path, count: usize) {
+    until("the audit stream says so", || {
+        let lines = fs::read_to_string(audit).unwrap();
+        let held = |line: &&str| {
+            line.contains(r#""event":"revoke""#) && line.contains(r#""outcome":"held""#)
+        };
+        lines.lines().filter(held).count() == count
+    });
 }
 
 fn free_blocks(path: &Path) -> u64 {
@@ -124,10 +158,7 @@ fn revocations_deletes_purges_and_keys_go_on_where_not_one_block_is_free() {
     until("the command's revocation", || {
         status(&site, &server, &links[3]) == 401
     });
-    let open: Vec<u16> = links
-        .iter()
-        .map(|link| status(&site, &server, link))
-        .collect();
+    let open = all_of(&site, &server, &links);
     assert_eq!(open, [401, 401, 404, 401, 200, 200]);
 
     // Nothing else may spend it.
@@ -166,12 +197,7 @@ fn revocations_deletes_purges_and_keys_go_on_where_not_one_block_is_free() {
 
     fs::remove_file(volume.path().join("filler")).unwrap();
     site.delete(&server, &ledger, &files[0]);
-    let ids: Vec<String> = site.listed(&server).into_keys().take(12).collect();
-    for id in &ids {
-        json(&site, &["rm", "--purge", id, "--json"]);
-        ledger.forget(id);
-    }
-    until("the reserve is whole", || reserve(&site) == WHOLE);
+    make_room(&site, &server, &ledger);
     site.put(&server, &ledger, 100_000);
     server.stop();
     site.check_all(&ledger);
@@ -194,23 +220,9 @@ fn where_the_reserve_is_spent_too_a_revocation_holds_until_there_is_room() {
     let large = upload_until_full(&site, &server, &ledger, 1_000_000);
     fill(&volume.path().join("filler"));
     leave(&site, &volume, OF_PURGES);
-    // Whatever of the log may still be written over is, and then nothing more.
-    let mut tries = 0;
-    let answer = loop {
-        let answer = revoke(&site, &server, &format!("/files/{}/revoke", files[3]), "");
-        tries += 1;
-        if answer.0 != 200 || tries == 100 {
-            break answer;
-        }
-    };
-    println!("{tries} revocations until the first that is not written");
-    holds(&answer);
-
+    revoke_until_held(&site, &server, &files[3]);
     holds(&revoke_link(&site, &server, &links[0]));
-    let open = || -> Vec<u16> {
-        let links = links.iter();
-        links.map(|link| status(&site, &server, link)).collect()
-    };
+    let open = || all_of(&site, &server, &links);
     assert_eq!(open(), [401, 200, 200, 401]);
     // Nobody knows yet with what a link of that file would be signed that is to live on.
     let target = format!("{ORGANIZATION}/files/{}/content", files[3]);
@@ -233,13 +245,7 @@ fn where_the_reserve_is_spent_too_a_revocation_holds_until_there_is_room() {
         server.log().contains("it holds in this process")
     });
 
-    until("the audit stream says so", || {
-        let lines = fs::read_to_string(&audit).unwrap();
-        let held = |line: &&str| {
-            line.contains(r#""event":"revoke""#) && line.contains(r#""outcome":"held""#)
-        };
-        lines.lines().filter(held).count() == 2
-    });
+    await_held(&audit, 2);
 
     // A purge has what it needs, and makes the room that the others lack.
     let before = free_blocks(volume.path());
@@ -256,19 +262,11 @@ fn where_the_reserve_is_spent_too_a_revocation_holds_until_there_is_room() {
     assert_eq!(open(), [401, 200, 401, 401]);
     server.stop();
     let server = site.serve();
-    let open: Vec<u16> = links
-        .iter()
-        .map(|link| status(&site, &server, link))
-        .collect();
-    assert_eq!(open, [401, 200, 401, 401]);
+    assert_eq!(all_of(&site, &server, &links), [401, 200, 401, 401]);
     for filler in ["filler", "filler-2"] {
         fs::remove_file(volume.path().join(filler)).unwrap();
     }
-    for id in site.listed(&server).into_keys().take(12) {
-        json(&site, &["rm", "--purge", &id, "--json"]);
-        ledger.forget(&id);
-    }
-    until("the reserve is whole", || reserve(&site) == WHOLE);
+    make_room(&site, &server, &ledger);
     until("it is said", || {
         server.log().contains("the disk reserve is whole again")
     });
