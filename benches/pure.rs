@@ -34,11 +34,14 @@ use hallpass::web::dialects::koodrive;
 use hallpass::web::multipart::{HEAD_BYTES_MAX, Head, Piece, Splitter};
 use hallpass::web::query;
 use hallpass::web::route::{Route, RouteMatch};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue};
+use sha2::Sha256;
 
 const NOW: UnixSeconds = UnixSeconds::EPOCH;
 const EXPIRES: u64 = 3_600;
+const FILE: &str = "file_01a1fde99ff6754cb8bf883e3b982c46";
 /// The largest head of a request that the server reads.
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
 /// The largest body of a KooDrive call.
@@ -57,7 +60,7 @@ fn keyring() -> Keyring {
 fn grant(claims: Claims) -> Grant {
     Grant {
         organization: OrganizationId::parse("org_123").unwrap(),
-        file: FileId::parse("file_01a1fde99ff6754cb8bf883e3b982c46").unwrap(),
+        file: FileId::parse(FILE).unwrap(),
         expires: NOW.plus(EXPIRES),
         claims,
     }
@@ -131,6 +134,17 @@ fn verify(c: &mut Criterion) {
         revocations: &revocations,
     };
     let mut group = c.benchmark_group("verify");
+    // What the check of the good link comes down to at least: the MAC of its message, compared.
+    let lines = ["hallpass/v1/download", "org_123", FILE, "3600", "0", ""];
+    let (message, key) = (lines.join("\n"), Hmac::<Sha256>::new_from_slice(&[7; 32]));
+    let key = key.unwrap();
+    let mac = key.clone().chain_update(&message).finalize().into_bytes();
+    group.bench_function("the hash alone", |b| {
+        b.iter(|| {
+            let of_message = key.clone().chain_update(black_box(&message));
+            of_message.verify(black_box(&mac)).is_ok()
+        });
+    });
     for (what, url, is_good) in &cases {
         let (organization, file, query) = url::split(url).unwrap();
         let attempt = Attempt {

@@ -67,6 +67,7 @@ fn many(bench: &mut Bench, case: &'static str, count: usize, goals: &Goals) -> O
         expected,
         tls: None,
     };
+    bring_into_memory(&bench.sites.main, &names)?;
     let rounds = alternate(bench, of, &contenders)?;
     judge(bench, case, &rounds, goals);
     if goals.cpu_of_usual_nginx.is_some() {
@@ -76,6 +77,24 @@ fn many(bench: &mut Bench, case: &'static str, count: usize, goals: &Goals) -> O
     drop(contenders);
     drop((gateways, peers));
     beside::count(bench, None, case, &counted, expected.shape())
+}
+
+/// Reads all files once, and looks up all names of theirs, so that none of the servers waits for the disk in the place of
+/// those after it.
+fn bring_into_memory(site: &Site, names: &[String]) -> Outcome<()> {
+    for name in names {
+        fs::read(site.www().join(name))?;
+    }
+    let mut folders = vec![site.data_dir().join("blobs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.metadata()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Holds the processor time of a GET against its bound, whether its row is in memory or not.
