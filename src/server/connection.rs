@@ -31,7 +31,9 @@ use crate::web::response_memory::{
 };
 use crate::web::response_tracker::ResponseAborter;
 use crate::web::tracked::{ResponseWatcher, Tracked};
-use crate::zero_copy::{BodyPiece, Regions, Socket, UnsentBudget, Wire};
+use crate::zero_copy::{
+    BodyPiece, LinedStream, ReadyLines, Regions, Socket, UnsentBudget, Wire, WriterHandle,
+};
 
 /// The server of a public listener's connections.
 #[derive(Clone)]
@@ -55,8 +57,10 @@ pub(super) struct Public {
 enum Opened {
     /// The kernel can send files to it.
     Plain(TrackedStream, Regions),
-    /// Over TLS, or HTTP/2, or both: bytes of answers wait in memory for its client.
-    Other(Box<dyn IoStream>, Version, ConnectionMemory),
+    /// Over TLS: bytes of answers wait in memory for its client.
+    Sealed(Box<dyn IoStream>, ReadyLines, ConnectionMemory),
+    /// Over HTTP/2, with TLS or without: the same.
+    Http2(Box<dyn IoStream>, ConnectionMemory),
 }
 
 trait IoStream: Read + Write + Unpin + Send {}
@@ -79,29 +83,30 @@ impl Public {
                 return;
             }
         };
-        let answer_over = |regions, memory, aborter: Arc<dyn ResponseAborter>| {
+        let answer_over = |writer, memory, aborter: Arc<dyn ResponseAborter>| {
             let is_tls = self.tls.is_some();
-            let arrival = self.web.arrival(peer, is_tls, regions, memory, aborter);
+            let arrival = self.web.arrival(peer, is_tls, writer, memory, aborter);
             let web = Arc::clone(&self.web);
             move |request: Request<Incoming>| Arc::clone(&web).handle(request, arrival.clone())
         };
         let connection = Arc::clone(&lease.state);
         match opened {
             Opened::Plain(stream, regions) => {
-                let answer = answer_over(Some(regions), None, connection);
+                let answer = answer_over(Some(WriterHandle::Plain(regions)), None, connection);
                 http1::serve(stream, lease, answer).await;
             }
-            Opened::Other(stream, Version::HTTP_2, memory) => {
+            Opened::Sealed(stream, lines, memory) => {
+                let writer = WriterHandle::Sealed(lines);
+                let answer = answer_over(Some(writer), Some(memory), connection);
+                Box::pin(http1::serve(stream, lease, answer)).await;
+            }
+            Opened::Http2(stream, memory) => {
                 let streams = Streams::default();
                 let aborter = Arc::new(streams.executor());
                 let answer = answer_over(None, Some(memory.clone()), aborter);
                 let limits = (memory, self.streams_max);
                 // Boxed: most connections need no memory for it.
                 Box::pin(serve_http2(stream, streams, lease, limits, answer)).await;
-            }
-            Opened::Other(stream, _, memory) => {
-                let answer = answer_over(None, Some(memory), connection);
-                Box::pin(http1::serve(stream, lease, answer)).await;
             }
         }
     }
@@ -133,12 +138,16 @@ impl Public {
                 let (stream, version) = tls.accept(TokioIo::new(stream)).await?;
                 let memory = self.memory_of(version);
                 let stream = TokioIo::new(SealedStream::new(stream, &memory));
-                Opened::Other(Box::new(stream), version, memory)
+                match version {
+                    Version::HTTP_2 => Opened::Http2(Box::new(stream), memory),
+                    _ => {
+                        let lines = ReadyLines::default();
+                        let stream = LinedStream::new(stream, lines.clone());
+                        Opened::Sealed(Box::new(stream), lines, memory)
+                    }
+                }
             }
-            None if is_http2 => {
-                let version = Version::HTTP_2;
-                Opened::Other(Box::new(stream), version, self.memory_of(version))
-            }
+            None if is_http2 => Opened::Http2(Box::new(stream), self.memory_of(Version::HTTP_2)),
             None => Opened::Plain(stream, regions),
         };
         Ok((opened, peer))

@@ -214,6 +214,8 @@ impl ArchiveBody {
             None => {
                 let options = RegionOptions {
                     identity: self.identity,
+                    // The head is out already.
+                    takes_lines: false,
                     // Bytes that are hashed come by here.
                     regions: self.regions.as_ref().filter(|_| !is_hashed),
                     memory: self.memory.as_ref(),

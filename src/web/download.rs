@@ -192,7 +192,7 @@ pub(super) fn respond(
         });
     // A head with nothing behind it is not one that a block can be added to, and several parts have a type
     // of their own. A client that sends a body with a GET may be answered in other ways before it has sent all of it.
-    let takes_block = options.regions.is_some()
+    let takes_block = options.takes_lines
         && method == Method::GET
         && !context.body.is_unread()
         && handed_over.is_none()

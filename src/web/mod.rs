@@ -31,7 +31,7 @@ use crate::model::revocation::LinkId;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::panics;
-use crate::zero_copy::Regions;
+use crate::zero_copy::WriterHandle;
 
 use body::Body;
 use client::Peer;
@@ -114,8 +114,8 @@ pub struct Arrival {
     pub peer: Peer,
     /// True if nobody on the way can read along.
     pub is_tls: bool,
-    /// The queue by which bodies hand files over to the connection, if it can send them itself.
-    pub regions: Option<Regions>,
+    /// The handle by which answers reach the connection's writer past the HTTP library, if there is one.
+    pub writer: Option<WriterHandle>,
     /// Its share of the memory budget, where bytes of answers wait in memory for the client.
     pub memory: Option<ConnectionMemory>,
     /// The tracker of its responses.
@@ -133,9 +133,11 @@ impl Arrival {
         let version = context.request.version;
         // HTTP/2 frames its bytes, so the kernel cannot send them.
         let is_http1 = version <= Version::HTTP_11;
+        let writer = self.writer.as_ref().filter(|_| is_http1);
         RegionOptions {
             identity: DownloadIdentity::new(version, context.trace.trace_id, link),
-            regions: self.regions.as_ref().filter(|_| is_http1),
+            takes_lines: writer.is_some(),
+            regions: writer.and_then(WriterHandle::regions),
             memory: self.memory.as_ref(),
             admitted,
         }
@@ -182,13 +184,13 @@ impl Web {
         }
     }
 
-    /// Returns what the requests of a new connection come by, whose responses `aborter` ends. `regions`: it can send
-    /// files itself; `memory`: bytes of answers wait in memory for its client.
+    /// Returns what the requests of a new connection come by, whose responses `aborter` ends. `writer`: answers
+    /// reach its writer past the HTTP library; `memory`: bytes of answers wait in memory for its client.
     pub fn arrival(
         &self,
         peer: Peer,
         is_tls: bool,
-        regions: Option<Regions>,
+        writer: Option<WriterHandle>,
         memory: Option<ConnectionMemory>,
         aborter: Arc<dyn ResponseAborter>,
     ) -> Arrival {
@@ -197,7 +199,7 @@ impl Web {
         Arrival {
             peer,
             is_tls,
-            regions,
+            writer,
             memory,
             tracker,
         }
@@ -272,11 +274,10 @@ impl Web {
         let mut origins_are_said = false;
         let (mut response, problem) = match answered {
             Ok(response) => {
-                if let (Some(block), Some(regions)) =
-                    (context.header_block.take(), &arrival.regions)
+                if let (Some(block), Some(writer)) = (context.header_block.take(), &arrival.writer)
                 {
                     origins_are_said = shared.settings.origins == Origins::Any;
-                    regions.add_to_head(block);
+                    writer.add_to_head(block);
                 }
                 (response, None)
             }

@@ -63,6 +63,8 @@ pub struct Region {
 pub struct RegionOptions<'a> {
     /// The download.
     pub identity: DownloadIdentity,
+    /// True if the head takes ready lines.
+    pub takes_lines: bool,
     /// The queue by which the connection sends files, if it can.
     pub regions: Option<&'a Regions>,
     /// The connection's share of the memory budget, if its bytes count.

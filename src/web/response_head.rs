@@ -149,7 +149,7 @@ impl ResponseHead {
         digest.filter(|_| digest::is_asked_for(request))
     }
 
-    /// Returns the headers of a whole answer as a header block, for [`crate::zero_copy::Regions::add_to_head`]. `None`
+    /// Returns the headers of a whole answer as a header block, for [`crate::zero_copy::WriterHandle::add_to_head`]. `None`
     /// where they are others than most answers': then they are those of [`ResponseHead::whole`]. An answer that is counted
     /// has all of those but that no cache may keep it.
     pub(super) fn header_block(&self, lives: Option<u64>, is_counted: bool) -> Option<Bytes> {

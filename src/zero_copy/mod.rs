@@ -21,7 +21,7 @@
 //!
 //! The lines of a head about one file are the same every time, so they need not be put together anew either:
 //! [`Regions::add_to_head`] leaves ready lines with the queue, and the wire sends them just before the empty line that
-//! ends the head.
+//! ends the head. A stream that seals its bytes does the same with [`ReadyLines`].
 //!
 //! # What must not happen
 //!
@@ -57,8 +57,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 
+use self::ready_lines::HeadLines;
 use crate::page_cache;
 
+mod ready_lines;
 mod socket;
 mod tcp_info;
 #[cfg(test)]
@@ -66,6 +68,7 @@ mod tests;
 mod unsent;
 mod wire;
 
+pub use ready_lines::{LinedStream, ReadyLines};
 pub use socket::Socket;
 pub use tcp_info::TcpInfo;
 pub use unsent::{UNSENT_BYTES, UnsentBudget};
@@ -77,12 +80,6 @@ pub const REGION_BYTES_MAX: usize = 1024 * 1024;
 /// The smallest page of a file that Linux has, in bytes.
 const PAGE_BYTES: usize = 4096;
 
-/// The end of a head (RFC 9112, §2.1): the end of its last line, and an empty one.
-const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-
-/// The length of the end of a line.
-const LINE_BREAK_BYTES: usize = 2;
-
 /// The number of regions in a row that have places of their own in the block. hyper queues at most 16.
 const PLACES: usize = 64;
 
@@ -93,6 +90,35 @@ static BLOCK: [u8; REGION_BYTES_MAX + PLACES] = [0; REGION_BYTES_MAX + PLACES];
 /// and its [`Wire`]. Cloning is a reference count.
 #[derive(Clone, Debug, Default)]
 pub struct Regions(Arc<Mutex<RegionQueue>>);
+
+/// The handle of a connection's writer, by which an answer reaches it past the HTTP library. Cloning is a reference count.
+#[derive(Clone, Debug)]
+pub enum WriterHandle {
+    /// The queue of a plain connection, which sends files itself.
+    Plain(Regions),
+    /// The lines of a connection whose bytes are sealed, and so go through memory.
+    Sealed(ReadyLines),
+}
+
+impl WriterHandle {
+    /// Returns the queue of a connection that sends files itself.
+    pub const fn regions(&self) -> Option<&Regions> {
+        match self {
+            Self::Plain(regions) => Some(regions),
+            Self::Sealed(_) => None,
+        }
+    }
+
+    /// Adds lines to the head that this connection writes next: each with its `\r\n`, and none that hyper writes
+    /// by itself or that the response has as a header. The response has a body that is not empty and headers that
+    /// hyper takes, and is given to hyper at once: its head is the last that hyper has when it writes next.
+    pub fn add_to_head(&self, lines: Bytes) {
+        match self {
+            Self::Plain(regions) => regions.add_to_head(lines),
+            Self::Sealed(ready) => ready.add_to_head(lines),
+        }
+    }
+}
 
 /// On whose behalf a file is sent. It must not hold the queue that holds it: neither would ever be freed.
 pub trait Owner: fmt::Debug + Send + Sync {
@@ -106,17 +132,6 @@ struct RegionQueue {
     waiting: VecDeque<QueuedRegion>,
     next_place: usize,
     lines: HeadLines,
-}
-
-/// Lines that go into the head of the next response.
-#[derive(Debug, Default)]
-struct HeadLines {
-    /// The bytes that are not out yet.
-    left: Bytes,
-    /// The number of bytes of the head that hyper has left to write, once it has written some of it.
-    rest_of_head: Option<usize>,
-    /// True if others were added before these were out.
-    are_mixed_up: bool,
 }
 
 /// A part of a file that is on its way.
@@ -181,17 +196,9 @@ impl Regions {
         BodyPiece(PieceKind::Region { place, left })
     }
 
-    /// Adds lines to the head that this connection writes next: each with its `\r\n`, and none that hyper writes
-    /// by itself or that the response has as a header. The response has a body that is not empty and headers that
-    /// hyper takes, and is given to hyper at once: its head is the last that hyper has when it writes next.
+    /// Adds lines to the head that this connection writes next, as [`WriterHandle::add_to_head`] does.
     pub fn add_to_head(&self, lines: Bytes) {
-        let mut queue = self.lock();
-        let are_mixed_up = !queue.lines.left.is_empty();
-        queue.lines = HeadLines {
-            left: lines,
-            rest_of_head: None,
-            are_mixed_up,
-        };
+        self.lock().lines.add(lines);
     }
 
     fn lock(&self) -> MutexGuard<'_, RegionQueue> {
@@ -263,36 +270,6 @@ impl RegionQueue {
                 self.waiting.pop_front();
             }
         }
-    }
-}
-
-impl HeadLines {
-    /// Returns the offset in the first slice of a write at which the lines belong: before the last line break of the
-    /// head. `None` if there are none to send. An error if it is no head, nor what must be left of one.
-    fn place_in(&self, first: &[u8]) -> io::Result<Option<usize>> {
-        if self.left.is_empty() {
-            return Ok(None);
-        }
-        let is_head = match self.rest_of_head {
-            None => first.ends_with(END_OF_HEAD),
-            Some(rest) => {
-                let end = first.get(rest.saturating_sub(END_OF_HEAD.len())..);
-                first.len() == rest && end.is_some_and(|end| END_OF_HEAD.ends_with(end))
-            }
-        };
-        match first.len().checked_sub(LINE_BREAK_BYTES) {
-            Some(place) if is_head && !self.are_mixed_up => Ok(Some(place)),
-            _ => Err(unclaimed()),
-        }
-    }
-
-    /// Returns how many of `sent` bytes are hyper's own: they begin with the first slice and have the lines at `place`
-    /// in it.
-    fn advance(&mut self, sent: usize, first: &[u8], place: usize) -> usize {
-        let ours = sent.saturating_sub(place).min(self.left.len());
-        self.left.advance(ours);
-        self.rest_of_head = Some(first.len().saturating_sub(sent - ours));
-        sent - ours
     }
 }
 

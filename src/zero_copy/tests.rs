@@ -296,7 +296,7 @@ async fn a_piece_that_was_copied_is_never_sent() {
     }
 }
 
-/// HeadLines are never sent where hyper has put other bytes behind the head.
+/// Lines are never sent where hyper has put other bytes behind the head.
 #[tokio::test]
 async fn lines_are_never_sent_but_in_a_head() {
     let (file, _) = file(10);
@@ -311,60 +311,6 @@ async fn lines_are_never_sent_but_in_a_head() {
     let _ = client.read_to_end(&mut read).await;
     assert!(serving.await.unwrap().is_err());
     assert_eq!(read, b"");
-
-    let regions = Regions::new();
-    let place = |first: &[u8]| regions.lock().lines.place_in(first).ok();
-    let head = b"HTTP/1.1 200 OK\r\nc: d\r\n\r\n";
-    assert_eq!(place(b"anything"), Some(None), "nothing is to be added");
-    let lines = Bytes::from_static(b"a: b\r\n");
-    regions.add_to_head(lines.clone());
-    assert_eq!(place(head), Some(Some(23)));
-    for wrong in [&b""[..], b"\r\n", b"\n\r\n", b"a\r\n\r\nb", b"a\r\n"] {
-        assert_eq!(place(wrong), None, "{wrong:?}");
-    }
-    assert_eq!(
-        regions.lock().lines.advance(24, head, 23),
-        23,
-        "one byte of them"
-    );
-    assert_eq!(place(b"\r\n"), Some(Some(0)));
-    for wrong in [&b""[..], b"\n", b"\r\n\r\n", b"ab"] {
-        assert_eq!(place(wrong), None, "{wrong:?}");
-    }
-    regions.add_to_head(lines);
-    assert_eq!(place(head), None, "of two heads at once");
-}
-
-/// A socket may take any part of a write, so each byte may be the last of one.
-#[test]
-fn lines_stand_in_their_head_wherever_a_write_is_cut() {
-    let (head, body) = (b"HTTP/1.1 200 OK\r\nc: d\r\n\r\n", b"body");
-    let whole = b"HTTP/1.1 200 OK\r\nc: d\r\na: b\r\ne: f\r\n\r\nbody";
-    for first_cut in 1..=whole.len() {
-        for then in [1, 2, 3, whole.len()] {
-            let regions = Regions::new();
-            regions.add_to_head(Bytes::from_static(b"a: b\r\ne: f\r\n"));
-            let (mut rest, mut out, mut most) = (&head[..], Vec::new(), first_cut);
-            while !regions.lock().lines.left.is_empty() {
-                let lines = &mut regions.lock().lines;
-                let place = lines.place_in(rest).unwrap().unwrap();
-                let (before, behind) = rest.split_at(place);
-                let written = [before, &lines.left, behind, body].concat();
-                let sent = &written[..most.min(written.len())];
-                let of_hyper = lines.advance(sent.len(), rest, place);
-                out.extend_from_slice(sent);
-                rest = rest.get(of_hyper..).unwrap_or_default();
-                most = then;
-            }
-            let missing = whole.len() - out.len();
-            let left = [
-                rest,
-                &body[..missing.saturating_sub(rest.len()).min(body.len())],
-            ];
-            out.extend_from_slice(&[left[0], &body[body.len() - left[1].len()..]].concat());
-            assert_eq!(out, whole, "cut after {first_cut}, then every {then}");
-        }
-    }
 }
 
 #[tokio::test]

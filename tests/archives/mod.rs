@@ -131,6 +131,7 @@ async fn serve(
         let link = LinkId::parse("aaaaaaaaaaaa").unwrap();
         let options = RegionOptions {
             identity: DownloadIdentity::new(parts.version, trace.trace_id, link),
+            takes_lines: false,
             regions: Some(&regions).filter(|_| transport == Transport::Sendfile),
             memory: memory.as_ref(),
             admitted: None,
