@@ -27,42 +27,55 @@ impl Keyed {
     }
 
     /// Returns the MAC of the message that `write` gives piece by piece. Allocates nothing.
-    pub(super) fn mac(&self, write: impl FnOnce(&mut Message)) -> [u8; 32] {
+    pub(super) fn mac(&self, write: impl FnOnce(&mut Message<'_>)) -> [u8; 32] {
         #[cfg(test)]
         work::note(0, 1);
         let mut message = Message {
-            mac: self.0.clone(),
+            key: &self.0,
+            begun: None,
             gathered: [0; GATHERED_BYTES],
             length: 0,
         };
         write(&mut message);
-        message.flush();
-        message.mac.finalize().into_bytes().into()
+        message.finish()
     }
 }
 
 /// A message whose MAC is being made. The library counts and buffers each piece that it gets, which for a field and the end
-/// of its line costs more than their hash: so they are gathered first.
-pub(super) struct Message {
-    mac: Hmac<Sha256>,
+/// of its line costs more than their hash: so they are gathered first. A short one is gathered as a whole, and has no copy of
+/// the key's state until then.
+pub(super) struct Message<'k> {
+    key: &'k Hmac<Sha256>,
+    /// The state behind what the library was given.
+    begun: Option<Hmac<Sha256>>,
     gathered: [u8; GATHERED_BYTES],
     /// The number of bytes gathered.
     length: usize,
 }
 
-impl Message {
-    /// Gives the library what is gathered.
-    fn flush(&mut self) {
+impl Message<'_> {
+    /// Gives the library these bytes, behind what it has.
+    fn give(&mut self, bytes: &[u8]) {
+        let begun = self.begun.get_or_insert_with(|| self.key.clone());
+        Update::update(begun, bytes);
+    }
+
+    fn finish(self) -> [u8; 32] {
         let gathered = self.gathered.get(..self.length).unwrap_or_default();
-        Update::update(&mut self.mac, gathered);
-        self.length = 0;
+        let begun = match self.begun {
+            Some(begun) => begun,
+            None => self.key.clone(),
+        };
+        begun.chain_update(gathered).finalize().into_bytes().into()
     }
 }
 
-impl Update for Message {
+impl Update for Message<'_> {
     fn update(&mut self, piece: &[u8]) {
         if self.length + piece.len() > GATHERED_BYTES {
-            self.flush();
+            let gathered = self.gathered;
+            self.give(gathered.get(..self.length).unwrap_or_default());
+            self.length = 0;
         }
         match self
             .gathered
@@ -73,7 +86,7 @@ impl Update for Message {
                 self.length += piece.len();
             }
             // Longer than all that is gathered.
-            None => Update::update(&mut self.mac, piece),
+            None => self.give(piece),
         }
     }
 }
