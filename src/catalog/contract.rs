@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use super::changes::{Change, FeedPosition};
 use super::{Catalog, CatalogError};
+use crate::model::address::FileAddress;
+use crate::model::count::{Counts, FileCount, LinkCount};
 use crate::model::digest::{Crc32, Sha256Digest};
 use crate::model::file::{BlobLocation, FileRecord, FileState, InPlace, Purpose};
 use crate::model::id::{ApiKeyId, BlobKey, FileId, FolderId, OrganizationId, SpaceId};
@@ -232,6 +234,32 @@ pub(crate) fn rich_file(organization: &OrganizationId, id: &str) -> FileRecord {
         }),
         ..file(organization, id, 99_999_999_998)
     }
+}
+
+/// Downloads by one link.
+#[derive(Clone)]
+struct Count {
+    file: FileAddress,
+    link: LinkId,
+    expires: UnixSeconds,
+    counts: Counts,
+}
+
+/// Counts downloads for their files, and for their links. Returns how many links were counted for their files alone.
+async fn add_counts(catalog: &dyn Catalog, counts: &[Count], links_max: u64) -> u64 {
+    let of_files = counts.iter().map(|count| FileCount {
+        file: count.file.clone(),
+        counts: count.counts,
+    });
+    catalog.add_file_counts(of_files.collect()).await.unwrap();
+    let of_links = counts.iter().map(|count| LinkCount {
+        organization: count.file.organization.clone(),
+        link: count.link,
+        expires: count.expires,
+        counts: count.counts,
+    });
+    let folded = catalog.add_link_counts(of_links.collect(), links_max);
+    folded.await.unwrap()
 }
 
 fn api_key(organization: &OrganizationId, id: u8, created_at: u64) -> ApiKey {

@@ -1,7 +1,7 @@
 //! The sub-trait for counters of downloads.
 
 use super::Answer;
-use crate::model::count::{Count, Counted, Counts};
+use crate::model::count::{Counted, Counts, FileCount, LinkCount};
 use crate::model::id::OrganizationId;
 use crate::model::time::UnixSeconds;
 
@@ -15,17 +15,21 @@ pub const COUNT_MAX: u64 = i64::MAX.cast_unsigned();
 ///
 /// Nothing in here is in the change feed: what was counted is in nobody's memory.
 pub trait Counters: Send + Sync {
-    /// Adds to the counts of each link and of its file, all of them or none. One whose file is not there
-    /// any more is passed over. `Limit` for more than [`COUNTS_ADDED_MAX`].
-    ///
-    /// Of one organization `links_max` links have counts of their own, and any number of calls at once make no more:
-    /// beyond that, what is counted of a further link is added to its file alone, whose counts are those of all of its
-    /// links all the same. Links that have counts go on, also where there are more than that. Answers how many links
-    /// were only counted for their files.
+    /// Adds to the counts of files, all of them or none. One that is not there any more is passed over. `Limit` for more than
+    /// [`COUNTS_ADDED_MAX`].
     ///
     /// After [`CatalogError::Unavailable`](super::CatalogError::Unavailable) nobody knows whether they were
     /// added: a caller that tries again may count them twice.
-    fn add_counts<'a>(&'a self, counts: &'a [Count], links_max: u64) -> Answer<'a, u64>;
+    fn add_file_counts(&self, counts: Vec<FileCount>) -> Answer<'_, ()>;
+
+    /// Adds to the counts of links, as [`Counters::add_file_counts`] does to those of files. One whose organization is not
+    /// there is passed over. The end of a link is that with which it was counted first.
+    ///
+    /// Of one organization `links_max` links have counts of their own, and any number of calls at once make no more:
+    /// beyond that, a further link has none, and is counted for its file alone, whose counts are those of all of its
+    /// links all the same. Links that have counts go on, also where there are more than that. Answers how many links
+    /// were not counted so.
+    fn add_link_counts(&self, counts: Vec<LinkCount>, links_max: u64) -> Answer<'_, u64>;
 
     /// Returns the counts of a file, in whatever state, or of a link; none of one that was never
     /// downloaded, is not there, was forgotten, or is a link that counts for its file alone.

@@ -3,7 +3,8 @@
 //! What a link's download adds is kept under the link, in one of a few maps with a lock each, so that
 //! counting is one look into a map and, for a link that is in it already, allocates nothing. [`FLUSH_EVERY`],
 //! and as soon as a map is half full, whoever runs a gateway calls [`Gateway::flush_counts`], which empties the maps
-//! into the catalogue. What the catalogue did not take is kept, within [`LINKS_COUNTED_MAX`], and tried again.
+//! into the catalogue: first for the files, then for the links, each in batches of rows that lie side by side there. What
+//! the catalogue did not take is kept, within [`LINKS_COUNTED_MAX`], and tried again.
 //!
 //! Of one organization so many links have counts of their own as `limits.organization_link_counts` says. Downloads with
 //! further links are counted for their files alone, whose counts are whole in any case.
@@ -18,13 +19,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 
 use super::Gateway;
 use super::refusal::Refusal;
+use crate::catalog::CatalogError;
 use crate::catalog::counters::COUNTS_ADDED_MAX;
-use crate::model::count::{Count, Counted, Counts};
+use crate::model::address::FileAddress;
+use crate::model::count::{Counted, Counts, FileCount, LinkCount};
 use crate::model::file::FileRecord;
-use crate::model::id::OrganizationId;
+use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
 
@@ -70,16 +74,29 @@ struct CountedLink {
     file: Arc<FileRecord>,
 }
 
+/// What is to be added for a link. The two counts differ where the catalogue took the one for its file alone.
 #[derive(Clone, Copy)]
 struct Added {
     expires: UnixSeconds,
-    counts: Counts,
+    of_link: Counts,
+    of_file: Counts,
+}
+
+/// What one flush takes out of the maps. In the order of the catalogue's keys, so that a batch changes few of its pages.
+struct Taken {
+    links: Vec<(CountedLink, Added)>,
+    files: Vec<FileCount>,
 }
 
 impl CountedLink {
     /// The key of its row.
     fn row(&self) -> (&OrganizationId, LinkId) {
         (&self.file.organization, self.link)
+    }
+
+    /// The key of its file's row.
+    fn file_row(&self) -> (&OrganizationId, &FileId) {
+        (&self.file.organization, &self.file.id)
     }
 }
 
@@ -113,13 +130,14 @@ impl PendingCounts {
     fn add(&self, key: CountedLink, more: Added) -> bool {
         let mut shard = self.shard(key.link);
         if let Some(added) = shard.get_mut(&key) {
-            added.counts.add(&more.counts);
+            added.of_link.add(&more.of_link);
+            added.of_file.add(&more.of_file);
         } else if shard.len() < LINKS_OF_SHARD_MAX {
             shard.insert(key, more);
             return shard.len() == LINKS_OF_SHARD_MAX / 2;
         } else {
             drop(shard);
-            self.lost.fetch_add(more.counts.downloads, Relaxed);
+            self.lost.fetch_add(more.of_link.downloads, Relaxed);
             if !self.is_said.swap(true, Relaxed) {
                 tracing::error!(
                     "downloads are not counted: the catalogue does not take their counts"
@@ -128,14 +146,59 @@ impl PendingCounts {
         }
         false
     }
+
+    /// Takes everything out of the maps, which keep their room.
+    fn take(&self) -> Vec<(CountedLink, Added)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(lock(shard).drain());
+        }
+        all
+    }
 }
 
-/// Takes everything out of a map, in the order of the catalogue's keys: batches of rows that lie side by side there change
-/// fewer of its pages. The map keeps its room.
-fn take(shard: &Mutex<Shard>) -> Vec<(CountedLink, Added)> {
-    let mut all: Vec<_> = lock(shard).drain().collect();
-    all.sort_unstable_by(|(one, _), (other, _)| one.row().cmp(&other.row()));
-    all
+impl Taken {
+    /// Puts them in order, which takes some milliseconds for many.
+    fn of(mut links: Vec<(CountedLink, Added)>) -> Self {
+        links.sort_unstable_by(|(one, _), (other, _)| one.row().cmp(&other.row()));
+        let mut of_files: Vec<_> = links
+            .iter()
+            .filter(|(_, added)| added.of_file != Counts::default())
+            .collect();
+        of_files.sort_unstable_by(|(one, _), (other, _)| one.file_row().cmp(&other.file_row()));
+        let files = of_files.chunk_by(|(one, _), (other, _)| one.file_row() == other.file_row());
+        let files = files.filter_map(|links| {
+            let mut counts = Counts::default();
+            for (_, added) in links {
+                counts.add(&added.of_file);
+            }
+            let (link, _) = links.first()?;
+            Some(FileCount {
+                file: link.file.address(),
+                counts,
+            })
+        });
+        Self {
+            files: files.collect(),
+            links,
+        }
+    }
+
+    /// Returns the next batch for files.
+    fn next_files(&mut self) -> Vec<FileCount> {
+        let rest = self.files.len().saturating_sub(COUNTS_ADDED_MAX);
+        self.files.split_off(rest)
+    }
+
+    /// Notes that the catalogue took what was to be added for the files from this one on, or from the first on.
+    fn note_files(&mut self, from: Option<&FileAddress>) {
+        let from = from.map(|file| (&file.organization, &file.file));
+        for (link, added) in &mut self.links {
+            if from.is_none_or(|from| link.file_row() >= from) {
+                added.of_file = Counts::default();
+            }
+        }
+    }
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
@@ -156,7 +219,12 @@ impl Gateway {
             link,
             file: Arc::clone(file),
         };
-        if self.waiting.add(key, Added { expires, counts }) {
+        let added = Added {
+            expires,
+            of_link: counts,
+            of_file: counts,
+        };
+        if self.waiting.add(key, added) {
             self.waiting.are_due.notify_one();
         }
     }
@@ -167,29 +235,57 @@ impl Gateway {
     }
 
     /// Puts what was counted into the catalogue, and answers of how many links. What the catalogue does
-    /// not take is kept for the next time. Dropping the future may lose what it was about to put there: those of one map.
+    /// not take is kept for the next time. Dropping the future may lose what it was about to put there.
     pub async fn flush_counts(&self) -> Result<usize, Refusal> {
         let _one_at_a_time = self.waiting.flushing.lock().await;
-        let (mut done, mut folded) = (0, 0);
-        for shard in &self.waiting.shards {
-            let all = take(shard);
-            let mut taken = 0;
-            for some in all.chunks(COUNTS_ADDED_MAX) {
-                let counts: Vec<Count> = some.iter().map(count).collect();
-                let links_max = self.settings.link_counts_max;
-                match self.catalog.add_counts(&counts, links_max).await {
-                    Ok(more) => folded += more,
-                    Err(error) => {
-                        // Nobody is told that they are due: the next flush tries again.
-                        for (key, added) in all.into_iter().skip(taken) {
-                            self.waiting.add(key, added);
-                        }
-                        return Err(self.refusal(error));
-                    }
+        let all = self.waiting.take();
+        if all.is_empty() {
+            return Ok(0);
+        }
+        // On a thread that may take its time.
+        #[expect(clippy::expect_used, reason = "nothing in it panics")]
+        let mut taken = spawn_blocking(|| Taken::of(all)).await.expect("an order");
+        let flushed = match self.flush_files(&mut taken).await {
+            Ok(()) => self.flush_links(&mut taken).await,
+            Err(error) => Err(error),
+        };
+        // Nobody is told that they are due: the next flush tries again.
+        for (key, added) in taken.links {
+            self.waiting.add(key, added);
+        }
+        flushed.map_err(|error| self.refusal(error))
+    }
+
+    /// Puts what was counted for files into the catalogue.
+    async fn flush_files(&self, taken: &mut Taken) -> Result<(), CatalogError> {
+        let mut from = None;
+        loop {
+            let some = taken.next_files();
+            let Some(first) = some.first().map(|count| count.file.clone()) else {
+                taken.note_files(None);
+                return Ok(());
+            };
+            if let Err(error) = self.catalog.add_file_counts(some).await {
+                if from.is_some() {
+                    taken.note_files(from.as_ref());
                 }
-                taken += some.len();
+                return Err(error);
             }
-            done += taken;
+            from = Some(first);
+        }
+    }
+
+    /// Puts what was counted for links into the catalogue, takes out what that took, and answers of how many.
+    async fn flush_links(&self, taken: &mut Taken) -> Result<usize, CatalogError> {
+        let (mut done, mut folded) = (0, 0);
+        let links_max = self.settings.link_counts_max;
+        while !taken.links.is_empty() {
+            let rest = taken.links.len().saturating_sub(COUNTS_ADDED_MAX);
+            let some = taken.links.get(rest..).unwrap_or_default();
+            let counts = some.iter().map(link_count).collect();
+            folded += self.catalog.add_link_counts(counts, links_max).await?;
+            done += some.len();
+            taken.links.truncate(rest);
         }
         self.waiting.is_said.store(false, Relaxed);
         if folded > 0 && !self.waiting.are_folded.swap(true, Relaxed) {
@@ -255,191 +351,14 @@ impl Gateway {
     }
 }
 
-fn count((key, added): &(CountedLink, Added)) -> Count {
-    Count {
-        file: key.file.address(),
+fn link_count((key, added): &(CountedLink, Added)) -> LinkCount {
+    LinkCount {
+        organization: key.file.organization.clone(),
         link: key.link,
         expires: added.expires,
-        counts: added.counts,
+        counts: added.of_link,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use futures_util::FutureExt as _;
-
-    use super::*;
-    use crate::catalog::Catalog;
-    use crate::catalog::contract::{file, organization};
-    use crate::catalog::sqlite::Sqlite;
-    use crate::gateway::download::LinkRequest;
-    use crate::gateway::mint::{MintOptions, Minted};
-    use crate::gateway::testing::{NOW, gateway, memory_blobs};
-    use crate::gateway::upload::NewFile;
-    use crate::model::file::Purpose;
-    use crate::model::id::SpaceId;
-    use crate::model::metadata::Metadata;
-    use crate::model::name::FileName;
-    use crate::sign::url;
-
-    fn one(bytes_sent: u64) -> Counts {
-        Counts {
-            downloads: 1,
-            whole: 1,
-            bytes_sent,
-            last_at: UnixSeconds::new(NOW),
-        }
-    }
-
-    fn link(number: usize) -> LinkId {
-        LinkId::parse(&format!("{number:012}")).unwrap()
-    }
-
-    /// A new catalogue at this path, a gateway on it, and the one file that it has.
-    async fn with_file(path: &Path) -> (Arc<Sqlite>, Gateway, Arc<FileRecord>) {
-        let catalog = Arc::new(Sqlite::open(path).await.unwrap());
-        let owner = organization(catalog.as_ref(), "o").await;
-        let some = Arc::new(file(&owner, "f", 1));
-        catalog.add_file(&some).await.unwrap();
-        let gateway = gateway(Arc::clone(&catalog) as _, memory_blobs());
-        (catalog, gateway, some)
-    }
-
-    #[tokio::test]
-    async fn what_the_catalogue_does_not_take_is_kept_within_bounds_and_tried_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalogue.sqlite3");
-        let (first, gateway, some) = with_file(&path).await;
-        let owner = some.organization.clone();
-        let expires = UnixSeconds::new(NOW + 60).unwrap();
-        first.close().await;
-        for _ in 0..3 {
-            gateway.count_download(&some, link(1), expires, one(10));
-        }
-        let refused = gateway.flush_counts().await;
-        assert!(
-            matches!(refused, Err(Refusal::Unavailable(_))),
-            "{refused:?}"
-        );
-        gateway.count_download(&some, link(1), expires, one(10));
-        // Every one begins with the same character, so they are all in one map.
-        let room = LINKS_COUNTED_MAX / SHARDS;
-        for number in 2..room + 8 {
-            gateway.count_download(&some, link(number), expires, one(1));
-        }
-        assert_eq!(gateway.uncounted_downloads(), 7);
-        gateway.flush_counts().await.unwrap_err();
-
-        let again: Arc<dyn Catalog> = Arc::new(Sqlite::open(&path).await.unwrap());
-        let gateway = Gateway {
-            catalog: Arc::clone(&again),
-            ..gateway
-        };
-        assert_eq!(gateway.flush_counts().await.unwrap(), room);
-        assert_eq!(gateway.flush_counts().await.unwrap(), 0);
-        let of_link = gateway.counts(&owner, Counted::Link(link(1)));
-        let of_link = of_link.await.unwrap();
-        assert_eq!((of_link.downloads, of_link.bytes_sent), (4, 40));
-        let of_file = gateway.counts(&owner, Counted::File(&some.id));
-        let of_file = of_file.await.unwrap();
-        assert_eq!(of_file.downloads, 4 + room as u64 - 1);
-    }
-
-    /// At full speed a gateway counts more links between two ticks than there is room for.
-    #[tokio::test]
-    async fn links_are_due_once_a_map_is_half_full_and_no_failure_makes_them_due_again() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalogue.sqlite3");
-        let (catalog, gateway, some) = with_file(&path).await;
-        let expires = UnixSeconds::new(NOW + 60).unwrap();
-        let count = |number| gateway.count_download(&some, link(number), expires, one(1));
-        let are_due = || gateway.counts_are_due().now_or_never().is_some();
-        // Every one begins with the same character, so they are all in one map.
-        let half = LINKS_OF_SHARD_MAX / 2;
-        (1..half).for_each(count);
-        count(1);
-        assert!(!are_due());
-        count(half);
-        assert!(are_due() && !are_due());
-        assert_eq!(gateway.flush_counts().await.unwrap(), half);
-        (1..=half).for_each(count);
-        assert!(are_due(), "once more");
-        catalog.close().await;
-        gateway.flush_counts().await.unwrap_err();
-        assert!(
-            !are_due(),
-            "a catalogue that is away is not asked again at once"
-        );
-        assert_eq!(gateway.uncounted_downloads(), 0);
-    }
-
-    /// Two gateways on one catalogue, as two processes have it: what one counts empties no cache of the
-    /// other, nor its own.
-    #[tokio::test]
-    async fn a_flush_lets_nobody_go_of_what_is_kept_in_memory() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("catalogue.sqlite3");
-        let [mine, theirs]: [Arc<dyn Catalog>; 2] = [
-            Arc::new(Sqlite::open(&path).await.unwrap()),
-            Arc::new(Sqlite::open(&path).await.unwrap()),
-        ];
-        let owner = organization(mine.as_ref(), "o").await;
-        let blobs = memory_blobs();
-        let [one_gateway, other] =
-            [mine, theirs].map(|catalog| Arc::new(gateway(catalog, Arc::clone(&blobs))));
-        let mut upload = one_gateway.begin_upload().await.unwrap();
-        upload.write("bytes".into()).await.unwrap();
-        let name = FileName::from_client("a.txt").unwrap();
-        let new = NewFile {
-            organization: owner.clone(),
-            space: SpaceId::default_space(),
-            id: None,
-            media_type: None,
-            name,
-            purpose: Purpose::UserUpload,
-            metadata: Metadata::default(),
-            created_at: None,
-            uploaded_by: None,
-            expires_in: None,
-        };
-        let record = one_gateway.finish_upload(upload, new).await.unwrap();
-        let options = MintOptions::default();
-        let minted = one_gateway.mint_for(&owner, record.id.as_str(), &options);
-        let minted: Minted = minted.await.unwrap();
-        let opened = async |gateway: &Gateway| {
-            gateway.refresh().await.unwrap();
-            let (organization, file, query) = url::split(&minted.download_url).unwrap();
-            let request = LinkRequest {
-                organization,
-                file,
-                query,
-                client: None,
-            };
-            let verified = gateway.verify_link(&request).await.unwrap();
-            gateway.open_verified(verified).await.unwrap().file
-        };
-        let before = [opened(&one_gateway).await, opened(&other).await];
-        for (gateway, file) in [&one_gateway, &other].into_iter().zip(&before) {
-            assert!(
-                Arc::ptr_eq(&opened(gateway).await, file),
-                "it is kept at all"
-            );
-        }
-        one_gateway.count_download(&before[0], minted.link_id, minted.expires, one(5));
-        other.count_download(&before[1], minted.link_id, minted.expires, one(5));
-        assert_eq!(one_gateway.flush_counts().await.unwrap(), 1);
-        assert_eq!(other.flush_counts().await.unwrap(), 1);
-        for (gateway, file) in [&one_gateway, &other].into_iter().zip(&before) {
-            assert!(Arc::ptr_eq(&opened(gateway).await, file), "it was let go");
-        }
-        let counted = other.counts(&owner, Counted::File(&record.id));
-        let counted = counted.await.unwrap();
-        assert_eq!((counted.downloads, counted.bytes_sent), (2, 10));
-        // What does change a row is seen, so the check above can fail.
-        one_gateway.delete(&owner, &record.id).await.unwrap();
-        other.refresh().await.unwrap();
-        assert!(other.ready_file(&owner, &record.id).await.is_err());
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! Counters of the downloads of files and links, and of the bytes sent.
 
 use super::address::FileAddress;
-use super::id::FileId;
+use super::id::{FileId, OrganizationId};
 use super::revocation::LinkId;
 use super::time::UnixSeconds;
 
@@ -28,14 +28,23 @@ impl Counts {
     }
 }
 
-/// Downloads by one link that are not yet in the catalogue. It counts for the link and for its file.
+/// What is to be added to the counts of one file: downloads by any of its links.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// The link's file.
+pub struct FileCount {
+    /// The file.
     pub file: FileAddress,
+    /// The counts to add.
+    pub counts: Counts,
+}
+
+/// What is to be added to the counts of one link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkCount {
+    /// The organization of its file.
+    pub organization: OrganizationId,
     /// The link.
     pub link: LinkId,
-    /// Time from which the link is dead, and its counts say nothing any more.
+    /// Time from which the link is dead, and its counts say nothing any more. It is the same each time.
     pub expires: UnixSeconds,
     /// The counts to add.
     pub counts: Counts,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::counters::{COUNT_MAX, COUNTS_ADDED_MAX};
-use crate::model::count::{Count, Counted, Counts};
+use crate::model::count::{Counted, Counts};
 use crate::model::revocation::LinkId;
 
 pub(super) async fn all(catalog: &dyn Catalog) {
@@ -58,14 +58,14 @@ async fn counts_add_up_for_links_and_their_files(catalog: &dyn Catalog) {
         count(&a, "countsAAAAAA", 1, 60),
         count(&same_id, "countsAAAAAA", 9, 99),
     ];
-    catalog.add_counts(&first, u64::MAX).await.unwrap();
-    catalog.add_counts(&[], u64::MAX).await.unwrap();
+    add_counts(catalog, &first, u64::MAX).await;
+    add_counts(catalog, &[], u64::MAX).await;
     assert_eq!(of(Counted::File(&a.id)).await, counts(7, 2, 700, 90));
     assert_eq!(of(Counted::File(&b.id)).await, counts(2, 1, 200, 80));
     let of_link = Counted::Link(link("countsAAAAAA"));
     assert_eq!(of(of_link).await, counts(6, 2, 600, 70));
     let more = [count(&a, "countsAAAAAA", 4, 50)];
-    catalog.add_counts(&more, u64::MAX).await.unwrap();
+    add_counts(catalog, &more, u64::MAX).await;
     assert_eq!(of(of_link).await, counts(10, 4, 1_000, 70));
     assert_eq!(of(Counted::File(&a.id)).await, counts(11, 4, 1_100, 90));
     let elsewhere = catalog.counts(&other, of_link).await.unwrap();
@@ -82,10 +82,14 @@ async fn what_has_no_file_is_passed_over(catalog: &dyn Catalog) {
         count(&stranger, "countsDDDDDD", 1, 1),
         count(&here, "countsEEEEEE", 2, 1),
     ];
-    catalog.add_counts(&all, u64::MAX).await.unwrap();
+    let folded = add_counts(catalog, &all, u64::MAX).await;
+    assert_eq!(folded, 0, "for no bound");
     let of = async |of| catalog.counts(&owner, of).await.unwrap().downloads;
     assert_eq!(of(Counted::File(&gone.id)).await, 0);
-    assert_eq!(of(Counted::Link(link("countsDDDDDD"))).await, 0);
+    let of_gone = Counted::Link(link("countsDDDDDD"));
+    assert_eq!(of(of_gone).await, 1, "a link is counted until it is dead");
+    let of_stranger = catalog.counts(&stranger.organization, of_gone).await;
+    assert_eq!(of_stranger.unwrap(), Counts::default());
     assert_eq!(of(Counted::File(&here.id)).await, 2);
     assert_eq!(of(Counted::Link(link("countsEEEEEE"))).await, 2);
 }
@@ -102,7 +106,7 @@ async fn a_number_stays_at_the_largest(catalog: &dyn Catalog) {
     ] {
         let mut large = count(&some, "countsFFFFFF", 0, 1);
         large.counts.bytes_sent = bytes_sent;
-        catalog.add_counts(&[large], u64::MAX).await.unwrap();
+        add_counts(catalog, &[large], u64::MAX).await;
         for of in [Counted::File(&some.id), Counted::Link(link("countsFFFFFF"))] {
             let counted = catalog.counts(&owner, of).await.unwrap();
             assert_eq!(counted.bytes_sent, sum);
@@ -120,7 +124,7 @@ async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Cata
         expires: at(if id.ends_with('I') { 4_000 } else { 3_000 }),
         ..count(&some, id, 1, 1)
     });
-    catalog.add_counts(&all, u64::MAX).await.unwrap();
+    add_counts(catalog, &all, u64::MAX).await;
     let of = async |of| catalog.counts(&owner, of).await.unwrap().downloads;
     assert_eq!(catalog.forget_counts(at(2_999), 9).await.unwrap(), 0);
     assert_eq!(catalog.forget_counts(at(3_000), 1).await.unwrap(), 1);
@@ -134,7 +138,7 @@ async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Cata
     }
     assert_eq!(of(Counted::File(&some.id)).await, 3);
     catalog.delete_file(&owner, &some.id, at(30)).await.unwrap();
-    catalog.add_counts(&all, u64::MAX).await.unwrap();
+    add_counts(catalog, &all, u64::MAX).await;
     assert_eq!(of(Counted::File(&some.id)).await, 6, "deleted, and kept");
     catalog.mark_swept(&owner, &some.id).await.unwrap();
     catalog.forget_swept(at(30), 100).await.unwrap();
@@ -148,8 +152,8 @@ async fn counting_is_not_in_the_feed(catalog: &dyn Catalog) {
     catalog.add_file(&some).await.unwrap();
     let before = position(catalog).await;
     let all = [count(&some, "countsJJJJJJ", 1, 1)];
-    catalog.add_counts(&all, u64::MAX).await.unwrap();
-    catalog.add_counts(&all, u64::MAX).await.unwrap();
+    add_counts(catalog, &all, u64::MAX).await;
+    add_counts(catalog, &all, u64::MAX).await;
     assert!(catalog.forget_counts(at(5_000), 99).await.unwrap() > 0);
     assert_eq!(position(catalog).await, before);
     let kept = found(catalog, &owner, &some.id).await.unwrap();
@@ -160,14 +164,35 @@ async fn so_many_at_once_and_no_more(catalog: &dyn Catalog) {
     let owner = organization(catalog, "counts_many").await;
     let some = file(&owner, "f", 1);
     catalog.add_file(&some).await.unwrap();
-    let mut all = vec![count(&some, "countsKKKKKK", 1, 1); COUNTS_ADDED_MAX];
-    catalog.add_counts(&all, u64::MAX).await.unwrap();
-    all.push(all[0].clone());
-    let refused = catalog.add_counts(&all, u64::MAX).await;
-    assert!(
-        matches!(refused, Err(CatalogError::Limit { limit: 1_000, .. })),
-        "{refused:?}"
-    );
-    let counted = catalog.counts(&owner, Counted::File(&some.id)).await;
-    assert_eq!(counted.unwrap().downloads, 1_000);
+    let all = vec![count(&some, "countsKKKKKK", 1, 1); COUNTS_ADDED_MAX];
+    add_counts(catalog, &all, u64::MAX).await;
+    let Count { counts, link, .. } = all[0];
+    let of_file = FileCount {
+        file: some.address(),
+        counts,
+    };
+    let of_link = LinkCount {
+        organization: owner.clone(),
+        link,
+        expires: at(5_000),
+        counts,
+    };
+    let many = COUNTS_ADDED_MAX + 1;
+    let refused = [
+        catalog.add_file_counts(vec![of_file; many]).await,
+        catalog
+            .add_link_counts(vec![of_link; many], u64::MAX)
+            .await
+            .map(drop),
+    ];
+    for refused in refused {
+        assert!(
+            matches!(refused, Err(CatalogError::Limit { limit: 1_000, .. })),
+            "{refused:?}"
+        );
+    }
+    for of in [Counted::File(&some.id), Counted::Link(link)] {
+        let counted = catalog.counts(&owner, of).await;
+        assert_eq!(counted.unwrap().downloads, 1_000);
+    }
 }

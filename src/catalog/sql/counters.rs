@@ -11,8 +11,7 @@ use super::session::{Session, Value, query};
 use super::{Database, ORGANIZATIONS_LOCKED_MAX, rows};
 use crate::catalog::counters::{COUNT_MAX, COUNTS_ADDED_MAX, Counters};
 use crate::catalog::{Answer, expect_at_most};
-use crate::model::address::FileAddress;
-use crate::model::count::{Count, Counted, Counts};
+use crate::model::count::{Counted, Counts, FileCount, LinkCount};
 use crate::model::id::{FileId, OrganizationId};
 use crate::model::revocation::LinkId;
 use crate::model::time::UnixSeconds;
@@ -71,12 +70,6 @@ const HOLD: SqlText = text!(
     [lock "KEY SHARE OF file"]
 );
 
-/// Finds the files of counts that are not there.
-const MISSING: SqlText = text!(
-    "SELECT new.organization, new.id FROM ", [counts "$1"],
-    " WHERE NOT EXISTS (SELECT 1 FROM file WHERE file.organization = new.organization AND file.id = new.id)"
-);
-
 // Both write in the order of the keys, so that two that write the same ones wait in no circle.
 
 /// Adds to the counts of files that are there. A file has one record at most.
@@ -94,18 +87,23 @@ const ADD_TO_LINKS: SqlText = text!(
     "INSERT INTO link_count (organization, link, expires, downloads, whole, bytes_sent, last_at) \
      SELECT organization, id, expires, downloads, whole, bytes_sent, last_at FROM ", [counts "$1"],
     " WHERE true ORDER BY organization, id ON CONFLICT (organization, link) DO UPDATE SET ",
-    [later "link_count" "expires"], ", ",
     [sum "link_count" "downloads"], ", ", [sum "link_count" "whole"], ", ",
     [sum "link_count" "bytes_sent"], ", ", [later "link_count" "last_at"]
 );
 
 impl<D: Database> Counters for D {
-    fn add_counts<'a>(&'a self, counts: &'a [Count], links_max: u64) -> Answer<'a, u64> {
-        let given = (counts.to_vec(), links_max);
+    fn add_file_counts(&self, counts: Vec<FileCount>) -> Answer<'_, ()> {
+        self.run_whole("counting downloads of files", counts, |session, counts| {
+            Box::pin(add_to_files(session, counts))
+        })
+    }
+
+    fn add_link_counts(&self, counts: Vec<LinkCount>, links_max: u64) -> Answer<'_, u64> {
+        let given = (counts, links_max);
         self.run_whole(
-            "counting downloads",
+            "counting downloads by links",
             given,
-            |session, (counts, links_max)| Box::pin(add(session, counts, *links_max)),
+            |session, (counts, links_max)| Box::pin(add_to_links(session, counts, *links_max)),
         )
     }
 
@@ -158,49 +156,42 @@ async fn counted_links(
     Ok(found.await?.unwrap_or_default())
 }
 
-/// Adds with one statement for all files and one for all links: a count may be of the same file as another one.
-async fn add(session: &mut Session<'_>, counts: &[Count], links_max: u64) -> Result<u64, Fault> {
+async fn add_to_files(session: &mut Session<'_>, counts: &[FileCount]) -> Result<(), Fault> {
+    expect_at_most(COUNTS_ADDED_MAX, "counts added at once", counts.len())?;
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let text = json_of_files(counts)?;
+    session
+        .execute_if_postgres(query(HOLD).bind(text.as_str()))
+        .await?;
+    session.execute(query(ADD_TO_FILES).bind(text)).await?;
+    Ok(())
+}
+
+async fn add_to_links(
+    session: &mut Session<'_>,
+    counts: &[LinkCount],
+    links_max: u64,
+) -> Result<u64, Fault> {
     expect_at_most(COUNTS_ADDED_MAX, "counts added at once", counts.len())?;
     if counts.is_empty() {
         return Ok(0);
     }
-    let files = of_files(counts);
-    let text = json_of_files(&files)?;
-    session
-        .execute_if_postgres(query(HOLD).bind(text.as_str()))
-        .await?;
-    let added = session
-        .execute(query(ADD_TO_FILES).bind(text.as_str()))
-        .await?;
-    let missing = match added == files.len() as u64 {
-        true => HashSet::new(),
-        false => missing(session, text).await?,
-    };
-    let mut links = of_links(counts.iter().filter(|count| !missing.contains(&count.file)));
-    let all = links.len();
-    let text = fold(session, &mut links, links_max).await?;
+    let mut links = of_links(counts);
+    let (text, folded) = fold(session, &mut links, links_max).await?;
     session.execute(query(ADD_TO_LINKS).bind(text)).await?;
-    Ok((all - links.len()) as u64)
+    Ok(folded)
 }
 
-/// Returns which of these files are not there.
-async fn missing(session: &mut Session<'_>, files: String) -> Result<HashSet<FileAddress>, Fault> {
-    let missing = session.all(query(MISSING).bind(files), |row| {
-        Ok(FileAddress {
-            organization: rows::organization_id(row, "organization")?,
-            file: rows::file_id(row, "id")?,
-        })
-    });
-    Ok(missing.await?.into_iter().collect())
-}
-
-/// Leaves out the links that have no counts and get none, since their organizations have as many as they may. A link
-/// whose counts are forgotten meanwhile is dead, and gets none again. Returns the others, as `[counts …]` reads them.
+/// Leaves out the links that have no counts and get none, since their organizations have as many as they may, or are not
+/// there. A link whose counts are forgotten meanwhile is dead, and gets none again. Returns the others, as `[counts …]` reads
+/// them, and how many have none for their organizations' bounds.
 async fn fold(
     session: &mut Session<'_>,
     links: &mut Links<'_>,
     links_max: u64,
-) -> Result<String, Fault> {
+) -> Result<(String, u64), Fault> {
     let text = json_of_links(links)?;
     let find = query(OF_NEW).bind(text.as_str());
     let of_new = session.all(find, organization).await?;
@@ -209,32 +200,37 @@ async fn fold(
     for (organization, _) in links.keys() {
         *wanted.entry(organization).or_default() += 1;
     }
-    // Under the locks of all their counters, nobody needs to know which of them have counts where there is room for all.
-    let fits = |(organization, more): (&&OrganizationId, &u64)| {
-        let counted = counters.get(*organization);
-        counted.is_some_and(|counted| counted.saturating_add(*more) <= links_max)
+    let is_postgres = session.is_postgres();
+    let fits = |(organization, more): (&&OrganizationId, &u64)| match counters.get(*organization) {
+        // Under the locks of all their counters, nobody needs to know which of them have counts where there is room for all.
+        Some(counted) => counted.saturating_add(*more) <= links_max,
+        // None of its links is new. In SQLite nobody else writes, so none is forgotten meanwhile.
+        None => !is_postgres,
     };
-    if wanted.iter().all(fits) {
-        return Ok(text);
+    if counters.len() == of_new.len() && wanted.iter().all(fits) {
+        return Ok((text, 0));
     }
     let have_counts = session.all(query(LOCK_LINKS).bind(text), |row| {
         let link = rows::value(row, "link", LinkId::parse)?;
         Ok((rows::organization_id(row, "organization")?, link))
     });
     let have_counts: HashSet<(OrganizationId, LinkId)> = have_counts.await?.into_iter().collect();
+    let mut folded = 0;
     links.retain(|(organization, link), _| {
         if have_counts.contains(&((*organization).clone(), *link)) {
             return true;
         }
-        match counters.get_mut(*organization) {
-            Some(counted) if *counted < links_max => {
-                *counted += 1;
-                true
-            }
-            _ => false,
+        let Some(counted) = counters.get_mut(*organization) else {
+            return false;
+        };
+        let has_room = *counted < links_max;
+        match has_room {
+            true => *counted += 1,
+            false => folded += 1,
         }
+        has_room
     });
-    json_of_links(links)
+    Ok((json_of_links(links)?, folded))
 }
 
 /// Locks the counters of these organizations, and returns how many links of each have counts.
@@ -284,24 +280,13 @@ fn ids(organizations: &[OrganizationId]) -> Value<'_> {
     organizations.iter().map(|id| id.as_str()).collect()
 }
 
-/// The counts of each file.
-type Files<'a> = BTreeMap<(&'a OrganizationId, &'a FileId), Counts>;
-
-/// Returns the counts of each file.
-fn of_files(counts: &[Count]) -> Files<'_> {
-    let mut files = Files::new();
-    for count in counts {
-        let FileAddress { organization, file } = &count.file;
-        files
-            .entry((organization, file))
-            .or_default()
-            .add(&count.counts);
-    }
-    files
-}
-
 /// Returns the counts of each file, as `[counts …]` reads them.
-fn json_of_files(files: &Files<'_>) -> Result<String, Fault> {
+fn json_of_files(counts: &[FileCount]) -> Result<String, Fault> {
+    let mut files: BTreeMap<(&OrganizationId, &FileId), Counts> = BTreeMap::new();
+    for FileCount { file, counts } in counts {
+        let of_file = files.entry((&file.organization, &file.file)).or_default();
+        of_file.add(counts);
+    }
     let files = files.iter();
     json(files.map(|((organization, file), counts)| {
         CountRecord::new(organization, file.as_str(), counts)
@@ -312,13 +297,12 @@ fn json_of_files(files: &Files<'_>) -> Result<String, Fault> {
 type Links<'a> = BTreeMap<(&'a OrganizationId, LinkId), (UnixSeconds, Counts)>;
 
 /// Returns the counts of each link.
-fn of_links<'a>(counts: impl IntoIterator<Item = &'a Count>) -> Links<'a> {
+fn of_links(counts: &[LinkCount]) -> Links<'_> {
     let mut links = Links::new();
     for count in counts {
         let first = (count.expires, Counts::default());
-        let link = (&count.file.organization, count.link);
-        let (expires, of_link) = links.entry(link).or_insert(first);
-        *expires = count.expires.max(*expires);
+        let link = (&count.organization, count.link);
+        let (_, of_link) = links.entry(link).or_insert(first);
         of_link.add(&count.counts);
     }
     links
