@@ -1,5 +1,5 @@
 //! The library at its least: hyper with one fixed answer from memory. It checks nothing, logs nothing and has no timer; all
-//! header lines but two are ready, and an answer leaves in one contiguous `send`. What a request costs here beyond the
+//! header lines but two are ready, and an answer leaves in one contiguous `send`, or by the TLS library that Hallpass has. What a request costs here beyond the
 //! floor is hyper's and tokio's; what Hallpass costs beyond this is its own.
 
 use std::convert::Infallible;
@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -18,7 +19,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use super::process::{Core, Outcome, launcher};
 
@@ -34,12 +39,14 @@ pub(crate) struct Answer {
     pub(crate) head: PathBuf,
     /// The body.
     pub(crate) file: PathBuf,
+    /// The files of the certificate and of its key, where it is sent over TLS.
+    pub(crate) identity: Option<[PathBuf; 2]>,
 }
 
 /// The writer and reader of a connection. hyper hands it a head and a body; it puts the ready lines into the head, and
 /// all of it into one buffer, which it sends at once.
-struct Contiguous {
-    stream: TokioIo<TcpStream>,
+struct Contiguous<S> {
+    stream: S,
     /// The ready lines, each with its end.
     lines: Bytes,
     /// The answer, and how much of it is sent.
@@ -52,6 +59,7 @@ impl Answer {
     pub(crate) fn command(&self) -> Outcome<Command> {
         let mut command = launcher(Core::Server, &std::env::current_exe()?)?;
         command.arg(BARE).arg(&self.head).arg(&self.file);
+        command.args(self.identity.iter().flatten());
         Ok(command)
     }
 }
@@ -59,8 +67,11 @@ impl Answer {
 /// Serves until it is ended. Says on standard output where.
 pub(crate) fn run(words: &[String]) -> ExitCode {
     let served = match words {
-        [head, file] => serve(head, file),
-        _ => Err("--bare HEAD FILE".into()),
+        [head, file] => serve(head, file, None),
+        [head, file, certificate, key] => {
+            acceptor(certificate, key).and_then(|acceptor| serve(head, file, Some(acceptor)))
+        }
+        _ => Err("--bare HEAD FILE [CERTIFICATE KEY]".into()),
     };
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,7 +82,15 @@ pub(crate) fn run(words: &[String]) -> ExitCode {
     }
 }
 
-fn serve(head: &str, file: &str) -> Outcome<()> {
+fn acceptor(certificate: &str, key: &str) -> Outcome<TlsAcceptor> {
+    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+fn serve(head: &str, file: &str, acceptor: Option<TlsAcceptor>) -> Outcome<()> {
     let lines = Bytes::from(ready_lines(&std::fs::read_to_string(head)?));
     let body = Bytes::from(std::fs::read(file)?);
     // As many threads as Hallpass has.
@@ -85,18 +104,28 @@ fn serve(head: &str, file: &str) -> Outcome<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            let wire = Contiguous {
-                stream: TokioIo::new(stream),
-                lines: lines.clone(),
-                answer: Vec::new(),
-                sent: 0,
-            };
-            tokio::spawn(answer(wire, body.clone()));
+            let (acceptor, lines, body) = (acceptor.clone(), lines.clone(), body.clone());
+            tokio::spawn(async move {
+                match acceptor {
+                    None => answer(TokioIo::new(stream), lines, body).await,
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            answer(TokioIo::new(stream), lines, body).await;
+                        }
+                    }
+                }
+            });
         }
     })
 }
 
-async fn answer(wire: Contiguous, body: Bytes) {
+async fn answer<S: Read + Write + Unpin>(stream: S, lines: Bytes, body: Bytes) {
+    let wire = Contiguous {
+        stream,
+        lines,
+        answer: Vec::new(),
+        sent: 0,
+    };
     let service = service_fn(move |_: Request<Incoming>| {
         let response = Response::new(Full::new(body.clone()));
         async { Ok::<_, Infallible>(response) }
@@ -118,7 +147,7 @@ fn ready_lines(head: &str) -> String {
     lines.flat_map(|line| [line, "\r\n"]).collect()
 }
 
-impl Contiguous {
+impl<S: Write + Unpin> Contiguous<S> {
     /// Sends what is left of the answer.
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(rest) = self.answer.get(self.sent..).filter(|rest| !rest.is_empty()) {
@@ -129,7 +158,7 @@ impl Contiguous {
     }
 }
 
-impl Read for Contiguous {
+impl<S: Read + Unpin> Read for Contiguous<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -139,7 +168,7 @@ impl Read for Contiguous {
     }
 }
 
-impl Write for Contiguous {
+impl<S: Write + Unpin> Write for Contiguous<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -186,7 +215,8 @@ impl Write for Contiguous {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_send(context)
+        ready!(self.poll_send(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

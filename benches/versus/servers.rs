@@ -122,13 +122,25 @@ impl Peers {
         Ok(self)
     }
 
-    /// Adds hyper alone, which answers as Hallpass just did.
-    pub(crate) fn with_bare(mut self, bench: &Bench, like: &Reply, file: &str) -> Outcome<Self> {
+    /// Adds hyper alone, which answers as Hallpass just did, over TLS or not.
+    pub(crate) fn with_bare(
+        mut self,
+        bench: &Bench,
+        like: &Reply,
+        file: &str,
+        is_tls: bool,
+    ) -> Outcome<Self> {
         if bench.has_peers {
             let head = bench.disk.join(format!("{file}-bare.head"));
             fs::write(&head, &like.head)?;
             let file = bench.sites.main.www().join(file);
-            let (running, at) = start_and_find(&mut bare::Answer { head, file }.command()?)?;
+            let identity = &bench.identity;
+            let answer = bare::Answer {
+                head,
+                file,
+                identity: is_tls.then(|| [identity.certificate.clone(), identity.key.clone()]),
+            };
+            let (running, at) = start_and_find(&mut answer.command()?)?;
             self.plain.push((BARE, running, at));
         }
         Ok(self)

@@ -105,9 +105,12 @@ impl Wire {
                 socket.poll_send(context, |socket| send(socket, joined, flags))
             });
         }
-        self.stream.inner().poll_send(context, |socket| {
-            sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)
-        })
+        self.stream
+            .inner()
+            .poll_send(context, |socket| match slices {
+                [one] => send(socket, one, flags),
+                _ => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags),
+            })
     }
 
     /// Sends a head with the lines that wait for it, and what follows it: of a region that does not begin where a page of
@@ -225,10 +228,7 @@ impl Write for Wire {
                 let more_follows = queue.begins_with_a_page();
                 this.poll_send_plain(context, plain, more_follows)
             }
-            _ => {
-                drop(queue);
-                Pin::new(&mut this.stream).poll_write_vectored(context, slices)
-            }
+            _ => this.poll_send_plain(context, slices, false),
         }
     }
 

@@ -98,7 +98,7 @@ fn whole(
     let theirs = Target::get(&nginx::link(case));
     let mut peers = Peers::of_nginx(bench, &theirs, &like)?.with_floor(bench, &like, case)?;
     if size <= FROM_MEMORY_MAX {
-        peers = peers.with_bare(bench, &like, case)?;
+        peers = peers.with_bare(bench, &like, case, false)?;
     }
     let counted = beside::counted(&ours);
     let mut contenders = ours;
@@ -208,7 +208,10 @@ fn https_of(bench: &mut Bench, case: &'static str, size: u64, most: f64) -> Outc
     let target = first.target.clone();
     let like = servers::check(HALLPASS, first.at, &target.sample(), expected, Some(&tls))?;
     let theirs = Target::get(&nginx::link(case));
-    let peers = Peers::of_nginx(bench, &theirs, &like)?;
+    let mut peers = Peers::of_nginx(bench, &theirs, &like)?;
+    if size <= FROM_MEMORY_MAX {
+        peers = peers.with_bare(bench, &like, case, true)?;
+    }
     let mut contenders = ours;
     contenders.extend(peers.line_up(&theirs, &target, true));
     let of = Match {

@@ -31,7 +31,7 @@ pub(super) fn run(bench: &mut Bench) -> Outcome<()> {
     let theirs = Target::get(&nginx::link(FILE));
     let peers = Peers::of_nginx(bench, &theirs, &like)?
         .with_floor(bench, &like, FILE)?
-        .with_bare(bench, &like, FILE)?;
+        .with_bare(bench, &like, FILE, false)?;
     let mut contenders = ours;
     contenders.extend(peers.line_up(&theirs, &target, false));
     let of = |client| Match {
