@@ -80,19 +80,17 @@ pub(super) fn regular(directory: &File, path: &Path) -> Result<(File, Metadata),
     Ok((file, metadata))
 }
 
-/// Opens a regular file as [`regular`] does, if the kernel has its name and all on the way to it in memory, so that
-/// nothing waits for a disk (openat2(2), `RESOLVE_CACHED`, of Linux 5.12). `None` for whatever else there may be.
+/// Opens the regular file `path` below `directory`, where nobody but the gateway writes, if the kernel has its name and all
+/// on the way to it in memory, so that nothing waits for a disk (openat2(2), `RESOLVE_CACHED`, of Linux 5.12). `None` for
+/// whatever else there may be. It is looked at when it is open, and not before, too; what is no regular file does not make
+/// it hang.
 pub(super) fn regular_in_memory(directory: &File, path: &Path) -> Option<(File, Metadata)> {
-    let open = |flags: OFlags| -> Option<(File, Metadata)> {
-        let resolve = RESOLVE | ResolveFlags::CACHED;
-        let file = openat2(directory, path, FLAGS | flags, Mode::empty(), resolve).ok()?;
-        let file = File::from(file);
-        let metadata = file.metadata().ok().filter(Metadata::is_file)?;
-        Some((file, metadata))
-    };
-    // Looked at first, without opening it.
-    open(OFlags::PATH)?;
-    open(OFlags::NONBLOCK | OFlags::NOCTTY)
+    let flags = FLAGS | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let resolve = RESOLVE | ResolveFlags::CACHED;
+    let file = openat2(directory, path, flags, Mode::empty(), resolve).ok()?;
+    let file = File::from(file);
+    let metadata = file.metadata().ok().filter(Metadata::is_file)?;
+    Some((file, metadata))
 }
 
 /// Opens the directory `path` below `directory`. A file system that is mounted there is entered.

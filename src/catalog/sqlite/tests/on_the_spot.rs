@@ -204,3 +204,15 @@ fn a_sample_with_missing_pages_is_taken_again_after_50_ms_and_another_one_after_
     assert!(is_read(2_099, false) && taken.get() == 3, "it holds");
     assert!(!is_read(2_100, false) && taken.get() == 4);
 }
+
+/// `.cargo/config.toml` says how.
+#[tokio::test]
+async fn the_library_has_no_lock_that_readers_and_writers_share() {
+    let place = place();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
+    let mut reader = catalog.readers.acquire().await.unwrap();
+    let options = query("PRAGMA compile_options").fetch_all(&mut *reader);
+    let options = options.await.unwrap();
+    let has = |option: &str| options.iter().any(|row| row.get::<&str, _>(0) == option);
+    assert!(has("DEFAULT_MEMSTATUS=0") && !has("ENABLE_MEMORY_MANAGEMENT"));
+}

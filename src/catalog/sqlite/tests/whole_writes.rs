@@ -58,9 +58,7 @@ async fn another_programs_lock_is_waited_for() {
 async fn they_take_turns_with_the_drivers_writes() {
     const EACH: usize = 40;
     let place = place();
-    let catalog = open::open(&place.path, Missing::Make, PATIENCE)
-        .await
-        .unwrap();
+    let catalog = Sqlite::open(&place.path).await.unwrap();
     let owner = organization(&catalog, "turns").await;
     let starts = (0..EACH).map(|number| redeem_of(&owner, &format!("turn{number}")));
     let starts: Vec<_> = starts.collect();
