@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::client::{Reply, Request, connect};
 use super::process::{Outcome, pause, pin};
 
-/// How much a slow reader takes at once, and how often.
+/// How much a slow reader takes at once, and how often: one after the other, since all at once they would keep the load, which
+/// shares their core, from sending for longer than the answers that are measured take.
 const SIP_BYTES: usize = 16 * 1024;
 const SIP_TIME: Duration = Duration::from_millis(100);
 
@@ -66,12 +67,15 @@ impl SlowReaders {
             // They do little, but never where the server is measured.
             let _ = pin(1);
             let mut buffer = vec![0; SIP_BYTES];
+            let turns = u32::try_from(streams.len()).unwrap_or(u32::MAX).max(1);
+            let mut turn = 0;
             while !stopped.load(Ordering::Relaxed) {
-                for stream in &mut streams {
+                turn = (turn + 1) % streams.len().max(1);
+                if let Some(stream) = streams.get_mut(turn) {
                     let read = stream.read(&mut buffer).unwrap_or_default();
                     counted.fetch_add(read as u64, Ordering::Relaxed);
                 }
-                pause(SIP_TIME);
+                pause(SIP_TIME / turns);
             }
         });
         Ok(Self {
