@@ -23,7 +23,7 @@ pub trait Counters: Send + Sync {
     fn add_file_counts(&self, counts: Vec<FileCount>) -> Answer<'_, ()>;
 
     /// Adds to the counts of links, as [`Counters::add_file_counts`] does to those of files. One whose organization is not
-    /// there is passed over. The end of a link is that with which it was counted first.
+    /// there is passed over. The end of a link is the latest with which it was counted.
     ///
     /// Of one organization `links_max` links have counts of their own, and any number of calls at once make no more:
     /// beyond that, a further link has none, and is counted for its file alone, whose counts are those of all of its

@@ -68,7 +68,7 @@ pub(super) struct PendingCounts {
 
 type Shard = HashMap<CountedLink, Added>;
 
-/// A link and its file. Links of two files never have one id but by somebody's own doing.
+/// A link and one of its files: the link of a share may have several.
 struct CountedLink {
     link: LinkId,
     file: Arc<FileRecord>,
@@ -130,6 +130,7 @@ impl PendingCounts {
     fn add(&self, key: CountedLink, more: Added) -> bool {
         let mut shard = self.shard(key.link);
         if let Some(added) = shard.get_mut(&key) {
+            added.expires = added.expires.max(more.expires);
             added.of_link.add(&more.of_link);
             added.of_file.add(&more.of_file);
         } else if shard.len() < LINKS_OF_SHARD_MAX {

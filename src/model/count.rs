@@ -44,7 +44,7 @@ pub struct LinkCount {
     pub organization: OrganizationId,
     /// The link.
     pub link: LinkId,
-    /// Time from which the link is dead, and its counts say nothing any more. It is the same each time.
+    /// Time from which the link is dead, and its counts say nothing any more. That of a share may be moved.
     pub expires: UnixSeconds,
     /// The counts to add.
     pub counts: Counts,

@@ -33,6 +33,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The protocol that an HTTP/2 client names in its handshake (RFC 7301, RFC 9113).
 const H2: &[u8] = b"h2";
 const HTTP_1_1: &[u8] = b"http/1.1";
+const HTTP_1_0: &[u8] = b"http/1.0";
 
 /// The settings that name the two files.
 const CERTIFICATE: &str = "server.tls_certificate";
@@ -101,13 +102,13 @@ impl Tls {
             return Ok(None);
         };
         let protocols = match server.http2 {
-            Http2::Off => vec![HTTP_1_1.to_vec()],
-            Http2::Tls | Http2::On => vec![H2.to_vec(), HTTP_1_1.to_vec()],
+            Http2::Off => [HTTP_1_1, HTTP_1_0].as_slice(),
+            Http2::Tls | Http2::On => &[H2, HTTP_1_1, HTTP_1_0],
         };
         let files = PemFiles {
             certificate: certificate.clone(),
             key: key.clone(),
-            protocols,
+            protocols: protocols.iter().map(|name| name.to_vec()).collect(),
         };
         let at_start = files.fingerprints();
         let current = ArcSwap::from_pointee(files.read()?);

@@ -45,6 +45,24 @@ async fn what_is_not_spoken_is_closed_cleanly() {
     assert_eq!(app.client.get(&link, &[]).await.status, 200);
 }
 
+/// A client that speaks HTTP/1.0 says so in its handshake.
+#[tokio::test]
+async fn http_1_0_is_spoken_over_tls_too() {
+    let pair = Pair::new();
+    for setting in ["off", "tls"] {
+        let (app, tls) = pair.app(&[("server.http2", setting)]).await;
+        let link = app.link("file_abc123", "").await;
+        let plain = app.client.get(&link, &[]).await;
+        let mut stream = pair.connect(tls, &["http/1.0"]).await.unwrap();
+        let request = format!("GET {link} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let reply = parse(&answer, false);
+        assert_eq!((reply.status, &reply.body), (200, &plain.body), "{setting}");
+    }
+}
+
 #[tokio::test]
 async fn http_2_is_spoken_where_the_configuration_says() {
     for (setting, over_tls, by_prior_knowledge) in [

@@ -10,6 +10,7 @@ pub(super) async fn all(catalog: &dyn Catalog) {
     what_has_no_file_is_passed_over(catalog).await;
     a_number_stays_at_the_largest(catalog).await;
     a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog).await;
+    a_link_whose_end_is_moved_keeps_its_counts(catalog).await;
     counting_is_not_in_the_feed(catalog).await;
     so_many_at_once_and_no_more(catalog).await;
 }
@@ -144,6 +145,26 @@ async fn a_link_s_counts_die_with_it_and_a_file_s_with_its_id(catalog: &dyn Cata
     catalog.forget_swept(at(30), 100).await.unwrap();
     assert_eq!(of(Counted::File(&some.id)).await, 0);
     catalog.forget_counts(at(4_000), 9).await.unwrap();
+}
+
+/// That of a share has the same id then.
+async fn a_link_whose_end_is_moved_keeps_its_counts(catalog: &dyn Catalog) {
+    let owner = organization(catalog, "counts_moved_end").await;
+    let some = file(&owner, "f", 1);
+    catalog.add_file(&some).await.unwrap();
+    let until = |expires| Count {
+        expires: at(expires),
+        ..count(&some, "countsLLLLLL", 1, 1)
+    };
+    let of_link = Counted::Link(link("countsLLLLLL"));
+    add_counts(catalog, &[until(1_000), until(1_500)], u64::MAX).await;
+    add_counts(catalog, &[until(2_000)], u64::MAX).await;
+    add_counts(catalog, &[until(1_000)], u64::MAX).await;
+    for (now, downloads) in [(1_999, 4), (2_000, 0)] {
+        catalog.forget_counts(at(now), 9).await.unwrap();
+        let counted = catalog.counts(&owner, of_link).await.unwrap();
+        assert_eq!(counted.downloads, downloads, "at {now}");
+    }
 }
 
 async fn counting_is_not_in_the_feed(catalog: &dyn Catalog) {

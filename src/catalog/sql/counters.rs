@@ -87,6 +87,7 @@ const ADD_TO_LINKS: SqlText = text!(
     "INSERT INTO link_count (organization, link, expires, downloads, whole, bytes_sent, last_at) \
      SELECT organization, id, expires, downloads, whole, bytes_sent, last_at FROM ", [counts "$1"],
     " WHERE true ORDER BY organization, id ON CONFLICT (organization, link) DO UPDATE SET ",
+    [later "link_count" "expires"], ", ",
     [sum "link_count" "downloads"], ", ", [sum "link_count" "whole"], ", ",
     [sum "link_count" "bytes_sent"], ", ", [later "link_count" "last_at"]
 );
@@ -302,7 +303,8 @@ fn of_links(counts: &[LinkCount]) -> Links<'_> {
     for count in counts {
         let first = (count.expires, Counts::default());
         let link = (&count.organization, count.link);
-        let (_, of_link) = links.entry(link).or_insert(first);
+        let (expires, of_link) = links.entry(link).or_insert(first);
+        *expires = count.expires.max(*expires);
         of_link.add(&count.counts);
     }
     links

@@ -75,9 +75,16 @@ macro_rules! piece {
     (postgres [records $array:literal $first:ident $type:ident $(, $column:ident $types:ident)*]) => {
         concat!(
             "json_to_recordset(CAST(", $array, " AS json)) AS new (",
-            stringify!($first), " ", stringify!($type),
-            $(", ", stringify!($column), " ", stringify!($types),)* ")"
+            stringify!($first), " ", $crate::catalog::sql::dialect::piece!(postgres [record $type]),
+            $(", ", stringify!($column), " ", $crate::catalog::sql::dialect::piece!(postgres [record $types]),)* ")"
         )
+    };
+    // Texts are keys, in the order in which the tables have them.
+    (postgres [record text]) => {
+        "text COLLATE \"C\""
+    };
+    (postgres [record bigint]) => {
+        "bigint"
     };
     ($dialect:ident [counts $array:literal]) => {
         $crate::catalog::sql::dialect::piece!($dialect [records $array organization text, id text, expires bigint,
