@@ -58,8 +58,8 @@ async fn http_1_0_is_spoken_over_tls_too() {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
-        let reply = parse(&answer, false);
-        assert_eq!((reply.status, &reply.body), (200, &plain.body), "{setting}");
+        assert!(answer.starts_with(b"HTTP/1.0 200 "), "{setting}");
+        assert!(answer.ends_with(&[b"\r\n\r\n", &plain.body[..]].concat()));
     }
 }
 
