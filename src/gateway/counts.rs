@@ -74,7 +74,7 @@ struct CountedLink {
     file: Arc<FileRecord>,
 }
 
-/// What is to be added for a link. The two counts differ where the catalogue took the one for its file alone.
+/// The counts to add for a link and for its file. They differ where the catalogue took those for the file alone.
 #[derive(Clone, Copy)]
 struct Added {
     expires: UnixSeconds,
@@ -82,8 +82,8 @@ struct Added {
     of_file: Counts,
 }
 
-/// What one flush takes out of the maps. In the order of the catalogue's keys, so that a batch changes few of its pages.
-struct Taken {
+/// The counts of one flush, in the order of the catalogue's keys, so that a batch changes few of its pages.
+struct Flush {
     links: Vec<(CountedLink, Added)>,
     files: Vec<FileCount>,
 }
@@ -138,7 +138,8 @@ impl PendingCounts {
             return shard.len() == LINKS_OF_SHARD_MAX / 2;
         } else {
             drop(shard);
-            self.lost.fetch_add(more.of_link.downloads, Relaxed);
+            // Of one that the catalogue has for its file nothing is missing there.
+            self.lost.fetch_add(more.of_file.downloads, Relaxed);
             if !self.is_said.swap(true, Relaxed) {
                 tracing::error!(
                     "downloads are not counted: the catalogue does not take their counts"
@@ -158,7 +159,7 @@ impl PendingCounts {
     }
 }
 
-impl Taken {
+impl Flush {
     /// Puts them in order, which takes some milliseconds for many.
     fn of(mut links: Vec<(CountedLink, Added)>) -> Self {
         links.sort_unstable_by(|(one, _), (other, _)| one.row().cmp(&other.row()));
@@ -245,30 +246,30 @@ impl Gateway {
         }
         // On a thread that may take its time.
         #[expect(clippy::expect_used, reason = "nothing in it panics")]
-        let mut taken = spawn_blocking(|| Taken::of(all)).await.expect("an order");
-        let flushed = match self.flush_files(&mut taken).await {
-            Ok(()) => self.flush_links(&mut taken).await,
+        let mut flush = spawn_blocking(|| Flush::of(all)).await.expect("an order");
+        let flushed = match self.flush_files(&mut flush).await {
+            Ok(()) => self.flush_links(&mut flush).await,
             Err(error) => Err(error),
         };
         // Nobody is told that they are due: the next flush tries again.
-        for (key, added) in taken.links {
+        for (key, added) in flush.links {
             self.waiting.add(key, added);
         }
         flushed.map_err(|error| self.refusal(error))
     }
 
     /// Puts what was counted for files into the catalogue.
-    async fn flush_files(&self, taken: &mut Taken) -> Result<(), CatalogError> {
+    async fn flush_files(&self, flush: &mut Flush) -> Result<(), CatalogError> {
         let mut from = None;
         loop {
-            let some = taken.next_files();
+            let some = flush.next_files();
             let Some(first) = some.first().map(|count| count.file.clone()) else {
-                taken.note_files(None);
+                flush.note_files(None);
                 return Ok(());
             };
             if let Err(error) = self.catalog.add_file_counts(some).await {
                 if from.is_some() {
-                    taken.note_files(from.as_ref());
+                    flush.note_files(from.as_ref());
                 }
                 return Err(error);
             }
@@ -277,16 +278,17 @@ impl Gateway {
     }
 
     /// Puts what was counted for links into the catalogue, takes out what that took, and answers of how many.
-    async fn flush_links(&self, taken: &mut Taken) -> Result<usize, CatalogError> {
+    #[expect(clippy::expect_used, reason = "the rest is no more than there is")]
+    async fn flush_links(&self, flush: &mut Flush) -> Result<usize, CatalogError> {
         let (mut done, mut folded) = (0, 0);
         let links_max = self.settings.link_counts_max;
-        while !taken.links.is_empty() {
-            let rest = taken.links.len().saturating_sub(COUNTS_ADDED_MAX);
-            let some = taken.links.get(rest..).unwrap_or_default();
+        while !flush.links.is_empty() {
+            let rest = flush.links.len().saturating_sub(COUNTS_ADDED_MAX);
+            let some = flush.links.get(rest..).expect("the last links");
             let counts = some.iter().map(link_count).collect();
             folded += self.catalog.add_link_counts(counts, links_max).await?;
             done += some.len();
-            taken.links.truncate(rest);
+            flush.links.truncate(rest);
         }
         self.waiting.is_said.store(false, Relaxed);
         if folded > 0 && !self.waiting.are_folded.swap(true, Relaxed) {

@@ -28,7 +28,7 @@ impl Counts {
     }
 }
 
-/// What is to be added to the counts of one file: downloads by any of its links.
+/// The counts to add to one file: of downloads by any of its links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileCount {
     /// The file.
@@ -37,7 +37,7 @@ pub struct FileCount {
     pub counts: Counts,
 }
 
-/// What is to be added to the counts of one link.
+/// The counts to add to one link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkCount {
     /// The organization of its file.

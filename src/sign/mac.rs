@@ -54,27 +54,31 @@ pub(super) struct Message<'k> {
 }
 
 impl Message<'_> {
-    /// Gives the library these bytes, behind what it has.
-    fn give(&mut self, bytes: &[u8]) {
-        let begun = self.begun.get_or_insert_with(|| self.key.clone());
-        Update::update(begun, bytes);
+    /// Returns the key's state, or the one behind what the library was given.
+    fn begun(&mut self) -> Hmac<Sha256> {
+        self.begun.take().unwrap_or_else(|| self.key.clone())
     }
 
-    fn finish(self) -> [u8; 32] {
-        let gathered = self.gathered.get(..self.length).unwrap_or_default();
-        let begun = match self.begun {
-            Some(begun) => begun,
-            None => self.key.clone(),
-        };
-        begun.chain_update(gathered).finalize().into_bytes().into()
+    #[expect(
+        clippy::expect_used,
+        reason = "no more is gathered than there is room for"
+    )]
+    fn gathered(&self) -> &[u8] {
+        self.gathered
+            .get(..self.length)
+            .expect("as much as there is room for")
+    }
+
+    fn finish(mut self) -> [u8; 32] {
+        let begun = self.begun().chain_update(self.gathered());
+        begun.finalize().into_bytes().into()
     }
 }
 
 impl Update for Message<'_> {
     fn update(&mut self, piece: &[u8]) {
         if self.length + piece.len() > GATHERED_BYTES {
-            let gathered = self.gathered;
-            self.give(gathered.get(..self.length).unwrap_or_default());
+            self.begun = Some(self.begun().chain_update(self.gathered()));
             self.length = 0;
         }
         match self
@@ -86,7 +90,7 @@ impl Update for Message<'_> {
                 self.length += piece.len();
             }
             // Longer than all that is gathered.
-            None => self.give(piece),
+            None => self.begun = Some(self.begun().chain_update(piece)),
         }
     }
 }

@@ -214,15 +214,15 @@ fn serialised<'a>(
 
 /// Appends a name, each of its words with a capital letter.
 fn push_title_case(name: &[u8], block: &mut Vec<u8>) {
-    let begins = block.len();
-    block.extend_from_slice(name);
     let mut is_first = true;
-    for byte in block.get_mut(begins..).unwrap_or_default() {
-        if is_first {
-            byte.make_ascii_uppercase();
-        }
+    block.extend(name.iter().map(|byte| {
+        let cased = match is_first {
+            true => byte.to_ascii_uppercase(),
+            false => *byte,
+        };
         is_first = *byte == b'-';
-    }
+        cased
+    }));
 }
 
 fn cache_control(max_age: u64) -> HeaderValue {

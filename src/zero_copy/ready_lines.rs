@@ -1,7 +1,6 @@
 //! The lines that go into the head of a response ready-made, and the stream that adds them where bytes are sealed on their way.
 
 use std::io::{self, IoSlice};
-use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -105,28 +104,31 @@ impl<S: Write + Unpin> LinedStream<S> {
     }
 
     /// Writes a head with its lines, and what follows it. Says how much of the slices went out.
+    #[expect(
+        clippy::expect_used,
+        reason = "the check before it bounds the place in the head, and the loop the count"
+    )]
     fn poll_write_head(
         &mut self,
         context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
+        (head, following): (&[u8], &[IoSlice<'_>]),
         place: usize,
     ) -> Poll<io::Result<usize>> {
-        let first: &[u8] = slices.first().map(Deref::deref).unwrap_or_default();
-        let (before, behind) = first.split_at_checked(place).ok_or_else(unclaimed)?;
+        let split = head.split_at_checked(place);
+        let (before, behind) = split.expect("a place in the head");
         loop {
             let lines = self.lines.lock().left.clone();
             let mut all = [IoSlice::new(&[]); SLICES_MAX];
             let own = [before, &lines, behind].map(IoSlice::new);
-            let following = slices.iter().skip(1).copied();
             let mut count = 0;
-            for (room, slice) in all.iter_mut().zip(own.into_iter().chain(following)) {
-                *room = slice;
+            for (room, slice) in all.iter_mut().zip(own.iter().chain(following)) {
+                *room = *slice;
                 count += 1;
             }
-            let all = all.get(..count).unwrap_or_default();
+            let all = all.get(..count).expect("as many as were filled");
             let written = Pin::new(&mut self.stream).poll_write_vectored(context, all);
             let written = ready!(written)?;
-            let of_hyper = self.lines.lock().advance(written, first, place);
+            let of_hyper = self.lines.lock().advance(written, head, place);
             // To say that nothing of its own went out would mean to hyper that nothing ever will.
             if of_hyper > 0 || written == 0 {
                 return Poll::Ready(Ok(of_hyper));
@@ -142,12 +144,13 @@ impl<S: Write + Unpin> Write for LinedStream<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let first: &[u8] = slices.first().map(Deref::deref).unwrap_or_default();
-        let place = this.lines.lock().place_in(first)?;
-        match place {
-            Some(place) => this.poll_write_head(context, slices, place),
-            None => Pin::new(&mut this.stream).poll_write_vectored(context, slices),
+        if let Some((head, following)) = slices.split_first() {
+            let place = this.lines.lock().place_in(head)?;
+            if let Some(place) = place {
+                return this.poll_write_head(context, (head, following), place);
+            }
         }
+        Pin::new(&mut this.stream).poll_write_vectored(context, slices)
     }
 
     fn poll_write(

@@ -42,7 +42,7 @@ async fn with_file(path: &Path) -> (Arc<Sqlite>, Gateway, Arc<FileRecord>) {
 }
 
 #[tokio::test]
-async fn what_the_catalogue_does_not_take_is_kept_within_bounds_and_tried_again() {
+async fn counts_that_cannot_be_written_are_bounded_and_retried() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalogue.sqlite3");
     let (first, gateway, some) = with_file(&path).await;
@@ -116,8 +116,7 @@ fn run(path: &Path, text: &str) {
     connection.execute_batch(text).unwrap();
 }
 
-/// What was taken is not added again, and what was not is, wherever the catalogue stops: within the batches for files, at the
-/// links, and within those.
+/// A count is written once, wherever the catalogue stops: within the batches for files, at the links, and within those.
 #[tokio::test]
 async fn nothing_is_counted_twice_or_lost_where_the_catalogue_stops_in_between() {
     let directory = tempfile::tempdir().unwrap();
@@ -151,7 +150,7 @@ async fn nothing_is_counted_twice_or_lost_where_the_catalogue_stops_in_between()
         run(&path, &stop);
         gateway.flush_counts().await.unwrap_err();
         run(&path, "DROP TRIGGER stop_insert");
-        // What comes in meanwhile is added to what is left.
+        // Downloads that are counted meanwhile are added to those that are left.
         count_all();
         gateway.flush_counts().await.unwrap();
     }
@@ -168,7 +167,7 @@ async fn nothing_is_counted_twice_or_lost_where_the_catalogue_stops_in_between()
 /// Two gateways on one catalogue, as two processes have it: what one counts empties no cache of the
 /// other, nor its own.
 #[tokio::test]
-async fn a_flush_lets_nobody_go_of_what_is_kept_in_memory() {
+async fn a_flush_evicts_nothing_from_the_caches() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalogue.sqlite3");
     let [mine, theirs]: [Arc<dyn Catalog>; 2] = [
@@ -227,7 +226,7 @@ async fn a_flush_lets_nobody_go_of_what_is_kept_in_memory() {
     let counted = other.counts(&owner, Counted::File(&record.id));
     let counted = counted.await.unwrap();
     assert_eq!((counted.downloads, counted.bytes_sent), (2, 10));
-    // What does change a row is seen, so the check above can fail.
+    // A change of the row is seen, so the check above can fail.
     one_gateway.delete(&owner, &record.id).await.unwrap();
     other.refresh().await.unwrap();
     assert!(other.ready_file(&owner, &record.id).await.is_err());

@@ -1,4 +1,4 @@
-//! Where the lines go: by themselves, and under a real hyper whose bytes are sealed by TLS elsewhere and taken in pieces here.
+//! The place of ready lines: in each head that is cut anywhere, and under a real hyper whose socket takes its bytes in pieces.
 
 use std::convert::Infallible;
 
